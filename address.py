@@ -1,0 +1,59 @@
+"""address: where the daemon listens, and where both programs keep their files.
+
+An address is written `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`, or a bare path with a slash in it.  Without options the
+daemon listens at default_socket() and at 127.0.0.1 port 6464, and a client looks there in that order.  The places
+follow the XDG base directory specification: sockets under $XDG_RUNTIME_DIR, what must survive under $XDG_STATE_HOME.
+This module opens nothing; it only knows the names of places.
+"""
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+PORT = 6464
+SOCKET_PATH_MAX = 107       # bytes: sockaddr_un of Linux (unix(7)) less the final NUL
+
+
+class Address(NamedTuple):
+    """A place to listen or to connect: a Unix socket when `path` is set, else TCP."""
+    path: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse(text: str) -> Address:
+    """The address that a text names.  Raises ValueError with a line that says how to write one."""
+    if text.startswith("unix:") or "/" in text:
+        path = text.removeprefix("unix:")
+        if not path:
+            raise ValueError(f"{text!r} names no socket: write unix:/path/of/the.sock")
+        if len(os.fsencode(path)) > SOCKET_PATH_MAX:
+            raise ValueError(f"{text!r} is longer than the {SOCKET_PATH_MAX} bytes a socket's path may have")
+        return Address(path, "", 0)
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is no address: write unix:PATH or HOST:PORT, such as 127.0.0.1:{PORT}")
+    return Address("", host, int(port))
+
+
+def default_socket() -> Address:
+    """The Unix socket of this user's own daemon."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    directory = Path(runtime, "parley") if runtime else Path(f"/tmp/parley-{os.getuid()}")
+    return Address(str(directory / "parley.sock"), "", 0)
+
+
+def default_port() -> Address:
+    """The TCP port of this host's daemon."""
+    return Address("", "127.0.0.1", PORT)
+
+
+def state_directory() -> Path:
+    """Where the daemon's store and a client's archives live."""
+    home = os.environ.get("XDG_STATE_HOME")
+    return Path(home) / "parley" if home else Path("~/.local/state/parley").expanduser()

@@ -39,7 +39,8 @@ id as `origin`.  What is asked with a `request` number is answered with the same
 MESSAGES or by FAILED.  STORED, DELIVERED, CONFIRM and CONFIRMED speak of ranges, so that one frame a turn settles many.
 
 A range in CONFIRM means: every message of mine from `first` to `last` was shown.  Live messages arrive in the order
-of their ids, and so do those of one CHECK; a client confirms runs of either, never a range that spans both.
+of their ids, and so do those of one CHECK (a flag tells them apart); a client confirms runs of either, never a range
+that spans both.
 
 Text is UTF-8 without control characters but newline and tab, 16 KiB at most.  The receiver still treats it as hostile
 (display.py): the wire keeps out what has no meaning, the screen what has too much.
@@ -54,7 +55,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum, IntFlag
-from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 VERSION = 1
 
@@ -91,8 +92,10 @@ class Feature(IntFlag):
 
 
 class SendFlag(IntFlag):
+    """In SEND, what the sender asks for; in MAIL, what he asked for, and why it comes now."""
     NOW = 1             # now or never: nothing is stored for those who are not connected
     EVERYONE = 2        # to every name in the log but one's own; `to` is empty
+    CHECK = 4           # in MAIL alone: it answers a CHECK; without it, it came live
 
 
 class Presence(IntEnum):
@@ -153,13 +156,7 @@ ENTRY = struct.Struct("!BBQI")
 assert ENTRY.size == 14
 
 
-class Message(Protocol):
-    """Any of the messages below: a NamedTuple of its fields in order."""
-    _fields: tuple[str, ...]
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-
+Message = tuple[Any, ...]               # any of the NamedTuples below
 M = TypeVar("M")
 
 
@@ -169,6 +166,7 @@ class Codec(NamedTuple):
     direction: Direction
     answer: str                         # the message that answers it, for the manual
     cls: Callable[..., Any]
+    fields: tuple[tuple[str, str], ...] # the name of each, and how it is written
     head: struct.Struct                 # the fields of fixed size; they come first
     fixed: int                          # how many
     rest: tuple[str, ...]               # the kinds of the others, in order
@@ -181,11 +179,13 @@ CODECS: dict[type, Codec] = {}          # by class
 def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type[M]], type[M]]:
     """Enter a NamedTuple into the table of messages."""
     def enter(cls: type[M]) -> type[M]:
-        hows = [hint.__metadata__[0] for hint in get_type_hints(cls, include_extras=True).values()]
+        hints = get_type_hints(cls, include_extras=True)
+        fields = tuple((name, hint.__metadata__[0]) for name, hint in hints.items())
+        hows = [how for _, how in fields]
         fixed = [how for how in hows if how in {"B", "H", "I", "Q", "16s"}]
         assert hows[:len(fixed)] == fixed and kind not in MESSAGES
         head, rest = struct.Struct("!" + "".join(fixed)), tuple(hows[len(fixed):])
-        codec = Codec(kind, direction, answer, cls, head, len(fixed), rest)
+        codec = Codec(kind, direction, answer, cls, fields, head, len(fixed), rest)
         MESSAGES[kind] = CODECS[cls] = codec
         return cls
     return enter
@@ -613,9 +613,8 @@ def describe(said: Message, with_text: bool = True) -> str:
             return f"{field}={len(value)}"
         return f"{field}={quote(value) if how == 'word' else value}"
 
-    hows = [hint.__metadata__[0] for hint in get_type_hints(type(said), include_extras=True).values()]
-    fields = zip(said._fields, hows, said, strict=True)
-    return " ".join([name_of(said), *(shown(*field) for field in fields if field[1] != "16s")])
+    fields = zip(CODECS[type(said)].fields, said, strict=True)
+    return " ".join([name_of(said), *(shown(*field, value) for field, value in fields if field[1] != "16s")])
 
 
 def quote(text: str) -> str:

@@ -1,0 +1,299 @@
+"""chats: invitations and chat sessions.
+
+A user invites one other to a chat, or several to a group chat.  The session starts when everyone invited has accepted;
+one who denies, disconnects, or does not answer in time calls it off for all, and all are told who and why.  In a
+session each line goes to the others.  Quit by one of a pair ends it; a group goes on while two remain.
+
+The theory: a connected user is in one of four states,
+
+    AVAILABLE   at the menu
+    INVITING    has an invitation out; may be invited, and may accept: that takes back the own invitation
+    PLEDGED     has accepted a group's invitation and waits for the others; cannot be invited
+    BUSY        in a chat; cannot be invited
+
+and may hold, in the first two, up to INVITATIONS_MAX invitations of others.  What a user may do in which state stands
+in RULES, a row for each event and a column for each state; a cell is None, or the reason for saying no.  Three
+things happen to a user without being asked for, in any state: an invitation is called off, a chat ends, the connection
+is lost.  Nobody is ever stuck: every invitation has an end in time, and every end goes through `_call_off`, `_start` or
+`_leave`, which put back everything that the invitation or the chat had set.
+
+Only AVAILABLE and BUSY are shown to others.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import wire
+from presence import Client, Now, Roster
+from wire import Why
+
+if TYPE_CHECKING:
+    from mailbox import Mailbox
+
+INVITATIONS_MAX = 3         # that one user may have to answer: a menu row, not a flood
+INVITED_MAX = 1000          # users invited at once: their names fit a frame
+LINES_MAX = 256 * 1024      # bytes a member of a chat may leave unread before being put out of it
+
+
+class State(IntEnum):
+    """What a connected user is doing."""
+    AVAILABLE = 0
+    INVITING = 1
+    PLEDGED = 2
+    BUSY = 3
+
+
+class Event(IntEnum):
+    """What a user may ask for here."""
+    INVITE = 0
+    ACCEPT = 1
+    DENY = 2
+    WITHDRAW = 3
+    SAY = 4
+
+
+class Invitation:
+    """A question put to some users; lives until all have accepted or one thing calls it off."""
+    __slots__ = ("accepted", "expires", "invited", "inviter", "number")
+
+    def __init__(self, number: int, inviter: Client, invited: list[Client], expires: float) -> None:
+        self.number = number
+        self.inviter = inviter
+        self.invited = invited
+        self.accepted: set[Client] = set()
+        self.expires = expires                  # on the monotonic clock
+
+    @property
+    def members(self) -> list[Client]:
+        return [self.inviter, *self.invited]
+
+
+class Chat:
+    """An established session."""
+    __slots__ = ("members", "number")
+
+    def __init__(self, number: int, members: list[Client]) -> None:
+        self.number = number
+        self.members = dict.fromkeys(members)
+
+
+def state_of(client: Client) -> State:
+    """The state a user is in, read off what it holds."""
+    if client.chat is not None:
+        return State.BUSY
+    if client.pledged is not None:
+        return State.PLEDGED
+    return State.INVITING if client.inviting is not None else State.AVAILABLE
+
+
+class Chats:
+    """All invitations and sessions."""
+
+    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], patience: int = 60) -> None:
+        self.mailbox = mailbox
+        self.roster = roster
+        self.note = note
+        self.patience = patience                        # seconds until an invitation expires
+        self.pending: dict[int, Invitation] = {}        # by number; they expire in this order
+        self.sessions: dict[int, Chat] = {}             # the record of active sessions, by number
+        self._numbers = 0                               # of invitations and chats alike; only grows
+
+    # ---- what users ask for: through the table ----
+
+    def on_invite(self, client: Client, said: wire.Invite, now: Now) -> None:
+        invited, fault = self._invitable(client, said.to)
+        refusal = RULES[Event.INVITE][state_of(client)] or fault
+        if refusal:
+            self.note("not-invited", name=client.name, to=",".join(said.to), reason=refusal[1])
+            self.roster.tell(client, wire.Failed(said.request, *refusal))
+        else:
+            self._invite(client, said.request, invited, now)
+
+    def on_answer(self, client: Client, said: wire.Answer, now: Now) -> None:
+        invitation = client.invitations.get(said.invitation)
+        refusal = RULES[Event.ACCEPT if said.accept else Event.DENY][state_of(client)]
+        if invitation is None or refusal:
+            why = refusal[0] if invitation and refusal else Why.UNKNOWN
+            self.roster.tell(client, wire.CalledOff(said.invitation, why, client.name))
+        elif said.accept:
+            self._accept(client, invitation, now)
+        else:
+            self._call_off(invitation, Why.DENIED, client)
+
+    def on_withdraw(self, client: Client, said: wire.Withdraw, now: Now) -> None:
+        invitation = client.inviting or client.pledged
+        refusal = RULES[Event.WITHDRAW][state_of(client)]
+        if refusal or invitation is None or invitation.number != said.invitation:
+            self.roster.tell(client, wire.CalledOff(said.invitation, Why.UNKNOWN, client.name))
+        else:
+            self._call_off(invitation, Why.WITHDRAWN, client)
+
+    def on_say(self, client: Client, said: wire.Say, now: Now) -> None:
+        refusal = RULES[Event.SAY][state_of(client)] or wire.flaw(said.text)
+        if client.chat and said.chat != client.chat.number:
+            refusal = Why.UNKNOWN, "that chat session has ended"
+        if refusal:
+            self.roster.tell(client, wire.Failed(said.request, *refusal))
+        elif said.text.strip().casefold() == "quit":
+            self._leave(client, Why.QUIT, now)
+        else:
+            self._spread(client, said.text, now)
+
+    # ---- what happens to users ----
+
+    def leave(self, client: Client, now: Now) -> None:
+        """The connection is gone, and with it everything the user was part of."""
+        if client.chat is not None:
+            self._leave(client, Why.GONE, now)
+        for invitation in (client.inviting, client.pledged, *client.invitations.values()):
+            if invitation is not None and invitation.number in self.pending:
+                self._call_off(invitation, Why.GONE, client)
+
+    def expire(self, monotonic: float) -> None:
+        """Call off every invitation whose time is over."""
+        for invitation in list(self.pending.values()):
+            if invitation.expires > monotonic:
+                return
+            silent = next(client for client in invitation.invited if client not in invitation.accepted)
+            self._call_off(invitation, Why.EXPIRED, silent)
+
+    def next_expiry(self) -> float | None:
+        """When the next invitation expires, on the monotonic clock."""
+        return next((invitation.expires for invitation in self.pending.values()), None)
+
+    # ---- invitations ----
+
+    def _invitable(self, client: Client, names: tuple[str, ...]) -> tuple[list[Client], tuple[Why, str] | None]:
+        """The users of these names; and why one of them can't be invited."""
+        invited: dict[Client, None] = {}
+        for name in names[:INVITED_MAX + 1]:
+            user = self.mailbox.find(name)
+            other = self.roster.clients.get(user.number) if user else None
+            if other is None:
+                return [], (Why.UNKNOWN, f"no user named {name[:64]} is connected")
+            if other is client:
+                return [], (Why.UNKNOWN, "one can't invite oneself")
+            if state_of(other) in (State.PLEDGED, State.BUSY):
+                return [], (Why.BUSY, f"{other.name} is not available now")
+            if len(other.invitations) >= INVITATIONS_MAX:
+                return [], (Why.BUSY, f"{other.name} has {INVITATIONS_MAX} invitations to answer already")
+            invited[other] = None
+        fits = 1 <= len(invited) <= INVITED_MAX
+        return list(invited), None if fits else (Why.EMPTY, f"invite 1 to {INVITED_MAX} users")
+
+    def _invite(self, client: Client, request: int, invited: list[Client], now: Now) -> None:
+        invitation = Invitation(self._number(), client, invited, now.monotonic + self.patience)
+        self.pending[invitation.number] = client.inviting = invitation
+        names = tuple(member.name for member in invitation.members)
+        for other in invited:
+            other.invitations[invitation.number] = invitation
+        self.roster.tell(client, wire.Inviting(request, invitation.number, self.patience, names))
+        self.roster.tell_all(invited, wire.Invitation(invitation.number, self.patience, client.name, names))
+        self.note("invited", name=client.name, to=",".join(names[1:]), invitation=invitation.number)
+
+    def _accept(self, client: Client, invitation: Invitation, now: Now) -> None:
+        self.note("accepted", name=client.name, invitation=invitation.number)
+        self._clear(client, invitation)
+        del client.invitations[invitation.number]
+        invitation.accepted.add(client)
+        client.pledged = invitation
+        if len(invitation.accepted) == len(invitation.invited):
+            self._start(invitation, now)
+        else:
+            self.roster.tell_all((m for m in invitation.members if m is not client),
+                                 wire.Answered(invitation.number, client.name))
+
+    def _clear(self, client: Client, chosen: Invitation) -> None:
+        """Call off all invitations that this user sent or received but the one."""
+        for invitation in (client.inviting, *client.invitations.values()):
+            if invitation is not None and invitation is not chosen and invitation.number in self.pending:
+                self._call_off(invitation, Why.WITHDRAWN if invitation.inviter is client else Why.BUSY, client)
+
+    def _forget(self, invitation: Invitation) -> None:
+        """Undo what the invitation had set."""
+        del self.pending[invitation.number]
+        invitation.inviter.inviting = None
+        for other in invitation.invited:
+            other.invitations.pop(invitation.number, None)
+            if other.pledged is invitation:
+                other.pledged = None
+
+    def _call_off(self, invitation: Invitation, why: Why, by: Client) -> None:
+        self._forget(invitation)
+        self.roster.tell_all(invitation.members, wire.CalledOff(invitation.number, why, by.name))
+        self.note("called-off", invitation=invitation.number, why=why.name.lower(), by=by.name)
+
+    # ---- sessions ----
+
+    def _start(self, invitation: Invitation, now: Now) -> None:
+        self._clear(invitation.inviter, invitation)
+        self._forget(invitation)
+        chat = Chat(self._number(), invitation.members)
+        self.sessions[chat.number] = chat
+        names = tuple(member.name for member in chat.members)
+        for member in chat.members:
+            member.chat = chat
+            self._changed(member, now)
+        self.roster.tell_all(chat.members, wire.Started(chat.number, invitation.number, names))
+        self.note("chat-started", chat=chat.number, members=",".join(names))
+
+    def _spread(self, client: Client, text: str, now: Now) -> None:
+        chat = client.chat
+        assert chat is not None
+        others = [member for member in chat.members if member is not client]
+        self.note("line", chat=chat.number, sender=client.name, text=text)
+        self.roster.tell_all(others, wire.Line(chat.number, now.wall, client.name, text))
+        for member in others:
+            if member.backlog > LINES_MAX:
+                self._leave(member, Why.SLOW, now)
+
+    def _leave(self, client: Client, why: Why, now: Now) -> None:
+        chat = client.chat
+        if chat is None:
+            return
+        self._free(client, now)
+        self.note("chat-left", chat=chat.number, name=client.name, why=why.name.lower())
+        if len(chat.members) >= 2:
+            self.roster.tell_all(chat.members, wire.Left(chat.number, why, client.name))
+            self.roster.tell(client, wire.Ended(chat.number, why, client.name))
+            return
+        last = list(chat.members)
+        for member in last:
+            self._free(member, now)
+        del self.sessions[chat.number]
+        self.roster.tell_all([client, *last], wire.Ended(chat.number, why, client.name))
+        self.note("chat-ended", chat=chat.number)
+
+    def _free(self, client: Client, now: Now) -> None:
+        """Out of the chat, and available again."""
+        assert client.chat is not None
+        del client.chat.members[client]
+        client.chat = None
+        self._changed(client, now)
+
+    def _changed(self, client: Client, now: Now) -> None:
+        client.since = now.wall
+        self.roster.changed(client)
+        self.note("status", name=client.name, status="busy" if client.chat else "available")
+
+    def _number(self) -> int:
+        self._numbers = self._numbers % (2**32 - 1) + 1         # a u32, never 0
+        return self._numbers
+
+
+_ONE = (Why.BUSY, "one invitation at a time: withdraw yours first")
+_WAIT = (Why.BUSY, "you have accepted an invitation and wait for the others: withdraw first")
+_CHATTING = (Why.BUSY, "you are in a chat: Quit ends it")
+_NO_CHAT = (Why.UNKNOWN, "you are in no chat session")
+_NONE = (Why.UNKNOWN, "no invitation of yours is open")
+
+RULES: dict[Event, tuple[tuple[Why, str] | None, ...]] = {
+    #                AVAILABLE  INVITING  PLEDGED   BUSY            None: it is done
+    Event.INVITE:   (None,      _ONE,     _WAIT,    _CHATTING),
+    Event.ACCEPT:   (None,      None,     _WAIT,    _CHATTING),
+    Event.DENY:     (None,      None,     None,     _CHATTING),
+    Event.WITHDRAW: (_NONE,     None,     None,     _CHATTING),
+    Event.SAY:      (_NO_CHAT,  _NO_CHAT, _NO_CHAT, None),
+}

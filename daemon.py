@@ -1,0 +1,573 @@
+#!/usr/bin/env python3
+"""daemon: sockets, time and order.
+
+One thread, one loop.  A turn of it is Daemon.turn(), and that nothing acknowledged is ever lost is a property of the
+order of its lines:
+
+    read        every ready connection: bytes -> messages -> the switchboard decides; answers are only queued
+    write       one write of everything that this turn accepted; what the disk refuses is taken back
+    push        live messages leave for their readers
+    sync        one fdatasync
+    settle      what was promised on account of the disk leaves: STORED, DELIVERED, CONFIRMED, WELCOME
+
+then timers, the console, and a slice of the mailbox's own work.
+
+Fairness.  A connection is read once a turn, 64 KiB at most, and gets BUDGET units of work (a request is one, and so is
+each recipient of a message); what is left of its frames waits for the next turn.  A connection that does not read what
+it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its requests can't make us hold more.  What a
+reader must get waits in its queue on disk, not here (post.py).
+
+Limits stand below, each with its reason; most are options.  Strangers, connections that have not said HELLO, have
+LOGIN_SECONDS, and are counted at the doors (doors.py).
+
+Signals set a flag and wake the loop.  TERM and INT: stop accepting, put on disk what was accepted, tell the clients,
+exit 0; a second one ends at once.  HUP: open the log again; clients stay.
+
+Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused (post.py), or the process
+ends with one line, code 70, as soon as an fdatasync fails.  Ours: a traceback, for it is a bug.
+"""
+# Ours, or the standard library's module of that name?  It depends on how the program was started (-P, -I, a copy).
+import os
+import sys
+
+import mailbox
+
+HOME = os.path.dirname(os.path.abspath(__file__))
+if os.path.dirname(os.path.abspath(mailbox.__file__)) != HOME:
+    print(f"parleyd: Python found another module named mailbox ({mailbox.__file__}): start {HOME}/daemon.py "
+          "as a script, without -P, -I or PYTHONSAFEPATH", file=sys.stderr)
+    raise SystemExit(os.EX_CONFIG)
+
+import argparse
+import errno
+import resource
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import address
+import wire
+from address import Address
+from console import Console
+from doors import Doors, open_listener
+from mailbox import Full, Mailbox, StoreError
+from presence import Client, Now
+from switchboard import Refusal, Switchboard
+from usage import Parser, die, positive
+
+PROGRAM = "parleyd"
+RELEASE = "0.1"
+
+# Limits, each with its reason.
+READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
+BUDGET = 10_000             # units of work for a connection in a turn: some 10 ms
+BACKLOG_MAX = 256 * 1024    # bytes unsent above which a connection is not read: a window of messages, and then some
+STRANGERS = 64              # connections without a name, for each listener
+STRANGERS_EACH = 8          # and from one address
+LOGIN_SECONDS = 10          # for HELLO
+SILENCE_SECONDS = 120       # without a byte from a client, then PING
+ANSWER_SECONDS = 20         # for the PONG
+SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
+GOODBYE_SECONDS = 1.0       # to tell the clients at the end
+SWEEP_SECONDS = 1.0         # between two looks at who was silent
+RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
+SLICE = 0.002               # seconds of the mailbox's own work in a turn
+
+
+class Limits(NamedTuple):
+    """What an operator may want otherwise."""
+    clients: int
+    strangers: int = STRANGERS
+    strangers_each: int = STRANGERS_EACH
+    login_seconds: float = LOGIN_SECONDS
+    silence_seconds: float = SILENCE_SECONDS
+    patience: int = 60
+
+
+def clock() -> Now:
+    """The time: the one place where the daemon reads it."""
+    return Now(time.time_ns() // 1000, time.monotonic())
+
+
+class Connection:
+    """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
+    __slots__ = ("address", "client", "closing", "decoder", "frames", "heard", "mask", "opened", "pinged", "place",
+                 "sock", "unsent")
+
+    def __init__(self, sock: socket.socket, place: str, where: str, now: float) -> None:
+        self.sock = sock
+        self.place = place                      # its listener: strangers are counted for each apart
+        self.address = where                    # what people are shown
+        self.decoder = wire.Decoder()
+        self.frames: Iterator[bytes] | None = None      # of the last read, what the budget did not allow
+        self.client: Client | None = None       # None: a stranger
+        self.unsent = b""                      # what the socket did not take yet
+        self.mask = selectors.EVENT_READ
+        self.opened = self.heard = now          # monotonic
+        self.pinged = 0.0                       # when, 0: not since it was last heard
+        self.closing = ""                       # why it is closed as soon as everything was sent
+
+
+class Daemon:
+    """The service with its sockets."""
+
+    def __init__(self, mailbox: Mailbox, console: Console, limits: Limits, *, house: str,
+                 clock: Callable[[], Now] = clock) -> None:
+        self.mailbox = mailbox
+        self.console = console
+        self.limits = limits
+        self.clock = clock
+        self.now = clock()
+        self.board = Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
+                                 patience=limits.patience)
+        self.selector = selectors.DefaultSelector()
+        self.connections: dict[int, Connection] = {}            # by descriptor
+        self.doors = Doors(self.selector, self.adopt, self._is_full, console.note, limits.strangers,
+                           limits.strangers_each)
+        self.signal = 0                                         # the last one that came
+        self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
+        self._sweep_at = 0.0                                    # the next look at who was silent
+        self._working = False                                   # the mailbox has more of its own work to do
+        self._refusing: str | None = None                       # why it refused, when last noted
+
+    # ---- the turn ----
+
+    def turn(self, wait: float | None = None) -> None:
+        """One turn of the loop, waiting for at most so many seconds (None: until there is something to do)."""
+        ready = self.selector.select(self._timeout(wait))
+        self.now = self.clock()
+        for connection in list(self._unfinished):
+            self._process(connection)
+        for key, mask in ready:
+            key.data(key.fileobj, mask)
+        self._write()
+        self.board.push()
+        self._flush()
+        self.board.settle(self.mailbox.sync(), self.now)
+        self._flush()
+        self._goodbye()
+        self._timers()
+        self.console.draw(self.now.monotonic, self._title, self.board.rows)
+
+    def _write(self) -> None:
+        """What this turn accepted goes into the journal, or is refused."""
+        for _ in range(2):                  # what was read is tried again: for that a full disk has a reserve
+            try:
+                self.mailbox.write()
+            except Full as full:
+                self.console.note("disk-full", reason=full.reason)
+                for client in self.board.refuse(full, self.now):
+                    self._reject(client, f"no new names now: {full.reason}")
+            else:
+                break
+        self.board.written()
+
+    def _timeout(self, wait: float | None) -> float | None:
+        """How long select may wait."""
+        if self._unfinished or self._working:
+            return 0.0
+        now = self.clock()
+        timers = [self._sweep_at - now.monotonic, RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS]
+        timers += [at - now.monotonic for at in (self.doors.open_at, self.console.next_draw()) if at is not None]
+        timers += [seconds for seconds in (wait, self.board.timeout(now)) if seconds is not None]
+        return max(0.0, min(timers))
+
+    def _timers(self) -> None:
+        """What time brings: silent connections, the listeners' pause, the mailbox's own work."""
+        monotonic = self.now.monotonic
+        if monotonic >= self._sweep_at:
+            self._sweep_at = monotonic + SWEEP_SECONDS
+            for connection in list(self.connections.values()):
+                self._check_silence(connection)
+        self.doors.tick(monotonic)
+        self._working = self.mailbox.work(SLICE)
+        for line in self.mailbox.notes:
+            self.console.note("store", says=line)
+        self.mailbox.notes.clear()
+        if self._refusing != self.mailbox.refusing:
+            self._refusing = self.mailbox.refusing
+            if not self._refusing:
+                self.console.note("disk-free")
+
+    # ---- coming in ----
+
+    def adopt(self, sock: socket.socket, place: str, where: str) -> None:
+        """Serve a connected stream socket that came in at this listener, from this address."""
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(sock, place, where, self.now.monotonic)
+        self.connections[sock.fileno()] = connection
+        self.selector.register(sock, connection.mask, lambda _, mask: self._on_ready(connection, mask))
+        if not self.doors.stranger(place, where, 1):
+            self._refuse(connection, wire.Why.FULL, "too many connections from your address are logging in: try again")
+
+    def _is_full(self) -> bool:
+        return len(self.connections) >= self.limits.clients
+
+    # ---- reading ----
+
+    def _on_ready(self, connection: Connection, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE and connection.unsent:
+            self._transmit(connection, connection.unsent)
+        if mask & selectors.EVENT_READ and connection.frames is None and not connection.closing:
+            self._read(connection)
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            data = connection.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._close(connection, error.strerror or str(error))
+            return
+        if not data:
+            self._close(connection, "the line was closed")
+            return
+        connection.heard, connection.pinged = self.now.monotonic, 0.0
+        connection.frames = connection.decoder.feed(data)
+        self._process(connection)
+
+    def _process(self, connection: Connection) -> None:
+        """The frames that arrived, as many as the budget of a turn allows."""
+        self._unfinished.pop(connection, None)
+        spent = 0
+        try:
+            for frame in connection.frames or ():
+                spent += self._frame(connection, wire.decode(frame, wire.CLIENT))
+                if connection.closing:
+                    break
+                if spent >= BUDGET:
+                    self._unfinished[connection] = None
+                    return
+        except wire.ProtocolError as error:
+            self._violation(connection, str(error))
+        connection.frames = None
+
+    def _frame(self, connection: Connection, said: Any) -> int:
+        """One message; returns the work that it made."""
+        client = connection.client
+        if client is None:
+            self._enter(connection, said)
+            return 1
+        client.spent = 1
+        if not client.left:
+            self.board.receive(client, said, self.now)
+        return client.spent
+
+    def _enter(self, connection: Connection, said: Any) -> None:
+        """The first message of a connection."""
+        if not isinstance(said, wire.Hello):
+            raise wire.ProtocolError(f"a {wire.name_of(said)} before HELLO")
+        try:
+            client = self.board.enter(said, connection.address, self.now)
+        except Refusal as refusal:
+            self._refuse(connection, wire.Why(refusal.message.why), refusal.message.reason)
+            return
+        self.doors.stranger(connection.place, connection.address, -1)
+        connection.client, client.peer = client, connection
+        connection.decoder.limit = wire.FRAME_MAX
+
+    # ---- writing ----
+
+    def _flush(self) -> None:
+        """Everything that was said leaves: one send a connection."""
+        speaking, self.board.roster.speaking = self.board.roster.speaking, []
+        for client in speaking:
+            frames, client.out = client.out, []
+            connection = client.peer
+            if frames and isinstance(connection, Connection):
+                self._send(connection, b"".join(frames) if len(frames) > 1 else frames[0])
+
+    def _send(self, connection: Connection, data: bytes) -> None:
+        """Send now what the socket takes, and the rest when it takes more."""
+        if connection.unsent:
+            connection.unsent += data
+            self._watch(connection)
+        else:
+            self._transmit(connection, data)
+
+    def _transmit(self, connection: Connection, data: bytes) -> None:
+        taken = 0
+        if data:
+            try:
+                taken = connection.sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._close(connection, error.strerror or str(error))
+                return
+        connection.unsent = data[taken:]
+        self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        """Tell the selector what this connection is waited for; close it when that was the last of it."""
+        backlog = len(connection.unsent)
+        if connection.client:
+            connection.client.backlog = backlog
+        if connection.closing and not backlog:
+            self._close(connection, connection.closing)
+            return
+        mask = selectors.EVENT_WRITE if backlog else 0
+        if backlog < BACKLOG_MAX and not connection.closing:
+            mask |= selectors.EVENT_READ
+        if mask != connection.mask:
+            connection.mask = mask
+            self.selector.modify(connection.sock, mask, self.selector.get_key(connection.sock).data)
+
+    # ---- ending ----
+
+    def _goodbye(self) -> None:
+        """Those who left in this turn, or were put out, have been told everything: close when that has gone."""
+        left, self.board.left = self.board.left, []
+        for client in left:
+            if isinstance(client.peer, Connection):
+                client.peer.closing = client.peer.closing or "left"
+                self._send(client.peer, b"")
+
+    def _refuse(self, connection: Connection, why: wire.Why, reason: str) -> None:
+        """A stranger is told why it can't come in."""
+        connection.closing = reason
+        self._send(connection, wire.encode(wire.Rejected(why, reason)))
+
+    def _reject(self, client: Client, reason: str) -> None:
+        """A newcomer whose name could not be kept is a stranger again, and told so."""
+        connection = client.peer
+        self.board.leave(client, reason, self.now)
+        assert isinstance(connection, Connection)
+        connection.client = None
+        self.doors.stranger(connection.place, connection.address, 1)
+        self._refuse(connection, wire.Why.FULL, reason)
+
+    def _violation(self, connection: Connection, reason: str) -> None:
+        """The peer broke the protocol: told once, then closed."""
+        client = connection.client
+        name = client.name if client else ""
+        self.console.note("violation", address=connection.address, name=name, reason=reason)
+        if client:
+            self.board.put_out(client, reason, self.now)
+        else:
+            self._refuse(connection, wire.Why.OTHER, reason)
+
+    def _close(self, connection: Connection, reason: str) -> None:
+        if self.connections.pop(connection.sock.fileno(), None) is not connection:
+            return
+        self.selector.unregister(connection.sock)
+        connection.sock.close()
+        connection.frames, connection.closing = None, connection.closing or reason
+        self._unfinished.pop(connection, None)
+        if connection.client is None:
+            self.doors.stranger(connection.place, connection.address, -1)
+            self.console.note("closed", address=connection.address, reason=reason)
+        else:
+            connection.client.peer = None
+            self.board.leave(connection.client, reason, self.now)
+
+    def _check_silence(self, connection: Connection) -> None:
+        """Strangers have little time; clients are asked whether they are there, once, and then gone."""
+        monotonic = self.now.monotonic
+        client = connection.client
+        if client is None:
+            if monotonic - connection.opened >= self.limits.login_seconds:
+                self._close(connection, "no HELLO in time")
+        elif client.left:
+            self._close(connection, connection.closing)     # it had a second to take its goodbye
+        elif connection.pinged:
+            if monotonic - connection.pinged >= ANSWER_SECONDS:
+                self._close(connection, "no answer to PING")
+        elif monotonic - connection.heard >= self.limits.silence_seconds:
+            connection.pinged = monotonic
+            self._send(connection, wire.encode(wire.Ping(self.now.wall)))
+
+    # ---- the process ----
+
+    def catch_signals(self) -> None:
+        """From now on signals set a flag and wake the loop."""
+        inner, outer = socket.socketpair()
+        for end in (inner, outer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(outer.fileno(), warn_on_full_buffer=False)
+        self.selector.register(inner, selectors.EVENT_READ, self._on_signal)
+        self._wakeup = (inner, outer)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def _on_signal(self, sock: socket.socket, mask: int) -> None:
+        for number in sock.recv(64):
+            if number == signal.SIGHUP:
+                self._reload()
+            elif number == signal.SIGWINCH:
+                self.console.changed = True
+            elif number in (signal.SIGTERM, signal.SIGINT):
+                self.signal = number
+                signal.signal(number, signal.SIG_DFL)       # a second one ends at once
+
+    def _reload(self) -> None:
+        try:
+            self.console.reopen()
+        except OSError as error:
+            self.console.note("store", says=f"the log could not be opened again: {error}")
+        self.console.note("reloaded")
+
+    def run(self) -> None:
+        """Serve until a signal says to stop."""
+        while not self.signal:
+            self.turn()
+        self.stop()
+
+    def stop(self) -> None:
+        """What was accepted is on disk; the clients are told; nobody is waited for longer than a moment."""
+        self.console.note("stopping", signal=signal.Signals(self.signal).name if self.signal else "none")
+        self.doors.close()
+        for client in list(self.board.roster.clients.values()):
+            self.board.roster.tell(client, wire.Notice("the daemon is stopping"))
+        deadline = self.clock().monotonic + GOODBYE_SECONDS
+        self.turn(0)
+        while any(c.unsent for c in self.connections.values()) and self.clock().monotonic < deadline:
+            self.turn(0.05)
+        for connection in list(self.connections.values()):
+            connection.sock.close()
+        self.mailbox.close()
+
+    def _title(self) -> str:
+        names, here = len(self.mailbox.users), len(self.board.roster.clients)
+        chats = len(self.board.chats.sessions)
+        return f"parleyd {self.board.house}: {here} connected, {chats} chats, {names} names in the log"
+
+
+# ---- the program ----
+
+def _options() -> Parser:
+    parser = Parser(prog=PROGRAM, description="A message service for one host or a small network.")
+    add = parser.add_argument
+    add("--listen", metavar="ADDRESS", action="append", help="unix:PATH or HOST:PORT; may be given again")
+    add("--insecure", action="store_true", help="allow a TCP address that is not this host's own")
+    add("--state", metavar="DIR", help="where the store is kept")
+    add("--backend", metavar="NAME", help="the dbm module for new segments, such as dbm.gnu")
+    add("--console", metavar="MODE", choices=("auto", "table", "log", "none"), default="auto",
+        help="auto, table, log or none")
+    add("--log", metavar="FILE", default="", help="append the event log to a file, without bodies")
+    add("--no-text", action="store_true", help="leave bodies out of the console")
+    add("--name", metavar="NAME", default="", help="what the daemon calls itself")
+    add("--patience", metavar="SECONDS", type=positive, default=60, help="until an invitation expires")
+    add("--clients", metavar="N", type=positive, help="connections at once")
+    add("--strangers", metavar="N", type=positive, default=STRANGERS, help="connections without a name at once")
+    add("--strangers-each", metavar="N", type=positive, default=STRANGERS_EACH, help="of those, from one address")
+    add("--login-seconds", metavar="N", type=positive, default=LOGIN_SECONDS, help="until a stranger is disconnected")
+    add("--silence-seconds", metavar="N", type=positive, default=SILENCE_SECONDS, help="until a client is asked")
+    add("--check-store", action="store_true", help="verify the whole store, say what it holds, and exit")
+    add("--salvage", metavar="DIR", help="copy what is valid in a damaged store to a new one, and exit")
+    add("-V", "--version", action="version", version=f"parleyd {RELEASE}")
+    return parser
+
+
+def _addresses(options: argparse.Namespace) -> list[Address]:
+    """Where to listen; what strangers on the network could reach only when that was said."""
+    try:
+        wanted = [address.parse(text) for text in options.listen or ()]
+    except ValueError as error:
+        die(PROGRAM, os.EX_USAGE, str(error))
+    for where in wanted:
+        if not where.path and not options.insecure and not _is_loopback(where.host):
+            die(PROGRAM, os.EX_USAGE, f"{where} can be reached from the network, and nothing on it is encrypted: "
+                             "say --insecure if that is meant, or use ssh")
+    return wanted or [address.default_socket(), address.default_port()]
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _inspect(lines: Iterator[str]) -> int:
+    """Print a report as it comes; damage is its last line and exit code 65."""
+    try:
+        for line in lines:
+            print(line)
+    except StoreError as error:
+        die(PROGRAM, error.code, str(error))
+    return os.EX_OK
+
+
+def _console(options: argparse.Namespace) -> Console:
+    mode = options.console
+    if mode == "auto":
+        mode = "table" if os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" else "log"
+    if mode == "table" and not os.isatty(1):
+        die(PROGRAM, os.EX_USAGE, "--console table needs a terminal: use --console log")
+    try:
+        return Console(mode, 1, lambda: time.time_ns() // 1000, with_text=not options.no_text, log=options.log)
+    except OSError as error:
+        die(PROGRAM, os.EX_CANTCREAT, f"the log {options.log} could not be opened: {error.strerror}")
+
+
+def _file_limit() -> int:
+    """Raise the limit of open files to what is allowed; how many connections that leaves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    except (OSError, ValueError):
+        pass
+    return max(1, soft - SPARE_DESCRIPTORS)
+
+
+def _listen(daemon: Daemon, wanted: Sequence[Address]) -> None:
+    for where in wanted:
+        try:
+            daemon.doors.listen(open_listener(where), str(where))
+        except OSError as error:
+            code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
+            in_use = " by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
+            daemon.console.close()
+            die(PROGRAM, code, f"{where}: {error.strerror or error}{in_use}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program.  Returns or raises the exit code of sysexits(3)."""
+    options = _options().parse_args(arguments)
+    os.umask(0o077)
+    state = options.state or str(address.state_directory() / "store")
+    if options.check_store or options.salvage:
+        import salvage
+        return _inspect(salvage.check(state) if options.check_store else salvage.salvage(state, options.salvage))
+    wanted = _addresses(options)
+    room = _file_limit()
+    started = time.monotonic()
+    try:
+        Path(state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store = Mailbox(state, backend=options.backend)
+    except StoreError as error:
+        die(PROGRAM, error.code, str(error))
+    except OSError as error:
+        die(PROGRAM, os.EX_CANTCREAT, f"{state}: {error.strerror}: choose another place with --state")
+    console = _console(options)
+    limits = Limits(min(options.clients or room, room), options.strangers, options.strangers_each,
+                    options.login_seconds, options.silence_seconds, options.patience)
+    daemon = Daemon(store, console, limits, house=options.name or socket.gethostname().partition(".")[0])
+    waiting = sum(user.waiting for user in store.users)
+    console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
+    daemon.catch_signals()
+    _listen(daemon, wanted)
+    return _serve(daemon)
+
+
+def _serve(daemon: Daemon) -> int:
+    """Run; the terminal is left as it was found, whatever happens."""
+    try:
+        daemon.run()
+    except StoreError as error:
+        daemon.console.close()
+        die(PROGRAM, error.code, f"{error}")
+    finally:
+        daemon.console.close()
+        daemon.doors.close()
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""doors: where connections come in.
+
+A `Doors` holds the listening sockets and decides who may come in at all, before a byte is read.  Strangers, those who
+have not given a name yet, are counted for each listener and, there, for each address: a flood at one door does not
+shut the others, and one address can't keep the rest out.  While a listener has its number of strangers, or the daemon
+its number of clients, callers wait in the kernel's queue; one who is over the number for its address is told so.
+
+When descriptors run out, accept() fails and the listener stays readable: a loop that just tries again spins.  A spare
+descriptor, kept for this, is given up to take one caller and turn it away; then all listeners rest for a moment.
+
+A Unix socket's file is made 0600 in a 0700 directory.  A file left by a daemon that was killed is removed, when
+nobody answers there.
+"""
+import contextlib
+import errno
+import os
+import pwd
+import selectors
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from address import Address
+
+ACCEPTS = 64                # connections accepted in a turn and listener
+PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
+BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+Adopt = Callable[[socket.socket, str, str], None]       # a connected socket, its listener, its address
+
+
+class Doors:
+    """The listeners, and how many strangers stand in each."""
+
+    def __init__(self, selector: selectors.BaseSelector, adopt: Adopt, is_full: Callable[[], bool],
+                 note: Callable[..., None], strangers: int, each: int) -> None:
+        self.selector = selector
+        self.adopt = adopt                                  # what becomes of a connection
+        self.is_full = is_full                              # no more clients, for now
+        self.note = note
+        self.strangers = strangers                          # allowed, a listener
+        self.each = each                                    # and an address there
+        self.listeners: dict[socket.socket, str] = {}       # and the address of each
+        self.open_at: float | None = None                   # resting until then, on the monotonic clock; None: open
+        self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
+        self._tired = False                                 # rest, as soon as the time is known
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def listen(self, listener: socket.socket, name: str) -> None:
+        """Take connections from this listening socket."""
+        listener.setblocking(False)
+        self.listeners[listener] = name
+        self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
+        self.note("listening", address=name)
+
+    def stranger(self, place: str, where: str, step: int) -> bool:
+        """One stranger more (1) or less (-1) here; False when there are too many from that address."""
+        for key in (place, f"{place} {_host(where)}"):
+            self._counts[key] = self._counts.get(key, 0) + step
+            if not self._counts[key]:
+                del self._counts[key]
+        return self._counts.get(f"{place} {_host(where)}", 0) <= self.each
+
+    def tick(self, monotonic: float) -> None:
+        """Rest if that is needed, and open again when the rest is over."""
+        if self._tired and self.open_at is None:
+            self.rest(monotonic + PAUSE_SECONDS)
+        elif self.open_at is not None and monotonic >= self.open_at:
+            self.open_at = None
+            for listener in self.listeners:
+                self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
+        self._tired = False
+
+    def rest(self, until: float) -> None:
+        """Accept nobody until then."""
+        if self.open_at is None:
+            for listener in self.listeners:
+                self.selector.unregister(listener)
+        self.open_at = until
+
+    def close(self) -> None:
+        """Shut for good; the files of Unix sockets go too."""
+        self.rest(float("inf"))
+        for listener, name in self.listeners.items():
+            listener.close()
+            if name.startswith("unix:"):
+                Path(name.removeprefix("unix:")).unlink(missing_ok=True)
+        self.listeners.clear()
+
+    def _on_accept(self, listener: socket.socket, mask: int) -> None:
+        place = self.listeners[listener]
+        for _ in range(ACCEPTS):
+            if self._counts.get(place, 0) >= self.strangers or self.is_full():
+                self._tired = True
+                return
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._turn_away(listener, error)
+                return
+            self.adopt(sock, place, address_of(sock, peer))
+
+    def _turn_away(self, listener: socket.socket, error: OSError) -> None:
+        """No descriptor is left: take one caller with the spare one, and close it."""
+        if error.errno not in NO_ROOM:
+            return                              # the caller gave up, or a firewall spoke: nobody else is concerned
+        self.note("no-descriptors", reason=error.strerror)
+        os.close(self._spare)
+        with contextlib.suppress(OSError):
+            listener.accept()[0].close()
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._tired = True
+
+
+def _host(where: str) -> str:
+    """An address without its port."""
+    return where.rpartition(":")[0] or where
+
+
+def address_of(sock: socket.socket, peer: Any) -> str:
+    """What people are shown of a peer: HOST:PORT, or unix:LOGIN by the kernel's word."""
+    if sock.family != socket.AF_UNIX:
+        return f"{peer[0]}:{peer[1]}"
+    if not hasattr(socket, "SO_PEERCRED"):
+        return "unix"
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    try:
+        return f"unix:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"unix:{uid}"
+
+
+def open_listener(where: Address) -> socket.socket:
+    """A listening socket.  Raises OSError."""
+    if not where.path:
+        family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+        return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
+    Path(where.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_stale(where.path)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(where.path)
+        os.chmod(where.path, 0o600)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    """Unlink a socket that nobody listens at any more; one that answers is in use."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        else:
+            raise OSError(errno.EADDRINUSE, "Address already in use")

@@ -1,0 +1,215 @@
+"""presence: who is here.
+
+A `Client` is a connected user for as long as the connection lasts; nothing in it survives a restart.  (The name itself,
+its queue and when it was last seen live in the mailbox, as a `User`.)  The `Roster` knows all clients by user number,
+queues what is said to them, and keeps every subscriber's copy of the log of names current.
+
+Saying something never blocks and never touches a socket: the frame goes to the client's `out` list, the client to
+`speaking`, and the daemon takes both at the end of the turn.
+
+Roster changes collapse into the latest state.  A turn's changes are encoded once and the same bytes go to every
+subscriber; with many subscribers they are published less often, so that a thousand logins at once cost each
+subscriber a few frames and not a thousand.  A subscriber that does not read gets nothing: the numbers of the rows it
+has missed are remembered (a set no larger than the log), and it is sent their latest state when it reads again.  The
+log at login goes out page by page in the same way, a page whenever the one before has left.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import wire
+
+if TYPE_CHECKING:
+    from mailbox import User
+
+    from chats import Chat, Invitation
+    from post import Stream
+
+PAGE = 1000                 # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
+BACKLOG_MAX = 65536         # bytes a client may have unsent before it gets no more roster pages
+PUBLISH_COST = 50e-6        # seconds between two publications for each subscriber: bounds them to some 6 % of the time
+
+
+class Now(NamedTuple):
+    """Both clocks, read once a turn."""
+    wall: int           # microseconds since 1970: what people are shown
+    monotonic: float    # seconds: what timers go by
+
+
+class Client:
+    """A connected user.  Everything here is volatile."""
+    __slots__ = ("address", "backlog", "chat", "checking", "features", "holding", "in_flight", "instance",
+                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "out", "peer", "pledged",
+                 "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
+
+    def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
+        # the connection
+        self.user = user
+        self.address = address
+        self.features = features
+        self.token = token
+        self.since = now                                    # microseconds since 1970: of the present state
+        self.left = False                                   # no longer among the users; its connection is closing
+        self.welcomed = False                               # WELCOME was said; nothing else is said before it
+        self.out: list[bytes] = []                          # frames for the connection to send
+        self.backlog = 0                                    # bytes taken from `out` that the socket did not take yet
+        self.peer: object = None                            # the daemon's connection
+        self.spent = 0                                      # work done for it in this turn: requests, recipients
+        # the roster
+        self.roster_at = 0                                  # the log was sent to this client up to this user number
+        self.stale: set[int] = set()                        # rows that changed while it did not read
+        self.listing = 0                                    # the number of a LIST under way, 0 for none
+        self.listed_at = 0                                  # and the user number it has come to
+        # messages (post.py)
+        self.instance = -1                                  # high half of the ids of its SENDs
+        self.holding = bool(features & wire.Feature.HOLD)
+        self.live: Stream
+        self.checking: Stream | None = None
+        self.in_flight: dict[int, int] = {}                 # messages pushed and not confirmed: id -> bytes
+        self.size = 0                                       # and the sum of those
+        self.mail = 0                                       # waiting for a CHECK while not holding
+        self.told = -1                                      # the number last said in WAITING
+        # chats (chats.py)
+        self.invitations: dict[int, Invitation] = {}        # received, to be answered
+        self.inviting: Invitation | None = None             # its own, pending
+        self.pledged: Invitation | None = None              # accepted, waiting for the others
+        self.chat: Chat | None = None
+
+    @property
+    def name(self) -> str:
+        """As first registered."""
+        return self.user.name
+
+    @property
+    def waiting(self) -> int:
+        """How many messages a CHECK would bring."""
+        return self.user.waiting if self.holding else self.mail
+
+
+class Roster:
+    """Everybody who is here, and what is said to them."""
+
+    def __init__(self, users: list[User]) -> None:
+        self.users = users                                  # the whole log, by number; the mailbox's own list
+        self.clients: dict[int, Client] = {}                # connected, by user number
+        self.speaking: list[Client] = []                    # those with frames to be sent
+        self._subscribers: dict[Client, None] = {}          # welcomed, with Feature.ROSTER
+        self._behind: dict[Client, None] = {}               # of those: the log is not all sent, or rows are stale
+        self._changed: dict[int, None] = {}                 # rows to be published
+        self._publish_at = 0.0
+
+    # ---- saying ----
+
+    def hand(self, client: Client, frame: bytes) -> None:
+        """Queue an encoded frame."""
+        if not client.out:
+            self.speaking.append(client)
+        client.out.append(frame)
+
+    def tell(self, client: Client, said: wire.Message) -> None:
+        """Queue a message."""
+        self.hand(client, wire.encode(said))
+
+    def tell_all(self, clients: Iterable[Client], said: wire.Message) -> None:
+        """Queue a message, encoded once, for each of these."""
+        frame = wire.encode(said)
+        for client in clients:
+            self.hand(client, frame)
+
+    # ---- coming and going ----
+
+    def enter(self, client: Client) -> None:
+        self.clients[client.user.number] = client
+        self.changed(client)
+
+    def welcome(self, client: Client, welcome: wire.Welcome) -> None:
+        """Say WELCOME; from here on the client hears everything else."""
+        self.tell(client, welcome)
+        client.welcomed = True
+        if client.features & wire.Feature.ROSTER:
+            self._subscribers[client] = self._behind[client] = None
+
+    def leave(self, client: Client) -> None:
+        if self.clients.get(client.user.number) is client:
+            del self.clients[client.user.number]
+        self._subscribers.pop(client, None)
+        self._behind.pop(client, None)
+        self.changed(client)
+
+    # ---- the log of names, as clients see it ----
+
+    def changed(self, client: Client) -> None:
+        """This client's row is not what it was."""
+        self._changed[client.user.number] = None
+
+    def row(self, user: User) -> wire.Entry:
+        """One name, as it is now."""
+        client = self.clients.get(user.number)
+        if client is None:
+            return wire.Entry(user.name, wire.Presence.AWAY, 0, user.last_seen, 0)
+        if client.chat is None:
+            return wire.Entry(user.name, wire.Presence.AVAILABLE, client.holding, client.since, 0)
+        return wire.Entry(user.name, wire.Presence.BUSY, client.holding, client.since, client.chat.number)
+
+    def on_list(self, client: Client, request: int) -> None:
+        """Answer a LIST: the whole log, page by page as the client reads them."""
+        if client.listing or not request:
+            self.tell(client, wire.Failed(request, wire.Why.BUSY, "a list is already under way"))
+            return
+        client.listing, client.listed_at = request, 0
+        self._behind[client] = None
+
+    def publish(self, monotonic: float) -> None:
+        """Send what changed to those who read, and the next page to those who are behind."""
+        if self._changed and monotonic >= self._publish_at:
+            self._publish_at = monotonic + PUBLISH_COST * len(self._subscribers)
+            self._spread(sorted(n for n in self._changed if n < len(self.users)))   # a refused name is gone again
+            self._changed.clear()
+        for client in list(self._behind):
+            if client.backlog < BACKLOG_MAX:
+                self._catch_up(client)
+
+    def next_publish(self) -> float | None:
+        """When publish() has something to do, on the monotonic clock; 0 for at once."""
+        if any(client.backlog < BACKLOG_MAX for client in self._behind):
+            return 0.0
+        return self._publish_at if self._changed else None
+
+    def _spread(self, numbers: list[int]) -> None:
+        if not numbers:
+            return
+        frames = [wire.encode(wire.Roster(0, 1, tuple(self.row(self.users[n]) for n in numbers[at:at + PAGE])))
+                  for at in range(0, len(numbers), PAGE)]
+        for client in self._subscribers:
+            if client in self._behind or client.backlog >= BACKLOG_MAX:
+                client.stale.update(n for n in numbers if n < client.roster_at)
+                self._behind[client] = None
+                continue
+            client.roster_at = max(client.roster_at, numbers[-1] + 1)
+            for frame in frames:
+                self.hand(client, frame)
+
+    def _catch_up(self, client: Client) -> None:
+        """One page: of a LIST, else of the rows missed, else of the log from where it was left."""
+        numbers: Sequence[int]
+        request, client.listing = client.listing, 0
+        if request:
+            numbers = range(client.listed_at, min(client.listed_at + PAGE, len(self.users)))
+            client.listed_at = numbers.stop
+            more = client.listed_at < len(self.users)
+            client.listing = request if more else 0
+        elif client.stale:
+            numbers = sorted(client.stale)[:PAGE]
+            client.stale.difference_update(numbers)
+            more = self._is_behind(client)
+        else:
+            numbers = range(client.roster_at, min(client.roster_at + PAGE, len(self.users)))
+            client.roster_at = numbers.stop
+            more = self._is_behind(client)
+        self.tell(client, wire.Roster(request, not more, tuple(self.row(self.users[n]) for n in numbers)))
+        if not client.listing and not self._is_behind(client):
+            del self._behind[client]
+
+    def _is_behind(self, client: Client) -> bool:
+        return client in self._subscribers and (bool(client.stale) or client.roster_at < len(self.users))

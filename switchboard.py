@@ -1,0 +1,215 @@
+"""switchboard: the rules of the house.
+
+Every message that a client may say ends here, in one row of a table, and is passed to the room whose rules it falls
+under: `presence` (who is here), `post` (messages), `chats` (invitations and sessions).  What is the switchboard's own
+is the door: who may come in under which name, and what happens when somebody goes.
+
+There is no socket, no clock and no disk in these four rooms.  Time comes in with each call; what is said to a client
+is put into its `out` list; messages are given to the mailbox, and what was promised on its account is said when the
+mailbox has settled.  So all five specifications can be read here, and tested by calling functions.
+
+The turn, as the daemon calls it (the order is the promise):
+
+    receive ...     each message of each client; answers are only queued
+    [mailbox.write]     one write; when the disk refuses: refuse(), nobody has seen anything of the batch
+    push()          live messages leave for their readers
+    [mailbox.sync]      one fdatasync
+    settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave
+
+The door: a name is 1 to 32 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; case does not tell two names apart.
+Some words are nobody's name.  Two connected clients never share one: the second is refused, unless it brings the
+token that the first was given: then the first is its own dead session, and is put out.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import wire
+from chats import Chats
+from post import Post
+from presence import Client, Now, Roster
+from wire import Why
+
+if TYPE_CHECKING:
+    from mailbox import Full, Mailbox, User
+
+RESERVED = frozenset({"all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
+FEATURES = wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD
+NO_TOKEN = bytes(16)
+NOTED = frozenset({      # requests that are noted as they arrive; the others have a note of their own, or none
+    wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.Exit})
+
+
+class Refusal(Exception):
+    """A client is not let in."""
+
+    def __init__(self, why: Why, reason: str) -> None:
+        super().__init__(reason)
+        self.message = wire.Rejected(why, reason)
+
+
+class Row(NamedTuple):
+    """One line of the daemon's live table."""
+    name: str
+    state: str          # available, chatting with NAME..., not connected
+    since: int          # microseconds since 1970
+    waiting: int
+    address: str
+
+
+class Switchboard:
+    """The service, without its sockets."""
+
+    def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
+                 patience: int = 60) -> None:
+        self.mailbox = mailbox
+        self.note = note
+        self.house = house                      # what the daemon calls itself
+        self.token = token                      # makes 16 unguessable bytes
+        self.roster = Roster(mailbox.users)
+        self.post = Post(mailbox, self.roster, note)
+        self.chats = Chats(mailbox, self.roster, note, patience)
+        self.left: list[Client] = []            # since the daemon looked last; it closes their connections
+        self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
+            wire.Send: self.post.on_send,
+            wire.Confirm: self.post.on_confirm,
+            wire.Check: self.post.on_check,
+            wire.Hold: self.post.on_hold,
+            wire.List: self.on_list,
+            wire.Invite: self.chats.on_invite,
+            wire.Answer: self.chats.on_answer,
+            wire.Withdraw: self.chats.on_withdraw,
+            wire.Say: self.chats.on_say,
+            wire.Exit: self.on_exit,
+            wire.Ping: self.on_ping,
+            wire.Pong: self.on_pong,
+            wire.Hello: self.on_hello,
+        }
+
+    # ---- the door ----
+
+    def enter(self, hello: wire.Hello, address: str, now: Now) -> Client:
+        """Let a client in under its name.  Raises Refusal."""
+        try:
+            user = self._name(hello, now)
+        except Refusal as refusal:
+            self.note("rejected", name=hello.name, address=address, reason=str(refusal))
+            raise
+        client = Client(user, address, hello.features & FEATURES, self.token(), now.wall)
+        self.mailbox.seen(user, now.wall)
+        self.roster.enter(client)
+        self.post.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
+                                        user.waiting, user.name, self.house))
+        self.note("connected", name=user.name, address=address, waiting=user.waiting)
+        return client
+
+    def _name(self, hello: wire.Hello, now: Now) -> User:
+        """The user of that name, new or known, whose place is free."""
+        if hello.version != wire.VERSION:
+            raise Refusal(Why.VERSION, f"this daemon speaks version {wire.VERSION} of the protocol alone")
+        if not wire.is_name(hello.name):
+            raise Refusal(Why.BAD_NAME, "a username has 1 to 32 of A-Z a-z 0-9 . _ - and begins with a letter or digit")
+        if hello.name.lower() in RESERVED:
+            raise Refusal(Why.BAD_NAME, f"{hello.name} is a reserved word: choose another name")
+        user = self.mailbox.find(hello.name)
+        if user is None:
+            if self.mailbox.refusing:
+                raise Refusal(Why.FULL, f"no new names now: {self.mailbox.refusing}")
+            self.note("new-name", name=hello.name)
+            return self.mailbox.register(hello.name, now.wall)
+        other = self.roster.clients.get(user.number)
+        if other is not None:
+            if hello.token == NO_TOKEN or hello.token != other.token:
+                raise Refusal(Why.TAKEN, f"{user.name} is already in use: choose another name")
+            self.put_out(other, "taken over by its owner", now)
+        return user
+
+    def put_out(self, client: Client, reason: str, now: Now) -> None:
+        """End a client's stay from our side, and say why."""
+        self.roster.tell(client, wire.Notice(f"you were disconnected: {reason}"))
+        self.leave(client, reason, now)
+
+    def leave(self, client: Client, reason: str, now: Now) -> None:
+        """A client is gone, for whatever reason.  Harmless when it has left already."""
+        if client.left:
+            return
+        client.left = True
+        self.left.append(client)
+        self.chats.leave(client, now)
+        self.post.leave(client)
+        self.roster.leave(client)
+        if self.mailbox.find(client.name) is client.user:       # not when the disk refused to keep the name
+            self.mailbox.seen(client.user, now.wall)
+        self.note("disconnected", name=client.name, reason=reason)
+
+    # ---- requests ----
+
+    def receive(self, client: Client, said: Any, now: Now) -> None:
+        """One message of a client that has entered.  Raises ProtocolError."""
+        if type(said) in NOTED:
+            self.note("request", name=client.name, request=wire.describe(said))
+        self._handlers[type(said)](client, said, now)
+
+    def on_list(self, client: Client, said: wire.List, now: Now) -> None:
+        self.roster.on_list(client, said.request)
+
+    def on_exit(self, client: Client, said: wire.Exit, now: Now) -> None:
+        self.leave(client, "exit", now)
+
+    def on_ping(self, client: Client, said: wire.Ping, now: Now) -> None:
+        self.roster.tell(client, wire.Pong(said.stamp))
+
+    def on_pong(self, client: Client, said: wire.Pong, now: Now) -> None:
+        """It is alive: that its bytes arrived has said so already."""
+
+    def on_hello(self, client: Client, said: wire.Hello, now: Now) -> None:
+        raise wire.ProtocolError("a second HELLO on one connection")
+
+    # ---- the turn ----
+
+    def written(self) -> None:
+        """The batch of this turn is written."""
+        self.post.written()
+
+    def refuse(self, full: Full, now: Now) -> list[Client]:
+        """The disk refused the batch of this turn.  Returns those who can't stay: their names could not be kept."""
+        return self.post.refuse(full)
+
+    def push(self) -> None:
+        """Live messages to their readers."""
+        self.post.push()
+
+    def settle(self, seq: int, now: Now) -> None:
+        """On disk up to this seq: what was promised on its account is said; then what changed, and timers."""
+        self.post.settle(seq)
+        self.chats.expire(now.monotonic)
+        self.roster.publish(now.monotonic)
+
+    def timeout(self, now: Now) -> float | None:
+        """Seconds until there is something to do that no client asked for, or None."""
+        if not self.post.idle:
+            return 0.0
+        timers = [at for at in (self.chats.next_expiry(), self.roster.next_publish()) if at is not None]
+        return max(0.0, min(timers) - now.monotonic) if timers else None
+
+    # ---- the live table ----
+
+    def rows(self, limit: int) -> tuple[list[Row], int]:
+        """The first rows of the log of names, the connected first, then the most recently seen; and how many more."""
+        clients = self.roster.clients
+        here = sorted(clients.values(), key=lambda client: client.name.lower())[:limit]
+        away: list[User] = []
+        if len(here) < limit:
+            rest = (user for user in self.mailbox.users if user.number not in clients)
+            away = sorted(rest, key=lambda user: -user.last_seen)[:limit - len(here)]
+        rows = [Row(c.name, _status(c), c.since, c.waiting, c.address) for c in here]
+        rows += [Row(user.name, "not connected", user.last_seen, user.waiting, "") for user in away]
+        return rows, len(self.mailbox.users) - len(rows)
+
+
+def _status(client: Client) -> str:
+    if client.chat is None:
+        return "available, holding" if client.holding else "available"
+    partners = (member.name for member in client.chat.members if member is not client)
+    return "chatting with " + ", ".join(partners)

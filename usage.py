@@ -1,0 +1,29 @@
+"""usage: how the programs say what went wrong.
+
+Wrong use, and whatever keeps a program from doing its work, is one line on stderr that says what to do, and an exit
+code of sysexits(3).  Never a traceback: that is for our own faults.
+"""
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line, exit code 64."""
+
+    def error(self, message: str) -> NoReturn:
+        die(self.prog, os.EX_USAGE, f"{message}; see {self.prog} --help")
+
+
+def die(program: str, code: int, message: str) -> NoReturn:
+    """Say it and exit."""
+    print(f"{program}: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def positive(text: str) -> int:
+    """An argument that is a whole number from 1 to 65535."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 65535")
+    return int(text)

@@ -57,10 +57,9 @@ from doors import Doors, open_listener
 from mailbox import Full, Mailbox, StoreError
 from presence import Client, Now
 from switchboard import Refusal, Switchboard
-from usage import Parser, die, positive
+from usage import RELEASE, Parser, die, positive
 
 PROGRAM = "parleyd"
-RELEASE = "0.1"
 
 # Limits, each with its reason.
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing

@@ -8,6 +8,8 @@ import os
 import sys
 from typing import NoReturn
 
+RELEASE = "0.1"         # of parley: both programs say it with --version
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line, exit code 64."""

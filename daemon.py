@@ -202,7 +202,9 @@ class Daemon:
         connection = Connection(sock, place, where, self.now.monotonic)
         self.connections[sock.fileno()] = connection
         self.selector.register(sock, connection.mask, lambda _, mask: self._on_ready(connection, mask))
-        if not self.doors.stranger(place, where, 1):
+        few = self.doors.stranger(place, where, 1)
+        self._read(connection)                  # its HELLO is mostly there already: then it is no stranger
+        if not few and connection.client is None and not connection.closing:
             self._refuse(connection, wire.Why.FULL, "too many connections from your address are logging in: try again")
 
     def _is_full(self) -> bool:

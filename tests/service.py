@@ -203,9 +203,7 @@ class Client:
             self.roster.update((entry.name, entry) for entry in said.entries)
         if isinstance(said, wire.Waiting):
             self.waiting = said.total
-        if isinstance(said, wire.Roster) and said.request:
-            self.heard.append(said)
-        elif not isinstance(said, BACKGROUND):
+        if not isinstance(said, BACKGROUND) or getattr(said, "request", 0):
             self.heard.append(said)
 
     def hears(self, kind: type[M], **fields: Any) -> M:
@@ -213,7 +211,7 @@ class Client:
         self.listen()
         assert self.heard, f"{self.name} heard nothing, not {kind.__name__}"
         said = self.heard.pop(0)
-        wrong = {name: getattr(said, name, None) for name, value in fields.items() if getattr(said, name, None) != value}
+        wrong = [name for name, value in fields.items() if getattr(said, name, None) != value]
         assert type(said) is kind and not wrong, f"{self.name} heard {said}, not {kind.__name__} {fields}"
         return said
 

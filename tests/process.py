@@ -1,0 +1,116 @@
+"""A real daemon in a process of its own, and a blocking client to talk to it."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import wire
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+START_SECONDS = 20          # until it listens; far more than it takes, for a busy machine
+
+
+class DaemonProcess:
+    """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end."""
+
+    def __init__(self, *options: str, python: str = sys.executable, console: str = "none") -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="parley-process-")
+        self.directory = self._directory.name
+        self.path = self.directory + "/sock"
+        self.store = self.directory + "/store"
+        self.command = [python, HERE + "/daemon.py", "--state", self.store, "--listen", "unix:" + self.path,
+                        "--console", console, *options]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> float:
+        """Start it; how many seconds until it took a connection."""
+        started = time.monotonic()
+        with open(self.directory + "/output", "ab") as output:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() - started > START_SECONDS:
+                raise AssertionError(f"the daemon did not start: {self.output()}")
+            time.sleep(0.005)
+        return time.monotonic() - started
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.path) == 0
+
+    def output(self) -> str:
+        with open(self.directory + "/output", encoding="utf-8", errors="replace") as output:
+            return output.read()
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        """Send it a signal and wait for its exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(START_SECONDS)
+
+    def rss(self) -> int:
+        """Its memory now, in bytes."""
+        assert self.process is not None
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def client(self, name: str, features: int = wire.Feature.RECEIPTS) -> "Speaker":
+        return Speaker(self.path, name, features)
+
+    def close(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.end()
+        self._directory.cleanup()
+
+    def __enter__(self) -> "DaemonProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Speaker:
+    """A client that says and hears one thing after the other."""
+
+    def __init__(self, path: str, name: str, features: int) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(path)
+        self._decoder = wire.Decoder(wire.FRAME_MAX)
+        self._heard: list[Any] = []
+        self.say(wire.Hello(wire.VERSION, features, bytes(16), name))
+        self.welcome = self.hear(wire.Welcome)
+
+    def say(self, *said: wire.Message) -> None:
+        self.sock.sendall(b"".join(map(wire.encode, said)))
+
+    def messages(self) -> Iterator[Any]:
+        """What comes, as it comes."""
+        while True:
+            while self._heard:
+                yield self._heard.pop(0)
+            data = self.sock.recv(1 << 18)
+            if not data:
+                return
+            self._heard += [wire.decode(frame, wire.DAEMON) for frame in self._decoder.feed(data)]
+
+    def hear(self, kind: type) -> Any:
+        """The next message of this kind; the others before it are passed over."""
+        for said in self.messages():
+            if type(said) is kind:
+                return said
+        raise AssertionError(f"the line was closed before a {kind.__name__} came")
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def __enter__(self) -> "Speaker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,188 @@
+"""What a terminal or a log may be shown of a stranger's text, and how wide that is.
+
+display() is the one sanitiser: its result holds printable characters only (and newlines, when asked for), at
+most MARKS_MAX marks on a base, and no mark that could land on whatever was painted before it.  It is total, and
+display(display(x)) == display(x).  A Ruler measures, cuts and wraps text that display() has made; the functions
+width, clip, shorten, pad and wrap are those of UNICODE, the Ruler for when there is no terminal to ask.
+Nothing here raises for any string or size.  Bad at: Arabic and Persian (joiners are shown, not obeyed), emoji
+sequences (their parts stand side by side), and Korean and Indic syllables that only a font can compose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from unicodedata import category, combining, east_asian_width, normalize
+
+MARKS_MAX = 4  # per base: the longest honest stacks (Vietnamese, Hebrew, Thai) need three
+RUN_MAX = 32  # marks let into normalize(), whose sort is quadratic: 65 ms for 8,192 marks, 4.1 s for 65,536
+CACHE_MAX = 4096  # characters remembered per table: a hostile text may use a million different ones
+
+# Joiners, variation selectors, keycaps, tags and skin tones: terminals disagree on the width of what they join.
+_DROPPED = re.compile("[\u200d\ufe00-\ufe0f\u20e3\U000e0000-\U000e007f\U0001f3fb-\U0001f3ff]")
+# Blank or ignorable although their category says letter, mark or symbol: good for forging empty or equal names.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufffc\U000e0100-\U000e01ef]")
+# Vowels and finals that terminals stack on the syllable before them.
+_JAMO = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
+# Private use is escaped with the rest: what such a character looks like, and how wide, is each font's own affair.
+_UNSAFE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+
+_ASCII = {code: "^" + chr(code ^ 64) for code in (*range(32), 127)} | {ord("\t"): " "}
+_ASCII_LINES = _ASCII | {ord("\n"): "\n"}
+
+
+def display(text: str, multiline: bool = False) -> str:
+    """Return text as it may be painted: ^[ for C0 and DEL, <U+202E> for the rest that is unsafe or unseen.
+
+    A tab and every other space become one space (the column is not known here); a newline stays only if multiline.
+    """
+    if text.isascii():
+        return text if text.isprintable() else text.translate(_ASCII_LINES if multiline else _ASCII)
+    text = normalize("NFC", _capped(_DROPPED.sub("", text), RUN_MAX))
+    # Once more, because leaving out a mark may let its neighbours compose.
+    return normalize("NFC", _visible(_capped(text, MARKS_MAX), multiline))
+
+
+def escape(char: str) -> str:
+    """Name one character in ASCII: ^[ or <U+202E>."""
+    return "^" + chr(ord(char) ^ 64) if char < " " or char == "\x7f" else f"<U+{ord(char):04X}>"
+
+
+@lru_cache(CACHE_MAX)
+def is_mark(char: str) -> bool:
+    """Whether char is painted onto the character before it."""
+    kind = category(char)
+    if kind in _UNSAFE or _INVISIBLE.match(char):
+        return False
+    return kind in ("Mn", "Me") or combining(char) != 0 or _JAMO.match(char) is not None
+
+
+def is_joined(text: str, index: int) -> bool:
+    """Whether text[index] belongs to the cluster of text[index - 1].  Raw text may be asked about too."""
+    if index == 0 or text[index - 1].isspace():
+        return False
+    char = text[index]
+    if char < "\x80":
+        return text[index - 1] == "\u200d"
+    return text[index - 1] == "\u200d" or is_mark(char) or _DROPPED.match(char) is not None
+
+
+def clusters(text: str) -> list[str]:
+    """Split text before every base: what a cursor moves over and what is never cut."""
+    if text.isascii():
+        return list(text)
+    starts = [index for index in range(len(text)) if not is_joined(text, index)]
+    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+
+
+def _capped(text: str, most: int) -> str:
+    kept, run = [], 0
+    for char in text:
+        run = run + 1 if is_mark(char) else 0
+        if run <= most:
+            kept.append(char)
+    return "".join(kept)
+
+
+def _visible(text: str, multiline: bool) -> str:
+    shown, based = [], False
+    for char in text:
+        if is_mark(char):
+            shown.append(char if based else escape(char))
+        elif char == "\n" and multiline:
+            shown.append(char)
+            based = False
+        else:
+            shown.append(_alone(char))
+            based = shown[-1] == char != " "
+    return "".join(shown)
+
+
+@lru_cache(CACHE_MAX)
+def _alone(char: str) -> str:
+    kind = category(char)
+    if kind == "Zs" or char == "\t":
+        return " "
+    return escape(char) if kind in _UNSAFE or _INVISIBLE.match(char) else char
+
+
+@lru_cache(CACHE_MAX)
+def unicode_cells(char: str) -> int:
+    """The terminal cells of one character: 0, 1 or 2, by the Unicode tables of this Python."""
+    if category(char) in ("Mn", "Me", "Cf") or _JAMO.match(char):
+        return 0
+    return 2 if east_asian_width(char) in "WF" else 1
+
+
+class Ruler:
+    """Measures displayed text in terminal cells; measure says how many one non-ASCII character takes."""
+
+    def __init__(self, measure: Callable[[str], int] = unicode_cells) -> None:
+        self._measure = measure
+
+    def width(self, text: str) -> int:
+        return len(text) if text.isascii() else sum(map(self._measure, text))
+
+    def clip(self, text: str, cells: int) -> str:
+        """The longest beginning of text that fits, no cluster split."""
+        if cells <= 0:
+            return ""
+        if text.isascii():
+            return text[:cells]
+        end = used = 0
+        for cluster in clusters(text):
+            used += self.width(cluster)
+            if used > cells:
+                return text[:end]
+            end += len(cluster)
+        return text
+
+    def shorten(self, text: str, cells: int) -> str:
+        """text if it fits, else its beginning and a ~ to say that there was more."""
+        if self.width(text) <= cells:
+            return text
+        return self.clip(text, cells - 1) + "~" if cells > 0 else ""
+
+    def pad(self, text: str, cells: int) -> str:
+        """text cut or filled with spaces to exactly cells."""
+        text = self.clip(text, cells)
+        return text + " " * (cells - self.width(text))
+
+    def wrap(self, text: str, first: int, rest: int) -> list[str]:
+        """Rows for text: the first of at most first cells, the others rest (0 or less counts as 1).
+
+        Rows break at spaces, which are left out there and kept elsewhere; a word longer than a row is cut, and a
+        cluster wider than a row becomes '?'.  Every newline starts a row, so there is always at least one.
+        """
+        rows: list[str] = []
+        for line in text.split("\n"):
+            rows += self._fold(line, max(1, rest if rows else first), max(1, rest))
+        return rows
+
+    def _fold(self, line: str, room: int, rest: int) -> Iterator[str]:
+        if self.width(line) <= room:
+            yield line
+            return
+        row, used = "", 0
+        for piece in self._pieces(line, rest):
+            size = self.width(piece)
+            if used + size > room:
+                yield row.rstrip(" ")
+                row, used, room = "", 0, rest
+                if piece[0] == " ":
+                    continue
+            row, used = row + piece, used + size
+        if row:
+            yield row
+
+    def _pieces(self, line: str, rest: int) -> Iterator[str]:
+        for piece in re.findall(" +|[^ ]+", line):
+            if piece[0] == " " or self.width(piece) <= rest:
+                yield piece[:rest] if piece[0] == " " else piece
+            else:
+                yield from (part if self.width(part) <= rest else "?" for part in clusters(piece))
+
+
+UNICODE = Ruler()
+width, clip, shorten, pad, wrap = UNICODE.width, UNICODE.clip, UNICODE.shorten, UNICODE.pad, UNICODE.wrap

@@ -1,0 +1,203 @@
+"""Terminal bytes to keys: a decoder that gives the same events however the bytes were cut into reads.
+
+A key is a str: a character typed is that character, anything else a name of more than one character such as
+<Enter>, <C-a>, <M-b>, <PageUp>; a bracketed paste is one Paste.  What is not known (other function keys, replies to
+queries, mouse reports, C1 characters) is swallowed whole.  Bytes are read one at a time by the method for the
+current state, so chunks cannot matter.  No clock is read: after feed() the caller waits at most timeout() seconds
+for more and then calls expire().  Nothing raises, for any bytes; bad UTF-8 gives U+FFFD; what is held has a bound.
+Bad at: Alt-[ Alt-] Alt-O and the like, which begin sequences and are dropped when nothing follows.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+ESC_WAIT = 0.05  # seconds: a person's ESC is followed by nothing for longer, a terminal's by its next byte
+SEQUENCE_WAIT = 0.5  # seconds: a slow line may cut a sequence in two
+PASTE_WAIT = 10.0  # seconds of silence in a paste: a lost end mark must not swallow the keyboard for ever
+SEQUENCE_MAX = 64  # bytes in ESC [ or ESC O: twice the longest reply seen
+STRING_MAX = 4096  # bytes in an OSC or DCS reply
+PASTE_MAX = 256 * 1024  # bytes kept of a paste: many times the longest message, so that its excess can be told
+
+
+class Paste(NamedTuple):
+    """Text pasted, its line ends made newlines; cut when the end of it was dropped or never came."""
+
+    text: str
+    cut: bool = False
+
+
+Key: TypeAlias = str | Paste
+
+_PASTE_END = b"\x1b[201~"
+_MODIFIED = {"<Left>": "<M-b>", "<Right>": "<M-f>", "<Delete>": "<M-d>"}  # with Ctrl or Alt: by words
+_FINALS = {
+    "A": "<Up>", "B": "<Down>", "C": "<Right>", "D": "<Left>", "H": "<Home>", "F": "<End>",
+    "Z": "<BackTab>", "I": "<FocusIn>", "O": "<FocusOut>",
+}  # fmt: skip
+_TILDES = {
+    1: "<Home>", 3: "<Delete>", 4: "<End>", 5: "<PageUp>", 6: "<PageDown>", 7: "<Home>", 8: "<End>",
+}  # fmt: skip
+_SS3 = {
+    "A": "<Up>", "B": "<Down>", "C": "<Right>", "D": "<Left>", "H": "<Home>", "F": "<End>",
+    "M": "<Enter>", "c": "<M-f>", "d": "<M-b>",  # rxvt: Ctrl-Right, Ctrl-Left
+}  # fmt: skip
+_CONTROLS = {"\r": "<Enter>", "\n": "<Enter>", "\t": "<Tab>", "\b": "<Backspace>", "\x7f": "<Backspace>"}
+
+
+def _named(char: str) -> str:
+    """The key for one character; '' for a C1 control, which no keyboard sends."""
+    if char < " " or char == "\x7f":
+        return _CONTROLS.get(char) or f"<C-{chr(ord(char) ^ 64).lower()}>"
+    return "" if "\x80" <= char < "\xa0" else char
+
+
+def _control(text: str) -> str:
+    """The key that CSI text (what follows ESC [, its final included) stands for; '' if unknown."""
+    fields, final = text[:-1], text[-1]
+    if fields.strip("0123456789;"):
+        return ""
+    numbers = [int(field or "0") for field in fields.split(";")]
+    if final in "~^@$":
+        name = _TILDES.get(numbers[0], "")
+        modifier = 5 if final in "^@" else numbers[-1] if len(numbers) > 1 else 1  # rxvt: ^ is Ctrl, $ Shift
+    else:
+        name, modifier = _FINALS.get(final, ""), numbers[-1]
+    return _MODIFIED.get(name, name) if modifier > 1 and (modifier - 1) & 0b110 else name
+
+
+class Keys:
+    """The decoder: feed it what was read, and expire it when nothing came for timeout() seconds."""
+
+    def __init__(self) -> None:
+        self._keys: list[Key] = []
+        self._text = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = bytearray()  # of the sequence or paste being read
+        self._dropped = False  # whether bytes of the paste being read were dropped
+        self._skip = 0  # bytes still to ignore
+        self._length = 0  # of the string being read
+        self._state: Callable[[int], None] = self._ground
+        self._wait: float | None = None
+
+    def feed(self, data: bytes) -> list[Key]:
+        """Keys completed by data."""
+        for byte in data:
+            self._state(byte)
+        return self._take()
+
+    def timeout(self) -> float | None:
+        """Seconds of silence after which expire() is due; None when nothing is undecided."""
+        return self._wait
+
+    def expire(self) -> list[Key]:
+        """Decide what was left undecided: ESC alone is a key, a paste ends, the rest is dropped."""
+        if self._state == self._escape:
+            self._keys.append("<Esc>")
+        elif self._state == self._paste:
+            self._pasted(bytes(self._held), cut=True)
+        self._turn(self._ground)
+        return self._take()
+
+    def _take(self) -> list[Key]:
+        keys, self._keys = self._keys, []
+        return keys
+
+    def _turn(self, state: Callable[[int], None], wait: float | None = None) -> None:
+        self._state, self._wait = state, wait
+        self._held.clear()
+        self._length = 0
+
+    def _ground(self, byte: int) -> None:
+        for char in self._text.decode(bytes((byte,))):
+            if char == "\x1b":
+                self._turn(self._escape, ESC_WAIT)
+            elif name := _named(char):
+                self._keys.append(name)
+
+    def _again(self, byte: int) -> None:
+        """Give up what was begun and read byte afresh: it cannot belong to it."""
+        self._turn(self._ground)
+        self._ground(byte)
+
+    def _escape(self, byte: int) -> None:
+        if opened := {0x5B: self._csi, 0x4F: self._ss3}.get(byte):
+            self._turn(opened, SEQUENCE_WAIT)
+        elif byte in b"]P_^X":
+            self._turn(self._string, SEQUENCE_WAIT)
+        elif byte == 0x1B or byte >= 0x80:
+            self._keys.append("<Esc>")
+            self._again(byte)
+        else:
+            self._keys.append(f"<M-{_named(chr(byte)).strip('<>') or chr(byte)}>")
+            self._turn(self._ground)
+
+    def _csi(self, byte: int) -> None:
+        if not 0x20 <= byte <= 0x7E or len(self._held) >= SEQUENCE_MAX:
+            self._again(byte)
+            return
+        self._held.append(byte)
+        if byte >= 0x40 or (byte == 0x24 and self._held[:-1].isdigit()):  # ESC [ 3 $ is rxvt's, against the rules
+            text = self._held.decode("ascii")
+            self._turn(self._ground)
+            self._csi_final(text)
+
+    def _csi_final(self, text: str) -> None:
+        if text == "200~":
+            self._dropped = False
+            self._turn(self._paste, PASTE_WAIT)
+        elif text in ("[", "M"):  # the linux console's F1 to F5, and mouse reports: they go on after their final
+            self._skip = 1 if text == "[" else 3
+            self._turn(self._ignore, SEQUENCE_WAIT)
+        elif name := _control(text):
+            self._keys.append(name)
+
+    def _ignore(self, byte: int) -> None:
+        self._skip -= 1
+        if self._skip == 0:
+            self._turn(self._ground)
+
+    def _ss3(self, byte: int) -> None:
+        if not 0x30 <= byte <= 0x7E or len(self._held) >= SEQUENCE_MAX:
+            self._again(byte)
+        elif byte < 0x40:
+            self._held.append(byte)
+        else:
+            name = _SS3.get(chr(byte), "")
+            modified = self._held.endswith((b"3", b"5"))
+            self._turn(self._ground)
+            if name:
+                self._keys.append(_MODIFIED.get(name, name) if modified else name)
+
+    def _string(self, byte: int) -> None:
+        self._length += 1
+        if byte == 0x1B:
+            self._turn(self._string_end, SEQUENCE_WAIT)
+        elif byte == 0x07:
+            self._turn(self._ground)
+        elif byte < 0x20 or self._length > STRING_MAX:
+            self._again(byte)
+
+    def _string_end(self, byte: int) -> None:
+        if byte == 0x5C:
+            self._turn(self._ground)
+        else:
+            self._turn(self._escape, ESC_WAIT)
+            self._escape(byte)
+
+    def _paste(self, byte: int) -> None:
+        held = self._held
+        held.append(byte)
+        if byte == 0x7E and held.endswith(_PASTE_END):
+            self._pasted(bytes(held[: -len(_PASTE_END)]), self._dropped)
+            self._turn(self._ground)
+        elif len(held) > PASTE_MAX + len(_PASTE_END):
+            del held[PASTE_MAX]  # the few bytes after it are kept, to know the end mark by
+            self._dropped = True
+
+    def _pasted(self, data: bytes, cut: bool) -> None:
+        cut = cut or len(data) > PASTE_MAX
+        # Not final when cut: half a character at the cut is left out instead of replaced.
+        text = codecs.getincrementaldecoder("utf-8")("replace").decode(data[:PASTE_MAX], final=not cut)
+        self._keys.append(Paste(text.replace("\r\n", "\n").replace("\r", "\n"), cut))

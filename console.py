@@ -13,6 +13,7 @@ table are not kept at all: the next one shows the latest state.
 All foreign text passes display().  With `--no-text` the bodies of messages and lines are left out; a log file
 (`--log`) never has them.
 """
+import errno
 import os
 import re
 import select
@@ -38,7 +39,6 @@ NOTES: dict[str, tuple[str, str]] = {
     "stopping": ("signal", "TERM or INT: clients are told, what was accepted is on disk"),
     "reloaded": ("", "HUP: the log file was opened again"),
     "no-descriptors": ("reason", "connections are not accepted for a moment: no file descriptor is left"),
-    "opened": ("address", "a connection was accepted"),
     "closed": ("address reason", "a connection ended before it had a name"),
     "violation": ("address name reason", "the peer broke the protocol and was disconnected"),
     "connected": ("name address waiting", "a client registered its username"),
@@ -152,7 +152,7 @@ class Outlet:
         return os.write(self.fd, data[:PIPE_WRITE]) if poll.poll(0) else 0
 
     def write(self, data: bytes) -> int:
-        """How many bytes were taken; 0 when the reader is not ready.  A reader that is gone takes everything."""
+        """How many bytes were taken; 0 when there is no room now.  A reader that is gone takes everything."""
         done = 0
         try:
             while done < len(data):
@@ -162,8 +162,8 @@ class Outlet:
                 done += taken
         except BlockingIOError:
             pass
-        except OSError:
-            return len(data)
+        except OSError as error:
+            return done if error.errno in (errno.ENOSPC, errno.EDQUOT) else len(data)
         return done
 
 

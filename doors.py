@@ -17,6 +17,7 @@ import os
 import pwd
 import selectors
 import socket
+import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -118,8 +119,8 @@ class Doors:
 
 
 def _host(where: str) -> str:
-    """An address without its port."""
-    return where.rpartition(":")[0] or where
+    """An address without its port; a login of this host as it is."""
+    return where if where.startswith("unix") else where.rpartition(":")[0] or where
 
 
 def address_of(sock: socket.socket, peer: Any) -> str:
@@ -140,7 +141,7 @@ def open_listener(where: Address) -> socket.socket:
     if not where.path:
         family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
         return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
-    Path(where.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _own_directory(Path(where.path).parent)
     _remove_stale(where.path)
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -151,6 +152,16 @@ def open_listener(where: Address) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _own_directory(directory: Path) -> None:
+    """Make it, 0700; one that is there must not be another user's, nor one in which others may replace our socket."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for status in (directory.lstat(), directory.stat()):
+        if status.st_uid not in (os.geteuid(), 0):
+            raise PermissionError(errno.EPERM, f"{directory} belongs to another user")
+    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+        raise PermissionError(errno.EPERM, f"others may write in {directory}: chmod go-w it")
 
 
 def _remove_stale(path: str) -> None:

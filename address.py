@@ -53,6 +53,11 @@ def default_port() -> Address:
     return Address("", "127.0.0.1", PORT)
 
 
+def default_addresses() -> list[Address]:
+    """Where a client looks for the daemon, in this order, when it was not told."""
+    return [default_socket(), default_port()]
+
+
 def state_directory() -> Path:
     """Where the daemon's store and a client's archives live."""
     home = os.environ.get("XDG_STATE_HOME")

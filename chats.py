@@ -168,7 +168,9 @@ class Chats:
     def _invitable(self, client: Client, names: tuple[str, ...]) -> tuple[list[Client], tuple[Why, str] | None]:
         """The users of these names; and why one of them can't be invited."""
         invited: dict[Client, None] = {}
-        for name in names[:INVITED_MAX + 1]:
+        for name in names:
+            if len(invited) > INVITED_MAX:
+                break
             user = self.mailbox.find(name)
             other = self.roster.clients.get(user.number) if user else None
             if other is None:

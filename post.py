@@ -227,8 +227,17 @@ class Post:
                                  if (client.user.number, said.id) not in refused]
         self.answers.others = answers.others
         strangers = {user.number for user in full.users}
-        self.answers.welcomes = [row for row in answers.welcomes if row[0].user.number not in strangers]
+        self._recount(full)
+        self.answers.welcomes = [(client, welcome._replace(waiting=client.user.waiting))
+                                 for client, welcome in answers.welcomes if client.user.number not in strangers]
         return [client for client, _ in answers.welcomes if client.user.number in strangers]
+
+    def _recount(self, full: Full) -> None:
+        """Those who came, or stopped holding, in this turn had counted what is refused now."""
+        for client in self.roster.clients.values():
+            if full.mails and client.live.start >= full.mails[0].id:
+                client.mail = client.user.waiting
+                self._counted[client] = None
 
     def push(self) -> None:
         """Send each reader what its window has room for."""
@@ -244,7 +253,8 @@ class Post:
             _, answers = self._unsettled.pop(0)
             for client, welcome in answers.welcomes:
                 self.roster.welcome(client, welcome)
-                self._stirred[client] = None
+                if not client.left:
+                    self._stirred[client] = None
             for client, ranges in answers.stored.items():
                 for first, last in ranges:
                     self.roster.tell(client, wire.Stored(first, last))
@@ -265,23 +275,23 @@ class Post:
                 self.roster.tell(client, wire.Checked(check.request, check.total))
                 self.note("checked", name=client.name, messages=check.total)
         if not client.holding:
-            self._pushed(client, client.live, wire.SendFlag(0))
+            self._pushed(client, client.live, 0)
 
-    def _pushed(self, client: Client, stream: Stream, flag: wire.SendFlag) -> bool:
+    def _pushed(self, client: Client, stream: Stream, flag: int) -> bool:
         """Push of this stream what fits into the window; True when the stream is at its end for now."""
         while (room := WINDOW - len(client.in_flight)) > 0 and (space := WINDOW_BYTES - client.size) > 0:
             mails = self.mailbox.unread(client.user, stream.at, stream.upto, room, space)
             if not mails:
                 return True
             for mail in mails:
+                client.size += len(mail.text) - client.in_flight.get(mail.id, 0)    # checked twice, it counts once
                 client.in_flight[mail.id] = len(mail.text)
-                client.size += len(mail.text)
                 self.roster.hand(client, self._frame(mail, flag))
             stream.at = mails[-1].id
             stream.total += len(mails)
         return False
 
-    def _frame(self, mail: Mail, flag: wire.SendFlag) -> bytes:
+    def _frame(self, mail: Mail, flag: int) -> bytes:
         """The frame of a message, encoded once for all its readers in this push."""
         frame = self._frames.get((mail.id, flag))
         if frame is None:

@@ -102,8 +102,8 @@ class Roster:
     # ---- saying ----
 
     def hand(self, client: Client, frame: bytes) -> None:
-        """Queue an encoded frame."""
-        if not client.out:
+        """Queue an encoded frame; until WELCOME was said it waits behind it."""
+        if client.welcomed and not client.out:
             self.speaking.append(client)
         client.out.append(frame)
 
@@ -125,9 +125,10 @@ class Roster:
 
     def welcome(self, client: Client, welcome: wire.Welcome) -> None:
         """Say WELCOME; from here on the client hears everything else."""
-        self.tell(client, welcome)
+        client.out.insert(0, wire.encode(welcome))
         client.welcomed = True
-        if client.features & wire.Feature.ROSTER:
+        self.speaking.append(client)
+        if client.features & wire.Feature.ROSTER and not client.left:
             self._subscribers[client] = self._behind[client] = None
 
     def leave(self, client: Client) -> None:

@@ -54,7 +54,7 @@ buffers grow only by what arrived, and the limit is checked here and nowhere els
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 VERSION = 1
@@ -84,15 +84,15 @@ class Direction(IntEnum):
     BOTH = 3
 
 
-class Feature(IntFlag):
-    """What a client asks for in HELLO; the daemon answers with those it grants."""
+class Feature:                  # plain numbers: to look at a bit of an IntFlag takes a microsecond
+    """Bits.  What a client asks for in HELLO; the daemon answers with those it grants."""
     ROSTER = 1          # the log of names at login, and its changes from then on
     RECEIPTS = 2        # DELIVERED
     HOLD = 4            # start holding: new messages wait for CHECK
 
 
-class SendFlag(IntFlag):
-    """In SEND, what the sender asks for; in MAIL, what he asked for, and why it comes now."""
+class SendFlag:
+    """Bits.  In SEND, what the sender asks for; in MAIL, what he asked for, and why it comes now."""
     NOW = 1             # now or never: nothing is stored for those who are not connected
     EVERYONE = 2        # to every name in the log but one's own; `to` is empty
     CHECK = 4           # in MAIL alone: it answers a CHECK; without it, it came live

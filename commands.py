@@ -1,0 +1,167 @@
+"""commands: what a line that begins with / or @ means, in every mode.
+
+COMMANDS is the table: a word, how it is used, what it does, and the function that does it.  run() gives back a fault,
+one line for the user, or "" when it is done; with a fault the line stays as it was typed.  `@bob hi` is `/send bob hi`;
+`//` begins an ordinary text with a slash.  Pure.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from display import display
+from pane import Table
+from who import split_names
+from wire import SendFlag
+
+if TYPE_CHECKING:
+    from menu import Menu
+
+ADDRESSED = re.compile(r"\s*((?:[^\s,]+\s*,\s*)*[^\s,]+)(?:\s+(.*))?", re.DOTALL)      # bob, erin TEXT
+EVERYONE = "all"        # a reserved word, so nobody's name
+
+
+class Command(NamedTuple):
+    """One row of the table."""
+    usage: str
+    about: str
+    run: Callable[[Menu, str], str]
+    named: bool = False         # whether names may follow
+
+
+def is_command(text: str) -> bool:
+    """Whether a line is for run() and not a text."""
+    return text.startswith("@") or (text.startswith("/") and not text.startswith("//"))
+
+
+def literal(text: str) -> str:
+    """The text that a line stands for."""
+    return text[1:] if text.startswith("//") else text
+
+
+def run(menu: Menu, text: str) -> str:
+    """Do what the line asks."""
+    if text.startswith("@"):
+        return send(menu, text[1:])
+    word, _, rest = text[1:].partition(" ")
+    command = COMMANDS.get(word.lower())
+    if command is None:
+        near = [f"/{other}" for other in COMMANDS if word and other.startswith(word[0].lower())]
+        also = f": did you mean {' or '.join(near)}?" if near else ""
+        return f"/{display(word)} is no command{also} /help lists them; // begins a text with a slash"
+    return command.run(menu, rest)
+
+
+def send(menu: Menu, rest: str, flags: int = 0) -> str:
+    """To names, with a text at once, without one after asking for it."""
+    found = ADDRESSED.fullmatch(rest)
+    if not found:
+        return "to whom? /send bob,erin TEXT"
+    names, text = split_names(found[1]), found[2] or ""
+    if [name.lower() for name in names] == [EVERYONE]:
+        return send_all(menu, text, flags)
+    to, fault = menu.talk.resolve(names)
+    if fault:
+        return fault
+    return menu.talk.send(to, text, flags) if text.strip() else menu.write(to, flags)
+
+
+def send_all(menu: Menu, text: str, flags: int = 0) -> str:
+    """To every name in the log but one's own."""
+    flags |= SendFlag.EVERYONE
+    return menu.talk.send((), text, flags) if text.strip() else menu.write((), flags)
+
+
+def send_now(menu: Menu, rest: str) -> str:
+    """Now or never."""
+    return send(menu, rest, SendFlag.NOW)
+
+
+def chat(menu: Menu, rest: str) -> str:
+    """With one user, typed or picked."""
+    names = split_names(rest)
+    if len(names) > 1:
+        return "a chat is with one user: /group bob,erin invites several"
+    return menu.invite(names) if names else menu.pick_chat()
+
+
+def group(menu: Menu, rest: str) -> str:
+    """With several users, typed or picked."""
+    names = split_names(rest)
+    if len(names) == 1:
+        return "a group chat is with two or more: /group bob,erin"
+    return menu.invite(names) if names else menu.pick_group()
+
+
+def hold(menu: Menu, rest: str) -> str:
+    """On or off."""
+    wanted = {"on": True, "off": False}.get(rest.strip().lower())
+    if wanted is None:
+        state = "on" if menu.link.holding else "off"
+        return f"holding is {state}: /hold on lets new messages wait until you check, /hold off shows them"
+    return menu.talk.hold(wanted)
+
+
+def quit_chat(menu: Menu, rest: str) -> str:
+    """The same as Quit in a chat."""
+    return menu.talk.say("Quit") if menu.talk.chat else "you are in no chat session; /exit leaves parley"
+
+
+def show_help(menu: Menu, rest: str) -> str:
+    """Every command, and the keys."""
+    items = [(command.usage, command.about) for command in COMMANDS.values()]
+    menu.pane.add(Table(menu.now, "commands, wherever you type:", items=items + KEYS))
+    menu.pane.to_last()
+    return ""
+
+
+def offers(menu: Menu) -> list[str]:
+    """What Tab may put in place of the word before the cursor."""
+    word, text = menu.line.word(), menu.line.text
+    first = menu.line.cursor == len(word)
+    if first and word.startswith("/"):
+        return [f"/{name} " for name in COMMANDS if name.startswith(word[1:].lower())]
+    if menu.picker:
+        return [choice.name for choice in menu.picker.shown if choice.name.lower().startswith(word.lower())]
+    if first and (word.startswith("@") or (not text and menu.at_menu)):
+        return _names(menu, word or "@", " ")
+    return _names(menu, word, "")
+
+
+def _names(menu: Menu, word: str, end: str) -> list[str]:
+    """Names that go on where the word ends: the most recently heard first, then who is here, then the others."""
+    at = max(word.rfind(","), word.rfind("@")) + 1
+    head, begin = word[:at], word[at:].lower()
+    here = menu.talk.here
+    known = [here.names[name.lower()] for name in reversed(menu.talk.heard) if name.lower() in here.names]
+    known += [entry.name for entry in here.others if entry.state] if begin or head else []
+    known += [entry.name for entry in here.others] if begin else []
+    return [head + name + end for name in dict.fromkeys(known) if name.lower().startswith(begin)]
+
+
+COMMANDS: dict[str, Command] = {
+    "help": Command("/help", "this", show_help),
+    "who": Command("/who", "list users: who is here, available or chatting", lambda menu, _: menu.talk.list_users()),
+    "log": Command("/log", "every name ever used", lambda menu, _: menu.talk.list_users(whole=True)),
+    "send": Command("/send bob,erin TEXT", "send; @bob TEXT is the same", send, True),
+    "all": Command("/all TEXT", "send to every name in the log", send_all),
+    "now": Command("/now bob TEXT", "send now or never: not kept for who is not here", send_now, True),
+    "check": Command("/check", "show the messages that wait", lambda menu, _: menu.talk.check()),
+    "chat": Command("/chat bob", "invite to a chat", chat, True),
+    "group": Command("/group bob,erin", "invite to a group chat", group, True),
+    "accept": Command("/accept", "accept an invitation (M-7); /accept bob his",
+                      lambda menu, rest: menu.talk.answer(True, rest.strip()), True),
+    "deny": Command("/deny", "deny it (M-8)", lambda menu, rest: menu.talk.answer(False, rest.strip()), True),
+    "withdraw": Command("/withdraw", "take your invitation back (M-9)", lambda menu, _: menu.talk.withdraw()),
+    "quit": Command("/quit", "leave the chat, as Quit does", quit_chat),
+    "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
+    "back": Command("/back", "one step back, as Esc", lambda menu, _: menu.back()),
+    "exit": Command("/exit", "leave parley", lambda menu, _: menu.exit()),
+}
+
+KEYS = [
+    ("Tab", "completes names and commands, the last heard first"),
+    ("PageUp PageDown", "scroll; M-> to the newest"),
+    ("Up Down", "lines typed before"),
+]

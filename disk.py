@@ -1,0 +1,170 @@
+"""Every touch of the disk, in one small object that is passed in.
+
+Promises: files are created new (O_EXCL), 0600, never through a link, closed on exec; directories are 0700.
+Works by being thin: one method is one system call or the few that belong together, so that a test can put an object
+of its own in this place that records, fails or reorders them.  Nothing else calls fsync, fdatasync, rename or unlink.
+Fails with OSError, and with nothing else; what an error means is decided above (journal.py, mailbox.py).
+Is bad at: dbm.  The backends of the standard library open and write their files themselves; the segments are synced
+here (`sync_path`), but their writes do not pass this door, so a recorder sees them only when they are synced.
+
+On macOS fsync leaves the data in the drive's cache: F_FULLFSYNC is used there.
+
+The errors of the store are declared here too, since everything above needs them.  Each is one line of text that says
+what to do, and a code of sysexits(3) for the daemon to exit with.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import sys
+
+READ_SIZE = 1 << 20  # bytes asked for in one read
+
+
+class StoreError(Exception):
+    """What the store cannot do; `code` is the daemon's exit status."""
+
+    code = os.EX_IOERR
+
+
+class Damaged(StoreError):
+    """What is on the disk is not what was written."""
+
+    code = os.EX_DATAERR
+
+    def __init__(self, file: str, offset: int, what: str = "damaged") -> None:
+        super().__init__(f"{file}, offset {offset}: {what}; copy what is valid with --salvage DIR")
+        self.file, self.offset, self.what = file, offset, what
+
+
+class Failed(StoreError):
+    """The disk did not keep its word; what it holds is known only after a restart.  Never retried."""
+
+    code = os.EX_SOFTWARE
+
+
+class InUse(StoreError):
+    code = os.EX_TEMPFAIL
+
+
+class Denied(StoreError):
+    code = os.EX_NOPERM
+
+
+class CannotCreate(StoreError):
+    code = os.EX_CANTCREAT
+
+
+class NoBackend(StoreError):
+    code = os.EX_UNAVAILABLE
+
+
+class Disk:
+    """The system calls of the store.  Every path is whole; every error is an OSError."""
+
+    def create(self, path: str) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def open(self, path: str) -> int:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def read(self, path: str) -> bytes:
+        """The whole file, from the disk itself where the system can be told to forget its copy."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            _forget(fd)
+            parts = []
+            while part := os.read(fd, READ_SIZE):
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            os.close(fd)
+
+    def forget(self, path: str) -> None:
+        """Ask that the next reader of this file reads the disk: a page that never reached it must not be believed."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            _forget(fd)
+        finally:
+            os.close(fd)
+
+    def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> int:
+        """One pwrite; how many bytes it took, which may be fewer than asked."""
+        return os.pwrite(fd, data, offset)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def datasync(self, fd: int) -> None:
+        """The file's bytes, and its size, are on the disk."""
+        if sys.platform == "darwin":
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(fd)
+
+    def sync(self, fd: int) -> None:
+        if sys.platform == "darwin":
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(fd)
+
+    def sync_path(self, path: str) -> None:
+        """fsync through a descriptor of our own: it is the file that is synced, whoever wrote it."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            self.sync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_directory(self, path: str) -> None:
+        """The names in a directory are on the disk: after a create, a rename, an unlink."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def listdir(self, path: str) -> list[str]:
+        return sorted(os.listdir(path))
+
+    def size(self, path: str) -> int:
+        return os.stat(path, follow_symlinks=False).st_size
+
+    def free(self, path: str) -> int:
+        """Bytes that this user may still write on the file system of `path`."""
+        room = os.statvfs(path)
+        return room.f_bavail * room.f_frsize
+
+    def make_directory(self, path: str) -> None:
+        os.mkdir(path, 0o700)
+
+    def is_private(self, path: str) -> bool:
+        """A real directory, ours, closed to everybody else."""
+        found = os.stat(path, follow_symlinks=False)
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+
+    def lock(self, path: str) -> int:
+        """A descriptor that holds the lock until it is closed; BlockingIOError when another holds it."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _forget(fd: int) -> None:
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,0 +1,558 @@
+"""mailbox: the names, and the mail that waits for each; what was acknowledged is never lost.
+
+Promises
+    When `write` and then `sync` returned, every mail that was put and every name that was registered before survives
+    kill -9 and a power cut, and every `read` is durable: that mail never comes back.  Before that nothing is promised.
+    A full or failing disk refuses, it never lies.  Ids only grow, and no id is ever given twice, also not after a
+    crash.  `waiting` is exact.
+
+How it works
+    A turn of the daemon calls `put`, `read`, `register`, `seen` as often as it likes: they change memory and batch one
+    record each.  Then `write` (one pwrite of one batch to the journal), `sync` (one fdatasync), and only then may the
+    answers leave.  `work` is called after that, with the time that the turn can spare.
+
+    When the journals have grown, `work` seals, in steps of about a millisecond: it rolls the journal, copies what
+    still waits in the old ones into a new dbm file that is never modified again (segment.py), checks it, lists it in
+    the manifest and drops the old journals.  Reading touches no segment: a watermark for each user, and a few ranges
+    above it, say what is read.  A segment that everybody has read is unlinked whole; one that is nearly read, or
+    small, is carried into the next one.
+
+        mailbox -> recovery -> seal -> segment -> disk      manifest: which files count
+                -> records  -> journal         -> disk      user: one name and its queue
+
+    Start: lock; manifest; newest segment's users; journals; indexes (recovery.py).  Then a new journal is begun: one
+    from before a crash is never appended to.  New ids start 2**20 above the highest found, because mail may be pushed
+    to its readers before it is synced: an id that was shown must not come back with another text after a power cut.
+
+How it fails
+    `Full` from `write`: the batch is undone, on disk and in memory; `mails` and `users` say what was refused.  What was
+    read stays batched: call `write` and `sync` again, for which a small file of zeros, `reserve`, was given up.
+    `refusing` holds the reason, and `put` and `register` raise Full, until `work` has the reserve back: call it at
+    least every quarter of a second while `refusing` is set.
+    `Failed` from anything: the disk did not keep its word.  Nothing is retried; the daemon must exit (70).
+    `Damaged` from the start, from `unread`, `read` or `work`: a file is not what was written; it is named, with offset.
+    `notes` collects lines for the daemon's log; take them and clear the list.
+
+Bad at
+    Mail of journals is in memory, whole: up to SEAL_AT bytes, and more while the disk has no room to seal.
+    Confirming the oldest of a very long tail one by one moves the tail each time (60,000 messages: 20 us).
+    Every seal writes the records of all users again: about 100 bytes a name.
+    dbm.dumb and the others write through the page cache in their own way; their writes are not seen by `disk`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+
+import manifest as manifests
+from disk import CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
+from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
+from manifest import Manifest
+from records import EVERYONE, PUT, PUT_ONE, PUT_ONE_FIXED, name_record, put_record, read_record, seen_record
+from recovery import Recovery, lock_store
+from reserve import Reserve
+from seal import Seal
+from segment import TEXT_MAX, Listed, Writer, choose, remove
+from user import BY_FIRST, BY_ID, BY_LAST, Mail, Page, Range, User, take
+
+__all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
+           "StoreError", "User"]
+
+SEAL_AT = 8 << 20  # bytes in journals: below, a start reads them in a tenth of a second; above, memory
+JOURNALS_MAX = 16  # each start adds one; their number alone must not grow
+SMALL = 1 << 20  # a segment with fewer bytes is carried into the next, so that there is one of this size at most
+RETRY_ROOM = 0.25  # seconds between two looks for room
+RETRY_TASK = 5.0  # seconds after a seal found no room
+ID_JUMP = 1 << 20  # more than can be pushed between two syncs
+USER_BYTES = 128  # what a user's records take in a segment
+NAME_MAX = 255  # bytes
+NEW = tuple.__new__  # half the time of Mail(...)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Full(StoreError):
+    """The disk took nothing of the batch.  `mails` and `users` are undone; the reads stay for the next write."""
+
+    code = os.EX_IOERR
+
+    def __init__(self, reason: str, mails: list[Mail], users: list[User]) -> None:
+        super().__init__(reason)
+        self.reason, self.mails, self.users = reason, mails, users
+
+
+class Mailbox:
+    """The store of one directory.  Opening it recovers it; raises StoreError, one line and an exit code."""
+
+    def __init__(self, directory: str, disk: Disk | None = None, backend: str | None = None,
+                 seal_at: int = SEAL_AT, journals_max: int = JOURNALS_MAX, small: int = SMALL) -> None:
+        self.directory, self.disk = os.path.abspath(directory), disk or Disk()
+        self._reserve = Reserve(self.disk, self.directory)
+        self.seal_at, self.journals_max, self.small = seal_at, journals_max, small
+        self.notes: list[str] = []
+        self.refusing: str | None = None
+        self._failed: Failed | None = None
+        self._task: Generator[None, None, None] | None = None
+        self._seal: Seal | None = None
+        self._writer: Writer | None = None  # of a segment that no manifest lists yet
+        self._now = self._look_after = self._task_after = 0.0
+        self._must_seal = False
+        self._lock = lock_store(self.disk, self.directory)
+        try:
+            self.backend = choose(backend)
+            self._recover()
+        except OSError as error:
+            self.disk.close(self._lock)
+            raise StoreError(f"{directory}: {error.strerror or error}") from error
+        except StoreError:
+            self.disk.close(self._lock)
+            raise
+
+    # Opening
+
+    def _recover(self) -> None:
+        found = manifests.load(self.disk, self.directory)
+        if found is None:
+            found = Manifest(os.urandom(16), 0, 0, (), ())
+            manifests.save(self.disk, self.directory, found)
+        self._manifest, self.store = found, found.store
+        recovery = Recovery(self.disk, self.directory, found)
+        self.users, self._shelf, self.notes = recovery.users, recovery.shelf, recovery.notes
+        self._names: dict[str, User] = {}  # as registered, and in lower case
+        for user in self.users:
+            self._names[user.name] = self._names[user.name.lower()] = user
+        self.last = recovery.last + (ID_JUMP if found.journals or found.segments else 0)
+        self._synced = self._written = self.last  # the highest seq that is on disk; that was written
+        self._old = recovery.with_mail()  # journals before the one being written: number, size
+        self._readers: dict[int, tuple[int, list[Range]]] = {}  # whose READ is due: its place, what ranges changed
+        self._clear()
+        self._seers: dict[int, User] = {}
+        for name in manifests.strangers(self.disk, self.directory, found):
+            self.disk.unlink(self._path(name))
+        self._begin_with_room([number for number, _ in recovery.journals])
+        self._regain_reserve()
+
+    def _begin_with_room(self, known: list[int]) -> None:
+        """Begin a journal; on a full disk a short one, in the room of the reserve."""
+        number = max(known, default=0) + 1
+        try:
+            self._begin(number)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            self._refuse(error)
+            self._begin(number, 0)
+        for gone in set(known) - {number for number, _ in self._old}:
+            self.disk.unlink(self._path(file_name(gone)))
+
+    def _begin(self, number: int, room: int = FIRST_ROOM) -> None:
+        journal = Journal.create(self.disk, self.directory, self.store, number, self._base, room)
+        try:
+            self._save((*self._old, (number, None)), self._manifest.segments)
+        except OSError:
+            journal.close()
+            self.disk.unlink(journal.path)
+            raise
+        self._journal = journal
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+    def _save(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...]) -> None:
+        generation = self._manifest.generation + 1
+        new = Manifest(self.store, generation, self.last, tuple(journals), segments)
+        manifests.save(self.disk, self.directory, new)
+        self._manifest = new
+
+    # Names
+
+    def find(self, name: str) -> User | None:
+        """The user of this name, however it is spelled."""
+        return self._names.get(name) or self._names.get(name.lower())
+
+    def register(self, name: str, now: int) -> User:
+        """The user of this name, new if need be: from now on there is a queue.  Durable after write and sync."""
+        user = self.find(name)
+        if user is not None:
+            return user
+        if self.refusing is not None:
+            raise Full(self.refusing, [], [])
+        if not 0 < len(name.encode()) <= NAME_MAX:
+            raise ValueError(f"a name of {len(name.encode())} bytes")
+        user = User(len(self.users), name, now)
+        self.users.append(user)
+        self._names[name] = self._names[name.lower()] = user
+        self._registered.append(user)
+        self._parts.append(name_record(user))
+        self.last += 1
+        return user
+
+    def seen(self, user: User, now: int) -> None:
+        """This user was here.  It goes to the disk with the next batch, whenever that is."""
+        if now > user.last_seen:
+            user.last_seen = now
+            self._seers[user.number] = user
+
+    # Mail
+
+    def is_repeat(self, sender: User, origin: int) -> bool:
+        """Was this, or a later one of the same client instance, put already?  0 is no origin and never a repeat."""
+        return origin != 0 and sender.has_marked(origin)
+
+    def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int, text: bytes) -> Mail:
+        """Queue one message for each recipient (no one twice).  With the flag EVERYONE they are all but the sender.
+
+        `recipients` may not change before `write`.  Durable after write and sync.
+        """
+        if self.refusing is not None:
+            raise Full(self.refusing, [], [])
+        if len(text) > TEXT_MAX:
+            raise ValueError(f"a text of {len(text)} bytes")
+        count, number = len(recipients), sender.number
+        if flags & EVERYONE and count != len(self.users) - 1:
+            raise ValueError("EVERYONE is all users but the sender")
+        mail: Mail = NEW(Mail, (self.last + 1, now, number, origin, flags, count, text))
+        if count == 1 and not flags & EVERYONE:
+            user = recipients[0]
+            self._parts += (PUT_ONE.pack(PUT_ONE_FIXED + len(text), PUT, now, number, origin, flags, 1, user.number),
+                            text)
+            user.tail.append(mail)
+        else:
+            self._parts.append(put_record(mail, recipients, len(self.users)))
+            for user in recipients:
+                user.tail.append(mail)
+        self.last += 1
+        if origin:
+            if number not in self._marks:
+                self._marks[number] = sender.origins.copy()
+            sender.mark(origin)
+        self._puts.append((mail, recipients))
+        return mail
+
+    def unread(self, user: User, after: int, upto: int, count: int, size: int) -> list[Mail]:
+        """The next unread mail with after < id <= upto: `count` messages and `size` bytes at most, but one if any."""
+        found: list[Mail] = []
+        if user.pages:
+            size = self._unread_pages(user, after, upto, count, size, found)
+        tail = user.tail
+        if len(found) < count and size > 0 and tail:
+            start = 0 if after < tail[0].id else bisect_right(tail, after, key=BY_ID)
+            take(found, tail[start:start + count - len(found)], upto, count, size)
+        return found
+
+    def _unread_pages(self, user: User, after: int, upto: int, count: int, size: int, found: list[Mail]) -> int:
+        """Fill `found` from the pages; what is left of `size`."""
+        for place in range(bisect_right(user.pages, after, key=BY_LAST), len(user.pages)):
+            if len(found) >= count or size <= 0 or user.pages[place].first > upto:
+                break
+            mails = self._shelf.mails(user.pages[place])
+            mails = mails[bisect_right(mails, max(after, user.watermark), key=BY_ID):]
+            if user.ranges:
+                mails = [mail for mail in mails if not user.is_read(mail.id)]
+            size = take(found, mails, upto, count, size)
+        return size
+
+    def read(self, user: User, first: int, last: int) -> list[Mail]:
+        """Everything of this user's with first <= id <= last is read; the newly read, in order."""
+        tail = user.tail
+        if not tail and not user.pages:
+            return []
+        if user.pages or user.ranges or first > tail[0].id:
+            newly, touched = self._read_anywhere(user, first, last)
+        else:
+            if tail[-1].id <= last:
+                newly, user.tail = tail, []
+            else:
+                end = bisect_right(tail, last, key=BY_ID)
+                newly = tail[:end]
+                del tail[:end]
+            if newly:
+                user.watermark = newly[-1].id
+            touched = None
+        if newly:
+            if user.number not in self._readers:
+                self._readers[user.number] = len(self._parts), []
+                self._parts.append(b"")
+                self.last += 1
+            if touched:
+                self._readers[user.number][1].append(touched)
+            if self._seal is not None:
+                self._seal.touched.add(user.number)
+        return newly
+
+    def _read_anywhere(self, user: User, first: int, last: int) -> tuple[list[Mail], Range | None]:
+        newly: list[Mail] = []
+        low = bisect_left(user.pages, first, key=BY_LAST)
+        high = bisect_right(user.pages, last, lo=low, key=BY_FIRST)
+        for page in user.pages[low:high]:
+            newly += self._read_page(user, page, first, last)
+        user.pages[low:high] = [page for page in user.pages[low:high] if page.left]
+        low = bisect_left(user.tail, first, key=BY_ID)
+        high = bisect_right(user.tail, last, lo=low, key=BY_ID)
+        newly += user.tail[low:high]
+        del user.tail[low:high]
+        if not newly:
+            return newly, None
+        touched = user.close_gaps(newly[0].id, newly[-1].id, self._shelf.mails)
+        return newly, touched if touched[0] else None
+
+    def _read_page(self, user: User, page: Page, first: int, last: int) -> list[Mail]:
+        mails = self._shelf.mails(page)
+        low = bisect_left(mails, max(first, user.watermark + 1), key=BY_ID)
+        mails = mails[low:bisect_right(mails, last, lo=low, key=BY_ID)]
+        if user.ranges:
+            mails = [mail for mail in mails if not user.is_read(mail.id)]
+        page.left -= len(mails)
+        user.sealed -= len(mails)
+        self._shelf.segments[page.segment].left -= len(mails)
+        return mails
+
+    # The disk
+
+    def _clear(self) -> None:
+        """An empty batch.  What was read and not written keeps its place, at the front."""
+        self._base = self.last + 1  # the seq of its first record
+        self._parts: list[bytes] = [BLANK]  # records; a READ is filled in when the batch is written
+        self._puts: list[tuple[Mail, Sequence[User]]] = []
+        self._registered: list[User] = []
+        self._marks: dict[int, dict[int, int]] = {}  # senders' origins before the batch, by number
+        for number, (_, ranges) in self._readers.items():
+            self._readers[number] = len(self._parts), ranges
+            self._parts.append(b"")
+        self.last += len(self._readers)
+
+    def write(self) -> None:
+        """Write what was batched, at once.  Raises Full, with the mail and the names undone, or Failed."""
+        if self._failed is not None:
+            raise self._failed
+        if self.last >= self._base:
+            self._append()
+
+    def _append(self) -> None:
+        parts, users = self._parts, self.users
+        for number, (place, ranges) in self._readers.items():
+            parts[place] = read_record(users[number], ranges)
+        parts += [seen_record(user) for user in self._seers.values()]
+        self.last += len(self._seers)
+        try:
+            self._journal.append(parts, self._base, self._synced, self.last - self._base + 1,
+                                 ROOM if self.refusing is None else 0)
+        except OSError as error:
+            raise self._undo(error) from error
+        except Failed as error:
+            self._failed = error
+            raise
+        self._written = self.last
+        self._readers.clear()
+        self._seers.clear()
+        self._clear()
+
+    def _undo(self, error: OSError) -> Full:
+        """Take the batch's mail and names back.  Their ids are not given again: they may have been shown."""
+        for _, recipients in self._puts:
+            for user in recipients:
+                while user.tail and user.tail[-1].id >= self._base:
+                    user.tail.pop()
+        for number, origins in self._marks.items():
+            self.users[number].origins = origins
+        for user in self._registered:
+            self.users.pop()
+            del self._names[user.name]
+            self._names.pop(user.name.lower(), None)
+            self._readers.pop(user.number, None)
+            self._seers.pop(user.number, None)
+        mails, names = [mail for mail, _ in self._puts], self._registered
+        self._clear()
+        self._refuse(error)
+        return Full(error.strerror or str(error), mails, names)
+
+    def _refuse(self, error: OSError) -> None:
+        """Take no mail until there is room; give up the reserve, so that what was read can still be written."""
+        self.refusing = error.strerror or str(error)
+        self._must_seal = self._must_seal or error.errno == errno.EFBIG
+        self._reserve.give_up()
+
+    def sync(self) -> int:
+        """Make durable what was written; the seq up to which all is settled: on disk, or refused.  Raises Failed."""
+        if self._failed is not None:
+            raise self._failed
+        if self._written != self._synced:
+            try:
+                self._journal.sync()
+            except Failed as error:
+                self._failed = error
+                raise
+            self._synced = self._written
+        return self._base - 1
+
+    # Background work
+
+    def work(self, seconds: float, now_fn: Callable[[], float] = time.monotonic) -> bool:
+        """Do background work for about this long, one step at least; is there more?
+
+        Steps are taken only while everything put and registered is settled; if it is not, this returns at once.
+        """
+        if self._failed is not None:
+            raise self._failed
+        start = self._now = now_fn()
+        if self.refusing is not None and start >= self._look_after:
+            self._look_after = start + RETRY_ROOM
+            self._regain_reserve()
+        while True:
+            if self._task is None:
+                self._task = self._next_task()
+            if self._task is None or not self._is_settled():
+                return self._task is not None
+            try:
+                if next(self._task, self) is self:
+                    self._task = None
+            except Failed as error:
+                self._failed = error
+                raise
+            if now_fn() - start >= seconds:
+                return True
+
+    def _is_settled(self) -> bool:
+        """Is there nothing in memory that a crash would take back and that a segment must not hold?"""
+        return not self._puts and not self._registered and self._written == self._synced
+
+    def _next_task(self) -> Generator[None, None, None] | None:
+        if self._now < self._task_after:
+            return None
+        held = self._journal_bytes()
+        if held and (held > self.seal_at or len(self._old) >= self.journals_max or self._must_seal):
+            return self._sealing()
+        idle = self._idle_segments()
+        return self._dropping(idle) if idle else None
+
+    def _journal_bytes(self) -> int:
+        """What the journals hold; 0 when there is nothing to seal."""
+        return sum([size for _, size in self._old]) + self._journal.offset - HEADER_SIZE
+
+    def _idle_segments(self) -> list[int]:
+        """Segments that nobody waits for; the newest stays, for its records of users."""
+        segments = self._shelf.segments
+        newest = max(segments, default=0)
+        return [number for number, segment in segments.items() if not segment.left and number != newest]
+
+    def _dropping(self, numbers: list[int]) -> Generator[None, None, None]:
+        yield
+        try:
+            self._save(self._manifest.journals, self._listed_without(numbers))
+            for number in numbers:
+                self._forget(number)
+        except OSError as error:
+            self._postpone(f"cannot drop a segment: {error}")
+
+    def _listed_without(self, numbers: Sequence[int] | frozenset[int]) -> tuple[Listed, ...]:
+        return tuple(listed for listed in self._manifest.segments if listed.number not in numbers)
+
+    def _forget(self, number: int) -> None:
+        """Unlink a segment that the manifest lists no more."""
+        self._shelf.remove(number)
+        remove(self.disk, self.directory, number)
+
+    def _postpone(self, why: str) -> None:
+        self._task_after = self._now + RETRY_TASK
+        self.notes.append(f"{self.directory}: {why}; trying again later")
+
+    def _regain_reserve(self) -> None:
+        """Take mail again once the reserve is whole."""
+        try:
+            self._reserve.regain()
+        except OSError as error:
+            self.refusing = error.strerror or str(error)
+        else:
+            self.refusing = None
+
+    # Sealing
+
+    def _carried(self) -> frozenset[int]:
+        """Segments whose survivors go into the next one: three quarters read, or small."""
+        return frozenset(number for number, segment in self._shelf.segments.items()
+                         if segment.left * 4 < segment.messages or segment.bytes < self.small)
+
+    def _sealing(self) -> Generator[None, None, None]:
+        carried = self._carried()
+        need = self._journal_bytes() + sum([self._shelf.segments[number].bytes for number in carried])
+        writer = None
+        try:
+            if self.disk.free(self.directory) < 3 * (need + len(self.users) * USER_BYTES):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._journal.offset > HEADER_SIZE:
+                self._roll()
+            upto = self._synced  # what is put from now on is in the journal that stays
+            yield
+            number = max(self._shelf.segments, default=0) + 1
+            writer = self._writer = Writer(self.disk, self.directory, self.store, number, self.backend)
+            seal = self._seal = Seal(writer, self._shelf, self.users, upto, carried)
+            yield from seal.write()
+            self._save(((self._journal.number, None),), (*self._listed_without(carried), writer.listed))
+        except OSError as error:
+            self._abandon(writer)
+            self._postpone(f"cannot seal: {error.strerror or error}")
+            return
+        except Damaged:
+            self._abandon(writer)
+            raise
+        self._writer = None
+        yield
+        yield from seal.switch(self.disk, self.directory, self.store)
+        self._seal, self._must_seal = None, False
+        yield from self._retire(carried)
+
+    def _abandon(self, writer: Writer | None) -> None:
+        self._seal = self._writer = None
+        if writer is not None:
+            writer.abandon()
+
+    def _roll(self) -> None:
+        """A new journal; the old one is cut to its size and listed with it."""
+        old = self._journal
+        before, size = list(self._old), old.finish()
+        self._old.append((old.number, size))
+        try:
+            self._begin(old.number + 1)
+        except OSError:
+            self._old = before
+            raise
+        old.close()
+
+    def _retire(self, carried: frozenset[int]) -> Iterator[None]:
+        """Unlink what the manifest lists no more; one journal becomes the next one's file."""
+        gone, self._old = self._old, []
+        try:
+            for number, size in gone:
+                path, spare = self._path(file_name(number)), SPARE not in self.disk.listdir(self.directory)
+                if spare and size <= 2 * SEAL_AT:
+                    self.disk.rename(path, self._path(SPARE))
+                else:
+                    self.disk.unlink(path)
+                yield
+            for number in carried:
+                self._forget(number)
+                yield
+            self.disk.sync_directory(self.directory)
+        except OSError as error:
+            self._postpone(f"cannot remove what is sealed: {error}")
+
+    def close(self) -> None:
+        """Write what is batched, say on disk that it is all there, let go.  A crash instead costs only the batch."""
+        try:
+            if self._failed is None:
+                if self.last >= self._base or self._seers:
+                    self._append()
+                self.sync()
+                with suppress(OSError):
+                    self._journal.settle(self.last + 1, self._synced)
+        except OSError as error:
+            raise StoreError(f"{self.directory}: {error}") from error
+        finally:
+            self._abandon(self._writer)
+            self._shelf.close()
+            self._journal.close()
+            self.disk.close(self._lock)

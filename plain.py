@@ -1,0 +1,390 @@
+"""plain: the client without a screen: line in, line out.
+
+For screen readers, dumb terminals and pipes.  The same menu as on the screen reads whole lines: each is what would be
+typed before Enter; an empty line is Esc, in a chat it is nothing.  Everything that the pane would show is printed once,
+as it comes; a message that is shown is confirmed after it was written.  Prompts are for people: without a terminal at
+stdin there are none, lines wait until the answers to those before them are here, and the end of the input is the end of
+the program, once what was sent is stored.
+
+The one-shot commands connect, do one thing and leave; they never take live messages, only --check reads the mailbox:
+
+    --send NAMES [TEXT...]      send; without TEXT it is read from stdin
+    --check                     print the messages that wait
+    --who                       print the users who are connected
+
+Exit codes (sysexits): 0 done: stored, printed; 64 wrong use; 65 the text can't be sent, or the name is none; 67 a
+recipient is not in the log; 69 no daemon answers, or it turns us away; 74 stdin or stdout broke; 75 later may be
+better: the name is in use, the mailbox is full, no answer in time.  Every failure is one line on stderr.
+"""
+from __future__ import annotations
+
+import os
+import selectors
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import wire
+from display import display
+from link import ArchiveError, Link, NameRefused, Offline, Over
+from menu import Menu
+from modes import Mode
+from pane import REFUSED, Said, clock
+from talk import OUTCOMES
+from who import NAMED, Here, listed, split_names, unknown
+from wire import Outcome, SendFlag, Why
+
+READ_SIZE = 65536
+ANSWER_SECONDS = 20.0       # for the answers that a script waits for; the daemon's disk may be slow
+LEAVE_SECONDS = 3.0         # for the daemon to take leave
+
+HELP = ": is the daemon running?  --connect names another place"
+
+WORDS = {"=": "stored", "+": "delivered"}       # what a mark means, for a reader of lines
+
+
+class Failure(Exception):
+    """The end: one line and an exit code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def now() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def refusal(event: NameRefused) -> Failure:
+    """The failure that a refused name is."""
+    return Failure(os.EX_TEMPFAIL if event.why == Why.TAKEN else os.EX_DATAERR, display(event.reason))
+
+
+class Waiter:
+    """Waits for a link and, perhaps, for stdin."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._selector = selectors.PollSelector()       # epoll does not take files
+        self._watched: Any = None
+
+    def listen(self, fd: int) -> None:
+        """Wait for this descriptor too."""
+        self._selector.register(fd, selectors.EVENT_READ)
+
+    def ignore(self, fd: int) -> None:
+        self._selector.unregister(fd)
+
+    def wait(self, seconds: float | None) -> tuple[list[Any], bool]:
+        """The link's events, and whether the descriptor is ready."""
+        self._watch()
+        due = [at for at in (seconds, self.link.timeout()) if at is not None]
+        events: list[Any] = []
+        typed = False
+        for key, mask in self._selector.select(min(due) if due else None):
+            if key.fileobj is self.link.sock:
+                events += self.link.ready(mask)
+            else:
+                typed = typed or key.data is None
+        return events + self.link.tick(), typed
+
+    def _watch(self) -> None:
+        wanted = (self.link.sock, self.link.mask) if self.link.sock and self.link.mask else None
+        if wanted != self._watched:
+            if self._watched:
+                self._selector.unregister(self._watched[0])
+            if wanted:
+                self._selector.register(wanted[0], wanted[1], "link")
+            self._watched = wanted
+
+
+def write(text: str) -> None:
+    """A line to stdout, at once."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError) as fault:
+        raise Failure(os.EX_IOERR, f"stdout can't be written: {getattr(fault, 'strerror', fault)}") from None
+
+
+# ---- the conversation ----
+
+class Plain:
+    """The menu, by lines."""
+
+    def __init__(self, link: Link, menu: Menu, *, fd: int = 0, interactive: bool = True) -> None:
+        self.link = link
+        self.menu = menu
+        self.interactive = interactive
+        self._fd = fd
+        self._waiter = Waiter(link)
+        self._lines: list[str] = []         # read and not yet obeyed
+        self._rest = b""
+        self._ended = False                 # the input is
+        self._until: float | None = None    # when to stop waiting after its end
+        self._printed = 0                   # the serial of the next entry to print
+        self._mode = Mode.PASTE             # the mode last shown: none of those there are
+        menu.strict = True
+
+    def run(self) -> int:
+        """Until the end; the exit code.  Raises Failure."""
+        self._waiter.listen(self._fd)
+        if self.menu.mode is not Mode.LOGIN:
+            self.link.connect()
+        self._show()
+        while not self._over():
+            events, typed = self._waiter.wait(self._patience())
+            for event in events:
+                self._hear(event)
+            if typed and not self._ended:
+                self._read()
+            self._show()
+            while self._lines and self._is_free() and not self.menu.leaving:
+                self._obey(self._lines.pop(0))
+                self._show()
+        return 0 if not self.link.pending else os.EX_TEMPFAIL
+
+    def _over(self) -> bool:
+        """Whether everything is done."""
+        if self.menu.talk.over:
+            if not self.menu.leaving:
+                raise Failure(os.EX_UNAVAILABLE, self.menu.talk.over)
+            return True
+        if self._ended and not self._lines and not self.menu.leaving:
+            self._until = self._until or time.monotonic() + ANSWER_SECONDS
+            if not (self.menu.talk.busy or self.link.pending) or self.menu.mode is Mode.LOGIN:
+                self._leave()
+            elif time.monotonic() >= self._until:
+                raise Failure(os.EX_TEMPFAIL, "the daemon did not answer in time")
+        return False
+
+    def _leave(self) -> None:
+        self.menu.leaving = True
+        self.link.exit()
+
+    def _patience(self) -> float | None:
+        if self.menu.leaving:
+            return LEAVE_SECONDS
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    def _hear(self, event: Any) -> None:
+        if not self.interactive and not self.menu.leaving:
+            if isinstance(event, Offline) and self._printed == 0:
+                raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP)
+            if isinstance(event, NameRefused) and self._ended and not self._lines:
+                raise refusal(event)
+        self.menu.hear(event, now())
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except OSError:
+            data = b""
+        if not data:
+            self._ended = True
+            self._waiter.ignore(self._fd)
+            data = b"\n" if self._rest else b""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines += [line.decode(errors="replace").rstrip("\r") for line in lines]
+
+    def _is_free(self) -> bool:
+        """Whether the next line may be obeyed: a script's lines wait for the answers to those before them."""
+        if self.menu.mode is Mode.LOGIN:
+            return not self.menu.joining
+        if self.interactive:
+            return True
+        return self.link.online and self.link.roster_whole and not self.menu.talk.busy
+
+    def _obey(self, line: str) -> None:
+        mode = self.menu.mode
+        if line.strip():
+            self.menu.enter(line, now())
+        elif mode is not Mode.CHAT:
+            self.menu.enter("", now()) if mode is Mode.LOGIN else self.menu.press("<Esc>", now())
+        self._mode = Mode.PASTE if self.interactive or self.menu.mode is not mode else self._mode
+        if self.menu.error:
+            self._show_entries()
+            write(f"? {display(self.menu.error)}")
+            self.menu.error = ""
+
+    # ---- output ----
+
+    def _show(self) -> None:
+        """Print what is new, and confirm what was printed."""
+        printed = self._show_entries()
+        if self.menu.error:
+            write(f"? {display(self.menu.error)}")
+            self.menu.error = ""
+        mails = self.menu.take_unshown()
+        if mails:
+            try:
+                self.link.shown(mails)
+            except ArchiveError as fault:
+                write(f"? {fault}; the messages stay in the mailbox")
+        if self.menu.mode is not self._mode and not self.menu.leaving and (self.link.online or
+                                                                          self.menu.mode is Mode.LOGIN):
+            self._mode = self.menu.mode
+            self._show_mode()
+        elif not printed:
+            return
+        if self.interactive and not self.menu.leaving:
+            sys.stdout.write(f"{self.menu.prompt} ")
+            sys.stdout.flush()
+
+    def _show_entries(self) -> bool:
+        entries, self._printed = self.menu.pane.after(self._printed)
+        settled, self.menu.talk.settled = self.menu.talk.settled, []
+        for entry in entries:
+            if entry.day:
+                write(f"-- {entry.day} --")
+            write(entry.line())
+        for said in settled:
+            if said not in entries:
+                write(self._settled(said))
+        return bool(entries or settled)
+
+    def _settled(self, said: Said) -> str:
+        what = f"refused: {said.reason}" if said.mark == REFUSED else WORDS.get(said.mark, "sent")
+        return f"{clock(said.time)} {said.mark} you > {said.to}: {what}"
+
+    def _show_mode(self) -> None:
+        """What can be done now."""
+        picker = self.menu.picker
+        if picker:
+            write(f"{picker.title}:")
+            for choice in picker.all:
+                write(f"  {choice.label}  {choice.note}".rstrip())
+        elif self.menu.mode in (Mode.MENU, Mode.HOW):
+            write(" ".join(item.label for item in self.menu.items))
+        if self.menu.question:
+            write(self.menu.question[0])
+
+
+# ---- one-shot ----
+
+def turns(link: Link) -> Iterator[list[Any]]:
+    """The link's events, as they come, until nobody asks any more.  Raises Failure when the daemon can't be had."""
+    waiter, until = Waiter(link), time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < until:
+        heard, _ = waiter.wait(until - time.monotonic())
+        for event in heard:
+            if isinstance(event, NameRefused):
+                raise refusal(event)
+            if isinstance(event, Offline | Over):
+                raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP * isinstance(event, Offline))
+        if heard:
+            until = time.monotonic() + ANSWER_SECONDS
+            yield heard
+    raise Failure(os.EX_TEMPFAIL, "the daemon did not answer in time")
+
+
+def log_in(link: Link) -> Here:
+    """Connect; who is there."""
+    link.connect()
+    for heard in turns(link):
+        if any(isinstance(event, wire.Roster) and event.last and not event.request for event in heard):
+            break
+    return Here(link.roster.values(), link.name)
+
+
+def leave(link: Link, hear: Callable[[Any], None] = lambda event: None) -> None:
+    """Take leave, hearing what still comes."""
+    link.exit()
+    waiter, until = Waiter(link), time.monotonic() + LEAVE_SECONDS
+    while time.monotonic() < until:
+        for event in waiter.wait(until - time.monotonic())[0]:
+            if isinstance(event, Over):
+                return
+            hear(event)
+
+
+def message(words: Sequence[str]) -> str:
+    """The text of --send: its words, or stdin.  Raises Failure."""
+    try:
+        text = " ".join(words) if words else sys.stdin.buffer.read(wire.TEXT_MAX + 2).decode()
+    except UnicodeDecodeError:
+        raise Failure(os.EX_DATAERR, "the text on stdin is not UTF-8") from None
+    except OSError as fault:
+        raise Failure(os.EX_IOERR, f"stdin can't be read: {fault.strerror}") from None
+    text = text.replace("\r\n", "\n").rstrip("\n")
+    flaw = wire.flaw(text)
+    if flaw:
+        raise Failure(os.EX_DATAERR, flaw[1])
+    return text
+
+
+def send(link: Link, names: str, text: str) -> int:
+    """--send.  Raises Failure."""
+    here = log_in(link)
+    typed = split_names(names)
+    everyone = [name.lower() for name in typed] == ["all"]
+    missing = [] if everyone else [name for name in typed if name.lower() not in here.names]
+    if missing or not typed:
+        raise Failure(os.EX_NOUSER, unknown([display(name) for name in missing], here.names.values(), "in the log")
+                      if typed else "--send needs names: --send bob,erin TEXT")
+    to = () if everyone else tuple(here.names[name.lower()] for name in typed)
+    unstored = set(link.send(to, text, SendFlag.EVERYONE if everyone else 0))
+    for heard in turns(link):
+        for event in heard:
+            if isinstance(event, wire.Refused):
+                raise Failure(os.EX_TEMPFAIL if event.why == Why.FULL else os.EX_DATAERR, display(event.reason))
+            if isinstance(event, wire.Stored):
+                unstored = {number for number in unstored if not event.first <= number <= event.last}
+            _outcome(event)
+        if not unstored:
+            break
+    leave(link, _outcome)
+    return 0
+
+
+def _outcome(event: Any) -> None:
+    """Say what became of it for those who are not reading."""
+    if isinstance(event, wire.Outcomes) and event.outcome in set(Outcome):
+        several = len(event.to) > 1
+        write(f"{listed(event.to, NAMED)} {'are' if several else 'is'} {OUTCOMES[event.outcome][several]}")
+
+
+def check(link: Link) -> int:
+    """--check: what arrives together is printed, kept, and then confirmed.  Raises Failure, ArchiveError."""
+    log_in(link)
+    request = link.check()
+    for heard in turns(link):
+        mails = [event for event in heard if isinstance(event, wire.Mail)]
+        for mail in mails:
+            to = "all" if mail.flags & SendFlag.EVERYONE else "you"
+            write(f"{clock(mail.time, '%Y-%m-%d')} {Said(mail.time, mail.text, mail.sender, to).line()}")
+        if mails:
+            link.shown(mails)
+        if _checked(heard, request):
+            break
+    leave(link)
+    return 0
+
+
+def _checked(heard: list[Any], request: int) -> bool:
+    """Whether the answer to a check ends here.  Raises Failure."""
+    for event in heard:
+        if isinstance(event, wire.Failed) and event.request == request:
+            raise Failure(os.EX_TEMPFAIL, display(event.reason))
+        if isinstance(event, wire.Checked):
+            if not event.total:
+                write("No messages available")
+            return True
+    return False
+
+
+def who(link: Link) -> int:
+    """--who.  Raises Failure."""
+    here = log_in(link)
+    others = [entry for entry in here.current if entry.name.lower() != here.me]
+    for entry in others:
+        write(f"{entry.name:8} {here.status(entry)}")
+    if not others:
+        write("No other client.")
+    leave(link)
+    return 0
+
+
+__all__ = ["Failure", "Plain", "check", "message", "now", "refusal", "send", "who"]

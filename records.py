@@ -1,0 +1,177 @@
+"""The records of the store: what a journal's records and a segment's records of users hold, and what they do.
+
+    NAME      user u32 | time u64 | name                             a name is registered
+    PUT       time u64 | sender u32 | origin u64 | flags u8 | count u32 | recipients u32 * count | text
+              with the flag EVERYONE: all users numbered below `count` but the sender, and no list
+    READ      user u32 | watermark u64 | count u32 | count * (first u64 | last u64)
+    SEEN      user u32 | time u64                                    was here last
+    ORIGINS   user u32 | count * (origin u64)                        in segments only: the sum of many PUTs
+
+Replaying one twice, or one whose later effects are there already, changes nothing: a watermark and a counter only
+rise, ranges are united.  A segment's records of users are written in slices while the service goes on, so some of them
+hold effects of journals that are replayed after them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from disk import Damaged
+from journal import RECORD
+from user import Mail, Range, User
+
+NAME, PUT, READ, SEEN, ORIGINS = 1, 2, 3, 4, 5
+EVERYONE = 0x80  # a flag of a mail: it went to every name that was registered then, except its sender's
+
+NAME_HEAD = struct.Struct("!IQ")
+PUT_HEAD = struct.Struct("!QIQBI")
+READ_HEAD = struct.Struct("!IQI")
+RANGE = struct.Struct("!QQ")
+SEEN_HEAD = struct.Struct("!IQ")
+ORIGINS_HEAD = struct.Struct("!I")
+ORIGIN = struct.Struct("!Q")
+PUT_ONE = struct.Struct("!IBQIQBII")  # a record's head and a PUT's to one recipient, in one go: the hot path
+SIZES = [head.size for head in (NAME_HEAD, PUT_HEAD, READ_HEAD, SEEN_HEAD, PUT_ONE)]
+assert SIZES == [12, 25, 16, 12, 34]
+PUT_ONE_BODY = struct.Struct("!QIQBII")
+PUT_ONE_FIXED = PUT_ONE_BODY.size
+assert PUT_ONE_FIXED == PUT_ONE.size - RECORD.size
+RANGES = 1024  # in one record of a segment, so that it fits a value; the next record goes on
+
+
+def frame(type: int, payload: bytes) -> bytes:
+    return RECORD.pack(len(payload), type) + payload
+
+
+def name_record(user: User) -> bytes:
+    return frame(NAME, NAME_HEAD.pack(user.number, user.first_seen) + user.name.encode())
+
+
+def put_record(mail: Mail, recipients: Sequence[User], everyone: int) -> bytes:
+    """`everyone`: how many users there were, when it goes to all of them."""
+    count = everyone if mail.flags & EVERYONE else mail.count
+    numbers = b"" if mail.flags & EVERYONE else struct.pack(f"!{count}I", *[user.number for user in recipients])
+    head = PUT_HEAD.pack(mail.time, mail.sender, mail.origin, mail.flags, count)
+    return RECORD.pack(len(head) + len(numbers) + len(mail.text), PUT) + head + numbers + mail.text
+
+
+def read_record(user: User, ranges: list[Range]) -> bytes:
+    above = [r for r in ranges if r[1] > user.watermark]
+    if not above:
+        return RECORD.pack(READ_HEAD.size, READ) + READ_HEAD.pack(user.number, user.watermark, 0)
+    return frame(READ, READ_HEAD.pack(user.number, user.watermark, len(above))
+                 + b"".join([RANGE.pack(*r) for r in above]))
+
+
+def seen_record(user: User) -> bytes:
+    return frame(SEEN, SEEN_HEAD.pack(user.number, user.last_seen))
+
+
+def origins_record(user: User) -> bytes:
+    return frame(ORIGINS, ORIGINS_HEAD.pack(user.number)
+                 + b"".join([ORIGIN.pack(instance << 32 | high) for instance, high in user.origins.items()]))
+
+
+def user_records(user: User) -> list[bytes]:
+    """All that is durable of a user, as records."""
+    parts = [name_record(user)]
+    if user.last_seen != user.first_seen:
+        parts.append(seen_record(user))
+    if user.watermark or user.ranges:
+        parts += [read_record(user, user.ranges[n:n + RANGES]) for n in range(0, len(user.ranges) or 1, RANGES)]
+    if user.origins:
+        parts.append(origins_record(user))
+    return parts
+
+
+class Replay:
+    """Builds the users and their waiting mail out of records.  `apply` each; then `finish`."""
+
+    def __init__(self) -> None:
+        self.users: list[User] = []
+        self.last = 0
+        self._rows: dict[int, Callable[[int, bytes], None]] = {
+            NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen, ORIGINS: self._origins}
+
+    def apply(self, entries: Iterable[tuple[int, int, bytes]], file: str) -> None:
+        """Take in records.  One that makes no sense, though its checksum is right, is damage."""
+        rows, seq = self._rows, 0
+        try:
+            for seq, type, payload in entries:
+                rows[type](seq, payload)
+        except (struct.error, IndexError, KeyError, ValueError) as error:
+            raise Damaged(file, 0, f"record {seq} makes no sense ({error!r})") from error
+        self.last = max(self.last, seq)
+
+    def _name(self, seq: int, payload: bytes) -> None:
+        number, time = NAME_HEAD.unpack_from(payload)
+        name = payload[NAME_HEAD.size:].decode()
+        if number == len(self.users):
+            self.users.append(User(number, name, time))
+        elif self.users[number].name != name:
+            raise ValueError(f"user {number} is {self.users[number].name} and {name}")
+
+    def _put(self, seq: int, payload: bytes) -> None:
+        time, sender, origin, flags, count = PUT_HEAD.unpack_from(payload)
+        users, start = self.users, PUT_HEAD.size
+        if flags & EVERYONE:
+            to = [user for user in users[:count] if user.number != sender]
+        else:
+            to = [users[number] for number in struct.unpack_from(f"!{count}I", payload, start)]
+            start += 4 * count
+        if origin:
+            users[sender].mark(origin)
+        elif sender >= len(users):
+            raise IndexError(f"no user {sender}")
+        mail = Mail(seq, time, sender, origin, flags, len(to), payload[start:])
+        for user in to:
+            user.tail.append(mail)
+
+    def _put_one(self, seq: int, payload: bytes) -> None:
+        """To one recipient, as nearly all are: a start takes as long as this does."""
+        if len(payload) <= PUT_ONE_FIXED:
+            return self._put(seq, payload)
+        time, sender, origin, flags, count, number = PUT_ONE_BODY.unpack_from(payload)
+        if count != 1 or flags & EVERYONE or not origin:
+            return self._put(seq, payload)
+        self.users[sender].mark(origin)
+        self.users[number].tail.append(
+            tuple.__new__(Mail, (seq, time, sender, origin, flags, 1, payload[PUT_ONE_FIXED:])))
+        return None
+
+    def _read(self, seq: int, payload: bytes) -> None:
+        number, watermark, count = READ_HEAD.unpack_from(payload)
+        ranges = [RANGE.unpack_from(payload, READ_HEAD.size + RANGE.size * n) for n in range(count)]
+        self.users[number].merge(watermark, ranges)
+
+    def _seen(self, seq: int, payload: bytes) -> None:
+        number, time = SEEN_HEAD.unpack(payload)
+        user = self.users[number]
+        user.last_seen = max(user.last_seen, time)
+
+    def _origins(self, seq: int, payload: bytes) -> None:
+        (number,) = ORIGINS_HEAD.unpack_from(payload)
+        for (origin,) in ORIGIN.iter_unpack(payload[ORIGINS_HEAD.size:]):
+            self.users[number].mark(origin)
+
+    def finish(self) -> None:
+        """Leave in the tails what is unread.  The order of records does not matter: it is done once, at the end."""
+        for user in self.users:
+            tail = user.tail
+            if not tail:
+                continue
+            if tail[-1].id <= user.watermark:
+                user.tail = []
+            elif tail[0].id <= user.watermark or user.ranges:
+                user.tail = [mail for mail in tail if not user.is_read(mail.id)]
+
+
+def split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Records that stand one after the other, as (0, type, payload)."""
+    offset = 0
+    while offset < len(data):
+        length, type = RECORD.unpack_from(data, offset)
+        start = offset + RECORD.size
+        offset = start + length
+        yield 0, type, data[start:offset]

@@ -1,0 +1,138 @@
+"""recovery: from what lies on the disk to the users and their queues.
+
+Starting is always recovering from a crash; there is no other way to stop.  The newest segment's records of users are
+replayed, then the journals in order, then the indexes of all segments are laid over what is known to be read.  Of the
+last journal a torn tail is cut off, durably, so that it may be followed by another.  Anything else that is not as it
+was written is Damaged, and nothing is changed.  A page is read only when the user has read a part of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from contextlib import suppress
+
+from disk import CannotCreate, Damaged, Denied, Disk, InUse
+from journal import HEADER_SIZE, Scan, file_name
+from manifest import Manifest
+from records import Replay, split
+from seal import count_left
+from segment import Segment, Shelf
+from user import BY_FIRST, User
+
+LOCK = "lock"
+
+
+class Recovery:
+    """What a store holds: `users`, their mail on `shelf`, the `journals` with their sizes, the highest id in `last`."""
+
+    def __init__(self, disk: Disk, directory: str, manifest: Manifest, repair: bool = True) -> None:
+        self.disk, self.directory, self.manifest, self.repair = disk, directory, manifest, repair
+        self.notes: list[str] = []
+        self.journals: list[tuple[int, int]] = []
+        self.shelf = Shelf()
+        self.replay = Replay()
+        self.last = manifest.seq
+        collecting = gc.isenabled()
+        gc.disable()  # nothing here is garbage: looking for it takes a third of the time
+        try:
+            self._read()
+        except BaseException:
+            self.shelf.close()
+            raise
+        finally:
+            if collecting:
+                gc.enable()
+        self.last = max(self.last, self.replay.last)
+
+    def _read(self) -> None:
+        self._segments()
+        for number, size in self.manifest.journals:
+            self._journal(number, size)
+        self.replay.finish()
+        self._pages()
+
+    @property
+    def users(self) -> list[User]:
+        return self.replay.users
+
+    def _segments(self) -> None:
+        newest = max([listed.number for listed in self.manifest.segments], default=0)
+        for listed in self.manifest.segments:
+            segment = Segment(self.disk, self.directory, self.manifest.store, listed)
+            segment.open()
+            self.shelf.add(segment)
+            self.shelf.touch(segment)
+            if listed.number == newest:
+                for body in segment.values("users"):
+                    self.replay.apply(split(body), os.path.join(self.directory, segment.name))
+
+    def _journal(self, number: int, size: int | None) -> None:
+        path = os.path.join(self.directory, file_name(number))
+        try:
+            data = self.disk.read(path)
+        except FileNotFoundError:
+            raise Damaged(path, 0, "listed in the manifest, but missing") from None
+        scan = Scan(data, path, self.manifest.store, number, size)
+        self.replay.apply(scan, path)
+        end, last, torn = scan.tail
+        self.last = max(self.last, last)
+        if torn:
+            self.notes.append(f"{path}: a batch torn at offset {end} was cut off; nobody was told that it was kept")
+        if size is None and self.repair and len(data) != end:
+            self._cut(path, end)
+        self.journals.append((number, end))
+
+    def _cut(self, path: str, end: int) -> None:
+        fd = self.disk.open(path)
+        try:
+            self.disk.truncate(fd, end)
+            self.disk.sync(fd)
+        finally:
+            self.disk.close(fd)
+
+    def _pages(self) -> None:
+        users, touched = self.users, set()
+        for segment in self.shelf.segments.values():
+            for number, page in segment.index():
+                if number >= len(users):
+                    raise Damaged(os.path.join(self.directory, segment.name), 0, f"a page of user {number}, unknown")
+                users[number].pages.append(page)
+                touched.add(number)
+            self.shelf.touch(segment)
+        for number in sorted(touched):
+            self._count(users[number])
+
+    def _count(self, user: User) -> None:
+        """Keep the pages in which something is unread, in order."""
+        user.pages = [page for page in sorted(user.pages, key=BY_FIRST) if count_left(user, page, self.shelf)]
+        for page in user.pages:
+            self.shelf.segments[page.segment].left += page.left
+            user.sealed += page.left
+
+    def with_mail(self) -> list[tuple[int, int]]:
+        """The journals that hold anything."""
+        return [(number, size) for number, size in self.journals if size > HEADER_SIZE]
+
+
+def lock_store(disk: Disk, directory: str, make: bool = True) -> int:
+    """Make the directory if need be; it must be private.  A descriptor that holds its lock."""
+    path = os.path.join(directory, LOCK)
+    try:
+        if make:
+            with suppress(FileExistsError):
+                disk.make_directory(directory)
+                disk.sync_directory(os.path.dirname(directory))
+        if not disk.is_private(directory):
+            raise Denied(f"{directory} must be a directory of yours that nobody else can enter: chmod 700 {directory}")
+        fd = disk.lock(path)
+        disk.truncate(fd, 0)
+        disk.write(fd, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError:
+        pid = disk.read(path).decode("ascii", "replace").strip()
+        raise InUse(f"{directory} is in use by another daemon (pid {pid or 'unknown'})") from None
+    except PermissionError as error:
+        raise Denied(f"{directory}: {error.strerror}") from error
+    except OSError as error:
+        raise CannotCreate(f"{directory}: {error.strerror}") from error
+    return fd

@@ -1,0 +1,102 @@
+"""seal: moves what waits in the journals into a new segment, in small steps, while the service goes on.
+
+Two passes over the users.  `write` copies: each user's unread mail up to `upto` (all of it already durable in the
+journals that were rolled), the survivors of segments that are nearly read (`carried`), and the records of all users.
+The copy of a user is as old as the moment its slice was written; what was read since is in the journals that stay.
+When the manifest lists the new segment, `switch` lets each user's memory point into it.  Between the two, and in
+either, a crash is harmless: the store on disk is wholly the old one or wholly the new one.
+
+Order: a page never spans one that stays where it is, so the pages of a user never overlap, whatever their segments.
+
+Bad at: nothing is written for users who wait for nothing, but both passes visit every name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from disk import Disk
+from records import user_records
+from segment import Segment, Shelf, Writer
+from user import Mail, Page, User
+
+SLICE = 500  # users visited in one step: below a millisecond
+MOVED = 4000  # messages let go in one step: the same
+
+
+class Seal:
+    """One sealing.  `touched` is told which users read anything while it runs."""
+
+    def __init__(self, writer: Writer, shelf: Shelf, users: list[User], upto: int, carried: frozenset[int]) -> None:
+        self.writer, self.shelf, self.users, self.upto, self.carried = writer, shelf, users, upto, carried
+        self.touched: set[int] = set()
+        self.count = len(users)
+
+    def write(self) -> Iterator[None]:
+        for number in range(self.count):
+            user = self.users[number]
+            if user.tail or user.pages:
+                yield from self._mail(user)
+            if not number % SLICE:
+                yield
+        for number in range(self.count):
+            for part in user_records(self.users[number]):
+                yield from self.writer.record(part)
+            if not number % SLICE:
+                yield
+        yield from self.writer.finish()
+
+    def _mail(self, user: User) -> Iterator[None]:
+        """The user's mail that moves, in runs between the pages that stay."""
+        tail = [mail for mail in user.tail if mail.id <= self.upto]
+        run: list[Page] = []
+        for page in list(user.pages):
+            if page.segment in self.carried:
+                run.append(page)
+            elif run:
+                yield from self.writer.add(user.number, self._survivors(user, run))
+                run = []
+        if run or tail:
+            yield from self.writer.add(user.number, self._survivors(user, run, tail))
+
+    def _survivors(self, user: User, pages: list[Page], tail: list[Mail] | None = None) -> Iterator[Mail]:
+        for page in pages:
+            for mail in self.shelf.mails(page):
+                if not user.is_read(mail.id):
+                    yield mail
+        yield from tail or ()
+
+    def switch(self, disk: Disk, directory: str, store: bytes) -> Iterator[None]:
+        """Let memory follow the manifest, which lists the new segment now."""
+        segment = Segment(disk, directory, store, self.writer.listed)
+        segment.messages, segment.bytes = self.writer.messages, self.writer.bytes
+        self.shelf.add(segment)
+        moved = 0
+        for number in range(self.count):
+            user = self.users[number]
+            if number in self.writer.pages or (self.carried and user.pages):
+                moved += len(user.tail)
+                self._switch_user(user, segment)
+            if not number % SLICE or moved > MOVED:
+                moved = 0
+                yield
+
+    def _switch_user(self, user: User, segment: Segment) -> None:
+        new = self.writer.pages.get(user.number, [])
+        if user.number in self.touched:
+            new = [page for page in new if count_left(user, page, self.shelf)]
+        pages = [page for page in user.pages if page.segment not in self.carried] + new
+        pages.sort(key=lambda page: page.first)
+        user.pages, user.tail = pages, [mail for mail in user.tail if mail.id > self.upto]
+        user.sealed = sum([page.left for page in pages])
+        segment.left += sum([page.left for page in new])
+
+
+def count_left(user: User, page: Page, shelf: Shelf) -> int:
+    """Set and return how many messages of a page are unread; it is read only if that is needed."""
+    covered = user.is_covered(page.first, page.last)
+    if covered is None:
+        page.left = sum([not user.is_read(mail.id) for mail in shelf.mails(page)])
+    else:
+        page.left = 0 if covered else page.count
+    return page.left

@@ -1,0 +1,436 @@
+"""segment: mail at rest, in dbm files that are written once and never modified.
+
+Promises
+    What `Writer` finished without an error was synced, read back and found equal.  What `Shelf` hands out is what was
+    written: every value of the dbm carries a checksum seeded with its store, segment and key, and one that fails it is
+    `Damaged`, never served.  Reading never writes.
+
+How it works
+    The backends of dbm differ in everything but the mapping of bytes to bytes, and that is all that is used.  Few keys
+    and large values (up to 64 KiB), because a store of small ones costs dbm.sqlite3 a sync each, and dbm.dumb a line to
+    parse at every open.  The keys are words, so that any dbm tool shows what is there:
+
+        head            version u16 | index u32 | users u32 | mail u32 | shared u32 | messages u64 | bytes u64
+                        (how many values of each kind there are; messages; bytes of pages and shared texts)
+        index N         pages: user u32 | block u32 | offset u32 | count u32 | first id u64 | last id u64, and so on
+        users N         records of users, as in the journal (records.py)
+        mail N          a block: pages of users, one after the other
+        shared N        texts of messages that went to many, one after the other
+
+    Each value begins with a crc32.  A page is one run of one user's mail, in the order of ids:
+
+         0      4       8
+        +------+-------+----------------+-------+
+        | user | count | count * entry  | texts |
+        +------+-------+----------------+-------+
+        entry: id u64 | time u64 | sender u32 | origin u64 | flags u8 | recipients u32
+               | shared u32 | start u32 | length u32
+
+    `shared` is 0 for a text of the page itself, else the number of the value that holds it: a text that went to eight
+    or more is stored once.  The index is all that a start reads; a page is read when its mail is.
+
+    Backends, best first: dbm.sqlite3, dbm.gnu, dbm.dumb.  The manifest records which one wrote a segment.  dbm.ndbm is
+    taken only when asked for, after a probe (Berkeley DB does well, others lose values above 1 KiB), never on macOS.
+
+How it fails
+    A backend that is missing: NoBackend, saying what to install.  A backend that fails while writing: OSError; the
+    caller abandons the segment, and nothing is lost since the journals still hold it.  An fsync that fails: Failed.
+
+Bad at
+    Files that a process killed in mid-write left behind: they are not looked at, but removed at the next start.
+    dbm.sqlite3 leaves an empty `-wal` and a `-shm` beside what it reads; they too go at the next start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import struct
+import sys
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from disk import Damaged, Disk, Failed, NoBackend
+from user import Mail, Page
+
+VERSION = 1
+BEST_FIRST = ("dbm.sqlite3", "dbm.gnu", "dbm.dumb")
+PACKAGES = {"dbm.gnu": "install python3-gdbm", "dbm.ndbm": "install a Python that has it",
+            "dbm.sqlite3": "use Python 3.13 or newer"}
+
+BLOCK = 64 << 10  # bytes of one value at most: what every backend was measured to keep
+SHARED_AT = 8  # recipients from which a text is stored once
+SYNC_EVERY = 1 << 20  # bytes written between two syncs of a growing segment, so that the last sync is short
+OPEN_SEGMENTS = 8  # dbm files held open for reading
+CACHED_VALUES = 32  # values held in memory, 64 KiB each
+CACHED_PAGES = 64  # pages held in memory as mail
+
+CRC = struct.Struct("!I")
+HEAD = struct.Struct("!HIIIIQQ")
+INDEX = struct.Struct("!IIIIQQ")
+PAGE = struct.Struct("!II")
+ENTRY = struct.Struct("!QQIQBIIII")
+assert (HEAD.size, INDEX.size, PAGE.size, ENTRY.size) == (34, 32, 8, 45)
+TEXT_MAX = BLOCK - CRC.size - PAGE.size - ENTRY.size  # the longest text that a page can hold
+ROOM = BLOCK - CRC.size
+
+
+class Listed(NamedTuple):
+    """A segment as the manifest lists it: its files and their sizes."""
+
+    number: int
+    backend: str
+    files: dict[str, int]
+
+
+def base_name(number: int) -> str:
+    return f"segment.{number:08}"
+
+
+def files_of(disk: Disk, directory: str, number: int) -> list[str]:
+    """The names that belong to a segment; which there are depends on the backend."""
+    base = base_name(number)
+    return [name for name in disk.listdir(directory) if name == base or name.startswith((base + ".", base + "-"))]
+
+
+def remove(disk: Disk, directory: str, number: int) -> None:
+    for name in files_of(disk, directory, number):
+        disk.unlink(os.path.join(directory, name))
+
+
+def module(backend: str) -> Any:
+    try:
+        return importlib.import_module(backend)
+    except ImportError:
+        raise NoBackend(f"this store needs Python's {backend}: {PACKAGES.get(backend, 'it is missing')}, "
+                        "or run the Python that wrote it") from None
+
+
+def choose(backend: str | None = None) -> str:
+    """The backend for new segments: the one asked for, else the best that this Python has."""
+    if backend is None:
+        return next(name for name in BEST_FIRST if _is_there(name))
+    module(backend)
+    if backend == "dbm.ndbm" and not _keeps_large_values(backend):
+        raise NoBackend("this Python's dbm.ndbm does not keep empty and large values; leave the choice to the program")
+    return backend
+
+
+def _is_there(backend: str) -> bool:
+    try:
+        importlib.import_module(backend)
+    except ImportError:
+        return False
+    return True
+
+
+def _keeps_large_values(backend: str) -> bool:
+    """The probe.  Berkeley DB 5.3, which is Debian's dbm.ndbm, loses the empty value when the large one follows it."""
+    if sys.platform == "darwin":
+        return False
+    values = {b"empty": b"", b"large": os.urandom(BLOCK)}
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "probe")
+        try:
+            with closing(module(backend).open(path, "n", 0o600)) as database:
+                for key, value in values.items():
+                    database[key] = value
+            with closing(module(backend).open(path, "r")) as database:
+                return all(database[key] == value for key, value in values.items())
+        except Exception:  # whatever it raises, it is not for us
+            return False
+
+
+def _key(kind: str, number: int) -> bytes:
+    return f"{kind} {number}".encode() if number else kind.encode()
+
+
+def _crc(store: bytes, segment: int, key: bytes, body: bytes | memoryview) -> int:
+    return crc32(body, crc32(b"%s %d %s" % (store, segment, key), 1))
+
+
+class Writer:
+    """Writes one segment, in small steps: `add` and `record` what it shall hold, then run `finish` to its end."""
+
+    def __init__(self, disk: Disk, directory: str, store: bytes, number: int, backend: str) -> None:
+        self.disk, self.directory, self.store, self.number, self.backend = disk, directory, store, number, backend
+        self.pages: dict[int, list[Page]] = {}  # by user
+        self.messages = self.bytes = 0
+        self._sums: dict[bytes, int] = {}  # key: crc of the whole value, to compare when it is read back
+        self._counts = {"index": 0, "users": 0, "mail": 0, "shared": 0}
+        self._filling: dict[str, bytearray] = {kind: bytearray() for kind in self._counts}
+        self._texts: dict[int, tuple[int, int]] = {}  # shared texts by id: value, start
+        self._unsynced = 0
+        remove(disk, directory, number)
+        path = os.path.join(directory, base_name(number))
+        self._database: Any = module(backend).open(path, "n", 0o600)
+
+    def add(self, user: int, mails: Iterable[Mail]) -> Iterator[None]:
+        """A user's mail, by id, from where this user's last `add` ended.  A step is one value written."""
+        run: list[Mail] = []
+        size = PAGE.size
+        for mail in mails:
+            yield from self._share(mail)
+            need = ENTRY.size + (0 if mail.id in self._texts else len(mail.text))
+            if size + need > ROOM:
+                yield from self._page(user, run)
+                run, size = [], PAGE.size
+            run.append(mail)
+            size += need
+        if run:
+            yield from self._page(user, run)
+
+    def _share(self, mail: Mail) -> Iterator[None]:
+        if mail.count < SHARED_AT or mail.id in self._texts:
+            return
+        yield from self._make_room("shared", len(mail.text))
+        filling = self._filling["shared"]
+        self._texts[mail.id] = self._counts["shared"] + 1, len(filling)
+        filling += mail.text
+
+    def _page(self, user: int, run: list[Mail]) -> Iterator[None]:
+        entries, texts, start = [], [], 0
+        for mail in run:
+            shared, at = self._texts.get(mail.id, (0, start))
+            entries.append(ENTRY.pack(*mail[:6], shared, at, len(mail.text)))
+            if not shared:
+                texts.append(mail.text)
+                start += len(mail.text)
+        data = b"".join([PAGE.pack(user, len(run)), *entries, *texts])
+        yield from self._make_room("mail", len(data))
+        block = self._filling["mail"]
+        page = Page(self.number, self._counts["mail"] + 1, len(block), len(run), run[0].id, run[-1].id)
+        block += data
+        self.pages.setdefault(user, []).append(page)
+        self.messages += len(run)
+        yield from self._make_room("index", INDEX.size)
+        self._filling["index"] += INDEX.pack(user, page.block, page.offset, page.count, page.first, page.last)
+
+    def record(self, data: bytes) -> Iterator[None]:
+        """The records of one user."""
+        yield from self._make_room("users", len(data))
+        self._filling["users"] += data
+
+    def _make_room(self, kind: str, need: int) -> Iterator[None]:
+        if len(self._filling[kind]) + need > ROOM and self._filling[kind]:
+            yield from self._flush(kind)
+
+    def _flush(self, kind: str) -> Iterator[None]:
+        body, self._filling[kind] = self._filling[kind], bytearray()
+        self._counts[kind] += 1
+        self._put(_key(kind, self._counts[kind]), bytes(body))
+        if kind in ("mail", "shared"):
+            self.bytes += len(body)
+        yield
+
+    def _put(self, key: bytes, body: bytes) -> None:
+        value = CRC.pack(_crc(self.store, self.number, key, body)) + body
+        self._database[key] = value
+        self._sums[key] = crc32(value)
+        self._unsynced += len(value)
+        if self._unsynced >= SYNC_EVERY:
+            self._sync()
+
+    def _sync(self) -> None:
+        """Sync what the backend has written so far.  A failure is final: it may not be told twice."""
+        self._unsynced = 0
+        for name in files_of(self.disk, self.directory, self.number):
+            if not name.endswith("-shm"):  # shared memory of dbm.sqlite3, gone when it closes
+                self._sync_file(name)
+
+    def _sync_file(self, name: str) -> None:
+        try:
+            self.disk.sync_path(os.path.join(self.directory, name))
+        except OSError as error:
+            raise Failed(f"{os.path.join(self.directory, name)}: fsync failed ({error})") from error
+
+    def finish(self) -> Iterator[None]:
+        """Write the rest, close, sync every file and the directory, read everything back.  Then `listed` is right."""
+        for kind in ("shared", "mail", "users", "index"):
+            if self._filling[kind]:
+                yield from self._flush(kind)
+        counts = [self._counts[kind] for kind in ("index", "users", "mail", "shared")]
+        self._put(b"head", HEAD.pack(VERSION, *counts, self.messages, self.bytes))
+        self._database.close()
+        for name in files_of(self.disk, self.directory, self.number):
+            if name.endswith(".bak"):  # dbm.dumb's copy of an older directory, of no use to a file written once
+                self.disk.unlink(os.path.join(self.directory, name))
+        yield
+        for name in files_of(self.disk, self.directory, self.number):
+            self._sync_file(name)
+            yield
+        self.disk.sync_directory(self.directory)
+        self.listed = Listed(self.number, self.backend, self._sizes())
+        yield
+        yield from self._verify()
+
+    def _sizes(self) -> dict[str, int]:
+        names = files_of(self.disk, self.directory, self.number)
+        if any(name.endswith("-wal") for name in names):
+            raise OSError(f"{base_name(self.number)}: dbm.sqlite3 could not put its log into the file")
+        return {name: self.disk.size(os.path.join(self.directory, name)) for name in names}
+
+    def _verify(self) -> Iterator[None]:
+        database = module(self.backend).open(os.path.join(self.directory, base_name(self.number)), "r")
+        try:
+            if len(database.keys()) != len(self._sums):
+                raise OSError(f"{base_name(self.number)}: {self.backend} lost a key")
+            for key, wanted in self._sums.items():
+                if crc32(database[key]) != wanted:
+                    raise OSError(f"{base_name(self.number)}: {self.backend} changed the value of {key.decode()}")
+                yield
+        finally:
+            database.close()
+
+    def abandon(self) -> None:
+        """Give up; leave no file."""
+        with suppress(Exception):  # it has failed before, and its files go now
+            self._database.close()
+        remove(self.disk, self.directory, self.number)
+
+
+class Segment:
+    """A finished segment.  `left` of its `messages` are unread."""
+
+    def __init__(self, disk: Disk, directory: str, store: bytes, listed: Listed) -> None:
+        self.disk, self.directory, self.store, self.listed = disk, directory, store, listed
+        self.number, self.name = listed.number, base_name(listed.number)
+        self.messages = self.bytes = self.left = 0
+        self.counts = {"index": 0, "users": 0, "mail": 0, "shared": 0}
+        self._database: Any = None
+
+    def open(self) -> None:
+        """Check the files' sizes; read the head."""
+        backend = module(self.listed.backend)
+        for name, size in self.listed.files.items():
+            path = os.path.join(self.directory, name)
+            try:
+                found = self.disk.size(path)
+            except FileNotFoundError:
+                raise Damaged(path, 0, "listed in the manifest, but missing") from None
+            if found != size:
+                raise Damaged(path, min(found, size), f"{found} bytes, not the {size} that it had")
+            self.disk.forget(path)
+        try:
+            self._database = backend.open(os.path.join(self.directory, self.name), "r")
+        except Exception as error:  # backends raise whatever they like over a file that is not theirs
+            raise self._damaged(b"head", repr(error)) from error
+        self._read_head()
+
+    def _read_head(self) -> None:
+        body = self.value("head", 0)
+        if len(body) != HEAD.size or body[:2] != VERSION.to_bytes(2, "big"):
+            raise self._damaged(b"head", "not a version that this program reads")
+        _, index, users, mail, shared, self.messages, self.bytes = HEAD.unpack(body)
+        self.counts = {"index": index, "users": users, "mail": mail, "shared": shared}
+
+    def is_open(self) -> bool:
+        return self._database is not None
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _damaged(self, key: bytes, what: str) -> Damaged:
+        path = os.path.join(self.directory, self.name)
+        return Damaged(path, 0, f"value {key.decode()!r} ({self.listed.backend}): {what}")
+
+    def value(self, kind: str, number: int) -> bytes:
+        """A value without its checksum, which was right."""
+        key = _key(kind, number)
+        if self._database is None:
+            self.open()
+        try:
+            data = bytes(self._database[key])
+        except Exception as error:  # see open
+            raise self._damaged(key, repr(error)) from error
+        body = data[CRC.size:]
+        if data[:CRC.size] != CRC.pack(_crc(self.store, self.number, key, body)):
+            raise self._damaged(key, "wrong checksum")
+        return body
+
+    def values(self, kind: str) -> Iterator[bytes]:
+        for number in range(1, self.counts[kind] + 1):
+            yield self.value(kind, number)
+
+    def index(self) -> Iterator[tuple[int, Page]]:
+        """Every page with its user."""
+        for body in self.values("index"):
+            for user, block, offset, count, first, last in INDEX.iter_unpack(body):
+                yield user, Page(self.number, block, offset, count, first, last)
+
+
+class Shelf:
+    """All segments that count, by number, with what was lately read of them."""
+
+    def __init__(self) -> None:
+        self.segments: dict[int, Segment] = {}
+        self._open: OrderedDict[int, Segment] = OrderedDict()
+        self._values: OrderedDict[tuple[int, str, int], bytes] = OrderedDict()
+        self._pages: OrderedDict[tuple[int, int, int], list[Mail]] = OrderedDict()
+
+    def add(self, segment: Segment) -> None:
+        self.segments[segment.number] = segment
+
+    def remove(self, number: int) -> None:
+        self._open.pop(number, None)
+        self.segments.pop(number).close()
+        self._values = OrderedDict([row for row in self._values.items() if row[0][0] != number])
+        self._pages = OrderedDict([row for row in self._pages.items() if row[0][0] != number])
+
+    def close(self) -> None:
+        for segment in self.segments.values():
+            segment.close()
+        self._open.clear()
+
+    def touch(self, segment: Segment) -> None:
+        """This one was used: of those open, close the one that was used longest ago."""
+        self._open[segment.number] = segment
+        self._open.move_to_end(segment.number)
+        if len(self._open) > OPEN_SEGMENTS:
+            self._open.popitem(last=False)[1].close()
+
+    def value(self, number: int, kind: str, block: int) -> bytes:
+        key = number, kind, block
+        body = self._values.get(key)
+        if body is None:
+            segment = self.segments[number]
+            body = segment.value(kind, block)
+            self.touch(segment)
+            self._values[key] = body
+            if len(self._values) > CACHED_VALUES:
+                self._values.popitem(last=False)
+        else:
+            self._values.move_to_end(key)
+        return body
+
+    def mails(self, page: Page) -> list[Mail]:
+        """The mail of a page, read or not.  The list is the cache's own: do not change it."""
+        key = page.segment, page.block, page.offset
+        mails = self._pages.get(key)
+        if mails is None:
+            mails = self._pages[key] = self._read(page)
+            if len(self._pages) > CACHED_PAGES:
+                self._pages.popitem(last=False)
+        else:
+            self._pages.move_to_end(key)
+        return mails
+
+    def _read(self, page: Page) -> list[Mail]:
+        data, number = self.value(page.segment, "mail", page.block), page.segment
+        end = page.offset + PAGE.size + page.count * ENTRY.size
+        if end > len(data) or PAGE.unpack_from(data, page.offset)[1] != page.count:
+            raise Damaged(base_name(number), 0, f"mail {page.block} does not hold the page that the index names")
+        mails: list[Mail] = []
+        new = tuple.__new__
+        with memoryview(data)[page.offset + PAGE.size:end] as entries:
+            for id, time, sender, origin, flags, count, shared, start, length in ENTRY.iter_unpack(entries):
+                text = self.value(number, "shared", shared)[start:start + length] if shared \
+                    else data[end + start:end + start + length]
+                mails.append(new(Mail, (id, time, sender, origin, flags, count, text)))
+        return mails

@@ -1,0 +1,525 @@
+"""talk: what passes between the user and the daemon, and the words for it.
+
+A Talk does what a user asks (send, check, invite, say ...) through a link, and turns each event of the link into
+entries of the pane and into state that the menu reads: the invitations that are open, the chat, who is here.  It knows
+no keys and no modes.  HEARD has a row for each event that means something to a user; an event without one is for the
+link alone.
+
+A deed gives back a fault, one line for the user, or "" when it is done or on its way.  Every message of one's own is
+shown at once, and its mark is changed by the daemon's answers alone.  Foreign names and reasons pass display() before
+they become part of a sentence; texts pass it in the pane.  Times are given: microseconds since 1970.  Pure.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import wire
+from display import display
+from pane import DELIVERED, REFUSED, SENT, STORED, Entry, Notice, Pane, Said, Spoken, Table, name_style
+from who import NAMED, Here, counted, listed, recipients, unknown
+from wire import Outcome, SendFlag, Why
+
+if TYPE_CHECKING:
+    from link import Link
+
+OWN_MAX = 10_000        # own messages whose marks may still change: as many as the pane holds
+HEARD_MAX = 200         # names remembered for completion
+
+
+@dataclass
+class Own:
+    """A message of one's own that is on its way."""
+    entry: Said
+    unstored: set[int]                                  # its ids that are not on disk yet
+    to: set[str]                                        # who has not seen it yet, in small letters
+    absent: bool = False                                # somebody was not there for a message of now or never
+
+
+@dataclass
+class Open:
+    """An invitation that is neither accepted by all nor over."""
+    number: int
+    inviter: str
+    members: tuple[str, ...]
+    accepted: set[str] = field(default_factory=set)
+    mine: bool = False                                  # I invited, or have accepted: I may withdraw
+
+
+@dataclass
+class Chat:
+    """The chat session that one is in."""
+    number: int
+    others: list[str]
+
+
+class Talk:
+    """The user's side of everything said."""
+
+    def __init__(self, link: Link, pane: Pane, refusals: tuple[type[Exception], ...] = (ValueError,)) -> None:
+        self.link = link
+        self.pane = pane
+        self.refusals = refusals                        # what the link raises, in one line, for what it does not take
+        self.now = 0                                    # microseconds since 1970, of this key or event
+        self.seen = True                                # whether somebody looks at the end of the pane
+        self.ring = False                               # whether the bell should sound
+        self.over = ""                                  # why the link has ended for good
+        self.refused = ""                               # why the name was refused
+        self.unshown: list[wire.Mail] = []              # in the pane, and not painted yet
+        self.settled: list[Said] = []                   # own messages whose mark has changed; who wants to, takes them
+        self.invitations: dict[int, Open] = {}
+        self.chat: Chat | None = None
+        self.heard: dict[str, None] = {}                # names, the most recent last
+        self._greeting: str | None = None               # to be said when the whole roster is here
+        self._lost = ""                                 # the reason last told for being offline
+        self._was_online = False
+        self._here: Here | None = None
+        self._asked: dict[int, str] = {}                # what was asked, by request
+        self._lines: dict[int, Spoken] = {}             # own lines of the chat, by request
+        self._own: dict[int, Own] = {}
+        self._listing: list[wire.Entry] = []            # the answer to LIST as far as it came
+        self._repeated = 0                              # of a check: messages that had been shown before
+
+    # ---- who is here ----
+
+    @property
+    def here(self) -> Here:
+        if self._here is None:
+            self._here = Here(self.link.roster.values(), self.link.name)
+        return self._here
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers are awaited, so that a script should wait."""
+        return bool(self._asked) or any(invitation.mine for invitation in self.invitations.values())
+
+    @property
+    def pledge(self) -> Open | None:
+        """The invitation that waits for others: my own, or one I have accepted."""
+        return next((invitation for invitation in self.invitations.values() if invitation.mine), None)
+
+    @property
+    def questions(self) -> list[Open]:
+        """Invitations that I have not answered, the oldest first."""
+        return [invitation for invitation in self.invitations.values() if not invitation.mine]
+
+    @property
+    def question(self) -> tuple[str, ...]:
+        """The row about an invitation, from long to short; none: ()."""
+        return self._asked_by(self.questions) if self.questions else self._awaited(self.pledge)
+
+    def _asked_by(self, questions: list[Open]) -> tuple[str, ...]:
+        first, sender = questions[0], display(questions[0].inviter)
+        others = [name for name in first.members if name.lower() not in (first.inviter.lower(), self.link.name.lower())]
+        what = f"a group chat with {listed(others, NAMED)}" if others else "a chat"
+        more = f" ({len(questions) - 1} more)" if len(questions) > 1 else ""
+        return (f"* {sender} invites you to {what}{more}:  7. Accept  8. Deny   (/deny)",
+                f"* {sender} invites you to {what}{more}: 7. Accept 8. Deny",
+                f"* {sender} invites you: 7 Accept 8 Deny", f"{sender}? 7 Accept 8 Deny", "7 yes 8 no")
+
+    def _awaited(self, pledge: Open | None) -> tuple[str, ...]:
+        if pledge is None:
+            return ()
+        accepted = {name.lower() for name in (*pledge.accepted, pledge.inviter)}
+        ready = [name for name in pledge.members[1:] if name.lower() in accepted]
+        silent = [name for name in pledge.members[1:] if name.lower() not in accepted]
+        said = f"; {listed([self._me(name) for name in ready], NAMED)} accepted" if ready else ""
+        return (f"* waiting for {listed(silent, NAMED)} to answer{said}:  9. Withdraw   (/withdraw)",
+                f"* waiting for {listed(silent, 1)}: 9. Withdraw", "9. Withdraw", "9 off")
+
+    @property
+    def offline(self) -> bool:
+        """Whether the daemon could not be reached at the last try."""
+        return bool(self._lost) and not self.link.online
+
+    def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        """The names as registered, each once; or why not."""
+        missing = [display(name) for name in names if name.lower() not in self.here.names]
+        if missing and not self.link.roster_whole and not self.here.names:
+            return (), "not connected yet: the log of names is not here"
+        if missing:
+            return (), unknown(missing, self.here.names.values(), "in the log")
+        return tuple(dict.fromkeys(self.here.names[name.lower()] for name in names)), ""
+
+    # ---- deeds ----
+
+    def note(self, text: str, style: str = "notice") -> None:
+        """A word to the user, in the pane."""
+        self.pane.add(Notice(self.now, text, style))
+
+    def send(self, to: Sequence[str], text: str, flags: int = 0) -> str:
+        """Send to these names, or with EVERYONE to all."""
+        flaw = wire.flaw(text)
+        if flaw:
+            return flaw[1]
+        everyone = bool(flags & SendFlag.EVERYONE)
+        names = [entry.name for entry in self.here.others] if everyone else list(to)
+        if not names:
+            return "there is nobody else in the log yet"
+        shown = "all" if everyone else recipients([self._me(name) for name in names])
+        style = "" if everyone or len(names) > 1 else name_style(names[0])
+        entry = Said(self.now, text, "you", shown, SENT, style=style)
+        try:
+            ids = self.link.send(() if everyone else tuple(to), text, flags)
+        except self.refusals as fault:
+            return str(fault)
+        self.pane.add(entry)
+        self.pane.to_end()
+        own = Own(entry, set(ids), {name.lower() for name in names})
+        self._own.update((number, own) for number in ids)
+        while len(self._own) > OWN_MAX:
+            del self._own[next(iter(self._own))]
+        for name in () if everyone else reversed(names):
+            self._hear(name)
+        return ""
+
+    def check(self) -> str:
+        """Ask for what waits."""
+        return self._ask("check", self.link.check)
+
+    def list_users(self, whole: bool = False) -> str:
+        """Ask who is here, or for the whole log."""
+        return self._ask("log" if whole else "users", self.link.list)
+
+    def hold(self, on: bool) -> str:
+        """Let new messages wait, or not."""
+        self._asked[self.link.hold(on)] = "hold on" if on else "hold off"
+        return ""
+
+    def invite(self, names: Sequence[str]) -> str:
+        """Invite to a chat."""
+        return self.hindered() or self._ask("invite", lambda: self.link.invite(tuple(names)))
+
+    def hindered(self) -> str:
+        """Why one can't invite now."""
+        if self.chat:
+            return f"you are chatting with {listed(self.chat.others, NAMED)}: Quit ends it"
+        if self.pledge:
+            return "one invitation at a time: 9 or /withdraw takes it back"
+        return ""
+
+    def answer(self, accept: bool, sender: str = "") -> str:
+        """Answer the oldest invitation, or that of one sender."""
+        open_ = [each for each in self.questions if not sender or each.inviter.lower() == sender.lower()]
+        if not open_:
+            return f"no invitation from {display(sender)} is open" if sender else "no invitation is open"
+        try:
+            self.link.answer(open_[0].number, accept)
+        except self.refusals as fault:
+            return str(fault)
+        if accept and len(open_[0].members) > 2:
+            open_[0].mine = True
+            open_[0].accepted.add(self.link.name)
+        elif accept:
+            del self.invitations[open_[0].number]
+        return ""
+
+    def withdraw(self) -> str:
+        """Take back one's own invitation, or one's acceptance."""
+        if not self.pledge:
+            return "you have no invitation to withdraw"
+        try:
+            self.link.withdraw(self.pledge.number)
+        except self.refusals as fault:
+            return str(fault)
+        return ""
+
+    def say(self, text: str) -> str:
+        """Say a line in the chat; Quit leaves it."""
+        flaw = wire.flaw(text)
+        if flaw or not self.chat:
+            return flaw[1] if flaw else "you are in no chat session"
+        try:
+            request = self.link.say(self.chat.number, text)
+        except self.refusals as fault:
+            return str(fault)
+        if text.strip().casefold() != "quit":
+            line = self._lines[request] = Spoken(self.now, text, self.link.name)
+            self.pane.add(line)
+            self.pane.to_end()
+            if len(self._lines) > OWN_MAX:
+                del self._lines[next(iter(self._lines))]
+        return ""
+
+    def _ask(self, what: str, ask: Callable[[], int]) -> str:
+        if not self.link.online:
+            return "offline: this needs the daemon"
+        try:
+            self._asked[ask()] = what
+        except self.refusals as fault:
+            return str(fault)
+        return ""
+
+    def _me(self, name: str) -> str:
+        return "you" if name.lower() == self.link.name.lower() else display(name) or "somebody"
+
+    def _hear(self, name: str) -> None:
+        if name.lower() != self.link.name.lower():
+            self.heard.pop(name, None)
+            self.heard[name] = None
+            if len(self.heard) > HEARD_MAX:
+                del self.heard[next(iter(self.heard))]
+
+    # ---- the connection ----
+
+    def hear(self, event: Any) -> None:
+        """Take in one event of the link."""
+        handler = HEARD.get(type(event).__name__)
+        if handler:
+            handler(self, event)
+
+    def on_online(self, event: Any) -> None:
+        self._was_online, self._lost, self._here = True, "", None
+        again = " again" if event.again else ""
+        self._greeting = f"connected{again} to {display(event.welcome.house)} as {display(event.welcome.name)}"
+        if not event.welcome.features & wire.Feature.ROSTER:
+            self._greet()
+
+    def _greet(self) -> None:
+        self.note(f"{self._greeting}: {self.here.summary}, {counted(self.link.waiting, 'message')} waiting")
+        self._greeting = None
+
+    def on_offline(self, event: Any) -> None:
+        reason = display(event.reason)
+        if self._was_online:
+            self.ring = True
+            self.note(f"connection lost: {reason}", "alert")
+            self._forget("the connection was lost")
+        elif reason != self._lost:
+            self.note(f"not connected: {reason}: is the daemon running?", "alert")
+        self._lost, self._was_online = reason, False
+
+    def _forget(self, reason: str) -> None:
+        """The daemon has forgotten chats, invitations and questions with the connection."""
+        if self.chat:
+            self.chat = None
+            self.note(f"Chat session ended: {reason}")
+        for invitation in self.invitations.values():
+            self.note(f"{self._whose(invitation)} is off: {reason}")
+        self.invitations.clear()
+        self._listing, self._repeated = [], 0       # what was asked is answered by the link: FAILED
+
+    def on_name_refused(self, event: Any) -> None:
+        self.refused = display(event.reason)
+
+    def on_over(self, event: Any) -> None:
+        self.over = display(event.reason)
+
+    def on_notice(self, event: wire.Notice) -> None:
+        self.note(f"{display(self.link.house or 'the daemon')}: {display(event.text)}")
+
+    # ---- one's own messages ----
+
+    def on_stored(self, event: wire.Stored) -> None:
+        for number, own in self._between(event.first, event.last):
+            own.unstored.discard(number)
+            self._settle(own)
+
+    def on_outcomes(self, event: wire.Outcomes) -> None:
+        own = self._own.get(event.id)
+        if own and event.outcome == Outcome.ABSENT:
+            own.to -= {name.lower() for name in event.to}
+            own.absent = True
+            own.unstored.discard(event.id)
+            if not own.to:
+                self._mark(own.entry, REFUSED, f"{self._are(event.to)} not connected: not delivered")
+                return
+            self._settle(own)
+        words = OUTCOMES.get(event.outcome)
+        if words:
+            self.note(f"{self._are(event.to)} {words[len(event.to) > 1]}")
+
+    def _are(self, names: Sequence[str]) -> str:
+        return f"{listed(names, NAMED)} {'are' if len(names) > 1 else 'is'}"
+
+    def on_delivered(self, event: wire.Delivered) -> None:
+        for _, own in self._between(event.first, event.last):
+            if event.by.lower() in own.to:
+                own.to.discard(event.by.lower())
+                self._settle(own)
+
+    def on_refused(self, event: wire.Refused) -> None:
+        own = self._own.pop(event.id, None)
+        if own:
+            self._mark(own.entry, REFUSED, display(event.reason))
+
+    def _between(self, first: int, last: int) -> list[tuple[int, Own]]:
+        if last - first < len(self._own):
+            return [(number, self._own[number]) for number in range(first, last + 1) if number in self._own]
+        return [(number, own) for number, own in self._own.items() if first <= number <= last]
+
+    def _settle(self, own: Own) -> None:
+        if not own.unstored:
+            self._mark(own.entry, STORED if own.to else DELIVERED)
+
+    def _mark(self, entry: Said, mark: str, reason: str = "") -> None:
+        if entry.mark not in (mark, DELIVERED, REFUSED):
+            entry.mark, entry.reason = mark, reason
+            self.pane.changed(entry)
+            self.settled.append(entry)
+
+    # ---- messages for me ----
+
+    def on_mail(self, event: wire.Mail) -> None:
+        everyone, checked = event.flags & SendFlag.EVERYONE, event.flags & SendFlag.CHECK
+        to = "all" if everyone else "you" if event.copies < 2 else f"you +{event.copies - 1}"
+        sender = self._me(event.sender)
+        self._add(Said(event.time, event.text, sender, to, style=name_style(event.sender)), bool(checked))
+        self.unshown.append(event)
+        self._hear(event.sender)
+        self.ring |= not everyone and not checked
+
+    def _add(self, entry: Entry, checked: bool = False) -> None:
+        self.pane.add(entry, self.seen and not checked)
+
+    def on_repeated(self, event: Any) -> None:
+        self._repeated += 1
+
+    def on_checked(self, event: wire.Checked) -> None:
+        self._asked.pop(event.request, None)
+        old = f"; {self._repeated} of them had been shown before" if self._repeated else ""
+        self._repeated = 0
+        self.note(f"{counted(event.total, 'message')}{old}: nothing more waits" if event.total
+                  else "No messages available")
+        if event.total:
+            self.pane.to_new()
+
+    # ---- who is here ----
+
+    def on_roster(self, event: wire.Roster) -> None:
+        self._here = None
+        what = self._asked.get(event.request, "")
+        if what:
+            self._listing += event.entries
+            if event.last:
+                del self._asked[event.request]
+                self._show(Here(self._listing, self.link.name), what == "log")
+                self._listing = []
+        if self._greeting and event.last and not event.request:
+            self._greet()
+
+    def _show(self, here: Here, whole: bool) -> None:
+        entries = here.entries if whole else here.current
+        if not whole and all(entry.name.lower() == here.me for entry in entries):
+            self.note("No other client.")
+            return
+        items = [(display(entry.name), here.status(entry)) for entry in entries]
+        head = f"{counted(len(items), 'name')} in the log:" if whole else f"{counted(len(items), 'current user')}:"
+        self.pane.add(Table(self.now, head, items=items))
+        self.pane.to_last()
+
+    def on_done(self, event: wire.Done) -> None:
+        what = self._asked.pop(event.request, "")
+        if what in DONE:
+            self.note(DONE[what])
+
+    def on_failed(self, event: wire.Failed) -> None:
+        line, what = self._lines.pop(event.request, None), self._asked.pop(event.request, "")
+        if line:
+            line.reason = display(event.reason)
+            self.pane.changed(line)
+        elif what:
+            self.note(f"{FAILED.get(what, what)}: {display(event.reason)}", "alert")
+
+    # ---- invitations and chats ----
+
+    def _whose(self, invitation: Open) -> str:
+        mine = invitation.inviter.lower() == self.link.name.lower()
+        group = "a group chat" if len(invitation.members) > 2 else "a chat"
+        return f"{'your' if mine else display(invitation.inviter) + chr(39) + 's'} invitation to {group}"
+
+    def on_invitation(self, event: wire.Invitation) -> None:
+        self.invitations[event.invitation] = Open(event.invitation, event.sender, event.members)
+        self._hear(event.sender)
+        self.ring = True
+
+    def on_inviting(self, event: wire.Inviting) -> None:
+        self._asked.pop(event.request, None)
+        invitation = Open(event.invitation, self.link.name, event.members, mine=True)
+        self.invitations[event.invitation] = invitation
+        invited = [name for name in event.members if name.lower() != self.link.name.lower()]
+        group = "a group chat" if len(invited) > 1 else "a chat"
+        self.note(f"{listed(invited, NAMED)} {'are' if len(invited) > 1 else 'is'} invited to {group}: "
+                  f"{event.seconds} s to answer")
+
+    def on_answered(self, event: wire.Answered) -> None:
+        invitation = self.invitations.get(event.invitation)
+        if invitation:
+            invitation.accepted.add(event.by)
+            self.note(f"{self._me(event.by)} accepted {self._whose(invitation)}")
+
+    def on_called_off(self, event: wire.CalledOff) -> None:
+        invitation = self.invitations.pop(event.invitation, None)
+        who = self._me(event.by)
+        words = CALLED_OFF.get(event.why, CALLED_OFF[Why.OTHER])
+        what = self._whose(invitation) if invitation else "that invitation"
+        self.note(words.format(who=who, it=what))
+
+    def on_started(self, event: wire.Started) -> None:
+        self.invitations.pop(event.invitation, None)
+        others = [name for name in event.members if name.lower() != self.link.name.lower()]
+        self.chat = Chat(event.chat, others)
+        what, who, ends = ("chat", "both", "ends") if len(others) == 1 else ("group chat", "all", "leaves")
+        self.note(f"{what} with {listed(others, NAMED)}: {who} of you are busy to others; Quit {ends} it")
+
+    def on_line(self, event: wire.Line) -> None:
+        if self.chat and event.chat == self.chat.number:
+            self._add(Spoken(event.time, event.text, event.sender))
+            self._hear(event.sender)
+
+    def on_left(self, event: wire.Left) -> None:
+        if self.chat and event.chat == self.chat.number:
+            self.chat.others = [name for name in self.chat.others if name.lower() != event.by.lower()]
+            self.note(f"{self._me(event.by)} left the chat: {LEFT.get(event.why, LEFT[Why.OTHER])}")
+
+    def on_ended(self, event: wire.Ended) -> None:
+        if self.chat and event.chat == self.chat.number:
+            self.chat = None
+            self.note(f"Chat session ended: {self._me(event.by)} {LEFT.get(event.why, LEFT[Why.OTHER])}")
+
+
+OUTCOMES: dict[int, tuple[str, str]] = {       # by outcome: for one, for several
+    Outcome.HOLDING: ("holding: waits in the mailbox until checked", "holding: waits in their mailboxes until checked"),
+    Outcome.AWAY: ("not connected: kept in the mailbox", "not connected: kept in their mailboxes"),
+    Outcome.ABSENT: ("not connected: not delivered", "not connected: not delivered to them"),
+}
+
+CALLED_OFF: dict[int, str] = {
+    Why.DENIED: "{who} denied {it}",
+    Why.EXPIRED: "{who} did not answer {it} in time",
+    Why.GONE: "{who} disconnected: {it} is off",
+    Why.WITHDRAWN: "{who} withdrew: {it} is off",
+    Why.BUSY: "{who} accepted another: {it} is off",
+    Why.UNKNOWN: "{it} is over already",
+    Why.OTHER: "{it} is off because of {who}",
+}
+
+LEFT: dict[int, str] = {
+    Why.QUIT: "said Quit",
+    Why.GONE: "disconnected",
+    Why.SLOW: "did not read for too long",
+    Why.OTHER: "is out",
+}
+
+DONE: dict[str, str] = {
+    "hold on": "holding: new messages wait until you check",
+    "hold off": "not holding: new messages are shown as they come",
+}
+
+FAILED: dict[str, str] = {
+    "invite": "no invitation was sent",
+    "users": "no list of users",
+    "log": "no list of names",
+    "check": "no check was done",
+}
+
+HEARD: dict[str, Callable[[Talk, Any], None]] = {
+    "Online": Talk.on_online, "Offline": Talk.on_offline, "NameRefused": Talk.on_name_refused, "Over": Talk.on_over,
+    "Repeated": Talk.on_repeated, "Notice": Talk.on_notice,
+    "Stored": Talk.on_stored, "Outcomes": Talk.on_outcomes, "Delivered": Talk.on_delivered,
+    "Refused": Talk.on_refused, "Mail": Talk.on_mail, "Checked": Talk.on_checked, "Roster": Talk.on_roster,
+    "Done": Talk.on_done, "Failed": Talk.on_failed, "Invitation": Talk.on_invitation,
+    "Inviting": Talk.on_inviting, "Answered": Talk.on_answered, "CalledOff": Talk.on_called_off,
+    "Started": Talk.on_started, "Left": Talk.on_left, "Ended": Talk.on_ended, "Line": Talk.on_line,
+}

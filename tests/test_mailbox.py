@@ -1,0 +1,620 @@
+"""The mailbox: names, queues, what is read, and what a full or failing disk does to them."""
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+from contextlib import suppress
+
+from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
+from segment import TEXT_MAX
+from tests.faulty_disk import FullDisk, RecordingDisk
+from user import INSTANCES
+
+EVER = 1 << 63
+
+
+class StoreCase(unittest.TestCase):
+    def setUp(self) -> None:
+        self.home = tempfile.TemporaryDirectory()
+        self.addCleanup(self.home.cleanup)
+        self.path = os.path.join(self.home.name, "store")
+        self.disk = RecordingDisk()
+        self.now = 0.0
+
+    def open(self, **more: object) -> Mailbox:
+        box = Mailbox(self.path, **({"disk": self.disk} | more))  # type: ignore[arg-type]
+        self.addCleanup(self.let_go, box)
+        return box
+
+    @staticmethod
+    def let_go(box: Mailbox) -> None:
+        """What the kernel does for a killed process.  (An unfinished segment goes: dbm.dumb would write to it yet.)"""
+        if box.__dict__.setdefault("gone", False):
+            return
+        box.__dict__["gone"] = True
+        box._abandon(box._writer)
+        box._shelf.close()
+        for fd in (box._lock, box._journal.fd):
+            with suppress(OSError):
+                os.close(fd)
+
+    def reopen(self, box: Mailbox, **more: object) -> Mailbox:
+        self.let_go(box)
+        return self.open(**more)
+
+    def names(self, box: Mailbox, *names: str) -> list[User]:
+        users = [box.register(name, 1000 + n) for n, name in enumerate(names)]
+        self.keep(box)
+        return users
+
+    def keep(self, box: Mailbox) -> None:
+        box.write()
+        box.sync()
+
+    def work(self, box: Mailbox) -> None:
+        """All there is to do."""
+        for _ in range(100000):
+            if not box.work(0, lambda: self.now):
+                return
+        self.fail("the work never ends")
+
+    def seal(self, box: Mailbox) -> None:
+        box._must_seal = True
+        self.work(box)
+
+    def texts(self, box: Mailbox, user: User) -> list[bytes]:
+        return [mail.text for mail in box.unread(user, 0, EVER, 1 << 30, 1 << 40)]
+
+
+class TestNames(StoreCase):
+    def test_a_name_is_found_however_it_is_spelled(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "Ann", "bob")
+        self.assertEqual((box.find("Ann"), box.find("ANN"), box.find("Bob"), box.find("carl")), (ann, ann, bob, None))
+        self.assertIs(box.register("aNN", 5), ann)
+        box.seen(ann, 5000)
+        box.seen(ann, 4000)
+        self.names(box, "carl")
+        box = self.reopen(box)
+        self.assertEqual([(u.number, u.name, u.first_seen, u.last_seen) for u in box.users],
+                         [(0, "Ann", 1000, 5000), (1, "bob", 1001, 1001), (2, "carl", 1000, 1000)])
+        self.assertIs(box.find("ann"), box.users[0])
+
+    def test_a_queue_persists_while_empty_and_through_a_seal(self) -> None:
+        box = self.open()
+        self.names(box, "ann")
+        self.seal(box)
+        box = self.reopen(box)
+        self.assertEqual((box.users[0].name, box.users[0].waiting), ("ann", 0))
+
+    def test_seen_alone_writes_nothing(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        before = len(self.disk.ops)
+        box.seen(ann, 9999)
+        self.keep(box)
+        self.assertEqual(len(self.disk.ops), before)
+        box.close()
+        self.assertEqual(self.open().users[0].last_seen, 9999)
+
+    def test_the_length_of_a_name(self) -> None:
+        box = self.open()
+        self.assertRaises(ValueError, box.register, "", 1)
+        self.assertRaises(ValueError, box.register, "x" * 256, 1)
+        box.register("x" * 255, 1)
+
+
+class TestMail(StoreCase):
+    def test_what_is_put_is_read(self) -> None:
+        box = self.open()
+        ann, bob, cy = self.names(box, "ann", "bob", "cy")
+        one = box.put(ann, 7 << 32 | 1, 123, [bob], 3, b"one")
+        two = box.put(bob, 0, 124, [ann, bob, cy], 0, b"two")
+        self.assertEqual(one, (one.id, 123, ann.number, 7 << 32 | 1, 3, 1, b"one"))
+        self.assertEqual((two.id, two.count, box.last), (one.id + 1, 3, two.id))
+        for _ in range(2):
+            self.assertEqual([u.waiting for u in box.users], [1, 2, 1])
+            self.assertEqual(box.unread(box.users[1], 0, EVER, 9, 999), [one, two])
+            self.keep(box)
+            box = self.reopen(box)
+        self.assertEqual(box.read(box.users[1], one.id, one.id), [one])
+        self.assertEqual(box.read(box.users[1], 0, EVER), [two])
+        self.assertEqual(box.read(box.users[1], 0, EVER), [])
+        self.keep(box)
+        self.assertEqual([u.waiting for u in self.reopen(box).users], [1, 0, 1])
+
+    def test_the_windows_of_unread(self) -> None:
+        box = self.open(small=0)
+        ann, bob = self.names(box, "ann", "bob")
+        ids = []
+        for n in range(30):
+            ids.append(box.put(ann, 0, n, [bob], 0, bytes(100)).id)
+            if n in (9, 19):
+                self.keep(box)
+                self.seal(box)
+        self.keep(box)
+        self.assertEqual((len(bob.pages), len(bob.tail)), (2, 10))
+
+        def got(*limits: int) -> list[int]:
+            return [ids.index(mail.id) for mail in box.unread(bob, *limits)]
+        for after in range(-1, 30):
+            low = ids[after] if after >= 0 else 0
+            self.assertEqual(got(low, EVER, 99, 1 << 20), list(range(after + 1, 30)))
+            self.assertEqual(got(low, ids[15], 99, 1 << 20), list(range(after + 1, 16)))
+            for count in (0, 1, 7, 20):
+                self.assertEqual(got(low, EVER, count, 1 << 20), list(range(after + 1, 30))[:count])
+            for size, many in ((1, 1), (99, 1), (100, 1), (101, 1), (200, 2), (1500, 15)):
+                self.assertEqual(got(low, EVER, 99, size), list(range(after + 1, 30))[:many])
+
+    def test_reading_out_of_order(self) -> None:
+        """Every range of ten waiting messages, then every other one, wherever they lie."""
+        for sealed in (0, 4, 10):
+            for first in range(10):
+                for last in range(first, 10):
+                    with self.subTest(sealed=sealed, first=first, last=last):
+                        self.path = os.path.join(self.home.name, f"s{sealed}-{first}-{last}")
+                        self.out_of_order(sealed, first, last)
+
+    def out_of_order(self, sealed: int, first: int, last: int) -> None:
+        box = self.open(backend="dbm.dumb")
+        ann, bob, cy = self.names(box, "ann", "bob", "cy")
+        mails = []
+        for n in range(10):
+            mails.append(box.put(ann, 0, n, [bob], 0, b"%d" % n))
+            box.put(ann, 0, n, [cy], 0, b"between")
+            if n + 1 == sealed:
+                self.keep(box)
+                self.seal(box)
+        self.keep(box)
+        self.assertEqual(box.read(bob, mails[first].id, mails[last].id), mails[first:last + 1])
+        left = mails[:first] + mails[last + 1:]
+        self.keep(box)
+        for _ in range(2):
+            self.assertEqual((box.unread(bob, 0, EVER, 99, 999), bob.waiting), (left, len(left)))
+            self.assertLessEqual(len(bob.ranges), 1)
+            box = self.reopen(box, backend="dbm.dumb")
+            bob = box.users[1]
+        for mail in left[::-2]:
+            self.assertEqual(box.read(bob, mail.id, mail.id), [mail])
+            self.assertEqual(box.read(bob, mail.id, mail.id), [])
+        left = [mail for mail in left if mail not in left[::-2]]
+        self.keep(box)
+        self.assertEqual((box.unread(bob, 0, EVER, 99, 999), bob.waiting), (left, len(left)))
+        box = self.reopen(box, backend="dbm.dumb")
+        bob = box.users[1]
+        self.assertEqual(box.read(bob, 0, EVER), left)
+        self.assertEqual((bob.ranges, bob.waiting, bob.pages), ([], 0, []))
+        self.keep(box)
+        self.assertEqual(self.reopen(box, backend="dbm.dumb").users[1].waiting, 0)
+
+    def test_live_reading_above_old_mail_makes_one_range(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        box.put(ann, 0, 1, [bob], 0, b"old")
+        for n in range(50):
+            mail = box.put(ann, 0, n, [bob], 0, b"live")
+            box.put(bob, 0, n, [ann], 0, b"other")
+            box.read(bob, mail.id, mail.id)
+            self.keep(box)
+        self.assertEqual((len(bob.ranges), self.texts(box, bob)), (1, [b"old"]))
+        box.read(bob, 0, EVER)
+        self.assertEqual((bob.ranges, bob.watermark), ([], mail.id))
+
+    def test_a_read_beyond_the_end_touches_nothing_to_come(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        box.put(ann, 0, 1, [bob], 0, b"a")
+        box.read(bob, 0, (1 << 64) - 1)
+        box.put(ann, 0, 1, [bob], 0, b"b")
+        self.keep(box)
+        self.assertEqual(self.texts(self.reopen(box), box.users[1]), [b"b"])
+
+    def test_everyone(self) -> None:
+        box = self.open()
+        ann, bob, cy = self.names(box, "ann", "bob", "cy")
+        mail = box.put(bob, 0, 1, [ann, cy], EVERYONE, b"all")
+        self.names(box, "late")
+        self.assertRaises(ValueError, box.put, bob, 0, 1, [ann], EVERYONE, b"not all")
+        self.assertEqual(mail.count, 2)
+        for again in (self.reopen(box), None):
+            box = again or self.reopen(box)
+            self.assertEqual([u.waiting for u in box.users], [1, 0, 1, 0])
+            self.assertEqual(box.unread(box.users[0], 0, EVER, 9, 999), [mail])
+            self.seal(box)
+
+    def test_everyone_alone(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        self.assertEqual(box.put(ann, 0, 1, [], EVERYONE, b"nobody").count, 0)
+        self.keep(box)
+        self.assertEqual(self.reopen(box).users[0].waiting, 0)
+
+    def test_a_text_to_many_is_stored_once_in_a_segment(self) -> None:
+        box = self.open()
+        users = self.names(box, *[f"u{n}" for n in range(200)])
+        text = os.urandom(16384)
+        mail = box.put(users[0], 0, 1, users, 0, text)
+        self.keep(box)
+        self.seal(box)
+        sizes = [os.path.getsize(os.path.join(self.path, n)) for n in os.listdir(self.path) if n.startswith("segment")]
+        self.assertLess(sum(sizes), 200_000)
+        box = self.reopen(box)
+        self.assertTrue(all(box.unread(u, 0, EVER, 9, 99) == [mail] for u in box.users))
+
+    def test_the_length_of_a_text(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        self.assertRaises(ValueError, box.put, ann, 0, 1, [ann], 0, bytes(TEXT_MAX + 1))
+        box.put(ann, 0, 1, [ann], 0, bytes(TEXT_MAX))
+        self.keep(box)
+        self.seal(box)
+        self.assertEqual(self.texts(box, ann), [bytes(TEXT_MAX)])
+
+    def test_origins_make_resending_harmless_also_after_a_restart(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        for instance in range(1, INSTANCES + 1):
+            box.put(ann, instance << 32 | 10, 1, [bob], 0, b"x")
+        box.put(ann, 1 << 32 | 11, 1, [bob], 0, b"x")
+        box.put(ann, 0, 1, [bob], 0, b"x")
+        self.keep(box)
+        for step in range(3):
+            ann, bob = box.users
+            self.assertTrue(all(box.is_repeat(ann, k << 32 | 10) for k in range(1, INSTANCES + 1)))
+            self.assertFalse(box.is_repeat(ann, 1 << 32 | 12))
+            self.assertTrue(box.is_repeat(ann, 1 << 32 | 11))
+            self.assertFalse(box.is_repeat(bob, 1 << 32 | 11))
+            self.assertFalse(box.is_repeat(ann, 0))
+            if step == 1:
+                self.seal(box)
+            box = self.reopen(box)
+        ann, bob = box.users
+        box.put(ann, 99 << 32 | 1, 1, [bob], 0, b"x")  # one too many: the least recently used goes, which is 2
+        self.keep(box)
+        box = self.reopen(box)
+        self.assertEqual([box.is_repeat(box.users[0], k << 32 | 1) for k in (99, 1, 2, 3)], [True, True, False, True])
+
+
+class TestFullDisk(StoreCase):
+    def test_the_batch_is_undone_and_the_reads_are_kept(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        kept = box.put(ann, 1 << 32 | 1, 1, [ann, bob], 0, b"kept")
+        self.keep(box)
+        box.read(bob, kept.id, kept.id)
+        marks = box.last
+        refused = box.put(ann, 1 << 32 | 2, 1, [ann, bob], 0, b"refused")
+        new = box.register("new", 5)
+        lost = box.put(new, 0, 1, [bob, new], 0, b"lost")
+        box.seen(new, 50)
+        self.disk.fail("write", errno.ENOSPC, times=1)
+        with self.assertRaises(Full) as caught:
+            box.write()
+        full = caught.exception
+        self.assertEqual((full.reason, full.mails, full.users), ("No space left on device", [refused, lost], [new]))
+        self.assertEqual((len(box.users), box.find("new")), (2, None))
+        self.assertEqual((self.texts(box, ann), self.texts(box, bob)), ([b"kept"], []))
+        self.assertEqual((box.is_repeat(ann, 1 << 32 | 2), box.is_repeat(ann, 1 << 32 | 1)), (False, True))
+        self.assertRaises(Full, box.put, ann, 0, 1, [bob], 0, b"x")
+        self.assertRaises(Full, box.register, "other", 1)
+        self.assertNotIn("reserve", os.listdir(self.path))
+        self.assertLess(box.sync(), box.last)  # the read is not settled yet
+        box.write()
+        self.assertGreaterEqual(box.sync(), marks)
+        self.assertEqual(box.sync(), box.last)
+        again = self.reopen(box)
+        self.assertEqual([u.waiting for u in again.users], [1, 0])
+        self.assertIsNone(again.refusing)
+
+    def test_no_id_is_given_twice(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        refused = box.put(ann, 0, 1, [ann], 0, b"refused")
+        self.disk.fail("write", errno.EDQUOT, times=1)
+        self.assertRaises(Full, box.write)
+        self.assertEqual(box.sync(), box.last)  # refused is settled too
+        self.work(box)
+        self.assertIsNone(box.refusing)
+        self.assertGreater(box.put(ann, 0, 1, [ann], 0, b"next").id, refused.id)
+
+    def test_mail_is_taken_again_when_there_is_room_and_looked_for_at_times_only(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 0, 1, [ann], 0, b"x")
+        self.disk.fail("write", errno.ENOSPC)
+        self.assertRaises(Full, box.write)
+        self.assertRaises(Full, self.hopeless, box, ann)
+        self.work(box)
+        self.assertEqual(box.refusing, "No space left on device")
+        self.assertNotIn("reserve", os.listdir(self.path))
+        self.disk.heal()
+        self.disk.room = 1000
+        for now, room, refusing in ((0.26, 1000, True), (0.4, 1 << 30, True), (0.52, 1 << 30, False)):
+            self.now, self.disk.room = now, room
+            self.work(box)
+            self.assertEqual(box.refusing is not None, refusing, now)
+        self.assertEqual(os.path.getsize(os.path.join(self.path, "reserve")), 256 << 10)
+        box.put(ann, 0, 1, [ann], 0, b"y")
+        self.keep(box)
+        self.assertEqual(self.texts(box, ann), [b"y"])
+
+    @staticmethod
+    def hopeless(box: Mailbox, user: User) -> None:
+        box.put(user, 0, 1, [user], 0, b"while refusing")
+
+    def test_a_disk_of_few_bytes(self) -> None:
+        """Fill it; everything acknowledged is there; reading works; with room again, sending does."""
+        full = self.disk = FullDisk(self.home.name)
+        box = self.open(seal_at=100_000)
+        full.directory = self.path
+        ann, bob = self.names(box, "ann", "bob")
+        full.space = full.used() + 200_000
+        taken = []
+        for n in range(1000):
+            text = b"%d " % n * 300
+            try:
+                box.put(ann, 0, n, [bob], 0, text)
+                box.write()
+                box.sync()
+                taken.append(text)
+            except Full:
+                break
+            self.work(box)
+        self.assertGreater(len(taken), 100)
+        self.assertEqual(self.texts(box, bob), taken)
+        for mail in box.unread(bob, 0, EVER, 50, 1 << 30):
+            box.read(bob, mail.id, mail.id)
+            self.keep(box)
+        full.directory = self.path
+        box = self.reopen(box, seal_at=100_000)
+        ann, bob = box.users
+        self.assertEqual(self.texts(box, bob), taken[50:])
+        full.space += 10_000_000
+        self.now = 1.0
+        self.work(box)
+        box.put(ann, 0, 1, [bob], 0, b"again")
+        self.keep(box)
+        self.assertEqual(self.texts(box, bob), [*taken[50:], b"again"])
+
+    def test_a_start_on_a_full_disk_serves_what_is_there(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 0, 1, [ann], 0, b"x")
+        self.keep(box)
+        self.let_go(box)
+        self.disk.room = 0
+        self.disk.fail("create", errno.ENOSPC, times=1)
+        box = self.open()
+        self.assertEqual((box.refusing, self.texts(box, box.users[0])), ("No space left on device", [b"x"]))
+        box.read(box.users[0], 0, EVER)
+        self.keep(box)
+        self.disk.room = 1 << 40
+        self.work(box)
+        self.assertEqual((self.reopen(box).users[0].waiting, box.refusing), (0, None))
+
+    def test_a_file_too_large_is_sealed(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 0, 1, [ann], 0, b"x")
+        self.keep(box)
+        box.put(ann, 0, 1, [ann], 0, b"y")
+        self.disk.fail("write", errno.EFBIG, times=1)
+        self.assertRaises(Full, box.write)
+        self.work(box)
+        self.assertEqual((len(ann.pages), box.refusing), (1, None))
+
+
+class TestFailingDisk(StoreCase):
+    def test_a_failed_fdatasync_is_never_retried(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        settled = box.sync()
+        box.put(ann, 0, 1, [ann], 0, b"x")
+        box.write()
+        self.disk.fail("datasync", errno.EIO, times=1)
+        self.assertRaises(Failed, box.sync)
+        for call in (box.sync, box.write, lambda: box.work(0)):
+            with self.assertRaises(Failed) as caught:
+                call()
+            self.assertEqual(caught.exception.code, 70)
+        self.assertEqual(settled, box._synced)
+        box.close()
+
+    def test_a_write_that_cannot_be_undone_is_final(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 0, 1, [ann], 0, b"x")
+        self.disk.fail("write", errno.EIO)
+        self.disk.fail("truncate", errno.EIO)
+        self.assertRaises(Failed, box.write)
+        self.disk.heal()
+        self.assertRaises(Failed, box.write)
+
+    def test_a_seal_without_room_is_put_off(self) -> None:
+        for name in ("create", "sync_directory", "write"):
+            with self.subTest(name=name):
+                self.path = os.path.join(self.home.name, name)
+                box = self.open()
+                ann, = self.names(box, "ann")
+                box.put(ann, 0, 1, [ann], 0, b"x")
+                self.keep(box)
+                self.disk.fail(name, errno.ENOSPC)
+                self.seal(box)
+                self.disk.heal()
+                self.assertEqual(len(box.notes), 1)
+                self.assertIn("cannot seal", box.notes.pop())
+                self.assertEqual(self.texts(box, ann), [b"x"])
+                box.put(ann, 0, 1, [ann], 0, b"y")
+                self.keep(box)
+                self.now += 10
+                self.work(box)
+                self.assertEqual((len(ann.pages), ann.tail, box.notes), (1, [], []))
+                self.assertEqual(self.texts(self.reopen(box), box.users[0]), [b"x", b"y"])
+
+    def test_a_seal_asks_for_three_times_its_size(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 0, 1, [ann], 0, bytes(10000))
+        self.keep(box)
+        self.disk.room = 30000
+        self.seal(box)
+        self.assertEqual(ann.pages, [])
+        self.disk.room = 31000
+        self.now = 10
+        self.work(box)
+        self.assertEqual(len(ann.pages), 1)
+
+    def test_a_failed_fsync_of_a_segment_or_the_manifest_is_final(self) -> None:
+        box = self.open()
+        self.names(box, "ann")
+        self.disk.fail("sync_path", errno.EIO, times=1)
+        self.assertRaises(Failed, self.seal, box)
+        self.assertRaises(Failed, box.write)
+
+
+class TestPlace(StoreCase):
+    def test_it_is_private(self) -> None:
+        os.umask(os.umask(0o022))
+        box = self.open()
+        self.names(box, "ann")
+        self.seal(box)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o700)
+        for name in os.listdir(self.path):
+            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.path, name)).st_mode), 0o600, name)
+
+    def test_a_place_that_is_not_private_is_refused(self) -> None:
+        os.mkdir(self.path, 0o700)
+        os.chmod(self.path, 0o750)
+        with self.assertRaises(Denied) as caught:
+            self.open()
+        self.assertEqual(caught.exception.code, 77)
+        self.assertIn("chmod 700", str(caught.exception))
+        os.symlink(self.home.name, os.path.join(self.home.name, "link"))
+        self.path = os.path.join(self.home.name, "link")
+        self.assertRaises(Denied, self.open)
+
+    def test_a_place_that_cannot_be_made(self) -> None:
+        self.path = os.path.join(self.home.name, "no", "store")
+        with self.assertRaises(CannotCreate) as caught:
+            self.open()
+        self.assertEqual(caught.exception.code, 73)
+
+    def test_a_link_planted_for_a_file_is_not_followed(self) -> None:
+        os.mkdir(self.path, 0o700)
+        target = os.path.join(self.home.name, "target")
+        with open(target, "w") as file:
+            file.write("precious")
+        os.symlink(target, os.path.join(self.path, "lock"))
+        self.assertRaises(StoreError, self.open)
+        with open(target) as file:
+            self.assertEqual(file.read(), "precious")
+
+    def test_one_daemon_only(self) -> None:
+        box = self.open()
+        with self.assertRaises(InUse) as caught:
+            self.open()
+        self.assertEqual((caught.exception.code, str(caught.exception)),
+                         (75, f"{self.path} is in use by another daemon (pid {os.getpid()})"))
+        box.close()
+        code = "import sys, mailbox; mailbox.Mailbox(sys.argv[1])"
+        here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        subprocess.run([sys.executable, "-c", code, self.path], check=True, cwd=here)
+        self.open()
+
+    def test_one_line_and_a_code_for_every_error(self) -> None:
+        codes: dict[type[StoreError], int] = {
+            Damaged: 65, NoBackend: 69, Failed: 70, CannotCreate: 73, Full: 74, InUse: 75, Denied: 77}
+        self.assertEqual({error: error.code for error in codes}, codes)
+        self.assertTrue(all(issubclass(error, StoreError) for error in codes))
+
+    def test_an_error_while_opening_leaves_it_free(self) -> None:
+        box = self.open()
+        self.let_go(box)
+        self.disk.fail("create", errno.EIO, times=1)
+        with self.assertRaises(StoreError) as caught:
+            self.open()
+        self.assertEqual(caught.exception.code, 74)
+        self.open()
+
+    def test_it_is_ours_and_not_the_standard_librarys(self) -> None:
+        import mailbox
+        self.assertFalse(hasattr(mailbox, "Maildir"))
+
+
+class TestWork(StoreCase):
+    def test_it_waits_until_all_is_settled(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 0, 1, [ann], 0, b"x")
+        self.keep(box)
+        box._must_seal = True
+        box.put(ann, 0, 1, [ann], 0, b"y")
+        for _ in range(3):
+            self.assertTrue(box.work(9, lambda: 0.0))
+            self.assertEqual(os.listdir(self.path).count("journal.00000002"), 0)
+        box.write()
+        self.assertTrue(box.work(9, lambda: 0.0))
+        box.sync()
+        self.work(box)
+        self.assertEqual(len(ann.pages), 1)
+
+    def test_it_stops_when_its_time_is_over(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 0, 1, [ann], 0, b"x")
+        self.keep(box)
+        box._must_seal = True
+        times = iter([0.0, 0.001, 0.002, 0.003])
+        self.assertTrue(box.work(0.0025, lambda: next(times)))
+        self.assertEqual(list(times), [])
+
+    def test_nothing_to_do(self) -> None:
+        box = self.open()
+        self.assertFalse(box.work(1))
+
+    def test_segments_that_all_have_read_go_and_nearly_read_ones_are_carried(self) -> None:
+        box = self.open(small=0)
+        ann, bob = self.names(box, "ann", "bob")
+        for _ in range(3):
+            for n in range(20):
+                box.put(ann, 0, n, [bob], 0, b"%d" % n)
+            self.keep(box)
+            self.seal(box)
+        self.assertEqual(sorted(box._shelf.segments), [1, 2, 3])
+        mails = box.unread(bob, 0, EVER, 99, 9999)
+        box.read(bob, mails[20].id, mails[39].id)
+        self.keep(box)
+        self.work(box)
+        self.assertEqual(sorted(box._shelf.segments), [1, 3])
+        box.read(bob, mails[0].id, mails[15].id)
+        box.put(ann, 0, 1, [bob], 0, b"new")
+        self.keep(box)
+        self.seal(box)
+        self.assertEqual(sorted(box._shelf.segments), [3, 4])
+        self.assertEqual([mail.id for mail in box.unread(bob, 0, EVER, 99, 9999)][:-1],
+                         [mail.id for mail in mails[16:20] + mails[40:]])
+        self.assertEqual([page.segment for page in bob.pages], [4, 3, 4])
+        box.read(bob, 0, EVER)
+        self.keep(box)
+        self.work(box)
+        self.assertEqual(sorted(box._shelf.segments), [4])
+        self.assertEqual(len([name for name in os.listdir(self.path) if name.startswith("segment.00000003")]), 0)
+
+    def test_small_segments_do_not_pile_up(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        for n in range(6):
+            box.put(ann, 0, n, [bob], 0, b"%d" % n)
+            self.keep(box)
+            self.seal(box)
+            self.assertEqual(len(box._shelf.segments), 1)
+        self.assertEqual(self.texts(box, bob), [b"%d" % n for n in range(6)])
+        self.assertEqual(len(bob.pages), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,174 @@
+"""What is kept in memory for one name: who it is, what waits for it, what it has read.
+
+Read state is a watermark (every id up to it is read) and a short sorted list of ranges read above it.  Ranges arise
+when live mail is confirmed while older mail still waits.  A gap between two of them that holds no unread mail of this
+user is closed at once, so in practice there is one, or none.
+
+Waiting mail is `pages` (in segments, known by place and count) and then `tail` (held by the journals, whole, in
+memory), both in the order of ids; no id of the tail is below one of the pages, and no two pages overlap.
+
+Bad at: a client that confirms every other message of a long queue makes as many ranges as it has messages left.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from operator import attrgetter
+from typing import NamedTuple
+
+Range = tuple[int, int]
+
+INSTANCES = 8  # client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk
+NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
+
+
+class Mail(NamedTuple):
+    """One message.  `count` is how many it went to; `time` is microseconds since 1970; `text` is as it came."""
+
+    id: int
+    time: int
+    sender: int
+    origin: int
+    flags: int
+    count: int  # type: ignore[assignment]  # hides the count() of tuples, which nobody needs
+    text: bytes
+
+
+class Page:
+    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread."""
+
+    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment")
+
+    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int) -> None:
+        self.segment, self.block, self.offset = segment, block, offset
+        self.count, self.first, self.last = count, first, last
+        self.left = count
+
+
+BY_ID = attrgetter("id")
+BY_FIRST = attrgetter("first")
+BY_LAST = attrgetter("last")
+Load = Callable[[Page], list[Mail]]
+
+
+class User:
+    """A name and its queue.  Durable: all but `tail`, `pages` and `sealed`, which are found again at start."""
+
+    __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges", "sealed", "tail",
+                 "watermark")
+
+    def __init__(self, number: int, name: str, first_seen: int) -> None:
+        self.number, self.name = number, name
+        self.first_seen = self.last_seen = first_seen
+        self.watermark = 0
+        self.ranges: list[Range] = []
+        self.origins: dict[int, int] = {}  # instance: highest counter, least recently used first
+        self.tail: list[Mail] = []
+        self.pages: list[Page] = []
+        self.sealed = 0  # unread messages in pages
+
+    def __repr__(self) -> str:
+        return f"<User {self.number} {self.name}: {self.waiting} waiting>"
+
+    @property
+    def waiting(self) -> int:
+        """Exactly how many messages are unread."""
+        return self.sealed + len(self.tail)
+
+    def is_read(self, id: int) -> bool:
+        if id <= self.watermark:
+            return True
+        if not self.ranges:
+            return False
+        place = bisect_right(self.ranges, (id, 1 << 64)) - 1
+        return place >= 0 and self.ranges[place][1] >= id
+
+    def is_covered(self, first: int, last: int) -> bool | None:
+        """True: everything from first to last is read.  False: nothing is.  None: some of it."""
+        if last <= self.watermark:
+            return True
+        touched = [r for r in self.ranges if r[0] <= last and r[1] >= first] if self.ranges else []
+        if not touched and first > self.watermark:
+            return False
+        return True if touched and touched[0][0] <= first and touched[0][1] >= last else None
+
+    def mark(self, origin: int) -> None:
+        """Remember a sender's own message number; the highest of each instance is kept."""
+        instance, counter, origins = origin >> NUMBER, origin & LOW, self.origins
+        before = origins.get(instance, 0)
+        if before and len(origins) > 1:  # it becomes the most recent
+            del origins[instance]
+        origins[instance] = counter if counter > before else before
+        if len(origins) > INSTANCES:
+            del origins[next(iter(origins))]
+
+    def has_marked(self, origin: int) -> bool:
+        return self.origins.get(origin >> NUMBER, -1) >= origin & LOW
+
+    def merge(self, watermark: int, ranges: list[Range]) -> None:
+        """Take in what a record says is read: the higher watermark, the union of the ranges."""
+        self.watermark = max(watermark, self.watermark)
+        if not ranges and not self.ranges:
+            return
+        united: list[Range] = []
+        for first, last in sorted(self.ranges + ranges):
+            if last <= self.watermark:
+                continue
+            if first <= self.watermark + 1:
+                self.watermark = last
+            elif united and first <= united[-1][1] + 1:
+                united[-1] = united[-1][0], max(last, united[-1][1])
+            else:
+                united.append((first, last))
+        self.ranges = united
+
+    def waits_between(self, first: int, last: int, load: Load) -> bool:
+        """Is there unread mail with first <= id <= last?"""
+        place = bisect_left(self.tail, first, key=BY_ID)
+        if place < len(self.tail) and self.tail[place].id <= last:
+            return True
+        for page in self.overlapping(first, last):
+            if first <= page.first and page.last <= last:
+                return True
+            mails = load(page)
+            low = bisect_left(mails, first, key=BY_ID)
+            if any(not self.is_read(mail.id) for mail in mails[low:bisect_right(mails, last, lo=low, key=BY_ID)]):
+                return True
+        return False
+
+    def overlapping(self, first: int, last: int) -> list[Page]:
+        """The pages that may hold mail with first <= id <= last."""
+        low = bisect_left(self.pages, first, key=BY_LAST)
+        return self.pages[low:bisect_right(self.pages, last, lo=low, key=BY_FIRST)]
+
+    def close_gaps(self, first: int, last: int, load: Load) -> Range:
+        """Add a range just read; close what gaps beside it hold nothing unread.  The range as it then stands."""
+        ranges = self.ranges
+        low = bisect_left(ranges, (first, 0))
+        while low and not self.waits_between(ranges[low - 1][1] + 1, first - 1, load):
+            low -= 1
+            first, last = ranges[low][0], max(last, ranges[low][1])
+        high = low
+        while high < len(ranges) and (ranges[high][1] <= last
+                                      or not self.waits_between(last + 1, ranges[high][0] - 1, load)):
+            first, last = min(first, ranges[high][0]), max(last, ranges[high][1])
+            high += 1
+        if not low and (first <= self.watermark or not self.waits_between(self.watermark + 1, first - 1, load)):
+            self.watermark = max(last, self.watermark)
+            del ranges[:high]
+            return 0, self.watermark
+        ranges[low:high] = [(first, last)]
+        return first, last
+
+
+def take(found: list[Mail], mails: list[Mail], upto: int, count: int, size: int) -> int:
+    """Append to `found` while the limits hold; what is left of `size`, 0 when a limit was met."""
+    if len(found) + len(mails) > count:
+        mails = mails[:count - len(found)]
+    for mail in mails:
+        if mail.id > upto or (len(mail.text) > size and found):
+            return 0
+        found.append(mail)
+        size -= len(mail.text)
+    return size

@@ -1,0 +1,120 @@
+"""who: the log of names as a user sees it, and the names that a user types.
+
+Here is the roster looked at once: who is connected, who may be invited, who chats with whom, in the words of the
+specifications.  The functions put names into sentences and find what a mistyped one was meant to be.  Pure; it never
+raises.  Names are made safe where they become part of a sentence.
+"""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import wire
+from display import display
+from pane import clock
+from wire import Presence
+
+NAMED = 5               # names in a sentence; more are counted
+HEAD_NAMES = 24         # characters of recipients beside a message; more are counted
+NEAREST_OF = 2_000      # names compared in full: difflib takes 20 ms for so many, and a log may have a million
+
+
+class Here:
+    """Who is in the log and what they do: the roster, looked at once between two changes."""
+
+    def __init__(self, roster: Iterable[wire.Entry], me: str) -> None:
+        self.me = me.lower()
+        self.entries = sorted(roster, key=lambda entry: entry.name.lower())
+        self.names = {entry.name.lower(): entry.name for entry in self.entries}
+
+    @property
+    def others(self) -> list[wire.Entry]:
+        return [entry for entry in self.entries if entry.name.lower() != self.me]
+
+    @cached_property
+    def current(self) -> list[wire.Entry]:
+        """Those who are connected, oneself among them."""
+        return [entry for entry in self.entries if entry.state != Presence.AWAY]
+
+    @property
+    def available(self) -> list[str]:
+        """Whom one may invite."""
+        return [entry.name for entry in self.others if entry.state == Presence.AVAILABLE]
+
+    @cached_property
+    def busy(self) -> int:
+        return sum(entry.state == Presence.BUSY for entry in self.current)
+
+    @property
+    def summary(self) -> str:
+        """`4 online, 1 busy`."""
+        return f"{len(self.current)} online" + (f", {self.busy} busy" if self.busy else "")
+
+    @cached_property
+    def _chats(self) -> dict[int, list[str]]:
+        chats: dict[int, list[str]] = {}
+        for entry in self.current:
+            chats.setdefault(entry.chat, []).append(entry.name)
+        return chats
+
+    def partners(self, entry: wire.Entry) -> str:
+        """With whom this one is chatting."""
+        names = self._chats.get(entry.chat, []) if entry.chat else []
+        return listed([name for name in names if name != entry.name]) or "somebody"
+
+    def status(self, entry: wire.Entry) -> str:
+        """`Available`, `Chatting with NAME[, NAME]`, or since when it is not connected."""
+        if entry.state == Presence.AWAY:
+            return f"not connected since {clock(entry.since, '%-d %b %Y %H:%M')}"
+        said = f"Chatting with {self.partners(entry)}" if entry.state == Presence.BUSY else "Available"
+        holding = ", holding" if entry.holding else ""
+        return said + holding + (" (you)" if entry.name.lower() == self.me else "")
+
+
+def listed(names: Sequence[str], most: int = 1000) -> str:
+    """`bob, carol and 3 others`."""
+    if len(names) <= most:
+        return ", ".join(map(display, names))
+    return f"{', '.join(map(display, names[:most]))} and {len(names) - most} others"
+
+
+def counted(number: int, what: str, none: str = "no") -> str:
+    """`1 message`, `2 messages`, `no messages`."""
+    return f"{number or none} {what}{'' if number == 1 else 's'}"
+
+
+def recipients(names: Sequence[str]) -> str:
+    """The names beside a message, or the first of them and how many more."""
+    shown = ""
+    for at, name in enumerate(names):
+        if at and len(shown) + len(name) > HEAD_NAMES:
+            return f"{shown} +{len(names) - at}"
+        shown += f", {name}" if at else name
+    return shown
+
+
+def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:
+    """The names most like this one, best first; case does not count."""
+    wanted = name.lower()
+    known = {other.lower(): other for other in names}
+    near = [other for other in known if wanted and (other.startswith(wanted) or wanted.startswith(other))]
+    close = difflib.get_close_matches(wanted, near or _likely(wanted, known), most, 0.5)
+    return [known[other] for other in close]
+
+
+def _likely(wanted: str, known: Iterable[str]) -> list[str]:
+    """At most NEAREST_OF names, those with the same first letter first."""
+    return sorted(known, key=lambda other: other[:1] != wanted[:1])[:NEAREST_OF]
+
+
+def unknown(names: Sequence[str], known: Iterable[str], where: str) -> str:
+    """The complaint about names that are not among the known."""
+    near = list(dict.fromkeys(other for name in names for other in nearest(name, known)))
+    ask = f": did you mean {' or '.join(near)}?" if near else ""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not {where}{ask}"
+
+
+def split_names(text: str) -> list[str]:
+    """Names with commas or blanks between them."""
+    return [name for name in text.replace(",", " ").split() if name]

@@ -49,7 +49,7 @@ def run(menu: Menu, text: str) -> str:
     if command is None:
         near = [f"/{other}" for other in COMMANDS if word and other.startswith(word[0].lower())]
         also = f": did you mean {' or '.join(near)}?" if near else ""
-        return f"/{display(word)} is no command{also} /help lists them; // begins a text with a slash"
+        return f"/{display(word)} is no command{also}; /help lists them; // begins a text with a slash"
     return command.run(menu, rest)
 
 
@@ -118,15 +118,13 @@ def show_help(menu: Menu, rest: str) -> str:
 
 def offers(menu: Menu) -> list[str]:
     """What Tab may put in place of the word before the cursor."""
-    word, text = menu.line.word(), menu.line.text
+    word = menu.line.word()
     first = menu.line.cursor == len(word)
     if first and word.startswith("/"):
         return [f"/{name} " for name in COMMANDS if name.startswith(word[1:].lower())]
     if menu.picker:
         return [choice.name for choice in menu.picker.shown if choice.name.lower().startswith(word.lower())]
-    if first and (word.startswith("@") or (not text and menu.at_menu)):
-        return _names(menu, word or "@", " ")
-    return _names(menu, word, "")
+    return _names(menu, word, " " if first and word.startswith("@") else "")
 
 
 def _names(menu: Menu, word: str, end: str) -> list[str]:

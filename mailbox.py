@@ -26,7 +26,8 @@ How it works
 
 How it fails
     `Full` from `write`: the batch is undone, on disk and in memory; `mails` and `users` say what was refused.  What was
-    read stays batched: call `write` and `sync` again, for which a small file of zeros, `reserve`, was given up.
+    read stays batched: call `write` and `sync` again, for which a small file of zeros, `reserve`, was given up.  If
+    that fails too, `write` does nothing until `work` has looked for room, and `sync` does not count it as settled.
     `refusing` holds the reason, and `put` and `register` raise Full, until `work` has the reserve back: call it at
     least every quarter of a second while `refusing` is set.
     `Failed` from anything: the disk did not keep its word.  Nothing is retried; the daemon must exit (70).
@@ -101,6 +102,7 @@ class Mailbox:
         self._writer: Writer | None = None  # of a segment that no manifest lists yet
         self._now = self._look_after = self._task_after = 0.0
         self._must_seal = False
+        self._stuck = False  # not even the reserve was enough: no write until `work` has looked for room again
         self._lock = lock_store(self.disk, self.directory)
         try:
             self.backend = choose(backend)
@@ -200,7 +202,7 @@ class Mailbox:
     # Mail
 
     def is_repeat(self, sender: User, origin: int) -> bool:
-        """Was this, or a later one of the same client instance, put already?  0 is no origin and never a repeat."""
+        """Was this message put already?  0 is no origin and never a repeat."""
         return origin != 0 and sender.has_marked(origin)
 
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int, text: bytes) -> Mail:
@@ -229,7 +231,7 @@ class Mailbox:
         if origin:
             if number not in self._marks:
                 self._marks[number] = sender.origins.copy()
-            sender.mark(origin)
+            sender.mark(origin, origin)
         self._puts.append((mail, recipients))
         return mail
 
@@ -316,10 +318,12 @@ class Mailbox:
     def _clear(self) -> None:
         """An empty batch.  What was read and not written keeps its place, at the front."""
         self._base = self.last + 1  # the seq of its first record
+        if not self._readers:  # else what was promised for the batch that failed is still due
+            self._due = self._base
         self._parts: list[bytes] = [BLANK]  # records; a READ is filled in when the batch is written
         self._puts: list[tuple[Mail, Sequence[User]]] = []
         self._registered: list[User] = []
-        self._marks: dict[int, dict[int, int]] = {}  # senders' origins before the batch, by number
+        self._marks: dict[int, dict[int, tuple[Range, ...]]] = {}  # senders' origins before the batch, by number
         for number, (_, ranges) in self._readers.items():
             self._readers[number] = len(self._parts), ranges
             self._parts.append(b"")
@@ -329,7 +333,7 @@ class Mailbox:
         """Write what was batched, at once.  Raises Full, with the mail and the names undone, or Failed."""
         if self._failed is not None:
             raise self._failed
-        if self.last >= self._base:
+        if self.last >= self._base and not self._stuck:
             self._append()
 
     def _append(self) -> None:
@@ -366,6 +370,7 @@ class Mailbox:
             self._readers.pop(user.number, None)
             self._seers.pop(user.number, None)
         mails, names = [mail for mail, _ in self._puts], self._registered
+        self._stuck = self.refusing is not None
         self._clear()
         self._refuse(error)
         return Full(error.strerror or str(error), mails, names)
@@ -377,7 +382,10 @@ class Mailbox:
         self._reserve.give_up()
 
     def sync(self) -> int:
-        """Make durable what was written; the seq up to which all is settled: on disk, or refused.  Raises Failed."""
+        """Make durable what was written; the seq up to which all is settled: on disk, or refused.  Raises Failed.
+
+        What was done while `last` was n is settled when this returns n or more.
+        """
         if self._failed is not None:
             raise self._failed
         if self._written != self._synced:
@@ -387,7 +395,7 @@ class Mailbox:
                 self._failed = error
                 raise
             self._synced = self._written
-        return self._base - 1
+        return self._due - 1
 
     # Background work
 
@@ -401,6 +409,7 @@ class Mailbox:
         start = self._now = now_fn()
         if self.refusing is not None and start >= self._look_after:
             self._look_after = start + RETRY_ROOM
+            self._stuck = False
             self._regain_reserve()
         while True:
             if self._task is None:

@@ -1,7 +1,7 @@
 """menu: what the user can do.
 
 A Menu is in one mode: login, at the menu, choosing how to send, picking names, writing, chatting, or asked about a
-paste.  MODES has a row for each: what the prompt says, what the bar says, the hint, and what Enter and Esc do.  The
+paste.  modes.MODES has a row for each: what the prompt says, what the bar says, the hint, and what Enter and Esc do.  The
 line that is typed belongs to the mode: a half-written message or chat line is kept when one leaves, and is there again
 when one comes back; other texts go into the history.  Nothing that was typed is lost but by the user's own keys.
 
@@ -15,31 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import commands
+import modes
 import wire
 from display import UNICODE, Ruler, display
 from keys import Key, Paste
 from lineedit import Line
-from modes import (
-    ANSWERS,
-    ARROWS,
-    EMPTY_KEYS,
-    HOW_ITEMS,
-    ITEMS,
-    KEPT,
-    KEYS,
-    MODES,
-    PICK_KEYS,
-    SAME_KEYS,
-    TO_CHAT,
-    TO_GROUP,
-    TO_ONE,
-    TO_SEVERAL,
-    TO_SOME,
-    WITHDRAW,
-    Item,
-    Mode,
-    Pick,
-)
+from modes import Item, Mode, Pick
 from pane import Pane
 from picker import FEW, Picker
 from talk import Talk
@@ -80,7 +61,7 @@ class Menu:
         self.strict = False             # names must be typed whole: for who can't see the cursor of a list
         self.ring = False               # the bell should sound
         self.leaving = False            # the user has taken leave
-        self.pick_for = TO_ONE
+        self.pick_for = modes.TO_ONE
         self._kept: dict[Mode, str] = {}
         self._paste = Paste("")
         self._before = Mode.MENU        # the mode that a paste came in
@@ -95,15 +76,15 @@ class Menu:
     @property
     def prompt(self) -> str:
         """What Enter will do, before the line."""
-        return MODES[self.mode].prompt(self)
+        return modes.MODES[self.mode].prompt(self)
 
     @property
     def where(self) -> str:
         """The same, for the bar."""
         if self.link.online:
-            return MODES[self.mode].where(self)
+            return modes.MODES[self.mode].where(self)
         if not self.talk.offline:
-            return "connecting" if self.mode is not Mode.LOGIN or self.joining else MODES[self.mode].where(self)
+            return "connecting" if self.mode is not Mode.LOGIN or self.joining else modes.MODES[self.mode].where(self)
         enter = ", Enter now" if self.mode in (Mode.MENU, Mode.LOGIN) else ""
         return f"offline: retry in {self.retry_in} s{enter}"
 
@@ -117,7 +98,12 @@ class Menu:
         """The keys that matter here."""
         if not self.pane.at_end:
             return "reading back: PageUp, PageDown; M-> to the newest"
-        return MODES[self.mode].hint(self)
+        return modes.MODES[self.mode].hint(self)
+
+    @property
+    def at_login(self) -> bool:
+        """Whether the line is a name."""
+        return self.mode is Mode.LOGIN
 
     @property
     def at_menu(self) -> bool:
@@ -125,15 +111,25 @@ class Menu:
         return self.mode is Mode.MENU
 
     @property
+    def at_items(self) -> bool:
+        """Whether the line takes one of the numbered items."""
+        return self.mode in (Mode.MENU, Mode.HOW)
+
+    @property
+    def at_chat(self) -> bool:
+        """Whether the line goes to a chat."""
+        return self.mode is Mode.CHAT
+
+    @property
     def items(self) -> Sequence[Item]:
         """The numbered items in view."""
-        return HOW_ITEMS if self.mode is Mode.HOW else ITEMS
+        return modes.HOW_ITEMS if self.mode is Mode.HOW else modes.ITEMS
 
     @property
     def choices(self) -> list[Item]:
         """Those, and what an invitation adds."""
-        answers = ANSWERS if self.talk.questions else ()
-        return [*self.items, *answers, *(WITHDRAW if self.talk.pledge else ())]
+        answers = modes.ANSWERS if self.talk.questions else ()
+        return [*self.items, *answers, *(modes.WITHDRAW if self.talk.pledge else ())]
 
     @property
     def question(self) -> tuple[str, ...]:
@@ -233,21 +229,21 @@ class Menu:
         self.press("<Enter>", now)
 
     def _action(self, key: str) -> Callable[[Menu], str] | None:
-        if not self.line.text and key in EMPTY_KEYS:
-            return EMPTY_KEYS[key]
-        return (PICK_KEYS.get(key) if self.mode is Mode.PICK else None) or KEYS.get(key)
+        if not self.line.text and key in modes.EMPTY_KEYS:
+            return modes.EMPTY_KEYS[key]
+        return (modes.PICK_KEYS.get(key) if self.mode is Mode.PICK else None) or modes.KEYS.get(key)
 
     def _edit(self, key: str) -> None:
         if self.mode is Mode.PASTE:
             return
-        if self.mode in (Mode.MENU, Mode.HOW) and (not self.line.text or self.chosen):
+        if self.at_items and (not self.line.text or self.chosen):
             if self._mark(key):
                 return
             if len(key) == 1 or key == "<Backspace>":      # typed over the echo
                 self.chosen = 0
                 self.line.set("")
         before = self.line.text
-        changed = self.line.press(SAME_KEYS.get(key, key))
+        changed = self.line.press(modes.SAME_KEYS.get(key, key))
         if self.line.text != before:
             self.chosen = 0
         elif not changed and len(key) == 1:
@@ -256,9 +252,9 @@ class Menu:
     def _mark(self, key: str) -> bool:
         """A digit or an arrow marks an item and echoes it in the line."""
         numbers = [item.number for item in self.choices]
-        if key in ARROWS:
-            at = numbers.index(self.chosen) if self.chosen in numbers else -1 if ARROWS[key] > 0 else 0
-            self._echo(numbers[(at + ARROWS[key]) % len(numbers)])
+        if key in modes.ARROWS:
+            at = numbers.index(self.chosen) if self.chosen in numbers else -1 if modes.ARROWS[key] > 0 else 0
+            self._echo(numbers[(at + modes.ARROWS[key]) % len(numbers)])
         elif len(key) == 1 and key in "0123456789" and int(key) in numbers:
             self._echo(int(key))
         else:
@@ -287,12 +283,12 @@ class Menu:
     def _go(self, mode: Mode, keep: bool = True) -> None:
         """Change the mode; the text of the one is kept, that of the other comes back."""
         text = "" if self.chosen else self.line.text
-        if keep and self.mode in KEPT and text.strip():
+        if keep and self.mode in modes.KEPT and text.strip():
             self._kept[self.mode] = text
         elif keep and self.mode is not Mode.LOGIN:
             self.line.remember(text)
         self.mode, self.chosen = mode, 0
-        self.line.set(self._kept.pop(mode, "") if mode in KEPT else "")
+        self.line.set(self._kept.pop(mode, "") if mode in modes.KEPT else "")
         if mode is not Mode.PICK:
             self.picker = None
 
@@ -303,7 +299,7 @@ class Menu:
 
     def back(self) -> str:
         """One step back, as Esc does."""
-        return MODES[self.mode].back(self)
+        return modes.MODES[self.mode].back(self)
 
     def ask_how(self) -> str:
         """`2. Send`: to one, several or all?"""
@@ -422,7 +418,7 @@ class Menu:
 
     def unpick(self) -> str:
         """Esc in a list."""
-        self._go(Mode.HOW if self.pick_for in (TO_ONE, TO_SEVERAL) else Mode.MENU)
+        self._go(Mode.HOW if self.pick_for in (modes.TO_ONE, modes.TO_SEVERAL) else Mode.MENU)
         return ""
 
     # ---- picking ----
@@ -432,7 +428,7 @@ class Menu:
         hindered = self.talk.hindered()
         if hindered or not self.talk.here.available:
             return hindered or self._nobody("No clients to chat")
-        return self.pick(TO_CHAT)
+        return self.pick(modes.TO_CHAT)
 
     def pick_group(self) -> str:
         """`5. Group chat`: every group, if they are few, else marks."""
@@ -440,7 +436,7 @@ class Menu:
         if hindered or len(available) < 2:
             only = f": a group takes two others, and only {display(available[0])} is available" if available else ""
             return hindered or self._nobody("No clients to chat" + only)
-        return self.pick(TO_GROUP if len(available) <= FEW else TO_SOME)
+        return self.pick(modes.TO_GROUP if len(available) <= FEW else modes.TO_SOME)
 
     def _nobody(self, word: str) -> str:
         self.talk.note(word)
@@ -520,6 +516,8 @@ class Menu:
         """Tab."""
         if self.chosen:
             self._clear_echo()
+        if self.at_menu and not self.line.text:
+            self.line.insert("@")               # nothing typed: to whom did we last listen?
         self.line.complete(commands.offers(self))
         return ""
 

@@ -29,7 +29,6 @@ import wire
 from display import display
 from link import ArchiveError, Link, NameRefused, Offline, Over
 from menu import Menu
-from modes import Mode
 from pane import REFUSED, Said, clock
 from talk import OUTCOMES
 from who import NAMED, Here, listed, split_names, unknown
@@ -125,13 +124,13 @@ class Plain:
         self._ended = False                 # the input is
         self._until: float | None = None    # when to stop waiting after its end
         self._printed = 0                   # the serial of the next entry to print
-        self._mode = Mode.PASTE             # the mode last shown: none of those there are
+        self._mode: object = None           # the mode last shown
         menu.strict = True
 
     def run(self) -> int:
         """Until the end; the exit code.  Raises Failure."""
         self._waiter.listen(self._fd)
-        if self.menu.mode is not Mode.LOGIN:
+        if not self.menu.at_login:
             self.link.connect()
         self._show()
         while not self._over():
@@ -154,7 +153,7 @@ class Plain:
             return True
         if self._ended and not self._lines and not self.menu.leaving:
             self._until = self._until or time.monotonic() + ANSWER_SECONDS
-            if not (self.menu.talk.busy or self.link.pending) or self.menu.mode is Mode.LOGIN:
+            if not (self.menu.talk.busy or self.link.pending) or self.menu.at_login:
                 self._leave()
             elif time.monotonic() >= self._until:
                 raise Failure(os.EX_TEMPFAIL, "the daemon did not answer in time")
@@ -191,7 +190,7 @@ class Plain:
 
     def _is_free(self) -> bool:
         """Whether the next line may be obeyed: a script's lines wait for the answers to those before them."""
-        if self.menu.mode is Mode.LOGIN:
+        if self.menu.at_login:
             return not self.menu.joining
         if self.interactive:
             return True
@@ -201,9 +200,9 @@ class Plain:
         mode = self.menu.mode
         if line.strip():
             self.menu.enter(line, now())
-        elif mode is not Mode.CHAT:
-            self.menu.enter("", now()) if mode is Mode.LOGIN else self.menu.press("<Esc>", now())
-        self._mode = Mode.PASTE if self.interactive or self.menu.mode is not mode else self._mode
+        elif not self.menu.at_chat:
+            self.menu.enter("", now()) if self.menu.at_login else self.menu.press("<Esc>", now())
+        self._mode = None if self.interactive or self.menu.mode is not mode else self._mode
         if self.menu.error:
             self._show_entries()
             write(f"? {display(self.menu.error)}")
@@ -223,8 +222,7 @@ class Plain:
                 self.link.shown(mails)
             except ArchiveError as fault:
                 write(f"? {fault}; the messages stay in the mailbox")
-        if self.menu.mode is not self._mode and not self.menu.leaving and (self.link.online or
-                                                                          self.menu.mode is Mode.LOGIN):
+        if self.menu.mode is not self._mode and not self.menu.leaving and (self.link.online or self.menu.at_login):
             self._mode = self.menu.mode
             self._show_mode()
         elif not printed:
@@ -256,7 +254,7 @@ class Plain:
             write(f"{picker.title}:")
             for choice in picker.all:
                 write(f"  {choice.label}  {choice.note}".rstrip())
-        elif self.menu.mode in (Mode.MENU, Mode.HOW):
+        elif self.menu.at_items:
             write(" ".join(item.label for item in self.menu.items))
         if self.menu.question:
             write(self.menu.question[0])

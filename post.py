@@ -95,7 +95,6 @@ class Post:
     # ---- sending ----
 
     def on_send(self, client: Client, said: wire.Send, now: Now) -> None:
-        client.instance = said.id >> 32
         if self.mailbox.is_repeat(client.user, said.id):
             self.note("repeated", name=client.name, origin=said.id)
             self.answers.add_stored(client, said.id)
@@ -124,6 +123,8 @@ class Post:
         if said.flags & wire.SendFlag.EVERYONE:
             everyone = [user for user in self.mailbox.users if user is not client.user]
             return everyone, None if everyone else (Why.EMPTY, "there is no other name in the log yet")
+        if len(said.to) == 1 and (user := self.mailbox.find(said.to[0])):
+            return [user], None
         found: dict[int, User] = {}
         for name in said.to:
             user = self.mailbox.find(name)
@@ -201,9 +202,9 @@ class Post:
 
     def _receipts(self, reader: Client, spans: dict[tuple[int, int], list[int]]) -> None:
         """Tell the senders who are here that these were shown."""
-        for (number, instance), (first, last) in spans.items():
+        for (number, _), (first, last) in spans.items():
             sender = self.roster.clients.get(number)
-            if sender and sender.instance == instance and sender.features & wire.Feature.RECEIPTS:
+            if sender and sender.features & wire.Feature.RECEIPTS:
                 self.answers.others.append((sender, wire.Delivered(first, last, reader.name)))
 
     # ---- the turn, after all requests were received: write, push, sync, settle ----
@@ -283,21 +284,25 @@ class Post:
             mails = self.mailbox.unread(client.user, stream.at, stream.upto, room, space)
             if not mails:
                 return True
+            in_flight, size = client.in_flight, client.size
             for mail in mails:
-                client.size += len(mail.text) - client.in_flight.get(mail.id, 0)    # checked twice, it counts once
-                client.in_flight[mail.id] = len(mail.text)
-                self.roster.hand(client, self._frame(mail, flag))
+                size += len(mail.text) - in_flight.get(mail.id, 0)      # checked twice, it counts once
+                in_flight[mail.id] = len(mail.text)
+            client.size = size
+            self.roster.hand(client, b"".join([self._frame(mail, flag) for mail in mails]))
             stream.at = mails[-1].id
             stream.total += len(mails)
         return False
 
     def _frame(self, mail: Mail, flag: int) -> bytes:
-        """The frame of a message, encoded once for all its readers in this push."""
-        frame = self._frames.get((mail.id, flag))
+        """The frame of a message; of one to many, encoded once for all its readers in this push."""
+        number, time, sender, origin, flags, count, text = mail
+        frame = self._frames.get((number, flag)) if count > 1 else None
         if frame is None:
-            sender = self.mailbox.users[mail.sender].name
-            frame = self._frames[mail.id, flag] = wire.encode(wire.Mail(
-                mail.id, mail.time, mail.origin, mail.flags | flag, mail.count, sender, mail.text.decode()))
+            name = self.mailbox.users[sender].name.encode()
+            frame = wire.mail_frame(number, time, origin, flags | flag, count, name, text)
+            if count > 1:
+                self._frames[number, flag] = frame
         return frame
 
     def _tell_waiting(self) -> None:

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import wire
 
 if TYPE_CHECKING:
-    from mailbox import User
-
     from chats import Chat, Invitation
+    from mailbox import User
     from post import Stream
 
 PAGE = 1000                 # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
@@ -39,7 +38,7 @@ class Now(NamedTuple):
 
 class Client:
     """A connected user.  Everything here is volatile."""
-    __slots__ = ("address", "backlog", "chat", "checking", "features", "holding", "in_flight", "instance",
+    __slots__ = ("address", "backlog", "chat", "checking", "features", "holding", "in_flight",
                  "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "out", "peer", "pledged",
                  "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
 
@@ -62,7 +61,6 @@ class Client:
         self.listing = 0                                    # the number of a LIST under way, 0 for none
         self.listed_at = 0                                  # and the user number it has come to
         # messages (post.py)
-        self.instance = -1                                  # high half of the ids of its SENDs
         self.holding = bool(features & wire.Feature.HOLD)
         self.live: Stream
         self.checking: Stream | None = None

@@ -5,10 +5,10 @@
               with the flag EVERYONE: all users numbered below `count` but the sender, and no list
     READ      user u32 | watermark u64 | count u32 | count * (first u64 | last u64)
     SEEN      user u32 | time u64                                    was here last
-    ORIGINS   user u32 | count * (origin u64)                        in segments only: the sum of many PUTs
+    ORIGINS   user u32 | count * (first u64 | last u64)              in segments only: the origins of many PUTs
 
-Replaying one twice, or one whose later effects are there already, changes nothing: a watermark and a counter only
-rise, ranges are united.  A segment's records of users are written in slices while the service goes on, so some of them
+Replaying one twice, or one whose later effects are there already, changes nothing: a watermark only rises, ranges are
+united.  A segment's records of users are written in slices while the service goes on, so some of them
 hold effects of journals that are replayed after them.
 """
 
@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from disk import Damaged
 from journal import RECORD
-from user import Mail, Range, User
+from user import NUMBER, Mail, Range, User
 
 NAME, PUT, READ, SEEN, ORIGINS = 1, 2, 3, 4, 5
-EVERYONE = 0x80  # a flag of a mail: it went to every name that was registered then, except its sender's
+EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
 
 NAME_HEAD = struct.Struct("!IQ")
 PUT_HEAD = struct.Struct("!QIQBI")
@@ -30,13 +30,11 @@ READ_HEAD = struct.Struct("!IQI")
 RANGE = struct.Struct("!QQ")
 SEEN_HEAD = struct.Struct("!IQ")
 ORIGINS_HEAD = struct.Struct("!I")
-ORIGIN = struct.Struct("!Q")
+assert PUT_HEAD.size == 25 and NAME_HEAD.size == SEEN_HEAD.size == 12 and READ_HEAD.size == RANGE.size == 16
 PUT_ONE = struct.Struct("!IBQIQBII")  # a record's head and a PUT's to one recipient, in one go: the hot path
-SIZES = [head.size for head in (NAME_HEAD, PUT_HEAD, READ_HEAD, SEEN_HEAD, PUT_ONE)]
-assert SIZES == [12, 25, 16, 12, 34]
 PUT_ONE_BODY = struct.Struct("!QIQBII")
 PUT_ONE_FIXED = PUT_ONE_BODY.size
-assert PUT_ONE_FIXED == PUT_ONE.size - RECORD.size
+assert PUT_ONE.size == RECORD.size + PUT_ONE_FIXED == 34
 RANGES = 1024  # in one record of a segment, so that it fits a value; the next record goes on
 
 
@@ -70,7 +68,8 @@ def seen_record(user: User) -> bytes:
 
 def origins_record(user: User) -> bytes:
     return frame(ORIGINS, ORIGINS_HEAD.pack(user.number)
-                 + b"".join([ORIGIN.pack(instance << 32 | high) for instance, high in user.origins.items()]))
+                 + b"".join([RANGE.pack(instance << NUMBER | first, instance << NUMBER | last)
+                             for instance, runs in user.origins.items() for first, last in runs]))
 
 
 def user_records(user: User) -> list[bytes]:
@@ -121,7 +120,7 @@ class Replay:
             to = [users[number] for number in struct.unpack_from(f"!{count}I", payload, start)]
             start += 4 * count
         if origin:
-            users[sender].mark(origin)
+            users[sender].mark(origin, origin)
         elif sender >= len(users):
             raise IndexError(f"no user {sender}")
         mail = Mail(seq, time, sender, origin, flags, len(to), payload[start:])
@@ -135,7 +134,7 @@ class Replay:
         time, sender, origin, flags, count, number = PUT_ONE_BODY.unpack_from(payload)
         if count != 1 or flags & EVERYONE or not origin:
             return self._put(seq, payload)
-        self.users[sender].mark(origin)
+        self.users[sender].mark(origin, origin)
         self.users[number].tail.append(
             tuple.__new__(Mail, (seq, time, sender, origin, flags, 1, payload[PUT_ONE_FIXED:])))
         return None
@@ -152,8 +151,8 @@ class Replay:
 
     def _origins(self, seq: int, payload: bytes) -> None:
         (number,) = ORIGINS_HEAD.unpack_from(payload)
-        for (origin,) in ORIGIN.iter_unpack(payload[ORIGINS_HEAD.size:]):
-            self.users[number].mark(origin)
+        for first, last in RANGE.iter_unpack(payload[ORIGINS_HEAD.size:]):
+            self.users[number].mark(first, last)
 
     def finish(self) -> None:
         """Leave in the tails what is unread.  The order of records does not matter: it is done once, at the end."""

@@ -79,7 +79,7 @@ def _urgent(menu: Menu) -> bool:
 def _message(menu: Menu, cols: int, ruler: Ruler) -> list[Row]:
     """The row above the input: an error, an invitation, or the hint."""
     if menu.error:
-        return [((ruler.clip(display(menu.error), cols), "alert"),)]
+        return [((ruler.clip(_fitting(display(menu.error), cols, ruler), cols), "alert"),)]
     forms = menu.question
     if forms:
         text = next((form for form in forms if ruler.width(form) <= cols), forms[-1])

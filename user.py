@@ -4,6 +4,10 @@ Read state is a watermark (every id up to it is read) and a short sorted list of
 when live mail is confirmed while older mail still waits.  A gap between two of them that holds no unread mail of this
 user is closed at once, so in practice there is one, or none.
 
+`origins` says which of a sender's own messages were put, for each instance of his client, as ranges of its counter;
+again there is mostly one.  What was refused is not in them, so that sending it again is no repetition, also when later
+ones were put.
+
 Waiting mail is `pages` (in segments, known by place and count) and then `tail` (held by the journals, whole, in
 memory), both in the order of ids; no id of the tail is below one of the pages, and no two pages overlap.
 
@@ -20,6 +24,7 @@ from typing import NamedTuple
 Range = tuple[int, int]
 
 INSTANCES = 8  # client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk
+RUNS_MAX = 64  # ranges remembered per instance; one more, and the lowest is forgotten: better stored twice than never
 NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
 
 
@@ -63,7 +68,7 @@ class User:
         self.first_seen = self.last_seen = first_seen
         self.watermark = 0
         self.ranges: list[Range] = []
-        self.origins: dict[int, int] = {}  # instance: highest counter, least recently used first
+        self.origins: dict[int, tuple[Range, ...]] = {}  # instance: counters put; least recently used first
         self.tail: list[Mail] = []
         self.pages: list[Page] = []
         self.sealed = 0  # unread messages in pages
@@ -93,35 +98,32 @@ class User:
             return False
         return True if touched and touched[0][0] <= first and touched[0][1] >= last else None
 
-    def mark(self, origin: int) -> None:
-        """Remember a sender's own message number; the highest of each instance is kept."""
-        instance, counter, origins = origin >> NUMBER, origin & LOW, self.origins
-        before = origins.get(instance, 0)
-        if before and len(origins) > 1:  # it becomes the most recent
+    def mark(self, first: int, last: int) -> None:
+        """Remember that these of a sender's own messages, of one instance, were put."""
+        instance, low, high, origins = first >> NUMBER, first & LOW, last & LOW, self.origins
+        runs = origins.get(instance, ())
+        if runs and len(origins) > 1:  # it becomes the most recent
             del origins[instance]
-        origins[instance] = counter if counter > before else before
+        if runs and runs[-1][1] == low - 1:
+            origins[instance] = (*runs[:-1], (runs[-1][0], high))
+        else:
+            origins[instance] = tuple(united([*runs, (low, high)]))[-RUNS_MAX:]
         if len(origins) > INSTANCES:
             del origins[next(iter(origins))]
 
     def has_marked(self, origin: int) -> bool:
-        return self.origins.get(origin >> NUMBER, -1) >= origin & LOW
+        counter = origin & LOW
+        return any(first <= counter <= last for first, last in self.origins.get(origin >> NUMBER, ()))
 
     def merge(self, watermark: int, ranges: list[Range]) -> None:
         """Take in what a record says is read: the higher watermark, the union of the ranges."""
         self.watermark = max(watermark, self.watermark)
         if not ranges and not self.ranges:
             return
-        united: list[Range] = []
-        for first, last in sorted(self.ranges + ranges):
-            if last <= self.watermark:
-                continue
-            if first <= self.watermark + 1:
-                self.watermark = last
-            elif united and first <= united[-1][1] + 1:
-                united[-1] = united[-1][0], max(last, united[-1][1])
-            else:
-                united.append((first, last))
-        self.ranges = united
+        both = united(self.ranges + ranges)
+        while both and both[0][0] <= self.watermark + 1:
+            self.watermark = max(self.watermark, both.pop(0)[1])
+        self.ranges = both
 
     def waits_between(self, first: int, last: int, load: Load) -> bool:
         """Is there unread mail with first <= id <= last?"""
@@ -160,6 +162,17 @@ class User:
             return 0, self.watermark
         ranges[low:high] = [(first, last)]
         return first, last
+
+
+def united(ranges: list[Range]) -> list[Range]:
+    """The same numbers as ranges that neither overlap nor touch, in order."""
+    whole: list[Range] = []
+    for first, last in sorted(ranges):
+        if whole and first <= whole[-1][1] + 1:
+            whole[-1] = whole[-1][0], max(last, whole[-1][1])
+        else:
+            whole.append((first, last))
+    return whole
 
 
 def take(found: list[Mail], mails: list[Mail], upto: int, count: int, size: int) -> int:

@@ -107,6 +107,19 @@ class TestCodec(JournalCase):
         self.assertEqual(list(self.scan(bytes(damaged), number=2)), [])
         self.assertNotEqual(other.mark, journal.mark)
 
+    def test_a_batch_with_the_mark_of_another_file_is_none(self) -> None:
+        journal, _ = self.five()
+        data, other = self.data(), bytes(8)
+        self.assertIsNotNone(batch_at(data, HEADER_SIZE, journal.mark))
+        self.assertIsNone(batch_at(data[:HEADER_SIZE] + other + data[HEADER_SIZE + 8:], HEADER_SIZE, other))
+
+    def test_records_that_do_not_fill_their_batch(self) -> None:
+        for count in (0, 1, 3):
+            journal = self.journal(count + 1)
+            journal.append([BLANK, frame(2, b"a"), frame(2, b"b")], 1, 0, count)
+            with self.assertRaises(Damaged):
+                list(self.scan(number=count + 1))
+
     def test_zeros_are_no_batch(self) -> None:
         journal = self.journal()
         self.assertEqual(self.rows(), [])

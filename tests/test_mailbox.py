@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -45,6 +46,15 @@ class StoreCase(unittest.TestCase):
     def reopen(self, box: Mailbox, **more: object) -> Mailbox:
         self.let_go(box)
         return self.open(**more)
+
+    def reopen_copy(self, box: Mailbox) -> Mailbox:
+        """What a kill would leave now."""
+        path = self.path + "-copy"
+        shutil.copytree(self.path, path)
+        os.chmod(path, 0o700)
+        found = Mailbox(path, disk=RecordingDisk())
+        self.addCleanup(self.let_go, found)
+        return found
 
     def names(self, box: Mailbox, *names: str) -> list[User]:
         users = [box.register(name, 1000 + n) for n, name in enumerate(names)]
@@ -112,9 +122,9 @@ class TestMail(StoreCase):
     def test_what_is_put_is_read(self) -> None:
         box = self.open()
         ann, bob, cy = self.names(box, "ann", "bob", "cy")
-        one = box.put(ann, 7 << 32 | 1, 123, [bob], 3, b"one")
+        one = box.put(ann, 7 << 32 | 1, 123, [bob], 1, b"one")
         two = box.put(bob, 0, 124, [ann, bob, cy], 0, b"two")
-        self.assertEqual(one, (one.id, 123, ann.number, 7 << 32 | 1, 3, 1, b"one"))
+        self.assertEqual(one, (one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"one"))
         self.assertEqual((two.id, two.count, box.last), (one.id + 1, 3, two.id))
         for _ in range(2):
             self.assertEqual([u.waiting for u in box.users], [1, 2, 1])
@@ -276,7 +286,24 @@ class TestMail(StoreCase):
         box.put(ann, 99 << 32 | 1, 1, [bob], 0, b"x")  # one too many: the least recently used goes, which is 2
         self.keep(box)
         box = self.reopen(box)
-        self.assertEqual([box.is_repeat(box.users[0], k << 32 | 1) for k in (99, 1, 2, 3)], [True, True, False, True])
+        self.assertFalse(box.is_repeat(box.users[0], 99 << 32 | 10))
+        self.assertEqual([box.is_repeat(box.users[0], k << 32 | 10) for k in (1, 2, 3)], [True, False, True])
+
+    def test_what_was_never_put_is_no_repetition_whatever_came_after_it(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        stored = [1, 2, 5, 6, 7, 9]
+        for counter in stored:
+            box.put(ann, 3 << 32 | counter, 1, [bob], 0, b"x")
+        box.put(ann, 3 << 32 | 3, 1, [bob], 0, b"late")
+        self.keep(box)
+        for step in range(3):
+            ann = box.users[0]
+            known = [counter for counter in range(12) if box.is_repeat(ann, 3 << 32 | counter)]
+            self.assertEqual(known, sorted([*stored, 3]))
+            if step == 1:
+                self.seal(box)
+            box = self.reopen(box)
 
 
 class TestFullDisk(StoreCase):
@@ -309,6 +336,34 @@ class TestFullDisk(StoreCase):
         again = self.reopen(box)
         self.assertEqual([u.waiting for u in again.users], [1, 0])
         self.assertIsNone(again.refusing)
+
+    def test_a_read_that_cannot_be_written_is_not_settled(self) -> None:
+        """However often it is tried, which is once each time that room was looked for."""
+        box = self.open()
+        ann, = self.names(box, "ann")
+        mail = box.put(ann, 0, 1, [ann], 0, b"x")
+        self.keep(box)
+        self.disk.fail("write", errno.ENOSPC)
+        self.disk.room = 0
+        box.read(ann, mail.id, mail.id)
+        promised, failures = box.last, 0
+        for turn in range(100):
+            try:
+                box.write()
+            except Full:
+                failures += 1
+            self.assertLess(box.sync(), promised)
+            self.now = turn * 0.05
+            self.work(box)
+        self.assertTrue(15 < failures < 25, failures)
+        self.assertEqual(self.reopen_copy(box).users[0].waiting, 1)
+        self.disk.heal()
+        self.disk.room = 1 << 40
+        self.now += 1
+        self.work(box)
+        box.write()
+        self.assertEqual(box.sync(), box.last)
+        self.assertEqual(self.reopen(box).users[0].waiting, 0)
 
     def test_no_id_is_given_twice(self) -> None:
         box = self.open()

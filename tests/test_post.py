@@ -488,16 +488,6 @@ class Receipts(unittest.TestCase):
             ann.hears(wire.Stored)
             ann.hears_nothing()
 
-    def test_none_to_another_program_of_the_sender(self):
-        """Its ids have another instance number: they would mean nothing to it."""
-        with house("ann", "bob") as (service, ann, bob):
-            ann.send("bob", "hi")
-            ann.hang_up()
-            ann = service.user("ann")
-            ann.say(wire.Send(8 << 32, 0, ("ann",), "note"))
-            bob.confirm(bob.hears(wire.Mail))
-            self.assertEqual(ann.hears_all(wire.Delivered), [])
-
     def test_to_the_sender_who_was_away_in_between(self):
         """"The receipt goes to a sender who is connected at that moment": the same program on a new connection."""
         with house("ann", "bob") as (service, ann, bob):

@@ -366,5 +366,21 @@ class Fuzz(unittest.TestCase):
             self.feed(bytes(data), speaker_of(said))
 
 
+class HotPath(unittest.TestCase):
+    """The layouts that are written by hand agree with the table."""
+
+    def test_a_mail_is_framed_as_by_the_table(self):
+        for text in ("", "hi", "сосед", "x" * wire.TEXT_MAX):
+            mail = wire.Mail(2**63 + 1, 2, 7 << 32 | 3, 5, 2**31, "ann", text)
+            self.assertEqual(wire.mail_frame(*mail[:5], b"ann", text.encode()), wire.encode(mail))
+
+    def test_a_send_to_one_is_read_as_by_the_table(self):
+        frame = wire.encode(wire.Send(7 << 32 | 3, 3, ("bob",), "hi"))[4:]
+        self.assertEqual(wire._read_send(frame), wire.Send(7 << 32 | 3, 3, ("bob",), "hi"))
+        self.assertIsNone(wire._read_send(wire.encode(wire.Send(1, 0, ("bob", "cy"), "hi"))[4:]))
+        self.assertIsNone(wire._read_send(frame[:12]))
+        self.assertIsNone(wire._read_send(frame[:14]))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -50,6 +50,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import address
+import salvage
 import wire
 from address import Address
 from console import Console
@@ -533,9 +534,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options().parse_args(arguments)
     os.umask(0o077)
     state = options.state or str(address.state_directory() / "store")
-    if options.check_store or options.salvage:
-        import salvage
-        return _inspect(salvage.check(state) if options.check_store else salvage.salvage(state, options.salvage))
+    if options.check_store:
+        return _inspect(salvage.check(state))
+    if options.salvage:
+        return _inspect(salvage.salvage(state, options.salvage, backend=options.backend))
     wanted = _addresses(options)
     room = _file_limit()
     started = time.monotonic()

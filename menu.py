@@ -1,9 +1,10 @@
 """menu: what the user can do.
 
 A Menu is in one mode: login, at the menu, choosing how to send, picking names, writing, chatting, or asked about a
-paste.  modes.MODES has a row for each: what the prompt says, what the bar says, the hint, and what Enter and Esc do.  The
-line that is typed belongs to the mode: a half-written message or chat line is kept when one leaves, and is there again
-when one comes back; other texts go into the history.  Nothing that was typed is lost but by the user's own keys.
+paste.  The table of modes (modes.py) has a row for each: what the prompt says, what the bar says, the hint, and what
+Enter and Esc do.  The line that is typed belongs to the mode: a half-written message or chat line is kept when one
+leaves, and is there again when one comes back; other texts go into the history.  Nothing that was typed is lost but by
+the user's own keys.
 
 The menu is given keys and events with the time, and a Link; what it shows is read by screen.frame or plain.  Whatever
 can't be done is said in `error` until the next key, and the line stays as it is.  Nothing that arrives changes what

@@ -99,13 +99,14 @@ class Waiter:
             self._watched = wanted
 
 
-def write(text: str) -> None:
-    """A line to stdout, at once."""
+def write(text: str, end: bytes = b"\n") -> None:
+    """A line to stdout, at once.  Raises Failure.  Past Python's buffer, which would fail once more at the end."""
+    data = text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "replace") + end
     try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except (OSError, ValueError) as fault:
-        raise Failure(os.EX_IOERR, f"stdout can't be written: {getattr(fault, 'strerror', fault)}") from None
+        while data:
+            data = data[os.write(1, data):]
+    except OSError as fault:
+        raise Failure(os.EX_IOERR, f"stdout can't be written: {fault.strerror}") from None
 
 
 # ---- the conversation ----
@@ -125,6 +126,7 @@ class Plain:
         self._until: float | None = None    # when to stop waiting after its end
         self._printed = 0                   # the serial of the next entry to print
         self._mode: object = None           # the mode last shown
+        self._question: tuple[str, ...] = ()        # the one last shown
         menu.strict = True
 
     def run(self) -> int:
@@ -153,11 +155,17 @@ class Plain:
             return True
         if self._ended and not self._lines and not self.menu.leaving:
             self._until = self._until or time.monotonic() + ANSWER_SECONDS
-            if not (self.menu.talk.busy or self.link.pending) or self.menu.at_login:
+            if self._is_settled():
                 self._leave()
             elif time.monotonic() >= self._until:
                 raise Failure(os.EX_TEMPFAIL, "the daemon did not answer in time")
         return False
+
+    def _is_settled(self) -> bool:
+        """Whether nothing is on its way."""
+        if self.menu.at_login:
+            return not self.menu.joining
+        return self.link.online and self.link.roster_whole and not (self.menu.talk.busy or self.link.pending)
 
     def _leave(self) -> None:
         self.menu.leaving = True
@@ -225,11 +233,13 @@ class Plain:
         if self.menu.mode is not self._mode and not self.menu.leaving and (self.link.online or self.menu.at_login):
             self._mode = self.menu.mode
             self._show_mode()
-        elif not printed:
+        elif not printed and self.menu.question == self._question:
             return
+        if self.menu.question and self.menu.question != self._question:
+            write(self.menu.question[0])
+        self._question = self.menu.question
         if self.interactive and not self.menu.leaving:
-            sys.stdout.write(f"{self.menu.prompt} ")
-            sys.stdout.flush()
+            write(f"{self.menu.prompt} ", b"")
 
     def _show_entries(self) -> bool:
         entries, self._printed = self.menu.pane.after(self._printed)
@@ -256,8 +266,6 @@ class Plain:
                 write(f"  {choice.label}  {choice.note}".rstrip())
         elif self.menu.at_items:
             write(" ".join(item.label for item in self.menu.items))
-        if self.menu.question:
-            write(self.menu.question[0])
 
 
 # ---- one-shot ----

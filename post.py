@@ -254,8 +254,7 @@ class Post:
             _, answers = self._unsettled.pop(0)
             for client, welcome in answers.welcomes:
                 self.roster.welcome(client, welcome)
-                if not client.left:
-                    self._stirred[client] = None
+                self._stirred[client] = None
             for client, ranges in answers.stored.items():
                 for first, last in ranges:
                     self.roster.tell(client, wire.Stored(first, last))

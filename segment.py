@@ -114,6 +114,8 @@ def choose(backend: str | None = None) -> str:
     """The backend for new segments: the one asked for, else the best that this Python has."""
     if backend is None:
         return next(name for name in BEST_FIRST if _is_there(name))
+    if backend not in (*BEST_FIRST, "dbm.ndbm"):
+        raise NoBackend(f"{backend} is no module for segments: take one of {', '.join(BEST_FIRST)}, dbm.ndbm")
     module(backend)
     if backend == "dbm.ndbm" and not _keeps_large_values(backend):
         raise NoBackend("this Python's dbm.ndbm does not keep empty and large values; leave the choice to the program")

@@ -729,14 +729,15 @@ class ExitCodes(unittest.TestCase):
 
     @unittest.skipIf(os.geteuid(), "only root may become nobody")
     def test_a_directory_that_is_not_nobodys(self):
-        nobody = 65534
-        try:
-            subprocess.run([sys.executable, TREE / "daemon.py", "-V"], user=nobody, capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            self.skipTest("nobody may not run this Python")
+        nobody, own = 65534, f"{self.directory}/own"
         os.chmod(self.directory, 0o755)
-        os.mkdir(f"{self.directory}/own", 0o700)
-        os.chown(f"{self.directory}/own", nobody, nobody)
+        os.mkdir(own, 0o700)
+        os.chown(own, nobody, nobody)
+        try:
+            probe = f"import os; os.mkdir({own + '/probe'!r}); open({str(TREE / 'daemon.py')!r})"
+            subprocess.run([sys.executable, "-c", probe], user=nobody, capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            self.skipTest("nobody may not run this Python, or not enter the temporary directory")
         code, line = self.ends(*self.served(store="own/store"), user=nobody)
         self.assertEqual(code, os.EX_NOPERM, line)
 

@@ -34,7 +34,7 @@ class WithDaemon(unittest.TestCase):
             self.daemon.client(name).close()
 
     def fails(self, code: int, words: str, *options: str, stdin: str | bytes = "") -> None:
-        found, out, err = self.parley(*options, stdin=stdin)
+        found, _, err = self.parley(*options, stdin=stdin)
         self.assertEqual((found, err.count("\n")), (code, 1), err)
         self.assertTrue(err.startswith("parley: "), err)
         self.assertIn(words, err)
@@ -189,7 +189,7 @@ class AtATerminal(WithDaemon):
     def test_a_chat(self) -> None:
         ann, bob = self.person("ann", "--plain"), self.person("bob", "--plain")
         for person in (ann, bob):
-            person.until("menu> ")
+            person.until("menu>")
         ann.type("4\r")
         ann.until("bob  available")
         ann.type("zed\r")
@@ -209,23 +209,23 @@ class AtATerminal(WithDaemon):
 
     def test_an_empty_line_goes_back(self) -> None:
         ann = self.person("ann", "--plain")
-        ann.until("menu> ")
+        ann.until("menu>")
         ann.type("2\r")
-        ann.until("send> ")
+        ann.until("send>")
         ann.type("\r")
         ann.until(lambda screen: screen.text().rstrip().endswith("menu>"))
 
     def test_end_of_file_and_interrupt(self) -> None:
         for end, code in ((b"\x04", 0), (b"\x03", 130)):
             ann = self.person("ann", "--plain")
-            ann.until("menu> ")
+            ann.until("menu>")
             ann.press(end)
             self.assertEqual(ann.wait(), code)
             self.assertNotIn("Traceback", ann.screen.text())
 
     def test_a_dumb_terminal(self) -> None:
         ann = self.person("ann", env=self.env | {"TERM": "dumb"})
-        ann.until("menu> ")
+        ann.until("menu>")
         self.assertIn("plain lines instead", ann.screen.text())
         ann.signal(signal.SIGTERM)
         ann.wait()

@@ -226,6 +226,17 @@ class NotReading(unittest.TestCase):
             take_rosters(bob)
             self.assertEqual({name for name in bob.roster if name[0] == "u"}, {f"u{number}" for number in range(30)})
 
+    def test_more_rows_than_a_page(self):
+        with House(2500) as house:
+            bob = self.stopped(house)
+            house.daemon.board.roster._changed.update(dict.fromkeys(range(2400)))
+            house.forward(1)
+            self.assertEqual(len(house.inside(bob).stale), 2400)
+            said = take_rosters(bob)
+            self.assertEqual([len(page.entries) for page in said], [PAGE, PAGE, 400])
+            self.assertEqual([page.last for page in said], [0, 0, 1])
+            self.assertEqual(len({entry.name for entry in rows(said)}), 2400)
+
     def test_then_as_before(self):
         with House() as house:
             cat = house.user("cat")

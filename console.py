@@ -28,6 +28,7 @@ from switchboard import Row
 
 FRAME_SECONDS = 0.2         # at most 5 frames a second
 PENDING_MAX = 256 * 1024    # bytes of log that a slow reader may leave to us
+STATE_MAX = 46              # columns that the state may keep from the address: "chatting with" and the longest name
 LINES_KEPT = 200            # of the event log, for the terminal: more rows than any terminal shows
 PIPE_WRITE = 4096           # a pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7))
 
@@ -96,11 +97,11 @@ def clock_of(micros: int, now: int) -> str:
 def status_lines(rows: Sequence[Row], more: int, columns: int, now: int) -> list[str]:
     """The live table: a heading, a row a name, and how many more there are; each clipped to the columns."""
     names = max([8, *(width(row.name) for row in rows)])
-    heading = f"{pad('username', names)}  {'since':8}  {'waiting':>7}  {'state':20}  address"
-    lines = [heading]
+    states = min(STATE_MAX, max([20, *(width(row.state) for row in rows)]))
+    lines = [f"{pad('username', names)}  {'since':8}  {'waiting':>7}  {pad('state', states)}  address"]
     for row in rows:
-        state = pad(display(row.state), 20)
-        since = clock_of(row.since, now) if row.since else "never"
+        state, since = display(row.state), clock_of(row.since, now) if row.since else "never"
+        state += " " * (states - width(state))          # a longer one is whole, and the address pays for it
         lines.append(f"{pad(display(row.name), names)}  {since:8}  {row.waiting:7}  {state}  {display(row.address)}")
     if more:
         lines.append(f"and {more} more")
@@ -258,7 +259,7 @@ class Console:
         if self._stream:
             self._stream.flush()
             self._draw_at = monotonic + FRAME_SECONDS
-        if self.mode == "table" and self.changed and monotonic >= self._draw_at:
+        if self.mode == "table" and (self.changed or self._frame) and monotonic >= self._draw_at:
             self._draw_at = monotonic + FRAME_SECONDS
             self._paint(title, rows)
 

@@ -198,7 +198,9 @@ class Terminal:
 
     def _colours(self) -> dict[str, int]:
         """The styles of names, where there are colours."""
-        styles = {}
+        styles: dict[str, int] = {}
+        if not curses.has_colors():
+            return styles
         with contextlib.suppress(curses.error):
             curses.start_color()
             ground = curses.COLOR_BLACK
@@ -244,7 +246,7 @@ class Client:
         self._painted = -math.inf
         self._leave_at = math.inf               # the daemon had time enough to take leave
         self._fault = ""                        # the last of the archive that was told
-        self._caught: set[int] = set()
+        self._caught: set[signal.Signals] = set()
         self._wake, self._waker = socket.socketpair()
         for end in (self._wake, self._waker):
             end.setblocking(False)
@@ -254,7 +256,7 @@ class Client:
     def catch_signals(self) -> None:
         """Before initscr: ncurses takes only those that nobody has, and its own handlers leave modes on."""
         for number in SIGNALS:
-            signal.signal(number, lambda number, _: self._caught.add(number))
+            signal.signal(number, lambda number, _: self._caught.add(signal.Signals(number)))
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def measure(self, ruler: Ruler) -> None:
@@ -375,15 +377,17 @@ class Client:
             self._wake.recv(4096)
 
     def _obey_signals(self) -> None:
+        """A terminal that goes sends HUP and CONT together: what ends us comes first."""
         caught, self._caught = self._caught, set()
-        for number in sorted(caught):
-            if number == signal.SIGTSTP:
-                self._stop()
-            elif number in (signal.SIGWINCH, signal.SIGCONT):
-                self._resume() if number == signal.SIGCONT else self.terminal.resize()
-                self._paint_at = 0.0
-            else:
-                self.code = 128 + number
+        ends = caught - CALLS.keys()
+        if ends:
+            self.code = 128 + min(ends)
+        for number in sorted(caught) if self.code is None else ():
+            try:
+                CALLS[number](self)
+            except (OSError, curses.error, termios.error):
+                self.code = 128 + signal.SIGHUP     # the terminal is gone
+            self._paint_at = 0.0
 
     def _stop(self) -> None:
         """Ctrl-Z: give the terminal back, stop, and take it again."""
@@ -399,6 +403,13 @@ class Client:
         self.terminal.leave()
         self.terminal.enter()
         self._paint_at = 0.0
+
+
+CALLS = {                   # the signals that do not end us
+    signal.SIGWINCH: lambda client: client.terminal.resize(),
+    signal.SIGTSTP: Client._stop,
+    signal.SIGCONT: Client._resume,
+}
 
 
 # ---- the program ----

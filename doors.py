@@ -165,7 +165,10 @@ def _own_directory(directory: Path) -> None:
 
 
 def _remove_stale(path: str) -> None:
-    """Unlink a socket that nobody listens at any more; one that answers is in use."""
+    """Unlink a socket that nobody listens at any more; one that answers is in use, and no other file is touched."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "a file that is no socket is there")
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:

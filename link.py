@@ -687,13 +687,13 @@ class Link:
             self._kept.open(said.store, said.name)
 
     def _begin(self) -> None:
-        """Logged in: what was left from the line before goes first."""
+        """Logged in: what was left from the line before goes first, in its order."""
+        self.pending.again()            # before anything is said: whatever is said takes sends along
         self.online, self._deadline, self._failures = True, None, 0
         self._decoder.limit = wire.FRAME_MAX
         self._arrivals.cut(LIVE)
         self._arrivals.cut(CHECK)
         self._confirm_left()
-        self.pending.again()
         self._flush()
 
     def _on_rejected(self, said: wire.Rejected) -> bool:

@@ -1,4 +1,4 @@
-"""The client on a real terminal: what a person sees and presses, and the terminal as it was, whatever way one leaves."""
+"""The client on a real terminal: what a person sees, and the terminal as it was, however one leaves."""
 import os
 import shlex
 import signal
@@ -223,12 +223,13 @@ class Using(WithDaemon):
         with self.daemon.client("bob") as bob:
             ann = self.person("ann")
             bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "one"))
-            self.sees(ann, "one")
-            self.assertEqual(ann.screen.bells, 1)
+            ann.until(lambda screen: "one" in screen.text() and screen.bells == 1, SECONDS)
             ann.press(b"\x1b[I")
             for number in range(2, 20):
                 bob.say(wire.Send(1 << 32 | number, 0, ("ann",), f"text {number}"))
             self.sees(ann, "text 19")
+            ann.type("x")                               # a fence: a bell would have come before it
+            self.sees(ann, "menu> x")
             self.assertEqual(ann.screen.bells, 1)       # focused and at the end
 
     def test_hostile_text(self) -> None:
@@ -267,11 +268,11 @@ class Terminals(WithDaemon):
         self.assertIn("menu>", ann.screen.row(23))
 
     def test_terms_and_locales(self) -> None:
-        for more in ({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-terminal"}, {"term": "screen"},
-                     {"LC_ALL": "C", "LANG": "C"}, {"LC_ALL": "no_SUCH.locale"}, {"NO_COLOR": "1"}):
-            with self.subTest(more), self.daemon.client("bob") as bob:
-                ann = self.person("ann", **more)
-                bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "сосед, 你好"))
+        for number, more in enumerate(({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-terminal"}, {"term": "screen"},
+                     {"LC_ALL": "C", "LANG": "C"}, {"LC_ALL": "no_SUCH.locale"}, {"NO_COLOR": "1"})):
+            with self.subTest(more), self.daemon.client(f"bob{number}") as bob:
+                ann = self.person(f"ann{number}", **more)
+                bob.say(wire.Send(1 << 32 | 1, 0, (f"ann{number}",), "сосед, 你好"))
                 self.sees(ann, "сосед, 你好")
                 ann.type("é")
                 self.sees(ann, "menu> é")
@@ -285,7 +286,7 @@ class Terminals(WithDaemon):
                 bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "hi"))
                 self.sees(ann, "bob > you")
                 row = next(number for number in range(24) if "bob > you" in ann.screen.row(number))
-                self.assertEqual(ann.screen.style(row, 6).fg is not None, coloured)
+                self.assertEqual(ann.screen.style(row, 6).foreground is not None, coloured)
                 ann.press(b"\x03")
                 ann.wait(SECONDS)
 

@@ -467,6 +467,16 @@ class TestSending(Base):
         self.assertEqual([said.id for said in sent], [ids[0], *ids[3:]])
         self.assertEqual(sent[-1].text, "later")
 
+    def test_resent_in_order_and_once_whatever_else_there_is_to_say(self) -> None:
+        self.login()
+        ids = self.link.send(["bob"], "before")
+        self.link.shown(self.given(mail(5)))
+        self.cut()
+        ids += self.link.send(["bob"], "while offline")
+        sent = self.back()
+        self.assertEqual([said.id for said in sent if isinstance(said, wire.Send)], ids)
+        self.assertIn(wire.Confirm(5, 5), sent)
+
     def test_an_answer_for_what_was_not_sent_is_let_pass(self) -> None:
         self.login()
         (number,) = self.link.send(["bob"], "hi")

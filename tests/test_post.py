@@ -497,6 +497,22 @@ class Receipts(unittest.TestCase):
             bob.confirm(bob.hears(wire.Mail))
             self.assertEqual(ann.hears_all(wire.Delivered), [wire.Delivered(number, number, "bob")])
 
+    def test_none_of_a_message_that_came_late(self):
+        """Refused at first and sent again: its id lies between two that were shown, and it was not."""
+        with house("ann", "bob") as (service, ann, bob):
+            ids = [ann.id() for _ in range(3)]
+            ann.say(wire.Send(ids[0], 0, ("bob",), "first"))
+            ann.say(wire.Send(ids[1], 0, ("bob", "eve"), "second"))
+            ann.hears_all(wire.Refused)
+            ann.say(wire.Send(ids[2], 0, ("bob",), "third"))
+            service.user("eve")
+            ann.say(wire.Send(ids[1], 0, ("bob", "eve"), "second"))
+            mails = bob.hears_all(wire.Mail)
+            self.assertEqual(texts(mails), ["first", "third", "second"])
+            bob.say(wire.Confirm(mails[0].id, mails[1].id))
+            for said in ann.hears_all(wire.Delivered):
+                self.assertFalse(said.first <= ids[1] <= said.last, f"{said}, and {ids[1]} was not shown")
+
     def test_to_oneself(self):
         with house("ann") as (_, ann):
             number = ann.send("ann", "a note")

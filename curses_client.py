@@ -53,8 +53,10 @@ FRAME_SECONDS = 1 / 30      # between two pictures that no key asked for
 BELL_SECONDS = 1.0          # between two bells
 LEAVE_SECONDS = 3.0         # for the daemon to take leave
 TERMS = ("xterm-256color", "screen", "xterm", "vt100")      # tried in turn where TERM is not known
-MODES_ON = b"\x1b[?2004h\x1b[?1004h"       # bracketed paste, focus
-MODES_OFF = b"\x1b[?1004l\x1b[?2004l"
+# Bracketed paste and focus; and the wheel must not send arrow keys (1007), which it does by default in most terminals
+# that know the mode: they get it back.
+MODES_ON = b"\x1b[?2004h\x1b[?1004h\x1b[?1007l"
+MODES_OFF = b"\x1b[?1007h\x1b[?1004l\x1b[?2004l"
 SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTSTP, signal.SIGCONT)
 PALETTE = (167, 71, 136, 68, 133, 37)       # of 256 colours: to be read on black and on white
 BASIC = (curses.COLOR_RED, curses.COLOR_GREEN, curses.COLOR_YELLOW, curses.COLOR_BLUE, curses.COLOR_MAGENTA,

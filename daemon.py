@@ -547,7 +547,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreError as error:
         die(PROGRAM, error.code, str(error))
     except OSError as error:
-        die(PROGRAM, os.EX_CANTCREAT, f"{state}: {error.strerror}: choose another place with --state")
+        code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_CANTCREAT
+        die(PROGRAM, code, f"{state}: {error.strerror}: choose another place with --state")
     console = _console(options)
     limits = Limits(min(options.clients or room, room), options.strangers, options.strangers_each,
                     options.login_seconds, options.silence_seconds, options.patience)

@@ -13,12 +13,9 @@ it goes out again with the same id.  Every request gets one answer with its numb
 FAILED (GONE).  A message becomes a Mail event once: a copy of one that the archive holds is Repeated, a copy of one
 that waits to be shown is no event at all.  No message is confirmed that was not given to shown() and kept.
 
-Confirming is the one thing here that can destroy mail: a range says that everything of mine between two ids was shown.
-Two messages come under one range only when both arrived in one stream, one directly behind the other, with a higher id,
-and nothing that arrived and was not shown lies between.  A stream is the live mail from one WELCOME or HOLD to the
-next, or the answer to one CHECK: in each, ids ascend and nothing of mine is left out (post.py), so that between two
-neighbours there is nothing unread.  What was confirmed without CONFIRMED before the line was cut, or the program ended,
-is confirmed again at the next WELCOME, id by id; ids are never used again, not even after a crash (mailbox.py).
+Confirming is the one thing here that can destroy mail: what may stand under one range is decided in arrivals.py.  What
+was confirmed without CONFIRMED before the line was cut, or the program ended, is confirmed again at the next WELCOME,
+id by id; ids are never used again, not even after a crash (mailbox.py).
 
 Failure.  The daemon is not trusted: what breaks the protocol, or can't be, ends the line with Offline and a reason; no
 call raises on its account, and what it can make us hold is bounded.  send() and the requests raise ValueError for what
@@ -30,13 +27,10 @@ Bad at: names of hosts.  They are looked up before dialling, and that waits; add
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
-from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from operator import itemgetter
 from selectors import EVENT_READ, EVENT_WRITE
@@ -45,6 +39,9 @@ from typing import Any, NamedTuple, TypeAlias
 import wire
 from address import Address
 from archive import Archive, ArchiveError, Key, Memory
+from arrivals import CHECK, LIVE, Arrival, Arrivals
+from dial import dial, numeric
+from outbox import Busy, Outbox, Pending, check_names, check_text
 from wire import Outcome, ProtocolError, SendFlag, Why
 
 __all__ = ["ArchiveError", "Busy", "Event", "Link", "NameRefused", "Offline", "Online", "Over", "Pending", "Repeated"]
@@ -56,8 +53,6 @@ SILENCE_SECONDS = 60                # without a word, before we ask
 PING_SECONDS = 20                   # for its answer
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
-PENDING_MAX = 10_000                # sends without an answer: a long day offline
-PENDING_BYTES = 16 * 1024 * 1024    # of text and recipients in them
 UNSHOWN_MAX = 10_000                # messages given to the client and not shown: ten windows of the daemon's
 ROSTER_MAX = 250_000                # names: some 60 MB, the bound on what a daemon can make us hold
 OUT_LOW = 64 * 1024                 # bytes ready to leave; further sends are encoded when there is room
@@ -66,7 +61,6 @@ READ_SIZE = 64 * 1024
 READS = 4                           # in one call of ready(), so that keys are not kept waiting by a flood
 CONFIRMS_MAX = 10_000               # ranges at login, 210 KB; what is left over is confirmed when it comes again
 NO_TOKEN = bytes(16)
-LIVE, CHECK = 0, 1                  # the two kinds of streams of mail
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter or digit"
 
@@ -103,72 +97,6 @@ class Repeated(NamedTuple):
     mail: wire.Mail
 
 
-class Busy(Exception):
-    """Too much waits already; nothing was queued."""
-
-
-@dataclass(slots=True)
-class Pending:
-    """A send without an answer."""
-    to: tuple[str, ...]
-    text: str
-    flags: int
-    size: int                                           # bytes, against PENDING_BYTES
-    absent: set[str] = field(default_factory=set)       # lower case: not there, now or never
-
-
-class Outbox(dict[int, Pending]):
-    """The sends without an answer, in order of their ids, and which of them have not left on this line."""
-
-    def __init__(self, instance: int) -> None:
-        super().__init__()
-        self._ids = count((instance << 32) + 1)
-        self._size = 0
-        self._unsent: deque[int] = deque()
-
-    def add(self, sends: Sequence[Pending]) -> list[int]:
-        """Take these in, all or none.  Raises Busy."""
-        size = sum(send.size for send in sends)
-        if len(self) + len(sends) > PENDING_MAX or self._size + size > PENDING_BYTES:
-            raise Busy(f"{len(self)} messages wait for the daemon: no more can be sent before it answers")
-        ids = [next(self._ids) for _ in sends]
-        self.update(zip(ids, sends, strict=True))
-        self._size += size
-        self._unsent.extend(ids)
-        return ids
-
-    def again(self) -> None:
-        """Another line: all of them leave once more."""
-        self._unsent = deque(self)
-
-    def frames(self) -> Iterable[bytes]:
-        """What has not left, encoded one by one as it is asked for."""
-        while self._unsent:
-            number = self._unsent.popleft()
-            if send := self.get(number):
-                yield wire.encode(wire.Send(number, send.flags, send.to, send.text))
-
-    def answered(self, first: int, last: int) -> None:
-        """Whatever of these is pending has its answer; the oldest are looked at first, and seldom more."""
-        found = []
-        for number in self:
-            if number > last:
-                break
-            if number >= first:
-                found.append(number)
-        for number in found:
-            self._size -= self.pop(number).size
-
-    def absent(self, number: int, names: Iterable[str]) -> None:
-        """These were not there.  All of them: nothing was stored, and that was the answer.
-
-        For a message to everyone: STORED comes before its OUTCOMES, so had there been anybody, it would not be here."""
-        if send := self.get(number):
-            send.absent.update(name.lower() for name in names)
-            if send.absent.issuperset(name.lower() for name in send.to):
-                self.answered(number, number)
-
-
 def _nothing() -> None:
     """What there is to be done when most requests are answered."""
 
@@ -181,108 +109,9 @@ def _key(mail: wire.Mail) -> Key:
     return mail.sender, mail.origin
 
 
-def _check_text(text: str) -> None:
-    """Raises ValueError for a text that no daemon takes."""
-    try:
-        found = wire.flaw(text)
-    except UnicodeEncodeError:
-        raise ValueError("the message holds half a character that can't be sent") from None
-    if found:
-        raise ValueError(found[1])
-
-
-def _check_names(names: Sequence[str], everyone: bool = False) -> None:
-    """Raises ValueError for recipients that no daemon takes."""
-    if everyone and names:
-        raise ValueError("a message to everyone names nobody")
-    if not everyone and not names:
-        raise ValueError("a message needs a recipient")
-    for name in names:
-        if not wire.is_name(name):
-            raise ValueError(f"{name[:64]!r} is no username")
-
-
 def _check_range(said: wire.Stored | wire.Delivered | wire.Confirmed) -> None:
     if said.first > said.last:
         raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
-
-
-class Arrival(NamedTuple):
-    """Where a message stood when it arrived."""
-    stream: int
-    place: int              # in its stream
-    id: int
-
-
-class Arrivals(dict[Key, Arrival]):
-    """What arrived and was not yet shown, and in which order: so which ranges may be confirmed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._numbers = count()
-        self._streams = [0, 0]          # the number of the stream of each kind
-        self._places = [0, 0]           # how many have arrived in it
-        self.cut(LIVE)
-        self.cut(CHECK)
-
-    def cut(self, kind: int) -> None:
-        """Another stream begins: messages may have been left out between the last one and the next."""
-        self._streams[kind], self._places[kind] = next(self._numbers), 0
-
-    def place(self, mail: wire.Mail) -> Arrival:
-        """The place of a message that arrives now."""
-        kind = CHECK if mail.flags & SendFlag.CHECK else LIVE
-        self._places[kind] += 1
-        return Arrival(self._streams[kind], self._places[kind], mail.id)
-
-    def runs(self, shown: Iterable[tuple[Key, Arrival]]) -> Iterable[tuple[int, int, list[Key]]]:
-        """Ranges of ids that cover these and nothing that was not shown, with the keys of each."""
-        unshown = sorted(arrival.id for arrival in self.values())
-        first, before, keys = 0, Arrival(-1, 0, 0), list[Key]()
-        for key, arrival in sorted(shown, key=lambda pair: pair[1]):
-            if not _follows(before, arrival) or bisect_left(unshown, arrival.id) > bisect_right(unshown, before.id):
-                if keys:
-                    yield first, before.id, keys
-                first, keys = arrival.id, []
-            keys.append(key)
-            before = arrival
-        if keys:
-            yield first, before.id, keys
-
-
-def _follows(before: Arrival, arrival: Arrival) -> bool:
-    """Whether it came directly behind, in the same stream, in order."""
-    return (before.stream == arrival.stream and before.place + 1 == arrival.place and before.id < arrival.id)
-
-
-def dial(address: Address) -> socket.socket:
-    """A socket on its way to an address: connected as soon as it is writable.  Raises OSError."""
-    family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    try:
-        if not address.path:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.connect(address.path or (address.host, address.port))
-    except BlockingIOError as error:
-        if error.errno != errno.EINPROGRESS:        # a Unix socket whose daemon accepts nobody
-            sock.close()
-            raise
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def numeric(address: Address) -> list[Address]:
-    """A TCP address by its numbers; what can't be looked up stays as it is, to fail in its turn."""
-    if address.path:
-        return [address]
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except (OSError, ValueError):
-        return [address]
-    return [Address("", str(place[0]), address.port) for *_, place in found]
 
 
 class Link:
@@ -389,8 +218,8 @@ class Link:
         """Send a text to these, or with SendFlag.EVERYONE to all; the ids it goes by, several for many recipients.
 
         Offline it is kept and goes out after the next login.  Raises ValueError, Busy."""
-        _check_text(text)
-        _check_names(to, everyone=bool(flags & SendFlag.EVERYONE))
+        check_text(text)
+        check_names(to, everyone=bool(flags & SendFlag.EVERYONE))
         if self._leaving or self._over:
             raise Busy("the session has ended")
         size, kept = len(text.encode()), int(flags & SEND_FLAGS)
@@ -431,12 +260,12 @@ class Link:
 
     def invite(self, to: Sequence[str]) -> int:
         """Invite to a chat; INVITING answers.  Raises ValueError."""
-        _check_names(to)
+        check_names(to)
         return self._ask(wire.Invite, tuple(to))
 
     def say(self, chat: int, text: str) -> int:
         """A line to the others in the chat; only FAILED answers.  Raises ValueError."""
-        _check_text(text)
+        check_text(text)
         request = self._ask(wire.Say, chat, text)
         self._asked.pop(request, None)
         return request

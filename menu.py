@@ -505,7 +505,8 @@ class Menu:
     def picking(self) -> str:
         """For whom one has picked so far."""
         marked = list(self.picker.marked) if self.picker else []
-        return f"{self.pick_for.where} to {display(recipients(marked))}" if marked else self.pick_for.where
+        where = self.pick_for.where
+        return f"{where} {'to' if where == 'send' else 'with'} {display(recipients(marked))}" if marked else where
 
     @property
     def paste_lines(self) -> int:

@@ -114,6 +114,8 @@ WITHDRAW = (Item(9, "Withdraw", "Withdraw", "W", lambda menu: menu.talk.withdraw
 def _menu_hint(menu: Menu) -> str:
     if not menu.link.online:
         return "Enter tries to connect at once; what you send now goes out then"
+    if menu.talk.chat:
+        return f"Enter takes the marked item; Esc back to {menu.partners}; /help; Quit is said in the chat"
     return f"Enter takes the marked item; 1-{len(menu.items)} or arrows mark; /help; \"@bob hi\" sends at once"
 
 
@@ -144,7 +146,7 @@ MODES: dict[Mode, Ways] = {
         lambda menu: menu.finish(), lambda menu: menu.unwrite()),
     Mode.CHAT: Ways(
         lambda menu: f"{menu.partners}>", lambda menu: f"chat with {menu.partners}",
-        lambda menu: f"Enter says it to {menu.partners}; Quit ends the chat; Esc to the menu",
+        lambda menu: f"Enter says it to {menu.partners}; Quit leaves the chat; Esc to the menu",
         lambda menu: menu.speak(), lambda menu: menu.unwrite()),
     Mode.PASTE: Ways(
         lambda menu: f"paste {menu.paste_lines} lines?>", lambda menu: "paste",

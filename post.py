@@ -187,11 +187,14 @@ class Post:
 
     def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
         mails = self.mailbox.read(client.user, said.first, said.last)
-        spans: dict[tuple[int, int], list[int]] = {}
+        spans: dict[int, list[list[int]]] = {}
         for mail in mails:
             client.size -= client.in_flight.pop(mail.id, 0)
-            span = spans.setdefault((mail.sender, mail.origin >> 32), [mail.origin, mail.origin])
-            span[0], span[1] = min(span[0], mail.origin), max(span[1], mail.origin)
+            shown = spans.setdefault(mail.sender, [])
+            if shown and shown[-1][1] + 1 == mail.origin:
+                shown[-1][1] = mail.origin
+            else:
+                shown.append([mail.origin, mail.origin])
             if mail.id <= client.live.start:
                 client.mail -= 1
         self._receipts(client, spans)
@@ -200,12 +203,12 @@ class Post:
         if mails:
             self.note("delivered", name=client.name, messages=len(mails), first=mails[0].id, last=mails[-1].id)
 
-    def _receipts(self, reader: Client, spans: dict[tuple[int, int], list[int]]) -> None:
-        """Tell the senders who are here that these were shown."""
-        for (number, _), (first, last) in spans.items():
+    def _receipts(self, reader: Client, spans: dict[int, list[list[int]]]) -> None:
+        """Tell the senders who are here that these of theirs were shown, and no others."""
+        for number, shown in spans.items():
             sender = self.roster.clients.get(number)
             if sender and sender.features & wire.Feature.RECEIPTS:
-                self.answers.others.append((sender, wire.Delivered(first, last, reader.name)))
+                self.answers.others += [(sender, wire.Delivered(first, last, reader.name)) for first, last in shown]
 
     # ---- the turn, after all requests were received: write, push, sync, settle ----
 

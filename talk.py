@@ -460,8 +460,8 @@ class Talk:
         self.invitations.pop(event.invitation, None)
         others = [name for name in event.members if name.lower() != self.link.name.lower()]
         self.chat = Chat(event.chat, others)
-        what, who, ends = ("chat", "both", "ends") if len(others) == 1 else ("group chat", "all", "leaves")
-        self.note(f"{what} with {listed(others, NAMED)}: {who} of you are busy to others; Quit {ends} it")
+        what, who, ends = ("chat", "both of you", "ends") if len(others) == 1 else ("group chat", "all", "leaves")
+        self.note(f"{what} with {listed(others, NAMED)}: {who} are busy to others; Quit {ends} it")
 
     def on_line(self, event: wire.Line) -> None:
         if self.chat and event.chat == self.chat.number:

@@ -40,7 +40,10 @@ ARROWS = {
     "keys": "",
     "lineedit": "display keys",
     "archive": "",
-    "link": "address archive wire",
+    "outbox": "wire",
+    "arrivals": "archive wire",
+    "dial": "address",
+    "link": "address archive arrivals dial outbox wire",
     "pane": "display",
     "who": "display pane wire",
     "picker": "display who wire",
@@ -55,7 +58,7 @@ ARROWS = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"daemon", "doors", "console", "link", "plain", "curses_client"},
+    "socket": {"daemon", "doors", "console", "dial", "link", "plain", "curses_client"},
     "selectors": {"daemon", "doors", "link", "plain", "curses_client"},
     "curses": {"curses_client"},
     "dbm": {"segment"},

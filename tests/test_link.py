@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from unittest import mock
 
 import link
+import outbox
 import wire
 from address import Address, default_addresses, default_port, default_socket
 from archive import Archive, ArchiveError
@@ -487,24 +488,24 @@ class TestSending(Base):
         self.assertEqual(self.link.pending, {})
 
     def test_busy_by_number(self) -> None:
-        for n in range(link.PENDING_MAX):
+        for n in range(outbox.PENDING_MAX):
             self.link.send(["bob"], f"{n}")
         with self.assertRaises(Busy):
             self.link.send(["bob"], "one too many")
-        self.assertEqual(len(self.link.pending), link.PENDING_MAX)
+        self.assertEqual(len(self.link.pending), outbox.PENDING_MAX)
         self.login()
         heard: list[Any] = []
-        while len(heard) < link.PENDING_MAX:
+        while len(heard) < outbox.PENDING_MAX:
             heard += self.house.hear()
             self.assertLess(len(self.link._out), link.OUT_LOW + wire.FRAME_MAX)
             self.pump()
-        self.assertEqual([said.text for said in heard], [f"{n}" for n in range(link.PENDING_MAX)])
+        self.assertEqual([said.text for said in heard], [f"{n}" for n in range(outbox.PENDING_MAX)])
         self.given(wire.Stored(FIRST, FIRST))
         self.link.send(["bob"], "room again")
 
     def test_busy_by_size(self) -> None:
         with self.assertRaises(Busy):
-            for _ in range(link.PENDING_MAX):
+            for _ in range(outbox.PENDING_MAX):
                 self.link.send(["bob"], "x" * wire.TEXT_MAX)
         self.assertGreater(len(self.link.pending), 1000)
         self.login()

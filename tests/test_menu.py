@@ -506,7 +506,7 @@ class Chatting(unittest.TestCase):
 
     def test_a_group_hears_who_left(self) -> None:
         self.play.hear(wire.Started(4, 9, ("alice", "bob", "carol")))
-        self.assertEqual(self.play.last, "* group chat with bob, carol: all of you are busy to others; Quit leaves it")
+        self.assertEqual(self.play.last, "* group chat with bob, carol: all are busy to others; Quit leaves it")
         self.play.hear(wire.Left(4, Why.QUIT, "bob"))
         self.assertEqual((self.play.last, self.play.menu.prompt), ("* bob left the chat: said Quit", "carol>"))
         self.play.type("unfini")

@@ -222,7 +222,10 @@ class Bounds(InUtc):
             shown.add(Notice(NOON, str(number)))
         wrapped: list[int] = []
         original = shown._wrap
-        shown._wrap = lambda serial: (wrapped.append(serial), original(serial))[1]     # type: ignore[method-assign]
+        def counting(serial: int) -> list[Row]:
+            wrapped.append(serial)
+            return original(serial)
+        shown._wrap = counting      # type: ignore[method-assign]
         shown.view(80, 24)
         shown.view(80, 24)
         self.assertEqual(len(wrapped), 24)

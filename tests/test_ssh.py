@@ -37,9 +37,8 @@ class Sshd:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         program = find_program("sshd")
         assert program is not None
-        log = open(self.home / "log", "wb")
-        self.process = subprocess.Popen([program, "-D", "-e", "-f", self.home / "config"], stdout=log, stderr=log)
-        log.close()
+        with open(self.home / "log", "wb") as log:
+            self.process = subprocess.Popen([program, "-D", "-e", "-f", self.home / "config"], stdout=log, stderr=log)
         until(self._answers, LOGIN_SECONDS, "sshd to listen")
 
     def _answers(self) -> bool:

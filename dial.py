@@ -1,0 +1,37 @@
+"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts."""
+from __future__ import annotations
+
+import errno
+import socket
+
+from address import Address
+
+
+def dial(address: Address) -> socket.socket:
+    """A socket on its way to an address: connected as soon as it is writable.  Raises OSError."""
+    family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        if not address.path:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(address.path or (address.host, address.port))
+    except BlockingIOError as error:
+        if error.errno != errno.EINPROGRESS:        # a Unix socket whose daemon accepts nobody
+            sock.close()
+            raise
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def numeric(address: Address) -> list[Address]:
+    """A TCP address by its numbers; what can't be looked up stays as it is, to fail in its turn."""
+    if address.path:
+        return [address]
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return [address]
+    return [Address("", str(place[0]), address.port) for *_, place in found]

@@ -1,0 +1,104 @@
+"""outbox: sends, from the user's Enter to the daemon's answer.
+
+Every send keeps its id from the beginning, and stays until it is answered: after a lost line all leave again, in
+order, and the daemon knows a copy by its id (wire.py).  What no daemon would take is refused here, with ValueError;
+what is too much to keep, with Busy.
+"""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import wire
+
+PENDING_MAX = 10_000                # sends without an answer: a long day offline
+PENDING_BYTES = 16 * 1024 * 1024    # of text and recipients in them
+
+
+class Busy(Exception):
+    """Too much waits already; nothing was queued."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """A send without an answer."""
+    to: tuple[str, ...]
+    text: str
+    flags: int
+    size: int                                           # bytes, against PENDING_BYTES
+    absent: set[str] = field(default_factory=set)       # lower case: not there, now or never
+
+
+class Outbox(dict[int, Pending]):
+    """The sends without an answer, in order of their ids, and which of them have not left on this line."""
+
+    def __init__(self, instance: int) -> None:
+        super().__init__()
+        self._ids = count((instance << 32) + 1)
+        self._size = 0
+        self._unsent: deque[int] = deque()
+
+    def add(self, sends: Sequence[Pending]) -> list[int]:
+        """Take these in, all or none.  Raises Busy."""
+        size = sum(send.size for send in sends)
+        if len(self) + len(sends) > PENDING_MAX or self._size + size > PENDING_BYTES:
+            raise Busy(f"{len(self)} messages wait for the daemon: no more can be sent before it answers")
+        ids = [next(self._ids) for _ in sends]
+        self.update(zip(ids, sends, strict=True))
+        self._size += size
+        self._unsent.extend(ids)
+        return ids
+
+    def again(self) -> None:
+        """Another line: all of them leave once more."""
+        self._unsent = deque(self)
+
+    def frames(self) -> Iterable[bytes]:
+        """What has not left, encoded one by one as it is asked for."""
+        while self._unsent:
+            number = self._unsent.popleft()
+            if send := self.get(number):
+                yield wire.encode(wire.Send(number, send.flags, send.to, send.text))
+
+    def answered(self, first: int, last: int) -> None:
+        """Whatever of these is pending has its answer; the oldest are looked at first, and seldom more."""
+        found = []
+        for number in self:
+            if number > last:
+                break
+            if number >= first:
+                found.append(number)
+        for number in found:
+            self._size -= self.pop(number).size
+
+    def absent(self, number: int, names: Iterable[str]) -> None:
+        """These were not there.  All of them: nothing was stored, and that was the answer.
+
+        For a message to everyone: STORED comes before its OUTCOMES, so had there been anybody, it would not be here."""
+        if send := self.get(number):
+            send.absent.update(name.lower() for name in names)
+            if send.absent.issuperset(name.lower() for name in send.to):
+                self.answered(number, number)
+
+
+def check_text(text: str) -> None:
+    """Raises ValueError for a text that no daemon takes."""
+    try:
+        found = wire.flaw(text)
+    except UnicodeEncodeError:
+        raise ValueError("the message holds half a character that can't be sent") from None
+    if found:
+        raise ValueError(found[1])
+
+
+def check_names(names: Sequence[str], everyone: bool = False) -> None:
+    """Raises ValueError for recipients that no daemon takes."""
+    if everyone and names:
+        raise ValueError("a message to everyone names nobody")
+    if not everyone and not names:
+        raise ValueError("a message needs a recipient")
+    for name in names:
+        if not wire.is_name(name):
+            raise ValueError(f"{name[:64]!r} is no username")

@@ -437,9 +437,9 @@ class Daemon:
         self.mailbox.close()
 
     def _title(self) -> str:
-        names, here = len(self.mailbox.users), len(self.board.roster.clients)
-        chats = len(self.board.chats.sessions)
-        return f"parleyd {self.board.house}: {here} connected, {chats} chats, {names} names in the log"
+        roster, chats = self.board.roster, len(self.board.chats.sessions)
+        return (f"parleyd {self.board.house}: {len(roster.clients)} connected, {chats} chat{'s' * (chats != 1)}, "
+                f"{len(roster.users)} names in the log")
 
 
 # ---- the program ----

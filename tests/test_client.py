@@ -32,7 +32,7 @@ class WithDaemon(unittest.TestCase):
     def person(self, name: str, *options: str, **more: Any) -> Terminal:
         """A client that is connected and painted."""
         terminal = self.terminal("--name", name, *options, **more)
-        terminal.until(f"as {name}", SECONDS)
+        self.sees(terminal, f"as {name}", "menu>")      # half a picture may have been read
         return terminal
 
     def sees(self, terminal: Terminal, *texts: str) -> None:

@@ -15,6 +15,7 @@ log at login goes out page by page in the same way, a page whenever the one befo
 """
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000                 # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
 BACKLOG_MAX = 65536         # bytes a client may have unsent before it gets no more roster pages
+RECENT_MAX = 500            # names kept in the order in which they left: more than any terminal has rows
 PUBLISH_COST = 50e-6        # seconds between two publications for each subscriber: bounds them to some 6 % of the time
 
 
@@ -92,6 +94,9 @@ class Roster:
         self.users = users                                  # the whole log, by number; the mailbox's own list
         self.clients: dict[int, Client] = {}                # connected, by user number
         self.speaking: list[Client] = []                    # those with frames to be sent
+        self.recent: dict[int, None] = {}                   # away, by number, the last to leave at the end
+        for user in heapq.nlargest(RECENT_MAX, reversed(users), key=lambda user: user.last_seen)[::-1]:
+            self.recent[user.number] = None
         self._subscribers: dict[Client, None] = {}          # welcomed, with Feature.ROSTER
         self._behind: dict[Client, None] = {}               # of those: the log is not all sent, or rows are stale
         self._changed: dict[int, None] = {}                 # rows to be published
@@ -119,6 +124,7 @@ class Roster:
 
     def enter(self, client: Client) -> None:
         self.clients[client.user.number] = client
+        self.recent.pop(client.user.number, None)
         self.changed(client)
 
     def welcome(self, client: Client, welcome: wire.Welcome) -> None:
@@ -132,6 +138,9 @@ class Roster:
     def leave(self, client: Client) -> None:
         if self.clients.get(client.user.number) is client:
             del self.clients[client.user.number]
+            self.recent[client.user.number] = None
+            if len(self.recent) > RECENT_MAX:
+                del self.recent[next(iter(self.recent))]
         self._subscribers.pop(client, None)
         self._behind.pop(client, None)
         self.changed(client)

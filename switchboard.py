@@ -22,6 +22,7 @@ token that the first was given: then the first is its own dead session, and is p
 """
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -197,15 +198,13 @@ class Switchboard:
 
     def rows(self, limit: int) -> tuple[list[Row], int]:
         """The first rows of the log of names, the connected first, then the most recently seen; and how many more."""
-        clients = self.roster.clients
-        here = sorted(clients.values(), key=lambda client: client.name.lower())[:limit]
-        away: list[User] = []
-        if len(here) < limit:
-            rest = (user for user in self.mailbox.users if user.number not in clients)
-            away = sorted(rest, key=lambda user: -user.last_seen)[:limit - len(here)]
+        users = self.mailbox.users
+        here = heapq.nsmallest(limit, self.roster.clients.values(), key=lambda client: client.name.lower())
+        recent = [users[number] for number in reversed(self.roster.recent) if number < len(users)]
         rows = [Row(c.name, _status(c), c.since, c.waiting, c.address) for c in here]
-        rows += [Row(user.name, "not connected", user.last_seen, user.waiting, "") for user in away]
-        return rows, len(self.mailbox.users) - len(rows)
+        rows += [Row(user.name, "not connected", user.last_seen, user.waiting, "")
+                 for user in recent[:limit - len(rows)]]
+        return rows, len(users) - len(rows)
 
 
 def _status(client: Client) -> str:

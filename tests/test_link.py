@@ -11,6 +11,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, get_type_hints
 from unittest import mock
 
+import dial
 import link
 import outbox
 import wire
@@ -239,15 +240,15 @@ class TestLogin(Base):
             unix.bind(place + "/sock")
             unix.listen()
             for address in (Address(place + "/sock", "", 0), Address("", "127.0.0.1", tcp.getsockname()[1])):
-                with link.dial(address) as sock:
+                with dial.dial(address) as sock:
                     self.assertEqual(select.select([], [sock], [], 5)[1], [sock])
                     self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
             with self.assertRaises(OSError):
-                link.dial(Address(place + "/none", "", 0))
-        self.assertIn(Address("", "127.0.0.1", 7), link.numeric(Address("", "127.0.0.1", 7)))
-        self.assertEqual(link.numeric(HERE), [HERE])
+                dial.dial(Address(place + "/none", "", 0))
+        self.assertIn(Address("", "127.0.0.1", 7), dial.numeric(Address("", "127.0.0.1", 7)))
+        self.assertEqual(dial.numeric(HERE), [HERE])
         odd = Address("", "." * 300, 1)
-        self.assertEqual(link.numeric(odd), [odd])
+        self.assertEqual(dial.numeric(odd), [odd])
 
     def test_a_unix_socket_that_accepts_nobody(self) -> None:
         with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as unix:
@@ -255,7 +256,7 @@ class TestLogin(Base):
             unix.listen(0)
             with self.assertRaises(OSError):        # once its backlog is full
                 for _ in range(10):
-                    self.addCleanup(link.dial(Address(place + "/sock", "", 0)).close)
+                    self.addCleanup(dial.dial(Address(place + "/sock", "", 0)).close)
 
     def test_refused_after_dialling(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as tcp:

@@ -32,6 +32,7 @@ from wire import Why
 if TYPE_CHECKING:
     from mailbox import Mailbox
 
+PATIENCE = 60               # seconds until an invitation expires: time to see it, to finish a line and to answer
 INVITATIONS_MAX = 3         # that one user may have to answer: a menu row, not a flood
 INVITED_MAX = 1000          # users invited at once: their names fit a frame
 LINES_MAX = 256 * 1024      # bytes a member of a chat may leave unread before being put out of it
@@ -91,7 +92,7 @@ def state_of(client: Client) -> State:
 class Chats:
     """All invitations and sessions."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], patience: int = 60) -> None:
+    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], patience: int = PATIENCE) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
@@ -179,6 +180,8 @@ class Chats:
                 return [], (Why.UNKNOWN, "one can't invite oneself")
             if state_of(other) in (State.PLEDGED, State.BUSY):
                 return [], (Why.BUSY, f"{other.name} is not available now")
+            if other.backlog > LINES_MAX // 2:
+                return [], (Why.SLOW, f"{other.name} does not read what it is sent now")
             if len(other.invitations) >= INVITATIONS_MAX:
                 return [], (Why.BUSY, f"{other.name} has {INVITATIONS_MAX} invitations to answer already")
             invited[other] = None
@@ -186,6 +189,7 @@ class Chats:
         return list(invited), None if fits else (Why.EMPTY, f"invite 1 to {INVITED_MAX} users")
 
     def _invite(self, client: Client, request: int, invited: list[Client], now: Now) -> None:
+        client.spent += len(invited)
         invitation = Invitation(self._number(), client, invited, now.monotonic + self.patience)
         self.pending[invitation.number] = client.inviting = invitation
         names = tuple(member.name for member in invitation.members)

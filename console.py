@@ -133,6 +133,7 @@ class Outlet:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.is_terminal = os.isatty(fd)
         self._send: Callable[[bytes], int] = self._kind(fd)
 
     def _kind(self, fd: int) -> Callable[[bytes], int]:
@@ -216,11 +217,20 @@ class Console:
     def reopen(self) -> None:
         """Open the log file (again): after it was moved aside.  Raises OSError."""
         if self.log_path:
-            fd = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+                         | os.O_NONBLOCK, 0o600)        # a FIFO that nobody reads is an error, not a wait
             if self._file:
                 self._file.flush()
                 os.close(self._file.outlet.fd)
             self._file = LogStream(Outlet(fd))
+
+    def hung_up(self) -> bool:
+        """Whether this was shown on a terminal, and the terminal is gone."""
+        if self._outlet is None or not self._outlet.is_terminal:
+            return False
+        poll = select.poll()
+        poll.register(self._outlet.fd, select.POLLOUT)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
     def note(self, event: str, **fields: object) -> None:
         """Something happened: one of NOTES."""

@@ -14,18 +14,24 @@ says what to do, with an exit code of sysexits(3); a signal gives 128 and its nu
 """
 from __future__ import annotations
 
+import os
+import sys
+
+HOME = os.path.dirname(os.path.abspath(__file__))
+if HOME not in map(os.path.abspath, sys.path):      # python -P or -I: our own modules would not be found
+    print(f"parley: start {HOME}/curses_client.py as a script, without -P, -I or PYTHONSAFEPATH", file=sys.stderr)
+    raise SystemExit(os.EX_CONFIG)
+
 import argparse
 import contextlib
 import curses
 import getpass
 import locale
 import math
-import os
 import random
 import selectors
 import signal
 import socket
-import sys
 import tempfile
 import termios
 import time
@@ -44,7 +50,7 @@ from menu import Menu
 from pane import NAME_COLOURS
 from plain import Failure, now
 from screen import Frame, frame
-from usage import RELEASE, Parser, die
+from usage import RELEASE, Parser, die, open_standard
 from who import counted
 
 PROGRAM = "parley"
@@ -530,6 +536,7 @@ def choose(options: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; whatever goes wrong is one line."""
+    open_standard(PROGRAM, needs_output=True)
     options = parser().parse_args(argv)
     try:
         return choose(options)

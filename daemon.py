@@ -53,12 +53,13 @@ import address
 import salvage
 import wire
 from address import Address
+from chats import PATIENCE
 from console import Console
 from doors import Doors, open_listener
 from mailbox import Full, Mailbox, StoreError
 from presence import Client, Now
 from switchboard import Refusal, Switchboard
-from usage import RELEASE, Parser, die, positive
+from usage import RELEASE, Parser, die, open_standard, positive
 
 PROGRAM = "parleyd"
 
@@ -66,13 +67,17 @@ PROGRAM = "parleyd"
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
 BUDGET = 10_000             # units of work for a connection in a turn: some 10 ms
 BACKLOG_MAX = 256 * 1024    # bytes unsent above which a connection is not read: a window of messages, and then some
+UNSENT_MAX = 2 * 1024 * 1024    # above which it is closed: more than windows, lists and chats can leave unread by their
+                                # own limits; a message is in its queue all the same
 STRANGERS = 64              # connections without a name, for each listener
 STRANGERS_EACH = 8          # and from one address
 LOGIN_SECONDS = 10          # for HELLO
 SILENCE_SECONDS = 120       # without a byte from a client, then PING
 ANSWER_SECONDS = 20         # for the PONG
+LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it was still told
 SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
+HOUSE_MAX = 64              # characters of the daemon's own name: a host's name has no more
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 SLICE = 0.002               # seconds of the mailbox's own work in a turn
@@ -85,7 +90,7 @@ class Limits(NamedTuple):
     strangers_each: int = STRANGERS_EACH
     login_seconds: float = LOGIN_SECONDS
     silence_seconds: float = SILENCE_SECONDS
-    patience: int = 60
+    patience: int = PATIENCE
 
 
 def clock() -> Now:
@@ -235,8 +240,10 @@ class Daemon:
         self._process(connection)
 
     def _process(self, connection: Connection) -> None:
-        """The frames that arrived, as many as the budget of a turn allows."""
+        """The frames that arrived, as many as the budget of a turn allows, and while what they answer is read."""
         self._unfinished.pop(connection, None)
+        if len(connection.unsent) >= BACKLOG_MAX:
+            return                              # _watch goes on with them when the peer has read
         spent = 0
         try:
             for frame in connection.frames or ():
@@ -287,11 +294,13 @@ class Daemon:
 
     def _send(self, connection: Connection, data: bytes) -> None:
         """Send now what the socket takes, and the rest when it takes more."""
-        if connection.unsent:
+        if not connection.unsent:
+            self._transmit(connection, data)
+        elif len(connection.unsent) + len(data) > UNSENT_MAX:
+            self._close(connection, "it does not read what it is sent")
+        else:
             connection.unsent += data
             self._watch(connection)
-        else:
-            self._transmit(connection, data)
 
     def _transmit(self, connection: Connection, data: bytes) -> None:
         taken = 0
@@ -317,6 +326,8 @@ class Daemon:
         mask = selectors.EVENT_WRITE if backlog else 0
         if backlog < BACKLOG_MAX and not connection.closing:
             mask |= selectors.EVENT_READ
+            if connection.frames is not None:
+                self._unfinished[connection] = None
         if mask != connection.mask:
             connection.mask = mask
             self.selector.modify(connection.sock, mask, self.selector.get_key(connection.sock).data)
@@ -377,7 +388,8 @@ class Daemon:
             if monotonic - connection.opened >= self.limits.login_seconds:
                 self._close(connection, "no HELLO in time")
         elif client.left:
-            self._close(connection, connection.closing)     # it had a second to take its goodbye
+            if monotonic - connection.heard >= LEAVE_SECONDS:
+                self._close(connection, connection.closing)
         elif connection.pinged:
             if monotonic - connection.pinged >= ANSWER_SECONDS:
                 self._close(connection, "no answer to PING")
@@ -401,7 +413,9 @@ class Daemon:
 
     def _on_signal(self, sock: socket.socket, mask: int) -> None:
         for number in sock.recv(64):
-            if number == signal.SIGHUP:
+            if number == signal.SIGHUP and self.console.hung_up():
+                self.signal = number            # the terminal it was shown on is gone
+            elif number == signal.SIGHUP:
                 self._reload()
             elif number == signal.SIGWINCH:
                 self.console.changed = True
@@ -456,7 +470,7 @@ def _options() -> Parser:
     add("--log", metavar="FILE", default="", help="append the event log to a file, without bodies")
     add("--no-text", action="store_true", help="leave bodies out of the console")
     add("--name", metavar="NAME", default="", help="what the daemon calls itself")
-    add("--patience", metavar="SECONDS", type=positive, default=60, help="until an invitation expires")
+    add("--patience", metavar="SECONDS", type=positive, default=PATIENCE, help="until an invitation expires")
     add("--clients", metavar="N", type=positive, help="connections at once")
     add("--strangers", metavar="N", type=positive, default=STRANGERS, help="connections without a name at once")
     add("--strangers-each", metavar="N", type=positive, default=STRANGERS_EACH, help="of those, from one address")
@@ -479,6 +493,14 @@ def _addresses(options: argparse.Namespace) -> list[Address]:
             die(PROGRAM, os.EX_USAGE, f"{where} can be reached from the network, and nothing on it is encrypted: "
                              "say --insecure if that is meant, or use ssh")
     return wanted or [address.default_socket(), address.default_port()]
+
+
+def _house(name: str) -> str:
+    """What the daemon calls itself: its option, else the host's name."""
+    house = name or socket.gethostname().partition(".")[0] or "parley"
+    if len(house) > HOUSE_MAX or not house.isprintable() or not house.isascii():
+        die(PROGRAM, os.EX_USAGE, f"--name takes up to {HOUSE_MAX} printable ASCII characters")
+    return house
 
 
 def _is_loopback(host: str) -> bool:
@@ -524,13 +546,16 @@ def _listen(daemon: Daemon, wanted: Sequence[Address]) -> None:
             daemon.doors.listen(open_listener(where), str(where))
         except OSError as error:
             code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
-            in_use = " by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
+            in_use = ", by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
+            reason = os.strerror(errno.EADDRINUSE) if in_use else error.strerror or error
             daemon.console.close()
-            die(PROGRAM, code, f"{where}: {error.strerror or error}{in_use}")
+            daemon.doors.close()
+            die(PROGRAM, code, f"{where}: {reason}{in_use}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program.  Returns or raises the exit code of sysexits(3)."""
+    open_standard(PROGRAM, needs_output=False)
     options = _options().parse_args(arguments)
     os.umask(0o077)
     state = options.state or str(address.state_directory() / "store")
@@ -538,7 +563,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _inspect(salvage.check(state))
     if options.salvage:
         return _inspect(salvage.salvage(state, options.salvage, backend=options.backend))
-    wanted = _addresses(options)
+    wanted, house = _addresses(options), _house(options.name)
     room = _file_limit()
     started = time.monotonic()
     try:
@@ -552,7 +577,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = _console(options)
     limits = Limits(min(options.clients or room, room), options.strangers, options.strangers_each,
                     options.login_seconds, options.silence_seconds, options.patience)
-    daemon = Daemon(store, console, limits, house=options.name or socket.gethostname().partition(".")[0])
+    daemon = Daemon(store, console, limits, house=house)
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
     daemon.catch_signals()

@@ -3,7 +3,8 @@
 A `Doors` holds the listening sockets and decides who may come in at all, before a byte is read.  Strangers, those who
 have not given a name yet, are counted for each listener and, there, for each address: a flood at one door does not
 shut the others, and one address can't keep the rest out.  While a listener has its number of strangers, or the daemon
-its number of clients, callers wait in the kernel's queue; one who is over the number for its address is told so.
+its number of clients, that listener rests and its callers wait in the kernel's queue; one who is over the number for
+its address is told so.
 
 When descriptors run out, accept() fails and the listener stays readable: a loop that just tries again spins.  A spare
 descriptor, kept for this, is given up to take one caller and turn it away; then all listeners rest for a moment.
@@ -45,10 +46,11 @@ class Doors:
         self.strangers = strangers                          # allowed, a listener
         self.each = each                                    # and an address there
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
-        self.open_at: float | None = None                   # resting until then, on the monotonic clock; None: open
+        self._resting: dict[socket.socket, float] = {}      # until when, on the monotonic clock
+        self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
         self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
-        self._tired = False                                 # rest, as soon as the time is known
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._spare: int | None = None
+        self._keep_spare()
 
     def listen(self, listener: socket.socket, name: str) -> None:
         """Take connections from this listening socket."""
@@ -66,36 +68,39 @@ class Doors:
         return self._counts.get(f"{place} {_host(where)}", 0) <= self.each
 
     def tick(self, monotonic: float) -> None:
-        """Rest if that is needed, and open again when the rest is over."""
-        if self._tired and self.open_at is None:
-            self.rest(monotonic + PAUSE_SECONDS)
-        elif self.open_at is not None and monotonic >= self.open_at:
-            self.open_at = None
-            for listener in self.listeners:
-                self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
-        self._tired = False
+        """Let those rest that need it, and open those that have rested."""
+        for listener in [listener for listener, until in self._resting.items() if monotonic >= until]:
+            del self._resting[listener]
+            self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
+        for listener in self._tired:
+            self.selector.unregister(listener)
+            self._resting[listener] = monotonic + PAUSE_SECONDS
+        self._tired.clear()
+        if self._spare is None:
+            self._keep_spare()
 
-    def rest(self, until: float) -> None:
-        """Accept nobody until then."""
-        if self.open_at is None:
-            for listener in self.listeners:
-                self.selector.unregister(listener)
-        self.open_at = until
+    @property
+    def open_at(self) -> float | None:
+        """When the next listener opens again, on the monotonic clock; None: all are open."""
+        return min(self._resting.values(), default=None)
 
     def close(self) -> None:
         """Shut for good; the files of Unix sockets go too."""
-        self.rest(float("inf"))
         for listener, name in self.listeners.items():
+            if listener not in self._resting:
+                self.selector.unregister(listener)
             listener.close()
             if name.startswith("unix:"):
                 Path(name.removeprefix("unix:")).unlink(missing_ok=True)
         self.listeners.clear()
+        self._resting.clear()
+        self._tired.clear()
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
         place = self.listeners[listener]
         for _ in range(ACCEPTS):
             if self._counts.get(place, 0) >= self.strangers or self.is_full():
-                self._tired = True
+                self._tired[listener] = None
                 return
             try:
                 sock, peer = listener.accept()
@@ -111,11 +116,18 @@ class Doors:
         if error.errno not in NO_ROOM:
             return                              # the caller gave up, or a firewall spoke: nobody else is concerned
         self.note("no-descriptors", reason=error.strerror)
-        os.close(self._spare)
+        if self._spare is not None:
+            os.close(self._spare)
         with contextlib.suppress(OSError):
             listener.accept()[0].close()
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._tired = True
+        self._keep_spare()
+        self._tired.update(dict.fromkeys(self.listeners))
+
+    def _keep_spare(self) -> None:
+        """Hold a descriptor for the day on which there is none; without one, try again later."""
+        self._spare = None
+        with contextlib.suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _host(where: str) -> str:

@@ -290,11 +290,16 @@ class Link:
     def rename(self, name: str) -> None:
         """Log in under this name from now on.  Raises ValueError when it is none, or while online.
 
-        Sends without an answer go out under the new name."""
+        Sends without an answer are given back as refused: whether they are stored is not known, and under another name
+        they would be other messages."""
         if self.online:
             raise ValueError("the name can be changed only while not connected")
         if not wire.is_name(name):
             raise ValueError(BAD_NAME)
+        if name.lower() != self.name.lower():
+            self._events += [wire.Refused(number, Why.GONE, f"not known to be stored: {self.name} is taken")
+                             for number in self.pending]
+            self.pending.answered(0, max(self.pending, default=0))
         self.name, self._token = name, NO_TOKEN
 
     # ---- the line ----

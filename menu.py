@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PASTE_LINES = 5         # a paste of more lines is asked about first
 IDLE = 120_000_000      # microseconds without a key after which nobody seems to look, where the terminal does not tell
+TOO_LONG = f"a message has at most {wire.TEXT_MAX} bytes: send it in parts"
 
 
 class Menu:
@@ -223,8 +224,11 @@ class Menu:
 
     def enter(self, text: str, now: int) -> None:
         """A whole line at once, for who types lines."""
-        self.line.set(text)
+        self.line.set("")
         self.chosen = 0
+        if not self.line.set(text):
+            self.error = TOO_LONG
+            return
         if self.picker:
             self.picker.narrow(text)
         self.press("<Enter>", now)
@@ -248,7 +252,7 @@ class Menu:
         if self.line.text != before:
             self.chosen = 0
         elif not changed and len(key) == 1:
-            self.error = f"a message has at most {wire.TEXT_MAX} bytes: send it in parts"
+            self.error = TOO_LONG
 
     def _mark(self, key: str) -> bool:
         """A digit or an arrow marks an item and echoes it in the line."""
@@ -339,6 +343,8 @@ class Menu:
         if not self.chosen and commands.is_command(text):
             return self.command(text)
         item = next((item for item in self.choices if item.number == self.chosen), None) or self._typed(text)
+        if item is None and text.casefold() == "quit":
+            return "you are in no chat: 6 or /exit leaves parley"
         if item is None:
             return f"{display(text)!r} is no item: 1-{len(self.items)} mark one; /help; \"@bob hi\" sends at once"
         self.chosen = 0

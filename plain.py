@@ -28,7 +28,7 @@ from typing import Any
 import wire
 from display import display
 from link import ArchiveError, Link, NameRefused, Offline, Over
-from menu import Menu
+from menu import TOO_LONG, Menu
 from pane import REFUSED, Said, clock
 from talk import OUTCOMES
 from who import NAMED, Here, listed, split_names, unknown
@@ -154,6 +154,9 @@ class Plain:
                 raise Failure(os.EX_UNAVAILABLE, self.menu.talk.over)
             return True
         if self._ended and not self._lines and not self.menu.leaving:
+            if self.menu.talk.pledge:
+                self._until = None              # people are asked, and have the daemon's patience
+                return False
             self._until = self._until or time.monotonic() + ANSWER_SECONDS
             if self._is_settled():
                 self._leave()
@@ -309,7 +312,10 @@ def leave(link: Link, hear: Callable[[Any], None] = lambda event: None) -> None:
 def message(words: Sequence[str]) -> str:
     """The text of --send: its words, or stdin.  Raises Failure."""
     try:
-        text = " ".join(words) if words else sys.stdin.buffer.read(wire.TEXT_MAX + 2).decode()
+        raw = b"" if words else sys.stdin.buffer.read(wire.TEXT_MAX + 3)
+        if len(raw.rstrip(b"\r\n")) > wire.TEXT_MAX:
+            raise Failure(os.EX_DATAERR, TOO_LONG)
+        text = " ".join(words) or raw.decode()
     except UnicodeDecodeError:
         raise Failure(os.EX_DATAERR, "the text on stdin is not UTF-8") from None
     except OSError as fault:

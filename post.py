@@ -58,6 +58,10 @@ class Answers:
         self.others: list[tuple[Client, wire.Message]] = []
         self.welcomes: list[tuple[Client, wire.Welcome]] = []
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.stored or self.outcomes or self.others or self.welcomes)
+
     def add_stored(self, client: Client, number: int) -> None:
         ranges = self.stored.setdefault(client, [])
         if ranges and ranges[-1][1] + 1 == number:
@@ -103,6 +107,7 @@ class Post:
         if refusal:
             self._refuse(client, said.id, *refusal)
             return
+        client.spent += len(recipients)
         absent: list[User] = []
         if said.flags & wire.SendFlag.NOW:
             absent = [user for user in recipients if user.number not in self.roster.clients]
@@ -115,7 +120,7 @@ class Post:
 
     def _recipients(self, client: Client, said: wire.Send) -> tuple[list[User], tuple[Why, str] | None]:
         """Whom a SEND is for, or why it is refused."""
-        fault = wire.flaw(said.text)
+        fault = wire.flaw(said.text) if said.id else (Why.OTHER, "the id of a message is not 0")
         if fault:
             return [], fault
         if self.mailbox.refusing:
@@ -149,7 +154,6 @@ class Post:
                 self._counted[reader] = None
             else:
                 self._stirred[reader] = None
-        client.spent += len(recipients)
         self.answers.add_stored(client, said.id)
         self._outcomes(client, said.id, wire.Outcome.AWAY, away)
         self._outcomes(client, said.id, wire.Outcome.HOLDING, holding)
@@ -214,6 +218,8 @@ class Post:
 
     def written(self) -> None:
         """The batch is written: its answers wait for the disk."""
+        if self.answers.is_empty:
+            return
         self._unsettled.append((self.mailbox.last, self.answers))
         self.answers = Answers()
 

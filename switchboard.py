@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wire
-from chats import Chats
+from chats import PATIENCE, Chats
 from post import Post
 from presence import Client, Now, Roster
 from wire import Why
@@ -63,7 +63,7 @@ class Switchboard:
     """The service, without its sockets."""
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
-                 patience: int = 60) -> None:
+                 patience: int = PATIENCE) -> None:
         self.mailbox = mailbox
         self.note = note
         self.house = house                      # what the daemon calls itself

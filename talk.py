@@ -193,6 +193,8 @@ class Talk:
 
     def hindered(self) -> str:
         """Why one can't invite now."""
+        if not self.link.online:
+            return "offline: this needs the daemon"
         if self.chat:
             return f"you are chatting with {listed(self.chat.others, NAMED)}: Quit ends it"
         if self.pledge:

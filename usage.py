@@ -18,6 +18,20 @@ class Parser(argparse.ArgumentParser):
         die(self.prog, os.EX_USAGE, f"{message}; see {self.prog} --help")
 
 
+def open_standard(program: str, needs_output: bool) -> None:
+    """Have all of stdin, stdout and stderr, so that no socket takes their place; what was closed leads nowhere."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)          # the lowest descriptor that is free: this one
+            if number == 1 and needs_output:
+                die(program, os.EX_IOERR, "standard output is closed: nothing could be shown")
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def die(program: str, code: int, message: str) -> NoReturn:
     """Say it and exit."""
     print(f"{program}: {message}", file=sys.stderr)

@@ -313,7 +313,8 @@ class Rejected(NamedTuple):
 
 @message(34, DAEMON)
 class Stored(NamedTuple):
-    """These of your messages are on disk; recipients that no OUTCOMES names are reading now: it is on its way."""
+    """These of your messages are on disk, and on their way to recipients that no OUTCOMES names.  A copy of one that
+    was stored before is answered by this alone."""
     first: U64
     last: U64
 
@@ -668,7 +669,11 @@ def flaw(text: str) -> tuple[Why, str] | None:
         return None                     # nearly every text there is
     if not text or text.isspace():
         return Why.EMPTY, "an empty message is not sent: type a text first"
-    if len(text) > TEXT_MAX or len(text.encode()) > TEXT_MAX:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return Why.BAD_TEXT, "the message holds half a character that can't be sent"
+    if size > TEXT_MAX:
         return Why.BAD_TEXT, f"a message has at most {TEXT_MAX} bytes: send it in parts"
     if not text.isprintable() and CONTROL.search(text):
         return Why.BAD_TEXT, "a message may hold no control characters but newline and tab"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import wire
 from address import parse
-from daemon import ANSWER_SECONDS, BACKLOG_MAX, BUDGET, LOGIN_SECONDS, READ_SIZE, SILENCE_SECONDS, Limits
+from daemon import ANSWER_SECONDS, BACKLOG_MAX, BUDGET, LEAVE_SECONDS, LOGIN_SECONDS, READ_SIZE, SILENCE_SECONDS, Limits
 from doors import open_listener
 from tests.service import Service
 from wire import Feature, SendFlag, Why
@@ -514,13 +514,15 @@ class TakeOver(unittest.TestCase):
             self.assertEqual(len(tokens), 3)
 
     def test_of_one_who_does_not_read(self):
-        """A stopped session is closed within a second, and holds nothing up."""
+        """A stopped session has LEAVE_SECONDS to take its goodbye, and holds nothing up."""
         with Service() as service:
             ann, bob = service.users("ann", "bob")
             for _ in range(30):
                 bob.send("ann", "x" * 16000)
             again = service.user("ann", token=ann.welcome.token)
             service.forward(1.1)
+            self.assertEqual(len(service.daemon.connections), 3)
+            service.forward(LEAVE_SECONDS)
             self.assertEqual(len(service.daemon.connections), 2)
             self.assertEqual(again.welcome.waiting, 30)
 

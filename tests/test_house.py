@@ -34,7 +34,7 @@ ARROWS = {
     # sockets, time and order
     "console": "display switchboard",
     "doors": "address",
-    "daemon": "address console doors mailbox presence salvage switchboard usage wire",
+    "daemon": "address chats console doors mailbox presence salvage switchboard usage wire",
     # the client
     "display": "",
     "keys": "",

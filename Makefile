@@ -24,7 +24,7 @@ demo:           ## the daemon and three clients side by side, in tmux
 	tmux attach -t parley-demo
 
 test:           ## all tests; what needs a further tool says so and is skipped where the tool is missing
-	$(PYTHON) -m unittest discover -s tests -t .
+	$(PYTHON) -m unittest discover -s tests -t . $(ARGS)
 
 lint:           ## ruff, mypy and mandoc, wherever they come from
 	ruff check .

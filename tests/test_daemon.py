@@ -14,7 +14,17 @@ from pathlib import Path
 
 import wire
 from address import parse
-from daemon import ANSWER_SECONDS, BACKLOG_MAX, BUDGET, LEAVE_SECONDS, LOGIN_SECONDS, READ_SIZE, SILENCE_SECONDS, Limits
+from daemon import (
+    ANSWER_SECONDS,
+    BACKLOG_MAX,
+    BUDGET,
+    LEAVE_SECONDS,
+    LOGIN_SECONDS,
+    READ_SIZE,
+    SILENCE_SECONDS,
+    UNSENT_MAX,
+    Limits,
+)
 from doors import open_listener
 from tests.service import Service
 from wire import Feature, SendFlag, Why
@@ -366,6 +376,82 @@ class Fairness(unittest.TestCase):
             self.assertEqual([int(mail.text) for mail in service.mailbox.find("n0").tail], ids)
             self.assertEqual(ann.hears_all(wire.Stored)[-1].last, ids[-1])
             self.assertTrue(ann.is_disconnected())
+
+
+class NotReading(unittest.TestCase):
+    """What is answered at length is not answered faster than it is read."""
+
+    def test_answers_that_name_thousands(self):
+        """Now or never to 3,000 absent, 1,000 times in one write: the work is counted, and what waits is bounded."""
+        with Service() as service:
+            for number in range(3000):
+                service.mailbox.register(f"n{number}", 1)
+            flood, other = service.user("flood", features=0), service.user("other", features=0)
+            flags = SendFlag.NOW | SendFlag.EVERYONE
+            flood.sock.sendall(b"".join(wire.encode(wire.Send(flood.id(), flags, (), "x")) for _ in range(1000)))
+            most = 0
+            for turn in range(60):
+                other.sock.sendall(wire.encode(wire.Ping(turn)))
+                service.daemon.turn(0)
+                self.assertTrue(is_readable(other.sock))
+                other.sock.recv(1000)
+                most = max(most, *(len(each.unsent) for each in service.daemon.connections.values()))
+            self.assertLess(most, BACKLOG_MAX + 10 * 40_000)        # the answers of one turn more
+            absent = sum(len(said.to) for said in flood.hears_all(wire.Outcomes))
+            self.assertEqual(absent, 1000 * 3001 - 1000)            # in the end all are told: n0..n2999, for each
+
+    def test_invitations(self):
+        """Invited again and again, one who does not read holds little, and is not disconnected for it."""
+        with Service() as service:
+            eve, *others = service.users("eve", *(f"stopped{n}" for n in range(60)))
+            for other in others:
+                other.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            names = tuple(other.name for other in others)
+            for number in range(1, 1500):
+                eve.say(wire.Invite(number, names))
+                for said in eve.hears_all(wire.Inviting):
+                    eve.say(wire.Withdraw(said.invitation))
+            self.assertLess(max(len(each.unsent) for each in service.daemon.connections.values()), BACKLOG_MAX)
+            self.assertFalse(any(other.closed for other in others))
+            refused = eve.hears_all(wire.Failed)
+            self.assertTrue(not refused or refused[-1].why == wire.Why.SLOW)
+
+    def test_there_is_an_end_to_what_is_kept(self):
+        with Service() as service:
+            service.user("ann")
+            connection = next(iter(service.daemon.connections.values()))
+            service.daemon._send(connection, b"x" * UNSENT_MAX)
+            for _ in range(3):
+                service.daemon._send(connection, b"x" * (UNSENT_MAX // 2))
+            self.assertEqual(service.daemon.connections, {})
+
+
+class Doors(unittest.TestCase):
+    def test_a_full_door_does_not_shut_the_other(self):
+        """Strangers fill one listener; the other accepts in the same turn, and the next."""
+        with Service(Limits(100, strangers=2, strangers_each=100)) as service:
+            listeners = []
+            for name in ("one", "two"):
+                listener = socket.socket(socket.AF_UNIX)
+                self.addCleanup(listener.close)
+                listener.bind(f"{service.directory}/{name}")
+                listener.listen(50)
+                service.daemon.doors.listen(listener, name)
+                listeners.append(listener)
+
+            def call(name):
+                sock = socket.socket(socket.AF_UNIX)
+                self.addCleanup(sock.close)
+                sock.connect(f"{service.directory}/{name}")
+                return sock
+            for _ in range(5):
+                call("one")
+            service.run()
+            self.assertEqual(len(service.daemon.connections), 2)
+            for number in range(3):
+                call("two").sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16), f"ann{number}")))
+                service.run()
+                self.assertIn(f"ann{number}", {each.name for each in service.daemon.board.roster.clients.values()})
 
 
 def is_readable(sock):

@@ -318,6 +318,14 @@ class TestRetries(Base):
         self.back(welcome("ann"))
         self.assertEqual(self.hello.token, bytes(16))
 
+    def test_under_another_name_nothing_is_sent_again(self) -> None:
+        self.login()
+        number, = self.link.send(["bob"], "mine, and nobody else's")
+        self.cut()
+        self.link.rename("somebody")
+        self.assertEqual([said.id for said in self.link.tick() if isinstance(said, wire.Refused)], [number])
+        self.assertEqual(dict(self.link.pending), {})
+
     def test_online_again(self) -> None:
         self.link.connect()
         self.pump()

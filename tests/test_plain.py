@@ -40,6 +40,38 @@ class WithDaemon(unittest.TestCase):
         self.assertIn(words, err)
 
 
+class Stray(WithDaemon):
+    """What no user means to do, and some shell does."""
+
+    def test_a_line_that_is_too_long_sends_nothing_else(self) -> None:
+        self.known("bob")
+        _, out, err = self.parley("--plain", "--name", "ann", stdin=f"@carol an old text\n@bob {'z' * 20_000}\n")
+        self.assertIn("send it in parts", out + err)
+        self.assertIn("No messages available", self.parley("--name", "bob", "--check")[1])
+
+    def test_a_text_on_stdin_that_is_too_long(self) -> None:
+        self.known("bob")
+        self.fails(65, "at most 16384 bytes", "--name", "ann", "--send", "bob", stdin="x" + "é" * 9000)
+
+    def test_a_byte_that_is_no_text(self) -> None:
+        self.fails(65, "half a character", "--name", "ann", "--send", "bob", os.fsdecode(b"\x80"))
+
+    def test_closed_descriptors(self) -> None:
+        self.known("bob")
+        line = '"$0" "$@" >&-'
+        done = subprocess.run(["sh", "-c", line, *self.command("--name", "bob", "--who")], env=self.env,
+                              capture_output=True, timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stderr.count(b"\n")), (74, 1), done.stderr)
+        line = '"$0" "$@" <&-'
+        done = subprocess.run(["sh", "-c", line, *self.command("--name", "bob", "--plain")], env=self.env,
+                              capture_output=True, timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_a_python_that_does_not_look_beside_the_script(self) -> None:
+        done = subprocess.run([sys.executable, "-P", HERE + "/curses_client.py"], capture_output=True, timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stderr.count(b"\n")), (78, 1), done.stderr)
+
+
 class OneShot(WithDaemon):
     def test_send_and_check(self) -> None:
         self.known("bob", "carol")

@@ -25,6 +25,15 @@ def house(*names, **more):
         yield (service, *service.users(*names))
 
 
+class Ids(unittest.TestCase):
+    def test_the_id_0_is_refused(self):
+        """It could not be told from its own copies."""
+        with house("ann", "bob") as (_, ann, bob):
+            ann.say(wire.Send(0, 0, ("bob",), "hi"))
+            ann.hears(wire.Refused, id=0)
+            bob.hears_nothing()
+
+
 def send_many(client, to, count, text="hi"):
     """So many messages in one write."""
     ids = [client.id() for _ in range(count)]

@@ -67,6 +67,11 @@ class LiveTable(unittest.TestCase):
         self.assertIn(25, self.terminal.screen.modes)
         self.assertEqual(self.terminal.termios(), self.terminal.initial_termios)
 
+    def test_it_ends_with_its_terminal(self) -> None:
+        self.terminal.until("username", 20)
+        self.terminal.hang_up()
+        self.assertEqual(self.terminal.process.wait(20), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -6,7 +6,7 @@ ARGS    =
 HOME_OF = $(PREFIX)/lib/parley
 MODULES = $(wildcard *.py)
 MANUALS = $(wildcard man/*.[1578])
-RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)"/\1/p' usage.py)
+RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
 
 .PHONY: run client demo test lint install uninstall dist clean
 

@@ -1,0 +1,54 @@
+"""The Makefile: what is installed starts, and goes again; a distribution is named by the release."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.process import HERE
+from tests.terminals import needs
+from usage import RELEASE
+
+
+@needs("make")
+class Makefile(unittest.TestCase):
+    def setUp(self) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="parley-make-"))
+        self.addCleanup(shutil.rmtree, self.place)
+
+    def make(self, *arguments: str) -> None:
+        subprocess.run(["make", "-s", "-C", HERE, f"PYTHON={sys.executable}", *arguments], check=True)
+
+    def test_install_and_uninstall(self) -> None:
+        prefix = self.place / "usr"
+        self.make("install", f"PREFIX={prefix}")
+        for program in ("parleyd", "parley"):
+            said = subprocess.run([prefix / "bin" / program, "--version"], capture_output=True, text=True, cwd="/")
+            self.assertEqual((said.returncode, said.stdout), (0, f"{program} {RELEASE}\n"), said.stderr)
+        for page in Path(HERE, "man").iterdir():
+            self.assertTrue((prefix / f"share/man/man{page.suffix[1:]}" / page.name).is_file())
+        self.make("uninstall", f"PREFIX={prefix}")
+        left = [path for path in prefix.rglob("*") if path.is_file()]
+        self.assertEqual(left, [])
+
+    def test_destdir_is_no_part_of_what_is_written(self) -> None:
+        self.make("install", f"DESTDIR={self.place}", "PREFIX=/usr")
+        launcher = (self.place / "usr/bin/parley").read_text()
+        self.assertIn("/usr/lib/parley/curses_client.py", launcher)
+        self.assertNotIn(str(self.place), launcher)
+
+    @needs("git")
+    def test_dist(self) -> None:
+        if not os.path.isdir(HERE + "/.git"):
+            self.skipTest("needs a git checkout")
+        name = f"{HERE}/parley-{RELEASE}.tar.gz"
+        self.addCleanup(lambda: os.path.exists(name) and os.unlink(name))
+        self.make("dist")
+        listed = subprocess.run(["tar", "tzf", name], capture_output=True, text=True, check=True).stdout
+        self.assertIn(f"parley-{RELEASE}/daemon.py", listed.split())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -17,7 +17,7 @@ each recipient of a message); what is left of its frames waits for the next turn
 it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its requests can't make us hold more.  What a
 reader must get waits in its queue on disk, not here (post.py).
 
-Limits stand below, each with its reason; most are options.  Strangers, connections that have not said HELLO, have
+Limits stand below, and in options.py, each with its reason.  Strangers, connections that have not said HELLO, have
 LOGIN_SECONDS, and are counted at the doors (doors.py).
 
 Signals set a flag and wake the loop.  TERM and INT: stop accepting, put on disk what was accepted, tell the clients,
@@ -47,21 +47,18 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import address
 import salvage
 import wire
 from address import Address
-from chats import PATIENCE
 from console import Console
 from doors import Doors, open_listener
 from mailbox import Full, Mailbox, StoreError
+from options import PROGRAM, Limits, limits, parse
 from presence import Client, Now
 from switchboard import Refusal, Switchboard
-from usage import RELEASE, Parser, die, open_standard, positive
-
-PROGRAM = "parleyd"
+from usage import die, open_standard
 
 # Limits, each with its reason.
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
@@ -69,28 +66,13 @@ BUDGET = 10_000             # units of work for a connection in a turn: some 10 
 BACKLOG_MAX = 256 * 1024    # bytes unsent above which a connection is not read: a window of messages, and then some
 UNSENT_MAX = 2 * 1024 * 1024    # above which it is closed: more than windows, lists and chats can leave unread by their
                                 # own limits; a message is in its queue all the same
-STRANGERS = 64              # connections without a name, for each listener
-STRANGERS_EACH = 8          # and from one address
-LOGIN_SECONDS = 10          # for HELLO
-SILENCE_SECONDS = 120       # without a byte from a client, then PING
 ANSWER_SECONDS = 20         # for the PONG
 LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it was still told
 SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
-HOUSE_MAX = 64              # characters of the daemon's own name: a host's name has no more
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 SLICE = 0.002               # seconds of the mailbox's own work in a turn
-
-
-class Limits(NamedTuple):
-    """What an operator may want otherwise."""
-    clients: int
-    strangers: int = STRANGERS
-    strangers_each: int = STRANGERS_EACH
-    login_seconds: float = LOGIN_SECONDS
-    silence_seconds: float = SILENCE_SECONDS
-    patience: int = PATIENCE
 
 
 def clock() -> Now:
@@ -458,55 +440,6 @@ class Daemon:
 
 # ---- the program ----
 
-def _options() -> Parser:
-    parser = Parser(prog=PROGRAM, description="A message service for one host or a small network.")
-    add = parser.add_argument
-    add("--listen", metavar="ADDRESS", action="append", help="unix:PATH or HOST:PORT; may be given again")
-    add("--insecure", action="store_true", help="allow a TCP address that is not this host's own")
-    add("--state", metavar="DIR", help="where the store is kept")
-    add("--backend", metavar="NAME", help="the dbm module for new segments, such as dbm.gnu")
-    add("--console", metavar="MODE", choices=("auto", "table", "log", "none"), default="auto",
-        help="auto, table, log or none")
-    add("--log", metavar="FILE", default="", help="append the event log to a file, without bodies")
-    add("--no-text", action="store_true", help="leave bodies out of the console")
-    add("--name", metavar="NAME", default="", help="what the daemon calls itself")
-    add("--patience", metavar="SECONDS", type=positive, default=PATIENCE, help="until an invitation expires")
-    add("--clients", metavar="N", type=positive, help="connections at once")
-    add("--strangers", metavar="N", type=positive, default=STRANGERS, help="connections without a name at once")
-    add("--strangers-each", metavar="N", type=positive, default=STRANGERS_EACH, help="of those, from one address")
-    add("--login-seconds", metavar="N", type=positive, default=LOGIN_SECONDS, help="until a stranger is disconnected")
-    add("--silence-seconds", metavar="N", type=positive, default=SILENCE_SECONDS, help="until a client is asked")
-    add("--check-store", action="store_true", help="verify the whole store, say what it holds, and exit")
-    add("--salvage", metavar="DIR", help="copy what is valid in a damaged store to a new one, and exit")
-    add("-V", "--version", action="version", version=f"parleyd {RELEASE}")
-    return parser
-
-
-def _addresses(options: argparse.Namespace) -> list[Address]:
-    """Where to listen; what strangers on the network could reach only when that was said."""
-    try:
-        wanted = [address.parse(text) for text in options.listen or ()]
-    except ValueError as error:
-        die(PROGRAM, os.EX_USAGE, str(error))
-    for where in wanted:
-        if not where.path and not options.insecure and not _is_loopback(where.host):
-            die(PROGRAM, os.EX_USAGE, f"{where} can be reached from the network, and nothing on it is encrypted: "
-                             "say --insecure if that is meant, or use ssh")
-    return wanted or [address.default_socket(), address.default_port()]
-
-
-def _house(name: str) -> str:
-    """What the daemon calls itself: its option, else the host's name."""
-    house = name or socket.gethostname().partition(".")[0] or "parley"
-    if len(house) > HOUSE_MAX or not house.isprintable() or not house.isascii():
-        die(PROGRAM, os.EX_USAGE, f"--name takes up to {HOUSE_MAX} printable ASCII characters")
-    return house
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 def _inspect(lines: Iterator[str]) -> int:
     """Print a report as it comes; damage is its last line and exit code 65."""
     try:
@@ -556,33 +489,34 @@ def _listen(daemon: Daemon, wanted: Sequence[Address]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program.  Returns or raises the exit code of sysexits(3)."""
     open_standard(PROGRAM, needs_output=False)
-    options = _options().parse_args(arguments)
+    options = parse(arguments)
     os.umask(0o077)
-    state = options.state or str(address.state_directory() / "store")
     if options.check_store:
-        return _inspect(salvage.check(state))
+        return _inspect(salvage.check(options.state))
     if options.salvage:
-        return _inspect(salvage.salvage(state, options.salvage, backend=options.backend))
-    wanted, house = _addresses(options), _house(options.name)
+        return _inspect(salvage.salvage(options.state, options.salvage, backend=options.backend))
     room = _file_limit()
     started = time.monotonic()
+    store = _open_store(options)
+    console = _console(options)
+    daemon = Daemon(store, console, limits(options, room), house=options.house)
+    waiting = sum(user.waiting for user in store.users)
+    console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
+    daemon.catch_signals()
+    _listen(daemon, options.addresses)
+    return _serve(daemon)
+
+
+def _open_store(options: argparse.Namespace) -> Mailbox:
+    """The store, recovered."""
     try:
-        Path(state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = Mailbox(state, backend=options.backend)
+        Path(options.state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Mailbox(options.state, backend=options.backend)
     except StoreError as error:
         die(PROGRAM, error.code, str(error))
     except OSError as error:
         code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_CANTCREAT
-        die(PROGRAM, code, f"{state}: {error.strerror}: choose another place with --state")
-    console = _console(options)
-    limits = Limits(min(options.clients or room, room), options.strangers, options.strangers_each,
-                    options.login_seconds, options.silence_seconds, options.patience)
-    daemon = Daemon(store, console, limits, house=house)
-    waiting = sum(user.waiting for user in store.users)
-    console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
-    daemon.catch_signals()
-    _listen(daemon, wanted)
-    return _serve(daemon)
+        die(PROGRAM, code, f"{options.state}: {error.strerror}: choose another place with --state")
 
 
 def _serve(daemon: Daemon) -> int:

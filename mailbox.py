@@ -24,6 +24,12 @@ How it works
     from before a crash is never appended to.  New ids start 2**20 above the highest found, because mail may be pushed
     to its readers before it is synced: an id that was shown must not come back with another text after a power cut.
 
+    Five seqs say where it stands: `_synced` <= `_written` < `_base` <= `last` + 1.  `last` is the highest that was
+    given; `_base` is the first of the batch being gathered; `_written` and `_synced` are the last that was written and
+    that is on the disk.  `_due` is the first whose answers may not leave yet: `_base`, or an earlier one as long as
+    READs of a batch that failed wait to be written again.  `_stuck`: not even the reserve was enough, `write` waits
+    for `work`.
+
 How it fails
     `Full` from `write`: the batch is undone, on disk and in memory; `mails` and `users` say what was refused.  What was
     read stays batched: call `write` and `sync` again, for which a small file of zeros, `reserve`, was given up.  If

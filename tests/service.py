@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import daemon as daemon_module
 import wire
 from console import NOTES, Console
-from daemon import Daemon, Limits
+from daemon import Daemon
 from mailbox import Mailbox
+from options import Limits
 from presence import Now
 
 M = TypeVar("M")

@@ -19,13 +19,11 @@ from daemon import (
     BACKLOG_MAX,
     BUDGET,
     LEAVE_SECONDS,
-    LOGIN_SECONDS,
     READ_SIZE,
-    SILENCE_SECONDS,
     UNSENT_MAX,
-    Limits,
 )
 from doors import open_listener
+from options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from tests.service import Service
 from wire import Feature, SendFlag, Why
 

@@ -34,7 +34,8 @@ ARROWS = {
     # sockets, time and order
     "console": "display switchboard",
     "doors": "address",
-    "daemon": "address chats console doors mailbox presence salvage switchboard usage wire",
+    "options": "address chats usage",
+    "daemon": "address console doors mailbox options presence salvage switchboard usage wire",
     # the client
     "display": "",
     "keys": "",
@@ -58,7 +59,7 @@ ARROWS = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"daemon", "doors", "console", "dial", "link", "plain", "curses_client"},
+    "socket": {"options", "daemon", "doors", "console", "dial", "link", "plain", "curses_client"},
     "selectors": {"daemon", "doors", "link", "plain", "curses_client"},
     "curses": {"curses_client"},
     "dbm": {"segment"},

@@ -1,0 +1,97 @@
+"""options: what the operator of parleyd may say.
+
+Every option of the daemon stands here, with the limits that are options and the reason of each default.  What is
+wrong is one line and exit code 64; what comes out of here is right.
+"""
+import argparse
+import os
+import socket
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import address
+from address import Address
+from chats import PATIENCE
+from usage import RELEASE, Parser, die, positive
+
+PROGRAM = "parleyd"
+
+STRANGERS = 64              # connections without a name, for each listener
+STRANGERS_EACH = 8          # and from one address
+LOGIN_SECONDS = 10          # for HELLO
+SILENCE_SECONDS = 120       # without a byte from a client, then PING
+HOUSE_MAX = 64              # characters of the daemon's own name: a host's name has no more
+
+
+class Limits(NamedTuple):
+    """What an operator may want otherwise."""
+    clients: int
+    strangers: int = STRANGERS
+    strangers_each: int = STRANGERS_EACH
+    login_seconds: float = LOGIN_SECONDS
+    silence_seconds: float = SILENCE_SECONDS
+    patience: int = PATIENCE
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, with `state`, `addresses` and `house` made out.  Exits with 64 on wrong use."""
+    options = _parser().parse_args(arguments)
+    options.state = options.state or str(address.state_directory() / "store")
+    options.addresses = _addresses(options)
+    options.house = _house(options.name)
+    return options
+
+
+def limits(options: argparse.Namespace, room: int) -> Limits:
+    """The limits that were asked for, where files can be opened for `room` connections."""
+    return Limits(min(options.clients or room, room), options.strangers, options.strangers_each,
+                  options.login_seconds, options.silence_seconds, options.patience)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=PROGRAM, description="A message service for one host or a small network.")
+    add = parser.add_argument
+    add("--listen", metavar="ADDRESS", action="append", help="unix:PATH or HOST:PORT; may be given again")
+    add("--insecure", action="store_true", help="allow a TCP address that is not this host's own")
+    add("--state", metavar="DIR", help="where the store is kept")
+    add("--backend", metavar="NAME", help="the dbm module for new segments, such as dbm.gnu")
+    add("--console", metavar="MODE", choices=("auto", "table", "log", "none"), default="auto",
+        help="auto, table, log or none")
+    add("--log", metavar="FILE", default="", help="append the event log to a file, without bodies")
+    add("--no-text", action="store_true", help="leave bodies out of the console")
+    add("--name", metavar="NAME", default="", help="what the daemon calls itself")
+    add("--patience", metavar="SECONDS", type=positive, default=PATIENCE, help="until an invitation expires")
+    add("--clients", metavar="N", type=positive, help="connections at once")
+    add("--strangers", metavar="N", type=positive, default=STRANGERS, help="connections without a name at once")
+    add("--strangers-each", metavar="N", type=positive, default=STRANGERS_EACH, help="of those, from one address")
+    add("--login-seconds", metavar="N", type=positive, default=LOGIN_SECONDS, help="until a stranger is disconnected")
+    add("--silence-seconds", metavar="N", type=positive, default=SILENCE_SECONDS, help="until a client is asked")
+    add("--check-store", action="store_true", help="verify the whole store, say what it holds, and exit")
+    add("--salvage", metavar="DIR", help="copy what is valid in a damaged store to a new one, and exit")
+    add("-V", "--version", action="version", version=f"parleyd {RELEASE}")
+    return parser
+
+
+def _addresses(options: argparse.Namespace) -> list[Address]:
+    """Where to listen; what strangers on the network could reach only when that was said."""
+    try:
+        wanted = [address.parse(text) for text in options.listen or ()]
+    except ValueError as error:
+        die(PROGRAM, os.EX_USAGE, str(error))
+    for where in wanted:
+        if not where.path and not options.insecure and not _is_loopback(where.host):
+            die(PROGRAM, os.EX_USAGE, f"{where} can be reached from the network, and nothing on it is encrypted: "
+                             "say --insecure if that is meant, or use ssh")
+    return wanted or [address.default_socket(), address.default_port()]
+
+
+def _house(name: str) -> str:
+    """What the daemon calls itself: its option, else the host's name."""
+    house = name or socket.gethostname().partition(".")[0] or "parley"
+    if len(house) > HOUSE_MAX or not house.isprintable() or not house.isascii():
+        die(PROGRAM, os.EX_USAGE, f"--name takes up to {HOUSE_MAX} printable ASCII characters")
+    return house
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

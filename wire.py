@@ -46,7 +46,8 @@ MESSAGES or by FAILED.  STORED, DELIVERED, CONFIRM and CONFIRMED speak of ranges
 
 A range in CONFIRM means: every message of mine from `first` to `last` was shown.  Live messages arrive in the order
 of their ids, and so do those of one CHECK (a flag tells them apart); a client confirms runs of either, never a range
-that spans both.
+that spans both, nor one that spans a HOLD: what came while it held waits for CHECK.  STORED comes before the OUTCOMES
+of the same message.
 
 Text is UTF-8 without control characters but newline and tab, 16 KiB at most.  The receiver still treats it as hostile
 (display.py): the wire keeps out what has no meaning, the screen what has too much.

@@ -774,7 +774,8 @@ class ExitCodes(unittest.TestCase):
     def test_usage(self):
         for wrong in (["--nonsense"], ["extra"], ["--listen", "nowhere"], ["--listen", "host:99999"],
                       ["--listen", "unix:"], ["--listen", "0.0.0.0:0"], ["--listen", "unix:/" + "x" * 108],
-                      ["--clients", "0"], ["--patience", "soon"], ["--console", "loud"], ["--console", "table"]):
+                      ["--clients", "0"], ["--name", "x" * 65], ["--name", "a\nb"],
+                      ["--patience", "soon"], ["--console", "loud"], ["--console", "table"]):
             with self.subTest(wrong):
                 code, line = self.ends(*wrong, "--state", f"{self.directory}/store")
                 self.assertEqual(code, os.EX_USAGE, line)
@@ -787,6 +788,28 @@ class ExitCodes(unittest.TestCase):
                 code, line = self.ends("--console", "log", "--listen", where, "--state", f"{self.directory}/store")
                 self.assertEqual(code, os.EX_UNAVAILABLE)
                 self.assertIn(where, line)
+
+    def test_a_store_that_is_damaged(self):
+        """It names the file and the offset, and changes nothing."""
+        with Process() as process:
+            process.process.kill()
+            process.process.wait()
+            journal, = Path(process.directory, "store").glob("journal.0*")
+            data = bytearray(journal.read_bytes())
+            data[3] ^= 1
+            journal.write_bytes(data)
+            for more in ((), ("--check-store",)):
+                code, line = self.ends("--console", "log", "--listen", f"unix:{process.path}2",
+                                       "--state", f"{process.directory}/store", *more)
+                self.assertEqual(code, os.EX_DATAERR)
+                self.assertIn(f"{journal}, offset 0", line)
+            self.assertEqual(journal.read_bytes(), bytes(data))
+
+    def test_a_log_that_nobody_reads(self):
+        """A FIFO without a reader: an error and not a wait."""
+        os.mkfifo(f"{self.directory}/fifo")
+        code, line = self.ends(*self.served(), "--log", f"{self.directory}/fifo")
+        self.assertEqual(code, os.EX_CANTCREAT, line)
 
     def test_a_second_daemon_on_the_store(self):
         with Process() as process:

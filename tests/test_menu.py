@@ -478,6 +478,19 @@ class Chatting(unittest.TestCase):
         self.play.press("<Down>", " ", "<Enter>")
         self.assertEqual(self.play.asked, [("invite", ("bob", "carol"))])
 
+    def test_offline_nobody_is_offered(self) -> None:
+        self.play.hear(Offline("the daemon closed the line", 1.0))
+        self.play.link.online = False
+        for item in "45":
+            self.play.enter(item)
+            self.assertIn("offline", self.play.menu.error)
+            self.assertIsNone(self.play.menu.picker)
+
+    def test_quit_where_there_is_no_chat_says_how_to_leave(self) -> None:
+        self.play.enter("Quit")
+        self.assertIn("/exit", self.play.menu.error)
+        self.play.press("<C-u>")
+
     def test_one_available_is_no_group(self) -> None:
         self.play.roster(carol=AWAY)
         self.play.enter("5")

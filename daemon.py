@@ -14,14 +14,15 @@ then timers, the console, and a slice of the mailbox's own work.
 
 Fairness.  A connection is read once a turn, 64 KiB at most, and gets BUDGET units of work (a request is one, and so is
 each recipient of a message); what is left of its frames waits for the next turn.  A connection that does not read what
-it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its requests can't make us hold more.  What a
-reader must get waits in its queue on disk, not here (post.py).
+it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its requests can't make us hold more; above
+UNSENT_MAX, whatever they are, it is closed.  What a reader must get waits in its queue on disk, not here (post.py).
 
 Limits stand below, and in options.py, each with its reason.  Strangers, connections that have not said HELLO, have
 LOGIN_SECONDS, and are counted at the doors (doors.py).
 
 Signals set a flag and wake the loop.  TERM and INT: stop accepting, put on disk what was accepted, tell the clients,
-exit 0; a second one ends at once.  HUP: open the log again; clients stay.
+exit 0; a second one ends at once.  HUP: open the log again; clients stay.  But when the terminal that the console is
+shown on is gone, HUP is as TERM: nobody would see the daemon, or know that it still runs.
 
 Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused (post.py), or the process
 ends with one line, code 70, as soon as an fdatasync fails.  Ours: a traceback, for it is a bug.

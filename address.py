@@ -1,7 +1,8 @@
 """address: where the daemon listens, and where both programs keep their files.
 
-An address is written `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`, or a bare path with a slash in it.  Without options the
-daemon listens at default_socket() and at 127.0.0.1 port 6464, and a client looks there in that order.  The places
+An address is written `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`, either of these after `tls:`, or as a bare path with a
+slash in it.  Without options the daemon listens at default_socket() and at 127.0.0.1 port 6464; a client looks there,
+and between the two at SYSTEM_SOCKET, where the daemon of a whole host listens.  The places
 follow the XDG base directory specification: sockets under $XDG_RUNTIME_DIR, what must survive under $XDG_STATE_HOME.
 This module opens nothing; it only knows the names of places.
 """
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PORT = 6464
+SYSTEM_SOCKET = "/run/parley/parley.sock"
 SOCKET_PATH_MAX = 107       # bytes: sockaddr_un of Linux (unix(7)) less the final NUL
 
 
@@ -18,11 +20,14 @@ class Address(NamedTuple):
     path: str
     host: str
     port: int
+    tls: bool = False
+    known_as: str = ""      # how it was written, when `host` was looked up
 
     def __str__(self) -> str:
         if self.path:
             return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'tls:' * self.tls}{host}:{self.port}"
 
 
 def parse(text: str) -> Address:
@@ -34,11 +39,13 @@ def parse(text: str) -> Address:
         if len(os.fsencode(path)) > SOCKET_PATH_MAX:
             raise ValueError(f"{text!r} is longer than the {SOCKET_PATH_MAX} bytes a socket's path may have")
         return Address(path, "", 0)
+    tls, text = text.startswith("tls:"), text.removeprefix("tls:")
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError(f"{text!r} is no address: write unix:PATH or HOST:PORT, such as 127.0.0.1:{PORT}")
-    return Address("", host, int(port))
+        raise ValueError(f"{text!r} is no address: write unix:PATH, HOST:PORT or tls:HOST:PORT, "
+                         f"such as 127.0.0.1:{PORT}")
+    return Address("", host, int(port), tls)
 
 
 def default_socket() -> Address:
@@ -55,7 +62,7 @@ def default_port() -> Address:
 
 def default_addresses() -> list[Address]:
     """Where a client looks for the daemon, in this order, when it was not told."""
-    return [default_socket(), default_port()]
+    return [default_socket(), Address(SYSTEM_SOCKET, "", 0), default_port()]
 
 
 def state_directory() -> Path:

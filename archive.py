@@ -191,7 +191,7 @@ class Archive(Memory):
         try:
             fd = os.open(_file_name(*self._of), FLAGS | os.O_CREAT, 0o600, dir_fd=directory)
             try:
-                _check_private(fd)
+                check_private(fd)
                 self._load(fd)
                 self._fsync(directory)      # a new file's name
             except BaseException:
@@ -259,7 +259,7 @@ def private_directory(path: Path) -> int:
     return fd
 
 
-def _check_private(fd: int) -> None:
+def check_private(fd: int) -> None:
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
         raise PermissionError(1, "it is no file of this user alone")

@@ -154,6 +154,9 @@ COMMANDS: dict[str, Command] = {
     "withdraw": Command("/withdraw", "take your invitation back (M-9)", lambda menu, _: menu.talk.withdraw()),
     "quit": Command("/quit", "leave the chat, as Quit does", quit_chat),
     "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
+    "claim": Command("/claim", "keep this name for yourself by a passphrase, or change it",
+                     lambda menu, _: menu.ask_claim()),
+    "unclaim": Command("/unclaim", "no passphrase for this name any more", lambda menu, _: menu.talk.unclaim()),
     "back": Command("/back", "one step back, as Esc", lambda menu, _: menu.back()),
     "exit": Command("/exit", "leave parley", lambda menu, _: menu.exit()),
 }

@@ -35,6 +35,9 @@ PIPE_WRITE = 4096           # a pipe that polls writable takes PIPE_BUF bytes wi
 # Every line that the console or the log can print: the event, its fields, and when it happens.
 NOTES: dict[str, tuple[str, str]] = {
     "listening": ("address", "the daemon takes connections at this address"),
+    "certificate": ("fingerprint", "TLS is spoken with this certificate"),
+    "unprotected": ("reason", "names are not kept for their owners, and why"),
+    "slow-login": ("login seconds", "the host's list of users was slow to answer, and everybody waited"),
     "recovered": ("names waiting seconds", "the store was opened"),
     "store": ("says", "the store has something to say about its recovery"),
     "stopping": ("signal", "TERM or INT: clients are told, what was accepted is on disk"),
@@ -44,6 +47,10 @@ NOTES: dict[str, tuple[str, str]] = {
     "violation": ("address name reason", "the peer broke the protocol and was disconnected"),
     "connected": ("name address waiting", "a client registered its username"),
     "new-name": ("name", "a username that was never used before got its queue"),
+    "operator": ("name address", "root, or the daemon's own login, uses a name that is another's"),
+    "claimed": ("name", "a user set a passphrase for the name"),
+    "unclaimed": ("name", "and took it away"),
+    "wrong-proof": ("name address", "somebody who did not know the passphrase was not let in"),
     "rejected": ("name address reason", "a client was not let in"),
     "disconnected": ("name reason", "a client is gone"),
     "request": ("name request", "a request arrived"),

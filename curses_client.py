@@ -45,11 +45,13 @@ import wire
 from archive import Archive
 from display import Ruler, unicode_cells
 from keys import Keys
+from keyring import Keyring
 from link import BAD_NAME, ArchiveError, Busy, Link
 from menu import Menu
 from pane import NAME_COLOURS
 from plain import Failure, now
 from screen import Frame, frame
+from secure import Secured
 from usage import RELEASE, Parser, die, open_standard
 from who import counted
 
@@ -249,7 +251,7 @@ class Client:
         self._keys_at = math.inf                # when an unfinished key is decided
         self._ruler = menu.pane.ruler
         self._selector = selectors.DefaultSelector()
-        self._watched: tuple[socket.socket, int] | None = None
+        self._watched: tuple[socket.socket | Secured, int] | None = None
         self._paint_at = 0.0                    # when to paint; infinite while the picture is true
         self._painted = -math.inf
         self._leave_at = math.inf               # the daemon had time enough to take leave
@@ -426,10 +428,10 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     made = Parser(prog=PROGRAM, description="Chat and mail with the users of one host.",
                   epilog="Exit codes: 0 done, 64 wrong use, 65 text or name refused, 67 recipient not in the log, "
-                         "69 no daemon, 74 input or output broke, 75 try later.")
+                         "69 no daemon, 74 input or output broke, 75 try later, 77 a passphrase is needed.")
     add = made.add_argument
     add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
-        help="unix:PATH or HOST:PORT of the daemon ($PARLEY_SERVER); without it, where `make run` listens")
+        help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, where `make run` listens")
     add("--name", metavar="NAME", default=os.environ.get("PARLEY_NAME", ""),
         help="your username ($PARLEY_NAME); without it you are asked")
     add("--plain", action="store_true", help="line in, line out: for screen readers, pipes and dumb terminals")
@@ -455,7 +457,7 @@ def places(given: str | None) -> list[address.Address]:
     with contextlib.suppress(OSError):
         if os.stat(os.path.dirname(own.path)).st_uid != os.getuid():
             raise Failure(os.EX_NOPERM, f"{os.path.dirname(own.path)} is another user's: name the daemon by --connect")
-    return [own, address.default_port()]
+    return address.default_addresses()
 
 
 def login_name() -> str:
@@ -472,8 +474,9 @@ def make_link(options: argparse.Namespace, features: int) -> Link:
     if options.name and not wire.is_name(options.name):
         raise Failure(os.EX_USAGE, f"--name {options.name!r}: {BAD_NAME}")
     archive = None if options.no_archive else Archive(address.state_directory())
-    return Link(places(options.connect), options.name, archive, features=features, monotonic=time.monotonic,
-                instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random)
+    return Link(places(options.connect), options.name, archive, features=features | wire.Feature.PROVE,
+                monotonic=time.monotonic, instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random,
+                ring=Keyring(address.state_directory()))
 
 
 def once(options: argparse.Namespace) -> int:

@@ -54,11 +54,14 @@ import salvage
 import wire
 from address import Address
 from console import Console
+from claims import TRUSTING, Identity, Question
 from doors import Doors, open_listener
+from logins import Logins, can_tell
 from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
-from presence import Client, Now
-from switchboard import Refusal, Switchboard
+from presence import Caller, Client, Now, Refusal
+from secure import BadCertificate, Secured, Server
+from switchboard import Switchboard
 from usage import die, open_standard
 
 # Limits, each with its reason.
@@ -73,6 +76,7 @@ SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
+SECRET_SIZE = 32            # bytes
 SLICE = 0.002               # seconds of the mailbox's own work in a turn
 
 
@@ -83,13 +87,14 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("address", "client", "closing", "decoder", "frames", "heard", "mask", "opened", "pinged", "place",
-                 "sock", "unsent")
+    __slots__ = ("caller", "client", "closing", "decoder", "frames", "heard", "mask", "opened", "pinged", "place",
+                 "question", "sock", "unsent")
 
-    def __init__(self, sock: socket.socket, place: str, where: str, now: float) -> None:
+    def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float) -> None:
         self.sock = sock
         self.place = place                      # its listener: strangers are counted for each apart
-        self.address = where                    # what people are shown
+        self.caller = caller                    # who it is, as far as is known
+        self.question: Question | None = None   # what a stranger has to prove
         self.decoder = wire.Decoder()
         self.frames: Iterator[bytes] | None = None      # of the last read, what the budget did not allow
         self.client: Client | None = None       # None: a stranger
@@ -104,14 +109,14 @@ class Daemon:
     """The service with its sockets."""
 
     def __init__(self, mailbox: Mailbox, console: Console, limits: Limits, *, house: str,
-                 clock: Callable[[], Now] = clock) -> None:
+                 clock: Callable[[], Now] = clock, identity: Identity = TRUSTING) -> None:
         self.mailbox = mailbox
         self.console = console
         self.limits = limits
         self.clock = clock
         self.now = clock()
         self.board = Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
-                                 patience=limits.patience)
+                                 patience=limits.patience, identity=identity)
         self.selector = selectors.DefaultSelector()
         self.connections: dict[int, Connection] = {}            # by descriptor
         self.doors = Doors(self.selector, self.adopt, self._is_full, console.note, limits.strangers,
@@ -183,15 +188,15 @@ class Daemon:
 
     # ---- coming in ----
 
-    def adopt(self, sock: socket.socket, place: str, where: str) -> None:
-        """Serve a connected stream socket that came in at this listener, from this address."""
+    def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
+        """Serve a connected stream socket that came in at this listener, from this caller."""
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(sock, place, where, self.now.monotonic)
+        connection = Connection(sock, place, caller, self.now.monotonic)
         self.connections[sock.fileno()] = connection
         self.selector.register(sock, connection.mask, lambda _, mask: self._on_ready(connection, mask))
-        few = self.doors.stranger(place, where, 1)
+        few = self.doors.stranger(place, caller.address, 1)
         self._read(connection)                  # its HELLO is mostly there already: then it is no stranger
         if not few and connection.client is None and not connection.closing:
             self._refuse(connection, wire.Why.FULL, "too many connections from your address are logging in: try again")
@@ -252,17 +257,32 @@ class Daemon:
         return client.spent
 
     def _enter(self, connection: Connection, said: Any) -> None:
-        """The first message of a connection."""
-        if not isinstance(said, wire.Hello):
-            raise wire.ProtocolError(f"a {wire.name_of(said)} before HELLO")
+        """The first message of a connection, or the second of one that was asked for a proof."""
+        question, kind = connection.question, wire.name_of(said)
+        if kind != ("PROOF" if question else "HELLO") or (question and question.at):
+            raise wire.ProtocolError(f"a {kind} before {'CHALLENGE' if question else 'HELLO'}")
         try:
-            client = self.board.enter(said, connection.address, self.now)
+            entered: Client | Question
+            if question:
+                entered = self.board.prove(question, said, connection.caller, self.now)
+            else:
+                entered = self.board.enter(said, connection.caller, self.now)
         except Refusal as refusal:
             self._refuse(connection, wire.Why(refusal.message.why), refusal.message.reason)
             return
-        self.doors.stranger(connection.place, connection.address, -1)
-        connection.client, client.peer = client, connection
+        if isinstance(entered, Question):
+            connection.question = entered
+            self._challenge(connection, entered)
+            return
+        self.doors.stranger(connection.place, connection.caller.address, -1)
+        connection.client, entered.peer = entered, connection
         connection.decoder.limit = wire.FRAME_MAX
+
+    def _challenge(self, connection: Connection, question: Question) -> None:
+        """Ask for the proof, as soon as that host may be asked again."""
+        if self.now.monotonic >= question.at:
+            connection.question = question._replace(at=0.0)
+            self._send(connection, wire.encode(question.challenge))
 
     # ---- writing ----
 
@@ -336,14 +356,14 @@ class Daemon:
         self.board.leave(client, reason, self.now)
         assert isinstance(connection, Connection)
         connection.client = None
-        self.doors.stranger(connection.place, connection.address, 1)
+        self.doors.stranger(connection.place, connection.caller.address, 1)
         self._refuse(connection, wire.Why.FULL, reason)
 
     def _violation(self, connection: Connection, reason: str) -> None:
         """The peer broke the protocol: told once, then closed."""
         client = connection.client
         name = client.name if client else ""
-        self.console.note("violation", address=connection.address, name=name, reason=reason)
+        self.console.note("violation", address=connection.caller.address, name=name, reason=reason)
         if client:
             self.board.put_out(client, reason, self.now)
         else:
@@ -357,8 +377,8 @@ class Daemon:
         connection.frames, connection.closing = None, connection.closing or reason
         self._unfinished.pop(connection, None)
         if connection.client is None:
-            self.doors.stranger(connection.place, connection.address, -1)
-            self.console.note("closed", address=connection.address, reason=reason)
+            self.doors.stranger(connection.place, connection.caller.address, -1)
+            self.console.note("closed", address=connection.caller.address, reason=reason)
         else:
             connection.client.peer = None
             self.board.leave(connection.client, reason, self.now)
@@ -369,7 +389,9 @@ class Daemon:
         client = connection.client
         if client is None:
             if monotonic - connection.opened >= self.limits.login_seconds:
-                self._close(connection, "no HELLO in time")
+                self._close(connection, "no PROOF in time" if connection.question else "no HELLO in time")
+            elif connection.question and connection.question.at:
+                self._challenge(connection, connection.question)
         elif client.left:
             if monotonic - connection.heard >= LEAVE_SECONDS:
                 self._close(connection, connection.closing)
@@ -474,10 +496,10 @@ def _file_limit() -> int:
     return max(1, soft - SPARE_DESCRIPTORS)
 
 
-def _listen(daemon: Daemon, wanted: Sequence[Address]) -> None:
+def _listen(daemon: Daemon, wanted: Sequence[Address], mode: int, server: Server | None) -> None:
     for where in wanted:
         try:
-            daemon.doors.listen(open_listener(where), str(where))
+            daemon.doors.listen(open_listener(where, mode), str(where), server if where.tls else None)
         except OSError as error:
             code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
             in_use = ", by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
@@ -497,15 +519,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.salvage:
         return _inspect(salvage.salvage(options.state, options.salvage, backend=options.backend))
     room = _file_limit()
+    server = _certificate(options)
     started = time.monotonic()
     store = _open_store(options)
     console = _console(options)
-    daemon = Daemon(store, console, limits(options, room), house=options.house)
+    logins = Logins(lambda login, seconds: console.note("slow-login", login=login, seconds=f"{seconds:.1f}"))
+    daemon = Daemon(store, console, limits(options, room), house=options.house,
+                    identity=_identity(options, console, logins))
+    daemon.doors.logins = logins
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
     daemon.catch_signals()
-    _listen(daemon, options.addresses)
+    _listen(daemon, options.addresses, int(options.socket_mode, 8), server)
+    if server:
+        console.note("certificate", fingerprint=server.fingerprint)
     return _serve(daemon)
+
+
+def _certificate(options: argparse.Namespace) -> Server | None:
+    """What TLS is spoken with."""
+    try:
+        return Server(options.tls_cert, options.tls_key or options.tls_cert) if options.tls_cert else None
+    except BadCertificate as error:
+        die(PROGRAM, error.code, str(error))
+
+
+def _identity(options: argparse.Namespace, console: Console, logins: Logins) -> Identity:
+    """Who may be whom.  Where no Unix socket lets logins show who they are, their names are as free as others."""
+    if options.trust_names:
+        console.note("unprotected", reason="every name is free for everybody, by --trust-names")
+        return TRUSTING
+    telling = any(where.path for where in options.addresses) and can_tell()
+    if not telling:
+        console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only claimed names are kept")
+    try:
+        secret = _secret(os.path.join(options.state, "secret"))
+    except OSError as error:
+        die(PROGRAM, os.EX_CANTCREAT, f"{options.state}/secret: {error.strerror}")
+    return Identity(False, secret, logins.uid if telling else Identity().logins, frozenset({0, os.geteuid()}))
+
+
+def _secret(path: str) -> bytes:
+    """Bytes that only this store has; made anew if they are not there, or not whole."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
+        found = file.read(SECRET_SIZE + 1)
+        if len(found) != SECRET_SIZE:
+            found = os.urandom(SECRET_SIZE)
+            os.ftruncate(file.fileno(), 0)
+            os.pwrite(file.fileno(), found, 0)
+    return found
 
 
 def _open_store(options: argparse.Namespace) -> Mailbox:

@@ -1,13 +1,16 @@
-"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts."""
+"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts.
+
+Over TLS it is a Secured (secure.py), which has a handshake before it when the socket is connected."""
 from __future__ import annotations
 
 import errno
 import socket
 
+import secure
 from address import Address
 
 
-def dial(address: Address) -> socket.socket:
+def dial(address: Address) -> socket.socket | secure.Secured:
     """A socket on its way to an address: connected as soon as it is writable.  Raises OSError."""
     family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -23,7 +26,7 @@ def dial(address: Address) -> socket.socket:
     except BaseException:
         sock.close()
         raise
-    return sock
+    return secure.Secured(sock, secure.client_context()) if address.tls else sock
 
 
 def numeric(address: Address) -> list[Address]:
@@ -34,4 +37,5 @@ def numeric(address: Address) -> list[Address]:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
         return [address]
-    return [Address("", str(place[0]), address.port) for *_, place in found]
+    hosts = [str(place[0]) for *_, place in found]
+    return [address._replace(host=host, known_as="" if host == address.host else str(address)) for host in hosts]

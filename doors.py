@@ -9,29 +9,33 @@ its address is told so.
 When descriptors run out, accept() fails and the listener stays readable: a loop that just tries again spins.  A spare
 descriptor, kept for this, is given up to take one caller and turn it away; then all listeners rest for a moment.
 
-A Unix socket's file is made 0600 in a 0700 directory.  A file left by a daemon that was killed is removed, when
+Over TLS a connection is wrapped as it comes in (secure.py); the loop does not know the difference.
+
+A Unix socket's file is made 0600 in a 0700 directory, or with --socket-mode open to a group or to everybody; then the
+kernel tells who calls (logins.py).  A file left by a daemon that was killed is removed, when
 nobody answers there.
 """
 import contextlib
 import errno
 import os
-import pwd
 import selectors
 import socket
 import stat
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from address import Address
+from logins import Logins, caller_uid
+from presence import Caller
+from secure import Secured, Server
 
 ACCEPTS = 64                # connections accepted in a turn and listener
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
 BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-Adopt = Callable[[socket.socket, str, str], None]       # a connected socket, its listener, its address
+Adopt = Callable[[socket.socket | Secured, str, Caller], None]      # a connected socket, its listener, who calls
 
 
 class Doors:
@@ -45,16 +49,20 @@ class Doors:
         self.note = note
         self.strangers = strangers                          # allowed, a listener
         self.each = each                                    # and an address there
+        self.logins = Logins()
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
+        self._servers: dict[socket.socket, Server] = {}     # the certificate of those that speak TLS
         self._resting: dict[socket.socket, float] = {}      # until when, on the monotonic clock
         self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
         self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
         self._spare: int | None = None
         self._keep_spare()
 
-    def listen(self, listener: socket.socket, name: str) -> None:
-        """Take connections from this listening socket."""
+    def listen(self, listener: socket.socket, name: str, server: Server | None = None) -> None:
+        """Take connections from this listening socket, with a certificate over TLS."""
         listener.setblocking(False)
+        if server:
+            self._servers[listener] = server
         self.listeners[listener] = name
         self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
         self.note("listening", address=name)
@@ -109,7 +117,14 @@ class Doors:
             except OSError as error:
                 self._turn_away(listener, error)
                 return
-            self.adopt(sock, place, address_of(sock, peer))
+            self._adopt(listener, sock, peer)
+
+    def _adopt(self, listener: socket.socket, sock: socket.socket, peer: Any) -> None:
+        server, uid = self._servers.get(listener), caller_uid(sock)
+        where = f"{peer[0]}:{peer[1]}" if sock.family != socket.AF_UNIX else "unix"
+        where += "" if uid is None else f":{self.logins.name(uid)}"
+        self.adopt(server.wrap(sock) if server else sock, self.listeners[listener],
+                   Caller(where, uid, server.binding if server else b""))
 
     def _turn_away(self, listener: socket.socket, error: OSError) -> None:
         """No descriptor is left: take one caller with the spare one, and close it."""
@@ -135,30 +150,17 @@ def _host(where: str) -> str:
     return where if where.startswith("unix") else where.rpartition(":")[0] or where
 
 
-def address_of(sock: socket.socket, peer: Any) -> str:
-    """What people are shown of a peer: HOST:PORT, or unix:LOGIN by the kernel's word."""
-    if sock.family != socket.AF_UNIX:
-        return f"{peer[0]}:{peer[1]}"
-    if not hasattr(socket, "SO_PEERCRED"):
-        return "unix"
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    try:
-        return f"unix:{pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"unix:{uid}"
-
-
-def open_listener(where: Address) -> socket.socket:
-    """A listening socket.  Raises OSError."""
+def open_listener(where: Address, mode: int = 0o600) -> socket.socket:
+    """A listening socket; a Unix socket with this mode.  Raises OSError."""
     if not where.path:
         family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
         return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
-    _own_directory(Path(where.path).parent)
+    _own_directory(Path(where.path).parent, 0o700 | (mode & 0o066) >> 1 & 0o011)
     _remove_stale(where.path)
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(where.path)
-        os.chmod(where.path, 0o600)
+        os.chmod(where.path, mode)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
@@ -166,9 +168,11 @@ def open_listener(where: Address) -> socket.socket:
     return listener
 
 
-def _own_directory(directory: Path) -> None:
-    """Make it, 0700; one that is there must not be another user's, nor one in which others may replace our socket."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _own_directory(directory: Path, mode: int) -> None:
+    """Make it; one that is there must not be another user's, nor one in which others may replace our socket."""
+    if not directory.exists():
+        directory.mkdir(mode=0o700, parents=True)
+        directory.chmod(mode)
     for status in (directory.lstat(), directory.stat()):
         if status.st_uid not in (os.geteuid(), 0):
             raise PermissionError(errno.EPERM, f"{directory} belongs to another user")

@@ -2,6 +2,7 @@
 
 A Link keeps one user connected: it dials, logs in, keeps the log of names, remembers every send until it is answered,
 comes back after a lost line and sends again what has no answer, keeps what was shown in the archive and confirms it.
+Who is who, passphrases and certificates, is decided in proofs.py.
 It has no screen, no clock and no loop of its own: the curses client, the plain one and one-shot commands drive it.
 
 The loop registers `sock` with `mask` (both may change in any call), calls ready() when it is ready, and tick() when
@@ -41,10 +42,14 @@ from address import Address
 from archive import Archive, ArchiveError, Key, Memory
 from arrivals import CHECK, LIVE, Arrival, Arrivals
 from dial import dial, numeric
+from keyring import Keyring
 from outbox import Busy, Outbox, Pending, check_names, check_text
+from proofs import Impostor, Proofs, RingError
+from secure import Secured
 from wire import Outcome, ProtocolError, SendFlag, Why
 
-__all__ = ["ArchiveError", "Busy", "Event", "Link", "NameRefused", "Offline", "Online", "Over", "Pending", "Repeated"]
+__all__ = ["ArchiveError", "Busy", "Event", "Link", "Locked", "NameRefused", "Offline", "Online", "Over", "Pending",
+           "Remark", "Repeated"]
 
 RETRIES = (1, 2, 4, 8, 15, 30)      # seconds; the last one again and again
 JITTER = 0.5                        # of the delay, in all: a thousand clients must not come back in the same moment
@@ -64,7 +69,7 @@ NO_TOKEN = bytes(16)
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter or digit"
 
-Event: TypeAlias = Any              # a wire message, or one of the five below
+Event: TypeAlias = Any              # a wire message, or one of the seven below
 Events: TypeAlias = list[Event]
 Ids: TypeAlias = list[int]
 
@@ -85,6 +90,17 @@ class NameRefused(NamedTuple):
     """Rejected for its name; nothing is retried: rename(), then connect()."""
     why: int                # a wire.Why
     reason: str
+
+
+class Locked(NamedTuple):
+    """The name takes a passphrase; nothing is retried: unlock(), or rename(), then connect()."""
+    reason: str
+    again: bool             # the one that was given is wrong
+
+
+class Remark(NamedTuple):
+    """A word about the line that the user should read."""
+    text: str
 
 
 class Over(NamedTuple):
@@ -119,7 +135,7 @@ class Link:
 
     def __init__(self, addresses: Sequence[Address], name: str, archive: Archive | None, *, features: int,
                  monotonic: Callable[[], float], instance: int, jitter: Callable[[], float],
-                 dial: Callable[[Address], socket.socket] = dial) -> None:
+                 dial: Callable[[Address], socket.socket | Secured] = dial, ring: Keyring | None = None) -> None:
         """`instance`: 32 random bits; `jitter`: a random number from 0 to 1; `dial`: gives a socket on its way."""
         self.addresses = list(addresses)
         self.name = name
@@ -132,8 +148,9 @@ class Link:
         self.holding = bool(features & wire.Feature.HOLD)
         self.pending = Outbox(instance)
         self.retry_at: float | None = None
-        self.sock: socket.socket | None = None
+        self.sock: socket.socket | Secured | None = None
         self.mask = 0
+        self.proofs = Proofs(ring or Keyring(None))
         self._features = features & ~wire.Feature.HOLD
         self._now, self._jitter, self._dial = monotonic, jitter, dial
         # the line
@@ -150,6 +167,7 @@ class Link:
         self._leaving = self._exited = self._over = False
         # the session
         self._token = NO_TOKEN
+        self._granted = 0                               # Feature
         self._store: tuple[bytes, str] | None = None    # and whose: what ids mean
         self._request = count(1)
         self._asked: dict[int, Callable[[], None]] = {}     # requests without an answer; what to do when it is DONE
@@ -276,6 +294,31 @@ class Link:
     def withdraw(self, invitation: int) -> None:
         self._tell(wire.Withdraw(invitation))
 
+    def unlock(self, passphrase: str) -> None:
+        """The passphrase that Locked asked for; connect() then.  Takes its time.  Raises ValueError."""
+        self.proofs.unlock(passphrase)
+
+    def claim(self, passphrase: str) -> int:
+        """From now on the name takes this passphrase; DONE answers.  Takes its time.  Raises ValueError."""
+        self._check_grant(wire.Feature.PROVE)
+        verifier, done = self.proofs.claim(self.name, passphrase)
+        return self._ask(wire.Claim, *verifier, done=lambda: self._remembering(done))
+
+    def unclaim(self) -> int:
+        """No more; DONE answers.  Raises ValueError."""
+        self._check_grant(wire.Feature.PROVE)
+        return self._ask(wire.Unclaim, done=lambda: self._remembering(lambda: self.proofs.unclaim(self.name)))
+
+    def _check_grant(self, feature: int) -> None:
+        if self.online and not self._granted & feature:
+            raise ValueError("this daemon can't do that")
+
+    def _remembering(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except RingError as fault:
+            self._events.append(Remark(f"{fault}; the passphrase will be asked for again"))
+
     def exit(self) -> None:
         """Say goodbye after everything else; Over follows when the daemon has hung up."""
         if self._leaving or self._over:
@@ -326,9 +369,33 @@ class Link:
         if error:
             self._lost(os.strerror(error))
             return
+        if isinstance(self.sock, Secured):
+            if not self._is_shaken(self.sock):
+                return
+        else:
+            self.proofs.begin(self.address or self.addresses[0])
         self._opening, self.mask = False, EVENT_READ
         features = self._features | (wire.Feature.HOLD if self.holding else 0)
         self._say(wire.Hello(wire.VERSION, features, self._token, self.name))
+
+    def _is_shaken(self, sock: Secured) -> bool:
+        """Go on with the handshake of TLS; True when it is over, and the daemon is the one that it was."""
+        assert self.address is not None
+        try:
+            self.mask = sock.shake()
+            if self.mask:
+                return False
+            remark = self.proofs.check_certificate(self.address, sock.binding)
+        except OSError as error:
+            self._lost(_reason(error))
+            return False
+        except (Impostor, RingError) as fault:
+            self._drop()
+            self._end(str(fault))
+            return False
+        if remark:
+            self._events.append(Remark(remark))
+        return True
 
     def _read(self) -> None:
         """Take what has arrived, but not more than a few blocks."""
@@ -501,7 +568,16 @@ class Link:
             return False
         if said.name.lower() != self.name.lower():
             raise ProtocolError("a WELCOME for somebody else")
+        try:
+            self.proofs.welcome(said.name)
+        except Impostor as fault:
+            self._drop()
+            self._end(str(fault))
+            return False
+        except RingError as fault:
+            self._events.append(Remark(f"{fault}; the passphrase will be asked for again"))
         self.name, self.house, self.waiting = said.name, said.house, said.waiting
+        self._granted = said.features
         self.holding = bool(said.features & wire.Feature.HOLD)
         self._event_of_login(said)
         self._begin()
@@ -535,12 +611,36 @@ class Link:
             raise ProtocolError("REJECTED after WELCOME")
         self._drop()
         self.address = None
-        if said.why in NAME_WHYS:
+        if said.why == Why.DENIED and self.proofs.answered:
+            self.proofs.wrong()
+            self._events.append(Locked(said.reason, True))
+        elif said.why in NAME_WHYS:
             self._events.append(NameRefused(said.why, said.reason))
         elif said.why == Why.FULL:
             self._retry(said.reason)
         else:
             self._end(said.reason)
+        return False
+
+    def _on_challenge(self, said: wire.Challenge) -> bool:
+        if self.online:
+            raise ProtocolError("a CHALLENGE after WELCOME")
+        try:
+            proof = self.proofs.answer(self.name, said)
+        except RingError as fault:
+            self._drop()
+            self._end(str(fault))
+            return False
+        if proof:
+            self._say(proof)
+        else:
+            self._drop()
+            self.address = None
+            self._events.append(Locked(f"{self.name} takes a passphrase here", False))
+        return False
+
+    def _on_verified(self, said: wire.Verified) -> bool:
+        self.proofs.verify(said)
         return False
 
     def _on_ping(self, said: wire.Ping) -> bool:
@@ -644,7 +744,7 @@ class Link:
         return True
 
 
-BEFORE_WELCOME = {wire.Welcome, wire.Rejected, wire.Notice, wire.Ping, wire.Pong}
+BEFORE_WELCOME = {wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Notice, wire.Ping, wire.Pong}
 NAME_WHYS = {Why.TAKEN, Why.BAD_NAME, Why.DENIED, Why.UNKNOWN, Why.EMPTY}
 
 # What of a message has to be a name.
@@ -667,6 +767,8 @@ NAMED: dict[type, Callable[[Any], Iterable[str]]] = {
 HANDLERS: dict[type, Callable[[Link, Any], bool]] = {
     wire.Welcome: Link._on_welcome,
     wire.Rejected: Link._on_rejected,
+    wire.Challenge: Link._on_challenge,
+    wire.Verified: Link._on_verified,
     wire.Ping: Link._on_ping,
     wire.Pong: Link._on_pong,
     wire.Stored: Link._on_stored,

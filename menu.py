@@ -31,6 +31,7 @@ from wire import SendFlag
 if TYPE_CHECKING:
     from link import Link
 
+SECRET_MAX = 256        # bytes of a passphrase: a long sentence
 PASTE_LINES = 5         # a paste of more lines is asked about first
 IDLE = 120_000_000      # microseconds without a key after which nobody seems to look, where the terminal does not tell
 TOO_LONG = f"a message has at most {wire.TEXT_MAX} bytes: send it in parts"
@@ -65,6 +66,8 @@ class Menu:
         self.leaving = False            # the user has taken leave
         self.pick_for = modes.TO_ONE
         self._kept: dict[Mode, str] = {}
+        self._aside = self.line         # the line, while a passphrase is typed into another
+        self._secret = ""               # typed once
         self._paste = Paste("")
         self._before = Mode.MENU        # the mode that a paste came in
         self._focused: bool | None = None           # None: the terminal does not say
@@ -86,14 +89,14 @@ class Menu:
         if self.link.online:
             return modes.MODES[self.mode].where(self)
         if not self.talk.offline:
-            return "connecting" if self.mode is not Mode.LOGIN or self.joining else modes.MODES[self.mode].where(self)
+            return "connecting" if not self.at_login or self.joining else modes.MODES[self.mode].where(self)
         enter = ", Enter now" if self.mode in (Mode.MENU, Mode.LOGIN) else ""
         return f"offline: retry in {self.retry_in} s{enter}"
 
     @property
     def joining(self) -> bool:
         """Whether a name was entered and the daemon has not answered."""
-        return self.mode is Mode.LOGIN and self.link.sock is not None
+        return self.at_login and self.link.sock is not None
 
     @property
     def hint(self) -> str:
@@ -104,8 +107,13 @@ class Menu:
 
     @property
     def at_login(self) -> bool:
-        """Whether the line is a name."""
-        return self.mode is Mode.LOGIN
+        """Whether the line is a name, or its passphrase."""
+        return self.mode in (Mode.LOGIN, Mode.PASSPHRASE)
+
+    @property
+    def secret(self) -> bool:
+        """Whether the line must not be shown."""
+        return self.mode in modes.SECRET
 
     @property
     def at_menu(self) -> bool:
@@ -152,7 +160,7 @@ class Menu:
         self.talk.seen = self._looks()
         chatting = self.talk.chat
         self.talk.hear(event)
-        after = {"Online": self._on_online, "NameRefused": self._on_name_refused,
+        after = {"Online": self._on_online, "NameRefused": self._on_name_refused, "Locked": self._on_locked,
                  "Roster": self._on_roster}.get(type(event).__name__)
         if after:
             after()
@@ -168,9 +176,13 @@ class Menu:
         return self.pane.at_end and self.now - self._pressed < IDLE
 
     def _on_online(self) -> None:
-        if self.mode is Mode.LOGIN:
+        if self.at_login:
             self.line.set("")
             self._go(Mode.MENU)
+
+    def _on_locked(self) -> None:
+        self.error = self.talk.refused
+        self._go(Mode.PASSPHRASE)
 
     def _on_name_refused(self) -> None:
         self.error = self.talk.refused
@@ -186,7 +198,7 @@ class Menu:
         """A chat began or ended; a text that was begun keeps its meaning."""
         text = "" if self.chosen else self.line.text
         if self.talk.chat is None:
-            self.line.remember(self._kept.pop(Mode.CHAT, ""))
+            (self._aside if self.secret else self.line).remember(self._kept.pop(Mode.CHAT, ""))
             if self.mode is Mode.CHAT:
                 self._go(Mode.MENU, keep=False)
                 self.line.set(text)
@@ -275,7 +287,9 @@ class Menu:
         if self.chosen:
             self.line.set("")
             self.chosen = 0
-        if text.count("\n") >= PASTE_LINES:
+        if self.secret and "\n" in text:
+            self.error = "a passphrase is one line: nothing was put in"
+        elif text.count("\n") >= PASTE_LINES:
             self._paste, self._before = Paste(text), self.mode if self.mode is not Mode.PASTE else self._before
             self.mode = Mode.PASTE
         elif text and not self.line.insert(text):
@@ -287,15 +301,21 @@ class Menu:
 
     def _go(self, mode: Mode, keep: bool = True) -> None:
         """Change the mode; the text of the one is kept, that of the other comes back."""
-        text = "" if self.chosen else self.line.text
+        if self.secret:
+            self.line = self._aside
+        text = "" if self.chosen or self.secret else self.line.text
         if keep and self.mode in modes.KEPT and text.strip():
             self._kept[self.mode] = text
-        elif keep and self.mode is not Mode.LOGIN:
+        elif keep and self.mode is not Mode.LOGIN and not self.secret:
             self.line.remember(text)
         self.mode, self.chosen = mode, 0
         self.line.set(self._kept.pop(mode, "") if mode in modes.KEPT else "")
         if mode is not Mode.PICK:
             self.picker = None
+        if mode is not Mode.AGAIN:
+            self._secret = ""
+        if self.secret:
+            self._aside, self.line = self.line, Line(SECRET_MAX)
 
     def home(self) -> str:
         """To the chat, or else to the menu."""
@@ -335,6 +355,50 @@ class Menu:
         self.link.connect()
         return ""
 
+    def unlock(self) -> str:
+        """Enter after a passphrase: connect with it."""
+        passphrase = self.line.text
+        self.line.set("")
+        if not passphrase:
+            return "type the passphrase; Esc for another name"
+        try:
+            self.link.unlock(passphrase)
+        except ValueError as fault:
+            return str(fault)
+        self.link.connect()
+        return ""
+
+    def unlocked_not(self) -> str:
+        """Esc instead of a passphrase: another name."""
+        self._go(Mode.LOGIN)
+        self.line.set(self.link.name)
+        return ""
+
+    def ask_claim(self) -> str:
+        """`/claim`."""
+        if not self.link.online:
+            return "offline: this needs the daemon"
+        self._go(Mode.CLAIM)
+        return ""
+
+    def claim_again(self) -> str:
+        """Enter after a new passphrase: once more."""
+        passphrase = self.line.text
+        if not passphrase:
+            return "type a passphrase; Esc back"
+        self._go(Mode.AGAIN)
+        self._secret = passphrase
+        return ""
+
+    def claim(self) -> str:
+        """Enter after it was typed twice."""
+        if self.line.text != self._secret:
+            self._go(Mode.CLAIM)
+            return "the two were not the same: type a new passphrase"
+        fault = self.talk.claim(self._secret)
+        self._go(Mode.CLAIM if fault else Mode.CHAT if self.talk.chat else Mode.MENU)
+        return fault
+
     def choose(self) -> str:
         """Enter at the menu: a command, or the item that is marked or typed."""
         text = self.line.text.strip()
@@ -373,7 +437,7 @@ class Menu:
         if fault:
             self.line.set(text)
         else:
-            self.line.remember(text)
+            (self._aside if self.secret else self.line).remember(text)
         return fault
 
     def finish(self) -> str:
@@ -522,6 +586,8 @@ class Menu:
 
     def complete(self) -> str:
         """Tab."""
+        if self.secret:
+            return ""
         if self.chosen:
             self._clear_echo()
         if self.at_menu and not self.line.text:

@@ -27,8 +27,12 @@ class Mode(Enum):
     WRITE = "write"
     CHAT = "chat"
     PASTE = "paste"
+    PASSPHRASE = "passphrase"
+    CLAIM = "claim"
+    AGAIN = "again"
 
 
+SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})       # what is typed there is not shown, nor remembered
 KEPT = frozenset({Mode.WRITE, Mode.CHAT})       # their unfinished texts come back
 
 
@@ -152,6 +156,18 @@ MODES: dict[Mode, Ways] = {
         lambda menu: f"paste {menu.paste_lines} lines?>", lambda menu: "paste",
         lambda menu: f"Enter puts all {menu.paste_lines} lines into one message; Esc leaves them out",
         lambda menu: menu.pasted(), lambda menu: menu.unpasted()),
+    Mode.PASSPHRASE: Ways(
+        lambda menu: f"passphrase of {menu.link.name}>", lambda menu: "passphrase",
+        lambda menu: "type the passphrase, it is not shown; Enter connects; Esc for another name",
+        lambda menu: menu.unlock(), lambda menu: menu.unlocked_not()),
+    Mode.CLAIM: Ways(
+        lambda menu: "new passphrase>", lambda menu: "claim",
+        lambda menu: f"who is {menu.link.name} over the network will need it; it is not shown; Esc back",
+        lambda menu: menu.claim_again(), lambda menu: menu.home()),
+    Mode.AGAIN: Ways(
+        lambda menu: "once more>", lambda menu: "claim",
+        lambda menu: "type the same passphrase once more; Esc back",
+        lambda menu: menu.claim(), lambda menu: menu.home()),
 }
 
 

@@ -52,6 +52,11 @@ def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="A message service for one host or a small network.")
     add = parser.add_argument
     add("--listen", metavar="ADDRESS", action="append", help="unix:PATH or HOST:PORT; may be given again")
+    add("--socket-mode", metavar="MODE", choices=("600", "660", "666"), default="600",
+        help="who may connect to a Unix socket: 600, 660 or 666")
+    add("--tls-cert", metavar="FILE", help="speak TLS at every TCP address, with this certificate")
+    add("--tls-key", metavar="FILE", help="its key; without it the key is in the file of the certificate")
+    add("--trust-names", action="store_true", help="every name is free for everybody")
     add("--insecure", action="store_true", help="allow a TCP address that is not this host's own")
     add("--state", metavar="DIR", help="where the store is kept")
     add("--backend", metavar="NAME", help="the dbm module for new segments, such as dbm.gnu")
@@ -78,11 +83,16 @@ def _addresses(options: argparse.Namespace) -> list[Address]:
         wanted = [address.parse(text) for text in options.listen or ()]
     except ValueError as error:
         die(PROGRAM, os.EX_USAGE, str(error))
+    if options.tls_key and not options.tls_cert:
+        die(PROGRAM, os.EX_USAGE, "--tls-key needs --tls-cert")
     for where in wanted:
-        if not where.path and not options.insecure and not _is_loopback(where.host):
+        if where.tls and not options.tls_cert:
+            die(PROGRAM, os.EX_USAGE, f"{where} needs --tls-cert")
+        if not (where.path or options.insecure or options.tls_cert or _is_loopback(where.host)):
             die(PROGRAM, os.EX_USAGE, f"{where} can be reached from the network, and nothing on it is encrypted: "
-                             "say --insecure if that is meant, or use ssh")
-    return wanted or [address.default_socket(), address.default_port()]
+                             "give --tls-cert, use ssh, or say --insecure if that is meant")
+    wanted = wanted or [address.default_socket(), address.default_port()]
+    return [where if where.path else where._replace(tls=bool(options.tls_cert)) for where in wanted]
 
 
 def _house(name: str) -> str:

@@ -14,20 +14,23 @@ The one-shot commands connect, do one thing and leave; they never take live mess
 
 Exit codes (sysexits): 0 done: stored, printed; 64 wrong use; 65 the text can't be sent, or the name is none; 67 a
 recipient is not in the log; 69 no daemon answers, or it turns us away; 74 stdin or stdout broke; 75 later may be
-better: the name is in use, the mailbox is full, no answer in time.  Every failure is one line on stderr.
+better: the name is in use, the mailbox is full, no answer in time; 77 the name takes a passphrase.  Every failure is
+one line on stderr.
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import wire
 from display import display
-from link import ArchiveError, Link, NameRefused, Offline, Over
+from link import ArchiveError, Link, Locked, NameRefused, Offline, Over, Remark
 from menu import TOO_LONG, Menu
 from pane import REFUSED, Said, clock
 from talk import OUTCOMES
@@ -59,6 +62,13 @@ def now() -> int:
 def refusal(event: NameRefused) -> Failure:
     """The failure that a refused name is."""
     return Failure(os.EX_TEMPFAIL if event.why == Why.TAKEN else os.EX_DATAERR, display(event.reason))
+
+
+def locked(link: Link, event: Locked) -> Failure:
+    """The failure that a passphrase is, where nobody can be asked for it."""
+    what = display(event.reason) if event.again else f"{link.name} takes a passphrase"
+    return Failure(os.EX_NOPERM, f"{what}: give it once in `parley --name {link.name}` on a terminal here; the key is "
+                                 "kept, and scripts use it then")
 
 
 class Waiter:
@@ -123,6 +133,7 @@ class Plain:
         self._lines: list[str] = []         # read and not yet obeyed
         self._rest = b""
         self._ended = False                 # the input is
+        self._echoing = True                # the terminal shows what is typed
         self._until: float | None = None    # when to stop waiting after its end
         self._printed = 0                   # the serial of the next entry to print
         self._mode: object = None           # the mode last shown
@@ -131,6 +142,12 @@ class Plain:
 
     def run(self) -> int:
         """Until the end; the exit code.  Raises Failure."""
+        try:
+            return self._run()
+        finally:
+            self._echo(True)
+
+    def _run(self) -> int:
         self._waiter.listen(self._fd)
         if not self.menu.at_login:
             self.link.connect()
@@ -185,6 +202,8 @@ class Plain:
                 raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP)
             if isinstance(event, NameRefused) and self._ended and not self._lines:
                 raise refusal(event)
+            if isinstance(event, Locked):
+                raise locked(self.link, event)
         self.menu.hear(event, now())
 
     def _read(self) -> None:
@@ -223,6 +242,7 @@ class Plain:
 
     def _show(self) -> None:
         """Print what is new, and confirm what was printed."""
+        self._echo(not self.menu.secret)
         printed = self._show_entries()
         if self.menu.error:
             write(f"? {display(self.menu.error)}")
@@ -243,6 +263,18 @@ class Plain:
         self._question = self.menu.question
         if self.interactive and not self.menu.leaving:
             write(f"{self.menu.prompt} ", b"")
+
+    def _echo(self, on: bool) -> None:
+        """Let the terminal show what is typed, or not."""
+        if on == self._echoing or not os.isatty(self._fd):
+            return
+        self._echoing = on
+        with contextlib.suppress(termios.error):
+            modes = termios.tcgetattr(self._fd)
+            modes[3] = modes[3] | termios.ECHO if on else modes[3] & ~termios.ECHO
+            termios.tcsetattr(self._fd, termios.TCSANOW, modes)
+        if on:
+            write("")                   # Enter was not shown either
 
     def _show_entries(self) -> bool:
         entries, self._printed = self.menu.pane.after(self._printed)
@@ -281,6 +313,10 @@ def turns(link: Link) -> Iterator[list[Any]]:
         for event in heard:
             if isinstance(event, NameRefused):
                 raise refusal(event)
+            if isinstance(event, Locked):
+                raise locked(link, event)
+            if isinstance(event, Remark):
+                print(f"parley: {display(event.text)}", file=sys.stderr)
             if isinstance(event, Offline | Over):
                 raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP * isinstance(event, Offline))
         if heard:

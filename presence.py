@@ -46,21 +46,43 @@ class Now(NamedTuple):
     monotonic: float    # seconds: what timers go by
 
 
+class Caller(NamedTuple):
+    """Who is at the other end, as far as that is known before a word is said."""
+    address: str                # what people are shown
+    uid: int | None = None      # by the kernel's word; None: not known
+    binding: bytes = b""        # the certificate that the line is bound to
+
+    @property
+    def host(self) -> str:
+        """Its address without the port; a login of this host as it is."""
+        return self.address if self.uid is not None else self.address.rpartition(":")[0] or self.address
+
+
+class Refusal(Exception):
+    """A client is not let in."""
+
+    def __init__(self, why: wire.Why, reason: str) -> None:
+        super().__init__(reason)
+        self.message = wire.Rejected(why, reason)
+
+
 class Client:
     """A connected user.  Everything here is volatile."""
-    __slots__ = ("address", "backlog", "chat", "checking", "features", "holding", "in_flight",
-                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "out", "peer", "pledged",
-                 "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
+    __slots__ = ("address", "backlog", "chat", "checking", "features", "greeting", "holding", "in_flight",
+                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator", "out", "peer",
+                 "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
 
     def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
         # the connection
         self.user = user
         self.address = address
+        self.operator = False                               # root's login, or the daemon's own (claims.py)
         self.features = features
         self.token = token
         self.since = now                                    # microseconds since 1970: of the present state
         self.left = False                                   # no longer among the users; its connection is closing
         self.welcomed = False                               # WELCOME was said; nothing else is said before it
+        self.greeting = b""                                 # a frame that goes before WELCOME
         self.out: list[bytes] = []                          # frames for the connection to send
         self.backlog = 0                                    # bytes taken from `out` that the socket did not take yet
         self.peer: object = None                            # the daemon's connection
@@ -137,7 +159,7 @@ class Roster:
 
     def welcome(self, client: Client, welcome: wire.Welcome) -> None:
         """Say WELCOME; from here on the client hears everything else."""
-        client.out.insert(0, wire.encode(welcome))
+        client.out.insert(0, client.greeting + wire.encode(welcome))
         client.welcomed = True
         self.speaking.append(client)
         if client.features & wire.Feature.ROSTER and not client.left:

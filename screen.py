@@ -52,7 +52,7 @@ def _input(menu: Menu, cols: int, ruler: Ruler) -> tuple[Row, int]:
         prompt = ruler.shorten(prompt[:-1], max(0, cols // 2 - 3)) + ">" if cols >= 8 else ""
     head: list[Run] = [(prompt, "prompt"), (" ", "")] if prompt else []
     used = sum(ruler.width(text) for text, _ in head)
-    shown, column = menu.line.view(cols - used, ruler)
+    shown, column = ("", 0) if menu.secret else menu.line.view(cols - used, ruler)
     return fitted((*head, (shown, "")), cols, ruler), used + column
 
 

@@ -17,37 +17,34 @@ The turn, as the daemon calls it (the order is the promise):
     settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave
 
 The door: a name is 1 to 32 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; case does not tell two names apart.
-Some words are nobody's name.  Two connected clients never share one: the second is refused, unless it brings the
-token that the first was given: then the first is its own dead session, and is put out.
+Some words are nobody's name.  Whether a name is kept for somebody else is asked first, in claims.py.  Two connected
+clients never share one: the second is refused, unless it brings the token that the first was given: then the first is
+its own dead session, and is put out.
 """
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wire
 from chats import PATIENCE, Chats
+from claims import TRUSTING, Claims, Identity, Question
 from post import Post
-from presence import Client, Now, Roster
+from presence import Caller, Client, Now, Refusal, Roster
 from wire import Why
 
 if TYPE_CHECKING:
     from mailbox import Full, Mailbox, User
 
 RESERVED = frozenset({"all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
-FEATURES = wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD
+FEATURES = wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
 NO_TOKEN = bytes(16)
 NOTED = frozenset({      # requests that are noted as they arrive; the others have a note of their own, or none
-    wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.Exit})
-
-
-class Refusal(Exception):
-    """A client is not let in."""
-
-    def __init__(self, why: Why, reason: str) -> None:
-        super().__init__(reason)
-        self.message = wire.Rejected(why, reason)
+    wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.Claim, wire.Unclaim,
+    wire.Exit})
 
 
 class Row(NamedTuple):
@@ -63,7 +60,7 @@ class Switchboard:
     """The service, without its sockets."""
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
-                 patience: int = PATIENCE) -> None:
+                 patience: int = PATIENCE, identity: Identity = TRUSTING) -> None:
         self.mailbox = mailbox
         self.note = note
         self.house = house                      # what the daemon calls itself
@@ -71,6 +68,7 @@ class Switchboard:
         self.roster = Roster(mailbox.users)
         self.post = Post(mailbox, self.roster, note)
         self.chats = Chats(mailbox, self.roster, note, patience)
+        self.claims = Claims(mailbox, self.post, note, token, identity)
         self.left: list[Client] = []            # since the daemon looked last; it closes their connections
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
             wire.Send: self.post.on_send,
@@ -85,34 +83,59 @@ class Switchboard:
             wire.Exit: self.on_exit,
             wire.Ping: self.on_ping,
             wire.Pong: self.on_pong,
+            wire.Claim: self.claims.on_claim,
+            wire.Unclaim: self.claims.on_unclaim,
+            wire.Proof: self.on_proof,
             wire.Hello: self.on_hello,
         }
 
     # ---- the door ----
 
-    def enter(self, hello: wire.Hello, address: str, now: Now) -> Client:
-        """Let a client in under its name.  Raises Refusal."""
+    def enter(self, hello: wire.Hello, caller: Caller, now: Now) -> Client | Question:
+        """Let a client in under its name, or ask who it is.  Raises Refusal."""
+        with self._noting(hello, caller):
+            self._check_name(hello)
+            question = self.claims.question(hello, caller, now)
+            return question or self._admit(hello, caller, now, proven=False)
+
+    def prove(self, question: Question, said: wire.Proof, caller: Caller, now: Now) -> Client:
+        """Let a client in that was asked who it is.  Raises Refusal."""
+        with self._noting(question.hello, caller):
+            verified = self.claims.verified(question, said, caller, now)
+            client = self._admit(question.hello, caller, now, proven=True)
+            client.greeting = wire.encode(verified)
+            return client
+
+    @contextmanager
+    def _noting(self, hello: wire.Hello, caller: Caller) -> Iterator[None]:
         try:
-            user = self._name(hello, now)
+            yield
         except Refusal as refusal:
-            self.note("rejected", name=hello.name, address=address, reason=str(refusal))
+            self.note("rejected", name=hello.name, address=caller.address, reason=str(refusal))
             raise
-        client = Client(user, address, hello.features & FEATURES, self.token(), now.wall)
+
+    def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
+        user = self._user(hello, now)
+        client = Client(user, caller.address, hello.features & FEATURES, self.token(), now.wall)
         self.mailbox.seen(user, now.wall)
+        self.claims.entered(client, caller, proven)
         self.roster.enter(client)
         self.post.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
                                         user.waiting, user.name, self.house))
-        self.note("connected", name=user.name, address=address, waiting=user.waiting)
+        self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
         return client
 
-    def _name(self, hello: wire.Hello, now: Now) -> User:
-        """The user of that name, new or known, whose place is free."""
+    def _check_name(self, hello: wire.Hello) -> None:
+        """Whether the name may be anybody's."""
         if hello.version != wire.VERSION:
             raise Refusal(Why.VERSION, f"this daemon speaks version {wire.VERSION} of the protocol alone")
         if not wire.is_name(hello.name):
             raise Refusal(Why.BAD_NAME, "a username has 1 to 32 of A-Z a-z 0-9 . _ - and begins with a letter or digit")
         if hello.name.lower() in RESERVED:
             raise Refusal(Why.BAD_NAME, f"{hello.name} is a reserved word: choose another name")
+
+    def _user(self, hello: wire.Hello, now: Now) -> User:
+        """The user of that name, new or known, whose place is free."""
         user = self.mailbox.find(hello.name)
         if user is None:
             if self.mailbox.refusing:
@@ -121,7 +144,7 @@ class Switchboard:
             return self.mailbox.register(hello.name, now.wall)
         other = self.roster.clients.get(user.number)
         if other is not None:
-            if hello.token == NO_TOKEN or hello.token != other.token:
+            if hello.token == NO_TOKEN or not compare_digest(hello.token, other.token):
                 raise Refusal(Why.TAKEN, f"{user.name} is already in use: choose another name")
             self.put_out(other, "taken over by its owner", now)
         return user
@@ -163,6 +186,9 @@ class Switchboard:
 
     def on_pong(self, client: Client, said: wire.Pong, now: Now) -> None:
         """It is alive: that its bytes arrived has said so already."""
+
+    def on_proof(self, client: Client, said: wire.Proof, now: Now) -> None:
+        raise wire.ProtocolError("a PROOF that nobody asked for")
 
     def on_hello(self, client: Client, said: wire.Hello, now: Now) -> None:
         raise wire.ProtocolError("a second HELLO on one connection")

@@ -187,6 +187,14 @@ class Talk:
         self._asked[self.link.hold(on)] = "hold on" if on else "hold off"
         return ""
 
+    def claim(self, passphrase: str) -> str:
+        """Have one's name kept by a passphrase."""
+        return self._ask("claim", lambda: self.link.claim(passphrase))
+
+    def unclaim(self) -> str:
+        """No more."""
+        return self._ask("unclaim", self.link.unclaim)
+
     def invite(self, names: Sequence[str]) -> str:
         """Invite to a chat."""
         return self.hindered() or self._ask("invite", lambda: self.link.invite(tuple(names)))
@@ -304,6 +312,12 @@ class Talk:
 
     def on_name_refused(self, event: Any) -> None:
         self.refused = display(event.reason)
+
+    def on_locked(self, event: Any) -> None:
+        self.refused = display(event.reason)
+
+    def on_remark(self, event: Any) -> None:
+        self.note(display(event.text), "alert")
 
     def on_over(self, event: Any) -> None:
         self.over = display(event.reason)
@@ -507,6 +521,8 @@ LEFT: dict[int, str] = {
 DONE: dict[str, str] = {
     "hold on": "holding: new messages wait until you check",
     "hold off": "not holding: new messages are shown as they come",
+    "claim": "claimed: who uses this name over the network needs the passphrase; this machine remembers its key",
+    "unclaim": "claimed no more: no passphrase is asked for this name",
 }
 
 FAILED: dict[str, str] = {
@@ -514,10 +530,13 @@ FAILED: dict[str, str] = {
     "users": "no list of users",
     "log": "no list of names",
     "check": "no check was done",
+    "claim": "not claimed",
+    "unclaim": "nothing was changed",
 }
 
 HEARD: dict[str, Callable[[Talk, Any], None]] = {
     "Online": Talk.on_online, "Offline": Talk.on_offline, "NameRefused": Talk.on_name_refused, "Over": Talk.on_over,
+    "Locked": Talk.on_locked, "Remark": Talk.on_remark,
     "Repeated": Talk.on_repeated, "Notice": Talk.on_notice,
     "Stored": Talk.on_stored, "Outcomes": Talk.on_outcomes, "Delivered": Talk.on_delivered,
     "Refused": Talk.on_refused, "Mail": Talk.on_mail, "Checked": Talk.on_checked, "Roster": Talk.on_roster,

@@ -15,6 +15,9 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
 
     client                                        daemon
     HELLO name, features, token  -->
+                                 <--  CHALLENGE salt, nonce             only when the name is kept for somebody
+    PROOF nonce, proof           -->
+                                 <--  VERIFIED signature
                                  <--  WELCOME token, store, waiting     or REJECTED why, and the line is closed
     SEND id, to, text            -->
                                  <--  STORED first..last                on disk: survives kill -9 and a power cut
@@ -35,6 +38,8 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
                                  <--  ANSWERED, then STARTED chat or CALLED_OFF why     WITHDRAW takes it back
     SAY request, chat, text      -->                                    the others get LINE; the text "Quit" leaves
                                  <--  LEFT, ENDED
+    CLAIM request, verifier      -->                                    from now on the name takes a passphrase: DONE
+    UNCLAIM request              -->                                    no more: DONE
     EXIT                         -->                                    all is answered, then the line is closed
     PING, answered by PONG, and NOTICE, a word to the user, may come from the daemon at any time
 
@@ -96,6 +101,7 @@ class Feature:                  # plain numbers: to look at a bit of an IntFlag 
     ROSTER = 1          # the log of names at login, and its changes from then on
     RECEIPTS = 2        # DELIVERED
     HOLD = 4            # start holding: new messages wait for CHECK
+    PROVE = 8           # CHALLENGE is understood; CLAIM and UNCLAIM may be said
 
 
 class SendFlag:
@@ -138,12 +144,15 @@ class Why(IntEnum):
     SLOW = 14           # did not read for so long that chat lines had to be dropped
 
 
-# How each kind of field is written: NAME = Annotated[python type, how].  "B H I Q 16s" are struct codes.
+# How each kind of field is written: NAME = Annotated[python type, how].  "B H I Q 16s 32s" are struct codes.
+FIXED = {"B", "H", "I", "Q", "16s", "32s"}
+KEYS = {"16s", "32s"}           # what is left out of the log
 U8 = Annotated[int, "B"]
 U16 = Annotated[int, "H"]
 U32 = Annotated[int, "I"]
 U64 = Annotated[int, "Q"]
 Key16 = Annotated[bytes, "16s"]
+Key32 = Annotated[bytes, "32s"]
 Word = Annotated[str, "word"]
 Words = Annotated[tuple[str, ...], "words"]
 Text = Annotated[str, "text"]
@@ -189,7 +198,7 @@ def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type
         hints = get_type_hints(cls, include_extras=True)
         fields = tuple((name, hint.__metadata__[0]) for name, hint in hints.items())
         hows = [how for _, how in fields]
-        fixed = [how for how in hows if how in {"B", "H", "I", "Q", "16s"}]
+        fixed = [how for how in hows if how in FIXED]
         assert hows[:len(fixed)] == fixed and kind not in MESSAGES
         head, rest = struct.Struct("!" + "".join(fixed)), tuple(hows[len(fixed):])
         codec = Codec(kind, direction, answer, cls, fields, head, len(fixed), rest)
@@ -290,6 +299,29 @@ class Ping(NamedTuple):
 class Pong(NamedTuple):
     """I am."""
     stamp: U64
+
+
+@message(20, CLIENT, "WELCOME")
+class Proof(NamedTuple):
+    """The answer to CHALLENGE: I know the passphrase (SCRAM-SHA-256)."""
+    nonce: Key16
+    proof: Key32
+
+
+@message(21, CLIENT, "DONE")
+class Claim(NamedTuple):
+    """From now on who wants to be me, elsewhere than at my own login, has to know a passphrase."""
+    request: U32
+    iterations: U32
+    salt: Key16
+    stored: Key32       # StoredKey and ServerKey of RFC 5802
+    server: Key32
+
+
+@message(22, CLIENT, "DONE")
+class Unclaim(NamedTuple):
+    """No more."""
+    request: U32
 
 
 @message(32, DAEMON)
@@ -468,6 +500,20 @@ class Failed(NamedTuple):
 class Notice(NamedTuple):
     """A word from the daemon to its users."""
     text: Text
+
+
+@message(60, DAEMON)
+class Challenge(NamedTuple):
+    """That name is kept for somebody: prove that it is you."""
+    iterations: U32
+    salt: Key16
+    nonce: Key16
+
+
+@message(61, DAEMON)
+class Verified(NamedTuple):
+    """The proof is right, and this is mine; WELCOME or REJECTED follows."""
+    signature: Key32
 
 
 # ---- fields ----
@@ -649,7 +695,7 @@ def describe(said: Message, with_text: bool = True) -> str:
         return f"{field}={quote(value) if how == 'word' else value}"
 
     fields = zip(CODECS[type(said)].fields, said, strict=True)
-    return " ".join([name_of(said), *(shown(*field, value) for field, value in fields if field[1] != "16s")])
+    return " ".join([name_of(said), *(shown(*field, value) for field, value in fields if field[1] not in KEYS)])
 
 
 def quote(text: str) -> str:

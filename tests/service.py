@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 import daemon as daemon_module
 import wire
+from claims import TRUSTING, Identity
 from console import NOTES, Console
 from daemon import Daemon
 from mailbox import Mailbox
 from options import Limits
-from presence import Now
+from presence import Caller, Now
 
 M = TypeVar("M")
 TURNS_MAX = 10_000          # more without coming to rest is a loop that spins
@@ -60,11 +61,12 @@ class Notes(Console):
 class Service:
     """A daemon on a store in a directory that goes with it."""
 
-    def __init__(self, limits: Limits | None = None, backend: str | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, backend: str | None = None, identity: Identity = TRUSTING) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.store = self.directory + "/store"
         self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000)
         self.backend = backend
+        self.identity = identity
         self.clock = Clock()
         self.clients: list[Client] = []
         self.start()
@@ -72,7 +74,8 @@ class Service:
     def start(self) -> None:
         self.notes = Notes()
         self.mailbox = Mailbox(self.store, backend=self.backend)
-        self.daemon = Daemon(self.mailbox, self.notes, self.limits, house="test", clock=self.clock)
+        self.daemon = Daemon(self.mailbox, self.notes, self.limits, house="test", clock=self.clock,
+                             identity=self.identity)
 
     def stop(self) -> None:
         """As on SIGTERM."""
@@ -110,18 +113,18 @@ class Service:
         self.clock.forward(seconds)
         self.run()
 
-    def connect(self) -> "Client":
+    def connect(self, caller: Caller = Caller("test:1")) -> "Client":       # noqa: B008
         """A connection that has said nothing yet."""
         ours, theirs = socket.socketpair()
         client = Client(self, ours)
         self.clients.append(client)
-        self.daemon.adopt(theirs, "test", "test:1")
+        self.daemon.adopt(theirs, "test", caller)
         return client
 
     def client(self, name: str, features: int = wire.Feature.ROSTER | wire.Feature.RECEIPTS,
-               token: bytes = bytes(16)) -> "Client":
+               token: bytes = bytes(16), caller: Caller = Caller("test:1")) -> "Client":        # noqa: B008
         """A client that has said HELLO; what it was answered is still to be heard."""
-        client = self.connect()
+        client = self.connect(caller)
         client.name = name
         client.say(wire.Hello(wire.VERSION, features, token, name))
         return client

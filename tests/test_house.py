@@ -30,12 +30,16 @@ ARROWS = {
     "presence": "wire",
     "post": "presence wire",
     "chats": "presence wire",
-    "switchboard": "chats post presence wire",
+    "scram": "",
+    "claims": "post presence scram wire",
+    "switchboard": "chats claims post presence wire",
     # sockets, time and order
     "console": "display switchboard",
-    "doors": "address",
+    "logins": "",
+    "secure": "",
+    "doors": "address logins presence secure",
     "options": "address chats usage",
-    "daemon": "address console doors mailbox options presence salvage switchboard usage wire",
+    "daemon": "address claims console doors logins mailbox options presence salvage secure switchboard usage wire",
     # the client
     "display": "",
     "keys": "",
@@ -43,8 +47,10 @@ ARROWS = {
     "archive": "",
     "outbox": "wire",
     "arrivals": "archive wire",
-    "dial": "address",
-    "link": "address archive arrivals dial outbox wire",
+    "keyring": "archive",
+    "proofs": "address keyring scram secure wire",
+    "dial": "address secure",
+    "link": "address archive arrivals dial keyring outbox proofs secure wire",
     "pane": "display",
     "who": "display pane wire",
     "picker": "display who wire",
@@ -54,13 +60,15 @@ ARROWS = {
     "menu": "commands display keys lineedit modes pane picker talk who wire",
     "screen": "commands display lineedit menu modes pane picker who wire",
     "plain": "address archive display keys link lineedit menu pane screen talk usage who wire",
-    "curses_client": "address archive display keys link lineedit menu modes pane plain screen talk usage who wire",
+    "curses_client": "address archive display keyring keys link lineedit menu modes pane plain screen secure talk "
+                     "usage who wire",
 }
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "console", "dial", "link", "plain", "curses_client"},
-    "selectors": {"daemon", "doors", "link", "plain", "curses_client"},
+    "socket": {"options", "daemon", "doors", "logins", "secure", "console", "dial", "link", "plain", "curses_client"},
+    "ssl": {"secure"},
+    "selectors": {"daemon", "doors", "secure", "link", "plain", "curses_client"},
     "curses": {"curses_client"},
     "dbm": {"segment"},
     "fsync": {"disk", "archive"},

@@ -232,7 +232,8 @@ class TestLogin(Base):
         self.offline(self.wait(link.LOGIN_SECONDS), "did not answer in time; .*did not answer in time")
 
     def test_defaults(self) -> None:
-        self.assertEqual(default_addresses(), [default_socket(), default_port()])
+        system = Address("/run/parley/parley.sock", "", 0)
+        self.assertEqual(default_addresses(), [default_socket(), system, default_port()])
 
     def test_dial_for_real(self) -> None:
         with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as unix, \
@@ -1207,6 +1208,7 @@ class TestHostile(Base):
         make: dict[str, Callable[[], Any]] = {
             "word": word, "text": word, "words": lambda: tuple(word() for _ in range(chance.randrange(4))),
             "16s": lambda: chance.randbytes(16),
+            "32s": lambda: chance.randbytes(32),
             "entries": lambda: tuple(wire.Entry(word(), chance.randrange(256), 0, 1, 2) for _ in range(3))}
         hows = [hint.__metadata__[0] for hint in get_type_hints(codec.cls, include_extras=True).values()]
         bits = {how: (lambda size=size: chance.choice((0, 1, 5, 1 << size - 1, (1 << size) - 1)))

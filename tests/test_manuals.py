@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAN = ROOT / "man"
 PAGES = ("parleyd.8", "parley.1", "parley-wire.7", "parley-store.5")
 PROGRAMS = {"parleyd.8": "daemon.py", "parley.1": "curses_client.py"}
-KINDS = {"B": "u8", "H": "u16", "I": "u32", "Q": "u64", "16s": "key16"}     # the others have one name in both
+KINDS = {"B": "u8", "H": "u16", "I": "u32", "Q": "u64", "16s": "key16", "32s": "key32"}      # the others: one name
 SIDES = {"client": wire.CLIENT, "daemon": wire.DAEMON, "both": wire.BOTH}
 COMPOSED = "records.PUT_ONE"        # and so on: a PUT to one recipient packed or unpacked in one go, for speed
 

@@ -1,0 +1,94 @@
+"""logins: what the kernel and the host's list of users say about who calls.
+
+caller_uid() is the kernel's word on the other end of a Unix socket: SO_PEERCRED on Linux, LOCAL_PEERCRED on macOS and
+FreeBSD.  Elsewhere it is None, and names at the Unix socket are as little protected as over TCP; the daemon says so at
+its start.
+
+Logins asks for names and uids through pwd(3), thus through whatever the host has: files, LDAP, SSSD.  That can wait,
+and while it does the whole daemon waits.  So it is asked when somebody logs in and at no other time, and answers, a
+"no" too, are remembered for REMEMBER_SECONDS.  A host whose list is far away should have nscd or sssd, which answer at
+once; a look-up that took longer than SLOW_SECONDS is told, so that the operator learns of it.
+
+A login is looked up as the name is written, as it was registered, and in small letters; one with capitals is protected
+in these spellings alone.
+"""
+from __future__ import annotations
+
+import pwd
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+REMEMBER_SECONDS = 300      # a new login, or one that is gone, is known after so long
+REMEMBER_MAX = 10_000       # names; a stranger can make us ask for as many as he can send
+SLOW_SECONDS = 0.25
+SOL_LOCAL, LOCAL_PEERCRED = 0, 1            # <sys/un.h> of macOS and FreeBSD; Python does not name the first
+UCRED, XUCRED = struct.Struct("3i"), struct.Struct("2I")        # pid, uid, gid; version, uid and more
+
+T = TypeVar("T")
+
+
+def can_tell() -> bool:
+    """Whether the kernel says who is at the other end of a Unix socket, in a way that is known here."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        return caller_uid(ours) is not None
+
+
+def caller_uid(sock: socket.socket) -> int | None:
+    """The uid of who connected to this Unix socket."""
+    if sock.family != socket.AF_UNIX:
+        return None
+    try:
+        if sys.platform == "linux":
+            return int(UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))[1])
+        if sys.platform == "darwin" or sys.platform.startswith("freebsd"):
+            return int(XUCRED.unpack_from(sock.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, 128))[1])
+    except (OSError, struct.error):
+        pass
+    return None
+
+
+def _login(name: str) -> int | None:
+    return pwd.getpwnam(name).pw_uid
+
+
+class Logins:
+    """The host's users, asked for once in a while."""
+
+    def __init__(self, slow: Callable[[str, float], None] = lambda what, seconds: None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.slow = slow                                            # is told of a look-up that took long
+        self.clock = clock
+        self._uids: dict[str, tuple[float, int | None]] = {}        # until when, and the answer
+        self._names: dict[int, tuple[float, str]] = {}
+
+    def uid(self, name: str) -> int | None:
+        """The uid of the login of that name; None if there is none."""
+        known = self._uids.get(name)
+        if known is None or self.clock() >= known[0]:
+            known = self._uids[name] = self._ask(name, lambda: _login(name), None)
+            if len(self._uids) > REMEMBER_MAX:
+                del self._uids[next(iter(self._uids))]
+        return known[1]
+
+    def name(self, uid: int) -> str:
+        """The login of that uid; its number if it has none."""
+        known = self._names.get(uid)
+        if known is None or self.clock() >= known[0]:
+            known = self._names[uid] = self._ask(str(uid), lambda: pwd.getpwuid(uid).pw_name, str(uid))
+        return known[1]
+
+    def _ask(self, what: str, look: Callable[[], T], none: T) -> tuple[float, T]:
+        started = self.clock()
+        try:
+            found = look()
+        except KeyError:
+            found = none
+        ended = self.clock()
+        if ended - started > SLOW_SECONDS:
+            self.slow(what, ended - started)
+        return ended + REMEMBER_SECONDS, found

@@ -135,8 +135,8 @@ class Claims:
         if not (is_right and question.is_real and self._claim(self.mailbox.find(name)) == kept):
             self._remember(caller.host, now)
             self.note("wrong-proof", name=name, address=caller.address)
-            raise Refusal(Why.DENIED, f"{name} is kept for its owner, and that was not its passphrase: its owner sets "
-                                      "one with /claim, at the daemon's Unix socket if need be")
+            raise Refusal(Why.DENIED, f"that is not the passphrase of {name}; its owner sets one with /claim, if need "
+                                      "be at the daemon's Unix socket")
         return wire.Verified(signature)
 
     def _remember(self, host: str, now: Now) -> None:

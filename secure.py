@@ -109,6 +109,7 @@ class Secured:
 
     def recv(self, size: int) -> bytes:
         """What has come, decrypted; b"" at the end.  Raises BlockingIOError, OSError.  It may be a record more."""
+        self._flush()
         data = self.sock.recv(size)
         if data:
             self._in.write(data)

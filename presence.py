@@ -41,8 +41,8 @@ class Now(NamedTuple):
 class Client:
     """A connected user.  Everything here is volatile."""
     __slots__ = ("address", "backlog", "chat", "checking", "features", "holding", "in_flight",
-                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "out", "peer", "pledged",
-                 "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
+                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator", "out", "peer",
+                 "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
 
     def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
         # the connection
@@ -56,6 +56,7 @@ class Client:
         self.out: list[bytes] = []                          # frames for the connection to send
         self.backlog = 0                                    # bytes taken from `out` that the socket did not take yet
         self.peer: object = None                            # the daemon's connection
+        self.operator = False                               # root, or who runs the daemon
         self.spent = 0                                      # work done for it in this turn: requests, recipients
         # the roster
         self.roster_at = 0                                  # the log was sent to this client up to this user number

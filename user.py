@@ -41,14 +41,16 @@ class Mail(NamedTuple):
 
 
 class Page:
-    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread."""
+    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread.  `size`: about how many
+    bytes of text."""
 
-    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment")
+    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment", "size")
 
-    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int) -> None:
+    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int, size: int = 0) -> None:
         self.segment, self.block, self.offset = segment, block, offset
         self.count, self.first, self.last = count, first, last
         self.left = count
+        self.size = size
 
 
 BY_ID = attrgetter("id")

@@ -28,14 +28,16 @@ ARROWS = {
     "address": "",
     "usage": "",
     "presence": "wire",
+    "quota": "wire",
+    "fairness": "wire",
     "post": "presence wire",
     "chats": "presence wire",
     "switchboard": "chats post presence wire",
     # sockets, time and order
     "console": "display switchboard",
     "doors": "address",
-    "options": "address chats usage",
-    "daemon": "address console doors mailbox options presence salvage switchboard usage wire",
+    "options": "address chats quota usage",
+    "daemon": "address console doors fairness mailbox options presence quota salvage switchboard usage wire",
     # the client
     "display": "",
     "keys": "",

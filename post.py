@@ -57,11 +57,12 @@ class Answers:
         self.stored: dict[Client, list[list[int]]] = {}         # ranges of ids, first and last
         self.outcomes: list[tuple[Client, wire.Outcomes]] = []
         self.others: list[tuple[Client, wire.Message]] = []
+        self.settings: list[tuple[Client, int]] = []            # requests that changed a setting: DONE, or FAILED
         self.welcomes: list[tuple[Client, wire.Welcome]] = []
 
     @property
     def is_empty(self) -> bool:
-        return not (self.stored or self.outcomes or self.others or self.welcomes)
+        return not (self.stored or self.outcomes or self.others or self.settings or self.welcomes)
 
     def add_stored(self, client: Client, number: int) -> None:
         ranges = self.stored.setdefault(client, [])
@@ -266,6 +267,8 @@ class Post:
         self.answers.outcomes = [(client, said) for client, said in answers.outcomes
                                  if (client.user.number, said.id) not in refused]
         self.answers.others = answers.others
+        for client, request in answers.settings:
+            self.roster.tell(client, wire.Failed(request, Why.FULL, full.reason))
         strangers = {user.number for user in full.users}
         self._recount(full)
         self.answers.welcomes = [(client, welcome._replace(waiting=client.user.waiting))
@@ -299,6 +302,8 @@ class Post:
                     self.roster.tell(client, wire.Stored(first, last))
             for client, said in (*answers.outcomes, *answers.others):
                 self.roster.tell(client, said)
+            for client, request in answers.settings:
+                self.roster.tell(client, wire.Done(request))
         self._tell_waiting()
 
     @property

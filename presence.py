@@ -32,6 +32,14 @@ RECENT_MAX = 500            # names kept in the order in which they left: more t
 PUBLISH_COST = 50e-6        # seconds between two publications for each subscriber: bounds them to some 6 % of the time
 
 
+class Setting:
+    """What the house keeps about a user, by kind (Mailbox.set).  Numbers are never used again; parley-store(5) has the
+    layouts."""
+    OWNER = 1           # the uid that first used the name at a Unix socket
+    CLAIM = 2           # what a passphrase is verified with
+    IGNORED = 3         # the users that this one does not want to hear
+
+
 class Now(NamedTuple):
     """Both clocks, read once a turn."""
     wall: int           # microseconds since 1970: what people are shown

@@ -249,6 +249,7 @@ class Chats:
         chat = client.chat
         assert chat is not None
         others = [member for member in chat.members if member is not client]
+        client.spent += len(others)
         self.note("line", chat=chat.number, sender=client.name, text=text)
         self.roster.tell_all(others, wire.Line(chat.number, now.wall, client.name, text))
         for member in others:

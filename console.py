@@ -50,6 +50,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "message": ("sender to id text", "a message was put into the queues of its recipients"),
     "repeated": ("name origin", "a message came again; nothing was stored twice"),
     "refused": ("name origin reason", "a message was not stored, and its sender told why"),
+    "mailbox-full": ("sender to origin", "a message was not stored for these: their mailboxes are full"),
     "not-delivered": ("sender to origin", "a message that was now or never found nobody"),
     "delivered": ("name messages first last", "a reader confirmed messages; they left the queue"),
     "checked": ("name messages", "a check for messages was answered"),

@@ -13,8 +13,8 @@ order of its lines:
 
 then timers, the console, and a slice of the mailbox's own work.
 
-Fairness.  A connection is read once a turn, 64 KiB at most, and gets BUDGET units of work (a request is one, and so is
-each recipient of a message); what is left of its frames waits for the next turn.  A connection that does not read what
+Fairness.  A connection is read once a turn, 64 KiB at most, and gets as many units of work as fairness.py allows; what
+is left of its frames waits for the next turn.  A connection that does not read what
 it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its requests can't make us hold more; above
 UNSENT_MAX, whatever they are, it is closed.  What a reader must get waits in its queue on disk, not here (post.py).
 
@@ -56,17 +56,18 @@ import wire
 from address import Address
 from console import Console
 from disk import Disk
-from doors import Doors, open_listener
+from doors import Doors, is_operator, open_listener
+from fairness import FREE, Fairness, Share
 from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
 from presence import Client, Now
+from quota import Accounts, Everyone
 from switchboard import Refusal, Switchboard
 from syncer import BackgroundDisk
 from usage import die, open_standard
 
 # Limits, each with its reason.
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
-BUDGET = 10_000             # units of work for a connection in a turn: some 10 ms
 BACKLOG_MAX = 256 * 1024    # bytes unsent above which a connection is not read: a window of messages, and then some
 UNSENT_MAX = 2 * 1024 * 1024    # above which it is closed: more than windows, lists and chats can leave unread by their
                                 # own limits; a message is in its queue all the same
@@ -87,10 +88,11 @@ def clock() -> Now:
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
     __slots__ = ("address", "client", "closing", "decoder", "frames", "heard", "mask", "opened", "pinged", "place",
-                 "sock", "unsent")
+                 "share", "sock", "unsent")
 
-    def __init__(self, sock: socket.socket, place: str, where: str, now: float) -> None:
+    def __init__(self, sock: socket.socket, place: str, where: str, now: float, rate: int) -> None:
         self.sock = sock
+        self.share = Share(now, rate)           # of the turns
         self.place = place                      # its listener: strangers are counted for each apart
         self.address = where                    # what people are shown
         self.decoder = wire.Decoder()
@@ -114,13 +116,16 @@ class Daemon:
         self.clock = clock
         self.now = clock()
         self.board = Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
-                                 patience=limits.patience)
+                                 patience=limits.patience, accounts=Accounts(limits.quotas),
+                                 everyone=Everyone(limits.everyone, limits.everyone_seconds))
         self.selector = selectors.DefaultSelector()
         self.connections: dict[int, Connection] = {}            # by descriptor
         self.doors = Doors(self.selector, self.adopt, self._is_full, console.note, limits.strangers,
                            limits.strangers_each)
         self.signal = 0                                         # the last one that came
+        self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
+        self._resting: dict[Connection, float] = {}             # over their rate: not read until then
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._refusing: str | None = None                       # why it refused, when last noted
@@ -133,6 +138,7 @@ class Daemon:
         """One turn of the loop, waiting for at most so many seconds (None: until there is something to do)."""
         ready = self.selector.select(self._timeout(wait))
         self.now = self.clock()
+        self._rested()
         for connection in list(self._unfinished):
             self._process(connection)
         for key, mask in ready:
@@ -167,6 +173,7 @@ class Daemon:
         timers = [self._sweep_at - now.monotonic, RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS]
         timers += [at - now.monotonic for at in (self.doors.open_at, self.console.next_draw()) if at is not None]
         timers += [seconds for seconds in (wait, self.board.timeout(now)) if seconds is not None]
+        timers += [at - now.monotonic for at in self._resting.values()]
         return max(0.0, min(timers))
 
     def _timers(self) -> None:
@@ -193,7 +200,7 @@ class Daemon:
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(sock, place, where, self.now.monotonic)
+        connection = Connection(sock, place, where, self.now.monotonic, self.limits.rate)
         self.connections[sock.fileno()] = connection
         self.selector.register(sock, connection.mask, lambda _, mask: self._on_ready(connection, mask))
         few = self.doors.stranger(place, where, 1)
@@ -228,22 +235,44 @@ class Daemon:
         self._process(connection)
 
     def _process(self, connection: Connection) -> None:
-        """The frames that arrived, as many as the budget of a turn allows, and while what they answer is read."""
+        """The frames that arrived, as many as its share of the turn allows, and while what they answer is read."""
         self._unfinished.pop(connection, None)
         if len(connection.unsent) >= BACKLOG_MAX:
             return                              # _watch goes on with them when the peer has read
-        spent = 0
+        fairness, share, now = self.fairness, connection.share, self.now.monotonic
+        allowed, spent, frame = fairness.allowance(share, len(self._unfinished), now), 0, b""
+        tokens = fairness.tokens(share, now) if fairness.rate else 0.0
         try:
             for frame in connection.frames or ():
                 spent += self._frame(connection, wire.decode(frame, wire.CLIENT))
                 if connection.closing:
                     break
-                if spent >= BUDGET:
+                if fairness.rate and frame[0] not in FREE:
+                    share.tokens = tokens = tokens - 1
+                    if tokens < 1:
+                        self._rest(connection)
+                        return
+                if spent >= allowed:
+                    share.flooded = now
                     self._unfinished[connection] = None
                     return
+            if frame:
+                fairness.had_all(share, frame[0], now)
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
         connection.frames = None
+
+    def _rest(self, connection: Connection) -> None:
+        """Over its rate: it is not read for a while, and not asked either whether it is there."""
+        self._resting[connection] = self.now.monotonic + self.fairness.rest(connection.share)
+        self._watch(connection)
+
+    def _rested(self) -> None:
+        """Read those again that have rested."""
+        for connection in [each for each, until in self._resting.items() if self.now.monotonic >= until]:
+            del self._resting[connection]
+            connection.heard = self.now.monotonic
+            self._watch(connection)
 
     def _frame(self, connection: Connection, said: Any) -> int:
         """One message; returns the work that it made."""
@@ -267,6 +296,7 @@ class Daemon:
             return
         self.doors.stranger(connection.place, connection.address, -1)
         connection.client, client.peer = client, connection
+        client.operator = is_operator(connection.sock)
         connection.decoder.limit = wire.FRAME_MAX
 
     # ---- writing ----
@@ -312,7 +342,7 @@ class Daemon:
             self._close(connection, connection.closing)
             return
         mask = selectors.EVENT_WRITE if backlog else 0
-        if backlog < BACKLOG_MAX and not connection.closing:
+        if backlog < BACKLOG_MAX and not connection.closing and connection not in self._resting:
             mask |= selectors.EVENT_READ
             if connection.frames is not None:
                 self._unfinished[connection] = None
@@ -361,6 +391,7 @@ class Daemon:
         connection.sock.close()
         connection.frames, connection.closing = None, connection.closing or reason
         self._unfinished.pop(connection, None)
+        self._resting.pop(connection, None)
         if connection.client is None:
             self.doors.stranger(connection.place, connection.address, -1)
             self.console.note("closed", address=connection.address, reason=reason)
@@ -378,6 +409,8 @@ class Daemon:
         elif client.left:
             if monotonic - connection.heard >= LEAVE_SECONDS:
                 self._close(connection, connection.closing)
+        elif connection in self._resting:
+            return
         elif connection.pinged:
             if monotonic - connection.pinged >= ANSWER_SECONDS:
                 self._close(connection, "no answer to PING")

@@ -148,6 +148,14 @@ def address_of(sock: socket.socket, peer: Any) -> str:
         return f"unix:{uid}"
 
 
+def is_operator(sock: socket.socket) -> bool:
+    """Whether, by the kernel's word, this is root or whoever runs the daemon, at a Unix socket."""
+    if sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return False
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return uid in (0, os.geteuid())
+
+
 def open_listener(where: Address) -> socket.socket:
     """A listening socket.  Raises OSError."""
     if not where.path:

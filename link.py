@@ -561,7 +561,7 @@ class Link:
         return True
 
     def _on_outcomes(self, said: wire.Outcomes) -> bool:
-        if said.outcome == Outcome.ABSENT:
+        if said.outcome in (Outcome.ABSENT, Outcome.FULL):
             self.pending.absent(said.id, said.to)
         return True
 

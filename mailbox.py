@@ -7,9 +7,9 @@ Promises
     crash.  `waiting` is exact.
 
 How it works
-    A turn of the daemon calls `put`, `read`, `register`, `seen` as often as it likes: they change memory and batch one
-    record each.  Then `write` (one pwrite of one batch to the journal), `sync` (one fdatasync), and only then may the
-    answers leave.  `work` is called after that, with the time that the turn can spare.
+    A turn of the daemon calls `put`, `read`, `register`, `set`, `seen` as often as it likes: they change memory and
+    batch one record each.  Then `write` (one pwrite of one batch to the journal), `sync` (one fdatasync), and only then
+    may the answers leave.  `work` is called after that, with the time that the turn can spare.
 
     When the journals have grown, `work` seals, in steps of about a millisecond: it rolls the journal, copies what
     still waits in the old ones into a new dbm file that is never modified again (segment.py), checks it, lists it in
@@ -31,11 +31,11 @@ How it works
     for `work`.
 
 How it fails
-    `Full` from `write`: the batch is undone, on disk and in memory; `mails` and `users` say what was refused.  What was
-    read stays batched: call `write` and `sync` again, for which a small file of zeros, `reserve`, was given up.  If
-    that fails too, `write` does nothing until `work` has looked for room, and `sync` does not count it as settled.
-    `refusing` holds the reason, and `put` and `register` raise Full, until `work` has the reserve back: call it at
-    least every quarter of a second while `refusing` is set.
+    `Full` from `write`: the batch is undone, on disk and in memory; `mails`, `users`, `settings` say what was refused.
+    What was read stays batched: call `write` and `sync` again, for which a file of zeros, `reserve`, was given up.
+    If that fails too, `write` does nothing until `work` has looked for room, and `sync` does not count it as settled.
+    `refusing` holds the reason, and `put`, `register` and `set` raise Full, until `work` has the reserve back: call it
+    at least every quarter of a second while `refusing` is set.
     `Failed` from anything: the disk did not keep its word.  Nothing is retried; the daemon must exit (70).
     `Damaged` from the start, from `unread`, `read` or `work`: a file is not what was written; it is named, with offset.
     `notes` collects lines for the daemon's log; take them and clear the list.
@@ -53,19 +53,29 @@ import errno
 import os
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import manifest as manifests
 from disk import CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
 from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
 from manifest import Manifest
-from records import EVERYONE, PUT, PUT_ONE, PUT_ONE_FIXED, name_record, put_record, read_record, seen_record
+from records import (
+    EVERYONE,
+    PUT,
+    PUT_ONE,
+    PUT_ONE_FIXED,
+    name_record,
+    put_record,
+    read_record,
+    seen_record,
+    setting_record,
+)
 from recovery import Recovery, lock_store
 from reserve import Reserve
 from seal import Seal
 from segment import TEXT_MAX, Listed, Writer, choose, remove
-from user import BY_FIRST, BY_ID, BY_LAST, Mail, Page, Range, User, take
+from user import BY_FIRST, BY_ID, BY_LAST, SETTING_MAX, Mail, Page, Range, User, take
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]
@@ -85,13 +95,14 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Full(StoreError):
-    """The disk took nothing of the batch.  `mails` and `users` are undone; the reads stay for the next write."""
+    """The disk took nothing of the batch: what it lists is undone; the reads stay for the next write."""
 
     code = os.EX_IOERR
 
-    def __init__(self, reason: str, mails: list[Mail], users: list[User]) -> None:
+    def __init__(self, reason: str, mails: list[Mail], users: list[User], settings: Sequence[tuple[User, int]] = ()
+                 ) -> None:
         super().__init__(reason)
-        self.reason, self.mails, self.users = reason, mails, users
+        self.reason, self.mails, self.users, self.settings = reason, mails, users, settings
 
 
 class Mailbox:
@@ -208,6 +219,19 @@ class Mailbox:
         if now > user.last_seen:
             user.last_seen = now
             self._seers[user.number] = user
+
+    def set(self, user: User, kind: int, value: bytes) -> None:
+        """Set one of a user's settings, or with an empty value remove it.  Durable after write and sync."""
+        if self.refusing is not None:
+            raise Full(self.refusing, [], [])
+        if len(value) > SETTING_MAX:
+            raise ValueError(f"a setting of {len(value)} bytes")
+        if user.settings.get(kind, b"") == value:
+            return
+        self._before.append((user, kind, user.settings, user.set_at))
+        self.last += 1
+        user.set(kind, self.last, value)
+        self._parts.append(setting_record(user, kind))
 
     # Mail
 
@@ -333,6 +357,7 @@ class Mailbox:
         self._parts: list[bytes] = [BLANK]  # records; a READ is filled in when the batch is written
         self._puts: list[tuple[Mail, Sequence[User]]] = []
         self._registered: list[User] = []
+        self._before: list[tuple[User, int, Mapping[int, bytes], Mapping[int, int]]] = []  # what `set` replaced
         self._marks: dict[int, dict[int, tuple[Range, ...]]] = {}  # senders' origins before the batch, by number
         for number, (_, ranges) in self._readers.items():
             self._readers[number] = len(self._parts), ranges
@@ -373,6 +398,8 @@ class Mailbox:
                     user.tail.pop()
         for number, origins in self._marks.items():
             self.users[number].origins = origins
+        for user, _, settings, set_at in reversed(self._before):
+            user.settings, user.set_at = settings, set_at
         for user in self._registered:
             self.users.pop()
             del self._names[user.name]
@@ -380,10 +407,11 @@ class Mailbox:
             self._readers.pop(user.number, None)
             self._seers.pop(user.number, None)
         mails, names = [mail for mail, _ in self._puts], self._registered
+        replaced = [(user, kind) for user, kind, _, _ in self._before]
         self._stuck = self.refusing is not None
         self._clear()
         self._refuse(error)
-        return Full(error.strerror or str(error), mails, names)
+        return Full(error.strerror or str(error), mails, names, replaced)
 
     def _refuse(self, error: OSError) -> None:
         """Take no mail until there is room; give up the reserve, so that what was read can still be written."""
@@ -433,7 +461,7 @@ class Mailbox:
         while True:
             if self._task is None:
                 self._task = self._next_task()
-            if self._task is None or self._puts or self._registered:
+            if self._task is None or self._puts or self._registered or self._before:
                 return self._task is not None
             try:
                 step = next(self._task, END)

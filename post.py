@@ -30,6 +30,7 @@ from wire import Why
 
 if TYPE_CHECKING:
     from mailbox import Full, Mail, Mailbox, User
+    from quota import Accounts, Everyone
 
 WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
 WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
@@ -56,11 +57,12 @@ class Answers:
         self.stored: dict[Client, list[list[int]]] = {}         # ranges of ids, first and last
         self.outcomes: list[tuple[Client, wire.Outcomes]] = []
         self.others: list[tuple[Client, wire.Message]] = []
+        self.settings: list[tuple[Client, int]] = []            # requests that changed a setting: DONE, or FAILED
         self.welcomes: list[tuple[Client, wire.Welcome]] = []
 
     @property
     def is_empty(self) -> bool:
-        return not (self.stored or self.outcomes or self.others or self.welcomes)
+        return not (self.stored or self.outcomes or self.others or self.settings or self.welcomes)
 
     def add_stored(self, client: Client, number: int) -> None:
         ranges = self.stored.setdefault(client, [])
@@ -73,10 +75,14 @@ class Answers:
 class Post:
     """The rules of sending, pushing, checking and confirming."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None]) -> None:
+    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], accounts: Accounts,
+                 everyone: Everyone) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
+        self.accounts = accounts
+        self.everyone = everyone
+        self._low = accounts.low                                # messages in a mailbox, before accounts are asked
         self.answers = Answers()                                # of this turn
         self._unsettled: list[tuple[int, Answers]] = []         # of turns written and not known to be on disk
         self._stirred: dict[Client, None] = {}                  # readers that may be pushed something
@@ -104,6 +110,8 @@ class Post:
             self.answers.add_stored(client, said.id)
             return
         recipients, refusal = self._recipients(client, said)
+        if said.flags & wire.SendFlag.EVERYONE and not refusal:
+            refusal = self.everyone.refusal(client.user.number, client.operator, now.monotonic)
         if refusal:
             self._refuse(client, said.id, *refusal)
             return
@@ -113,6 +121,10 @@ class Post:
             absent = [user for user in recipients if user.number not in self.roster.clients]
             recipients = [user for user in recipients if user.number in self.roster.clients]
             self._outcomes(client, said.id, wire.Outcome.ABSENT, absent)
+        for user in recipients:
+            if len(user.tail) + user.sealed >= self._low:
+                recipients = self._with_room(client, said, recipients, bool(absent))
+                break
         if recipients:
             self._put(client, said, recipients, now)
         elif absent:
@@ -137,6 +149,22 @@ class Post:
                 return [], (Why.UNKNOWN, f"no user named {name[:64]} is in the log")
             found[user.number] = user
         return list(found.values()), None if found else (Why.EMPTY, "a message needs a recipient")
+
+    def _with_room(self, client: Client, said: wire.Send, recipients: list[User], answered: bool) -> list[User]:
+        """Those whose mailbox has room.  The others are an outcome; when there are no others, that is the answer."""
+        size = len(said.text.encode())
+        full = self.accounts.full(recipients, client.user, size)
+        if full:
+            self.note("mailbox-full", sender=client.name, to=_names(full), origin=said.id)
+            numbers = {user.number for user in full}
+            recipients = [user for user in recipients if user.number not in numbers]
+            if recipients or answered:
+                self._outcomes(client, said.id, wire.Outcome.FULL, full)
+            else:
+                whose = f"the mailbox of {full[0].name} is" if len(full) == 1 else "their mailboxes are"
+                self._refuse(client, said.id, Why.FULL, f"{whose} full: not delivered")
+        self.accounts.put(recipients, client.user, size)
+        return recipients
 
     def _put(self, client: Client, said: wire.Send, recipients: Sequence[User], now: Now) -> None:
         flags = said.flags & (wire.SendFlag.NOW | wire.SendFlag.EVERYONE)
@@ -191,6 +219,8 @@ class Post:
 
     def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
         mails = self.mailbox.read(client.user, said.first, said.last)
+        if not self.accounts.is_empty:
+            self.accounts.read(client.user, mails)
         spans: dict[int, list[list[int]]] = {}
         for mail in mails:
             client.size -= client.in_flight.pop(mail.id, 0)
@@ -225,6 +255,7 @@ class Post:
 
     def refuse(self, full: Full) -> list[Client]:
         """The disk refused the batch: take its promises back.  Returns the newcomers whose names could not be kept."""
+        self.accounts.forget()
         refused = {(mail.sender, mail.origin) for mail in full.mails}
         answers, self.answers = self.answers, Answers()
         for client, ranges in answers.stored.items():
@@ -236,6 +267,8 @@ class Post:
         self.answers.outcomes = [(client, said) for client, said in answers.outcomes
                                  if (client.user.number, said.id) not in refused]
         self.answers.others = answers.others
+        for client, request in answers.settings:
+            self.roster.tell(client, wire.Failed(request, Why.FULL, full.reason))
         strangers = {user.number for user in full.users}
         self._recount(full)
         self.answers.welcomes = [(client, welcome._replace(waiting=client.user.waiting))
@@ -269,6 +302,8 @@ class Post:
                     self.roster.tell(client, wire.Stored(first, last))
             for client, said in (*answers.outcomes, *answers.others):
                 self.roster.tell(client, said)
+            for client, request in answers.settings:
+                self.roster.tell(client, wire.Done(request))
         self._tell_waiting()
 
     @property

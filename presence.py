@@ -32,6 +32,14 @@ RECENT_MAX = 500            # names kept in the order in which they left: more t
 PUBLISH_COST = 50e-6        # seconds between two publications for each subscriber: bounds them to some 6 % of the time
 
 
+class Setting:
+    """What the house keeps about a user, by kind (Mailbox.set).  Numbers are never used again; parley-store(5) has the
+    layouts."""
+    OWNER = 1           # the uid that first used the name at a Unix socket
+    CLAIM = 2           # what a passphrase is verified with
+    IGNORED = 3         # the users that this one does not want to hear
+
+
 class Now(NamedTuple):
     """Both clocks, read once a turn."""
     wall: int           # microseconds since 1970: what people are shown
@@ -41,8 +49,8 @@ class Now(NamedTuple):
 class Client:
     """A connected user.  Everything here is volatile."""
     __slots__ = ("address", "backlog", "chat", "checking", "features", "holding", "in_flight",
-                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "out", "peer", "pledged",
-                 "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
+                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator", "out", "peer",
+                 "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
 
     def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
         # the connection
@@ -56,6 +64,7 @@ class Client:
         self.out: list[bytes] = []                          # frames for the connection to send
         self.backlog = 0                                    # bytes taken from `out` that the socket did not take yet
         self.peer: object = None                            # the daemon's connection
+        self.operator = False                               # root, or who runs the daemon
         self.spent = 0                                      # work done for it in this turn: requests, recipients
         # the roster
         self.roster_at = 0                                  # the log was sent to this client up to this user number

@@ -6,10 +6,12 @@
     READ      user u32 | watermark u64 | count u32 | count * (first u64 | last u64)
     SEEN      user u32 | time u64                                    was here last
     ORIGINS   user u32 | count * (first u64 | last u64)              in segments only: the origins of many PUTs
+    SETTING   user u32 | kind u8 | seq u64 | value                   in force from this seq on; an empty value: none
 
 Replaying one twice, or one whose later effects are there already, changes nothing: a watermark only rises, ranges are
-united.  A segment's records of users are written in slices while the service goes on, so some of them
-hold effects of journals that are replayed after them.
+united, of two settings the one with the higher seq holds.  That is why a SETTING carries its seq, in a journal too, and
+why one that was removed stays in the segments, without a value.  A segment's records of users are written in slices
+while the service goes on, so some of them hold effects of journals that are replayed after them.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from disk import Damaged
 from journal import RECORD
-from user import NUMBER, Mail, Range, User
+from user import NUMBER, SETTING_MAX, Mail, Range, User
 
-NAME, PUT, READ, SEEN, ORIGINS = 1, 2, 3, 4, 5
+NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
 EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
 
 NAME_HEAD = struct.Struct("!IQ")
@@ -30,7 +32,9 @@ READ_HEAD = struct.Struct("!IQI")
 RANGE = struct.Struct("!QQ")
 SEEN_HEAD = struct.Struct("!IQ")
 ORIGINS_HEAD = struct.Struct("!I")
-assert PUT_HEAD.size == 25 and NAME_HEAD.size == SEEN_HEAD.size == 12 and READ_HEAD.size == RANGE.size == 16
+SETTING_HEAD = struct.Struct("!IBQ")
+assert (PUT_HEAD.size, SETTING_HEAD.size) == (25, 13)
+assert NAME_HEAD.size == SEEN_HEAD.size == 12 and READ_HEAD.size == RANGE.size == 16
 PUT_ONE = struct.Struct("!IBQIQBII")  # a record's head and a PUT's to one recipient, in one go: the hot path
 PUT_ONE_BODY = struct.Struct("!QIQBII")
 PUT_ONE_FIXED = PUT_ONE_BODY.size
@@ -72,6 +76,10 @@ def origins_record(user: User) -> bytes:
                              for instance, runs in user.origins.items() for first, last in runs]))
 
 
+def setting_record(user: User, kind: int) -> bytes:
+    return frame(SETTING, SETTING_HEAD.pack(user.number, kind, user.set_at[kind]) + user.settings.get(kind, b""))
+
+
 def user_records(user: User) -> list[bytes]:
     """All that is durable of a user, as records."""
     parts = [name_record(user)]
@@ -81,6 +89,7 @@ def user_records(user: User) -> list[bytes]:
         parts += [read_record(user, user.ranges[n:n + RANGES]) for n in range(0, len(user.ranges) or 1, RANGES)]
     if user.origins:
         parts.append(origins_record(user))
+    parts += [setting_record(user, kind) for kind in user.set_at]
     return parts
 
 
@@ -91,7 +100,8 @@ class Replay:
         self.users: list[User] = []
         self.last = 0
         self._rows: dict[int, Callable[[int, bytes], None]] = {
-            NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen, ORIGINS: self._origins}
+            NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen, ORIGINS: self._origins,
+            SETTING: self._setting}
 
     def apply(self, entries: Iterable[tuple[int, int, bytes]], file: str) -> None:
         """Take in records.  One that makes no sense, though its checksum is right, is damage."""
@@ -153,6 +163,14 @@ class Replay:
         (number,) = ORIGINS_HEAD.unpack_from(payload)
         for first, last in RANGE.iter_unpack(payload[ORIGINS_HEAD.size:]):
             self.users[number].mark(first, last)
+
+    def _setting(self, seq: int, payload: bytes) -> None:
+        number, kind, set_at = SETTING_HEAD.unpack_from(payload)
+        value = payload[SETTING_HEAD.size:]
+        if seq not in (0, set_at) or len(value) > SETTING_MAX:
+            raise ValueError(f"setting {kind} of {len(value)} bytes, in force from {set_at}")
+        self.users[number].set(kind, set_at, value)
+        self.last = max(self.last, set_at)
 
     def finish(self) -> None:
         """Leave in the tails what is unread.  The order of records does not matter: it is done once, at the end."""

@@ -27,13 +27,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wire
-from chats import PATIENCE, Chats
+from chats import Chats
 from post import Post
 from presence import Client, Now, Roster
 from wire import Why
 
 if TYPE_CHECKING:
     from mailbox import Full, Mailbox, User
+    from quota import Accounts, Everyone
 
 RESERVED = frozenset({"all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
 FEATURES = wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD
@@ -63,13 +64,13 @@ class Switchboard:
     """The service, without its sockets."""
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
-                 patience: int = PATIENCE) -> None:
+                 patience: int, accounts: Accounts, everyone: Everyone) -> None:
         self.mailbox = mailbox
         self.note = note
         self.house = house                      # what the daemon calls itself
         self.token = token                      # makes 16 unguessable bytes
         self.roster = Roster(mailbox.users)
-        self.post = Post(mailbox, self.roster, note)
+        self.post = Post(mailbox, self.roster, note, accounts, everyone)
         self.chats = Chats(mailbox, self.roster, note, patience)
         self.left: list[Client] = []            # since the daemon looked last; it closes their connections
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {

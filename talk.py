@@ -320,12 +320,13 @@ class Talk:
 
     def on_outcomes(self, event: wire.Outcomes) -> None:
         own = self._own.get(event.id)
-        if own and event.outcome == Outcome.ABSENT:
+        if own and event.outcome in (Outcome.ABSENT, Outcome.FULL):
             own.to -= {name.lower() for name in event.to}
             own.absent = True
             own.unstored.discard(event.id)
             if not own.to:
-                self._mark(own.entry, REFUSED, f"{self._are(event.to)} not connected: not delivered")
+                said = OUTCOMES[event.outcome][len(event.to) > 1]
+                self._mark(own.entry, REFUSED, f"{self._are(event.to)} {said}")
                 return
             self._settle(own)
         words = OUTCOMES.get(event.outcome)
@@ -484,6 +485,8 @@ class Talk:
 OUTCOMES: dict[int, tuple[str, str]] = {       # by outcome: for one, for several
     Outcome.HOLDING: ("holding: waits in the mailbox until checked", "holding: waits in their mailboxes until checked"),
     Outcome.AWAY: ("not connected: kept in the mailbox", "not connected: kept in their mailboxes"),
+    Outcome.FULL: ("out of room: the mailbox is full, not delivered",
+                   "out of room: their mailboxes are full, not delivered to them"),
     Outcome.ABSENT: ("not connected: not delivered", "not connected: not delivered to them"),
 }
 

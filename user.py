@@ -8,6 +8,10 @@ user is closed at once, so in practice there is one, or none.
 again there is mostly one.  What was refused is not in them, so that sending it again is no repetition, also when later
 ones were put.
 
+`settings` is what the house keeps about a user, by kind: bytes, which the store does not look into.
+`set_at` says which seq set each, also those that were removed: of two the higher seq wins, whatever the order in which
+they are heard of.  Both are replaced and never changed, so that a million users without any share two empty ones.
+
 Waiting mail is `pages` (in segments, known by place and count) and then `tail` (held by the journals, whole, in
 memory), both in the order of ids; no id of the tail is below one of the pages, and no two pages overlap.
 
@@ -17,7 +21,7 @@ Bad at: a client that confirms every other message of a long queue makes as many
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -25,6 +29,9 @@ Range = tuple[int, int]
 
 INSTANCES = 8  # client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk
 RUNS_MAX = 64  # ranges remembered per instance; one more, and the lowest is forgotten: better stored twice than never
+SETTING_MAX = 4096  # bytes of one setting: room for a thousand user numbers; kinds times this is what a user costs
+NONE: Mapping[int, int] = {}
+NOTHING: Mapping[int, bytes] = {}
 NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
 
 
@@ -41,14 +48,16 @@ class Mail(NamedTuple):
 
 
 class Page:
-    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread."""
+    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread.  `size`: about how many
+    bytes of text."""
 
-    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment")
+    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment", "size")
 
-    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int) -> None:
+    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int, size: int = 0) -> None:
         self.segment, self.block, self.offset = segment, block, offset
         self.count, self.first, self.last = count, first, last
         self.left = count
+        self.size = size
 
 
 BY_ID = attrgetter("id")
@@ -60,8 +69,8 @@ Load = Callable[[Page], list[Mail]]
 class User:
     """A name and its queue.  Durable: all but `tail`, `pages` and `sealed`, which are found again at start."""
 
-    __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges", "sealed", "tail",
-                 "watermark")
+    __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges", "sealed", "set_at",
+                 "settings", "tail", "watermark")
 
     def __init__(self, number: int, name: str, first_seen: int) -> None:
         self.number, self.name = number, name
@@ -69,6 +78,8 @@ class User:
         self.watermark = 0
         self.ranges: list[Range] = []
         self.origins: dict[int, tuple[Range, ...]] = {}  # instance: counters put; least recently used first
+        self.settings = NOTHING  # kind: value, never empty
+        self.set_at = NONE  # kind: the seq that set or removed it
         self.tail: list[Mail] = []
         self.pages: list[Page] = []
         self.sealed = 0  # unread messages in pages
@@ -114,6 +125,13 @@ class User:
     def has_marked(self, origin: int) -> bool:
         counter = origin & LOW
         return any(first <= counter <= last for first, last in self.origins.get(origin >> NUMBER, ()))
+
+    def set(self, kind: int, seq: int, value: bytes) -> None:
+        """Take in a setting, unless a later one is known; an empty value removes it."""
+        if seq < self.set_at.get(kind, 0):
+            return
+        self.set_at = {**self.set_at, kind: seq}
+        self.settings = {k: v for k, v in {**self.settings, kind: value}.items() if v}
 
     def merge(self, watermark: int, ranges: list[Range]) -> None:
         """Take in what a record says is read: the higher watermark, the union of the ranges."""

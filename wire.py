@@ -117,6 +117,7 @@ class Outcome(IntEnum):
     HOLDING = 1         # connected, but holds: waits in the mailbox until checked
     AWAY = 2            # not connected: kept in the mailbox until checked
     ABSENT = 3          # not connected, and it was now or never: not delivered, nothing stored
+    FULL = 4            # the mailbox is full: not delivered, nothing stored
 
 
 class Why(IntEnum):

@@ -63,7 +63,7 @@ class Service:
     def __init__(self, limits: Limits | None = None, backend: str | None = None) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.store = self.directory + "/store"
-        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000)
+        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000, everyone_seconds=0)
         self.backend = backend
         self.clock = Clock()
         self.clients: list[Client] = []

@@ -29,14 +29,16 @@ ARROWS = {
     "address": "",
     "usage": "",
     "presence": "wire",
+    "quota": "wire",
+    "fairness": "wire",
     "post": "presence wire",
     "chats": "presence wire",
     "switchboard": "chats post presence wire",
     # sockets, time and order
     "console": "display switchboard",
     "doors": "address",
-    "options": "address chats usage",
-    "daemon": "address console disk doors mailbox options presence salvage switchboard syncer usage wire",
+    "options": "address chats quota usage",
+    "daemon": "address console disk doors fairness mailbox options presence quota salvage switchboard syncer usage wire",
     # the client
     "display": "",
     "keys": "",

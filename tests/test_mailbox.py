@@ -1,6 +1,7 @@
 """The mailbox: names, queues, what is read, and what a full or failing disk does to them."""
 
 import errno
+import itertools
 import os
 import shutil
 import stat
@@ -10,10 +11,12 @@ import tempfile
 import unittest
 from contextlib import suppress
 
+import salvage
 from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
+from records import Replay, name_record, setting_record, split
 from segment import TEXT_MAX
 from tests.faulty_disk import FullDisk, RecordingDisk
-from user import INSTANCES
+from user import INSTANCES, SETTING_MAX
 
 EVER = 1 << 63
 
@@ -304,6 +307,155 @@ class TestMail(StoreCase):
             if step == 1:
                 self.seal(box)
             box = self.reopen(box)
+
+
+class TestSettings(StoreCase):
+    @staticmethod
+    def of(box: Mailbox) -> list[dict[int, bytes]]:
+        return [dict(user.settings) for user in box.users]
+
+    def test_the_last_one_holds_and_an_empty_one_removes(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        box.set(ann, 1, b"one")
+        box.set(ann, 1, b"two")
+        box.set(ann, 2, b"other")
+        box.set(bob, 2, b"bob's")
+        box.set(bob, 2, b"")
+        self.keep(box)
+        box.set(ann, 2, b"")
+        box.set(bob, 3, b"three")
+        self.keep(box)
+        for step in range(4):
+            self.assertEqual(self.of(box), [{1: b"two"}, {3: b"three"}])
+            if step == 1:
+                self.seal(box)
+            box = self.reopen(box)
+        box.set(box.users[0], 2, b"again")
+        self.keep(box)
+        self.assertEqual(self.of(self.reopen(box)), [{1: b"two", 2: b"again"}, {3: b"three"}])
+
+    def test_the_length_of_a_value_and_one_that_is_set_already(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        self.assertRaises(ValueError, box.set, ann, 1, bytes(SETTING_MAX + 1))
+        box.set(ann, 1, bytes(SETTING_MAX))
+        self.keep(box)
+        before = len(self.disk.ops)
+        box.set(ann, 1, bytes(SETTING_MAX))
+        box.set(ann, 2, b"")
+        self.keep(box)
+        self.assertEqual(len(self.disk.ops), before)
+        self.seal(box)
+        self.assertEqual(self.of(self.reopen(box)), [{1: bytes(SETTING_MAX)}])
+
+    def test_a_setting_without_a_sync_is_promised_to_nobody(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.set(ann, 1, b"batched")
+        self.assertLess(box.sync(), box.last)
+        self.assertEqual(self.of(self.reopen_copy(box)), [{}])
+        self.keep(box)
+        self.assertEqual(box.sync(), box.last)
+
+    def test_a_refused_batch_takes_its_settings_back(self) -> None:
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.set(ann, 1, b"kept")
+        box.set(ann, 2, b"kept too")
+        self.keep(box)
+        box.set(ann, 1, b"refused")
+        box.set(ann, 1, b"refused twice")
+        box.set(ann, 2, b"")
+        new = box.register("new", 1)
+        box.set(new, 1, b"new")
+        self.disk.fail("write", errno.ENOSPC, times=1)
+        with self.assertRaises(Full) as caught:
+            box.write()
+        self.assertEqual(caught.exception.settings, [(ann, 1), (ann, 1), (ann, 2), (new, 1)])
+        self.assertEqual(self.of(box), [{1: b"kept", 2: b"kept too"}])
+        self.assertRaises(Full, box.set, ann, 1, b"while refusing")
+        self.work(box)
+        box.set(ann, 1, b"later")
+        self.keep(box)
+        self.assertEqual(self.of(self.reopen(box)), [{1: b"later", 2: b"kept too"}])
+
+    def test_what_is_not_settled_is_not_sealed(self) -> None:
+        """A segment must not hold what the disk may refuse yet."""
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box._must_seal = True
+        box.set(ann, 1, b"refused")
+        self.assertTrue(box.work(0, lambda: self.now))
+        self.assertIsNone(box._seal)
+        self.disk.fail("write", errno.ENOSPC, times=1)
+        self.assertRaises(Full, box.write)
+        self.work(box)
+        self.assertEqual(self.of(self.reopen(box)), [{}])
+
+    def test_a_kill_at_every_step_of_a_seal(self) -> None:
+        """Settings come and go between its steps: the segment's are older than some of the journal's, newer than
+        others."""
+        box = self.open()
+        users = self.names(box, *[f"u{n}" for n in range(4)])
+        for user in users:
+            box.set(user, 1, b"old")
+        self.keep(box)
+        box._must_seal = True
+        step = 0
+        while box.work(0, lambda: self.now):
+            step += 1
+            for user in users:
+                box.set(user, 1, b"%d" % step if (user.number + step) % 3 else b"")
+            self.keep(box)
+            found = self.reopen_copy(box)
+            self.assertEqual(self.of(found), self.of(box), step)
+            self.let_go(found)
+            shutil.rmtree(found.directory)
+        self.assertGreater(step, 5)
+        self.assertEqual(self.of(self.reopen(box)), self.of(box))
+
+    def test_the_order_of_replay_does_not_matter(self) -> None:
+        """Not of a segment's records and a journal's, nor of two segments' (salvage reads them all), nor how often."""
+        user = User(0, "ann", 1)
+        told = [(0, name_record(user))]
+        for seq, value in ((5, b"five"), (7, b""), (9, b"nine"), (11, b"")):
+            user.set(1, seq, value)
+            told.append((seq, setting_record(user, 1)))
+            if value:
+                user.set(2, seq, value)
+                told += [(0, setting_record(user, 2))]
+        for order in itertools.permutations(told[1:]):
+            replay = Replay()
+            for seq, record in (told[0], *order, *order[:2]):
+                replay.apply([(seq, type, payload) for _, type, payload in split(record)], "")
+            self.assertEqual((replay.users[0].settings, replay.last), ({2: b"nine"}, 11))
+
+    def test_a_setting_that_makes_no_sense_is_damage(self) -> None:
+        user = User(0, "ann", 1)
+        user.set(1, 5, b"value")
+        (_, type, payload), = split(setting_record(user, 1))
+        replay = Replay()
+        replay.users.append(User(0, "ann", 1))
+        wrong = ((6, payload), (5, payload[:12]), (5, payload + bytes(SETTING_MAX)), (5, b"\0\0\0\1" + payload[4:]))
+        for seq, bad in wrong:
+            self.assertRaises(Damaged, replay.apply, [(seq, type, bad)], "journal")
+
+    def test_salvage_keeps_them(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        box.set(ann, 1, b"sealed")
+        box.set(bob, 1, b"sealed")
+        self.keep(box)
+        self.seal(box)
+        box.set(bob, 1, b"")
+        box.set(bob, 2, b"in the journal")
+        self.keep(box)
+        self.let_go(box)
+        into = self.path + "-new"
+        list(salvage.salvage(self.path, into))
+        self.path = into
+        self.assertEqual(self.of(self.open()), [{1: b"sealed"}, {2: b"in the journal"}])
 
 
 class TestFullDisk(StoreCase):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import post
 import wire
+from fairness import CALM
 from daemon import Daemon
 from disk import Disk
 from mailbox import Mailbox
@@ -578,7 +579,8 @@ class Outcomes(unittest.TestCase):
             self.assertEqual(service.user("bob").welcome.waiting, 0)
 
     def test_stored_is_one_range_a_turn(self):
-        with house("ann", "bob") as (_, ann, _):
+        with house("ann", "bob") as (service, ann, _):
+            service.clock.forward(CALM)             # ann is alone again: the turn is hers
             ids = send_many(ann, "bob", 500)
             ann.hears(wire.Stored, first=ids[0], last=ids[-1])
             ann.hears_nothing()

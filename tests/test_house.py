@@ -29,10 +29,11 @@ ARROWS = {
     "usage": "",
     "presence": "wire",
     "quota": "wire",
+    "ignore": "presence wire",
     "fairness": "wire",
     "post": "presence wire",
     "chats": "presence wire",
-    "switchboard": "chats post presence wire",
+    "switchboard": "chats ignore post presence wire",
     # sockets, time and order
     "console": "display switchboard",
     "doors": "address",

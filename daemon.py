@@ -6,9 +6,10 @@ order of its lines:
 
     read        every ready connection: bytes -> messages -> the switchboard decides; answers are only queued
     write       one write of everything that this turn accepted; what the disk refuses is taken back
-    push        live messages leave for their readers
-    sync        one fdatasync
-    settle      what was promised on account of the disk leaves: STORED, DELIVERED, CONFIRMED, WELCOME
+    sync        an fdatasync is begun, unless one is under way (syncer.py: nobody waits for it)
+    push        live messages are for their readers
+    settle      what the last fdatasync that has ended made true is said: STORED, DELIVERED, CONFIRMED, WELCOME
+    flush       everything leaves, one send a connection
 
 then timers, the console, and a slice of the mailbox's own work.
 
@@ -54,6 +55,7 @@ import salvage
 import wire
 from address import Address
 from console import Console
+from disk import Disk
 from doors import Doors, is_operator, open_listener
 from fairness import FREE, Fairness, Share
 from mailbox import Full, Mailbox, StoreError
@@ -61,6 +63,7 @@ from options import PROGRAM, Limits, limits, parse
 from presence import Client, Now
 from quota import Accounts, Everyone
 from switchboard import Refusal, Switchboard
+from syncer import BackgroundDisk
 from usage import die, open_standard
 
 # Limits, each with its reason.
@@ -126,6 +129,8 @@ class Daemon:
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._refusing: str | None = None                       # why it refused, when last noted
+        if mailbox.disk.ready is not None:                      # a sync has ended: that is all there is to know
+            self.selector.register(mailbox.disk.ready, selectors.EVENT_READ, lambda *_: None)
 
     # ---- the turn ----
 
@@ -139,9 +144,9 @@ class Daemon:
         for key, mask in ready:
             key.data(key.fileobj, mask)
         self._write()
+        settled = self.mailbox.sync()
         self.board.push()
-        self._flush()
-        self.board.settle(self.mailbox.sync(), self.now)
+        self.board.settle(settled, self.now)
         self._flush()
         self._goodbye()
         self._timers()
@@ -460,11 +465,15 @@ class Daemon:
             self.board.roster.tell(client, wire.Notice("the daemon is stopping"))
         deadline = self.clock().monotonic + GOODBYE_SECONDS
         self.turn(0)
-        while any(c.unsent for c in self.connections.values()) and self.clock().monotonic < deadline:
+        while self._owes() and self.clock().monotonic < deadline:
             self.turn(0.05)
         for connection in list(self.connections.values()):
             connection.sock.close()
         self.mailbox.close()
+
+    def _owes(self) -> bool:
+        """Does anybody wait for an answer that is on its way to the disk, or into a socket?"""
+        return self.board.owes or any(c.unsent for c in self.connections.values())
 
     def _title(self) -> str:
         roster, chats = self.board.roster, len(self.board.chats.sessions)
@@ -531,7 +540,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _inspect(salvage.salvage(options.state, options.salvage, backend=options.backend))
     room = _file_limit()
     started = time.monotonic()
-    store = _open_store(options)
+    store = _open_store(options, BackgroundDisk())
     console = _console(options)
     daemon = Daemon(store, console, limits(options, room), house=options.house)
     waiting = sum(user.waiting for user in store.users)
@@ -541,11 +550,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _serve(daemon)
 
 
-def _open_store(options: argparse.Namespace) -> Mailbox:
+def _open_store(options: argparse.Namespace, disk: Disk) -> Mailbox:
     """The store, recovered."""
     try:
         Path(options.state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Mailbox(options.state, backend=options.backend)
+        return Mailbox(options.state, disk, backend=options.backend)
     except StoreError as error:
         die(PROGRAM, error.code, str(error))
     except OSError as error:

@@ -53,7 +53,7 @@ import errno
 import os
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import manifest as manifests
@@ -85,10 +85,12 @@ JOURNALS_MAX = 16  # each start adds one; their number alone must not grow
 SMALL = 1 << 20  # a segment with fewer bytes is carried into the next, so that there is one of this size at most
 RETRY_ROOM = 0.25  # seconds between two looks for room
 RETRY_TASK = 5.0  # seconds after a seal found no room
-ID_JUMP = 1 << 20  # more than can be pushed between two syncs
+UNSYNCED_MAX = 1 << 16  # seqs written and not on disk: above, the loop waits for the disk
+ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a turn
 USER_BYTES = 128  # what a user's records take in a segment
 NAME_MAX = 255  # bytes
 NEW = tuple.__new__  # half the time of Mail(...)
+WAIT, END = object(), object()  # of a step of `work`: only the disk can help; there are no more
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -114,11 +116,13 @@ class Mailbox:
         self.notes: list[str] = []
         self.refusing: str | None = None
         self._failed: Failed | None = None
-        self._task: Generator[None, None, None] | None = None
+        self._task: Iterator[object] | None = None
         self._seal: Seal | None = None
         self._writer: Writer | None = None  # of a segment that no manifest lists yet
         self._now = self._look_after = self._task_after = 0.0
         self._must_seal = False
+        self._syncing: int | None = None  # what the sync under way will have put on disk
+        self._rolling = False  # no further sync is begun: the journal is about to be finished
         self._stuck = False  # not even the reserve was enough: no write until `work` has looked for room again
         self._lock = lock_store(self.disk, self.directory)
         try:
@@ -415,28 +419,37 @@ class Mailbox:
         self._must_seal = self._must_seal or error.errno == errno.EFBIG
         self._reserve.give_up()
 
-    def sync(self) -> int:
-        """Make durable what was written; the seq up to which all is settled: on disk, or refused.  Raises Failed.
+    def sync(self, wait: bool = False) -> int:
+        """See to it that what was written gets onto the disk; the seq up to which all is settled: there, or refused.
 
-        What was done while `last` was n is settled when this returns n or more.
+        What was done while `last` was n is settled when this returns n or more.  One sync is under way at a time, and
+        with a disk that works in the background this does not wait for it: call again when `disk.ready` is readable.
+        Raises Failed.
         """
         if self._failed is not None:
             raise self._failed
-        if self._written != self._synced:
-            try:
-                self._journal.sync()
-            except Failed as error:
-                self._failed = error
-                raise
-            self._synced = self._written
-        return self._due - 1
+        try:
+            wait = wait or self._written - self._synced > UNSYNCED_MAX
+            while self._syncing is not None or (self._written != self._synced and not self._rolling):
+                if self._syncing is None:
+                    self._syncing, ended = self._written, self._journal.begin_sync()
+                else:
+                    ended = self._journal.sync_ended(wait)
+                if ended:
+                    self._synced, self._syncing = self._syncing, None
+                elif not wait:
+                    break
+        except Failed as error:
+            self._failed = error
+            raise
+        return self._due - 1 if self._synced == self._written else min(self._synced, self._due - 1)
 
     # Background work
 
     def work(self, seconds: float, now_fn: Callable[[], float] = time.monotonic) -> bool:
-        """Do background work for about this long, one step at least; is there more?
+        """Do background work for about this long, one step at least; is there more that can be done now?
 
-        Steps are taken only while everything put, registered and set is settled; if it is not, this returns at once.
+        Steps are taken only between batches; while one is open, this returns at once.
         """
         if self._failed is not None:
             raise self._failed
@@ -448,22 +461,27 @@ class Mailbox:
         while True:
             if self._task is None:
                 self._task = self._next_task()
-            if self._task is None or not self._is_settled():
+            if self._task is None or self._puts or self._registered or self._before:
                 return self._task is not None
             try:
-                if next(self._task, self) is self:
-                    self._task = None
+                step = next(self._task, END)
             except Failed as error:
                 self._failed = error
                 raise
+            if step is END:
+                self._task = None
+            elif step is WAIT:
+                return False
             if now_fn() - start >= seconds:
                 return True
 
-    def _is_settled(self) -> bool:
-        """Is there nothing in memory that a crash would take back and that a segment must not hold?"""
-        return not (self._puts or self._registered or self._before) and self._written == self._synced
+    def _durable(self) -> Iterator[object]:
+        """Until all that is written now, and that a segment or a manifest may tell of, is on the disk."""
+        written = self._written
+        while self._synced < written:
+            yield WAIT
 
-    def _next_task(self) -> Generator[None, None, None] | None:
+    def _next_task(self) -> Iterator[object] | None:
         if self._now < self._task_after:
             return None
         held = self._journal_bytes()
@@ -482,8 +500,8 @@ class Mailbox:
         newest = max(segments, default=0)
         return [number for number, segment in segments.items() if not segment.left and number != newest]
 
-    def _dropping(self, numbers: list[int]) -> Generator[None, None, None]:
-        yield
+    def _dropping(self, numbers: list[int]) -> Iterator[object]:
+        yield from self._durable()
         try:
             self._save(self._manifest.journals, self._listed_without(numbers))
             for number in numbers:
@@ -519,7 +537,7 @@ class Mailbox:
         return frozenset(number for number, segment in self._shelf.segments.items()
                          if segment.left * 4 < segment.messages or segment.bytes < self.small)
 
-    def _sealing(self) -> Generator[None, None, None]:
+    def _sealing(self) -> Iterator[object]:
         carried = self._carried()
         need = self._journal_bytes() + sum([self._shelf.segments[number].bytes for number in carried])
         writer = None
@@ -527,13 +545,18 @@ class Mailbox:
             if self.disk.free(self.directory) < 3 * (need + len(self.users) * USER_BYTES):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._journal.offset > HEADER_SIZE:
+                self._rolling = True
+                while self._syncing is not None:
+                    yield WAIT
                 self._roll()
             upto = self._synced  # what is put from now on is in the journal that stays
-            yield
+            self._rolling = False
+            yield None
             number = max(self._shelf.segments, default=0) + 1
             writer = self._writer = Writer(self.disk, self.directory, self.store, number, self.backend)
             seal = self._seal = Seal(writer, self._shelf, self.users, upto, carried)
             yield from seal.write()
+            yield from self._durable()
             self._save(((self._journal.number, None),), (*self._listed_without(carried), writer.listed))
         except OSError as error:
             self._abandon(writer)
@@ -543,13 +566,14 @@ class Mailbox:
             self._abandon(writer)
             raise
         self._writer = None
-        yield
+        yield None
         yield from seal.switch(self.disk, self.directory, self.store)
         self._seal, self._must_seal = None, False
         yield from self._retire(carried)
 
     def _abandon(self, writer: Writer | None) -> None:
         self._seal = self._writer = None
+        self._rolling = False
         if writer is not None:
             writer.abandon()
 
@@ -557,6 +581,7 @@ class Mailbox:
         """A new journal; the old one is cut to its size and listed with it."""
         old = self._journal
         before, size = list(self._old), old.finish()
+        self._synced = self._written
         self._old.append((old.number, size))
         try:
             self._begin(old.number + 1)
@@ -585,11 +610,12 @@ class Mailbox:
 
     def close(self) -> None:
         """Write what is batched, say on disk that it is all there, let go.  A crash instead costs only the batch."""
+        self._rolling = False
         try:
             if self._failed is None:
                 if self.last >= self._base or self._seers:
                     self._append()
-                self.sync()
+                self.sync(wait=True)
                 with suppress(OSError):
                     self._journal.settle(self.last + 1, self._synced)
         except OSError as error:
@@ -599,3 +625,4 @@ class Mailbox:
             self._shelf.close()
             self._journal.close()
             self.disk.close(self._lock)
+            self.disk.end()

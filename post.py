@@ -327,6 +327,11 @@ class Post:
         self._tell_waiting()
 
     @property
+    def owes(self) -> bool:
+        """Whether an answer waits for the disk."""
+        return bool(self._unsettled)
+
+    @property
     def idle(self) -> bool:
         """Whether no reader waits for a push."""
         return not self._stirred

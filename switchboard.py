@@ -12,9 +12,9 @@ The turn, as the daemon calls it (the order is the promise):
 
     receive ...     each message of each client; answers are only queued
     [mailbox.write]     one write; when the disk refuses: refuse(), nobody has seen anything of the batch
+    [mailbox.sync]      an fdatasync is begun; what the last one that has ended put on disk
     push()          live messages leave for their readers
-    [mailbox.sync]      one fdatasync
-    settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave
+    settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave, of this turn or of an earlier one
 
 The door: a name is 1 to 32 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; case does not tell two names apart.
 Some words are nobody's name.  Two connected clients never share one: the second is refused, unless it brings the
@@ -197,6 +197,11 @@ class Switchboard:
         self.post.settle(seq)
         self.chats.expire(now.monotonic)
         self.roster.publish(now.monotonic)
+
+    @property
+    def owes(self) -> bool:
+        """Whether an answer waits for the disk."""
+        return self.post.owes
 
     def timeout(self, now: Now) -> float | None:
         """Seconds until there is something to do that no client asked for, or None."""

@@ -14,6 +14,7 @@ ARROWS = {
     # what must survive
     "disk": "",
     "user": "",
+    "syncer": "disk",
     "reserve": "disk",
     "journal": "disk",
     "segment": "disk user",
@@ -38,7 +39,8 @@ ARROWS = {
     "console": "display switchboard",
     "doors": "address",
     "options": "address chats quota usage",
-    "daemon": "address console doors fairness mailbox options presence quota salvage switchboard usage wire",
+    "daemon": "address console disk doors fairness mailbox options presence quota salvage switchboard syncer usage "
+              "wire",
     # the client
     "display": "",
     "keys": "",
@@ -62,7 +64,7 @@ ARROWS = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "console", "dial", "link", "plain", "curses_client"},
+    "socket": {"options", "daemon", "doors", "console", "syncer", "dial", "link", "plain", "curses_client"},
     "selectors": {"daemon", "doors", "link", "plain", "curses_client"},
     "curses": {"curses_client"},
     "dbm": {"segment"},

@@ -28,6 +28,7 @@ from address import Address
 
 ACCEPTS = 64                # connections accepted in a turn and listener
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
+NOTE_SECONDS = 5.0          # between two lines that say that there is no descriptor: it may last for hours
 BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -49,6 +50,8 @@ class Doors:
         self._resting: dict[socket.socket, float] = {}      # until when, on the monotonic clock
         self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
         self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
+        self._lack = ""                                     # why nobody can come in, until it is noted
+        self._noted_at = -NOTE_SECONDS
         self._spare: int | None = None
         self._keep_spare()
 
@@ -76,6 +79,9 @@ class Doors:
             self.selector.unregister(listener)
             self._resting[listener] = monotonic + PAUSE_SECONDS
         self._tired.clear()
+        if self._lack and monotonic - self._noted_at >= NOTE_SECONDS:
+            self.note("no-descriptors", reason=self._lack)
+            self._lack, self._noted_at = "", monotonic
         if self._spare is None:
             self._keep_spare()
 
@@ -115,7 +121,7 @@ class Doors:
         """No descriptor is left: take one caller with the spare one, and close it."""
         if error.errno not in NO_ROOM:
             return                              # the caller gave up, or a firewall spoke: nobody else is concerned
-        self.note("no-descriptors", reason=error.strerror)
+        self._lack = error.strerror or "no descriptor"
         if self._spare is not None:
             os.close(self._spare)
         with contextlib.suppress(OSError):

@@ -124,6 +124,7 @@ class Link:
         self.addresses = list(addresses)
         self.name = name
         self.house = ""
+        self.granted = 0                                # the features of this daemon
         self.address: Address | None = None             # connected to, or being tried
         self.online = False
         self.roster: dict[str, wire.Entry] = {}         # the log of names, by name as first registered
@@ -134,7 +135,7 @@ class Link:
         self.retry_at: float | None = None
         self.sock: socket.socket | None = None
         self.mask = 0
-        self._features = features & ~wire.Feature.HOLD
+        self._features = features & ~wire.Feature.HOLD | wire.Feature.IGNORE
         self._now, self._jitter, self._dial = monotonic, jitter, dial
         # the line
         self._places: deque[Address] = deque()          # not yet tried
@@ -257,6 +258,15 @@ class Link:
     def list(self) -> int:
         """Ask for the log of names; ROSTER pages answer, the last with `last`."""
         return self._ask(wire.List)
+
+    def ignore(self, name: str, on: bool) -> int:
+        """Keep away what this user sends, or no longer; DONE answers.  Raises ValueError."""
+        check_names([name])
+        return self._ask(wire.Ignore, int(on), name)
+
+    def list_ignored(self) -> int:
+        """Ask whom one ignores; IGNORED answers."""
+        return self._ask(wire.ListIgnored)
 
     def invite(self, to: Sequence[str]) -> int:
         """Invite to a chat; INVITING answers.  Raises ValueError."""
@@ -502,7 +512,7 @@ class Link:
         if said.name.lower() != self.name.lower():
             raise ProtocolError("a WELCOME for somebody else")
         self.name, self.house, self.waiting = said.name, said.house, said.waiting
-        self.holding = bool(said.features & wire.Feature.HOLD)
+        self.holding, self.granted = bool(said.features & wire.Feature.HOLD), said.features
         self._event_of_login(said)
         self._begin()
         return False
@@ -660,6 +670,7 @@ NAMED: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.CalledOff: lambda said: (said.by,) if said.by else (),
     wire.Started: lambda said: said.members,
     wire.Left: lambda said: (said.by,),
+    wire.Ignored: lambda said: said.to,
     wire.Ended: lambda said: (said.by,) if said.by else (),
 }
 
@@ -680,5 +691,6 @@ HANDLERS: dict[type, Callable[[Link, Any], bool]] = {
     wire.Roster: Link._on_roster,
     wire.Inviting: Link._on_answer,
     wire.Done: Link._on_answer,
+    wire.Ignored: Link._on_answer,
     wire.Failed: Link._on_failed,
 }

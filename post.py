@@ -29,6 +29,7 @@ from presence import Client, Now, Roster
 from wire import Why
 
 if TYPE_CHECKING:
+    from ignore import Ignores
     from mailbox import Full, Mail, Mailbox, User
     from quota import Accounts, Everyone
 
@@ -76,12 +77,13 @@ class Post:
     """The rules of sending, pushing, checking and confirming."""
 
     def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], accounts: Accounts,
-                 everyone: Everyone) -> None:
+                 everyone: Everyone, ignores: Ignores) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
         self.accounts = accounts
         self.everyone = everyone
+        self.ignores = ignores
         self._low = accounts.low                                # messages in a mailbox, before accounts are asked
         self.answers = Answers()                                # of this turn
         self._unsettled: list[tuple[int, Answers]] = []         # of turns written and not known to be on disk
@@ -171,6 +173,8 @@ class Post:
         if len(recipients) < len(self.mailbox.users) - 1:
             flags &= ~wire.SendFlag.EVERYONE         # to everyone who is here: a list, as for any other subset
         mail = self.mailbox.put(client.user, said.id, now.wall, recipients, flags, said.text.encode())
+        if self.ignores.by:
+            self._keep_away(client.user, recipients, mail)
         away, holding = [], []
         clients = self.roster.clients
         for user in recipients:
@@ -186,6 +190,22 @@ class Post:
         self._outcomes(client, said.id, wire.Outcome.AWAY, away)
         self._outcomes(client, said.id, wire.Outcome.HOLDING, holding)
         self.note("message", sender=client.name, to=_names(recipients), id=mail.id, text=said.text)
+
+    def _keep_away(self, sender: User, recipients: Sequence[User], mail: Mail) -> None:
+        """Who ignores the sender has read it, as far as the mailbox goes; the sender is told nothing of it."""
+        kept = [user for user in recipients if self.ignores.holds(user, sender)]
+        for user in kept:
+            self.mailbox.read(user, mail.id, mail.id)
+            self.accounts.read(user, (mail,))
+        if kept:
+            self.note("kept-away", sender=sender.name, to=_names(kept), id=mail.id)
+
+    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
+        refusal = self.ignores.change(client, said)
+        if refusal:
+            self.roster.tell(client, wire.Failed(said.request, *refusal))
+        else:
+            self.answers.settings.append((client, said.request))
 
     def _outcomes(self, client: Client, origin: int, outcome: wire.Outcome, users: Sequence[User]) -> None:
         for at in range(0, len(users), OUTCOME_NAMES):

@@ -50,7 +50,8 @@ class Client:
     """A connected user.  Everything here is volatile."""
     __slots__ = ("address", "backlog", "chat", "checking", "features", "holding", "in_flight",
                  "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator", "out", "peer",
-                 "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
+                 "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed",
+                 "withheld")
 
     def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
         # the connection
@@ -81,6 +82,7 @@ class Client:
         self.told = -1                                      # the number last said in WAITING
         # chats (chats.py)
         self.invitations: dict[int, Invitation] = {}        # received, to be answered
+        self.withheld: dict[int, Invitation] = {}           # received, and not shown: by those whom this one ignores
         self.inviting: Invitation | None = None             # its own, pending
         self.pledged: Invitation | None = None              # accepted, waiting for the others
         self.chat: Chat | None = None

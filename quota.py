@@ -46,8 +46,8 @@ class Quotas(NamedTuple):
     @property
     def free(self) -> int:
         """With fewer messages than this in a mailbox no limit can have been reached, however long they are."""
-        return min(self.messages or NO_LIMIT, self.sender_messages or NO_LIMIT,
-                   (self.size or NO_LIMIT) // wire.TEXT_MAX, (self.sender_size or NO_LIMIT) // wire.TEXT_MAX)
+        sizes = [size // wire.TEXT_MAX for size in (self.size, self.sender_size) if size]
+        return min([self.messages or NO_LIMIT, self.sender_messages or NO_LIMIT, *sizes])
 
 
 class Account:

@@ -1,10 +1,10 @@
 """switchboard: the rules of the house.
 
 Every message that a client may say ends here, in one row of a table, and is passed to the room whose rules it falls
-under: `presence` (who is here), `post` (messages), `chats` (invitations and sessions).  What is the switchboard's own
-is the door: who may come in under which name, and what happens when somebody goes.
+under: `presence` (who is here), `post` (messages), `chats` (invitations and sessions), `ignore` (whom not to hear).
+What is the switchboard's own is the door: who may come in under which name, and what happens when somebody goes.
 
-There is no socket, no clock and no disk in these four rooms.  Time comes in with each call; what is said to a client
+There is no socket, no clock and no disk in these rooms.  Time comes in with each call; what is said to a client
 is put into its `out` list; messages are given to the mailbox, and what was promised on its account is said when the
 mailbox has settled.  So all five specifications can be read here, and tested by calling functions.
 
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wire
 from chats import Chats
+from ignore import Ignores
 from post import Post
 from presence import Client, Now, Roster
 from wire import Why
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from quota import Accounts, Everyone
 
 RESERVED = frozenset({"all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
-FEATURES = wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD
+FEATURES = wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.IGNORE
 NO_TOKEN = bytes(16)
 NOTED = frozenset({      # requests that are noted as they arrive; the others have a note of their own, or none
-    wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.Exit})
+    wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.ListIgnored, wire.Exit})
 
 
 class Refusal(Exception):
@@ -70,8 +71,9 @@ class Switchboard:
         self.house = house                      # what the daemon calls itself
         self.token = token                      # makes 16 unguessable bytes
         self.roster = Roster(mailbox.users)
-        self.post = Post(mailbox, self.roster, note, accounts, everyone)
-        self.chats = Chats(mailbox, self.roster, note, patience)
+        self.ignores = Ignores(mailbox, self.roster, note)
+        self.post = Post(mailbox, self.roster, note, accounts, everyone, self.ignores)
+        self.chats = Chats(mailbox, self.roster, note, self.ignores, patience)
         self.left: list[Client] = []            # since the daemon looked last; it closes their connections
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
             wire.Send: self.post.on_send,
@@ -83,6 +85,8 @@ class Switchboard:
             wire.Answer: self.chats.on_answer,
             wire.Withdraw: self.chats.on_withdraw,
             wire.Say: self.chats.on_say,
+            wire.Ignore: self.on_ignore,
+            wire.ListIgnored: self.ignores.on_ignored,
             wire.Exit: self.on_exit,
             wire.Ping: self.on_ping,
             wire.Pong: self.on_pong,
@@ -156,6 +160,10 @@ class Switchboard:
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         self.roster.on_list(client, said.request)
 
+    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
+        self.post.on_ignore(client, said, now)
+        self.chats.withhold(client)
+
     def on_exit(self, client: Client, said: wire.Exit, now: Now) -> None:
         self.leave(client, "exit", now)
 
@@ -176,6 +184,8 @@ class Switchboard:
 
     def refuse(self, full: Full, now: Now) -> list[Client]:
         """The disk refused the batch of this turn.  Returns those who can't stay: their names could not be kept."""
+        for user, _ in full.settings:
+            self.ignores.load(user)
         return self.post.refuse(full)
 
     def push(self) -> None:

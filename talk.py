@@ -187,6 +187,22 @@ class Talk:
         self._asked[self.link.hold(on)] = "hold on" if on else "hold off"
         return ""
 
+    def ignore(self, name: str, on: bool) -> str:
+        """Do not hear a user any more, or again."""
+        to, fault = self.resolve([name])
+        if fault:
+            return fault
+        return self._can_ignore() or self._ask(f"{'ignore' if on else 'unignore'} {to[0]}",
+                                               lambda: self.link.ignore(to[0], on))
+
+    def list_ignored(self) -> str:
+        """Ask whom one ignores."""
+        return self._can_ignore() or self._ask("ignored", self.link.list_ignored)
+
+    def _can_ignore(self) -> str:
+        known = not self.link.online or self.link.granted & wire.Feature.IGNORE
+        return "" if known else "this daemon keeps no list of whom one ignores"
+
     def invite(self, names: Sequence[str]) -> str:
         """Invite to a chat."""
         return self.hindered() or self._ask("invite", lambda: self.link.invite(tuple(names)))
@@ -414,8 +430,13 @@ class Talk:
 
     def on_done(self, event: wire.Done) -> None:
         what = self._asked.pop(event.request, "")
-        if what in DONE:
-            self.note(DONE[what])
+        words = DONE.get(what) or DONE.get(what.partition(" ")[0], "")
+        if words:
+            self.note(words.format(name=display(what.partition(" ")[2])))
+
+    def on_ignored(self, event: wire.Ignored) -> None:
+        self._asked.pop(event.request, None)
+        self.note(f"you ignore {listed(event.to)}" if event.to else "you ignore nobody")
 
     def on_failed(self, event: wire.Failed) -> None:
         line, what = self._lines.pop(event.request, None), self._asked.pop(event.request, "")
@@ -423,7 +444,7 @@ class Talk:
             line.reason = display(event.reason)
             self.pane.changed(line)
         elif what:
-            self.note(f"{FAILED.get(what, what)}: {display(event.reason)}", "alert")
+            self.note(f"{FAILED.get(what.partition(' ')[0], what)}: {display(event.reason)}", "alert")
 
     # ---- invitations and chats ----
 
@@ -509,6 +530,8 @@ LEFT: dict[int, str] = {
 
 DONE: dict[str, str] = {
     "hold on": "holding: new messages wait until you check",
+    "ignore": "{name} is ignored: messages and invitations of theirs are kept from you; /unignore {name} ends it",
+    "unignore": "{name} is not ignored any more: what is sent from now on reaches you",
     "hold off": "not holding: new messages are shown as they come",
 }
 
@@ -517,6 +540,9 @@ FAILED: dict[str, str] = {
     "users": "no list of users",
     "log": "no list of names",
     "check": "no check was done",
+    "ignore": "nobody more is ignored",
+    "unignore": "still ignored",
+    "ignored": "no list of whom you ignore",
 }
 
 HEARD: dict[str, Callable[[Talk, Any], None]] = {
@@ -524,7 +550,7 @@ HEARD: dict[str, Callable[[Talk, Any], None]] = {
     "Repeated": Talk.on_repeated, "Notice": Talk.on_notice,
     "Stored": Talk.on_stored, "Outcomes": Talk.on_outcomes, "Delivered": Talk.on_delivered,
     "Refused": Talk.on_refused, "Mail": Talk.on_mail, "Checked": Talk.on_checked, "Roster": Talk.on_roster,
-    "Done": Talk.on_done, "Failed": Talk.on_failed, "Invitation": Talk.on_invitation,
+    "Done": Talk.on_done, "Ignored": Talk.on_ignored, "Failed": Talk.on_failed, "Invitation": Talk.on_invitation,
     "Inviting": Talk.on_inviting, "Answered": Talk.on_answered, "CalledOff": Talk.on_called_off,
     "Started": Talk.on_started, "Left": Talk.on_left, "Ended": Talk.on_ended, "Line": Talk.on_line,
 }

@@ -27,6 +27,9 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
     CHECK request                -->
                                  <--  MAIL ... CHECKED request, total
     HOLD request, on             -->                                    new messages wait for CHECK: DONE
+    IGNORE request, on, name     -->                                    keep this user's messages from me: DONE
+    LIST_IGNORED request         -->
+                                 <--  IGNORED names
                                  <--  WAITING total                     whenever it changes: what a CHECK would bring
     LIST request                 -->                                    ROSTER, the log of names, also at login
                                  <--  ROSTER rows                       and what changes in it
@@ -96,6 +99,7 @@ class Feature:                  # plain numbers: to look at a bit of an IntFlag 
     ROSTER = 1          # the log of names at login, and its changes from then on
     RECEIPTS = 2        # DELIVERED
     HOLD = 4            # start holding: new messages wait for CHECK
+    IGNORE = 64         # IGNORE and LIST_IGNORED are known
 
 
 class SendFlag:
@@ -293,6 +297,20 @@ class Pong(NamedTuple):
     stamp: U64
 
 
+@message(20, CLIENT, "DONE")
+class Ignore(NamedTuple):
+    """1: keep away from me what this user sends, from now on; 0: no longer."""
+    request: U32
+    on: U8
+    name: Word
+
+
+@message(21, CLIENT, "IGNORED")
+class ListIgnored(NamedTuple):
+    """Tell me whom I ignore."""
+    request: U32
+
+
 @message(32, DAEMON)
 class Welcome(NamedTuple):
     """You are connected and registered; the name is durable."""
@@ -469,6 +487,13 @@ class Failed(NamedTuple):
 class Notice(NamedTuple):
     """A word from the daemon to its users."""
     text: Text
+
+
+@message(60, DAEMON)
+class Ignored(NamedTuple):
+    """These you ignore."""
+    request: U32
+    to: Words
 
 
 # ---- fields ----

@@ -30,15 +30,17 @@ ARROWS = {
     "usage": "",
     "presence": "wire",
     "quota": "wire",
+    "ignore": "presence wire",
     "fairness": "wire",
     "post": "presence wire",
     "chats": "presence wire",
-    "switchboard": "chats post presence wire",
+    "switchboard": "chats ignore post presence wire",
     # sockets, time and order
     "console": "display switchboard",
     "doors": "address",
     "options": "address chats quota usage",
-    "daemon": "address console disk doors fairness mailbox options presence quota salvage switchboard syncer usage wire",
+    "daemon": "address console disk doors fairness mailbox options presence quota salvage switchboard syncer usage "
+              "wire",
     # the client
     "display": "",
     "keys": "",

@@ -153,7 +153,7 @@ class Base(unittest.TestCase):
 class TestLogin(Base):
     def test_login(self) -> None:
         self.login(welcome("Alice", waiting=3))
-        self.assertEqual(self.hello, wire.Hello(wire.VERSION, ALL, bytes(16), "alice"))
+        self.assertEqual(self.hello, wire.Hello(wire.VERSION, ALL | Feature.IGNORE, bytes(16), "alice"))
         self.assertTrue(self.link.online)
         self.assertEqual((self.link.name, self.link.house, self.link.waiting), ("Alice", "lab", 3))
         self.assertEqual(self.link.address, HERE)
@@ -596,7 +596,7 @@ class TestRequests(Base):
         self.assertTrue(self.link.holding)
         self.cut()
         self.back(welcome(features=ALL | Feature.HOLD))
-        self.assertEqual(self.hello.features, ALL | Feature.HOLD)
+        self.assertEqual(self.hello.features, ALL | Feature.HOLD | Feature.IGNORE)
         self.cut()
         self.assertEqual([self.link.hold(False)], [event.request for event in self.pump()])
         self.back()

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import post
 import wire
-from fairness import CALM
 from daemon import Daemon
 from disk import Disk
+from fairness import CALM
 from mailbox import Mailbox
 from post import OUTCOME_NAMES, WINDOW, WINDOW_BYTES
 from tests.service import Notes, Service

@@ -9,8 +9,9 @@
  *      enqueue   -n users (or one, -c times) send to users who are not there; counts what was acknowledged
  *      drain     a user who was not there comes back and takes -c messages; from connecting to the last confirmation
  *      register  -n users log in once, and go
- *   -i idle users beside it; -l logins at once; -s bytes of text; -t seconds after -W of warming up; -u the first
- *   user's number; -a how far from it those who are not there begin; -S addresses to connect from; -P the server's pid.
+ *   -i idle users beside it; -l logins at once; -s bytes of text; -t seconds after -W of warming up; -u the first user's
+ *   number; -a how far from it those who are not there begin; -S addresses to connect from; -P the server's pid;
+ *   -v say "begun" on standard error when the work begins.
  *
  * A message is counted when its receiver has it whole, and has the right length and end.  After the measured time
  * nothing more is sent, and a protocol that acknowledges has ten seconds to settle: everything sent must have arrived,
@@ -37,6 +38,7 @@ static const uint64_t SECOND = 1000000000, LOGIN_LIMIT = 300 * SECOND, SILENCE_L
 size_t text_size = 100;
 int wants_fetch;
 static int users = 50, speakers, window = 32, idle, first_user = 1, away = 100000, server, logins = 64;
+static int says_begun;
 static long goal, beat_us = 5000;
 static double warmup = 0.5, seconds = 3;
 
@@ -103,6 +105,7 @@ static const char *stamped(uint64_t time)
 
 void on_text(line *l, const char *s, size_t size)
 {
+    if (work == BEAT && size != text_size) return;      /* what others send to all comes here too */
     if (size != text_size || s[size - 1] != '.') {
         wrong++;
         return;
@@ -360,7 +363,7 @@ static void parse_options(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "p:m:n:k:w:t:W:c:i:u:a:b:P:h:o:s:S:l:")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "p:m:n:k:w:t:W:c:i:u:a:b:P:h:o:s:S:l:v")) != -1) switch (option) {
     case 'p': spoken = protocols[find(optarg, protocol_name)]; break;
     case 'm': work = find(optarg, work_name); break;
     case 'n': users = atoi(optarg); break;
@@ -379,6 +382,7 @@ static void parse_options(int argc, char **argv)
     case 's': text_size = atoi(optarg); break;
     case 'S': sources = atoi(optarg); break;
     case 'l': logins = atoi(optarg); break;
+    case 'v': says_begun = 1; break;
     default: fail("see the head of load.c");
     }
     if (!spoken) fail("-p says which protocol");
@@ -470,6 +474,7 @@ int main(int argc, char **argv)
         gather();
         add_idle();
         start_work();
+        if (says_begun) fprintf(stderr, "begun\n");
         measure(&from);
     }
     moment to = mark();

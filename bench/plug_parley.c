@@ -64,6 +64,15 @@ static void put_frame(line *l, char *frame, int kind, int fields, size_t more)
     put(l, frame, 5 + fields);
 }
 
+/* An id of a message: another run's ids must be others, or the daemon knows them again and stores nothing. */
+static uint64_t next_id(line *l)
+{
+    static uint64_t instance;
+
+    if (!instance) instance = (now_ns() / 1000 & 0xffffffff) | 1;
+    return instance << 32 | ++l->seq;
+}
+
 static void say_hello(line *l, int features)
 {
     char frame[64] = { 0 };
@@ -81,7 +90,7 @@ static void to_user(line *l, int user, const char *text, size_t size)
 {
     char frame[64];
 
-    put_u64(frame + 5, (uint64_t)1 << 32 | ++l->seq);
+    put_u64(frame + 5, next_id(l));
     frame[13] = 0;
     put_u16(frame + 14, 1);
     put_frame(l, frame, SEND, 11 + put_name(frame + 16, user), size);
@@ -92,7 +101,7 @@ static void to_all(line *l, const char *text, size_t size)
 {
     char frame[64];
 
-    put_u64(frame + 5, (uint64_t)1 << 32 | ++l->seq);
+    put_u64(frame + 5, next_id(l));
     frame[13] = EVERYONE;
     put_u16(frame + 14, 0);
     put_frame(l, frame, SEND, 11, size);

@@ -2,8 +2,8 @@
  *
  * usage: router PORT|PATH [JOURNAL MIB]
  *
- * It reads frames (plug_router.c has the protocol), routes them, and makes one send for each recipient and turn.  With a
- * journal, what is for one user is appended to a file of so many MiB that was filled before, and synced once a turn,
+ * It reads frames (plug_router.c has the protocol), routes them, and makes one send for each recipient and turn.  With
+ * a journal, what is for one user is appended to a file of so many MiB that was filled before, and synced once a turn,
  * before anyone is told; at the file's end it begins again, for nobody will ever read it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -64,7 +64,7 @@ def parley(*console: str) -> Callable[[Place], list[str]]:
     def command(place: Place) -> list[str]:
         return [PYTHON, str(HOME / "daemon.py"), "--state", str(place.directory / "store"),
                 "--listen", f"unix:{place.socket}", "--listen", f"127.0.0.1:{place.port}",
-                "--strangers", "1000", "--strangers-each", "1000", *console]
+                "--strangers", "2000", "--strangers-each", "2000", *console]
     return command
 
 

@@ -67,6 +67,15 @@ REACH = [
     Reach("W7", "parley", "idle_kb", 1, then=True), Reach("W7", "parley", "logins_s", 20_000, then=True),
 ]
 
+# Of growth.py: a figure at most; "plot: curve": the dearest point at most so many times the cheapest.
+GROWTH = {
+    "waiting: a message between two, live": 1.1,
+    "clients: all speak, 1 on the way each": 2,
+    "clients: 50 pairs beside idle ones, 32": 2,
+    "ms to start, nothing there": 60,
+    "ms to start over 1M waiting": 60,
+}
+
 
 def is_less_better(metric: str) -> bool:
     return metric not in ("rate", "logins_s")

@@ -11,7 +11,7 @@ MODULES = $(wildcard *.py)
 MANUALS = $(wildcard man/*.[1578])
 RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
 
-.PHONY: run client demo test bench lint install uninstall dist clean
+.PHONY: run client demo test bench bench-growth bench-stalls bench-client bench-figures lint install uninstall dist clean
 
 run:            ## the daemon, at its default places
 	$(PYTHON) daemon.py $(ARGS)
@@ -32,6 +32,21 @@ test:           ## all tests; what needs a further tool says so and is skipped w
 bench:          ## W1 to W7: parley, the bare routers, PEERS; needs a C compiler and some minutes; bench/README
 	$(MAKE) -s -C bench
 	$(PYTHON) bench/run.py --works "$(WORKS)" --rounds $(ROUNDS) $(ARGS) $(PEERS)
+
+bench-growth:   ## cost against what waits, clients, recipients, size; memory: some twenty minutes, plots in bench/plots
+	$(MAKE) -s -C bench
+	$(PYTHON) bench/growth.py $(ARGS)
+
+bench-stalls:   ## what one user waits while others keep the daemon busy
+	$(MAKE) -s -C bench
+	$(PYTHON) bench/stalls.py $(ARGS)
+
+bench-client:   ## the curses client under a flood, beside irssi and weechat
+	$(MAKE) -s -C bench
+	$(PYTHON) bench/client.py $(ARGS)
+
+bench-figures:  ## README.md's section Speed and bench/FIGURES.md, from what was measured
+	$(PYTHON) bench/figures.py
 
 lint:           ## ruff, mypy and mandoc, wherever they come from
 	ruff check .

@@ -5,7 +5,7 @@ usage: growth.py [--most N] [--rounds N] [--seconds N]
 
 Cost is the CPU time of the daemon's process and its children for one message (for one delivery, where a message has
 many recipients): what the machine does beside it matters less to that than to rates.  Plots go to bench/plots, figures
-to bench/growth.json and, as lines, to the output; what works.GROWTH asks for and was missed is said.
+to bench/results/growth.json and, as lines, to the output; what works.GROWTH asks for and was missed is said.
 """
 import argparse
 import json
@@ -17,12 +17,11 @@ from statistics import median
 import plot
 import report
 from measure import Failed, load
-from servers import HERE, Server
+from servers import HERE, Server, results_directory
 from works import GROWTH
 
 LABEL = "parley"
 PLOTS = HERE / "plots"
-FIGURES = HERE / "growth.json"
 FILL_AT_ONCE = 500          # messages unacknowledged while a queue is filled
 NAMES_EACH = 100_000        # names registered in one run of the generator
 QUIET_SECONDS = 3.0         # for the mailbox's own work to end before memory is read
@@ -67,7 +66,8 @@ class Growth:
             for size in decades(10, self.most):
                 load(server, f"-m enqueue -w {FILL_AT_ONCE} -c {size - there}")
                 there = size
-                self.add("waiting", "a message between two, live", size, self.cost(server, "-m pair -n 50 -w 32 -u 1000"))
+                cost = self.cost(server, "-m pair -n 50 -w 32 -u 1000")
+                self.add("waiting", "a message between two, live", size, cost)
             time.sleep(QUIET_SECONDS)
             self.set("bytes of memory for a waiting message", (server.memory() - before) / there)
             server.restart()
@@ -90,7 +90,8 @@ class Growth:
                 queued = self.cost(server, f"-m room -n {size} -k 1 -w 32", "parley-all")
                 self.add("recipients", "to all, through the queues", size, queued)
             with Server(LABEL, "room") as server:
-                self.add("recipients", "a line of a group chat", size, self.cost(server, f"-m room -n {size} -k 1 -w 32"))
+                line = self.cost(server, f"-m room -n {size} -k 1 -w 32")
+                self.add("recipients", "a line of a group chat", size, line)
 
     def sizes(self) -> None:
         for size in (10, 30, 100, 300, 1000, 4096, 16384):
@@ -128,14 +129,16 @@ class Growth:
     def spread(self, plot_name: str, curve: str) -> float:
         """How many times the cheapest the dearest point is."""
         costs = [y for _, y in self.curves.get(plot_name, {}).get(curve, ())]
-        return max(costs) / min(costs) if costs and min(costs) else 0.0
+        least = min(costs, default=0.0)
+        return max(costs) / least if least else 0.0
 
     def verdicts(self) -> Iterator[str]:
         for name, most in GROWTH.items():
             plot_name, _, curve = name.partition(": ")
             value = self.spread(plot_name, curve) if curve else self.figures.get(name, 0.0)
             if value:
-                yield f"{'reached    ' if value <= most else 'NOT REACHED'} {name}: {value:.2f}, wanted at most {most:g}"
+                word = "reached    " if value <= most else "NOT REACHED"
+                yield f"{word} {name}: {value:.2f}, wanted at most {most:g}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,7 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (Failed, RuntimeError) as error:
             print(f"FAILED {name}: {error}")
     growth.draw()
-    FIGURES.write_text(json.dumps(about | {"figures": growth.figures, "curves": growth.curves}, indent=1) + "\n")
+    found = about | {"figures": growth.figures, "curves": growth.curves}
+    (results_directory() / "growth.json").write_text(json.dumps(found, indent=1) + "\n")
     print("\n".join(growth.verdicts()))
     return 0
 

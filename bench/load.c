@@ -6,6 +6,7 @@
  *      room      one (-k 1) or all of a room of -n speak, with -w messages on the way to each; counts what arrived
  *      ping      two users, one message on the way; how long it was, and until its sender had the OK
  *      beat      one user sends to another every -b microseconds, whatever comes back; how long each was on the way
+ *      flood     the same to another program: to the next user by number, or to the room if anybody may join it
  *      enqueue   -n users (or one, -c times) send to users who are not there; counts what was acknowledged
  *      drain     a user who was not there comes back and takes -c messages; from connecting to the last confirmation
  *      register  -n users log in once, and go
@@ -28,8 +29,8 @@ static const protocol *const protocols[] = {
     &parley, &parley_all, &parley_receipts, &router, &mqtt0, &mqtt1, &irc, &redis, &redis_stream, &nats, &jetstream,
     &beanstalk, &xmpp, 0 };
 
-static enum work { PAIR, ROOM_OF, PING, BEAT, ENQUEUE, DRAIN, REGISTER } work;
-static const char *const works[] = { "pair", "room", "ping", "beat", "enqueue", "drain", "register", 0 };
+static enum work { PAIR, ROOM_OF, PING, BEAT, FLOOD, ENQUEUE, DRAIN, REGISTER } work;
+static const char *const works[] = { "pair", "room", "ping", "beat", "flood", "enqueue", "drain", "register", 0 };
 
 enum { RING = 4096 };                   /* acknowledgements awaited that are timed, for each line: more than any -w */
 static const uint64_t SECOND = 1000000000, LOGIN_LIMIT = 300 * SECOND, SILENCE_LIMIT = 20 * SECOND,
@@ -177,8 +178,9 @@ static void beat(uint64_t now)
 
     if (!next) next = now;
     for (; next <= now; next += beat_us * 1000) {       /* stamped when it was due: our own delay is not hidden */
-        note_sent(&all[0], 1);
-        spoken->to_user(&all[0], all[1].id, stamped(next), text_size);
+        note_sent(&all[0], work == BEAT);
+        if (work == FLOOD && !spoken->gather) spoken->to_room(&all[0], stamped(next), text_size);
+        else spoken->to_user(&all[0], first_user + 1, stamped(next), text_size);
     }
 }
 
@@ -192,7 +194,7 @@ static void do_work(void)
         if (!is_stopping) fill_window(waiting[i]);
     }
     if (work == ROOM_OF && !is_stopping) speak_in_room();
-    if (work == BEAT && !is_stopping) beat(now_ns());
+    if ((work == BEAT || work == FLOOD) && !is_stopping) beat(now_ns());
 }
 
 static void turn(int milliseconds)
@@ -261,11 +263,11 @@ static void register_all(void)
 
 /* ---- a run ---- */
 
-typedef struct moment { uint64_t at, delivered, acked; double server, own; } moment;
+typedef struct moment { uint64_t at, sent, delivered, acked; double server, own; } moment;
 
 static moment mark(void)
 {
-    return (moment){ now_ns(), delivered, acked, process_cpu(server), own_cpu() };
+    return (moment){ now_ns(), sent, delivered, acked, process_cpu(server), own_cpu() };
 }
 
 static int has_reached_goal(void)
@@ -280,7 +282,7 @@ static void measure(moment *from)
     uint64_t seen = 0, seen_at = now_ns();
 
     for (;;) {
-        uint64_t now = now_ns(), total = delivered + acked;
+        uint64_t now = now_ns(), total = delivered + acked + (work == FLOOD ? sent : 0);
         if (!is_measuring && now >= begin) {
             is_measuring = 1;
             if (work != DRAIN) *from = mark();
@@ -303,8 +305,7 @@ static double settle(void)
 
     is_stopping = 1;
     if (!(spoken->does & ACKS_MAIL)) return 0;
-    if (work == ENQUEUE || work == PAIR || work == PING || work == BEAT) acks_due = sent;
-    if (work == ROOM_OF && spoken->does & ACKS_ROOM) acks_due = sent;
+    if (work != DRAIN && (work != ROOM_OF || spoken->does & ACKS_ROOM)) acks_due = sent;
     while (delivered < expected || acked < acks_due || owed) {
         turn(10);
         if (now_ns() - begin > SETTLE_LIMIT)
@@ -336,9 +337,11 @@ static void print_samples(const char *what, samples *s)
 static void print_result(const moment *from, const moment *to, double settle_s)
 {
     uint64_t count = work == ENQUEUE ? to->acked - from->acked : to->delivered - from->delivered;
-    double wall = (to->at - from->at) / 1e9, server_cpu = to->server - from->server;
 
     if (work == REGISTER) count = users;
+    if (work == FLOOD) count = to->sent - from->sent;
+    double wall = (to->at - from->at) / 1e9, server_cpu = to->server - from->server;
+
     printf("{\"protocol\":\"%s\",\"work\":\"%s\",\"count\":%lu,\"seconds\":%.4f,\"rate\":%.1f,\"server_cpu\":%.2f,"
            "\"cpu_us\":%.3f,\"load_busy\":%.2f,\"wrong\":%lu,\"settle_s\":%.4f,\"memory_kb\":%ld",
            spoken->name, works[work], count, wall, count / wall, server_cpu, count ? server_cpu / count * 1e6 : 0,
@@ -387,7 +390,7 @@ static void parse_options(int argc, char **argv)
     }
     if (!spoken) fail("-p says which protocol");
     if (text_size < 1 || text_size > TEXT_MAX) fail("a text has 1 to %d bytes", TEXT_MAX);
-    if (text_size < 17 && (work == PING || work == BEAT)) fail("a text that holds its time has 17 bytes at least");
+    if (text_size < 17 && (work == PING || work == BEAT || work == FLOOD)) fail("a text that holds its time has 17 bytes at least");
     if (window > RING) fail("-w is at most %d", RING);
 }
 
@@ -403,6 +406,7 @@ static int flags_of(int index, int is_idle)
 {
     if (is_idle || work == PING || work == BEAT) return SELF;
     if (work == PAIR) return index >= users ? SELF : 0;
+    if (work == FLOOD) return ROOM;
     if (work == ROOM_OF) return index < users || spoken->does & MEMBERS_SPEAK ? ROOM : 0;
     return work == REGISTER || work == DRAIN ? SELF | KEEP : 0;
 }
@@ -415,6 +419,7 @@ static void prepare_lines(void)
     case PING: case BEAT: count_active = 2; break;
     case DRAIN: count_active = 1; break;
     case REGISTER: count_active = logins; break;
+    case FLOOD: count_active = 1; break;
     default: count_active = goal ? 1 : users;
     }
     count_all = count_active + idle;
@@ -463,7 +468,7 @@ int main(int argc, char **argv)
     prepare_text();
     wants_fetch = work == DRAIN;
     prepare_lines();
-    if (work == BEAT && lines_timer(beat_us * 1000)) fail("no timer");
+    if ((work == BEAT || work == FLOOD) && lines_timer(beat_us * 1000)) fail("no timer");
 
     moment from = mark();
     if (work == REGISTER) {

@@ -62,6 +62,20 @@ def grouped(results: Iterable[Result]) -> Runs:
     return runs
 
 
+def latest(results: Iterable[Result]) -> list[Result]:
+    """Of a file to which several runs were appended: of each work its last run, with `about`, where it was measured."""
+    kept: dict[str, list[Result]] = {}
+    about: Result = {}
+    for result in results:
+        if "machine" in result:
+            about = result
+        elif not kept.get(result["work"]) or kept[result["work"]][0]["about"] is not about:
+            kept[result["work"]] = [result | {"about": about}]
+        else:
+            kept[result["work"]].append(result | {"about": about})
+    return [result for work in kept.values() for result in work]
+
+
 def middle(runs: Runs, work: str, label: str, metric: str) -> float | None:
     values = [result[metric] for result in runs.get((work, label), ()) if metric in result]
     return median(values) if values else None
@@ -158,19 +172,3 @@ def verdicts(runs: Runs) -> list[str]:
             word = "reached    " if is_met else "NOT REACHED" if not reach.then else "not yet    "
             lines.append(f"{word} {says}")
     return lines
-
-
-def markdown(results: Sequence[Result]) -> str:
-    """The tables of a file of results, with what they were measured on."""
-    abouts = [result for result in results if "machine" in result]
-    runs = grouped(results)
-    labels = [label for label in PEERS if any(key[1] == label for key in runs)]
-    parts = [describe(abouts[-1]) + f"; medians of {len({r['round'] for r in results if 'round' in r})} rounds"]
-    for work in WORKS:
-        if any(key[0] == work for key in runs):
-            table = rows(runs, work, labels)
-            body = ["| " + " | ".join(row) + " |" for row in table]
-            body.insert(1, "|---" + "|---:" * (len(table[0]) - 1) + "|")
-            parts.append(f"**{work}**: {WORKS[work].title}\n\n" + "\n".join(body))
-    parts.append("\n".join(f"- {label}: {PEERS[label].promise}" for label in labels))
-    return "\n\n".join(parts)

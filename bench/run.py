@@ -2,11 +2,10 @@
 """run: all works against parley, the bare routers and the peers that are asked for, side by side.
 
 usage: run.py [--works W1,W5] [--rounds N] [--seconds N] [--only] [--out FILE] [PEER ...]
-       run.py --markdown FILE
 
 In every round each work is run on every server, one after the other, so that what the machine does meanwhile meets all
-of them; ratios are medians of the rounds' own ratios.  The results are appended to FILE, a line of JSON each, and
---markdown prints the tables for README and bench/README from it.
+of them; ratios are medians of the rounds' own ratios.  The results are appended to FILE, a line of JSON each;
+figures.py makes tables of them.
 """
 import argparse
 import json
@@ -17,11 +16,10 @@ from pathlib import Path
 
 import report
 from measure import Result, can, measure
-from servers import HERE, PEERS, PLACE, file_system, find_program
+from servers import PEERS, PLACE, file_system, find_program, results_directory
 from works import WORKS
 
 OURS = ["parley", "parley-unix", "parley-log", "router-c", "router-py", "router-c-durable", "router-py-durable"]
-RESULTS = HERE / "results.jsonl"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -31,8 +29,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, default=3, help="3 by default")
     add("--seconds", type=float, default=2.5, help="of each measurement")
     add("--only", action="store_true", help="the named peers alone, and parley")
-    add("--out", type=Path, default=RESULTS, help="where results are appended")
-    add("--markdown", type=Path, metavar="FILE", help="print the tables of a file of results, and measure nothing")
+    add("--out", type=Path, help="where results are appended; bench/results/works.jsonl by default")
     add("peers", nargs="*", metavar="PEER", help=", ".join(PEERS))
     options = parser.parse_args(arguments)
     options.works = options.works.replace(",", " ").split() or list(WORKS)
@@ -62,15 +59,12 @@ def measured(works: Sequence[str], labels: Sequence[str], rounds: int, seconds: 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    if options.markdown:
-        print(report.markdown([json.loads(line) for line in options.markdown.read_text().splitlines()]))
-        return 0
     if file_system(PLACE) in ("tmpfs", "ramfs"):
         print(f"{PLACE} is no disk: fdatasync costs nothing there; set BENCH_PLACE", file=sys.stderr)
         return 1
     labels = list(installed(dict.fromkeys((["parley"] if options.only else OURS) + options.peers)))
     results: list[Result] = []
-    with open(options.out, "a") as out:
+    with open(options.out or results_directory() / "works.jsonl", "a") as out:
         print(json.dumps(about := report.machine()), file=out, flush=True)
         print(report.describe(about))
         for result in measured(options.works, labels, options.rounds, options.seconds):

@@ -228,6 +228,12 @@ PEERS = {
 }
 
 
+def results_directory() -> Path:
+    """Where what was measured is kept, for figures.py."""
+    (HERE / "results").mkdir(exist_ok=True)
+    return HERE / "results"
+
+
 def find_program(program: str) -> str | None:
     """/usr/sbin included: it is not in everyone's PATH."""
     return shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")

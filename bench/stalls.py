@@ -15,13 +15,12 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import report
 from measure import Failed, Result, load
-from servers import HERE, LOAD_CORE, Server
+from servers import HERE, LOAD_CORE, Server, results_directory
 
 BEAT = "-m beat -b 5000 -u 900000 -s 50"        # another size than the others' messages: see load.c, on_text
 LOAD_SECONDS = 3600         # of a load that is ended when the heartbeat is over
@@ -100,11 +99,10 @@ class Crowds:
             self._thread.join()
 
 
-def segments(server: Server) -> int:
-    """How many segments the store has written so far, by the highest number in a file's name."""
+def segments(server: Server) -> set[str]:
+    """The numbers of the store's sealed segments."""
     names = os.listdir(server.place.directory / "store")
-    numbers = [int("".join(filter(str.isdigit, name.partition(".")[0])) or 0) for name in names if "segment" in name]
-    return max(numbers, default=0)
+    return {name.split(".")[1] for name in names if name.startswith("segment.")}
 
 
 def play(scene: Scene, seconds: float) -> Result:
@@ -116,7 +114,7 @@ def play(scene: Scene, seconds: float) -> Result:
         before = segments(server)
         with Crowds(server, scene.crowd) as crowds:
             result = load(server, f"{BEAT} -t {seconds}")
-        return result | {"sealed": segments(server) - before, "crowds": crowds.count}
+        return result | {"sealed": len(segments(server) - before), "crowds": crowds.count}
 
 
 def line(scene: Scene, result: Result) -> str:
@@ -143,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         print(line(scene, result), flush=True)
         results.append({"scene": scene.title} | result)
-    (HERE / "stalls.json").write_text(json.dumps(about | {"scenes": results, "at": round(time.time())}, indent=1) + "\n")
+    (results_directory() / "stalls.json").write_text(json.dumps(about | {"scenes": results}, indent=1) + "\n")
     return 0
 
 

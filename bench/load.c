@@ -10,14 +10,14 @@
  *      enqueue   -n users (or one, -c times) send to users who are not there; counts what was acknowledged
  *      drain     a user who was not there comes back and takes -c messages; from connecting to the last confirmation
  *      register  -n users log in once, and go
- *   -i idle users beside it; -l logins at once; -s bytes of text; -t seconds after -W of warming up; -u the first user's
- *   number; -a how far from it those who are not there begin; -S addresses to connect from; -P the server's pid;
- *   -v say "begun" on standard error when the work begins.
+ *   -i idle users beside it; -l logins at once; -s bytes of text; -t seconds after -W of warming up; -u the number of
+ *   the first user; -a how far from it those who are not there begin; -S addresses to connect from; -P the server's
+ *   pid; -e seconds to settle; -v say "begun" on standard error when the work begins.
  *
  * A message is counted when its receiver has it whole, and has the right length and end.  After the measured time
- * nothing more is sent, and a protocol that acknowledges has ten seconds to settle: everything sent must have arrived,
- * be acknowledged, and its removal be confirmed.  Otherwise the run fails: a figure for messages whose OK never came
- * is worth nothing. */
+ * nothing more is sent, and a protocol that acknowledges has ten seconds (-e) to settle: everything sent must have
+ * arrived, be acknowledged, and its removal be confirmed.  Otherwise the run fails: a figure for messages whose OK
+ * never came is worth nothing. */
 #include "load.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -33,15 +33,14 @@ static enum work { PAIR, ROOM_OF, PING, BEAT, FLOOD, ENQUEUE, DRAIN, REGISTER } 
 static const char *const works[] = { "pair", "room", "ping", "beat", "flood", "enqueue", "drain", "register", 0 };
 
 enum { RING = 4096 };                   /* acknowledgements awaited that are timed, for each line: more than any -w */
-static const uint64_t SECOND = 1000000000, LOGIN_LIMIT = 300 * SECOND, SILENCE_LIMIT = 20 * SECOND,
-    SETTLE_LIMIT = 10 * SECOND;
+static const uint64_t SECOND = 1000000000, LOGIN_LIMIT = 300 * SECOND, SILENCE_LIMIT = 20 * SECOND;
 
 size_t text_size = 100;
 int wants_fetch;
 static int users = 50, speakers, window = 32, idle, first_user = 1, away = 100000, server, logins = 64;
 static int says_begun;
 static long goal, beat_us = 5000;
-static double warmup = 0.5, seconds = 3;
+static double warmup = 0.5, seconds = 3, settle_limit = 10;
 
 static line *all;
 static int count_all, count_active, count_opened, count_ready, count_joined;
@@ -308,9 +307,9 @@ static double settle(void)
     if (work != DRAIN && (work != ROOM_OF || spoken->does & ACKS_ROOM)) acks_due = sent;
     while (delivered < expected || acked < acks_due || owed) {
         turn(10);
-        if (now_ns() - begin > SETTLE_LIMIT)
-            fail("%s: not settled after 10 s: %lu of %lu arrived, %lu of %lu acknowledged, %ld confirmations open",
-                 spoken->name, delivered, expected, acked, acks_due, (long)owed);
+        if (now_ns() - begin > settle_limit * 1e9)
+            fail("%s: not settled after %g s: %lu of %lu arrived, %lu of %lu acknowledged, %ld confirmations open",
+                 spoken->name, settle_limit, delivered, expected, acked, acks_due, (long)owed);
     }
     return (now_ns() - begin) / 1e9;
 }
@@ -366,7 +365,7 @@ static void parse_options(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "p:m:n:k:w:t:W:c:i:u:a:b:P:h:o:s:S:l:v")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "p:m:n:k:w:t:W:c:i:u:a:b:P:h:o:s:S:l:e:v")) != -1) switch (option) {
     case 'p': spoken = protocols[find(optarg, protocol_name)]; break;
     case 'm': work = find(optarg, work_name); break;
     case 'n': users = atoi(optarg); break;
@@ -385,6 +384,7 @@ static void parse_options(int argc, char **argv)
     case 's': text_size = atoi(optarg); break;
     case 'S': sources = atoi(optarg); break;
     case 'l': logins = atoi(optarg); break;
+    case 'e': settle_limit = atof(optarg); break;
     case 'v': says_begun = 1; break;
     default: fail("see the head of load.c");
     }

@@ -33,6 +33,7 @@ static enum work { PAIR, ROOM_OF, PING, BEAT, FLOOD, ENQUEUE, DRAIN, REGISTER } 
 static const char *const works[] = { "pair", "room", "ping", "beat", "flood", "enqueue", "drain", "register", 0 };
 
 enum { RING = 4096 };                   /* acknowledgements awaited that are timed, for each line: more than any -w */
+enum { STAMP = 16, STAMPED_MIN = STAMP + 1 };   /* bytes of a text that are its time, in hexadecimal; then its end */
 static const uint64_t SECOND = 1000000000, LOGIN_LIMIT = 300 * SECOND, SILENCE_LIMIT = 20 * SECOND;
 
 size_t text_size = 100;
@@ -88,18 +89,17 @@ void on_joined(line *l)
     count_joined++;
 }
 
-/* The first 16 characters of a text are the time it was sent, in hexadecimal. */
 static uint64_t stamp_of(const char *s)
 {
     uint64_t value = 0;
 
-    for (int i = 0; i < 16; i++) value = value << 4 | (s[i] <= '9' ? s[i] - '0' : s[i] - 'a' + 10);
+    for (int i = 0; i < STAMP; i++) value = value << 4 | (s[i] <= '9' ? s[i] - '0' : s[i] - 'a' + 10);
     return value;
 }
 
 static const char *stamped(uint64_t time)
 {
-    for (int i = 15; i >= 0; i--, time >>= 4) text[i] = "0123456789abcdef"[time & 15];
+    for (int i = STAMP - 1; i >= 0; i--, time >>= 4) text[i] = "0123456789abcdef"[time & 15];
     return text;
 }
 
@@ -390,7 +390,8 @@ static void parse_options(int argc, char **argv)
     }
     if (!spoken) fail("-p says which protocol");
     if (text_size < 1 || text_size > TEXT_MAX) fail("a text has 1 to %d bytes", TEXT_MAX);
-    if (text_size < 17 && (work == PING || work == BEAT || work == FLOOD)) fail("a text that holds its time has 17 bytes at least");
+    if (text_size < STAMPED_MIN && (work == PING || work == BEAT || work == FLOOD))
+        fail("a text that holds its time has %d bytes at least", STAMPED_MIN);
     if (window > RING) fail("-w is at most %d", RING);
 }
 

@@ -46,7 +46,7 @@ def shown(value: float, digits: int = 0) -> str:
 
 def line(result: Result) -> str:
     """One result, as it comes."""
-    head = f"{result['round'] + 1}  {result['work']:6}{result['label']:20}"
+    head = f"{result['round'] + 1}  {result['work']:6}{result['label']:24}"
     if "error" in result:
         return f"{head}FAILED: {result['error']}"
     figures = [f"{shown(result[metric], digits)} {name}" for name, metric, digits in COLUMNS

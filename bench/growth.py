@@ -24,7 +24,6 @@ LABEL = "parley"
 PLOTS = HERE / "plots"
 FILL_AT_ONCE = 500          # messages unacknowledged while a queue is filled
 NAMES_EACH = 100_000        # names registered in one run of the generator
-QUIET_SECONDS = 3.0         # for the mailbox's own work to end before memory is read
 
 Curve = list[tuple[float, float]]
 
@@ -66,9 +65,10 @@ class Growth:
             for size in decades(10, self.most):
                 load(server, f"-m enqueue -w {FILL_AT_ONCE} -c {size - there}")
                 there = size
+                server.rest()           # what was filled is in order; what is measured is put in order as it comes
                 cost = self.cost(server, "-m pair -n 50 -w 32 -u 1000")
                 self.add("waiting", "a message between two, live", size, cost)
-            time.sleep(QUIET_SECONDS)
+            server.rest()
             self.set("bytes of memory for a waiting message", (server.memory() - before) / there)
             server.restart()
             self.set(f"ms to start over {plot.short(there)} waiting", server.started * 1000)
@@ -109,7 +109,7 @@ class Growth:
             for first in range(0, self.most, NAMES_EACH):
                 load(server, f"-m register -n {min(NAMES_EACH, self.most - first)} -u {1 + first}")
             self.set("names registered in a second", self.most / (time.monotonic() - began))
-            time.sleep(QUIET_SECONDS)
+            server.rest()
             self.set("bytes of memory for a name", (server.memory() - before) / self.most)
             server.restart()
             self.set(f"ms to start with {plot.short(self.most)} names", server.started * 1000)

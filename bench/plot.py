@@ -5,8 +5,8 @@ from html import escape
 
 Points = Sequence[tuple[float, float]]
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 50, 50          # margins
+WIDTH, HEIGHT = 640, 380
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 80, 50          # margins; above: title, and a line for each curve's name
 COLOURS = ("#2f7fd0", "#d0662f", "#3a9a4a", "#9a5fc0")     # told apart on white and on black
 STYLE = """<style>
   text { font: 12px sans-serif; fill: #333 } .title { font-size: 14px } line { stroke: #ccc } polyline { fill: none }
@@ -51,13 +51,13 @@ def svg(title: str, across: str, up: str, curves: Mapping[str, Points]) -> str:
              f"<title>{escape(title)}</title>", f'<text class="title" x="{LEFT}" y="18">{escape(title)}</text>',
              *_grid(columns, levels, at_x, at_y),
              f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 12}" text-anchor="end">{escape(across)}</text>',
-             f'<text x="10" y="{TOP - 14}">{escape(up)}</text>']
+             f'<text x="10" y="{TOP - 12}">{escape(up)}</text>']
     for number, (name, curve) in enumerate(curves.items()):
         colour = COLOURS[number % len(COLOURS)]
         path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in curve)
         parts.append(f'<polyline points="{path}" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="3" fill="{colour}"/>' for x, y in curve]
-        parts.append(f'<text x="{WIDTH - RIGHT}" y="{TOP - 14 + 15 * number}" text-anchor="end" '
+        parts.append(f'<text x="{WIDTH - RIGHT}" y="{18 + 15 * number}" text-anchor="end" '
                      f'style="fill: {colour}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>", ""])
 

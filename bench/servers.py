@@ -25,6 +25,8 @@ PYTHON = os.environ.get("BENCH_PYTHON", sys.executable) # runs parley and the ba
 SERVER_CORE, LOAD_CORE = 1, 0
 START_SECONDS = 40          # ejabberd takes ten
 STOP_SECONDS = 10
+REST_SECONDS = 120          # for it to be at rest, at most
+REST_LOOK = 0.5             # seconds in which it did nothing: at rest
 JOURNAL_MIB = 256           # of the bare routers, filled before: more than a run writes, or nearly
 
 
@@ -306,11 +308,29 @@ class Server:
     def pid(self) -> int:
         return self.process.pid
 
-    def memory(self) -> int:
-        """Bytes resident, its children included."""
+    def _pids(self) -> list[int]:
+        """Its process and its children."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        pids = [self.pid, *map(int, children.read_text().split())] if children.exists() else [self.pid]
-        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * os.sysconf("SC_PAGE_SIZE")
+        return [self.pid, *map(int, children.read_text().split())] if children.exists() else [self.pid]
+
+    def memory(self) -> int:
+        """Bytes resident."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids())
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def _ticks(self) -> int:
+        """CPU time used."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids()]
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats)
+
+    def rest(self) -> None:
+        """Wait until it does nothing more of its own accord, such as to put its files in order."""
+        limit = time.monotonic() + REST_SECONDS
+        while time.monotonic() < limit:
+            before = self._ticks()
+            time.sleep(REST_LOOK)
+            if self._ticks() - before <= 1:
+                return
 
     @staticmethod
     def _end(process: subprocess.Popen[bytes]) -> None:

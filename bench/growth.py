@@ -21,6 +21,7 @@ from servers import HERE, Server, results_directory
 from works import GROWTH
 
 LABEL = "parley"
+ANY = "parley-any"          # one sender may put a million messages into one mailbox
 PLOTS = HERE / "plots"
 FILL_AT_ONCE = 500          # messages unacknowledged while a queue is filled
 NAMES_EACH = 100_000        # names registered in one run of the generator
@@ -59,7 +60,7 @@ class Growth:
 
     def waiting(self) -> None:
         """Live mail beside what waits; what a message takes in memory; a start over all of it; taking it."""
-        with Server(LABEL, "kept") as server:
+        with Server(ANY, "kept") as server:
             load(server, "-m register -n 50")
             before, there = server.memory(), 0
             for size in decades(10, self.most):

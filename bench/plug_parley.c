@@ -11,9 +11,9 @@
 #include <string.h>
 
 enum { HELLO = 1, SEND = 2, CONFIRM = 3, CHECK = 4, INVITE = 7, ANSWER = 8, SAY = 10, PING = 12, PONG = 13 };
-enum { WELCOME = 32, REJECTED = 33, STORED = 34, REFUSED = 36, MAIL = 38, CONFIRMED = 39, CHECKED = 40 };
+enum { WELCOME = 32, REJECTED = 33, STORED = 34, OUTCOMES = 35, REFUSED = 36, MAIL = 38, CONFIRMED = 39, CHECKED = 40 };
 enum { INVITATION = 43, CALLED_OFF = 46, STARTED = 47, LEFT = 48, ENDED = 49, LINE = 50, FAILED = 52 };
-enum { RECEIPTS = 2, EVERYONE = 2, FROM_CHECK = 4 };
+enum { RECEIPTS = 2, EVERYONE = 2, FROM_CHECK = 4, MAILBOX_FULL = 4 };
 enum { MAIL_HEAD = 30, LINE_HEAD = 13 };        /* the fields before the text, without the sender's name */
 
 static void put_u16(char *at, uint16_t value)
@@ -194,13 +194,14 @@ static void on_frame(line *l, int kind, char *fields, size_t size, range *taken)
     case STORED: on_ack(l, get_u64(fields + 8) - get_u64(fields) + 1); break;
     case CONFIRMED: owe(-1); break;
     case WELCOME: on_ready(l); break;
+    case OUTCOMES: if (fields[8] == MAILBOX_FULL) fail("parley: a mailbox is full"); break;
     case PING: pong(l, fields); break;
     case INVITATION: accept_invitation(l, fields); break;
     case STARTED: l->state = get_u32(fields); on_joined(l); break;
     case CHECKED: break;
     case REJECTED: case REFUSED: case FAILED: case CALLED_OFF: case LEFT: case ENDED:
         fail("parley: user %d was told %d: %.*s", l->id, kind, (int)size, fields);
-    default: break;                             /* outcomes, receipts, what is only for people */
+    default: break;                             /* receipts, what is only for people */
     }
 }
 

@@ -61,12 +61,12 @@ class Peer(NamedTuple):
     crowd: int = 10_000                     # idle clients it can take
 
 
-def parley(*console: str) -> Callable[[Place], list[str]]:
-    """The daemon as a user has it, but for the limit of clients that are logging in at once."""
+def parley(*options: str) -> Callable[[Place], list[str]]:
+    """The daemon as a user has it, but for the limits of clients that log in at once, and of messages to all."""
     def command(place: Place) -> list[str]:
         return [PYTHON, str(HOME / "daemon.py"), "--state", str(place.directory / "store"),
                 "--listen", f"unix:{place.socket}", "--listen", f"127.0.0.1:{place.port}",
-                "--strangers", "2000", "--strangers-each", "2000", *console]
+                "--strangers", "2000", "--strangers-each", "2000", "--all-seconds", "none", *options]
     return command
 
 
@@ -206,6 +206,8 @@ PEERS = {
                        knows_names=True),
     "parley-receipts": Peer("", parley("--console", "none"), "parley-receipts",
                             OURS + "; the sender hears that it was shown", ("live",), knows_names=True),
+    "parley-any": Peer("", parley("--console", "none", "--sender-messages", "none", "--sender-bytes", "none"), "parley",
+                       OURS + "; one sender may fill a mailbox", knows_names=True),
     "router-c": Peer("", router(ROUTER_C), "router", BARE, ("live", "room", "idle")),
     "router-py": Peer("", router(ROUTER_PY), "router", BARE, ("live", "room", "idle")),
     "router-c-durable": Peer("", router(ROUTER_C, is_durable=True), "router", BARE_SYNCED, ("live", "kept")),

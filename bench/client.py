@@ -175,7 +175,7 @@ def flood(server: Server, terminal: Terminal, seconds: float) -> tuple[list[floa
     """Keys typed while messages come; then how long the rest takes to be shown, and what the generator says."""
     command = [str(HERE / "load"), "-v", "-p", server.peer.protocol, "-m", "flood", "-b", str(FLOOD_US), "-u", "1",
                "-W", "0", "-t", str(seconds), "-h", server.host, "-o", str(server.place.port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                                preexec_fn=pin(LOAD_CORE))
     assert process.stdout and process.stderr
     process.stderr.readline()

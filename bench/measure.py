@@ -11,6 +11,7 @@ from works import TAKEN, WORKS
 
 LIMIT = 600                 # seconds for one run of the generator
 FILLING = 500               # messages unacknowledged while a queue is filled
+AT_REST = 10.0              # seconds for the server to put in order what was filled: who returns does so later
 
 Result = dict[str, Any]
 
@@ -24,7 +25,8 @@ def load(server: Server, options: str, protocol: str = "") -> Result:
     command = [str(HERE / "load"), "-p", protocol or server.peer.protocol, "-h", server.host,
                "-o", str(server.place.port), "-P", str(server.pid), "-l", str(server.peer.logins), *options.split()]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, preexec_fn=pin(LOAD_CORE))
+        ran = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                             timeout=LIMIT, preexec_fn=pin(LOAD_CORE))
     except subprocess.TimeoutExpired:
         raise Failed(f"ran for more than {LIMIT} s") from None
     if ran.returncode:
@@ -57,6 +59,7 @@ def _run(server: Server, work: str, seconds: float) -> Result:
         load(server, "-m register -n 50")
     if work == "W6":
         load(server, f"-m enqueue -w {FILLING} -c {TAKEN}")
+        server.rest(AT_REST)
         return load(server, options)
     if work == "W7":
         options = options.replace("-i 10000", f"-i {peer.crowd}")

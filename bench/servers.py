@@ -325,9 +325,9 @@ class Server:
         stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids()]
         return sum(int(stat[11]) + int(stat[12]) for stat in stats)
 
-    def rest(self) -> None:
+    def rest(self, seconds: float = REST_SECONDS) -> None:
         """Wait until it does nothing more of its own accord, such as to put its files in order."""
-        limit = time.monotonic() + REST_SECONDS
+        limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             before = self._ticks()
             time.sleep(REST_LOOK)

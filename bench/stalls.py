@@ -59,7 +59,7 @@ def under_way(server: Server, protocol: str, options: str) -> Iterator[None]:
         if (os.cpu_count() or 1) > 1:
             os.sched_setaffinity(0, {LOAD_CORE})
 
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
                                preexec_fn=settle_in)
     try:
         assert process.stderr

@@ -79,6 +79,10 @@ def modules() -> list[Path]:
     return sorted(HOME.glob("*.py"))
 
 
+def bench_modules() -> list[Path]:
+    return sorted((HOME / "bench").glob("*.py"))
+
+
 def imports(path: Path) -> Iterator[str]:
     """The modules that a file imports when it runs, also inside functions."""
     def visit(node: ast.AST) -> Iterator[str]:
@@ -126,12 +130,17 @@ class House(unittest.TestCase):
                 if path.stem not in rooms:
                     self.assertNotIn(what, touched & {what}, f"{path.name} touches {what}")
 
+    def test_the_benchmark_needs_nothing_but_the_standard_library_and_itself(self) -> None:
+        ours = {path.stem for path in bench_modules()}
+        for path in bench_modules():
+            self.assertEqual(set(imports(path)) - ours - set(sys.stdlib_module_names), set(), path.name)
+
     def test_every_module_opens_with_its_manual(self) -> None:
-        for path in modules():
+        for path in [*modules(), *bench_modules()]:
             self.assertTrue(ast.get_docstring(ast.parse(path.read_text())), path.name)
 
     def test_functions_are_small(self) -> None:
-        for path in modules():
+        for path in [*modules(), *bench_modules()]:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.FunctionDef):
                     lines = (node.end_lineno or 0) - node.lineno + 1

@@ -4,7 +4,7 @@ Nobody's speed is limited for its own sake.  A client that is alone gets BUDGET 
 one, and so is each recipient of a message), and a benchmark of fifty at full rate is left alone too: all of them are
 busy, and a long turn serves all of them.  What must not happen is that one who asks for a little waits for those who
 ask for much.  So as long as somebody else has asked for something within CALM seconds and got all of it, whoever asks
-for more shares FLOOD units of each turn with the others who do: a turn then takes about a millisecond, however much
+for more shares FLOOD units of each turn with the others who do: a turn then takes half a millisecond, however much
 they send, and what they sent beyond waits in their own sockets.  That is deficit round robin with the quantum made
 small when it matters; nothing is dropped and nobody is disconnected.
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 import wire
 
 BUDGET = 10_000             # units of work for a connection in a turn, when nobody else asks: some 10 ms
-FLOOD = 256                 # for all together that ask for more than that, while others ask: about a millisecond
+FLOOD = 128                 # for all together that ask for more than that, while others ask: half a millisecond
 LEAST = 8                   # for each of them, however many they are: a turn has a price of its own
 CALM = 1.0                  # seconds
 REST = 0.05                 # seconds not read, at least: 20 looks a second at one who is too fast

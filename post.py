@@ -173,8 +173,6 @@ class Post:
         if len(recipients) < len(self.mailbox.users) - 1:
             flags &= ~wire.SendFlag.EVERYONE         # to everyone who is here: a list, as for any other subset
         mail = self.mailbox.put(client.user, said.id, now.wall, recipients, flags, said.text.encode())
-        if self.ignores.by:
-            self._keep_away(client.user, recipients, mail)
         away, holding = [], []
         clients = self.roster.clients
         for user in recipients:
@@ -190,6 +188,8 @@ class Post:
         self._outcomes(client, said.id, wire.Outcome.AWAY, away)
         self._outcomes(client, said.id, wire.Outcome.HOLDING, holding)
         self.note("message", sender=client.name, to=_names(recipients), id=mail.id, text=said.text)
+        if self.ignores.by:
+            self._keep_away(client.user, recipients, mail)
 
     def _keep_away(self, sender: User, recipients: Sequence[User], mail: Mail) -> None:
         """Who ignores the sender has read it, as far as the mailbox goes; the sender is told nothing of it."""

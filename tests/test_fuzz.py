@@ -8,7 +8,7 @@ import wire
 from tests import fuzz
 
 SEED = 20261121
-LEAST = {"decoder": 300, "daemon": 6, "journal": 40, "keys": 200, "display": 300, "link": 60}
+LEAST = {"decoder": 200, "daemon": 4, "journal": 25, "keys": 60, "display": 150, "link": 30}
 
 
 class Targets(unittest.TestCase):

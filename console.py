@@ -236,10 +236,15 @@ class Console:
         poll.register(self._outlet.fd, select.POLLOUT)
         return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
+    @property
+    def is_silent(self) -> bool:
+        """Nobody is told anything: neither a reader nor a file."""
+        return self.mode == "none" and not self._file
+
     def note(self, event: str, **fields: object) -> None:
         """Something happened: one of NOTES."""
         self.changed = True
-        if self.mode == "none" and not self._file:
+        if self.is_silent:
             return
         stamp = self._stamp()
         if self.mode != "none":

@@ -87,8 +87,8 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("address", "client", "closing", "decoder", "frames", "heard", "mask", "opened", "pinged", "place",
-                 "share", "sock", "unsent")
+    __slots__ = ("address", "client", "closing", "decoder", "frames", "heard", "mask", "next", "opened", "pinged",
+                 "place", "share", "sock", "unsent")
 
     def __init__(self, sock: socket.socket, place: str, where: str, now: float, rate: int) -> None:
         self.sock = sock
@@ -96,7 +96,8 @@ class Connection:
         self.place = place                      # its listener: strangers are counted for each apart
         self.address = where                    # what people are shown
         self.decoder = wire.Decoder()
-        self.frames: Iterator[bytes] | None = None      # of the last read, what the budget did not allow
+        self.frames: list[bytes] = []           # that arrived; from `next` on they wait for their turn
+        self.next = 0
         self.client: Client | None = None       # None: a stranger
         self.unsent = b""                      # what the socket did not take yet
         self.mask = selectors.EVENT_READ
@@ -117,7 +118,8 @@ class Daemon:
         self.now = clock()
         self.board = Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
                                  patience=limits.patience, accounts=Accounts(limits.quotas),
-                                 everyone=Everyone(limits.everyone, limits.everyone_seconds))
+                                 everyone=Everyone(limits.everyone, limits.everyone_seconds),
+                                 is_silent=console.is_silent)
         self.selector = selectors.DefaultSelector()
         self.connections: dict[int, Connection] = {}            # by descriptor
         self.doors = Doors(self.selector, self.adopt, self._is_full, console.note, limits.strangers,
@@ -216,7 +218,7 @@ class Daemon:
     def _on_ready(self, connection: Connection, mask: int) -> None:
         if mask & selectors.EVENT_WRITE and connection.unsent:
             self._transmit(connection, connection.unsent)
-        if mask & selectors.EVENT_READ and connection.frames is None and not connection.closing:
+        if mask & selectors.EVENT_READ and not connection.frames and not connection.closing:
             self._read(connection)
 
     def _read(self, connection: Connection) -> None:
@@ -231,7 +233,7 @@ class Daemon:
             self._close(connection, "the line was closed")
             return
         connection.heard, connection.pinged = self.now.monotonic, 0.0
-        connection.frames = connection.decoder.feed(data)
+        connection.frames, connection.next = connection.decoder.split(data), 0
         self._process(connection)
 
     def _process(self, connection: Connection) -> None:
@@ -239,28 +241,44 @@ class Daemon:
         self._unfinished.pop(connection, None)
         if len(connection.unsent) >= BACKLOG_MAX:
             return                              # _watch goes on with them when the peer has read
-        fairness, share, now = self.fairness, connection.share, self.now.monotonic
-        allowed, spent, frame = fairness.allowance(share, len(self._unfinished), now), 0, b""
-        tokens = fairness.tokens(share, now) if fairness.rate else 0.0
+        fairness, share, now, frames = self.fairness, connection.share, self.now.monotonic, connection.frames
+        allowed, spent = fairness.allowance(share, len(self._unfinished), now), 0
+        tokens = fairness.tokens(share, now) if fairness.rate else allowed
         try:
-            for frame in connection.frames or ():
-                spent += self._frame(connection, wire.decode(frame, wire.CLIENT))
-                if connection.closing:
+            while connection.next < len(frames) and not connection.closing:
+                if spent >= allowed or tokens < 1:
                     break
-                if fairness.rate and frame[0] not in FREE:
-                    share.tokens = tokens = tokens - 1
-                    if tokens < 1:
-                        self._rest(connection)
-                        return
-                if spent >= allowed:
-                    share.flooded = now
-                    self._unfinished[connection] = None
-                    return
-            if frame:
-                fairness.had_all(share, frame[0], now)
+                kind, at = frames[connection.next][0], connection.next
+                spent += self._frames(connection, max(1, min(allowed - spent, int(tokens))))
+                if fairness.rate and kind not in FREE:
+                    share.tokens = tokens = tokens - (connection.next - at)
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
-        connection.frames = None
+        if connection.next < len(frames) and not connection.closing:
+            if tokens < 1:
+                self._rest(connection)
+            else:
+                share.flooded = now
+                self._unfinished[connection] = None
+            return
+        if frames and spent < allowed:
+            fairness.had_all(share, frames[-1][0], now)
+        connection.frames = []
+        if connection.decoder.fault and not connection.closing:
+            self._violation(connection, connection.decoder.fault)
+
+    def _frames(self, connection: Connection, most: int) -> int:
+        """The next message, or the next SENDs, `most` at most; returns the work that was made."""
+        client, frames, at = connection.client, connection.frames, connection.next
+        if client is not None and not client.left and frames[at][0] == wire.SEND_KIND:
+            sends = wire.run_of_sends(frames, at, most)
+            if sends:
+                client.spent = 0
+                taken = self.board.receive_sends(client, sends, self.now, most)
+                connection.next += taken
+                return taken + client.spent
+        connection.next += 1
+        return self._frame(connection, wire.decode(frames[at], wire.CLIENT))
 
     def _rest(self, connection: Connection) -> None:
         """Over its rate: it is not read for a while, and not asked either whether it is there."""
@@ -297,7 +315,7 @@ class Daemon:
         self.doors.stranger(connection.place, connection.address, -1)
         connection.client, client.peer = client, connection
         client.operator = is_operator(connection.sock)
-        connection.decoder.limit = wire.FRAME_MAX
+        connection.frames += connection.decoder.widen(wire.FRAME_MAX)
 
     # ---- writing ----
 
@@ -344,7 +362,7 @@ class Daemon:
         mask = selectors.EVENT_WRITE if backlog else 0
         if backlog < BACKLOG_MAX and not connection.closing and connection not in self._resting:
             mask |= selectors.EVENT_READ
-            if connection.frames is not None:
+            if connection.frames:
                 self._unfinished[connection] = None
         if mask != connection.mask:
             connection.mask = mask
@@ -389,7 +407,7 @@ class Daemon:
             return
         self.selector.unregister(connection.sock)
         connection.sock.close()
-        connection.frames, connection.closing = None, connection.closing or reason
+        connection.frames, connection.closing = [], connection.closing or reason
         self._unfinished.pop(connection, None)
         self._resting.pop(connection, None)
         if connection.client is None:

@@ -109,7 +109,7 @@ def _key(mail: wire.Mail) -> Key:
     return mail.sender, mail.origin
 
 
-def _check_range(said: wire.Stored | wire.Delivered | wire.Confirmed) -> None:
+def _check_range(said: wire.Stored | wire.Outcomes | wire.Delivered | wire.Confirmed) -> None:
     if said.first > said.last:
         raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
 
@@ -571,8 +571,9 @@ class Link:
         return True
 
     def _on_outcomes(self, said: wire.Outcomes) -> bool:
+        _check_range(said)
         if said.outcome in (Outcome.ABSENT, Outcome.FULL):
-            self.pending.absent(said.id, said.to)
+            self.pending.absent(said.first, said.last, said.to)
         return True
 
     def _on_delivered(self, said: wire.Delivered) -> bool:

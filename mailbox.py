@@ -89,6 +89,7 @@ UNSYNCED_MAX = 1 << 16  # seqs written and not on disk: above, the loop waits fo
 ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a turn
 USER_BYTES = 128  # what a user's records take in a segment
 NAME_MAX = 255  # bytes
+Put = tuple[int, Sequence[User], int, bytes]  # origin, recipients, flags, text
 NEW = tuple.__new__  # half the time of Mail(...)
 WAIT, END = object(), object()  # of a step of `work`: only the disk can help; there are no more
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -235,39 +236,50 @@ class Mailbox:
 
     # Mail
 
-    def is_repeat(self, sender: User, origin: int) -> bool:
-        """Was this message put already?  0 is no origin and never a repeat."""
-        return origin != 0 and sender.has_marked(origin)
+    def new_until(self, sender: User, origin: int) -> int:
+        """The first of a sender's origins, from this one on, that was put already: this one, if it was.
+
+        0 is no origin and is never put already."""
+        until = sender.next_marked(origin) if origin else 1
+        for first, last in self._origins.get(sender.number, ()):
+            if first < until and origin <= last:
+                until = max(first, origin)
+        return until
 
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int, text: bytes) -> Mail:
         """Queue one message for each recipient (no one twice).  With the flag EVERYONE they are all but the sender.
 
-        `recipients` may not change before `write`.  Durable after write and sync.
-        """
+        `recipients` may not change before `write`.  Durable after write and sync."""
+        return self.put_run(sender, now, [(origin, recipients, flags, text)])[0]
+
+    def put_run(self, sender: User, now: int, run: Sequence[Put]) -> list[Mail]:
+        """Queue messages of one sender whose origins follow one upon the other."""
         if self.refusing is not None:
             raise Full(self.refusing, [], [])
-        if len(text) > TEXT_MAX:
-            raise ValueError(f"a text of {len(text)} bytes")
-        count, number = len(recipients), sender.number
-        if flags & EVERYONE and count != len(self.users) - 1:
-            raise ValueError("EVERYONE is all users but the sender")
-        mail: Mail = NEW(Mail, (self.last + 1, now, number, origin, flags, count, text))
-        if count == 1 and not flags & EVERYONE:
-            user = recipients[0]
-            self._parts += (PUT_ONE.pack(PUT_ONE_FIXED + len(text), PUT, now, number, origin, flags, 1, user.number),
-                            text)
-            user.tail.append(mail)
-        else:
-            self._parts.append(put_record(mail, recipients, len(self.users)))
-            for user in recipients:
+        mails: list[Mail] = []
+        parts, everyone, pack, last, number = self._parts, len(self.users) - 1, PUT_ONE.pack, self.last, sender.number
+        for origin, recipients, flags, text in run:
+            count = len(recipients)
+            if len(text) > TEXT_MAX:
+                raise ValueError(f"a text of {len(text)} bytes")
+            if flags & EVERYONE and count != everyone:
+                raise ValueError("EVERYONE is all users but the sender")
+            last += 1
+            mail: Mail = NEW(Mail, (last, now, number, origin, flags, count, text))
+            if count == 1 and not flags & EVERYONE:
+                user = recipients[0]
+                parts += (pack(PUT_ONE_FIXED + len(text), PUT, now, number, origin, flags, 1, user.number), text)
                 user.tail.append(mail)
-        self.last += 1
-        if origin:
-            if number not in self._marks:
-                self._marks[number] = sender.origins.copy()
-            sender.mark(origin, origin)
-        self._puts.append((mail, recipients))
-        return mail
+            else:
+                parts.append(put_record(mail, recipients, everyone + 1))
+                for user in recipients:
+                    user.tail.append(mail)
+            mails.append(mail)
+        self._puts += zip(mails, run, strict=True)
+        self.last = last
+        if run[0][0]:
+            self._origins.setdefault(number, []).append((run[0][0], run[-1][0]))
+        return mails
 
     def unread(self, user: User, after: int, upto: int, count: int, size: int) -> list[Mail]:
         """The next unread mail with after < id <= upto: `count` messages and `size` bytes at most, but one if any."""
@@ -355,10 +367,10 @@ class Mailbox:
         if not self._readers:  # else what was promised for the batch that failed is still due
             self._due = self._base
         self._parts: list[bytes] = [BLANK]  # records; a READ is filled in when the batch is written
-        self._puts: list[tuple[Mail, Sequence[User]]] = []
+        self._puts: list[tuple[Mail, Put]] = []
         self._registered: list[User] = []
         self._before: list[tuple[User, int, Mapping[int, bytes], Mapping[int, int]]] = []  # what `set` replaced
-        self._marks: dict[int, dict[int, tuple[Range, ...]]] = {}  # senders' origins before the batch, by number
+        self._origins: dict[int, list[Range]] = {}  # of senders, by number: marked once they are written
         for number, (_, ranges) in self._readers.items():
             self._readers[number] = len(self._parts), ranges
             self._parts.append(b"")
@@ -386,18 +398,19 @@ class Mailbox:
             self._failed = error
             raise
         self._written = self.last
+        for number, ranges in self._origins.items():
+            for first, last in ranges:
+                users[number].mark(first, last)
         self._readers.clear()
         self._seers.clear()
         self._clear()
 
     def _undo(self, error: OSError) -> Full:
         """Take the batch's mail and names back.  Their ids are not given again: they may have been shown."""
-        for _, recipients in self._puts:
+        for _, (_, recipients, _, _) in self._puts:
             for user in recipients:
                 while user.tail and user.tail[-1].id >= self._base:
                     user.tail.pop()
-        for number, origins in self._marks.items():
-            self.users[number].origins = origins
         for user, _, settings, set_at in reversed(self._before):
             user.settings, user.set_at = settings, set_at
         for user in self._registered:

@@ -4,9 +4,10 @@ Quotas bound what waits in one mailbox, in messages and in bytes of text, and wh
 nobody can fill the disk, nor a mailbox against everybody else.  A message that does not fit is refused, "mailbox full",
 before anything is stored; nothing that was stored is ever dropped.
 
-What it costs.  A mailbox in which fewer than `low` messages wait can't be over any of the limits, and that is asked
-with one comparison (post.py): 50 ns.  Only beyond does a mailbox have an `Account`: how many bytes wait, and what of it
-is whose, kept by adding and subtracting.  It is opened by looking through the mail of the journals, which is in memory;
+What it costs.  How many messages more, of whatever length, a mailbox surely has room for is asked once a turn for each
+sender and those he writes to (post.Audience); until that many were put, by anybody to anybody, nothing is asked.  A
+mailbox in which fewer than `free` messages wait can't be over any of the limits.  Only beyond does it have an
+`Account`: how many bytes wait, and what of it is whose, kept by adding and subtracting.  It is opened by looking through the mail of the journals, which is in memory;
 it is closed when half has been read, so that an account is opened at most once for each `low` messages.
 
 What it does not know.  Mail that lay in segments when the account was opened, after a restart or because it was moved
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import wire
 
 if TYPE_CHECKING:
-    from mailbox import Mail, User
+    from mailbox import Mail, Put, User
 
 MAILBOX_MESSAGES = 1_000_000        # more than anybody reads; a start with them takes a second
 MAILBOX_BYTES = 512 << 20           # of text: what one name may take of a disk that others need
@@ -99,11 +100,27 @@ class Accounts:
         return (0 < quotas.messages <= user.waiting or 0 < quotas.size < account.size + size
                 or 0 < quotas.sender_messages <= messages or 0 < quotas.sender_size < bytes_ + size)
 
-    def put(self, recipients: Sequence[User], sender: User, size: int) -> None:
-        """A text by this sender was put into these mailboxes."""
-        for user in recipients:
-            if account := self._open.get(user.number):
-                account.add(sender.number, size)
+    def room(self, users: Sequence[User], sender: User) -> int:
+        """How many messages of this sender, of any length, each of these mailboxes surely has room for."""
+        room, quotas = NO_LIMIT, self.quotas
+        for user in users:
+            account, waiting = self._open.get(user.number), user.waiting
+            if account is None:
+                room = min(room, self.free - waiting)
+                continue
+            messages, size = account.shares.get(sender.number, (0, 0))
+            room = min(room, (quotas.messages or NO_LIMIT) - waiting,
+                       (quotas.sender_messages or NO_LIMIT) - messages,
+                       ((quotas.size or NO_LIMIT) - account.size) // wire.TEXT_MAX,
+                       ((quotas.sender_size or NO_LIMIT) - size) // wire.TEXT_MAX)
+        return max(0, room)
+
+    def put(self, sender: User, run: Sequence[Put]) -> None:
+        """These were put by this sender."""
+        for _, users, _, text in run:
+            for user in users:
+                if account := self._open.get(user.number):
+                    account.add(sender.number, len(text))
 
     def read(self, user: User, mails: Sequence[Mail]) -> None:
         """These have left a mailbox."""

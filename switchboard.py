@@ -23,11 +23,13 @@ token that the first was given: then the first is its own dead session, and is p
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wire
+from answers import Promises
 from chats import Chats
+from delivery import Delivery
 from ignore import Ignores
 from post import Post
 from presence import Client, Now, Roster
@@ -65,21 +67,24 @@ class Switchboard:
     """The service, without its sockets."""
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
-                 patience: int, accounts: Accounts, everyone: Everyone) -> None:
+                 patience: int, accounts: Accounts, everyone: Everyone, is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.note = note
         self.house = house                      # what the daemon calls itself
         self.token = token                      # makes 16 unguessable bytes
         self.roster = Roster(mailbox.users)
         self.ignores = Ignores(mailbox, self.roster, note)
-        self.post = Post(mailbox, self.roster, note, accounts, everyone, self.ignores)
+        self.promises = Promises(self.roster)
+        self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
+        self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts, everyone, self.ignores,
+                         is_silent)
         self.chats = Chats(mailbox, self.roster, note, self.ignores, patience)
         self.left: list[Client] = []            # since the daemon looked last; it closes their connections
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
             wire.Send: self.post.on_send,
-            wire.Confirm: self.post.on_confirm,
-            wire.Check: self.post.on_check,
-            wire.Hold: self.post.on_hold,
+            wire.Confirm: self.delivery.on_confirm,
+            wire.Check: self.delivery.on_check,
+            wire.Hold: self.delivery.on_hold,
             wire.List: self.on_list,
             wire.Invite: self.chats.on_invite,
             wire.Answer: self.chats.on_answer,
@@ -105,8 +110,8 @@ class Switchboard:
         client = Client(user, address, hello.features & FEATURES, self.token(), now.wall)
         self.mailbox.seen(user, now.wall)
         self.roster.enter(client)
-        self.post.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
-                                        user.waiting, user.name, self.house))
+        self.delivery.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
+                                            user.waiting, user.name, self.house))
         self.note("connected", name=user.name, address=address, waiting=user.waiting)
         return client
 
@@ -143,7 +148,7 @@ class Switchboard:
         client.left = True
         self.left.append(client)
         self.chats.leave(client, now)
-        self.post.leave(client)
+        self.delivery.leave(client)
         self.roster.leave(client)
         if self.mailbox.find(client.name) is client.user:       # not when the disk refused to keep the name
             self.mailbox.seen(client.user, now.wall)
@@ -156,6 +161,10 @@ class Switchboard:
         if type(said) in NOTED:
             self.note("request", name=client.name, request=wire.describe(said))
         self._handlers[type(said)](client, said, now)
+
+    def receive_sends(self, client: Client, sends: Sequence[wire.Send], now: Now, budget: int) -> int:
+        """The same for messages that came one after the other; how many were taken until the budget was spent."""
+        return self.post.on_sends(client, sends, now, budget)
 
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         self.roster.on_list(client, said.request)
@@ -190,22 +199,23 @@ class Switchboard:
 
     def push(self) -> None:
         """Live messages to their readers."""
-        self.post.push()
+        self.delivery.push()
 
     def settle(self, seq: int, now: Now) -> None:
         """On disk up to this seq: what was promised on its account is said; then what changed, and timers."""
-        self.post.settle(seq)
+        self.delivery.stirred.update(dict.fromkeys(self.promises.settle(seq)))
+        self.delivery.tell_waiting()
         self.chats.expire(now.monotonic)
         self.roster.publish(now.monotonic)
 
     @property
     def owes(self) -> bool:
         """Whether an answer waits for the disk."""
-        return self.post.owes
+        return self.promises.owes
 
     def timeout(self, now: Now) -> float | None:
         """Seconds until there is something to do that no client asked for, or None."""
-        if not self.post.idle:
+        if self.delivery.stirred:
             return 0.0
         timers = [at for at in (self.chats.next_expiry(), self.roster.next_publish()) if at is not None]
         return max(0.0, min(timers) - now.monotonic) if timers else None

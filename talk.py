@@ -335,19 +335,23 @@ class Talk:
             self._settle(own)
 
     def on_outcomes(self, event: wire.Outcomes) -> None:
-        own = self._own.get(event.id)
-        if own and event.outcome in (Outcome.ABSENT, Outcome.FULL):
-            own.to -= {name.lower() for name in event.to}
-            own.absent = True
-            own.unstored.discard(event.id)
-            if not own.to:
-                said = OUTCOMES[event.outcome][len(event.to) > 1]
-                self._mark(own.entry, REFUSED, f"{self._are(event.to)} {said}")
-                return
-            self._settle(own)
         words = OUTCOMES.get(event.outcome)
-        if words:
-            self.note(f"{self._are(event.to)} {words[len(event.to) > 1]}")
+        if not words:
+            return
+        said = f"{self._are(event.to)} {words[len(event.to) > 1]}"
+        lost = False
+        for number, own in self._between(event.first, event.last):
+            if event.outcome in (Outcome.ABSENT, Outcome.FULL):
+                own.to -= {name.lower() for name in event.to}
+                own.absent = True
+                own.unstored.discard(number)
+                lost = not own.to
+                if lost:
+                    self._mark(own.entry, REFUSED, said)
+                else:
+                    self._settle(own)
+        if not lost:
+            self.note(said)
 
     def _are(self, names: Sequence[str]) -> str:
         return f"{listed(names, NAMED)} {'are' if len(names) > 1 else 'is'}"

@@ -122,9 +122,13 @@ class User:
         if len(origins) > INSTANCES:
             del origins[next(iter(origins))]
 
-    def has_marked(self, origin: int) -> bool:
+    def next_marked(self, origin: int) -> int:
+        """The first of an instance's origins, from this one on, that was put; the first beyond the instance if none."""
         counter = origin & LOW
-        return any(first <= counter <= last for first, last in self.origins.get(origin >> NUMBER, ()))
+        for first, last in self.origins.get(origin >> NUMBER, ()):
+            if last >= counter:
+                return origin - counter + max(first, counter)
+        return (origin | LOW) + 1
 
     def set(self, kind: int, seq: int, value: bytes) -> None:
         """Take in a setting, unless a later one is known; an empty value removes it."""

@@ -18,7 +18,7 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
                                  <--  WELCOME token, store, waiting     or REJECTED why, and the line is closed
     SEND id, to, text            -->
                                  <--  STORED first..last                on disk: survives kill -9 and a power cut
-                                 <--  OUTCOMES id, outcome, names       those of the recipients who are not reading now
+                                 <--  OUTCOMES first..last, outcome, names      those of them who are not reading now
                                  <--  DELIVERED first..last, by         their client confirmed that it was shown
                                       or REFUSED id, why                nothing was stored
                                  <--  MAIL id, sender, text             live, or the answer to CHECK
@@ -45,7 +45,7 @@ Ids.  A SEND carries the client's own id, an instance number of 32 random bits a
 grows.  Sending the same id again is harmless, also on another connection and after a restart of the daemon: the
 answer is STORED and nothing is stored twice.  A MAIL carries the daemon's id, which only grows, and the sender's
 id as `origin`.  What is asked with a `request` number is answered with the same number, by the answer named in
-MESSAGES or by FAILED.  STORED, DELIVERED, CONFIRM and CONFIRMED speak of ranges, so that one frame a turn settles many.
+MESSAGES or by FAILED.  STORED, OUTCOMES, DELIVERED, CONFIRM and CONFIRMED speak of ranges: one frame settles many.
 
 A range in CONFIRM means: every message of mine from `first` to `last` was shown.  Live messages arrive in the order
 of their ids, and so do those of one CHECK (a flag tells them apart); a client confirms runs of either, never a range
@@ -180,6 +180,7 @@ class Codec(NamedTuple):
     cls: Callable[..., Any]
     fields: tuple[tuple[str, str], ...] # the name of each, and how it is written
     head: struct.Struct                 # the fields of fixed size; they come first
+    whole: struct.Struct                # length, kind and those: all of a frame that has no others
     fixed: int                          # how many
     rest: tuple[str, ...]               # the kinds of the others, in order
 
@@ -197,7 +198,8 @@ def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type
         fixed = [how for how in hows if how in {"B", "H", "I", "Q", "16s"}]
         assert hows[:len(fixed)] == fixed and kind not in MESSAGES
         head, rest = struct.Struct("!" + "".join(fixed)), tuple(hows[len(fixed):])
-        codec = Codec(kind, direction, answer, cls, fields, head, len(fixed), rest)
+        codec = Codec(kind, direction, answer, cls, fields, head, struct.Struct("!IB" + head.format[1:]), len(fixed),
+                      rest)
         MESSAGES[kind] = CODECS[cls] = codec
         return cls
     return enter
@@ -341,8 +343,9 @@ class Stored(NamedTuple):
 
 @message(35, DAEMON)
 class Outcomes(NamedTuple):
-    """What became of your message for these recipients."""
-    id: U64
+    """What became of your messages with these ids for these recipients."""
+    first: U64
+    last: U64
     outcome: U8         # Outcome
     to: Words
 
@@ -552,20 +555,42 @@ WRITERS: dict[str, Callable[[Any], bytes]] = {
 # ---- the hot path: two layouts by hand, for the messages of which there are many; a test holds them to the table ----
 
 NEW = tuple.__new__             # a NamedTuple's own constructor takes twice as long
+NAMED_MAX = 10_000              # ways to name recipients that are remembered: no more than a few megabytes
 SEND_HEAD = struct.Struct("!BQBHB")             # kind, id, flags, one recipient, its length
 MAIL_HEAD = struct.Struct("!IBQQQBIB")          # length and kind, the fixed fields, the length of the sender
 assert (SEND_HEAD.size, MAIL_HEAD.size) == (13, 35)
 SEND_KIND, MAIL_KIND = CODECS[Send].kind, CODECS[Mail].kind
 
 
-def _read_send(frame: bytes) -> Send | None:
-    """A SEND to one name; None for any other, which takes the common way."""
-    if len(frame) < SEND_HEAD.size:
-        return None
-    _, number, flags, count, size = SEND_HEAD.unpack_from(frame)
-    if count != 1 or (end := SEND_HEAD.size + size) > len(frame):
-        return None
-    return NEW(Send, (number, flags, (frame[SEND_HEAD.size:end].decode(),), frame[end:].decode()))
+_named: dict[bytes, tuple[str, ...]] = {}       # the field `to` of a SEND, as it was read before
+
+
+def run_of_sends(frames: Sequence[bytes], start: int, most: int) -> list[Send]:
+    """The SENDs to one name or to everyone that stand one after the other from here, `most` at most.
+
+    It stops before any other frame, also before one that breaks the protocol: those take the common way."""
+    found: list[Send] = []
+    unpack, size = SEND_HEAD.unpack_from, SEND_HEAD.size
+    try:
+        for frame in frames[start:start + most]:
+            kind, number, flags, count, length = unpack(frame)
+            if kind != SEND_KIND or count > 1:
+                break
+            end = size + length if count else size - 1
+            to = _named.get(frame[10:end]) or _name(frame[10:end])
+            found.append(NEW(Send, (number, flags, to, frame[end:].decode())))
+    except (struct.error, ProtocolError, UnicodeDecodeError):
+        pass
+    return found
+
+
+def _name(raw: bytes) -> tuple[str, ...]:
+    """The field `to` of a SEND.  It is remembered: there are few, and a client repeats itself."""
+    to, _ = _read_words(raw, 0)
+    if len(_named) >= NAMED_MAX:
+        _named.clear()
+    _named[raw] = to
+    return to
 
 
 def mail_frame(number: int, time: int, origin: int, flags: int, copies: int, sender: bytes, text: bytes) -> bytes:
@@ -579,10 +604,11 @@ def mail_frame(number: int, time: int, origin: int, flags: int, copies: int, sen
 def encode(said: Message) -> bytes:
     """The whole frame of a message.  A message too long for a frame is the caller's fault: ValueError."""
     codec = CODECS[type(said)]
+    if not codec.rest:
+        return codec.whole.pack(codec.head.size + 1, codec.kind, *said)
     values = tuple(said)
     body = codec.head.pack(*values[:codec.fixed])
-    if codec.rest:
-        body += b"".join([WRITERS[how](value) for how, value in zip(codec.rest, values[codec.fixed:], strict=True)])
+    body += b"".join([WRITERS[how](value) for how, value in zip(codec.rest, values[codec.fixed:], strict=True)])
     if len(body) >= FRAME_MAX:
         raise ValueError(f"a {name_of(said)} of {len(body)} bytes is longer than a frame")
     return LENGTH.pack(len(body) + 1) + bytes((codec.kind,)) + body
@@ -596,8 +622,6 @@ def decode(frame: bytes, speaker: Direction) -> Any:
     if codec is None or not codec.direction & speaker:
         raise ProtocolError(f"no message of kind {frame[0]} is known here")
     try:
-        if frame[0] == SEND_KIND and (send := _read_send(frame)):
-            return send
         values = list(codec.head.unpack_from(frame, 1))
         at = 1 + codec.head.size
         for how in codec.rest:
@@ -613,35 +637,49 @@ def decode(frame: bytes, speaker: Direction) -> Any:
 
 
 class Decoder:
-    """Turns a stream of bytes, however cut, into frames."""
+    """Turns a stream of bytes, however cut, into frames.  `fault`: a length broke the limit, it can't go on."""
 
     def __init__(self, limit: int = HELLO_MAX) -> None:
         self.limit = limit              # longest frame accepted; raised to FRAME_MAX at login
+        self.fault = ""
         self._rest = bytearray()        # what arrived of a frame that is not whole yet
         self._need = 4                  # how many bytes it takes to go on
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield each whole frame (without its length).  Raises ProtocolError when a length breaks the limit;
-        the frames before it were yielded.  The limit may be changed between two frames."""
+    def split(self, data: bytes) -> list[bytes]:
+        """The whole frames (without their lengths) that these bytes complete, up to a length that breaks the limit."""
         if self._rest:
             self._rest += data
             if len(self._rest) < self._need:
-                return
+                return []
             data = bytes(self._rest)
             self._rest.clear()
-        at, end = 0, len(data)
+        frames: list[bytes] = []
+        at, end, limit, unpack = 0, len(data), self.limit, LENGTH.unpack_from
         while end - at >= 4:
-            (length,) = LENGTH.unpack_from(data, at)
-            if not 1 <= length <= self.limit:
-                raise ProtocolError(f"a frame of {length} bytes; 1 to {self.limit} are allowed")
+            (length,) = unpack(data, at)
+            if not 1 <= length <= limit:
+                self.fault = f"a frame of {length} bytes; 1 to {limit} are allowed"
+                break
             stop = at + 4 + length
             if stop > end:
                 break
-            frame, at = data[at + 4:stop], stop
-            yield frame
+            frames.append(data[at + 4:stop])
+            at = stop
         if at < end:
             self._rest += data[at:]
-            self._need = 4 + LENGTH.unpack_from(data, at)[0] if end - at >= 4 else 4
+            self._need = 4 + LENGTH.unpack_from(data, at)[0] if end - at >= 4 and not self.fault else 4
+        return frames
+
+    def widen(self, limit: int) -> list[bytes]:
+        """From here on frames may be longer; those that came already."""
+        self.limit, self.fault = limit, ""
+        return self.split(b"")
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The same one by one; raises ProtocolError after the last when a length breaks the limit."""
+        yield from self.split(data)
+        if self.fault:
+            raise ProtocolError(self.fault)
 
     @property
     def held(self) -> int:

@@ -49,6 +49,8 @@ class Notes(Console):
         super().__init__("none", -1, lambda: 0)
         self.told: list[tuple[str, dict[str, object]]] = []
 
+    is_silent = False
+
     def note(self, event: str, **fields: object) -> None:
         assert set(fields) == set(NOTES[event][0].split()), f"{event} has other fields in the table: {sorted(fields)}"
         self.told.append((event, fields))

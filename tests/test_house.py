@@ -32,9 +32,11 @@ ARROWS = {
     "quota": "wire",
     "ignore": "presence wire",
     "fairness": "wire",
-    "post": "presence wire",
+    "answers": "presence wire",
+    "delivery": "answers presence wire",
+    "post": "answers delivery presence wire",
     "chats": "presence wire",
-    "switchboard": "chats ignore post presence wire",
+    "switchboard": "answers chats delivery ignore post presence wire",
     # sockets, time and order
     "console": "display switchboard",
     "doors": "address",

@@ -109,7 +109,7 @@ class MailboxQuota(unittest.TestCase):
             ann, _ = service.users("ann", "bob")
             self.assertEqual(self.sent(ann, "bob"), "")
             number = ann.send("bob,cat", "x", SendFlag.NOW)
-            self.assertEqual({(said.id, said.outcome, said.to) for said in ann.hears_all(wire.Outcomes)},
+            self.assertEqual({(said.first, said.outcome, said.to) for said in ann.hears_all(wire.Outcomes)},
                              {(number, Outcome.ABSENT, ("cat",)), (number, Outcome.FULL, ("bob",))})
             ann.hears_nothing()
 

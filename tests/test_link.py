@@ -425,17 +425,17 @@ class TestSending(Base):
     def test_outcomes_do_not_answer_unless_all_are_absent(self) -> None:
         self.login()
         (number,) = self.link.send(["Bob", "carol"], "now", SendFlag.NOW)
-        self.given(wire.Outcomes(number, Outcome.HOLDING, ("Bob",)), wire.Outcomes(number, Outcome.AWAY, ("carol",)))
-        self.given(wire.Outcomes(number, Outcome.ABSENT, ("bob",)))
+        self.given(wire.Outcomes(number, number, Outcome.HOLDING, ("Bob",)), wire.Outcomes(number, number, Outcome.AWAY, ("carol",)))
+        self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("bob",)))
         self.assertIn(number, self.link.pending)
-        self.given(wire.Outcomes(number, Outcome.ABSENT, ("carol",)))
+        self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("carol",)))
         self.assertEqual(self.link.pending, {})
 
     def test_everyone(self) -> None:
         self.login()
         (number,) = self.link.send([], "drill", SendFlag.EVERYONE | SendFlag.NOW)
         self.assertEqual(self.house.hear(), [wire.Send(number, 3, (), "drill")])
-        self.given(wire.Outcomes(number, Outcome.ABSENT, ("bob",)))
+        self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("bob",)))
         self.assertEqual(self.link.pending, {})
 
     def test_many_recipients_are_split(self) -> None:
@@ -490,7 +490,7 @@ class TestSending(Base):
     def test_an_answer_for_what_was_not_sent_is_let_pass(self) -> None:
         self.login()
         (number,) = self.link.send(["bob"], "hi")
-        self.given(wire.Stored(1, 5), wire.Refused(9, Why.OTHER, "?"), wire.Outcomes(9, Outcome.ABSENT, ("bob",)),
+        self.given(wire.Stored(1, 5), wire.Refused(9, Why.OTHER, "?"), wire.Outcomes(9, 9, Outcome.ABSENT, ("bob",)),
                    wire.Stored(number + 1, 2**64 - 1), wire.Stored(0, number - 1))
         self.assertEqual(list(self.link.pending), [number])
         self.given(wire.Stored(0, 2**64 - 1))
@@ -600,7 +600,7 @@ class TestRequests(Base):
         self.cut()
         self.assertEqual([self.link.hold(False)], [event.request for event in self.pump()])
         self.back()
-        self.assertEqual(self.hello.features, ALL)
+        self.assertEqual(self.hello.features, ALL | Feature.IGNORE)
         self.assertFalse(self.link.holding)
 
     def test_a_failed_hold_changes_nothing(self) -> None:

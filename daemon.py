@@ -123,7 +123,7 @@ class Daemon:
         self.selector = selectors.DefaultSelector()
         self.connections: dict[int, Connection] = {}            # by descriptor
         self.doors = Doors(self.selector, self.adopt, self._is_full, console.note, limits.strangers,
-                           limits.strangers_each)
+                           limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
         self.signal = 0                                         # the last one that came
         self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read

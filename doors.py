@@ -26,7 +26,6 @@ from typing import Any
 
 from address import Address
 
-ACCEPTS = 64                # connections accepted in a turn and listener
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
 NOTE_SECONDS = 5.0          # between two lines that say that there is no descriptor: it may last for hours
 BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
@@ -39,11 +38,12 @@ class Doors:
     """The listeners, and how many strangers stand in each."""
 
     def __init__(self, selector: selectors.BaseSelector, adopt: Adopt, is_full: Callable[[], bool],
-                 note: Callable[..., None], strangers: int, each: int) -> None:
+                 note: Callable[..., None], strangers: int, each: int, accepts: Callable[[], int]) -> None:
         self.selector = selector
         self.adopt = adopt                                  # what becomes of a connection
         self.is_full = is_full                              # no more clients, for now
         self.note = note
+        self.accepts = accepts                              # how many may come in at each listener in this turn
         self.strangers = strangers                          # allowed, a listener
         self.each = each                                    # and an address there
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
@@ -104,7 +104,7 @@ class Doors:
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
         place = self.listeners[listener]
-        for _ in range(ACCEPTS):
+        for _ in range(self.accepts()):
             if self._counts.get(place, 0) >= self.strangers or self.is_full():
                 self._tired[listener] = None
                 return

@@ -4,12 +4,13 @@ Nobody's speed is limited for its own sake.  A client that is alone gets BUDGET 
 one, and so is each recipient of a message), and a benchmark of fifty at full rate is left alone too: all of them are
 busy, and a long turn serves all of them.  What must not happen is that one who asks for a little waits for those who
 ask for much.  So as long as somebody else has asked for something within CALM seconds and got all of it, whoever asks
-for more shares FLOOD units of each turn with the others who do: a turn then takes about a millisecond, however much
+for more shares FLOOD units of each turn with the others who do: a turn then takes half a millisecond, however much
 they send, and what they sent beyond waits in their own sockets.  That is deficit round robin with the quantum made
 small when it matters; nothing is dropped and nobody is disconnected.
 
 Who has used up what he was given is a flooder until CALM seconds have passed without it, and does not count as one who
-asks for a little; nor do those who only confirm what they read.
+asks for a little; nor do those who only confirm what they read.  The same holds at the doors: a storm of connections
+gets few of them in a turn while somebody asks for something.
 
 Besides, an operator may set a rate (--rate): a bucket of tokens for each client, a request a token, a second's worth at
 most.  Who has none left is not read until he has: his connection is taken out of the selector for REST seconds or more.
@@ -20,11 +21,13 @@ from __future__ import annotations
 import wire
 
 BUDGET = 10_000             # units of work for a connection in a turn, when nobody else asks: some 10 ms
-FLOOD = 256                 # for all together that ask for more than that, while others ask: about a millisecond
+FLOOD = 128                 # for all together that ask for more than that, while others ask: half a millisecond
 LEAST = 8                   # for each of them, however many they are: a turn has a price of its own
 CALM = 1.0                  # seconds
+ACCEPTS = 64                # connections accepted in a turn and listener, when nobody asks
+ACCEPTS_CALLED = 4          # while somebody asks: to turn one away takes 150 us
 REST = 0.05                 # seconds not read, at least: 20 looks a second at one who is too fast
-FREE = frozenset({wire.CODECS[wire.Confirm].kind, wire.CODECS[wire.Pong].kind})     # answers, not requests
+FREE = frozenset(wire.CODECS[cls].kind for cls in (wire.Hello, wire.Confirm, wire.Pong))    # these ask for nothing
 
 
 class Share:
@@ -56,6 +59,10 @@ class Fairness:
             if share is not self._last:
                 self._last, self._other_at = share, self._last_at
             self._last_at = now
+
+    def accepts(self, now: float) -> int:
+        """How many connections may come in at each listener in this turn."""
+        return ACCEPTS if now - self._last_at >= CALM else ACCEPTS_CALLED
 
     def tokens(self, share: Share, now: float) -> float:
         """The requests that the rate leaves to it."""

@@ -6,6 +6,7 @@
 With a pause each user sends one message in so many seconds, whatever comes (an open loop); without one, the next as
 soon as STORED has come (a closed loop).  The text of a message is its time of sending.
 """
+import contextlib
 import multiprocessing
 import os
 import random
@@ -23,9 +24,12 @@ FORK = multiprocessing.get_context("fork")
 
 
 def pin(which: int, pid: int = 0) -> None:
-    """The daemon on the first core, all others on the last: then nobody waits for another's turn on it."""
+    """The daemon on the first core, all others on the last: then nobody waits for another's turn on it.  And, for who
+    may ask for that, before whatever else the machine has to do."""
     if len(CORES) > 1:
         os.sched_setaffinity(pid, {CORES[which]})
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, pid, -20)
 
 
 class Watched(NamedTuple):

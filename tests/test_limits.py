@@ -7,7 +7,7 @@ import unittest
 import quota
 import wire
 from daemon import BACKLOG_MAX, READ_SIZE
-from fairness import BUDGET, CALM, FLOOD, LEAST, REST, Fairness, Share
+from fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, CALM, FLOOD, LEAST, REST, Fairness, Share
 from options import Limits, amount
 from quota import Account, Quotas
 from tests.service import Service
@@ -274,6 +274,15 @@ class Shares(unittest.TestCase):
         fairness.had_all(flood, 2, 10.0)
         self.assertEqual(fairness.allowance(other, 0, 10.0), BUDGET)
 
+    def test_at_the_doors(self):
+        """A storm of newcomers is let in slowly while somebody asks; that they say HELLO is not asking."""
+        fairness, share = Fairness(), Share(0.0, 0)
+        fairness.had_all(share, wire.CODECS[wire.Hello].kind, 10.0)
+        self.assertEqual(fairness.accepts(10.0), ACCEPTS)
+        fairness.had_all(share, wire.CODECS[wire.Ping].kind, 10.0)
+        self.assertEqual(fairness.accepts(10.0 + CALM - 0.01), ACCEPTS_CALLED)
+        self.assertEqual(fairness.accepts(10.0 + CALM), ACCEPTS)
+
     def test_two_who_ask(self):
         """Each of them counts as somebody else for the other."""
         fairness = Fairness()
@@ -321,9 +330,10 @@ class Turns(unittest.TestCase):
         with house() as service:
             floods = [service.user(f"flood{n}", features=0) for n in range(10)]
             other = service.user("other", features=0)
+            other.say(wire.Ping(1))
+            other.hears(wire.Pong)
             for flood in floods:
                 self.flood(service, flood, 2000)
-            service.daemon.turn(0)
             for _ in range(3):
                 other.sock.sendall(wire.encode(wire.Ping(1)))
                 service.daemon.turn(0)

@@ -194,7 +194,7 @@ static void on_frame(line *l, int kind, char *fields, size_t size, range *taken)
     case STORED: on_ack(l, get_u64(fields + 8) - get_u64(fields) + 1); break;
     case CONFIRMED: owe(-1); break;
     case WELCOME: on_ready(l); break;
-    case OUTCOMES: if (fields[8] == MAILBOX_FULL) fail("parley: a mailbox is full"); break;
+    case OUTCOMES: if (fields[16] == MAILBOX_FULL) fail("parley: a mailbox is full"); break;
     case PING: pong(l, fields); break;
     case INVITATION: accept_invitation(l, fields); break;
     case STARTED: l->state = get_u32(fields); on_joined(l); break;

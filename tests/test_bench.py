@@ -154,6 +154,11 @@ class Honesty(unittest.TestCase):
         self.assertEqual((ran.returncode, ran.stdout), (1, ""))
         self.assertRegex(ran.stderr, r"(\d+) of \1 arrived, (\d+) of \2 acknowledged, [1-9]\d* confirmations open")
 
+    def test_a_mailbox_that_is_full_is_no_figure(self) -> None:
+        ran = self.against(lambda said: [wire.Stored(said.id, said.id),
+                                         wire.Outcomes(said.id, said.id, wire.Outcome.FULL, said.to)])
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (1, "", "load: parley: a mailbox is full\n"))
+
     def test_a_text_cut_short_is_not_counted(self) -> None:
         ran = self.against(lambda said: [wire.Stored(said.id, said.id),
                                          wire.Mail(said.id, 0, said.id, 0, 1, "u1", said.text[:-1])])

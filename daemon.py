@@ -6,10 +6,10 @@ order of its lines:
 
     read        every ready connection: bytes -> messages -> the switchboard decides; answers are only queued
     write       one write of everything that this turn accepted; what the disk refuses is taken back
-    sync        an fdatasync is begun, unless one is under way (syncer.py: nobody waits for it)
     push        live messages are for their readers
     settle      what the last fdatasync that has ended made true is said: STORED, DELIVERED, CONFIRMED, WELCOME
     flush       everything leaves, one send a connection
+    sync        an fdatasync is begun, unless one is under way (syncer.py: nobody waits for it)
 
 then timers, the console, and a slice of the mailbox's own work.
 
@@ -78,6 +78,7 @@ GOODBYE_SECONDS = 1.0       # to tell the clients at the end
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 SLICE = 0.002               # seconds of the mailbox's own work in a turn
+WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
 
 
 def clock() -> Now:
@@ -130,9 +131,10 @@ class Daemon:
         self._resting: dict[Connection, float] = {}             # over their rate: not read until then
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
+        self._work_at = 0.0                                     # the next look whether it has
         self._refusing: str | None = None                       # why it refused, when last noted
-        if mailbox.disk.ready is not None:                      # a sync has ended: that is all there is to know
-            self.selector.register(mailbox.disk.ready, selectors.EVENT_READ, lambda *_: None)
+        if mailbox.disk.ready is not None:                      # when a sync has ended
+            self.selector.register(mailbox.disk.ready, selectors.EVENT_READ, lambda *_: self.mailbox.disk.take())
 
     # ---- the turn ----
 
@@ -146,10 +148,14 @@ class Daemon:
         for key, mask in ready:
             key.data(key.fileobj, mask)
         self._write()
-        settled = self.mailbox.sync()
         self.board.push()
-        self.board.settle(settled, self.now)
+        settled = self.mailbox.settled()
+        self.board.settle(settled)
+        self.board.tick(self.now)
         self._flush()
+        if self.mailbox.sync() != settled:      # a disk that does not work in the background
+            self.board.settle(self.mailbox.settled())
+            self._flush()
         self._goodbye()
         self._timers()
         self.console.draw(self.now.monotonic, self._title, self.board.rows)
@@ -171,12 +177,15 @@ class Daemon:
         """How long select may wait."""
         if self._unfinished or self._working:
             return 0.0
-        now = self.clock()
-        timers = [self._sweep_at - now.monotonic, RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS]
-        timers += [at - now.monotonic for at in (self.doors.open_at, self.console.next_draw()) if at is not None]
-        timers += [seconds for seconds in (wait, self.board.timeout(now)) if seconds is not None]
-        timers += [at - now.monotonic for at in self._resting.values()]
-        return max(0.0, min(timers))
+        now = self.now                          # of the turn's beginning: nothing is due to the millisecond
+        until = self.board.next_timer()
+        for at in (self._sweep_at, self.doors.open_at, self.console.next_draw(), *self._resting.values()):
+            if at is not None and (until is None or at < until):
+                until = at
+        timeout = RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS
+        if until is not None:
+            timeout = min(timeout, until - now.monotonic)
+        return max(0.0, timeout if wait is None else min(timeout, wait))
 
     def _timers(self) -> None:
         """What time brings: silent connections, the listeners' pause, the mailbox's own work."""
@@ -186,7 +195,9 @@ class Daemon:
             for connection in list(self.connections.values()):
                 self._check_silence(connection)
         self.doors.tick(monotonic)
-        self._working = self.mailbox.work(SLICE)
+        if self.mailbox.working or monotonic >= self._work_at:
+            self._work_at = monotonic + WORK_SECONDS
+            self._working = self.mailbox.work(SLICE)
         for line in self.mailbox.notes:
             self.console.note("store", says=line)
         self.mailbox.notes.clear()

@@ -114,6 +114,9 @@ class Disk:
         self.datasync(fd)
         return True
 
+    def take(self) -> None:
+        """`ready` is readable: take what it says, so that it is not readable any more."""
+
     def datasync_ended(self, wait: bool = False) -> bool:
         """Has the one that was begun ended?  Its OSError comes out here, or at its beginning."""
         return True

@@ -432,30 +432,41 @@ class Mailbox:
         self._must_seal = self._must_seal or error.errno == errno.EFBIG
         self._reserve.give_up()
 
-    def sync(self, wait: bool = False) -> int:
-        """See to it that what was written gets onto the disk; the seq up to which all is settled: there, or refused.
+    def settled(self, wait: bool = False) -> int:
+        """The seq up to which all is settled: on the disk, or refused.  Raises Failed.
 
-        What was done while `last` was n is settled when this returns n or more.  One sync is under way at a time, and
-        with a disk that works in the background this does not wait for it: call again when `disk.ready` is readable.
-        Raises Failed.
-        """
+        What was done while `last` was n is settled when this is n or more."""
         if self._failed is not None:
             raise self._failed
+        if self._syncing is not None:
+            try:
+                ended = self._journal.sync_ended(wait)
+            except Failed as error:
+                self._failed = error
+                raise
+            if ended:
+                self._synced, self._syncing = self._syncing, None
+        return self._due - 1 if self._synced == self._written else min(self._synced, self._due - 1)
+
+    def sync(self, wait: bool = False) -> int:
+        """Begin to put on the disk what was written, unless that is under way; what is settled then.  Raises Failed.
+
+        A disk that works in the background is waited for only when it is far behind: call again when `disk.ready` was
+        readable and `disk.take` was called."""
+        wait = wait or self._written - self._synced > UNSYNCED_MAX
+        settled = self.settled(wait)
+        if self._syncing is not None or self._written == self._synced or self._rolling:
+            return settled
         try:
-            wait = wait or self._written - self._synced > UNSYNCED_MAX
-            while self._syncing is not None or (self._written != self._synced and not self._rolling):
-                if self._syncing is None:
-                    self._syncing, ended = self._written, self._journal.begin_sync()
-                else:
-                    ended = self._journal.sync_ended(wait)
-                if ended:
-                    self._synced, self._syncing = self._syncing, None
-                elif not wait:
-                    break
+            ended = self._journal.begin_sync()
         except Failed as error:
             self._failed = error
             raise
-        return self._due - 1 if self._synced == self._written else min(self._synced, self._due - 1)
+        if ended:
+            self._synced = self._written
+        else:
+            self._syncing = self._written
+        return self.settled(wait)
 
     # Background work
 
@@ -493,6 +504,11 @@ class Mailbox:
         written = self._written
         while self._synced < written:
             yield WAIT
+
+    @property
+    def working(self) -> bool:
+        """Is there background work under way, even if only the disk can help it now?"""
+        return self._task is not None
 
     def _next_task(self) -> Iterator[object] | None:
         if self._now < self._task_after:

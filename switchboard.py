@@ -12,9 +12,10 @@ The turn, as the daemon calls it (the order is the promise):
 
     receive ...     each message of each client; answers are only queued
     [mailbox.write]     one write; when the disk refuses: refuse(), nobody has seen anything of the batch
-    [mailbox.sync]      an fdatasync is begun; what the last one that has ended put on disk
     push()          live messages leave for their readers
     settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave, of this turn or of an earlier one
+    tick()          what time brings
+    [mailbox.sync]      an fdatasync is begun, unless one is under way
 
 The door: a name is 1 to 32 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; case does not tell two names apart.
 Some words are nobody's name.  Two connected clients never share one: the second is refused, unless it brings the
@@ -201,10 +202,14 @@ class Switchboard:
         """Live messages to their readers."""
         self.delivery.push()
 
-    def settle(self, seq: int, now: Now) -> None:
-        """On disk up to this seq: what was promised on its account is said; then what changed, and timers."""
-        self.delivery.stirred.update(dict.fromkeys(self.promises.settle(seq)))
+    def settle(self, seq: int) -> None:
+        """On disk up to this seq: what was promised on its account is said."""
+        for client in self.promises.settle(seq):
+            self.delivery.stirred[client] = None
         self.delivery.tell_waiting()
+
+    def tick(self, now: Now) -> None:
+        """Time passes: invitations expire, and what changed in the log of names is told."""
         self.chats.expire(now.monotonic)
         self.roster.publish(now.monotonic)
 
@@ -213,12 +218,12 @@ class Switchboard:
         """Whether an answer waits for the disk."""
         return self.promises.owes
 
-    def timeout(self, now: Now) -> float | None:
-        """Seconds until there is something to do that no client asked for, or None."""
+    def next_timer(self) -> float | None:
+        """When there is something to do that no client asked for, on the monotonic clock; 0 for at once."""
         if self.delivery.stirred:
             return 0.0
-        timers = [at for at in (self.chats.next_expiry(), self.roster.next_publish()) if at is not None]
-        return max(0.0, min(timers) - now.monotonic) if timers else None
+        expiry, publish = self.chats.next_expiry(), self.roster.next_publish()
+        return expiry if publish is None or (expiry is not None and expiry < publish) else publish
 
     # ---- the live table ----
 

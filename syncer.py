@@ -27,6 +27,7 @@ import struct
 from disk import Disk
 
 ANSWER = struct.Struct("!i")
+GONE = b"-"  # in place of an answer
 
 
 class BackgroundDisk(Disk):
@@ -35,6 +36,7 @@ class BackgroundDisk(Disk):
     def __init__(self) -> None:
         self._line, theirs = socket.socketpair()
         self._key = -1  # of the file whose descriptor the child has
+        self._answer = b""  # that was taken from the line before it was asked for
         self._child = os.fork()
         if not self._child:
             _serve(theirs)
@@ -49,12 +51,16 @@ class BackgroundDisk(Disk):
             self._key = key
         return False
 
+    def take(self) -> None:
+        self._answer = self._line.recv(ANSWER.size) or GONE
+
     def datasync_ended(self, wait: bool = False) -> bool:
-        try:
-            answer = self._line.recv(ANSWER.size, 0 if wait else socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        if len(answer) != ANSWER.size:
+        if not self._answer:
+            if not wait:
+                return False
+            self.take()
+        answer, self._answer = self._answer, b""
+        if answer == GONE:
             raise OSError(errno.EIO, "the process that syncs is gone")
         (error,) = ANSWER.unpack(answer)
         if error:

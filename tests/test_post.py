@@ -893,13 +893,14 @@ class Order(unittest.TestCase):
         """Nothing of a batch is seen before it is written.  (STORED not before it is synced: test_syncer.py.)"""
         with house("ann", "bob") as (service, ann, bob):
             seen = []
+            ann.listen()
             sock = bob.sock
             write, sync = service.mailbox.write, service.mailbox.sync
             service.mailbox.write = lambda: (seen.append(("write", peek(sock), peek(ann.sock))), write())[1]
             service.mailbox.sync = lambda: (seen.append(("sync", peek(sock), peek(ann.sock))), sync())[1]
             ann.sock.sendall(wire.encode(wire.Send(1, 0, ("bob",), "hi")))
             service.daemon.turn(0)
-            self.assertEqual(seen, [("write", False, False), ("sync", False, False)])
+            self.assertEqual(seen, [("write", False, False), ("sync", True, False)])
             self.assertTrue(peek(bob.sock) and peek(ann.sock))
 
     def test_constants_fit_the_frame(self):

@@ -4,9 +4,9 @@ Nobody's speed is limited for its own sake.  A client that is alone gets BUDGET 
 one, and so is each recipient of a message), and a benchmark of fifty at full rate is left alone too: all of them are
 busy, and a long turn serves all of them.  What must not happen is that one who asks for a little waits for those who
 ask for much.  So as long as somebody else has asked for something within CALM seconds and got all of it, whoever asks
-for more shares FLOOD units of each turn with the others who do: a turn then takes half a millisecond, however much
-they send, and what they sent beyond waits in their own sockets.  That is deficit round robin with the quantum made
-small when it matters; nothing is dropped and nobody is disconnected.
+for more shares FLOOD units of each turn with the others who do: a turn is then not much longer than without them,
+however much they send, and what they sent beyond waits in their own sockets.  That is deficit round robin with the
+quantum made small when it matters; nothing is dropped and nobody is disconnected.
 
 Who has used up what he was given is a flooder until CALM seconds have passed without it, and does not count as one who
 asks for a little; nor do those who only confirm what they read.  The same holds at the doors: a storm of connections
@@ -21,7 +21,7 @@ from __future__ import annotations
 import wire
 
 BUDGET = 10_000             # units of work for a connection in a turn, when nobody else asks: some 10 ms
-FLOOD = 128                 # for all together that ask for more than that, while others ask: half a millisecond
+FLOOD = 64                  # for all together that ask for more than that, while others ask: 0.2 ms, as their own turns
 LEAST = 8                   # for each of them, however many they are: a turn has a price of its own
 CALM = 1.0                  # seconds
 ACCEPTS = 64                # connections accepted in a turn and listener, when nobody asks

@@ -7,8 +7,9 @@ before anything is stored; nothing that was stored is ever dropped.
 What it costs.  How many messages more, of whatever length, a mailbox surely has room for is asked once a turn for each
 sender and those he writes to (post.Audience); until that many were put, by anybody to anybody, nothing is asked.  A
 mailbox in which fewer than `free` messages wait can't be over any of the limits.  Only beyond does it have an
-`Account`: how many bytes wait, and what of it is whose, kept by adding and subtracting.  It is opened by looking through the mail of the journals, which is in memory;
-it is closed when half has been read, so that an account is opened at most once for each `low` messages.
+`Account`: how many bytes wait, and what of it is whose, kept by adding and subtracting.  It is opened by looking
+through the mail of the journals, which is in memory; it is closed when half has been read, so that an account is opened
+at most once for each `low` messages.
 
 What it does not know.  Mail that lay in segments when the account was opened, after a restart or because it was moved
 there while the mailbox was short, counts for the mailbox but for no sender: to know its senders would be to read it.

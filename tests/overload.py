@@ -54,6 +54,7 @@ class User:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(path)
         self.sock.sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16), name)))
+        assert list(self.decoder.feed(self.sock.recv(1 << 18))), f"{name} was not welcomed"
         self.sock.setblocking(False)
         self.sent: dict[int, float] = {}
         self.next = 0.0

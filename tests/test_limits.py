@@ -2,11 +2,12 @@
 import argparse
 import random
 import selectors
+import socket
 import unittest
 
 import quota
 import wire
-from daemon import BACKLOG_MAX, READ_SIZE
+from daemon import BACKLOG_MAX, READ_SIZE, UNSENT_MAX
 from fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, CALM, FLOOD, LEAST, REST, Fairness, Share
 from options import Limits, amount
 from quota import Account, Quotas
@@ -375,6 +376,54 @@ def is_readable(sock):
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))
+
+
+class Unsent(unittest.TestCase):
+    """What one who does not read can make the daemon hold: n - 1, n, n + 1 bytes."""
+
+    def setUp(self):
+        self.service = house()
+        self.addCleanup(self.service.__exit__)
+        self.service.user("ann")
+        (self.connection,) = self.service.daemon.connections.values()
+
+    def test_not_read(self):
+        for size, is_read in ((BACKLOG_MAX - 1, True), (BACKLOG_MAX, False), (BACKLOG_MAX + 1, False)):
+            self.connection.unsent = b"x" * size
+            self.service.daemon._watch(self.connection)
+            self.assertEqual(bool(self.connection.mask & selectors.EVENT_READ), is_read)
+
+    def test_closed(self):
+        for size, is_open in ((UNSENT_MAX - 1, True), (UNSENT_MAX, True), (UNSENT_MAX + 1, False)):
+            self.connection.unsent = b"x" * (size - 10)
+            self.service.daemon._send(self.connection, b"x" * 10)
+            self.assertEqual(bool(self.service.daemon.connections), is_open)
+
+
+class Accepts(unittest.TestCase):
+    def test_in_a_turn(self):
+        """ACCEPTS callers in a turn, and fewer while somebody asks; the others in the next turns."""
+        with house() as service:
+            listener = socket.socket(socket.AF_UNIX)
+            self.addCleanup(listener.close)
+            listener.bind(service.directory + "/door")
+            listener.listen(300)
+            service.daemon.doors.listen(listener, "door")
+            for _ in range(ACCEPTS + 1):
+                caller = socket.socket(socket.AF_UNIX)
+                self.addCleanup(caller.close)
+                caller.connect(service.directory + "/door")
+            for expected in (ACCEPTS, ACCEPTS + 1):
+                service.daemon.turn(0)
+                self.assertEqual(len(service.daemon.connections), expected)
+            service.user("ann").say(wire.Ping(1))
+            for _ in range(ACCEPTS_CALLED + 1):
+                caller = socket.socket(socket.AF_UNIX)
+                self.addCleanup(caller.close)
+                caller.connect(service.directory + "/door")
+            for more in (ACCEPTS_CALLED, ACCEPTS_CALLED + 1):
+                service.daemon.turn(0)
+                self.assertEqual(len(service.daemon.connections), ACCEPTS + 2 + more)
 
 
 class Rate(unittest.TestCase):

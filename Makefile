@@ -3,12 +3,16 @@ PYTHON  = python3
 PREFIX  = /usr/local
 DESTDIR =
 ARGS    =
+WORKS   =# of make bench: W1,W5; all by default
+ROUNDS  = 3
+PEERS   =# installed ones: mosquitto-q1 redis
 HOME_OF = $(PREFIX)/lib/parley
 MODULES = $(wildcard *.py)
 MANUALS = $(wildcard man/*.[1578])
 RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
 
-.PHONY: run client demo test lint install uninstall dist clean
+.PHONY: run client demo test fuzz torture bench bench-growth bench-stalls bench-client bench-figures lint install
+.PHONY: uninstall dist clean
 
 run:            ## the daemon, at its default places
 	$(PYTHON) daemon.py $(ARGS)
@@ -26,9 +30,37 @@ demo:           ## the daemon and three clients side by side, in tmux
 test:           ## all tests; what needs a further tool says so and is skipped where the tool is missing
 	$(PYTHON) -m unittest discover -s tests -t . $(ARGS)
 
+FUZZ_SECONDS = 60
+fuzz:           ## what others may send, by chance and by Hypothesis, in a virtual environment of its own
+	[ -x .fuzz/bin/python ] || { $(PYTHON) -m venv .fuzz && .fuzz/bin/pip -q install hypothesis; }
+	.fuzz/bin/python -m tests.fuzz --hypothesis --seconds $(FUZZ_SECONDS) $(ARGS)
+
+torture:        ## floods, storms and stopped readers: five minutes
+	$(PYTHON) -m tests.torture_overload $(ARGS)
+
+bench:          ## W1 to W7: parley, the bare routers, PEERS; needs a C compiler and some minutes; bench/README
+	$(MAKE) -s -C bench
+	$(PYTHON) bench/run.py --works "$(WORKS)" --rounds $(ROUNDS) $(ARGS) $(PEERS)
+
+bench-growth:   ## cost against what waits, clients, recipients, size; memory: some twenty minutes, plots in bench/plots
+	$(MAKE) -s -C bench
+	$(PYTHON) bench/growth.py $(ARGS)
+
+bench-stalls:   ## what one user waits while others keep the daemon busy
+	$(MAKE) -s -C bench
+	$(PYTHON) bench/stalls.py $(ARGS)
+
+bench-client:   ## the curses client under a flood, beside irssi and weechat
+	$(MAKE) -s -C bench
+	$(PYTHON) bench/client.py $(ARGS)
+
+bench-figures:  ## README.md's section Speed and bench/FIGURES.md, from what was measured
+	$(PYTHON) bench/figures.py
+
 lint:           ## ruff, mypy and mandoc, wherever they come from
 	ruff check .
 	mypy $(MODULES)
+	mypy bench/*.py
 	mandoc -Tlint -W warning $(MANUALS)
 
 install:
@@ -49,4 +81,5 @@ dist:           ## the tree of the last commit, as a tar file
 	git archive --prefix=parley-$(RELEASE)/ -o parley-$(RELEASE).tar.gz HEAD
 
 clean:
-	rm -rf __pycache__ tests/__pycache__ .mypy_cache .ruff_cache parley-*.tar.gz
+	$(MAKE) -s -C bench clean
+	rm -rf __pycache__ bench/__pycache__ tests/__pycache__ .fuzz .mypy_cache .ruff_cache parley-*.tar.gz

@@ -30,6 +30,7 @@ from presence import Client, Now, Roster
 from wire import Why
 
 if TYPE_CHECKING:
+    from ignore import Ignores
     from mailbox import Mailbox
 
 PATIENCE = 60               # seconds until an invitation expires: time to see it, to finish a line and to answer
@@ -70,13 +71,19 @@ class Invitation:
     def members(self) -> list[Client]:
         return [self.inviter, *self.invited]
 
+    @property
+    def told(self) -> list[Client]:
+        """Those who know of it: not who ignores the inviter."""
+        return [member for member in self.members if self.number not in member.withheld]
+
 
 class Chat:
     """An established session."""
-    __slots__ = ("members", "number")
+    __slots__ = ("is_group", "members", "number")
 
     def __init__(self, number: int, members: list[Client]) -> None:
         self.number = number
+        self.is_group = len(members) > 2        # and stays one when some have left
         self.members = dict.fromkeys(members)
 
 
@@ -92,8 +99,10 @@ def state_of(client: Client) -> State:
 class Chats:
     """All invitations and sessions."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], patience: int = PATIENCE) -> None:
+    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], ignores: Ignores,
+                 patience: int = PATIENCE) -> None:
         self.mailbox = mailbox
+        self.ignores = ignores
         self.roster = roster
         self.note = note
         self.patience = patience                        # seconds until an invitation expires
@@ -148,7 +157,7 @@ class Chats:
         """The connection is gone, and with it everything the user was part of."""
         if client.chat is not None:
             self._leave(client, Why.GONE, now)
-        for invitation in (client.inviting, client.pledged, *client.invitations.values()):
+        for invitation in (client.inviting, client.pledged, *client.invitations.values(), *client.withheld.values()):
             if invitation is not None and invitation.number in self.pending:
                 self._call_off(invitation, Why.GONE, client)
 
@@ -194,10 +203,19 @@ class Chats:
         self.pending[invitation.number] = client.inviting = invitation
         names = tuple(member.name for member in invitation.members)
         for other in invited:
-            other.invitations[invitation.number] = invitation
+            kept = other.withheld if self.ignores.holds(other.user, client.user) else other.invitations
+            kept[invitation.number] = invitation
         self.roster.tell(client, wire.Inviting(request, invitation.number, self.patience, names))
-        self.roster.tell_all(invited, wire.Invitation(invitation.number, self.patience, client.name, names))
+        said = wire.Invitation(invitation.number, self.patience, client.name, names)
+        self.roster.tell_all([member for member in invitation.told if member is not client], said)
         self.note("invited", name=client.name, to=",".join(names[1:]), invitation=invitation.number)
+
+    def withhold(self, client: Client) -> None:
+        """This one ignores somebody more: open invitations by him are over, for this one alone."""
+        for number, invitation in list(client.invitations.items()):
+            if self.ignores.holds(client.user, invitation.inviter.user):
+                client.withheld[number] = client.invitations.pop(number)
+                self.roster.tell(client, wire.CalledOff(number, Why.OTHER, invitation.inviter.name))
 
     def _accept(self, client: Client, invitation: Invitation, now: Now) -> None:
         self.note("accepted", name=client.name, invitation=invitation.number)
@@ -208,12 +226,12 @@ class Chats:
         if len(invitation.accepted) == len(invitation.invited):
             self._start(invitation, now)
         else:
-            self.roster.tell_all((m for m in invitation.members if m is not client),
+            self.roster.tell_all((m for m in invitation.told if m is not client),
                                  wire.Answered(invitation.number, client.name))
 
     def _clear(self, client: Client, chosen: Invitation) -> None:
         """Call off all invitations that this user sent or received but the one."""
-        for invitation in (client.inviting, *client.invitations.values()):
+        for invitation in (client.inviting, *client.invitations.values(), *client.withheld.values()):
             if invitation is not None and invitation is not chosen and invitation.number in self.pending:
                 self._call_off(invitation, Why.WITHDRAWN if invitation.inviter is client else Why.BUSY, client)
 
@@ -223,12 +241,14 @@ class Chats:
         invitation.inviter.inviting = None
         for other in invitation.invited:
             other.invitations.pop(invitation.number, None)
+            other.withheld.pop(invitation.number, None)
             if other.pledged is invitation:
                 other.pledged = None
 
     def _call_off(self, invitation: Invitation, why: Why, by: Client) -> None:
+        told = invitation.told
         self._forget(invitation)
-        self.roster.tell_all(invitation.members, wire.CalledOff(invitation.number, why, by.name))
+        self.roster.tell_all(told, wire.CalledOff(invitation.number, why, by.name))
         self.note("called-off", invitation=invitation.number, why=why.name.lower(), by=by.name)
 
     # ---- sessions ----
@@ -244,11 +264,18 @@ class Chats:
             self._changed(member, now)
         self.roster.tell_all(chat.members, wire.Started(chat.number, invitation.number, names))
         self.note("chat-started", chat=chat.number, members=",".join(names))
+        for member in chat.members if chat.is_group and self.ignores.by else ():
+            silent = [other.name for other in chat.members if self.ignores.holds(member.user, other.user)]
+            if silent:
+                self.roster.tell(member, wire.Notice(f"lines of {', '.join(silent)} are not shown to you: /ignored"))
 
     def _spread(self, client: Client, text: str, now: Now) -> None:
         chat = client.chat
         assert chat is not None
         others = [member for member in chat.members if member is not client]
+        client.spent += len(others)
+        if chat.is_group and self.ignores.by:
+            others = [member for member in others if not self.ignores.holds(member.user, client.user)]
         self.note("line", chat=chat.number, sender=client.name, text=text)
         self.roster.tell_all(others, wire.Line(chat.number, now.wall, client.name, text))
         for member in others:

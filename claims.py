@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import scram
 import wire
-from post import Post
-from presence import Caller, Client, Now, Refusal, Setting
+from answers import Promises
+from presence import Caller, Client, Now, Refusal, Roster, Setting
 from scram import ITERATIONS_MAX, ITERATIONS_MIN, Verifier
 from wire import Why
 
@@ -74,10 +74,11 @@ class Question(NamedTuple):
 class Claims:
     """The rules."""
 
-    def __init__(self, mailbox: Mailbox, post: Post, note: Callable[..., None], nonce: Callable[[], bytes],
-                 identity: Identity) -> None:
+    def __init__(self, mailbox: Mailbox, roster: Roster, promises: Promises, note: Callable[..., None],
+                 nonce: Callable[[], bytes], identity: Identity) -> None:
         self.mailbox = mailbox
-        self.post = post
+        self.roster = roster
+        self.promises = promises
         self.note = note
         self.nonce = nonce                                      # makes 16 unguessable bytes
         self.identity = identity
@@ -147,9 +148,9 @@ class Claims:
 
     def entered(self, client: Client, caller: Caller, proven: bool) -> None:
         """The caller is in: a name that nobody owns becomes its uid's."""
+        client.operator = caller.uid in self.identity.operators
         if self.identity.trusting or caller.uid is None:
             return
-        client.operator = caller.uid in self.identity.operators
         owners, claim = self._owners(client.name, client.user), self._claim(client.user)
         if not owners and (proven or not claim):
             if not self.mailbox.refusing:               # on a full disk it is done the next time
@@ -180,9 +181,9 @@ class Claims:
             self._fail(client, request, self.mailbox.refusing, Why.FULL)
         else:
             self.mailbox.set(client.user, Setting.CLAIM, value)
-            self.post.answers.settings.append((client, request))
+            self.promises.turn.settings.append((client, request))
             return True
         return False
 
     def _fail(self, client: Client, request: int, reason: str, why: Why = Why.OTHER) -> None:
-        self.post.roster.tell(client, wire.Failed(request, why, reason))
+        self.roster.tell(client, wire.Failed(request, why, reason))

@@ -103,6 +103,20 @@ def hold(menu: Menu, rest: str) -> str:
     return menu.talk.hold(wanted)
 
 
+def ignore(menu: Menu, rest: str) -> str:
+    """Put a name on the list; without one, the list."""
+    names = split_names(rest)
+    if len(names) > 1:
+        return "one name at a time: /ignore bob"
+    return menu.talk.ignore(names[0], True) if names else menu.talk.list_ignored()
+
+
+def unignore(menu: Menu, rest: str) -> str:
+    """Take a name off it."""
+    names = split_names(rest)
+    return menu.talk.ignore(names[0], False) if len(names) == 1 else "whom? /unignore bob"
+
+
 def quit_chat(menu: Menu, rest: str) -> str:
     """The same as Quit in a chat."""
     return menu.talk.say("Quit") if menu.talk.chat else "you are in no chat session; /exit leaves parley"
@@ -154,6 +168,10 @@ COMMANDS: dict[str, Command] = {
     "withdraw": Command("/withdraw", "take your invitation back (M-9)", lambda menu, _: menu.talk.withdraw()),
     "quit": Command("/quit", "leave the chat, as Quit does", quit_chat),
     "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
+    "ignore": Command("/ignore bob", "keep bob's messages and invitations away; without a name: whom you ignore",
+                      ignore, True),
+    "unignore": Command("/unignore bob", "let them come again", unignore, True),
+    "ignored": Command("/ignored", "whom you ignore", lambda menu, _: menu.talk.list_ignored()),
     "claim": Command("/claim", "keep this name for yourself by a passphrase, or change it",
                      lambda menu, _: menu.ask_claim()),
     "unclaim": Command("/unclaim", "no passphrase for this name any more", lambda menu, _: menu.talk.unclaim()),

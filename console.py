@@ -57,11 +57,15 @@ NOTES: dict[str, tuple[str, str]] = {
     "message": ("sender to id text", "a message was put into the queues of its recipients"),
     "repeated": ("name origin", "a message came again; nothing was stored twice"),
     "refused": ("name origin reason", "a message was not stored, and its sender told why"),
+    "mailbox-full": ("sender to origin", "a message was not stored for these: their mailboxes are full"),
     "not-delivered": ("sender to origin", "a message that was now or never found nobody"),
     "delivered": ("name messages first last", "a reader confirmed messages; they left the queue"),
     "checked": ("name messages", "a check for messages was answered"),
     "holding": ("name", "new messages wait until this user checks"),
     "receiving": ("name", "new messages are pushed to this user again"),
+    "ignoring": ("name who", "a user does not want to hear another any more"),
+    "not-ignoring": ("name who", "a user wants to hear another again"),
+    "kept-away": ("sender to id", "a message was not shown to these, who ignore its sender"),
     "invited": ("name to invitation", "users were invited to a chat"),
     "not-invited": ("name to reason", "an invitation was not possible"),
     "accepted": ("name invitation", "an invited user accepted"),
@@ -239,10 +243,15 @@ class Console:
         poll.register(self._outlet.fd, select.POLLOUT)
         return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
+    @property
+    def is_silent(self) -> bool:
+        """Nobody is told anything: neither a reader nor a file."""
+        return self.mode == "none" and not self._file
+
     def note(self, event: str, **fields: object) -> None:
         """Something happened: one of NOTES."""
         self.changed = True
-        if self.mode == "none" and not self._file:
+        if self.is_silent:
             return
         stamp = self._stamp()
         if self.mode != "none":

@@ -6,14 +6,15 @@ order of its lines:
 
     read        every ready connection: bytes -> messages -> the switchboard decides; answers are only queued
     write       one write of everything that this turn accepted; what the disk refuses is taken back
-    push        live messages leave for their readers
-    sync        one fdatasync
-    settle      what was promised on account of the disk leaves: STORED, DELIVERED, CONFIRMED, WELCOME
+    push        live messages are for their readers
+    settle      what the last fdatasync that has ended made true is said: STORED, DELIVERED, CONFIRMED, WELCOME
+    flush       everything leaves, one send a connection
+    sync        an fdatasync is begun, unless one is under way (syncer.py: nobody waits for it)
 
 then timers, the console, and a slice of the mailbox's own work.
 
-Fairness.  A connection is read once a turn, 64 KiB at most, and gets BUDGET units of work (a request is one, and so is
-each recipient of a message); what is left of its frames waits for the next turn.  A connection that does not read what
+Fairness.  A connection is read once a turn, 64 KiB at most, and gets as many units of work as fairness.py allows; what
+is left of its frames waits for the next turn.  A connection that does not read what
 it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its requests can't make us hold more; above
 UNSENT_MAX, whatever they are, it is closed.  What a reader must get waits in its queue on disk, not here (post.py).
 
@@ -55,18 +56,21 @@ import wire
 from address import Address
 from console import Console
 from claims import TRUSTING, Identity, Question
+from disk import Disk
 from doors import Doors, open_listener
+from fairness import FREE, Fairness, Share
 from logins import Logins, can_tell
 from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
 from presence import Caller, Client, Now, Refusal
+from quota import Accounts, Everyone
 from secure import BadCertificate, Secured, Server
 from switchboard import Switchboard
+from syncer import BackgroundDisk
 from usage import die, open_standard
 
 # Limits, each with its reason.
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
-BUDGET = 10_000             # units of work for a connection in a turn: some 10 ms
 BACKLOG_MAX = 256 * 1024    # bytes unsent above which a connection is not read: a window of messages, and then some
 UNSENT_MAX = 2 * 1024 * 1024    # above which it is closed: more than windows, lists and chats can leave unread by their
                                 # own limits; a message is in its queue all the same
@@ -78,6 +82,7 @@ SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 SECRET_SIZE = 32            # bytes
 SLICE = 0.002               # seconds of the mailbox's own work in a turn
+WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
 
 
 def clock() -> Now:
@@ -87,16 +92,18 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("caller", "client", "closing", "decoder", "frames", "heard", "mask", "opened", "pinged", "place",
-                 "question", "sock", "unsent")
+    __slots__ = ("caller", "client", "closing", "decoder", "frames", "heard", "mask", "next", "opened", "pinged",
+                 "place", "question", "share", "sock", "unsent")
 
-    def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float) -> None:
+    def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float, rate: int) -> None:
         self.sock = sock
+        self.share = Share(now, rate)           # of the turns
         self.place = place                      # its listener: strangers are counted for each apart
         self.caller = caller                    # who it is, as far as is known
         self.question: Question | None = None   # what a stranger has to prove
         self.decoder = wire.Decoder()
-        self.frames: Iterator[bytes] | None = None      # of the last read, what the budget did not allow
+        self.frames: list[bytes] = []           # that arrived; from `next` on they wait for their turn
+        self.next = 0
         self.client: Client | None = None       # None: a stranger
         self.unsent = b""                      # what the socket did not take yet
         self.mask = selectors.EVENT_READ
@@ -116,16 +123,23 @@ class Daemon:
         self.clock = clock
         self.now = clock()
         self.board = Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
-                                 patience=limits.patience, identity=identity)
+                                 patience=limits.patience, accounts=Accounts(limits.quotas),
+                                 everyone=Everyone(limits.everyone, limits.everyone_seconds),
+                                 identity=identity, is_silent=console.is_silent)
         self.selector = selectors.DefaultSelector()
         self.connections: dict[int, Connection] = {}            # by descriptor
         self.doors = Doors(self.selector, self.adopt, self._is_full, console.note, limits.strangers,
-                           limits.strangers_each)
+                           limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
         self.signal = 0                                         # the last one that came
+        self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
+        self._resting: dict[Connection, float] = {}             # over their rate: not read until then
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
+        self._work_at = 0.0                                     # the next look whether it has
         self._refusing: str | None = None                       # why it refused, when last noted
+        if mailbox.disk.ready is not None:                      # when a sync has ended
+            self.selector.register(mailbox.disk.ready, selectors.EVENT_READ, lambda *_: self.mailbox.disk.take())
 
     # ---- the turn ----
 
@@ -133,15 +147,20 @@ class Daemon:
         """One turn of the loop, waiting for at most so many seconds (None: until there is something to do)."""
         ready = self.selector.select(self._timeout(wait))
         self.now = self.clock()
+        self._rested()
         for connection in list(self._unfinished):
             self._process(connection)
         for key, mask in ready:
             key.data(key.fileobj, mask)
         self._write()
         self.board.push()
+        settled = self.mailbox.settled()
+        self.board.settle(settled)
+        self.board.tick(self.now)
         self._flush()
-        self.board.settle(self.mailbox.sync(), self.now)
-        self._flush()
+        if self.mailbox.sync() != settled:      # a disk that does not work in the background
+            self.board.settle(self.mailbox.settled())
+            self._flush()
         self._goodbye()
         self._timers()
         self.console.draw(self.now.monotonic, self._title, self.board.rows)
@@ -163,11 +182,15 @@ class Daemon:
         """How long select may wait."""
         if self._unfinished or self._working:
             return 0.0
-        now = self.clock()
-        timers = [self._sweep_at - now.monotonic, RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS]
-        timers += [at - now.monotonic for at in (self.doors.open_at, self.console.next_draw()) if at is not None]
-        timers += [seconds for seconds in (wait, self.board.timeout(now)) if seconds is not None]
-        return max(0.0, min(timers))
+        now = self.now                          # of the turn's beginning: nothing is due to the millisecond
+        until = self.board.next_timer()
+        for at in (self._sweep_at, self.doors.open_at, self.console.next_draw(), *self._resting.values()):
+            if at is not None and (until is None or at < until):
+                until = at
+        timeout = RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS
+        if until is not None:
+            timeout = min(timeout, until - now.monotonic)
+        return max(0.0, timeout if wait is None else min(timeout, wait))
 
     def _timers(self) -> None:
         """What time brings: silent connections, the listeners' pause, the mailbox's own work."""
@@ -177,7 +200,9 @@ class Daemon:
             for connection in list(self.connections.values()):
                 self._check_silence(connection)
         self.doors.tick(monotonic)
-        self._working = self.mailbox.work(SLICE)
+        if self.mailbox.working or monotonic >= self._work_at:
+            self._work_at = monotonic + WORK_SECONDS
+            self._working = self.mailbox.work(SLICE)
         for line in self.mailbox.notes:
             self.console.note("store", says=line)
         self.mailbox.notes.clear()
@@ -193,7 +218,7 @@ class Daemon:
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(sock, place, caller, self.now.monotonic)
+        connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate)
         self.connections[sock.fileno()] = connection
         self.selector.register(sock, connection.mask, lambda _, mask: self._on_ready(connection, mask))
         few = self.doors.stranger(place, caller.address, 1)
@@ -209,7 +234,7 @@ class Daemon:
     def _on_ready(self, connection: Connection, mask: int) -> None:
         if mask & selectors.EVENT_WRITE and connection.unsent:
             self._transmit(connection, connection.unsent)
-        if mask & selectors.EVENT_READ and connection.frames is None and not connection.closing:
+        if mask & selectors.EVENT_READ and not connection.frames and not connection.closing:
             self._read(connection)
 
     def _read(self, connection: Connection) -> None:
@@ -224,26 +249,64 @@ class Daemon:
             self._close(connection, "the line was closed")
             return
         connection.heard, connection.pinged = self.now.monotonic, 0.0
-        connection.frames = connection.decoder.feed(data)
+        connection.frames, connection.next = connection.decoder.split(data), 0
         self._process(connection)
 
     def _process(self, connection: Connection) -> None:
-        """The frames that arrived, as many as the budget of a turn allows, and while what they answer is read."""
+        """The frames that arrived, as many as its share of the turn allows, and while what they answer is read."""
         self._unfinished.pop(connection, None)
         if len(connection.unsent) >= BACKLOG_MAX:
             return                              # _watch goes on with them when the peer has read
-        spent = 0
+        fairness, share, now, frames = self.fairness, connection.share, self.now.monotonic, connection.frames
+        allowed, spent = fairness.allowance(share, len(self._unfinished), now), 0
+        tokens = fairness.tokens(share, now) if fairness.rate else allowed
         try:
-            for frame in connection.frames or ():
-                spent += self._frame(connection, wire.decode(frame, wire.CLIENT))
-                if connection.closing:
+            while connection.next < len(frames) and not connection.closing:
+                if spent >= allowed or tokens < 1:
                     break
-                if spent >= BUDGET:
-                    self._unfinished[connection] = None
-                    return
+                kind, at = frames[connection.next][0], connection.next
+                spent += self._frames(connection, max(1, min(allowed - spent, int(tokens))))
+                if fairness.rate and kind not in FREE:
+                    share.tokens = tokens = tokens - (connection.next - at)
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
-        connection.frames = None
+        if connection.next < len(frames) and not connection.closing:
+            if tokens < 1:
+                self._rest(connection)
+            else:
+                share.flooded = now
+                self._unfinished[connection] = None
+            return
+        if frames and spent < allowed:
+            fairness.had_all(share, frames[-1][0], now)
+        connection.frames = []
+        if connection.decoder.fault and not connection.closing:
+            self._violation(connection, connection.decoder.fault)
+
+    def _frames(self, connection: Connection, most: int) -> int:
+        """The next message, or the next SENDs, `most` at most; returns the work that was made."""
+        client, frames, at = connection.client, connection.frames, connection.next
+        if client is not None and not client.left and frames[at][0] == wire.SEND_KIND:
+            sends = wire.run_of_sends(frames, at, most)
+            if sends:
+                client.spent = 0
+                taken = self.board.receive_sends(client, sends, self.now, most)
+                connection.next += taken
+                return taken + client.spent
+        connection.next += 1
+        return self._frame(connection, wire.decode(frames[at], wire.CLIENT))
+
+    def _rest(self, connection: Connection) -> None:
+        """Over its rate: it is not read for a while, and not asked either whether it is there."""
+        self._resting[connection] = self.now.monotonic + self.fairness.rest(connection.share)
+        self._watch(connection)
+
+    def _rested(self) -> None:
+        """Read those again that have rested."""
+        for connection in [each for each, until in self._resting.items() if self.now.monotonic >= until]:
+            del self._resting[connection]
+            connection.heard = self.now.monotonic
+            self._watch(connection)
 
     def _frame(self, connection: Connection, said: Any) -> int:
         """One message; returns the work that it made."""
@@ -276,7 +339,7 @@ class Daemon:
             return
         self.doors.stranger(connection.place, connection.caller.address, -1)
         connection.client, entered.peer = entered, connection
-        connection.decoder.limit = wire.FRAME_MAX
+        connection.frames += connection.decoder.widen(wire.FRAME_MAX)
 
     def _challenge(self, connection: Connection, question: Question) -> None:
         """Ask for the proof, as soon as that host may be asked again."""
@@ -327,9 +390,9 @@ class Daemon:
             self._close(connection, connection.closing)
             return
         mask = selectors.EVENT_WRITE if backlog else 0
-        if backlog < BACKLOG_MAX and not connection.closing:
+        if backlog < BACKLOG_MAX and not connection.closing and connection not in self._resting:
             mask |= selectors.EVENT_READ
-            if connection.frames is not None:
+            if connection.frames:
                 self._unfinished[connection] = None
         if mask != connection.mask:
             connection.mask = mask
@@ -374,8 +437,9 @@ class Daemon:
             return
         self.selector.unregister(connection.sock)
         connection.sock.close()
-        connection.frames, connection.closing = None, connection.closing or reason
+        connection.frames, connection.closing = [], connection.closing or reason
         self._unfinished.pop(connection, None)
+        self._resting.pop(connection, None)
         if connection.client is None:
             self.doors.stranger(connection.place, connection.caller.address, -1)
             self.console.note("closed", address=connection.caller.address, reason=reason)
@@ -395,6 +459,8 @@ class Daemon:
         elif client.left:
             if monotonic - connection.heard >= LEAVE_SECONDS:
                 self._close(connection, connection.closing)
+        elif connection in self._resting:
+            return
         elif connection.pinged:
             if monotonic - connection.pinged >= ANSWER_SECONDS:
                 self._close(connection, "no answer to PING")
@@ -449,11 +515,15 @@ class Daemon:
             self.board.roster.tell(client, wire.Notice("the daemon is stopping"))
         deadline = self.clock().monotonic + GOODBYE_SECONDS
         self.turn(0)
-        while any(c.unsent for c in self.connections.values()) and self.clock().monotonic < deadline:
+        while self._owes() and self.clock().monotonic < deadline:
             self.turn(0.05)
         for connection in list(self.connections.values()):
             connection.sock.close()
         self.mailbox.close()
+
+    def _owes(self) -> bool:
+        """Does anybody wait for an answer that is on its way to the disk, or into a socket?"""
+        return self.board.owes or any(c.unsent for c in self.connections.values())
 
     def _title(self) -> str:
         roster, chats = self.board.roster, len(self.board.chats.sessions)
@@ -521,7 +591,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     room = _file_limit()
     server = _certificate(options)
     started = time.monotonic()
-    store = _open_store(options)
+    store = _open_store(options, BackgroundDisk())
     console = _console(options)
     logins = Logins(lambda login, seconds: console.note("slow-login", login=login, seconds=f"{seconds:.1f}"))
     daemon = Daemon(store, console, limits(options, room), house=options.house,
@@ -546,9 +616,10 @@ def _certificate(options: argparse.Namespace) -> Server | None:
 
 def _identity(options: argparse.Namespace, console: Console, logins: Logins) -> Identity:
     """Who may be whom.  Where no Unix socket lets logins show who they are, their names are as free as others."""
+    operators = frozenset({0, os.geteuid()})
     if options.trust_names:
         console.note("unprotected", reason="every name is free for everybody, by --trust-names")
-        return TRUSTING
+        return TRUSTING._replace(operators=operators)
     telling = any(where.path for where in options.addresses) and can_tell()
     if not telling:
         console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only claimed names are kept")
@@ -556,7 +627,7 @@ def _identity(options: argparse.Namespace, console: Console, logins: Logins) -> 
         secret = _secret(os.path.join(options.state, "secret"))
     except OSError as error:
         die(PROGRAM, os.EX_CANTCREAT, f"{options.state}/secret: {error.strerror}")
-    return Identity(False, secret, logins.uid if telling else Identity().logins, frozenset({0, os.geteuid()}))
+    return Identity(False, secret, logins.uid if telling else Identity().logins, operators)
 
 
 def _secret(path: str) -> bytes:
@@ -571,11 +642,11 @@ def _secret(path: str) -> bytes:
     return found
 
 
-def _open_store(options: argparse.Namespace) -> Mailbox:
+def _open_store(options: argparse.Namespace, disk: Disk) -> Mailbox:
     """The store, recovered."""
     try:
         Path(options.state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Mailbox(options.state, backend=options.backend)
+        return Mailbox(options.state, disk, backend=options.backend)
     except StoreError as error:
         die(PROGRAM, error.code, str(error))
     except OSError as error:

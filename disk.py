@@ -107,6 +107,23 @@ class Disk:
         else:
             os.fdatasync(fd)
 
+    ready: int | None = None  # a descriptor that is readable when a sync that was begun has ended, if there is one
+
+    def begin_datasync(self, key: int, fd: int) -> bool:
+        """Begin a datasync; has it ended?  Here it has; in syncer.py not yet.  `key` tells one file from the next."""
+        self.datasync(fd)
+        return True
+
+    def take(self) -> None:
+        """`ready` is readable: take what it says, so that it is not readable any more."""
+
+    def datasync_ended(self, wait: bool = False) -> bool:
+        """Has the one that was begun ended?  Its OSError comes out here, or at its beginning."""
+        return True
+
+    def end(self) -> None:
+        """Nothing more is asked."""
+
     def sync(self, fd: int) -> None:
         if sys.platform == "darwin":
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)

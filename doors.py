@@ -30,8 +30,8 @@ from logins import Logins, caller_uid
 from presence import Caller
 from secure import Secured, Server
 
-ACCEPTS = 64                # connections accepted in a turn and listener
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
+NOTE_SECONDS = 5.0          # between two lines that say that there is no descriptor: it may last for hours
 BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -42,11 +42,12 @@ class Doors:
     """The listeners, and how many strangers stand in each."""
 
     def __init__(self, selector: selectors.BaseSelector, adopt: Adopt, is_full: Callable[[], bool],
-                 note: Callable[..., None], strangers: int, each: int) -> None:
+                 note: Callable[..., None], strangers: int, each: int, accepts: Callable[[], int]) -> None:
         self.selector = selector
         self.adopt = adopt                                  # what becomes of a connection
         self.is_full = is_full                              # no more clients, for now
         self.note = note
+        self.accepts = accepts                              # how many may come in at each listener in this turn
         self.strangers = strangers                          # allowed, a listener
         self.each = each                                    # and an address there
         self.logins = Logins()
@@ -55,6 +56,8 @@ class Doors:
         self._resting: dict[socket.socket, float] = {}      # until when, on the monotonic clock
         self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
         self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
+        self._lack = ""                                     # why nobody can come in, until it is noted
+        self._noted_at = -NOTE_SECONDS
         self._spare: int | None = None
         self._keep_spare()
 
@@ -84,6 +87,9 @@ class Doors:
             self.selector.unregister(listener)
             self._resting[listener] = monotonic + PAUSE_SECONDS
         self._tired.clear()
+        if self._lack and monotonic - self._noted_at >= NOTE_SECONDS:
+            self.note("no-descriptors", reason=self._lack)
+            self._lack, self._noted_at = "", monotonic
         if self._spare is None:
             self._keep_spare()
 
@@ -106,7 +112,7 @@ class Doors:
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
         place = self.listeners[listener]
-        for _ in range(ACCEPTS):
+        for _ in range(self.accepts()):
             if self._counts.get(place, 0) >= self.strangers or self.is_full():
                 self._tired[listener] = None
                 return
@@ -130,7 +136,7 @@ class Doors:
         """No descriptor is left: take one caller with the spare one, and close it."""
         if error.errno not in NO_ROOM:
             return                              # the caller gave up, or a firewall spoke: nobody else is concerned
-        self.note("no-descriptors", reason=error.strerror)
+        self._lack = error.strerror or "no descriptor"
         if self._spare is not None:
             os.close(self._spare)
         with contextlib.suppress(OSError):

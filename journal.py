@@ -145,18 +145,28 @@ class Journal:
             raise Failed(f"{self.path}: write failed ({error}), and cutting it back failed ({worse})") from worse
         self.size = self.offset
 
-    def sync(self) -> None:
-        """What was appended is on the disk.  Never called again after it failed."""
+    def begin_sync(self) -> bool:
+        """Begin to put on the disk what was appended; is it there already?  Nothing is called again after it failed."""
         try:
-            self.disk.datasync(self.fd)
+            return self.disk.begin_datasync(self.number, self.fd)
         except OSError as error:
-            raise Failed(f"{self.path}: fdatasync failed ({error}); what the disk holds shows at the next start"
-                         ) from error
+            raise self._not_synced(error) from error
+
+    def sync_ended(self, wait: bool = False) -> bool:
+        """Is what had been appended when the sync was begun on the disk?"""
+        try:
+            return self.disk.datasync_ended(wait)
+        except OSError as error:
+            raise self._not_synced(error) from error
+
+    def _not_synced(self, error: OSError) -> Failed:
+        return Failed(f"{self.path}: fdatasync failed ({error}); what the disk holds shows at the next start")
 
     def settle(self, seq: int, settled: int) -> None:
         """Write an empty batch that says: all so far was on the disk.  Damage to it then cannot pass for a tear."""
         self.append([BLANK], seq, settled, 0, room=0)
-        self.sync()
+        if not self.begin_sync():
+            self.sync_ended(wait=True)
 
     def finish(self) -> int:
         """Cut what was extended but never written, durably; the size of the file.  After this nothing is appended."""

@@ -125,7 +125,7 @@ def _key(mail: wire.Mail) -> Key:
     return mail.sender, mail.origin
 
 
-def _check_range(said: wire.Stored | wire.Delivered | wire.Confirmed) -> None:
+def _check_range(said: wire.Stored | wire.Outcomes | wire.Delivered | wire.Confirmed) -> None:
     if said.first > said.last:
         raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
 
@@ -140,6 +140,7 @@ class Link:
         self.addresses = list(addresses)
         self.name = name
         self.house = ""
+        self.granted = 0                                # the features of this daemon
         self.address: Address | None = None             # connected to, or being tried
         self.online = False
         self.roster: dict[str, wire.Entry] = {}         # the log of names, by name as first registered
@@ -151,7 +152,7 @@ class Link:
         self.sock: socket.socket | Secured | None = None
         self.mask = 0
         self.proofs = Proofs(ring or Keyring(None))
-        self._features = features & ~wire.Feature.HOLD
+        self._features = features & ~wire.Feature.HOLD | wire.Feature.IGNORE
         self._now, self._jitter, self._dial = monotonic, jitter, dial
         # the line
         self._places: deque[Address] = deque()          # not yet tried
@@ -167,7 +168,6 @@ class Link:
         self._leaving = self._exited = self._over = False
         # the session
         self._token = NO_TOKEN
-        self._granted = 0                               # Feature
         self._store: tuple[bytes, str] | None = None    # and whose: what ids mean
         self._request = count(1)
         self._asked: dict[int, Callable[[], None]] = {}     # requests without an answer; what to do when it is DONE
@@ -276,6 +276,15 @@ class Link:
         """Ask for the log of names; ROSTER pages answer, the last with `last`."""
         return self._ask(wire.List)
 
+    def ignore(self, name: str, on: bool) -> int:
+        """Keep away what this user sends, or no longer; DONE answers.  Raises ValueError."""
+        check_names([name])
+        return self._ask(wire.Ignore, int(on), name)
+
+    def list_ignored(self) -> int:
+        """Ask whom one ignores; IGNORED answers."""
+        return self._ask(wire.ListIgnored)
+
     def invite(self, to: Sequence[str]) -> int:
         """Invite to a chat; INVITING answers.  Raises ValueError."""
         check_names(to)
@@ -310,7 +319,7 @@ class Link:
         return self._ask(wire.Unclaim, done=lambda: self._remembering(lambda: self.proofs.unclaim(self.name)))
 
     def _check_grant(self, feature: int) -> None:
-        if self.online and not self._granted & feature:
+        if self.online and not self.granted & feature:
             raise ValueError("this daemon can't do that")
 
     def _remembering(self, act: Callable[[], None]) -> None:
@@ -577,8 +586,7 @@ class Link:
         except RingError as fault:
             self._events.append(Remark(f"{fault}; the passphrase will be asked for again"))
         self.name, self.house, self.waiting = said.name, said.house, said.waiting
-        self._granted = said.features
-        self.holding = bool(said.features & wire.Feature.HOLD)
+        self.holding, self.granted = bool(said.features & wire.Feature.HOLD), said.features
         self._event_of_login(said)
         self._begin()
         return False
@@ -661,8 +669,9 @@ class Link:
         return True
 
     def _on_outcomes(self, said: wire.Outcomes) -> bool:
-        if said.outcome == Outcome.ABSENT:
-            self.pending.absent(said.id, said.to)
+        _check_range(said)
+        if said.outcome in (Outcome.ABSENT, Outcome.FULL):
+            self.pending.absent(said.first, said.last, said.to)
         return True
 
     def _on_delivered(self, said: wire.Delivered) -> bool:
@@ -760,6 +769,7 @@ NAMED: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.CalledOff: lambda said: (said.by,) if said.by else (),
     wire.Started: lambda said: said.members,
     wire.Left: lambda said: (said.by,),
+    wire.Ignored: lambda said: said.to,
     wire.Ended: lambda said: (said.by,) if said.by else (),
 }
 
@@ -782,5 +792,6 @@ HANDLERS: dict[type, Callable[[Link, Any], bool]] = {
     wire.Roster: Link._on_roster,
     wire.Inviting: Link._on_answer,
     wire.Done: Link._on_answer,
+    wire.Ignored: Link._on_answer,
     wire.Failed: Link._on_failed,
 }

@@ -53,7 +53,7 @@ import errno
 import os
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import manifest as manifests
@@ -85,10 +85,13 @@ JOURNALS_MAX = 16  # each start adds one; their number alone must not grow
 SMALL = 1 << 20  # a segment with fewer bytes is carried into the next, so that there is one of this size at most
 RETRY_ROOM = 0.25  # seconds between two looks for room
 RETRY_TASK = 5.0  # seconds after a seal found no room
-ID_JUMP = 1 << 20  # more than can be pushed between two syncs
+UNSYNCED_MAX = 1 << 16  # seqs written and not on disk: above, the loop waits for the disk
+ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a turn
 USER_BYTES = 128  # what a user's records take in a segment
 NAME_MAX = 255  # bytes
+Put = tuple[int, Sequence[User], int, bytes]  # origin, recipients, flags, text
 NEW = tuple.__new__  # half the time of Mail(...)
+WAIT, END = object(), object()  # of a step of `work`: only the disk can help; there are no more
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -114,11 +117,13 @@ class Mailbox:
         self.notes: list[str] = []
         self.refusing: str | None = None
         self._failed: Failed | None = None
-        self._task: Generator[None, None, None] | None = None
+        self._task: Iterator[object] | None = None
         self._seal: Seal | None = None
         self._writer: Writer | None = None  # of a segment that no manifest lists yet
         self._now = self._look_after = self._task_after = 0.0
         self._must_seal = False
+        self._syncing: int | None = None  # what the sync under way will have put on disk
+        self._rolling = False  # no further sync is begun: the journal is about to be finished
         self._stuck = False  # not even the reserve was enough: no write until `work` has looked for room again
         self._lock = lock_store(self.disk, self.directory)
         try:
@@ -231,39 +236,50 @@ class Mailbox:
 
     # Mail
 
-    def is_repeat(self, sender: User, origin: int) -> bool:
-        """Was this message put already?  0 is no origin and never a repeat."""
-        return origin != 0 and sender.has_marked(origin)
+    def new_until(self, sender: User, origin: int) -> int:
+        """The first of a sender's origins, from this one on, that was put already: this one, if it was.
+
+        0 is no origin and is never put already."""
+        until = sender.next_marked(origin) if origin else 1
+        for first, last in self._origins.get(sender.number, ()):
+            if first < until and origin <= last:
+                until = max(first, origin)
+        return until
 
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int, text: bytes) -> Mail:
         """Queue one message for each recipient (no one twice).  With the flag EVERYONE they are all but the sender.
 
-        `recipients` may not change before `write`.  Durable after write and sync.
-        """
+        `recipients` may not change before `write`.  Durable after write and sync."""
+        return self.put_run(sender, now, [(origin, recipients, flags, text)])[0]
+
+    def put_run(self, sender: User, now: int, run: Sequence[Put]) -> list[Mail]:
+        """Queue messages of one sender whose origins follow one upon the other."""
         if self.refusing is not None:
             raise Full(self.refusing, [], [])
-        if len(text) > TEXT_MAX:
-            raise ValueError(f"a text of {len(text)} bytes")
-        count, number = len(recipients), sender.number
-        if flags & EVERYONE and count != len(self.users) - 1:
-            raise ValueError("EVERYONE is all users but the sender")
-        mail: Mail = NEW(Mail, (self.last + 1, now, number, origin, flags, count, text))
-        if count == 1 and not flags & EVERYONE:
-            user = recipients[0]
-            self._parts += (PUT_ONE.pack(PUT_ONE_FIXED + len(text), PUT, now, number, origin, flags, 1, user.number),
-                            text)
-            user.tail.append(mail)
-        else:
-            self._parts.append(put_record(mail, recipients, len(self.users)))
-            for user in recipients:
+        mails: list[Mail] = []
+        parts, everyone, pack, last, number = self._parts, len(self.users) - 1, PUT_ONE.pack, self.last, sender.number
+        for origin, recipients, flags, text in run:
+            count = len(recipients)
+            if len(text) > TEXT_MAX:
+                raise ValueError(f"a text of {len(text)} bytes")
+            if flags & EVERYONE and count != everyone:
+                raise ValueError("EVERYONE is all users but the sender")
+            last += 1
+            mail: Mail = NEW(Mail, (last, now, number, origin, flags, count, text))
+            if count == 1 and not flags & EVERYONE:
+                user = recipients[0]
+                parts += (pack(PUT_ONE_FIXED + len(text), PUT, now, number, origin, flags, 1, user.number), text)
                 user.tail.append(mail)
-        self.last += 1
-        if origin:
-            if number not in self._marks:
-                self._marks[number] = sender.origins.copy()
-            sender.mark(origin, origin)
-        self._puts.append((mail, recipients))
-        return mail
+            else:
+                parts.append(put_record(mail, recipients, everyone + 1))
+                for user in recipients:
+                    user.tail.append(mail)
+            mails.append(mail)
+        self._puts += zip(mails, run, strict=True)
+        self.last = last
+        if run[0][0]:
+            self._origins.setdefault(number, []).append((run[0][0], run[-1][0]))
+        return mails
 
     def unread(self, user: User, after: int, upto: int, count: int, size: int) -> list[Mail]:
         """The next unread mail with after < id <= upto: `count` messages and `size` bytes at most, but one if any."""
@@ -351,10 +367,10 @@ class Mailbox:
         if not self._readers:  # else what was promised for the batch that failed is still due
             self._due = self._base
         self._parts: list[bytes] = [BLANK]  # records; a READ is filled in when the batch is written
-        self._puts: list[tuple[Mail, Sequence[User]]] = []
+        self._puts: list[tuple[Mail, Put]] = []
         self._registered: list[User] = []
         self._before: list[tuple[User, int, Mapping[int, bytes], Mapping[int, int]]] = []  # what `set` replaced
-        self._marks: dict[int, dict[int, tuple[Range, ...]]] = {}  # senders' origins before the batch, by number
+        self._origins: dict[int, list[Range]] = {}  # of senders, by number: marked once they are written
         for number, (_, ranges) in self._readers.items():
             self._readers[number] = len(self._parts), ranges
             self._parts.append(b"")
@@ -382,18 +398,19 @@ class Mailbox:
             self._failed = error
             raise
         self._written = self.last
+        for number, ranges in self._origins.items():
+            for first, last in ranges:
+                users[number].mark(first, last)
         self._readers.clear()
         self._seers.clear()
         self._clear()
 
     def _undo(self, error: OSError) -> Full:
         """Take the batch's mail and names back.  Their ids are not given again: they may have been shown."""
-        for _, recipients in self._puts:
+        for _, (_, recipients, _, _) in self._puts:
             for user in recipients:
                 while user.tail and user.tail[-1].id >= self._base:
                     user.tail.pop()
-        for number, origins in self._marks.items():
-            self.users[number].origins = origins
         for user, _, settings, set_at in reversed(self._before):
             user.settings, user.set_at = settings, set_at
         for user in self._registered:
@@ -415,28 +432,48 @@ class Mailbox:
         self._must_seal = self._must_seal or error.errno == errno.EFBIG
         self._reserve.give_up()
 
-    def sync(self) -> int:
-        """Make durable what was written; the seq up to which all is settled: on disk, or refused.  Raises Failed.
+    def settled(self, wait: bool = False) -> int:
+        """The seq up to which all is settled: on the disk, or refused.  Raises Failed.
 
-        What was done while `last` was n is settled when this returns n or more.
-        """
+        What was done while `last` was n is settled when this is n or more."""
         if self._failed is not None:
             raise self._failed
-        if self._written != self._synced:
+        if self._syncing is not None:
             try:
-                self._journal.sync()
+                ended = self._journal.sync_ended(wait)
             except Failed as error:
                 self._failed = error
                 raise
+            if ended:
+                self._synced, self._syncing = self._syncing, None
+        return self._due - 1 if self._synced == self._written else min(self._synced, self._due - 1)
+
+    def sync(self, wait: bool = False) -> int:
+        """Begin to put on the disk what was written, unless that is under way; what is settled then.  Raises Failed.
+
+        A disk that works in the background is waited for only when it is far behind: call again when `disk.ready` was
+        readable and `disk.take` was called."""
+        wait = wait or self._written - self._synced > UNSYNCED_MAX
+        settled = self.settled(wait)
+        if self._syncing is not None or self._written == self._synced or self._rolling:
+            return settled
+        try:
+            ended = self._journal.begin_sync()
+        except Failed as error:
+            self._failed = error
+            raise
+        if ended:
             self._synced = self._written
-        return self._due - 1
+        else:
+            self._syncing = self._written
+        return self.settled(wait)
 
     # Background work
 
     def work(self, seconds: float, now_fn: Callable[[], float] = time.monotonic) -> bool:
-        """Do background work for about this long, one step at least; is there more?
+        """Do background work for about this long, one step at least; is there more that can be done now?
 
-        Steps are taken only while everything put, registered and set is settled; if it is not, this returns at once.
+        Steps are taken only between batches; while one is open, this returns at once.
         """
         if self._failed is not None:
             raise self._failed
@@ -448,22 +485,32 @@ class Mailbox:
         while True:
             if self._task is None:
                 self._task = self._next_task()
-            if self._task is None or not self._is_settled():
+            if self._task is None or self._puts or self._registered or self._before:
                 return self._task is not None
             try:
-                if next(self._task, self) is self:
-                    self._task = None
+                step = next(self._task, END)
             except Failed as error:
                 self._failed = error
                 raise
+            if step is END:
+                self._task = None
+            elif step is WAIT:
+                return False
             if now_fn() - start >= seconds:
                 return True
 
-    def _is_settled(self) -> bool:
-        """Is there nothing in memory that a crash would take back and that a segment must not hold?"""
-        return not (self._puts or self._registered or self._before) and self._written == self._synced
+    def _durable(self) -> Iterator[object]:
+        """Until all that is written now, and that a segment or a manifest may tell of, is on the disk."""
+        written = self._written
+        while self._synced < written:
+            yield WAIT
 
-    def _next_task(self) -> Generator[None, None, None] | None:
+    @property
+    def working(self) -> bool:
+        """Is there background work under way, even if only the disk can help it now?"""
+        return self._task is not None
+
+    def _next_task(self) -> Iterator[object] | None:
         if self._now < self._task_after:
             return None
         held = self._journal_bytes()
@@ -482,8 +529,8 @@ class Mailbox:
         newest = max(segments, default=0)
         return [number for number, segment in segments.items() if not segment.left and number != newest]
 
-    def _dropping(self, numbers: list[int]) -> Generator[None, None, None]:
-        yield
+    def _dropping(self, numbers: list[int]) -> Iterator[object]:
+        yield from self._durable()
         try:
             self._save(self._manifest.journals, self._listed_without(numbers))
             for number in numbers:
@@ -519,7 +566,7 @@ class Mailbox:
         return frozenset(number for number, segment in self._shelf.segments.items()
                          if segment.left * 4 < segment.messages or segment.bytes < self.small)
 
-    def _sealing(self) -> Generator[None, None, None]:
+    def _sealing(self) -> Iterator[object]:
         carried = self._carried()
         need = self._journal_bytes() + sum([self._shelf.segments[number].bytes for number in carried])
         writer = None
@@ -527,13 +574,18 @@ class Mailbox:
             if self.disk.free(self.directory) < 3 * (need + len(self.users) * USER_BYTES):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._journal.offset > HEADER_SIZE:
+                self._rolling = True
+                while self._syncing is not None:
+                    yield WAIT
                 self._roll()
             upto = self._synced  # what is put from now on is in the journal that stays
-            yield
+            self._rolling = False
+            yield None
             number = max(self._shelf.segments, default=0) + 1
             writer = self._writer = Writer(self.disk, self.directory, self.store, number, self.backend)
             seal = self._seal = Seal(writer, self._shelf, self.users, upto, carried)
             yield from seal.write()
+            yield from self._durable()
             self._save(((self._journal.number, None),), (*self._listed_without(carried), writer.listed))
         except OSError as error:
             self._abandon(writer)
@@ -543,13 +595,14 @@ class Mailbox:
             self._abandon(writer)
             raise
         self._writer = None
-        yield
+        yield None
         yield from seal.switch(self.disk, self.directory, self.store)
         self._seal, self._must_seal = None, False
         yield from self._retire(carried)
 
     def _abandon(self, writer: Writer | None) -> None:
         self._seal = self._writer = None
+        self._rolling = False
         if writer is not None:
             writer.abandon()
 
@@ -557,6 +610,7 @@ class Mailbox:
         """A new journal; the old one is cut to its size and listed with it."""
         old = self._journal
         before, size = list(self._old), old.finish()
+        self._synced = self._written
         self._old.append((old.number, size))
         try:
             self._begin(old.number + 1)
@@ -585,11 +639,12 @@ class Mailbox:
 
     def close(self) -> None:
         """Write what is batched, say on disk that it is all there, let go.  A crash instead costs only the batch."""
+        self._rolling = False
         try:
             if self._failed is None:
                 if self.last >= self._base or self._seers:
                     self._append()
-                self.sync()
+                self.sync(wait=True)
                 with suppress(OSError):
                     self._journal.settle(self.last + 1, self._synced)
         except OSError as error:
@@ -599,3 +654,4 @@ class Mailbox:
             self._shelf.close()
             self._journal.close()
             self.disk.close(self._lock)
+            self.disk.end()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import address
 from address import Address
 from chats import PATIENCE
+from quota import ALL_SECONDS, MAILBOX_BYTES, MAILBOX_MESSAGES, SENDER_BYTES, SENDER_MESSAGES, Quotas
 from usage import RELEASE, Parser, die, positive
 
 PROGRAM = "parleyd"
@@ -20,6 +21,7 @@ STRANGERS = 64              # connections without a name, for each listener
 STRANGERS_EACH = 8          # and from one address
 LOGIN_SECONDS = 10          # for HELLO
 SILENCE_SECONDS = 120       # without a byte from a client, then PING
+FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 HOUSE_MAX = 64              # characters of the daemon's own name: a host's name has no more
 
 
@@ -31,6 +33,10 @@ class Limits(NamedTuple):
     login_seconds: float = LOGIN_SECONDS
     silence_seconds: float = SILENCE_SECONDS
     patience: int = PATIENCE
+    quotas: Quotas = Quotas()
+    rate: int = 0               # requests a second for one client; 0: fairness alone (fairness.py)
+    everyone: str = "everyone"  # who may send to all
+    everyone_seconds: int = ALL_SECONDS
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -45,7 +51,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def limits(options: argparse.Namespace, room: int) -> Limits:
     """The limits that were asked for, where files can be opened for `room` connections."""
     return Limits(min(options.clients or room, room), options.strangers, options.strangers_each,
-                  options.login_seconds, options.silence_seconds, options.patience)
+                  options.login_seconds, options.silence_seconds, options.patience,
+                  Quotas(options.mailbox_messages, options.mailbox_bytes, options.sender_messages,
+                         options.sender_bytes), options.rate, options.all, options.all_seconds)
 
 
 def _parser() -> Parser:
@@ -71,10 +79,30 @@ def _parser() -> Parser:
     add("--strangers-each", metavar="N", type=positive, default=STRANGERS_EACH, help="of those, from one address")
     add("--login-seconds", metavar="N", type=positive, default=LOGIN_SECONDS, help="until a stranger is disconnected")
     add("--silence-seconds", metavar="N", type=positive, default=SILENCE_SECONDS, help="until a client is asked")
+    add("--mailbox-messages", metavar="N", type=amount, default=MAILBOX_MESSAGES, help="that may wait in a mailbox")
+    add("--mailbox-bytes", metavar="N", type=amount, default=MAILBOX_BYTES, help="of text that may wait in a mailbox")
+    add("--sender-messages", metavar="N", type=amount, default=SENDER_MESSAGES, help="of those, by one sender")
+    add("--sender-bytes", metavar="N", type=amount, default=SENDER_BYTES, help="of those, by one sender")
+    add("--rate", metavar="N", type=amount, default=0, help="requests a second by one client")
+    add("--all", metavar="WHO", choices=("everyone", "operators", "nobody"), default="everyone",
+        help="who may send to all: everyone, operators or nobody")
+    add("--all-seconds", metavar="N", type=amount, default=ALL_SECONDS, help="between two messages to all by one user")
     add("--check-store", action="store_true", help="verify the whole store, say what it holds, and exit")
     add("--salvage", metavar="DIR", help="copy what is valid in a damaged store to a new one, and exit")
     add("-V", "--version", action="version", version=f"parleyd {RELEASE}")
     return parser
+
+
+def amount(text: str) -> int:
+    """A number with K, M or G for 2**10, 2**20, 2**30, or none; for argparse."""
+    number, factor = text, 1
+    if text == "none":
+        return 0
+    if text[-1:] in FACTORS:
+        number, factor = text[:-1], FACTORS[text[-1]]
+    if not (number.isascii() and number.isdigit()) or not 1 <= int(number) * factor < 2**53:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of 1 or more (10, 64K, 512M, 2G) nor none")
+    return int(number) * factor
 
 
 def _addresses(options: argparse.Namespace) -> list[Address]:

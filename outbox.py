@@ -63,24 +63,30 @@ class Outbox(dict[int, Pending]):
                 yield wire.encode(wire.Send(number, send.flags, send.to, send.text))
 
     def answered(self, first: int, last: int) -> None:
-        """Whatever of these is pending has its answer; the oldest are looked at first, and seldom more."""
+        """Whatever of these is pending has its answer."""
+        for number in self._between(first, last):
+            self._size -= self.pop(number).size
+
+    def absent(self, first: int, last: int, names: Iterable[str]) -> None:
+        """These were not there.  All of them: nothing was stored, and that was the answer.
+
+        For a message to everyone: STORED comes before its OUTCOMES, so had there been anybody, it would not be here."""
+        gone = {name.lower() for name in names}
+        for number in self._between(first, last):
+            send = self[number]
+            send.absent.update(gone)
+            if send.absent.issuperset(name.lower() for name in send.to):
+                self.answered(number, number)
+
+    def _between(self, first: int, last: int) -> list[int]:
+        """What is pending of a range; the oldest are looked at first, and seldom more."""
         found = []
         for number in self:
             if number > last:
                 break
             if number >= first:
                 found.append(number)
-        for number in found:
-            self._size -= self.pop(number).size
-
-    def absent(self, number: int, names: Iterable[str]) -> None:
-        """These were not there.  All of them: nothing was stored, and that was the answer.
-
-        For a message to everyone: STORED comes before its OUTCOMES, so had there been anybody, it would not be here."""
-        if send := self.get(number):
-            send.absent.update(name.lower() for name in names)
-            if send.absent.issuperset(name.lower() for name in send.to):
-                self.answered(number, number)
+        return found
 
 
 def check_text(text: str) -> None:

@@ -1,23 +1,19 @@
-"""post: messages, from the sender's SEND to the reader's CONFIRM.
+"""post: messages, from the sender's SEND to the queues.
 
 One rule serves everybody: a message goes into each recipient's queue and is on disk before its sender hears STORED.
 What differs is when the queue is emptied.  A client that receives live is pushed each message at once; one that holds,
-or was away, finds it by CHECK.  Either way the message leaves the queue when the client confirms that it was shown.
+or was away, finds it by CHECK.  Either way the message leaves the queue when the client confirms that it was shown
+(delivery.py).
 
-The mailbox is the buffer.  Each reader has at most WINDOW messages (and WINDOW_BYTES) pushed and not yet confirmed;
-the rest stays in the queue, on disk, and follows as confirmations arrive.  So a slow or stopped reader costs its window
-and nothing else, and loses nothing.
-
-Live and checked mail are two streams through the same queue.  What stood in it when a client came (or stopped holding)
-is for CHECK; every id above that, from `live.start` on, is pushed.  In each stream ids ascend.
-
-When answers leave.  Everything that promises durability (STORED, OUTCOMES, DELIVERED, CONFIRMED, a newcomer's WELCOME)
-is kept in `Answers` until the mailbox has settled the turn's last seq; the turn (daemon.py) is: receive, write, push,
-sync, settle.  Pushes need not wait for the sync, but they wait for the write: when the disk refuses the batch,
-`refuse` takes it all back and nobody has seen it.
+The turn (daemon.py) is: receive, write, sync, push, settle.  What promises durability waits in `answers` until the
+mailbox has settled it.  Pushes need not wait for the sync, but they wait for the write: when the disk refuses the
+batch, `refuse` takes it all back and nobody has seen it.
 
 Nothing is dropped silently: each SEND gets REFUSED, or STORED with OUTCOMES for those recipients who are not reading,
 or OUTCOMES alone when nothing had to be stored.
+
+Who writes to the same names again in one turn has the same Audience: whom that is, who of them reads, and whether their
+mailboxes have room is found out once.
 """
 from __future__ import annotations
 
@@ -25,112 +21,177 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import wire
+from answers import Others, Promises
+from delivery import Delivery
 from presence import Client, Now, Roster
-from wire import Why
+from wire import Outcome, SendFlag, Why
 
 if TYPE_CHECKING:
-    from mailbox import Full, Mail, Mailbox, User
+    from ignore import Ignores
+    from mailbox import Full, Mail, Mailbox, Put, User
+    from quota import Accounts, Everyone
 
-WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
-WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
-OUTCOME_NAMES = 1000        # names in one OUTCOMES: 33 KB of the longest, under the frame limit
-EVER = 2**64 - 1            # the end of the live stream
-
-
-class Stream:
-    """How far one reader was pushed through its queue."""
-    __slots__ = ("at", "request", "start", "total", "upto")
-
-    def __init__(self, start: int, upto: int, request: int = 0) -> None:
-        self.start = start      # ids above this belong to the stream
-        self.at = start         # the last id pushed
-        self.upto = upto        # the last that belongs to this stream
-        self.request = request  # of the CHECK that is answered
-        self.total = 0          # pushed so far
+Refusal = tuple[Why, str]
 
 
-class Answers:
-    """What one turn's requests are answered once they are on disk."""
+class Audience:
+    """For whom a client's messages to the same names are put, as long as the turn lasts and nobody comes or goes."""
+    __slots__ = ("flags", "others", "until", "users")
 
-    def __init__(self) -> None:
-        self.stored: dict[Client, list[list[int]]] = {}         # ranges of ids, first and last
-        self.outcomes: list[tuple[Client, wire.Outcomes]] = []
-        self.others: list[tuple[Client, wire.Message]] = []
-        self.settings: list[tuple[Client, int]] = []            # requests that changed a setting: DONE, or FAILED
-        self.welcomes: list[tuple[Client, wire.Welcome]] = []
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.stored or self.outcomes or self.others or self.settings or self.welcomes)
-
-    def add_stored(self, client: Client, number: int) -> None:
-        ranges = self.stored.setdefault(client, [])
-        if ranges and ranges[-1][1] + 1 == number:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
+    def __init__(self, users: list[User], flags: int, others: Others | None, until: int) -> None:
+        self.users = users
+        self.flags = flags              # of what is put
+        self.others = others            # those who are not reading now
+        self.until = until              # of all puts: before that many no mailbox of theirs can be full
 
 
 class Post:
-    """The rules of sending, pushing, checking and confirming."""
+    """The rules of sending."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None]) -> None:
+    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], promises: Promises,
+                 delivery: Delivery, accounts: Accounts, everyone: Everyone, ignores: Ignores,
+                 is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
-        self.answers = Answers()                                # of this turn
-        self._unsettled: list[tuple[int, Answers]] = []         # of turns written and not known to be on disk
-        self._stirred: dict[Client, None] = {}                  # readers that may be pushed something
-        self._counted: dict[Client, None] = {}                  # those whose waiting messages may have changed
-        self._frames: dict[tuple[int, int], bytes] = {}         # encoded in this push, by id and flag
-
-    # ---- coming and going ----
-
-    def enter(self, client: Client, welcome: wire.Welcome) -> None:
-        """A user came: what waits stays for CHECK, what comes from now on is pushed."""
-        client.live = Stream(self.mailbox.last, EVER)
-        client.mail = client.told = client.user.waiting
-        self.answers.welcomes.append((client, welcome))
-
-    def leave(self, client: Client) -> None:
-        """A user went: what was not confirmed is still in the queue."""
-        self._stirred.pop(client, None)
-        self._counted.pop(client, None)
-
-    # ---- sending ----
+        self.promises = promises
+        self.delivery = delivery
+        self.accounts = accounts
+        self.everyone = everyone
+        self.ignores = ignores
+        self.is_silent = is_silent                              # nobody reads the notes: none for each message
+        self._puts = 0                                          # messages put so far
+        self._audiences: dict[tuple[Client, int, tuple[str, ...]], Audience] = {}
+        self._version = 0                                       # of the roster when they were found out
 
     def on_send(self, client: Client, said: wire.Send, now: Now) -> None:
-        if self.mailbox.is_repeat(client.user, said.id):
-            self.note("repeated", name=client.name, origin=said.id)
-            self.answers.add_stored(client, said.id)
-            return
-        recipients, refusal = self._recipients(client, said)
+        """One message of a client."""
+        self.on_sends(client, [said], now, 1)
+
+    def on_sends(self, client: Client, sends: Sequence[wire.Send], now: Now, budget: int) -> int:
+        """Messages of a client, one after the other, until the budget of work is spent; how many they were.
+
+        New messages whose ids follow one upon the other are a run: it is put into the mailbox together."""
+        if self._version != self.roster.version:
+            self._forget()
+        run: list[Put] = []
+        taken = following = until = spent = 0
+        audiences, flaw, refusing = self._audiences, wire.flaw, self.mailbox.refusing
+        for number, flags, to, text in sends:
+            taken += 1
+            if number != following or number >= until:
+                run, following = self._put_run(client, run, now), -1
+                until = self.mailbox.new_until(client.user, number)
+                if number == until:
+                    self.note("repeated", name=client.name, origin=number)
+                    self.promises.turn.add_stored(client, number, number)
+                    continue
+            audience = audiences.get((client, flags, to))
+            if (audience is None or audience.until <= self._puts or flags & SendFlag.EVERYONE or refusing
+                    or flaw(text) or not number):
+                run, following = self._put_run(client, run, now), -1
+                audience = self._admitted(client, sends[taken - 1], now)
+            if audience:
+                following = number + 1
+                self._puts += 1
+                spent += len(audience.users)
+                if audience.users:
+                    run.append((number, audience.users, audience.flags, text.encode()))
+                if audience.others:
+                    self.promises.turn.add_outcomes(client, number, audience.others)
+            if spent >= budget:
+                break
+        self._put_run(client, run, now)
+        client.spent += spent
+        return taken
+
+    def _put_run(self, client: Client, run: list[Put], now: Now) -> list[Put]:
+        """Put these, if there are any; the next run, which is empty."""
+        if run:
+            mails = self.mailbox.put_run(client.user, now.wall, run)
+            self.promises.turn.add_stored(client, run[0][0], run[-1][0])
+            if not self.accounts.is_empty:
+                self.accounts.put(client.user, run)
+            if self.ignores.by:
+                self._keep_away(client.user, mails, run)
+            if not self.is_silent:
+                for mail, (_, users, _, text) in zip(mails, run, strict=True):
+                    self.note("message", sender=client.name, to=_names(users), id=mail.id, text=text.decode())
+        return []
+
+    def _keep_away(self, sender: User, mails: Sequence[Mail], run: Sequence[Put]) -> None:
+        """Who ignores the sender has read it, as far as the mailbox goes; the sender is told nothing of it."""
+        for mail, (_, users, _, _) in zip(mails, run, strict=True):
+            kept = [user for user in users if self.ignores.holds(user, sender)]
+            for user in kept:
+                self.mailbox.read(user, mail.id, mail.id)
+                self.accounts.read(user, (mail,))
+            if kept:
+                self.note("kept-away", sender=sender.name, to=_names(kept), id=mail.id)
+
+    # ---- who gets it ----
+
+    def _admitted(self, client: Client, said: wire.Send, now: Now) -> Audience | None:
+        """Whom a message is put for, by all the rules.  None: it was refused.  An audience of others alone: all of
+        them are told of as its outcome, and nothing is stored."""
+        audience, refusal = self._audience(client, said)
+        if said.flags & SendFlag.EVERYONE and not refusal:
+            refusal = self.everyone.refusal(client.user.number, client.operator, now.monotonic)
+        if audience and not refusal and audience.until <= self._puts:
+            audience, refusal = self._with_room(client, said, audience)
         if refusal:
             self._refuse(client, said.id, *refusal)
-            return
-        client.spent += len(recipients)
-        absent: list[User] = []
-        if said.flags & wire.SendFlag.NOW:
-            absent = [user for user in recipients if user.number not in self.roster.clients]
-            recipients = [user for user in recipients if user.number in self.roster.clients]
-            self._outcomes(client, said.id, wire.Outcome.ABSENT, absent)
-        if recipients:
-            self._put(client, said, recipients, now)
-        elif absent:
-            self.note("not-delivered", sender=client.name, to=_names(absent), origin=said.id)
+            return None
+        if audience and not audience.users:
+            self.note("not-delivered", sender=client.name, to=",".join(said.to), origin=said.id)
+        return audience
 
-    def _recipients(self, client: Client, said: wire.Send) -> tuple[list[User], tuple[Why, str] | None]:
-        """Whom a SEND is for, or why it is refused."""
-        fault = wire.flaw(said.text) if said.id else (Why.OTHER, "the id of a message is not 0")
-        if fault:
-            return [], fault
-        if self.mailbox.refusing:
-            return [], (Why.FULL, self.mailbox.refusing)
-        if said.flags & wire.SendFlag.EVERYONE:
+    def _audience(self, client: Client, said: wire.Send) -> tuple[Audience | None, Refusal | None]:
+        """Whom a message is for, or why it is refused, room in their mailboxes apart."""
+        refusal = wire.flaw(said.text) if said.id else (Why.OTHER, "the id of a message is not 0")
+        if self.mailbox.refusing and not refusal:
+            refusal = Why.FULL, self.mailbox.refusing
+        key = client, said.flags, said.to
+        if refusal or key in self._audiences:
+            return self._audiences.get(key), refusal
+        users, refusal = self._recipients(client, said)
+        if refusal:
+            return None, refusal
+        others = None
+        if said.flags & SendFlag.NOW:
+            away = [user.name for user in users if user.number not in self.roster.clients]
+            if away:
+                others = Others(Outcome.ABSENT, away)
+                users = [user for user in users if user.number in self.roster.clients]
+        audience = self._audiences[key] = self._gathered(client, said.flags, users, others)
+        return audience, None
+
+    def _gathered(self, client: Client, flags: int, users: list[User], others: Others | None) -> Audience:
+        """The audience that these are.  Whoever reads is pushed something after this."""
+        readers = self.roster.clients
+        away, holding = [], []
+        for user in users:
+            reader = readers.get(user.number)
+            if reader is None:
+                away.append(user.name)
+            elif reader.holding:
+                holding.append(user.name)
+                self.delivery.counted[reader] = None
+            else:
+                self.delivery.stirred[reader] = None
+        for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, holding):
+            if names:
+                others = Others(outcome, names, others)
+        flags &= SendFlag.NOW | SendFlag.EVERYONE
+        if len(users) < len(self.mailbox.users) - 1:
+            flags &= ~SendFlag.EVERYONE          # to everyone who is here, or has room: a list, as any other
+        return Audience(users, flags, others, self._puts + self.accounts.room(users, client.user))
+
+    def _recipients(self, client: Client, said: wire.Send) -> tuple[list[User], Refusal | None]:
+        """The users that a message names."""
+        if said.flags & SendFlag.EVERYONE:
             everyone = [user for user in self.mailbox.users if user is not client.user]
             return everyone, None if everyone else (Why.EMPTY, "there is no other name in the log yet")
-        if len(said.to) == 1 and (user := self.mailbox.find(said.to[0])):
-            return [user], None
         found: dict[int, User] = {}
         for name in said.to:
             user = self.mailbox.find(name)
@@ -139,191 +200,89 @@ class Post:
             found[user.number] = user
         return list(found.values()), None if found else (Why.EMPTY, "a message needs a recipient")
 
-    def _put(self, client: Client, said: wire.Send, recipients: Sequence[User], now: Now) -> None:
-        flags = said.flags & (wire.SendFlag.NOW | wire.SendFlag.EVERYONE)
-        if len(recipients) < len(self.mailbox.users) - 1:
-            flags &= ~wire.SendFlag.EVERYONE         # to everyone who is here: a list, as for any other subset
-        mail = self.mailbox.put(client.user, said.id, now.wall, recipients, flags, said.text.encode())
-        away, holding = [], []
-        clients = self.roster.clients
-        for user in recipients:
-            reader = clients.get(user.number)
-            if reader is None:
-                away.append(user)
-            elif reader.holding:
-                holding.append(user)
-                self._counted[reader] = None
-            else:
-                self._stirred[reader] = None
-        self.answers.add_stored(client, said.id)
-        self._outcomes(client, said.id, wire.Outcome.AWAY, away)
-        self._outcomes(client, said.id, wire.Outcome.HOLDING, holding)
-        self.note("message", sender=client.name, to=_names(recipients), id=mail.id, text=said.text)
-
-    def _outcomes(self, client: Client, origin: int, outcome: wire.Outcome, users: Sequence[User]) -> None:
-        for at in range(0, len(users), OUTCOME_NAMES):
-            names = tuple(user.name for user in users[at:at + OUTCOME_NAMES])
-            self.answers.outcomes.append((client, wire.Outcomes(origin, outcome, names)))
+    def _with_room(self, client: Client, said: wire.Send, audience: Audience) -> tuple[Audience, Refusal | None]:
+        """Those of an audience whose mailbox has room.  The others are an outcome; when they are all, a refusal."""
+        audience.until = self._puts + self.accounts.room(audience.users, client.user)
+        if audience.until > self._puts:
+            return audience, None
+        full = self.accounts.full(audience.users, client.user, len(said.text.encode()))
+        if not full:
+            return audience, None
+        self.note("mailbox-full", sender=client.name, to=_names(full), origin=said.id)
+        numbers = {user.number for user in full}
+        users = [user for user in audience.users if user.number not in numbers]
+        absent = Others(Outcome.ABSENT, [name for outcome, names in (audience.others.pages if audience.others else ())
+                                         if outcome is Outcome.ABSENT for name in names])
+        if not users and not absent.pages:
+            whose = f"the mailbox of {full[0].name} is" if len(full) == 1 else "their mailboxes are"
+            return audience, (Why.FULL, f"{whose} full: not delivered")
+        others = Others(Outcome.FULL, [user.name for user in full], absent)
+        return self._gathered(client, said.flags, users, others), None
 
     def _refuse(self, client: Client, origin: int, why: Why, reason: str) -> None:
         self.note("refused", name=client.name, origin=origin, reason=reason)
         self.roster.tell(client, wire.Refused(origin, why, reason))
 
-    # ---- reading ----
+    def _forget(self) -> None:
+        """Audiences are not what they were: the turn is over, or somebody came, went or holds."""
+        self._audiences.clear()
+        self._version = self.roster.version
 
-    def on_check(self, client: Client, said: wire.Check, now: Now) -> None:
-        if client.checking is not None:
-            self.roster.tell(client, wire.Failed(said.request, Why.BUSY, "a check is already under way"))
-            return
-        upto = self.mailbox.last if client.holding else client.live.start
-        client.checking = Stream(0, upto, said.request)
-        self._stirred[client] = None
+    # ---- settings ----
 
-    def on_hold(self, client: Client, said: wire.Hold, now: Now) -> None:
-        """Start holding, or receive live again: what came meanwhile stays for CHECK."""
-        if client.holding and not said.on:
-            client.live = Stream(self.mailbox.last, EVER)
-            client.mail = client.user.waiting
-        client.holding = bool(said.on)
-        self.roster.changed(client)
-        self._counted[client] = self._stirred[client] = None
-        self.roster.tell(client, wire.Done(said.request))
-        self.note("holding" if said.on else "receiving", name=client.name)
+    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
+        refusal = self.ignores.change(client, said)
+        if refusal:
+            self.roster.tell(client, wire.Failed(said.request, *refusal))
+        else:
+            self.promises.turn.settings.append((client, said.request))
 
-    def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
-        mails = self.mailbox.read(client.user, said.first, said.last)
-        spans: dict[int, list[list[int]]] = {}
-        for mail in mails:
-            client.size -= client.in_flight.pop(mail.id, 0)
-            shown = spans.setdefault(mail.sender, [])
-            if shown and shown[-1][1] + 1 == mail.origin:
-                shown[-1][1] = mail.origin
-            else:
-                shown.append([mail.origin, mail.origin])
-            if mail.id <= client.live.start:
-                client.mail -= 1
-        self._receipts(client, spans)
-        self.answers.others.append((client, wire.Confirmed(said.first, said.last)))
-        self._stirred[client] = self._counted[client] = None
-        if mails:
-            self.note("delivered", name=client.name, messages=len(mails), first=mails[0].id, last=mails[-1].id)
-
-    def _receipts(self, reader: Client, spans: dict[int, list[list[int]]]) -> None:
-        """Tell the senders who are here that these of theirs were shown, and no others."""
-        for number, shown in spans.items():
-            sender = self.roster.clients.get(number)
-            if sender and sender.features & wire.Feature.RECEIPTS:
-                self.answers.others += [(sender, wire.Delivered(first, last, reader.name)) for first, last in shown]
-
-    # ---- the turn, after all requests were received: write, push, sync, settle ----
+    # ---- the turn ----
 
     def written(self) -> None:
         """The batch is written: its answers wait for the disk."""
-        if self.answers.is_empty:
-            return
-        self._unsettled.append((self.mailbox.last, self.answers))
-        self.answers = Answers()
+        self._forget()
+        self.promises.written(self.mailbox.last)
 
     def refuse(self, full: Full) -> list[Client]:
         """The disk refused the batch: take its promises back.  Returns the newcomers whose names could not be kept."""
+        self.accounts.forget()
+        self._forget()
         refused = {(mail.sender, mail.origin) for mail in full.mails}
-        answers, self.answers = self.answers, Answers()
-        for client, ranges in answers.stored.items():
-            for number in (n for first, last in ranges for n in range(first, last + 1)):
+        answers = self.promises.turn
+        stored, answers.stored = answers.stored, {}
+        for client, ranges in stored.items():
+            for number in _each(ranges):
                 if (client.user.number, number) in refused:
                     self._refuse(client, number, Why.FULL, full.reason)
                 else:
-                    self.answers.add_stored(client, number)
-        self.answers.outcomes = [(client, said) for client, said in answers.outcomes
-                                 if (client.user.number, said.id) not in refused]
-        self.answers.others = answers.others
+                    answers.add_stored(client, number, number)
+        outcomes, answers.outcomes = answers.outcomes, {}
+        for (client, others), ranges in outcomes.items():
+            for number in _each(ranges):
+                if (client.user.number, number) not in refused:
+                    answers.add_outcomes(client, number, others)
         for client, request in answers.settings:
             self.roster.tell(client, wire.Failed(request, Why.FULL, full.reason))
-        strangers = {user.number for user in full.users}
+        answers.settings = []
         self._recount(full)
-        self.answers.welcomes = [(client, welcome._replace(waiting=client.user.waiting))
-                                 for client, welcome in answers.welcomes if client.user.number not in strangers]
-        return [client for client, _ in answers.welcomes if client.user.number in strangers]
+        strangers = {user.number for user in full.users}
+        welcomes = answers.welcomes
+        answers.welcomes = [(client, welcome._replace(waiting=client.user.waiting))
+                            for client, welcome in welcomes if client.user.number not in strangers]
+        return [client for client, _ in welcomes if client.user.number in strangers]
 
     def _recount(self, full: Full) -> None:
         """Those who came, or stopped holding, in this turn had counted what is refused now."""
         for client in self.roster.clients.values():
             if full.mails and client.live.start >= full.mails[0].id:
                 client.mail = client.user.waiting
-                self._counted[client] = None
+                self.delivery.counted[client] = None
 
-    def push(self) -> None:
-        """Send each reader what its window has room for."""
-        stirred, self._stirred = self._stirred, {}
-        for client in stirred:
-            if client.welcomed:
-                self._fill(client)
-        self._frames.clear()
 
-    def settle(self, seq: int) -> None:
-        """Everything up to this seq is on disk: the answers that promised it may leave."""
-        while self._unsettled and self._unsettled[0][0] <= seq:
-            _, answers = self._unsettled.pop(0)
-            for client, welcome in answers.welcomes:
-                self.roster.welcome(client, welcome)
-                self._stirred[client] = None
-            for client, ranges in answers.stored.items():
-                for first, last in ranges:
-                    self.roster.tell(client, wire.Stored(first, last))
-            for client, said in (*answers.outcomes, *answers.others):
-                self.roster.tell(client, said)
-            for client, request in answers.settings:
-                self.roster.tell(client, wire.Done(request))
-        self._tell_waiting()
-
-    @property
-    def idle(self) -> bool:
-        """Whether no reader waits for a push."""
-        return not self._stirred
-
-    def _fill(self, client: Client) -> None:
-        if client.checking is not None:
-            check = client.checking
-            if self._pushed(client, check, wire.SendFlag.CHECK):
-                client.checking = None
-                self.roster.tell(client, wire.Checked(check.request, check.total))
-                self.note("checked", name=client.name, messages=check.total)
-        if not client.holding:
-            self._pushed(client, client.live, 0)
-
-    def _pushed(self, client: Client, stream: Stream, flag: int) -> bool:
-        """Push of this stream what fits into the window; True when the stream is at its end for now."""
-        while (room := WINDOW - len(client.in_flight)) > 0 and (space := WINDOW_BYTES - client.size) > 0:
-            mails = self.mailbox.unread(client.user, stream.at, stream.upto, room, space)
-            if not mails:
-                return True
-            in_flight, size = client.in_flight, client.size
-            for mail in mails:
-                size += len(mail.text) - in_flight.get(mail.id, 0)      # checked twice, it counts once
-                in_flight[mail.id] = len(mail.text)
-            client.size = size
-            self.roster.hand(client, b"".join([self._frame(mail, flag) for mail in mails]))
-            stream.at = mails[-1].id
-            stream.total += len(mails)
-        return False
-
-    def _frame(self, mail: Mail, flag: int) -> bytes:
-        """The frame of a message; of one to many, encoded once for all its readers in this push."""
-        number, time, sender, origin, flags, count, text = mail
-        frame = self._frames.get((number, flag)) if count > 1 else None
-        if frame is None:
-            name = self.mailbox.users[sender].name.encode()
-            frame = wire.mail_frame(number, time, origin, flags | flag, count, name, text)
-            if count > 1:
-                self._frames[number, flag] = frame
-        return frame
-
-    def _tell_waiting(self) -> None:
-        for client in self._counted:
-            if client.waiting != client.told and client.welcomed:
-                client.told = client.waiting
-                self.roster.tell(client, wire.Waiting(client.told))
-        self._counted.clear()
+def _each(ranges: Iterable[Sequence[int]]) -> list[int]:
+    """The numbers of some ranges."""
+    return [number for first, last in ranges for number in range(first, last + 1)]
 
 
 def _names(users: Iterable[User]) -> str:

@@ -23,8 +23,8 @@ import wire
 
 if TYPE_CHECKING:
     from chats import Chat, Invitation
+    from delivery import Stream
     from mailbox import User
-    from post import Stream
 
 PAGE = 1000                 # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
 BACKLOG_MAX = 65536         # bytes a client may have unsent before it gets no more roster pages
@@ -69,8 +69,9 @@ class Refusal(Exception):
 class Client:
     """A connected user.  Everything here is volatile."""
     __slots__ = ("address", "backlog", "chat", "checking", "features", "greeting", "holding", "in_flight",
-                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator", "out", "peer",
-                 "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed")
+                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator", "out", "passed",
+                 "peer", "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed",
+                 "withheld")
 
     def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
         # the connection
@@ -92,16 +93,18 @@ class Client:
         self.stale: set[int] = set()                        # rows that changed while it did not read
         self.listing = 0                                    # the number of a LIST under way, 0 for none
         self.listed_at = 0                                  # and the user number it has come to
-        # messages (post.py)
+        # messages (delivery.py)
         self.holding = bool(features & wire.Feature.HOLD)
         self.live: Stream
         self.checking: Stream | None = None
-        self.in_flight: dict[int, int] = {}                 # messages pushed and not confirmed: id -> bytes
-        self.size = 0                                       # and the sum of those
+        self.passed: list[Stream] = []                      # streams that are over, whose messages may be in flight
+        self.in_flight = 0                                  # messages pushed and not confirmed
+        self.size = 0                                       # and the bytes of their texts
         self.mail = 0                                       # waiting for a CHECK while not holding
         self.told = -1                                      # the number last said in WAITING
         # chats (chats.py)
         self.invitations: dict[int, Invitation] = {}        # received, to be answered
+        self.withheld: dict[int, Invitation] = {}           # received, and not shown: by those whom this one ignores
         self.inviting: Invitation | None = None             # its own, pending
         self.pledged: Invitation | None = None              # accepted, waiting for the others
         self.chat: Chat | None = None
@@ -131,6 +134,7 @@ class Roster:
         self._behind: dict[Client, None] = {}               # of those: the log is not all sent, or rows are stale
         self._changed: dict[int, None] = {}                 # rows to be published
         self._publish_at = 0.0
+        self.version = 0                                    # grows whenever somebody comes, goes, or changes state
 
     # ---- saying ----
 
@@ -179,6 +183,7 @@ class Roster:
 
     def changed(self, client: Client) -> None:
         """This client's row is not what it was."""
+        self.version += 1
         self._changed[client.user.number] = None
 
     def row(self, user: User) -> wire.Entry:

@@ -205,7 +205,8 @@ class Writer:
         data = b"".join([PAGE.pack(user, len(run)), *entries, *texts])
         yield from self._make_room("mail", len(data))
         block = self._filling["mail"]
-        page = Page(self.number, self._counts["mail"] + 1, len(block), len(run), run[0].id, run[-1].id)
+        size = sum([len(mail.text) for mail in run])
+        page = Page(self.number, self._counts["mail"] + 1, len(block), len(run), run[0].id, run[-1].id, size)
         block += data
         self.pages.setdefault(user, []).append(page)
         self.messages += len(run)
@@ -361,10 +362,20 @@ class Segment:
             yield self.value(kind, number)
 
     def index(self) -> Iterator[tuple[int, Page]]:
-        """Every page with its user."""
+        """Every page with its user.  They stand in the order of their places, so the next one's tells the size."""
+        before: tuple[int, Page] | None = None
         for body in self.values("index"):
             for user, block, offset, count, first, last in INDEX.iter_unpack(body):
-                yield user, Page(self.number, block, offset, count, first, last)
+                if before:
+                    yield before[0], _sized(before[1], offset if block == before[1].block else ROOM)
+                before = user, Page(self.number, block, offset, count, first, last)
+        if before:
+            yield before[0], _sized(before[1], ROOM)
+
+
+def _sized(page: Page, end: int) -> Page:
+    page.size = max(0, end - page.offset - PAGE.size - page.count * ENTRY.size)
+    return page
 
 
 class Shelf:

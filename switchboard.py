@@ -1,10 +1,10 @@
 """switchboard: the rules of the house.
 
 Every message that a client may say ends here, in one row of a table, and is passed to the room whose rules it falls
-under: `presence` (who is here), `post` (messages), `chats` (invitations and sessions).  What is the switchboard's own
-is the door: who may come in under which name, and what happens when somebody goes.
+under: `presence` (who is here), `post` (messages), `chats` (invitations and sessions), `ignore` (whom not to hear).
+What is the switchboard's own is the door: who may come in under which name, and what happens when somebody goes.
 
-There is no socket, no clock and no disk in these four rooms.  Time comes in with each call; what is said to a client
+There is no socket, no clock and no disk in these rooms.  Time comes in with each call; what is said to a client
 is put into its `out` list; messages are given to the mailbox, and what was promised on its account is said when the
 mailbox has settled.  So all five specifications can be read here, and tested by calling functions.
 
@@ -13,8 +13,9 @@ The turn, as the daemon calls it (the order is the promise):
     receive ...     each message of each client; answers are only queued
     [mailbox.write]     one write; when the disk refuses: refuse(), nobody has seen anything of the batch
     push()          live messages leave for their readers
-    [mailbox.sync]      one fdatasync
-    settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave
+    settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave, of this turn or of an earlier one
+    tick()          what time brings
+    [mailbox.sync]      an fdatasync is begun, unless one is under way
 
 The door: a name is 1 to 32 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; case does not tell two names apart.
 Some words are nobody's name.  Whether a name is kept for somebody else is asked first, in claims.py.  Two connected
@@ -24,27 +25,32 @@ its own dead session, and is put out.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wire
-from chats import PATIENCE, Chats
+from answers import Promises
+from chats import Chats
 from claims import TRUSTING, Claims, Identity, Question
+from delivery import Delivery
+from ignore import Ignores
 from post import Post
 from presence import Caller, Client, Now, Refusal, Roster
 from wire import Why
 
 if TYPE_CHECKING:
     from mailbox import Full, Mailbox, User
+    from quota import Accounts, Everyone
 
 RESERVED = frozenset({"all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
-FEATURES = wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
+FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
+            | wire.Feature.IGNORE)
 NO_TOKEN = bytes(16)
 NOTED = frozenset({      # requests that are noted as they arrive; the others have a note of their own, or none
-    wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.Claim, wire.Unclaim,
-    wire.Exit})
+    wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.ListIgnored, wire.Claim,
+    wire.Unclaim, wire.Exit})
 
 
 class Row(NamedTuple):
@@ -60,26 +66,33 @@ class Switchboard:
     """The service, without its sockets."""
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
-                 patience: int = PATIENCE, identity: Identity = TRUSTING) -> None:
+                 patience: int, accounts: Accounts, everyone: Everyone, identity: Identity = TRUSTING,
+                 is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.note = note
         self.house = house                      # what the daemon calls itself
         self.token = token                      # makes 16 unguessable bytes
         self.roster = Roster(mailbox.users)
-        self.post = Post(mailbox, self.roster, note)
-        self.chats = Chats(mailbox, self.roster, note, patience)
-        self.claims = Claims(mailbox, self.post, note, token, identity)
+        self.ignores = Ignores(mailbox, self.roster, note)
+        self.promises = Promises(self.roster)
+        self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
+        self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts, everyone, self.ignores,
+                         is_silent)
+        self.chats = Chats(mailbox, self.roster, note, self.ignores, patience)
+        self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
         self.left: list[Client] = []            # since the daemon looked last; it closes their connections
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
             wire.Send: self.post.on_send,
-            wire.Confirm: self.post.on_confirm,
-            wire.Check: self.post.on_check,
-            wire.Hold: self.post.on_hold,
+            wire.Confirm: self.delivery.on_confirm,
+            wire.Check: self.delivery.on_check,
+            wire.Hold: self.delivery.on_hold,
             wire.List: self.on_list,
             wire.Invite: self.chats.on_invite,
             wire.Answer: self.chats.on_answer,
             wire.Withdraw: self.chats.on_withdraw,
             wire.Say: self.chats.on_say,
+            wire.Ignore: self.on_ignore,
+            wire.ListIgnored: self.ignores.on_ignored,
             wire.Exit: self.on_exit,
             wire.Ping: self.on_ping,
             wire.Pong: self.on_pong,
@@ -120,8 +133,8 @@ class Switchboard:
         self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
         self.roster.enter(client)
-        self.post.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
-                                        user.waiting, user.name, self.house))
+        self.delivery.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store,
+                                                 now.wall, user.waiting, user.name, self.house))
         self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
         return client
 
@@ -161,7 +174,7 @@ class Switchboard:
         client.left = True
         self.left.append(client)
         self.chats.leave(client, now)
-        self.post.leave(client)
+        self.delivery.leave(client)
         self.roster.leave(client)
         if self.mailbox.find(client.name) is client.user:       # not when the disk refused to keep the name
             self.mailbox.seen(client.user, now.wall)
@@ -175,8 +188,16 @@ class Switchboard:
             self.note("request", name=client.name, request=wire.describe(said))
         self._handlers[type(said)](client, said, now)
 
+    def receive_sends(self, client: Client, sends: Sequence[wire.Send], now: Now, budget: int) -> int:
+        """The same for messages that came one after the other; how many were taken until the budget was spent."""
+        return self.post.on_sends(client, sends, now, budget)
+
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         self.roster.on_list(client, said.request)
+
+    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
+        self.post.on_ignore(client, said, now)
+        self.chats.withhold(client)
 
     def on_exit(self, client: Client, said: wire.Exit, now: Now) -> None:
         self.leave(client, "exit", now)
@@ -201,24 +222,36 @@ class Switchboard:
 
     def refuse(self, full: Full, now: Now) -> list[Client]:
         """The disk refused the batch of this turn.  Returns those who can't stay: their names could not be kept."""
+        for user, _ in full.settings:
+            self.ignores.load(user)
         return self.post.refuse(full)
 
     def push(self) -> None:
         """Live messages to their readers."""
-        self.post.push()
+        self.delivery.push()
 
-    def settle(self, seq: int, now: Now) -> None:
-        """On disk up to this seq: what was promised on its account is said; then what changed, and timers."""
-        self.post.settle(seq)
+    def settle(self, seq: int) -> None:
+        """On disk up to this seq: what was promised on its account is said."""
+        for client in self.promises.settle(seq):
+            self.delivery.stirred[client] = None
+        self.delivery.tell_waiting()
+
+    def tick(self, now: Now) -> None:
+        """Time passes: invitations expire, and what changed in the log of names is told."""
         self.chats.expire(now.monotonic)
         self.roster.publish(now.monotonic)
 
-    def timeout(self, now: Now) -> float | None:
-        """Seconds until there is something to do that no client asked for, or None."""
-        if not self.post.idle:
+    @property
+    def owes(self) -> bool:
+        """Whether an answer waits for the disk."""
+        return self.promises.owes
+
+    def next_timer(self) -> float | None:
+        """When there is something to do that no client asked for, on the monotonic clock; 0 for at once."""
+        if self.delivery.stirred:
             return 0.0
-        timers = [at for at in (self.chats.next_expiry(), self.roster.next_publish()) if at is not None]
-        return max(0.0, min(timers) - now.monotonic) if timers else None
+        expiry, publish = self.chats.next_expiry(), self.roster.next_publish()
+        return expiry if publish is None or (expiry is not None and expiry < publish) else publish
 
     # ---- the live table ----
 

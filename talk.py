@@ -187,6 +187,22 @@ class Talk:
         self._asked[self.link.hold(on)] = "hold on" if on else "hold off"
         return ""
 
+    def ignore(self, name: str, on: bool) -> str:
+        """Do not hear a user any more, or again."""
+        to, fault = self.resolve([name])
+        if fault:
+            return fault
+        return self._can_ignore() or self._ask(f"{'ignore' if on else 'unignore'} {to[0]}",
+                                               lambda: self.link.ignore(to[0], on))
+
+    def list_ignored(self) -> str:
+        """Ask whom one ignores."""
+        return self._can_ignore() or self._ask("ignored", self.link.list_ignored)
+
+    def _can_ignore(self) -> str:
+        known = not self.link.online or self.link.granted & wire.Feature.IGNORE
+        return "" if known else "this daemon keeps no list of whom one ignores"
+
     def claim(self, passphrase: str) -> str:
         """Have one's name kept by a passphrase."""
         return self._ask("claim", lambda: self.link.claim(passphrase))
@@ -333,18 +349,23 @@ class Talk:
             self._settle(own)
 
     def on_outcomes(self, event: wire.Outcomes) -> None:
-        own = self._own.get(event.id)
-        if own and event.outcome == Outcome.ABSENT:
-            own.to -= {name.lower() for name in event.to}
-            own.absent = True
-            own.unstored.discard(event.id)
-            if not own.to:
-                self._mark(own.entry, REFUSED, f"{self._are(event.to)} not connected: not delivered")
-                return
-            self._settle(own)
         words = OUTCOMES.get(event.outcome)
-        if words:
-            self.note(f"{self._are(event.to)} {words[len(event.to) > 1]}")
+        if not words:
+            return
+        said = f"{self._are(event.to)} {words[len(event.to) > 1]}"
+        lost = False
+        for number, own in self._between(event.first, event.last):
+            if event.outcome in (Outcome.ABSENT, Outcome.FULL):
+                own.to -= {name.lower() for name in event.to}
+                own.absent = True
+                own.unstored.discard(number)
+                lost = not own.to
+                if lost:
+                    self._mark(own.entry, REFUSED, said)
+                else:
+                    self._settle(own)
+        if not lost:
+            self.note(said)
 
     def _are(self, names: Sequence[str]) -> str:
         return f"{listed(names, NAMED)} {'are' if len(names) > 1 else 'is'}"
@@ -427,8 +448,13 @@ class Talk:
 
     def on_done(self, event: wire.Done) -> None:
         what = self._asked.pop(event.request, "")
-        if what in DONE:
-            self.note(DONE[what])
+        words = DONE.get(what) or DONE.get(what.partition(" ")[0], "")
+        if words:
+            self.note(words.format(name=display(what.partition(" ")[2])))
+
+    def on_ignored(self, event: wire.Ignored) -> None:
+        self._asked.pop(event.request, None)
+        self.note(f"you ignore {listed(event.to)}" if event.to else "you ignore nobody")
 
     def on_failed(self, event: wire.Failed) -> None:
         line, what = self._lines.pop(event.request, None), self._asked.pop(event.request, "")
@@ -436,7 +462,7 @@ class Talk:
             line.reason = display(event.reason)
             self.pane.changed(line)
         elif what:
-            self.note(f"{FAILED.get(what, what)}: {display(event.reason)}", "alert")
+            self.note(f"{FAILED.get(what.partition(' ')[0], what)}: {display(event.reason)}", "alert")
 
     # ---- invitations and chats ----
 
@@ -498,6 +524,8 @@ class Talk:
 OUTCOMES: dict[int, tuple[str, str]] = {       # by outcome: for one, for several
     Outcome.HOLDING: ("holding: waits in the mailbox until checked", "holding: waits in their mailboxes until checked"),
     Outcome.AWAY: ("not connected: kept in the mailbox", "not connected: kept in their mailboxes"),
+    Outcome.FULL: ("out of room: the mailbox is full, not delivered",
+                   "out of room: their mailboxes are full, not delivered to them"),
     Outcome.ABSENT: ("not connected: not delivered", "not connected: not delivered to them"),
 }
 
@@ -520,6 +548,8 @@ LEFT: dict[int, str] = {
 
 DONE: dict[str, str] = {
     "hold on": "holding: new messages wait until you check",
+    "ignore": "{name} is ignored: messages and invitations of theirs are kept from you; /unignore {name} ends it",
+    "unignore": "{name} is not ignored any more: what is sent from now on reaches you",
     "hold off": "not holding: new messages are shown as they come",
     "claim": "claimed: who uses this name over the network needs the passphrase; this machine remembers its key",
     "unclaim": "claimed no more: no passphrase is asked for this name",
@@ -532,6 +562,9 @@ FAILED: dict[str, str] = {
     "check": "no check was done",
     "claim": "not claimed",
     "unclaim": "nothing was changed",
+    "ignore": "nobody more is ignored",
+    "unignore": "still ignored",
+    "ignored": "no list of whom you ignore",
 }
 
 HEARD: dict[str, Callable[[Talk, Any], None]] = {
@@ -540,7 +573,7 @@ HEARD: dict[str, Callable[[Talk, Any], None]] = {
     "Repeated": Talk.on_repeated, "Notice": Talk.on_notice,
     "Stored": Talk.on_stored, "Outcomes": Talk.on_outcomes, "Delivered": Talk.on_delivered,
     "Refused": Talk.on_refused, "Mail": Talk.on_mail, "Checked": Talk.on_checked, "Roster": Talk.on_roster,
-    "Done": Talk.on_done, "Failed": Talk.on_failed, "Invitation": Talk.on_invitation,
+    "Done": Talk.on_done, "Ignored": Talk.on_ignored, "Failed": Talk.on_failed, "Invitation": Talk.on_invitation,
     "Inviting": Talk.on_inviting, "Answered": Talk.on_answered, "CalledOff": Talk.on_called_off,
     "Started": Talk.on_started, "Left": Talk.on_left, "Ended": Talk.on_ended, "Line": Talk.on_line,
 }

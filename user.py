@@ -48,14 +48,16 @@ class Mail(NamedTuple):
 
 
 class Page:
-    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread."""
+    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread.  `size`: about how many
+    bytes of text."""
 
-    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment")
+    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment", "size")
 
-    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int) -> None:
+    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int, size: int = 0) -> None:
         self.segment, self.block, self.offset = segment, block, offset
         self.count, self.first, self.last = count, first, last
         self.left = count
+        self.size = size
 
 
 BY_ID = attrgetter("id")
@@ -120,9 +122,13 @@ class User:
         if len(origins) > INSTANCES:
             del origins[next(iter(origins))]
 
-    def has_marked(self, origin: int) -> bool:
+    def next_marked(self, origin: int) -> int:
+        """The first of an instance's origins, from this one on, that was put; the first beyond the instance if none."""
         counter = origin & LOW
-        return any(first <= counter <= last for first, last in self.origins.get(origin >> NUMBER, ()))
+        for first, last in self.origins.get(origin >> NUMBER, ()):
+            if last >= counter:
+                return origin - counter + max(first, counter)
+        return (origin | LOW) + 1
 
     def set(self, kind: int, seq: int, value: bytes) -> None:
         """Take in a setting, unless a later one is known; an empty value removes it."""

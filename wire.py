@@ -21,7 +21,7 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
                                  <--  WELCOME token, store, waiting     or REJECTED why, and the line is closed
     SEND id, to, text            -->
                                  <--  STORED first..last                on disk: survives kill -9 and a power cut
-                                 <--  OUTCOMES id, outcome, names       those of the recipients who are not reading now
+                                 <--  OUTCOMES first..last, outcome, names      those of them who are not reading now
                                  <--  DELIVERED first..last, by         their client confirmed that it was shown
                                       or REFUSED id, why                nothing was stored
                                  <--  MAIL id, sender, text             live, or the answer to CHECK
@@ -30,6 +30,9 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
     CHECK request                -->
                                  <--  MAIL ... CHECKED request, total
     HOLD request, on             -->                                    new messages wait for CHECK: DONE
+    IGNORE request, on, name     -->                                    keep this user's messages from me: DONE
+    LIST_IGNORED request         -->
+                                 <--  IGNORED names
                                  <--  WAITING total                     whenever it changes: what a CHECK would bring
     LIST request                 -->                                    ROSTER, the log of names, also at login
                                  <--  ROSTER rows                       and what changes in it
@@ -47,7 +50,7 @@ Ids.  A SEND carries the client's own id, an instance number of 32 random bits a
 grows.  Sending the same id again is harmless, also on another connection and after a restart of the daemon: the
 answer is STORED and nothing is stored twice.  A MAIL carries the daemon's id, which only grows, and the sender's
 id as `origin`.  What is asked with a `request` number is answered with the same number, by the answer named in
-MESSAGES or by FAILED.  STORED, DELIVERED, CONFIRM and CONFIRMED speak of ranges, so that one frame a turn settles many.
+MESSAGES or by FAILED.  STORED, OUTCOMES, DELIVERED, CONFIRM and CONFIRMED speak of ranges: one frame settles many.
 
 A range in CONFIRM means: every message of mine from `first` to `last` was shown.  Live messages arrive in the order
 of their ids, and so do those of one CHECK (a flag tells them apart); a client confirms runs of either, never a range
@@ -102,6 +105,7 @@ class Feature:                  # plain numbers: to look at a bit of an IntFlag 
     RECEIPTS = 2        # DELIVERED
     HOLD = 4            # start holding: new messages wait for CHECK
     PROVE = 8           # CHALLENGE is understood; CLAIM and UNCLAIM may be said
+    IGNORE = 64         # IGNORE and LIST_IGNORED are known
 
 
 class SendFlag:
@@ -123,6 +127,7 @@ class Outcome(IntEnum):
     HOLDING = 1         # connected, but holds: waits in the mailbox until checked
     AWAY = 2            # not connected: kept in the mailbox until checked
     ABSENT = 3          # not connected, and it was now or never: not delivered, nothing stored
+    FULL = 4            # the mailbox is full: not delivered, nothing stored
 
 
 class Why(IntEnum):
@@ -184,6 +189,7 @@ class Codec(NamedTuple):
     cls: Callable[..., Any]
     fields: tuple[tuple[str, str], ...] # the name of each, and how it is written
     head: struct.Struct                 # the fields of fixed size; they come first
+    whole: struct.Struct                # length, kind and those: all of a frame that has no others
     fixed: int                          # how many
     rest: tuple[str, ...]               # the kinds of the others, in order
 
@@ -201,7 +207,8 @@ def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type
         fixed = [how for how in hows if how in FIXED]
         assert hows[:len(fixed)] == fixed and kind not in MESSAGES
         head, rest = struct.Struct("!" + "".join(fixed)), tuple(hows[len(fixed):])
-        codec = Codec(kind, direction, answer, cls, fields, head, len(fixed), rest)
+        codec = Codec(kind, direction, answer, cls, fields, head, struct.Struct("!IB" + head.format[1:]), len(fixed),
+                      rest)
         MESSAGES[kind] = CODECS[cls] = codec
         return cls
     return enter
@@ -301,14 +308,28 @@ class Pong(NamedTuple):
     stamp: U64
 
 
-@message(20, CLIENT, "WELCOME")
+@message(20, CLIENT, "DONE")
+class Ignore(NamedTuple):
+    """1: keep away from me what this user sends, from now on; 0: no longer."""
+    request: U32
+    on: U8
+    name: Word
+
+
+@message(21, CLIENT, "IGNORED")
+class ListIgnored(NamedTuple):
+    """Tell me whom I ignore."""
+    request: U32
+
+
+@message(22, CLIENT, "WELCOME")
 class Proof(NamedTuple):
     """The answer to CHALLENGE: I know the passphrase (SCRAM-SHA-256)."""
     nonce: Key16
     proof: Key32
 
 
-@message(21, CLIENT, "DONE")
+@message(23, CLIENT, "DONE")
 class Claim(NamedTuple):
     """From now on who wants to be me, elsewhere than at my own login, has to know a passphrase."""
     request: U32
@@ -318,7 +339,7 @@ class Claim(NamedTuple):
     server: Key32
 
 
-@message(22, CLIENT, "DONE")
+@message(24, CLIENT, "DONE")
 class Unclaim(NamedTuple):
     """No more."""
     request: U32
@@ -354,8 +375,9 @@ class Stored(NamedTuple):
 
 @message(35, DAEMON)
 class Outcomes(NamedTuple):
-    """What became of your message for these recipients."""
-    id: U64
+    """What became of your messages with these ids for these recipients."""
+    first: U64
+    last: U64
     outcome: U8         # Outcome
     to: Words
 
@@ -503,6 +525,13 @@ class Notice(NamedTuple):
 
 
 @message(60, DAEMON)
+class Ignored(NamedTuple):
+    """These you ignore."""
+    request: U32
+    to: Words
+
+
+@message(61, DAEMON)
 class Challenge(NamedTuple):
     """That name is kept for somebody: prove that it is you."""
     iterations: U32
@@ -510,7 +539,7 @@ class Challenge(NamedTuple):
     nonce: Key16
 
 
-@message(61, DAEMON)
+@message(62, DAEMON)
 class Verified(NamedTuple):
     """The proof is right, and this is mine; WELCOME or REJECTED follows."""
     signature: Key32
@@ -572,20 +601,42 @@ WRITERS: dict[str, Callable[[Any], bytes]] = {
 # ---- the hot path: two layouts by hand, for the messages of which there are many; a test holds them to the table ----
 
 NEW = tuple.__new__             # a NamedTuple's own constructor takes twice as long
+NAMED_MAX = 10_000              # ways to name recipients that are remembered: no more than a few megabytes
 SEND_HEAD = struct.Struct("!BQBHB")             # kind, id, flags, one recipient, its length
 MAIL_HEAD = struct.Struct("!IBQQQBIB")          # length and kind, the fixed fields, the length of the sender
 assert (SEND_HEAD.size, MAIL_HEAD.size) == (13, 35)
 SEND_KIND, MAIL_KIND = CODECS[Send].kind, CODECS[Mail].kind
 
 
-def _read_send(frame: bytes) -> Send | None:
-    """A SEND to one name; None for any other, which takes the common way."""
-    if len(frame) < SEND_HEAD.size:
-        return None
-    _, number, flags, count, size = SEND_HEAD.unpack_from(frame)
-    if count != 1 or (end := SEND_HEAD.size + size) > len(frame):
-        return None
-    return NEW(Send, (number, flags, (frame[SEND_HEAD.size:end].decode(),), frame[end:].decode()))
+_named: dict[bytes, tuple[str, ...]] = {}       # the field `to` of a SEND, as it was read before
+
+
+def run_of_sends(frames: Sequence[bytes], start: int, most: int) -> list[Send]:
+    """The SENDs to one name or to everyone that stand one after the other from here, `most` at most.
+
+    It stops before any other frame, also before one that breaks the protocol: those take the common way."""
+    found: list[Send] = []
+    unpack, size = SEND_HEAD.unpack_from, SEND_HEAD.size
+    try:
+        for frame in frames[start:start + most]:
+            kind, number, flags, count, length = unpack(frame)
+            if kind != SEND_KIND or count > 1:
+                break
+            end = size + length if count else size - 1
+            to = _named.get(frame[10:end]) or _name(frame[10:end])
+            found.append(NEW(Send, (number, flags, to, frame[end:].decode())))
+    except (struct.error, ProtocolError, UnicodeDecodeError):
+        pass
+    return found
+
+
+def _name(raw: bytes) -> tuple[str, ...]:
+    """The field `to` of a SEND.  It is remembered: there are few, and a client repeats itself."""
+    to, _ = _read_words(raw, 0)
+    if len(_named) >= NAMED_MAX:
+        _named.clear()
+    _named[raw] = to
+    return to
 
 
 def mail_frame(number: int, time: int, origin: int, flags: int, copies: int, sender: bytes, text: bytes) -> bytes:
@@ -599,10 +650,11 @@ def mail_frame(number: int, time: int, origin: int, flags: int, copies: int, sen
 def encode(said: Message) -> bytes:
     """The whole frame of a message.  A message too long for a frame is the caller's fault: ValueError."""
     codec = CODECS[type(said)]
+    if not codec.rest:
+        return codec.whole.pack(codec.head.size + 1, codec.kind, *said)
     values = tuple(said)
     body = codec.head.pack(*values[:codec.fixed])
-    if codec.rest:
-        body += b"".join([WRITERS[how](value) for how, value in zip(codec.rest, values[codec.fixed:], strict=True)])
+    body += b"".join([WRITERS[how](value) for how, value in zip(codec.rest, values[codec.fixed:], strict=True)])
     if len(body) >= FRAME_MAX:
         raise ValueError(f"a {name_of(said)} of {len(body)} bytes is longer than a frame")
     return LENGTH.pack(len(body) + 1) + bytes((codec.kind,)) + body
@@ -616,8 +668,6 @@ def decode(frame: bytes, speaker: Direction) -> Any:
     if codec is None or not codec.direction & speaker:
         raise ProtocolError(f"no message of kind {frame[0]} is known here")
     try:
-        if frame[0] == SEND_KIND and (send := _read_send(frame)):
-            return send
         values = list(codec.head.unpack_from(frame, 1))
         at = 1 + codec.head.size
         for how in codec.rest:
@@ -633,35 +683,49 @@ def decode(frame: bytes, speaker: Direction) -> Any:
 
 
 class Decoder:
-    """Turns a stream of bytes, however cut, into frames."""
+    """Turns a stream of bytes, however cut, into frames.  `fault`: a length broke the limit, it can't go on."""
 
     def __init__(self, limit: int = HELLO_MAX) -> None:
         self.limit = limit              # longest frame accepted; raised to FRAME_MAX at login
+        self.fault = ""
         self._rest = bytearray()        # what arrived of a frame that is not whole yet
         self._need = 4                  # how many bytes it takes to go on
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield each whole frame (without its length).  Raises ProtocolError when a length breaks the limit;
-        the frames before it were yielded.  The limit may be changed between two frames."""
+    def split(self, data: bytes) -> list[bytes]:
+        """The whole frames (without their lengths) that these bytes complete, up to a length that breaks the limit."""
         if self._rest:
             self._rest += data
             if len(self._rest) < self._need:
-                return
+                return []
             data = bytes(self._rest)
             self._rest.clear()
-        at, end = 0, len(data)
+        frames: list[bytes] = []
+        at, end, limit, unpack = 0, len(data), self.limit, LENGTH.unpack_from
         while end - at >= 4:
-            (length,) = LENGTH.unpack_from(data, at)
-            if not 1 <= length <= self.limit:
-                raise ProtocolError(f"a frame of {length} bytes; 1 to {self.limit} are allowed")
+            (length,) = unpack(data, at)
+            if not 1 <= length <= limit:
+                self.fault = f"a frame of {length} bytes; 1 to {limit} are allowed"
+                break
             stop = at + 4 + length
             if stop > end:
                 break
-            frame, at = data[at + 4:stop], stop
-            yield frame
+            frames.append(data[at + 4:stop])
+            at = stop
         if at < end:
             self._rest += data[at:]
-            self._need = 4 + LENGTH.unpack_from(data, at)[0] if end - at >= 4 else 4
+            self._need = 4 + LENGTH.unpack_from(data, at)[0] if end - at >= 4 and not self.fault else 4
+        return frames
+
+    def widen(self, limit: int) -> list[bytes]:
+        """From here on frames may be longer; those that came already."""
+        self.limit, self.fault = limit, ""
+        return self.split(b"")
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The same one by one; raises ProtocolError after the last when a length breaks the limit."""
+        yield from self.split(data)
+        if self.fault:
+            raise ProtocolError(self.fault)
 
     @property
     def held(self) -> int:

@@ -17,6 +17,7 @@ class FakeLink:
         self.online = self.roster_whole = self.holding = False
         self.roster: dict[str, wire.Entry] = {}
         self.waiting = 0
+        self.granted = int(wire.Feature.IGNORE)
         self.pending: dict[int, object] = {}
         self.retry_at: float | None = None
         self.sock: Any = None
@@ -47,6 +48,12 @@ class FakeLink:
 
     def list(self) -> int:
         return self._ask("list")
+
+    def ignore(self, name: str, on: bool) -> int:
+        return self._ask("ignore", name, on)
+
+    def list_ignored(self) -> int:
+        return self._ask("list_ignored")
 
     def invite(self, to: Any) -> int:
         return self._ask("invite", tuple(to))

@@ -50,6 +50,8 @@ class Notes(Console):
         super().__init__("none", -1, lambda: 0)
         self.told: list[tuple[str, dict[str, object]]] = []
 
+    is_silent = False
+
     def note(self, event: str, **fields: object) -> None:
         assert set(fields) == set(NOTES[event][0].split()), f"{event} has other fields in the table: {sorted(fields)}"
         self.told.append((event, fields))
@@ -64,7 +66,7 @@ class Service:
     def __init__(self, limits: Limits | None = None, backend: str | None = None, identity: Identity = TRUSTING) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.store = self.directory + "/store"
-        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000)
+        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000, everyone_seconds=0)
         self.backend = backend
         self.identity = identity
         self.clock = Clock()

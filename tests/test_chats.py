@@ -358,7 +358,7 @@ class Expiry(unittest.TestCase):
             scene.play("ann: invite bob")
             scene.clock.forward(59.5)
             scene.run()
-            self.assertLessEqual(scene.daemon.board.timeout(scene.clock()), 0.5)
+            self.assertLessEqual(scene.daemon._timeout(None), 0.5)
 
     def test_of_a_group_names_one_who_was_silent(self):
         with Scene(*PEOPLE) as scene:

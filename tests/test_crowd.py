@@ -66,7 +66,8 @@ class Member:
 
     def on_outcomes(self, said: Any) -> None:
         assert said.outcome == wire.Outcome.HOLDING
-        self.waits.setdefault(said.id, set()).update(said.to)
+        for number in range(said.first, said.last + 1):
+            self.waits.setdefault(number, set()).update(said.to)
 
     def on_delivered(self, said: Any) -> None:
         for number in range(said.first, said.last + 1):

@@ -14,6 +14,7 @@ ARROWS = {
     # what must survive
     "disk": "",
     "user": "",
+    "syncer": "disk",
     "reserve": "disk",
     "journal": "disk",
     "segment": "disk user",
@@ -28,18 +29,24 @@ ARROWS = {
     "address": "",
     "usage": "",
     "presence": "wire",
-    "post": "presence wire",
+    "quota": "wire",
+    "ignore": "presence wire",
+    "fairness": "wire",
+    "answers": "presence wire",
+    "delivery": "answers presence wire",
+    "post": "answers delivery presence wire",
     "chats": "presence wire",
     "scram": "",
-    "claims": "post presence scram wire",
-    "switchboard": "chats claims post presence wire",
+    "claims": "answers presence scram wire",
+    "switchboard": "answers chats claims delivery ignore post presence wire",
     # sockets, time and order
     "console": "display switchboard",
     "logins": "",
     "secure": "",
     "doors": "address logins presence secure",
-    "options": "address chats usage",
-    "daemon": "address claims console doors logins mailbox options presence salvage secure switchboard usage wire",
+    "options": "address chats quota usage",
+    "daemon": "address claims console disk doors fairness logins mailbox options presence quota salvage secure "
+              "switchboard syncer usage wire",
     # the client
     "display": "",
     "keys": "",
@@ -66,7 +73,8 @@ ARROWS = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "logins", "secure", "console", "dial", "link", "plain", "curses_client"},
+    "socket": {"options", "daemon", "doors", "logins", "secure", "console", "syncer", "dial", "link", "plain",
+               "curses_client"},
     "ssl": {"secure"},
     "selectors": {"daemon", "doors", "secure", "link", "plain", "curses_client"},
     "curses": {"curses_client"},
@@ -78,6 +86,10 @@ ONLY = {
 
 def modules() -> list[Path]:
     return sorted(HOME.glob("*.py"))
+
+
+def bench_modules() -> list[Path]:
+    return sorted((HOME / "bench").glob("*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -127,12 +139,17 @@ class House(unittest.TestCase):
                 if path.stem not in rooms:
                     self.assertNotIn(what, touched & {what}, f"{path.name} touches {what}")
 
+    def test_the_benchmark_needs_nothing_but_the_standard_library_and_itself(self) -> None:
+        ours = {path.stem for path in bench_modules()}
+        for path in bench_modules():
+            self.assertEqual(set(imports(path)) - ours - set(sys.stdlib_module_names), set(), path.name)
+
     def test_every_module_opens_with_its_manual(self) -> None:
-        for path in modules():
+        for path in [*modules(), *bench_modules()]:
             self.assertTrue(ast.get_docstring(ast.parse(path.read_text())), path.name)
 
     def test_functions_are_small(self) -> None:
-        for path in modules():
+        for path in [*modules(), *bench_modules()]:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.FunctionDef):
                     lines = (node.end_lineno or 0) - node.lineno + 1

@@ -13,6 +13,7 @@ from unittest import mock
 import scram
 import wire
 from claims import WRONG_SECONDS, Identity
+from daemon import RETRY_SECONDS
 from logins import REMEMBER_MAX, REMEMBER_SECONDS, Logins, caller_uid, can_tell
 from presence import Caller, Setting
 from tests.process import HERE, DaemonProcess
@@ -173,7 +174,7 @@ class Owners(unittest.TestCase):
             house.refused("torque", unix(EVE), Why.FULL)
             del house.mailbox.disk.write
             house.mailbox._look_after = 0.0
-            house.run()
+            house.forward(RETRY_SECONDS)
             house.enters("torque", unix(BOB))
             self.assertEqual(house.owner("torque"), BOB.to_bytes(4, "big"))
 

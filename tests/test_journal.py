@@ -31,7 +31,7 @@ class JournalCase(unittest.TestCase):
                        len(payloads))
         self.seq += len(payloads)
         if sync:
-            journal.sync()
+            journal.begin_sync()
             self.settled = self.seq
 
     def data(self) -> bytes:
@@ -211,7 +211,7 @@ class TestTears(JournalCase):
             scan = self.scan(bytes(data))
             self.assertEqual(list(scan), [(1, 2, b"safe")])
             self.assertEqual((scan.tail.end, scan.tail.torn), (start, True))
-        journal.sync()
+        journal.begin_sync()
         self.settled = self.seq
         self.batch(journal, b"three")
         data = bytearray(self.data())
@@ -268,7 +268,7 @@ class TestFaults(JournalCase):
         self.batch(journal, b"b", sync=False)
         self.disk.fail("datasync", errno.EIO)
         with self.assertRaises(Failed):
-            journal.sync()
+            journal.begin_sync()
 
     def test_a_creation_that_fails_leaves_nothing(self) -> None:
         for name in ("write", "sync", "sync_directory", "rename"):

@@ -153,7 +153,7 @@ class Base(unittest.TestCase):
 class TestLogin(Base):
     def test_login(self) -> None:
         self.login(welcome("Alice", waiting=3))
-        self.assertEqual(self.hello, wire.Hello(wire.VERSION, ALL, bytes(16), "alice"))
+        self.assertEqual(self.hello, wire.Hello(wire.VERSION, ALL | Feature.IGNORE, bytes(16), "alice"))
         self.assertTrue(self.link.online)
         self.assertEqual((self.link.name, self.link.house, self.link.waiting), ("Alice", "lab", 3))
         self.assertEqual(self.link.address, HERE)
@@ -426,17 +426,17 @@ class TestSending(Base):
     def test_outcomes_do_not_answer_unless_all_are_absent(self) -> None:
         self.login()
         (number,) = self.link.send(["Bob", "carol"], "now", SendFlag.NOW)
-        self.given(wire.Outcomes(number, Outcome.HOLDING, ("Bob",)), wire.Outcomes(number, Outcome.AWAY, ("carol",)))
-        self.given(wire.Outcomes(number, Outcome.ABSENT, ("bob",)))
+        self.given(wire.Outcomes(number, number, Outcome.HOLDING, ("Bob",)), wire.Outcomes(number, number, Outcome.AWAY, ("carol",)))
+        self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("bob",)))
         self.assertIn(number, self.link.pending)
-        self.given(wire.Outcomes(number, Outcome.ABSENT, ("carol",)))
+        self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("carol",)))
         self.assertEqual(self.link.pending, {})
 
     def test_everyone(self) -> None:
         self.login()
         (number,) = self.link.send([], "drill", SendFlag.EVERYONE | SendFlag.NOW)
         self.assertEqual(self.house.hear(), [wire.Send(number, 3, (), "drill")])
-        self.given(wire.Outcomes(number, Outcome.ABSENT, ("bob",)))
+        self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("bob",)))
         self.assertEqual(self.link.pending, {})
 
     def test_many_recipients_are_split(self) -> None:
@@ -491,7 +491,7 @@ class TestSending(Base):
     def test_an_answer_for_what_was_not_sent_is_let_pass(self) -> None:
         self.login()
         (number,) = self.link.send(["bob"], "hi")
-        self.given(wire.Stored(1, 5), wire.Refused(9, Why.OTHER, "?"), wire.Outcomes(9, Outcome.ABSENT, ("bob",)),
+        self.given(wire.Stored(1, 5), wire.Refused(9, Why.OTHER, "?"), wire.Outcomes(9, 9, Outcome.ABSENT, ("bob",)),
                    wire.Stored(number + 1, 2**64 - 1), wire.Stored(0, number - 1))
         self.assertEqual(list(self.link.pending), [number])
         self.given(wire.Stored(0, 2**64 - 1))
@@ -597,11 +597,11 @@ class TestRequests(Base):
         self.assertTrue(self.link.holding)
         self.cut()
         self.back(welcome(features=ALL | Feature.HOLD))
-        self.assertEqual(self.hello.features, ALL | Feature.HOLD)
+        self.assertEqual(self.hello.features, ALL | Feature.HOLD | Feature.IGNORE)
         self.cut()
         self.assertEqual([self.link.hold(False)], [event.request for event in self.pump()])
         self.back()
-        self.assertEqual(self.hello.features, ALL)
+        self.assertEqual(self.hello.features, ALL | Feature.IGNORE)
         self.assertFalse(self.link.holding)
 
     def test_a_failed_hold_changes_nothing(self) -> None:

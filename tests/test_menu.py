@@ -272,7 +272,7 @@ class Marks(unittest.TestCase):
         self.assertEqual(self.mark(), ".")
         self.play.hear(wire.Stored(1, 1))
         self.assertEqual(self.mark(), "=")
-        self.play.hear(wire.Outcomes(1, Outcome.AWAY, ("dave",)))
+        self.play.hear(wire.Outcomes(1, 1, Outcome.AWAY, ("dave",)))
         self.assertEqual(self.play.last, "* dave is not connected: kept in the mailbox")
         self.play.hear(wire.Delivered(1, 9, "bob"))
         self.assertEqual(self.mark(), "=")
@@ -289,18 +289,18 @@ class Marks(unittest.TestCase):
 
     def test_now_or_never(self) -> None:
         self.play.enter("/now bob,dave hi")
-        self.play.hear(wire.Outcomes(2, Outcome.ABSENT, ("dave",)), wire.Stored(2, 2))
+        self.play.hear(wire.Outcomes(2, 2, Outcome.ABSENT, ("dave",)), wire.Stored(2, 2))
         self.assertEqual(self.play.last, "* dave is not connected: not delivered")
         self.play.enter("/now dave hi")
-        self.play.hear(wire.Outcomes(3, Outcome.ABSENT, ("dave",)))
+        self.play.hear(wire.Outcomes(3, 3, Outcome.ABSENT, ("dave",)))
         self.assertEqual(self.play.last, "you > dave ! dave is not connected: not delivered: hi")
 
     def test_several_outcomes_are_one_line(self) -> None:
         for outcome, words in ((Outcome.AWAY, "are not connected: kept in their mailboxes"),
                                (Outcome.HOLDING, "are holding: waits in their mailboxes until checked")):
-            self.play.hear(wire.Outcomes(1, outcome, ("dave", "eve")))
+            self.play.hear(wire.Outcomes(1, 1, outcome, ("dave", "eve")))
             self.assertEqual(self.play.last, f"* dave, eve {words}")
-        self.play.hear(wire.Outcomes(1, Outcome.AWAY, tuple(f"u{n}" for n in range(100))))
+        self.play.hear(wire.Outcomes(1, 1, Outcome.AWAY, tuple(f"u{n}" for n in range(100))))
         self.assertEqual(self.play.last,
                          "* u0, u1, u2, u3, u4 and 95 others are not connected: kept in their mailboxes")
 

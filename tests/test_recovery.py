@@ -439,7 +439,7 @@ class TestSalvage(RecoveryCase):
             again = Mailbox(self.path + "-new", disk=RecordingDisk())
             self.assertEqual(self.queues(again), wanted)
             self.assertGreater(again.last, last)
-            self.assertTrue(again.is_repeat(again.users[0], 5 << 32 | 25))
+            self.assertTrue(again.new_until(again.users[0], 5 << 32 | 25) == 5 << 32 | 25)
             self.let_go(again)
 
     def test_all_but_what_is_damaged(self) -> None:

@@ -49,7 +49,7 @@ def office() -> Play:
     play.hear(wire.Stored(1, 1), wire.Delivered(1, 1, "bob"))
     play.now += 3 * MINUTE
     play.enter("@carol minutes are in /srv/minutes")
-    play.hear(wire.Stored(2, 2), wire.Outcomes(2, Outcome.AWAY, ("carol",)))
+    play.hear(wire.Stored(2, 2), wire.Outcomes(2, 2, Outcome.AWAY, ("carol",)))
     play.press("<FocusOut>")
     play.now += MINUTE
     play.mail(2, "dave", "drill at 15:00, use the north stairs; take your badge and leave the doors open", EVERYONE, 4)
@@ -230,7 +230,7 @@ class Everything(InUtc):
             play = office()
             for text in ("\x1b[2J\x07", "‮evil", "a\x00b\x08", "你好" * 30, "e" + "\u0301" * 50, "\n" * 30, "\ud800"):
                 play.hear(wire.Mail(9, 2**63, 9, 0, 1, text, text), wire.Refused(1, 1, text), wire.Notice(text),
-                          wire.Failed(99, 1, text), wire.Outcomes(2, Outcome.AWAY, (text,)), Offline(text, 1.0),
+                          wire.Failed(99, 1, text), wire.Outcomes(2, 2, Outcome.AWAY, (text,)), Offline(text, 1.0),
                           wire.Invitation(5, 60, text, (text, "alice", text)))
                 play.link.roster[text] = wire.Entry(text, 1, 0, 2**63, 0)
             play.link.house = "\x1b[31mhouse\n"

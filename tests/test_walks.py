@@ -12,7 +12,7 @@ is killed and started again.  After each step the daemon must agree with the mod
 import random
 import unittest
 
-import post
+import delivery
 import wire
 from chats import INVITATIONS_MAX, State, state_of
 from daemon import Daemon
@@ -340,7 +340,7 @@ class Walk:
         told = {}
         for said in self.news[name]:
             if isinstance(said, wire.Outcomes):
-                assert said.id == origin and not told.keys() & set(said.to)
+                assert said.first == said.last == origin and not told.keys() & set(said.to)
                 told.update(dict.fromkeys(said.to, Outcome(said.outcome)))
         expected = {}
         for other in names:
@@ -558,8 +558,8 @@ class RandomWalks(unittest.TestCase):
 
     def test_with_a_narrow_window(self):
         """Pushes wait for confirmations all the time."""
-        window, post.WINDOW = post.WINDOW, 3
-        self.addCleanup(setattr, post, "WINDOW", window)
+        window, delivery.WINDOW = delivery.WINDOW, 3
+        self.addCleanup(setattr, delivery, "WINDOW", window)
         for seed in range(10, 12):
             self.walk(seed, 700, Sealing())
 

@@ -196,11 +196,15 @@ class FrameLimits(unittest.TestCase):
 
     def test_raised_between_two_frames(self):
         """HELLO and a long message in one piece, as after a login."""
+        for cut in range(HELLO_MAX + 15):
+            data = frame_of(10) + frame_of(HELLO_MAX + 1)
+            decoder = Decoder()
+            frames = decoder.split(data[:cut]) + decoder.widen(FRAME_MAX) + decoder.split(data[cut:])
+            self.assertEqual([len(frame) for frame in frames], [10, HELLO_MAX + 1])
         decoder = Decoder()
-        frames = decoder.feed(frame_of(10) + frame_of(HELLO_MAX + 1))
-        next(frames)
-        decoder.limit = FRAME_MAX
-        self.assertEqual(len(next(frames)), HELLO_MAX + 1)
+        self.assertEqual(len(decoder.split(data)), 1)
+        self.assertIn("1 to 1024", decoder.fault)
+        self.assertEqual([len(frame) for frame in decoder.widen(FRAME_MAX)], [HELLO_MAX + 1])
 
     def test_what_is_encoded_fits(self):
         """NOTICE has a text alone: a frame of FRAME_MAX with its kind, not one byte more."""
@@ -377,11 +381,22 @@ class HotPath(unittest.TestCase):
             self.assertEqual(wire.mail_frame(*mail[:5], b"ann", text.encode()), wire.encode(mail))
 
     def test_a_send_to_one_is_read_as_by_the_table(self):
-        frame = wire.encode(wire.Send(7 << 32 | 3, 3, ("bob",), "hi"))[4:]
-        self.assertEqual(wire._read_send(frame), wire.Send(7 << 32 | 3, 3, ("bob",), "hi"))
-        self.assertIsNone(wire._read_send(wire.encode(wire.Send(1, 0, ("bob", "cy"), "hi"))[4:]))
-        self.assertIsNone(wire._read_send(frame[:12]))
-        self.assertIsNone(wire._read_send(frame[:14]))
+        sends = [wire.Send(7 << 32 | 3, 3, ("bob",), "hi"), wire.Send(4, 2, (), "сосед"), wire.Send(5, 0, ("bob",), "")]
+        frames = [wire.encode(said)[4:] for said in sends]
+        self.assertEqual(wire.run_of_sends(frames, 0, 9), sends)
+        self.assertEqual(wire.run_of_sends(frames, 1, 1), sends[1:2])
+        self.assertEqual([type(said) for said in wire.run_of_sends(frames, 0, 9)], [wire.Send] * 3)
+
+    def test_a_run_of_sends_stops_at_whatever_else_there_is(self):
+        """A SEND to several, another message, and all that breaks the protocol: that is for decode() to say."""
+        good = wire.encode(wire.Send(7 << 32 | 3, 3, ("bob",), "hi"))[4:]
+        others = [wire.encode(said)[4:] for said in (wire.Send(1, 0, ("bob", "cy"), "hi"), wire.Ping(0), wire.Ping(2**63))]
+        others += [good[:12], good[:14], good[:15] + b"\xff" + good[16:], good + b"\xff"]
+        others += [good[:12] + bytes((200,)) + good[13:]]
+        for other in others:
+            with self.subTest(other=other):
+                self.assertEqual(len(wire.run_of_sends([good, other, good], 0, 9)), 1)
+                self.assertEqual(wire.run_of_sends([other], 0, 9), [])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,110 @@
+"""answers: what is promised on account of the disk, until the disk has it.
+
+Everything that promises durability (STORED, OUTCOMES, DELIVERED, CONFIRMED, DONE for a setting, a newcomer's WELCOME)
+is gathered here for each turn, and leaves when the mailbox has settled the turn's last seq: in that turn, or some turns
+later when the disk is slow.  Answers of different turns never overtake each other.
+
+Ids are gathered as ranges: a client whose messages follow one upon the other hears one STORED a turn.
+"""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import wire
+from presence import Client, Roster
+
+OUTCOME_NAMES = 1000        # names in one OUTCOMES: 33 KB of the longest, under the frame limit
+
+Ranges = list[list[int]]    # first and last
+
+
+def add(ranges: Ranges, first: int, last: int) -> None:
+    """Add a range behind the others."""
+    if ranges and ranges[-1][1] + 1 == first:
+        ranges[-1][1] = last
+    else:
+        ranges.append([first, last])
+
+
+class Others:
+    """Those of a message's recipients who are not reading now: what becomes of it for them, as OUTCOMES says it."""
+    __slots__ = ("pages",)
+
+    def __init__(self, outcome: wire.Outcome, names: Sequence[str], before: Others | None = None) -> None:
+        self.pages: list[tuple[wire.Outcome, tuple[str, ...]]] = list(before.pages) if before else []
+        self.pages += [(outcome, tuple(names[at:at + OUTCOME_NAMES])) for at in range(0, len(names), OUTCOME_NAMES)]
+
+
+class Answers:
+    """What one turn's requests are answered once they are on disk."""
+
+    def __init__(self) -> None:
+        self.welcomes: list[tuple[Client, wire.Welcome]] = []
+        self.stored: dict[Client, Ranges] = {}
+        self.outcomes: dict[tuple[Client, Others], Ranges] = {}
+        self.others: list[tuple[Client, wire.Message]] = []
+        self.settings: list[tuple[Client, int]] = []            # requests that changed a setting: DONE, or FAILED
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.stored or self.outcomes or self.others or self.settings or self.welcomes)
+
+    def add_stored(self, client: Client, first: int, last: int) -> None:
+        ranges = self.stored.get(client)
+        if ranges is None:
+            self.stored[client] = [[first, last]]
+        else:
+            add(ranges, first, last)
+
+    def add_outcomes(self, client: Client, number: int, others: Others) -> None:
+        ranges = self.outcomes.get((client, others))
+        if ranges is None:
+            self.outcomes[client, others] = [[number, number]]
+        else:
+            add(ranges, number, number)
+
+
+class Promises:
+    """The answers of the turn that is, and of those whose sync is not known to have ended."""
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self.turn = Answers()
+        self._unsettled: deque[tuple[int, Answers]] = deque()
+
+    @property
+    def owes(self) -> bool:
+        """Whether an answer waits for the disk."""
+        return bool(self._unsettled)
+
+    def written(self, seq: int) -> None:
+        """The batch of the turn is written, up to this seq: its answers wait for the disk."""
+        if not self.turn.is_empty:
+            self._unsettled.append((seq, self.turn))
+            self.turn = Answers()
+
+    def settle(self, seq: int) -> list[Client]:
+        """Everything up to this seq is on disk: say what promised it.  Returns the newcomers who were welcomed."""
+        welcomed: list[Client] = []
+        while self._unsettled and self._unsettled[0][0] <= seq:
+            _, answers = self._unsettled.popleft()
+            self._say(answers)
+            welcomed += [client for client, _ in answers.welcomes]
+        return welcomed
+
+    def _say(self, answers: Answers) -> None:
+        tell = self.roster.tell
+        for client, welcome in answers.welcomes:
+            self.roster.welcome(client, welcome)
+        for client, ranges in answers.stored.items():
+            for first, last in ranges:
+                tell(client, wire.Stored(first, last))
+        for (client, others), ranges in answers.outcomes.items():
+            for outcome, names in others.pages:
+                for first, last in ranges:
+                    tell(client, wire.Outcomes(first, last, outcome, names))
+        for client, said in answers.others:
+            tell(client, said)
+        for client, request in answers.settings:
+            tell(client, wire.Done(request))

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""figures: from what was measured to README.md's section "Speed" and to bench/FIGURES.md.
+
+usage: figures.py
+
+It reads bench/results (run.py, growth.py, stalls.py and client.py leave there what they measured) and writes both
+texts, with the machine, the commit and the date of each.  No figure is copied by hand.
+"""
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import client
+import report
+from report import Runs, shown
+from servers import HERE, HOME, PEERS, results_directory
+from works import WORKS
+
+BEGIN, END = "<!-- speed: written by `make bench-figures` -->", "<!-- end of speed -->"
+BEFORE = "## Manuals"               # where the section comes the first time
+IN_README = ["parley", "parley-unix", "router-py-durable", "mosquitto-q1", "redis", "nats", "jetstream", "ngircd"]
+UNITS = {"rate": "messages/s", "delivery_p50": "us until delivered", "ack_p50": "us until OK", "logins_s": "logins/s"}
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
+
+
+def read(name: str) -> Any:
+    """A file of results, or nothing."""
+    path = results_directory() / name
+    if not path.exists():
+        return None
+    text = path.read_text()
+    return [json.loads(line) for line in text.splitlines()] if name.endswith("l") else json.loads(text)
+
+
+def speed(runs: Runs, about: str) -> str:
+    """The section of README.md."""
+    labels = [label for label in IN_README if any(key[1] == label for key in runs)]
+    rows = [["", *labels]]
+    for work, (title, _, _, metric) in WORKS.items():
+        if (work, "parley") in runs:
+            values = [report.middle(runs, work, label, metric) for label in labels]
+            rows.append([f"{title} ({UNITS[metric]})", *("" if value is None else shown(value) for value in values)])
+    promises = "\n".join(f"- {label}: {PEERS[label].promise}" for label in labels)
+    return (f"{BEGIN}\n## Speed\n\n{table(rows)}\n\nWhat an OK means:\n\n{promises}\n\n{about}.  "
+            f"bench/FIGURES.md has the rest; `make bench` measures it again.\n{END}\n")
+
+
+def works(runs: Runs) -> str:
+    parts = []
+    for work in WORKS:
+        labels = [label for label in PEERS if (work, label) in runs]
+        if labels:
+            about = report.describe(runs[work, labels[0]][0]["about"])
+            rounds = max(len(runs[work, label]) for label in labels)
+            parts.append(f"### {work}: {WORKS[work].title}\n\n{table(report.rows(runs, work, labels))}\n\n"
+                         f"{about}; {rounds} rounds.")
+    measured = {label for _, label in runs}
+    parts.append("### What each promises, once it has said OK\n\n"
+                 + "\n".join(f"- {label}: {peer.promise}" for label, peer in PEERS.items() if label in measured))
+    parts.append("### What was to be reached\n\n" + "\n".join(f"- {says}" for says in report.verdicts(runs)))
+    return "\n\n".join(parts)
+
+
+def growth(found: dict[str, Any]) -> str:
+    figures = "\n".join(f"- {name}: {value:.2f}" for name, value in found["figures"].items())
+    plots = "\n".join(f"![{name}](plots/{name}.svg)" for name in found["curves"])
+    return f"## Growth\n\n{plots}\n\n{figures}\n\n{report.describe(found)}."
+
+
+def waits(found: dict[str, Any]) -> str:
+    rows = [["busy with", "delivered p50 ms", "p99.9", "max", "OK p50 ms", "p99.9", "max"]]
+    rows += [[scene["scene"], *(f"{scene[f'{kind}_{part}'] / 1e3:.1f}" for kind in ("delivery", "ack")
+                                for part in ("p50", "p999", "max"))] for scene in found["scenes"]]
+    return f"## Stalls: a heartbeat beside others\n\n{table(rows)}\n\n{report.describe(found)}."
+
+
+def terminals(found: dict[str, Any]) -> str:
+    rows = [["", *(name for name, _ in client.COLUMNS)]]
+    rows += [[one["client"], *(f"{one[metric]:.1f}" for _, metric in client.COLUMNS)] for one in found["clients"]]
+    return f"## The client, under 5,000 messages a second\n\n{table(rows)}\n\n{report.describe(found)}."
+
+
+def put_into_readme(section: str) -> None:
+    path = HOME / "README.md"
+    text = path.read_text()
+    if BEGIN in text:
+        text = re.sub(re.escape(BEGIN) + ".*?" + re.escape(END) + "\n", lambda _: section, text, flags=re.DOTALL)
+    else:
+        text = text.replace(BEFORE, section + "\n" + BEFORE, 1)
+    path.write_text(text)
+
+
+def main() -> int:
+    parts = ["# What parley costs\n\nWritten by `make bench-figures`; bench/README says how it was measured."]
+    if results := read("works.jsonl"):
+        runs = report.grouped(report.latest(results))
+        parts.append("## Works\n\n" + works(runs))
+        if ours := next((key for key in runs if key[1] == "parley"), None):
+            put_into_readme(speed(runs, report.describe(runs[ours][0]["about"])))
+    for name, write in (("growth.json", growth), ("stalls.json", waits), ("client.json", terminals)):
+        if found := read(name):
+            parts.append(write(found))
+    (HERE / "FIGURES.md").write_text("\n\n".join(parts) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

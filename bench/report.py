@@ -1,0 +1,174 @@
+"""report: results as a line, a table, ratios, and what was missed."""
+import os
+import platform
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+
+from measure import Result
+from servers import HOME, PEERS, PLACE, file_system
+from works import REACH, WORKS, Reach, is_less_better
+
+Runs = dict[tuple[str, str], list[Result]]      # by work and label; those that failed are not there
+
+COLUMNS = [             # heading, metric, digits behind the point
+    ("per second", "rate", 0), ("server us", "cpu_us", 2), ("p50 us", "delivery_p50", 1), ("p99 us", "delivery_p99", 1),
+    ("OK p50", "ack_p50", 1), ("OK p99", "ack_p99", 1), ("logins/s", "logins_s", 0), ("KB each", "idle_kb", 2)]
+ONLY_OF = {             # columns that mean nothing for other works
+    "rate": ("W1", "W1w1", "W2", "W2q", "W3", "W5", "W6"), "cpu_us": ("W1", "W1w1", "W2", "W2q", "W3", "W5"),
+}
+
+
+def machine() -> Result:
+    """What was measured on, and which parley."""
+    git = subprocess.run(["git", "-C", str(HOME), "describe", "--always", "--dirty"], capture_output=True, text=True)
+    cpus = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), platform.machine())
+    return {"machine": f"{os.cpu_count()} x {model}, Linux {platform.release()}", "disk": file_system(PLACE),
+            "python": platform.python_version(), "commit": git.stdout.strip() or "unknown",
+            "date": time.strftime("%Y-%m-%d %H:%M")}
+
+
+def describe(about: Result) -> str:
+    return (f"parley {about['commit']} on Python {about['python']}; {about['machine']}, {about['disk']}; "
+            f"{about['date']}")
+
+
+def shown(value: float, digits: int = 0) -> str:
+    """A figure as people read it."""
+    if value >= 1e6:
+        return f"{value / 1e6:.2f}M"
+    return f"{value / 1e3:.1f}k" if value >= 1e4 else f"{value:.{digits}f}"
+
+
+def line(result: Result) -> str:
+    """One result, as it comes."""
+    head = f"{result['round'] + 1}  {result['work']:6}{result['label']:24}"
+    if "error" in result:
+        return f"{head}FAILED: {result['error']}"
+    figures = [f"{shown(result[metric], digits)} {name}" for name, metric, digits in COLUMNS
+               if metric in result and result["work"] in ONLY_OF.get(metric, WORKS)]
+    return head + ", ".join(figures) + f"  (load {result['load_busy']:.0%})"
+
+
+def grouped(results: Iterable[Result]) -> Runs:
+    runs: Runs = defaultdict(list)
+    for result in results:
+        if "work" in result and "error" not in result:
+            runs[result["work"], result["label"]].append(result)
+    return runs
+
+
+def latest(results: Iterable[Result]) -> list[Result]:
+    """Of a file to which several runs were appended: of each work its last run, with `about`, where it was measured."""
+    kept: dict[str, list[Result]] = {}
+    about: Result = {}
+    for result in results:
+        if "machine" in result:
+            about = result
+        elif not kept.get(result["work"]) or kept[result["work"]][0]["about"] is not about:
+            kept[result["work"]] = [result | {"about": about}]
+        else:
+            kept[result["work"]].append(result | {"about": about})
+    return [result for work in kept.values() for result in work]
+
+
+def middle(runs: Runs, work: str, label: str, metric: str) -> float | None:
+    values = [result[metric] for result in runs.get((work, label), ()) if metric in result]
+    return median(values) if values else None
+
+
+def ratio(runs: Runs, work: str, metric: str, ours: str, peer: str, of_work: str = "") -> float | None:
+    """How many times better ours is than the peer's: the median over the rounds that have both."""
+    theirs = {result["round"]: result for result in runs.get((of_work or work, peer), ())}
+    pairs = [(result.get(metric), theirs[result["round"]].get(metric)) for result in runs.get((work, ours), ())
+             if result["round"] in theirs]
+    ratios = [(b / a if is_less_better(metric) else a / b) for a, b in pairs if a and b]
+    return median(ratios) if ratios else None
+
+
+# ---- tables ----
+
+def rows(runs: Runs, work: str, labels: Sequence[str]) -> list[list[str]]:
+    """The table of one work: a heading, and a row for each server; the ratio is parley's advantage over it."""
+    columns = [(name, metric, digits) for name, metric, digits in COLUMNS
+               if work in ONLY_OF.get(metric, WORKS)
+               and any(metric in result for label in labels for result in runs.get((work, label), ()))]
+    table = [["", *(name for name, _, _ in columns), "lowest-highest", "parley is"]]
+    metric = WORKS[work].metric
+    for label in labels:
+        values = [result[metric] for result in runs.get((work, label), ()) if metric in result]
+        if not values:
+            continue
+        better = ratio(runs, work, metric, "parley", label) if label != "parley" else None
+        cells = [shown(value, digits) if (value := middle(runs, work, label, name)) is not None else ""
+                 for _, name, digits in columns]
+        table.append([label, *cells, f"{shown(min(values), 1)}-{shown(max(values), 1)}",
+                      f"x {better:.2f}" if better else ""])
+    return table
+
+
+def aligned(table: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  " + "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width)
+                                      for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
+                     for row in table)
+
+
+def text(results: Sequence[Result], labels: Sequence[str]) -> str:
+    """Everything that `make bench` says at its end."""
+    runs, parts = grouped(results), list[str]()
+    parts += [f"\n{work}  {WORKS[work].title}\n{aligned(rows(runs, work, labels))}" for work in WORKS
+              if any(key[0] == work for key in runs)]
+    parts.append("\nWhat each promises, once it has said OK:")
+    parts += [f"  {label:24}{PEERS[label].promise}" for label in labels]
+    parts += [f"  FAILED {result['work']} {result['label']}: {result['error']}" for result in results
+              if "error" in result]
+    if cost := log_cost(runs):
+        parts.append(f"\nThe log (a line for each message, into a file) costs: {cost}")
+    parts.append("\n" + "\n".join(verdicts(runs)))
+    return "\n".join(parts)
+
+
+def log_cost(runs: Runs) -> str:
+    """What --console log adds to the server's work for a message."""
+    costs = []
+    for work in ("W1", "W2q", "W5"):
+        without, with_log = (middle(runs, work, label, "cpu_us") for label in ("parley", "parley-log"))
+        slower = ratio(runs, work, "rate", "parley", "parley-log")
+        if without and with_log and slower:
+            costs.append(f"{work} {with_log - without:.2f} us a message, {1 - 1 / slower:.0%} of the rate")
+    return "; ".join(costs)
+
+
+# ---- what is to be reached ----
+
+def verdict(runs: Runs, reach: Reach) -> tuple[bool, str] | None:
+    """Whether it was reached, and the line that says so; None where it was not measured."""
+    value = middle(runs, reach.work, reach.label, reach.metric)
+    if value is None:
+        return None
+    what = f"{reach.work} {reach.label} {reach.metric}"
+    if not reach.of:
+        is_met = value <= reach.amount if is_less_better(reach.metric) else value >= reach.amount
+        wanted = f"{'at most' if is_less_better(reach.metric) else 'at least'} {shown(reach.amount, 1)}"
+        return is_met, f"{what}: {shown(value, 1)}, wanted {wanted}"
+    better = ratio(runs, reach.work, reach.metric, reach.label, reach.of, reach.of_work)
+    if better is None:
+        return None
+    factor = 1 / reach.amount if is_less_better(reach.metric) else reach.amount
+    return better >= factor, f"{what}: {better:.2f} x {reach.of} {reach.of_work}, wanted {factor:.2f} x"
+
+
+def verdicts(runs: Runs) -> list[str]:
+    """A line for each figure of REACH that was measured."""
+    lines = []
+    for reach in REACH:
+        if found := verdict(runs, reach):
+            is_met, says = found
+            word = "reached    " if is_met else "NOT REACHED" if not reach.then else "not yet    "
+            lines.append(f"{word} {says}")
+    return lines

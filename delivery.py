@@ -1,0 +1,235 @@
+"""delivery: what a reader is sent, and what he confirms.
+
+The mailbox is the buffer.  Each reader has at most WINDOW messages (and WINDOW_BYTES) pushed and not yet confirmed;
+the rest stays in the queue, on disk, and follows as confirmations arrive.  So a slow or stopped reader costs its window
+and nothing else, and loses nothing.
+
+Live and checked mail are two streams through the same queue.  What stood in it when a client came (or stopped holding)
+is for CHECK; every id above that, from `live.start` on, is pushed.  In each stream ids ascend.
+
+What is in flight is what is unread and lies in a part of the queue that a stream has passed: so nothing is kept for
+each message, and one that was checked twice counts once.
+
+Readers who are sent the same messages in the same turn, as with a message to everyone, are sent the same bytes.
+"""
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import wire
+from answers import Promises, Ranges, add
+from presence import Client, Now, Roster
+from wire import Why
+
+if TYPE_CHECKING:
+    from mailbox import Mail, Mailbox
+    from quota import Accounts
+
+WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
+WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
+PASSED_MAX = 16             # streams that are over, remembered for what is in flight, before they are looked through
+EVER = 2**64 - 1            # the end of the live stream
+
+
+class Stream:
+    """How far one reader was pushed through its queue."""
+    __slots__ = ("at", "request", "start", "total", "upto")
+
+    def __init__(self, start: int, upto: int, request: int = 0) -> None:
+        self.start = start      # ids above this belong to the stream
+        self.at = start         # the last id pushed
+        self.upto = upto        # the last that belongs to this stream
+        self.request = request  # of the CHECK that is answered
+        self.total = 0          # pushed so far
+
+
+class Delivery:
+    """The rules of pushing, checking, holding and confirming."""
+
+    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], promises: Promises,
+                 accounts: Accounts) -> None:
+        self.mailbox = mailbox
+        self.roster = roster
+        self.note = note
+        self.promises = promises
+        self.accounts = accounts
+        self.stirred: dict[Client, None] = {}                   # readers that may be pushed something
+        self.counted: dict[Client, None] = {}                   # those whose waiting messages may have changed
+        self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes, int]] = {}     # to several readers, in this turn
+        self._reads: dict[int, tuple[list[Mail], dict[int, Ranges]]] = {}           # by several readers, the same
+
+    # ---- coming and going ----
+
+    def enter(self, client: Client, welcome: wire.Welcome) -> None:
+        """A user came: what waits stays for CHECK, what comes from now on is pushed."""
+        client.live = Stream(self.mailbox.last, EVER)
+        client.mail = client.told = client.user.waiting
+        self.promises.turn.welcomes.append((client, welcome))
+
+    def leave(self, client: Client) -> None:
+        """A user went: what was not confirmed is still in the queue."""
+        self.stirred.pop(client, None)
+        self.counted.pop(client, None)
+
+    # ---- requests ----
+
+    def on_check(self, client: Client, said: wire.Check, now: Now) -> None:
+        if client.checking is not None:
+            self.roster.tell(client, wire.Failed(said.request, Why.BUSY, "a check is already under way"))
+            return
+        upto = self.mailbox.last if client.holding else client.live.start
+        client.checking = Stream(0, upto, said.request)
+        self.stirred[client] = None
+
+    def on_hold(self, client: Client, said: wire.Hold, now: Now) -> None:
+        """Start holding, or receive live again: what came meanwhile stays for CHECK."""
+        if client.holding and not said.on:
+            self._pass(client, client.live)
+            client.live = Stream(self.mailbox.last, EVER)
+            client.mail = client.user.waiting
+        client.holding = bool(said.on)
+        self.roster.changed(client)
+        self.counted[client] = self.stirred[client] = None
+        self.roster.tell(client, wire.Done(said.request))
+        self.note("holding" if said.on else "receiving", name=client.name)
+
+    def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
+        mails = self.mailbox.read(client.user, said.first, said.last)
+        if mails:
+            if not self.accounts.is_empty:
+                self.accounts.read(client.user, mails)
+            self._landed(client, mails)
+            client.mail -= bisect_right(mails, client.live.start, key=_id)
+            self._receipts(client, self._spans(mails))
+            self.note("delivered", name=client.name, messages=len(mails), first=mails[0].id, last=mails[-1].id)
+        self.promises.turn.others.append((client, wire.Confirmed(said.first, said.last)))
+        self.stirred[client] = self.counted[client] = None
+
+    def _spans(self, mails: list[Mail]) -> dict[int, Ranges]:
+        """The same messages as their senders know them: ranges of origins for each."""
+        found = self._reads.get(mails[0].id)
+        if found and found[0] == mails:
+            return found[1]
+        spans: dict[int, Ranges] = {}
+        for _, _, sender, origin, _, _, _ in mails:
+            shown = spans.get(sender)
+            if shown is None:
+                spans[sender] = [[origin, origin]]
+            else:
+                add(shown, origin, origin)
+        if mails[0].count > 1:
+            self._reads[mails[0].id] = mails, spans
+        return spans
+
+    def _receipts(self, reader: Client, spans: dict[int, Ranges]) -> None:
+        """Tell the senders who are here that these of theirs were shown, and no others."""
+        for number, shown in spans.items():
+            sender = self.roster.clients.get(number)
+            if sender and sender.features & wire.Feature.RECEIPTS:
+                self.promises.turn.others += [(sender, wire.Delivered(first, last, reader.name))
+                                              for first, last in shown]
+
+    # ---- what is in flight ----
+
+    def _landed(self, client: Client, mails: Sequence[Mail]) -> None:
+        """These were read: those of them that were pushed are no longer in flight."""
+        live = client.live
+        if not (live.start < mails[0].id and mails[-1].id <= live.at):
+            mails = [mail for mail in mails if _was_pushed(client, mail.id)]
+        client.in_flight -= len(mails)
+        client.size -= sum([len(mail.text) for mail in mails])
+        if not client.in_flight:
+            client.passed.clear()
+
+    def _pass(self, client: Client, stream: Stream) -> None:
+        """A stream is over; what it has pushed may still be in flight."""
+        if client.in_flight and stream.at > stream.start:
+            client.passed = [old for old in client.passed if old.start < stream.start or old.at > stream.at]
+            client.passed.append(stream)
+            if len(client.passed) > PASSED_MAX:
+                client.spent += len(client.passed)
+                client.passed = [old for old in client.passed
+                                 if self.mailbox.unread(client.user, old.start, old.at, 1, 1)]
+
+    # ---- the turn ----
+
+    def push(self) -> None:
+        """Send each reader what its window has room for."""
+        stirred, self.stirred = self.stirred, {}
+        for client in stirred:
+            if client.welcomed:
+                self._fill(client)
+        self._pushes.clear()
+        self._reads.clear()
+
+    def _fill(self, client: Client) -> None:
+        check = client.checking
+        if check is not None and self._pushed(client, check, wire.SendFlag.CHECK):
+            client.checking = None
+            self._pass(client, check)
+            self.roster.tell(client, wire.Checked(check.request, check.total))
+            self.note("checked", name=client.name, messages=check.total)
+        if not client.holding:
+            self._pushed(client, client.live, 0)
+
+    def _pushed(self, client: Client, stream: Stream, flag: int) -> bool:
+        """Push of this stream what fits into the window; True when the stream is at its end for now."""
+        user = client.user
+        while (room := WINDOW - client.in_flight) > 0 and (space := WINDOW_BYTES - client.size) > 0:
+            mails = self.mailbox.unread(user, stream.at, stream.upto, room, space)
+            if not mails:
+                return True
+            frames, size = self._frames(mails, flag)
+            if flag and (client.passed or client.live.at > client.live.start):
+                new = [mail for mail in mails if not _was_pushed(client, mail.id)]
+                client.in_flight += len(new)
+                client.size += sum([len(mail.text) for mail in new])
+            else:
+                client.in_flight += len(mails)
+                client.size += size
+            self.roster.hand(client, frames)
+            stream.at = mails[-1].id
+            stream.total += len(mails)
+            if user.tail and user.tail[-1].id == stream.at:
+                return True
+        return False
+
+    def _frames(self, mails: list[Mail], flag: int) -> tuple[bytes, int]:
+        """The frames of these messages, and the bytes of text in them; those to many are encoded once in a turn."""
+        found = self._pushes.get((mails[0].id, flag))
+        if found and found[0] == mails:
+            return found[1:]
+        names: dict[int, bytes] = {}
+        frames, size = [], 0
+        for number, time, sender, origin, flags, count, text in mails:
+            name = names.get(sender)
+            if name is None:
+                name = names[sender] = self.mailbox.users[sender].name.encode()
+            size += len(text)
+            frames.append(wire.mail_frame(number, time, origin, flags | flag, count, name, text))
+        whole = b"".join(frames)
+        if mails[0].count > 1:
+            self._pushes[mails[0].id, flag] = mails, whole, size
+        return whole, size
+
+    def tell_waiting(self) -> None:
+        """Say how many messages a CHECK would bring, where that has changed."""
+        for client in self.counted:
+            if client.waiting != client.told and client.welcomed:
+                client.told = client.waiting
+                self.roster.tell(client, wire.Waiting(client.told))
+        self.counted.clear()
+
+
+def _id(mail: Mail) -> int:
+    return mail[0]
+
+
+def _was_pushed(client: Client, id: int) -> bool:
+    """Whether a stream has passed this id."""
+    for stream in (client.live, client.checking, *client.passed):
+        if stream is not None and stream.start < id <= stream.at:
+            return True
+    return False

@@ -1,0 +1,570 @@
+"""Limits on what one user may do to others: quotas, fairness, the rate, messages to all; each at n-1, n, n+1."""
+import argparse
+import random
+import selectors
+import socket
+import unittest
+
+import quota
+import wire
+from daemon import BACKLOG_MAX, READ_SIZE, UNSENT_MAX
+from fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, CALM, FLOOD, LEAST, REST, Fairness, Share
+from options import Limits, amount
+from quota import Account, Quotas
+from tests.service import Service
+from wire import Outcome, SendFlag, Why
+
+NONE = Quotas(0, 0, 0, 0)
+
+
+def house(quotas=NONE, **more):
+    return Service(Limits(1000, strangers=1000, strangers_each=1000, quotas=quotas,
+                          **{"everyone_seconds": 0, **more}))
+
+
+def away(service, *names):
+    for name in names:
+        service.mailbox.register(name, 1)
+
+
+class MailboxQuota(unittest.TestCase):
+    def sent(self, client, to, text="x"):
+        """Send one; "" when it was stored, else the reason."""
+        number = client.send(to, text)
+        client.listen()
+        answers = [said for said in client.heard if (isinstance(said, wire.Stored) and said.last == number)
+                   or (isinstance(said, wire.Refused) and said.id == number)]
+        client.heard.clear()
+        self.assertEqual(len(answers), 1)
+        return getattr(answers[0], "reason", "")
+
+    def test_messages(self):
+        """n - 1 wait, the n-th fits, the next does not; what was read makes room."""
+        for count in (1, 2, 7):
+            with self.subTest(count), house(NONE._replace(messages=count)) as service:
+                away(service, "bob")
+                ann, eve = service.users("ann", "eve")
+                self.assertEqual([self.sent(ann, "bob") for _ in range(count)], [""] * count)
+                for sender in (ann, eve):
+                    self.assertEqual(self.sent(sender, "bob"), "the mailbox of bob is full: not delivered")
+                self.assertEqual(self.sent(ann, "eve"), "")
+                self.assertEqual(service.mailbox.find("bob").waiting, count)
+                bob = service.user("bob")
+                bob.say(wire.Check(1))
+                bob.confirm(bob.hears_all(wire.Mail)[0])
+                self.assertEqual([bool(self.sent(eve, "bob")) for _ in range(2)], [False, True])
+
+    def test_bytes(self):
+        """An exact fit, one byte less, one byte more; half a mailbox of long texts leaves room for short ones."""
+        for size in (1, 100, 16384, 16385, 50_000):
+            with self.subTest(size), house(NONE._replace(size=size)) as service:
+                away(service, "bob")
+                ann = service.user("ann")
+                left = size - 1
+                while left > 0:
+                    self.assertEqual(self.sent(ann, "bob", "x" * min(left, wire.TEXT_MAX)), "")
+                    left -= min(left, wire.TEXT_MAX)
+                self.assertIn("full", self.sent(ann, "bob", "é"))
+                self.assertEqual([self.sent(ann, "bob")], [""])
+                self.assertIn("full", self.sent(ann, "bob"))
+
+    def test_one_sender(self):
+        """His share is full; another's is not, nor is the mailbox."""
+        for count in (1, 2, 7):
+            with self.subTest(count), house(NONE._replace(sender_messages=count)) as service:
+                away(service, "bob", "cat")
+                ann, eve = service.users("ann", "eve")
+                self.assertEqual([bool(self.sent(ann, "bob")) for _ in range(count + 1)], [False] * count + [True])
+                self.assertEqual([bool(self.sent(eve, "bob")) for _ in range(count + 1)], [False] * count + [True])
+                self.assertEqual(self.sent(ann, "cat"), "")
+
+    def test_bytes_of_one_sender(self):
+        with house(NONE._replace(sender_size=20_000)) as service:
+            away(service, "bob")
+            ann, eve = service.users("ann", "eve")
+            self.assertEqual([bool(self.sent(ann, "bob", "x" * n)) for n in (10_000, 9_999, 2, 1, 1)],
+                             [False, False, True, False, True])
+            self.assertEqual(self.sent(eve, "bob", "x" * 16_000), "")
+
+    def test_several_recipients(self):
+        """Those with room get it; the others are an outcome; nobody with room is a refusal."""
+        with house(NONE._replace(messages=1)) as service:
+            away(service, "bob", "cat", "dan")
+            ann = service.user("ann")
+            self.assertEqual(self.sent(ann, "bob"), "")
+            number = ann.send("bob,cat", "x")
+            ann.hears(wire.Stored, first=number)
+            self.assertEqual({(said.outcome, said.to) for said in ann.hears_all(wire.Outcomes)},
+                             {(Outcome.AWAY, ("cat",)), (Outcome.FULL, ("bob",))})
+            self.assertEqual(self.sent(ann, "bob,cat"), "their mailboxes are full: not delivered")
+            number = ann.send("", "to all", SendFlag.EVERYONE)
+            ann.hears(wire.Stored, first=number)
+            self.assertEqual({said.outcome: said.to for said in ann.hears_all(wire.Outcomes)},
+                             {Outcome.AWAY: ("dan",), Outcome.FULL: ("bob", "cat")})
+            self.assertEqual([user.waiting for user in service.mailbox.users], [1, 1, 1, 0])
+
+    def test_now_or_never(self):
+        """One is not there, the other has no room: two outcomes are the answer."""
+        with house(NONE._replace(messages=1)) as service:
+            away(service, "cat")
+            ann, _ = service.users("ann", "bob")
+            self.assertEqual(self.sent(ann, "bob"), "")
+            number = ann.send("bob,cat", "x", SendFlag.NOW)
+            self.assertEqual({(said.first, said.outcome, said.to) for said in ann.hears_all(wire.Outcomes)},
+                             {(number, Outcome.ABSENT, ("cat",)), (number, Outcome.FULL, ("bob",))})
+            ann.hears_nothing()
+
+    def test_sent_again_later(self):
+        """What was refused is not known, so it can be tried again, and is then stored."""
+        with house(NONE._replace(messages=1)) as service:
+            ann, bob = service.users("ann", "bob")
+            ann.send("bob", "one")
+            said = wire.Send(ann.id(), 0, ("bob",), "two")
+            ann.say(said)
+            ann.hears(wire.Stored)
+            ann.hears(wire.Refused, why=Why.FULL)
+            bob.confirm(bob.hears(wire.Mail, text="one"))
+            ann.say(said)
+            bob.hears_all(wire.Confirmed)
+            bob.hears(wire.Mail, text="two")
+
+    def test_after_a_restart(self):
+        with house(NONE._replace(messages=3, sender_messages=2)) as service:
+            away(service, "bob")
+            ann, eve = service.users("ann", "eve")
+            self.assertEqual([self.sent(ann, "bob"), self.sent(ann, "bob"), self.sent(eve, "bob")], ["", "", ""])
+            service.restart()
+            for name in ("ann", "eve"):
+                client = service.user(name)
+                client._ids += 100
+                self.assertIn("full", self.sent(client, "bob"))
+
+    def test_a_refused_batch_is_not_counted(self):
+        """Accounts are counted anew from what is there."""
+        with house(NONE._replace(sender_messages=2)) as service:
+            away(service, "bob")
+            ann = service.user("ann")
+            self.sent(ann, "bob")
+            self.sent(ann, "bob")
+            service.daemon.board.post.accounts.forget()
+            self.assertIn("full", self.sent(ann, "bob"))
+
+    def test_a_walk(self):
+        """Against a model that counts everything: 3 senders, 3 readers, random texts, checks, confirms, seals."""
+        chance = random.Random(5)
+        quotas = Quotas(20, 3000, 9, 1500)
+        with house(quotas) as service:
+            service.mailbox.seal_at = 4000
+            names = ("ann", "bob", "cat")
+            clients = dict(zip(names, service.users(*names), strict=True))
+            for client in clients.values():
+                client.say(wire.Hold(1, 1))
+            for _ in range(1500):
+                sender, to = chance.choice(names), chance.choice(names)
+                if chance.random() < 0.7:
+                    self.one_send(service, quotas, clients[sender], to, "x" * chance.choice((1, 50, 400)))
+                else:
+                    waiting = unread(service, to)
+                    if waiting:
+                        first = chance.choice(waiting)
+                        clients[to].say(wire.Confirm(first.id, waiting[-1].id if chance.random() < 0.5 else first.id))
+            self.assertGreater(len(service.mailbox._shelf.segments), 0)
+
+    def one_send(self, service, quotas, client, to, text):
+        waiting = unread(service, to)
+        mine = [mail for mail in waiting if mail.sender == service.mailbox.find(client.name).number]
+        exact = (len(waiting) >= quotas.messages or len(mine) >= quotas.sender_messages
+                 or sum(len(mail.text) for mail in waiting) + len(text) > quotas.size
+                 or sum(len(mail.text) for mail in mine) + len(text) > quotas.sender_size)
+        client.heard.clear()
+        client.send(to, text)
+        refused = bool(client.hears_all(wire.Refused))
+        account = service.daemon.board.post.accounts._open.get(service.mailbox.find(to).number)
+        if account and not account.start:       # all of it was counted: exact
+            self.assertEqual(refused, exact)
+        elif len(waiting) >= quotas.messages:
+            self.assertTrue(refused)
+
+
+def unread(service, name):
+    return service.mailbox.unread(service.mailbox.find(name), 0, 1 << 62, 1 << 30, 1 << 40)
+
+
+class Accounts(unittest.TestCase):
+    def test_bytes_of_segments_are_known(self):
+        """What is sealed is counted by its bytes: exactly by who sealed it; after a restart from the index."""
+        with house() as service:
+            away(service, "bob", "cat")
+            ann = service.user("ann")
+            sizes = {"bob": 0, "cat": 0}
+            for number in range(300):
+                to = ("bob", "cat")[number % 2]
+                ann.send(to, "x" * (number * 11 % 4000 + 1))
+                sizes[to] += number * 11 % 4000 + 1
+            service.mailbox._must_seal = True
+            while service.mailbox.work(1) or service.mailbox.find("bob").tail:
+                pass
+            self.assertGreater(len(service.mailbox.find("bob").pages), 2)
+            for name, size in sizes.items():
+                self.assertEqual(Account(service.mailbox.find(name)).size, size)
+            service.restart()
+            for name, size in sizes.items():
+                self.assertTrue(size <= Account(service.mailbox.find(name)).size <= size + 65536)
+
+    def test_free(self):
+        """Below it no limit can be reached, whatever the texts."""
+        self.assertEqual(Quotas(10, 0, 0, 0).free, 10)
+        self.assertEqual(Quotas(0, 0, 7, 0).free, 7)
+        self.assertEqual(Quotas(0, 3 * wire.TEXT_MAX, 0, 0).free, 3)
+        self.assertEqual(Quotas(0, 0, 0, wire.TEXT_MAX - 1).free, 0)
+        self.assertGreater(NONE.free, 1 << 60)
+        self.assertEqual(Quotas().free, 4096)
+
+    def test_accounts_are_closed_again(self):
+        """An account is kept until half has been read: a mailbox at the edge is not counted again and again."""
+        with house(NONE._replace(messages=10)) as service:
+            away(service, "bob")
+            ann = service.user("ann")
+            for _ in range(11):
+                ann.send("bob", "x")
+            accounts = service.daemon.board.post.accounts
+            bob = service.user("bob")
+            bob.say(wire.Check(1))
+            mails = bob.hears_all(wire.Mail)
+            for mail in mails[:5]:
+                self.assertFalse(accounts.is_empty)
+                bob.confirm(mail)
+            self.assertFalse(accounts.is_empty)
+            bob.confirm(mails[5])
+            self.assertTrue(accounts.is_empty)
+
+
+class Amounts(unittest.TestCase):
+    def test_what_an_operator_may_write(self):
+        for text, number in (("none", 0), ("1", 1), ("10", 10), ("1K", 1024), ("512M", 512 << 20), ("2G", 2 << 30)):
+            self.assertEqual(amount(text), number)
+        for text in ("0", "-1", "", "K", "1k", "1.5M", "١", "9" * 30, "0K", " 1"):
+            with self.assertRaises(argparse.ArgumentTypeError):
+                amount(text)
+
+
+class Shares(unittest.TestCase):
+    """fairness.py alone."""
+
+    def test_alone(self):
+        fairness, share = Fairness(), Share(0.0, 0)
+        for now in (0.0, 0.5, 1.0):
+            self.assertEqual(fairness.allowance(share, 0, now), BUDGET)
+            fairness.had_all(share, 2, now)
+
+    def test_while_others_ask(self):
+        fairness = Fairness()
+        flood, other = Share(0.0, 0), Share(0.0, 0)
+        fairness.had_all(other, 2, 10.0)
+        self.assertEqual(fairness.allowance(flood, 0, 10.0), FLOOD)
+        self.assertEqual(fairness.allowance(flood, 3, 10.0), FLOOD // 4)
+        self.assertEqual(fairness.allowance(flood, 10_000, 10.0), LEAST)
+        self.assertEqual(fairness.allowance(other, 0, 10.0), BUDGET)
+        self.assertEqual(fairness.allowance(flood, 0, 10.0 + CALM), BUDGET)
+
+    def test_readers_and_flooders_do_not_count(self):
+        fairness = Fairness()
+        flood, reader, other = (Share(0.0, 0) for _ in range(3))
+        fairness.had_all(reader, wire.CODECS[wire.Confirm].kind, 10.0)
+        flood.flooded = 9.5
+        fairness.had_all(flood, 2, 10.0)
+        self.assertEqual(fairness.allowance(other, 0, 10.0), BUDGET)
+
+    def test_at_the_doors(self):
+        """A storm of newcomers is let in slowly while somebody asks; that they say HELLO is not asking."""
+        fairness, share = Fairness(), Share(0.0, 0)
+        fairness.had_all(share, wire.CODECS[wire.Hello].kind, 10.0)
+        self.assertEqual(fairness.accepts(10.0), ACCEPTS)
+        fairness.had_all(share, wire.CODECS[wire.Ping].kind, 10.0)
+        self.assertEqual(fairness.accepts(10.0 + CALM - 0.01), ACCEPTS_CALLED)
+        self.assertEqual(fairness.accepts(10.0 + CALM), ACCEPTS)
+
+    def test_two_who_ask(self):
+        """Each of them counts as somebody else for the other."""
+        fairness = Fairness()
+        one, two = Share(0.0, 0), Share(0.0, 0)
+        fairness.had_all(one, 2, 10.0)
+        fairness.had_all(two, 2, 10.1)
+        fairness.had_all(two, 2, 10.2)
+        self.assertEqual([fairness.allowance(each, 0, 10.3) for each in (one, two)], [FLOOD, FLOOD])
+
+
+class Turns(unittest.TestCase):
+    def flood(self, service, client, count):
+        frames = [wire.encode(wire.Ping(number)) for number in range(count)]
+        client.sock.sendall(b"".join(frames))
+
+    def answered(self, service, client):
+        """How many PONGs have come."""
+        decoder, count = wire.Decoder(wire.FRAME_MAX), 0
+        while is_readable(client.sock):
+            count += sum(1 for _ in decoder.feed(client.sock.recv(1 << 20)))
+        return count
+
+    def test_a_flood_is_slowed_while_another_asks_and_only_then(self):
+        with house() as service:
+            flood, other = service.user("flood", features=0), service.user("other", features=0)
+            service.clock.forward(CALM)
+            self.flood(service, flood, 3000)
+            service.daemon.turn(0)
+            self.assertEqual(self.answered(service, flood), 3000)           # alone
+            other.sock.sendall(wire.encode(wire.Ping(1)))
+            service.daemon.turn(0)
+            self.assertEqual(self.answered(service, other), 1)
+            self.flood(service, flood, 3000)
+            service.daemon.turn(0)
+            self.assertEqual(self.answered(service, flood), FLOOD)
+            other.sock.sendall(wire.encode(wire.Ping(2)))
+            service.daemon.turn(0)
+            self.assertEqual(self.answered(service, other), 1)              # in the very next turn
+            self.assertEqual(self.answered(service, flood), FLOOD)
+            service.clock.forward(CALM)
+            service.daemon.turn(0)
+            self.assertEqual(self.answered(service, flood), 3000 - 2 * FLOOD)
+
+    def test_many_floods_share(self):
+        with house() as service:
+            floods = [service.user(f"flood{n}", features=0) for n in range(10)]
+            other = service.user("other", features=0)
+            other.say(wire.Ping(1))
+            other.hears(wire.Pong)
+            for flood in floods:
+                self.flood(service, flood, 2000)
+            for _ in range(3):
+                other.sock.sendall(wire.encode(wire.Ping(1)))
+                service.daemon.turn(0)
+                self.assertEqual(self.answered(service, other), 1)
+            for flood in floods:
+                self.answered(service, flood)
+            service.daemon.turn(0)
+            counts = [self.answered(service, flood) for flood in floods]
+            self.assertLessEqual(sum(counts), FLOOD + 10 * LEAST)
+            self.assertLessEqual(max(counts) - min(counts), LEAST)
+
+    def test_nothing_is_lost_by_it(self):
+        with house() as service:
+            flood, other, bob = (service.user(name, features=0) for name in ("flood", "other", "bob"))
+            ids = [flood.id() for _ in range(1000)]
+            flood.sock.sendall(b"".join(wire.encode(wire.Send(n, 0, ("bob",), str(n))) for n in ids))
+            for _ in range(20):
+                other.say(wire.Ping(1))
+            self.assertEqual([int(mail.text) for mail in service.mailbox.find("bob").tail], ids)
+            bob.listen()
+
+    def test_lines_to_many_are_much_work(self):
+        """A line to a group is as much as its members."""
+        with house() as service:
+            clients = service.users(*(f"m{n}" for n in range(30)))
+            clients[0].say(wire.Invite(1, tuple(client.name for client in clients[1:])))
+            for client in clients[1:]:
+                client.say(wire.Answer(client.hears_all(wire.Invitation)[0].invitation, 1))
+            chat = clients[0].hears_all(wire.Started)[0].chat
+            clients[1].hears_all(wire.Started)
+            clients[0].sock.sendall(b"".join(wire.encode(wire.Say(n, chat, "x")) for n in range(1, 101)))
+            service.daemon.turn(0)
+            inside = service.daemon.board.roster.clients[service.mailbox.find("m0").number]
+            self.assertEqual(inside.spent, 30)
+            self.assertLessEqual(self.answered(service, clients[1]), FLOOD // 30 + 2)
+
+
+def is_readable(sock):
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+class Unsent(unittest.TestCase):
+    """What one who does not read can make the daemon hold: n - 1, n, n + 1 bytes."""
+
+    def setUp(self):
+        self.service = house()
+        self.addCleanup(self.service.__exit__)
+        self.service.user("ann")
+        (self.connection,) = self.service.daemon.connections.values()
+
+    def test_not_read(self):
+        for size, is_read in ((BACKLOG_MAX - 1, True), (BACKLOG_MAX, False), (BACKLOG_MAX + 1, False)):
+            self.connection.unsent = b"x" * size
+            self.service.daemon._watch(self.connection)
+            self.assertEqual(bool(self.connection.mask & selectors.EVENT_READ), is_read)
+
+    def test_closed(self):
+        for size, is_open in ((UNSENT_MAX - 1, True), (UNSENT_MAX, True), (UNSENT_MAX + 1, False)):
+            self.connection.unsent = b"x" * (size - 10)
+            self.service.daemon._send(self.connection, b"x" * 10)
+            self.assertEqual(bool(self.service.daemon.connections), is_open)
+
+
+class Accepts(unittest.TestCase):
+    def test_in_a_turn(self):
+        """ACCEPTS callers in a turn, and fewer while somebody asks; the others in the next turns."""
+        with house() as service:
+            listener = socket.socket(socket.AF_UNIX)
+            self.addCleanup(listener.close)
+            listener.bind(service.directory + "/door")
+            listener.listen(300)
+            service.daemon.doors.listen(listener, "door")
+            for _ in range(ACCEPTS + 1):
+                caller = socket.socket(socket.AF_UNIX)
+                self.addCleanup(caller.close)
+                caller.connect(service.directory + "/door")
+            for expected in (ACCEPTS, ACCEPTS + 1):
+                service.daemon.turn(0)
+                self.assertEqual(len(service.daemon.connections), expected)
+            service.user("ann").say(wire.Ping(1))
+            for _ in range(ACCEPTS_CALLED + 1):
+                caller = socket.socket(socket.AF_UNIX)
+                self.addCleanup(caller.close)
+                caller.connect(service.directory + "/door")
+            for more in (ACCEPTS_CALLED, ACCEPTS_CALLED + 1):
+                service.daemon.turn(0)
+                self.assertEqual(len(service.daemon.connections), ACCEPTS + 2 + more)
+
+
+class Rate(unittest.TestCase):
+    RATE = 50
+
+    def test_n(self):
+        """A second's worth at once; the next waits, and comes; nobody is disconnected."""
+        for count, late in ((self.RATE - 1, 0), (self.RATE, 0), (self.RATE + 1, 1)):
+            with self.subTest(count), house(rate=self.RATE) as service:
+                ann = service.user("ann")
+                service.forward(1)
+                ann.say(*(wire.Ping(number) for number in range(count)))
+                self.assertEqual(len(ann.hears_all(wire.Pong)), count - late)
+                service.forward(REST)
+                self.assertEqual(len(ann.hears_all(wire.Pong)), late)
+
+    def test_it_is_not_read(self):
+        """Out of the selector: a socket full of requests costs nothing, and the daemon sleeps."""
+        with house(rate=self.RATE) as service:
+            ann, bob = service.users("ann", "bob")
+            ann.sock.sendall(wire.encode(wire.Ping(1)) * 5000)
+            service.run()
+            inside = service.daemon.board.roster.clients[service.mailbox.find("ann").number]
+            self.assertFalse(inside.peer.mask & selectors.EVENT_READ)
+            service.forward(0.1)
+            service.run()
+            self.assertGreater(min(service.daemon._resting.values()) - service.clock.monotonic, REST / 2)
+            bob.say(wire.Ping(2))
+            bob.hears(wire.Pong)
+
+    def test_in_the_long_run(self):
+        """So many a second, however much was sent, and all of it in the end; PING is not asked meanwhile."""
+        with house(rate=self.RATE, silence_seconds=2) as service:
+            ann = service.user("ann")
+            ann.sock.sendall(wire.encode(wire.Ping(1)) * 1000)
+            heard = 0
+            for _ in range(100):
+                service.forward(0.1)
+                heard += len(ann.hears_all(wire.Pong))
+            self.assertAlmostEqual(heard, self.RATE * 11, delta=10)
+            ann.hears_nothing()
+            for _ in range(120):
+                service.forward(0.1)
+            self.assertEqual(heard + len(ann.hears_all(wire.Pong)), 1000)
+
+    def test_confirming_is_free(self):
+        with house(rate=5) as service:
+            ann, bob = service.users("ann", "bob")
+            for n in range(100):
+                service.forward(1)
+                ann.send("bob", str(n))
+            bob.confirm(*bob.hears_all(wire.Mail))
+            self.assertEqual(len(bob.hears_all(wire.Confirmed)), 100)
+            self.assertEqual(service.daemon._resting, {})
+
+    def test_who_leaves_while_resting(self):
+        with house(rate=5) as service:
+            ann = service.user("ann")
+            ann.sock.sendall(wire.encode(wire.Ping(1)) * 100)
+            service.run()
+            service.daemon._close(next(iter(service.daemon.connections.values())), "gone")
+            self.assertEqual(service.daemon._resting, {})
+            service.forward(10)
+
+    def test_not_reading_and_resting(self):
+        """Both at once: it is read again when both are over."""
+        with house(rate=100) as service:
+            ann = service.user("ann")
+            inside = service.daemon.board.roster.clients[service.mailbox.find("ann").number]
+            ann.sock.sendall(wire.encode(wire.Ping(1)) * (READ_SIZE // 20))
+            service.run()
+            self.assertIn(inside.peer, service.daemon._resting)
+            while inside.backlog < BACKLOG_MAX:
+                service.daemon._send(inside.peer, wire.encode(wire.Notice("x" * 60_000)))
+            service.forward(100)
+            self.assertEqual(service.daemon._resting, {})
+            self.assertFalse(inside.peer.mask & selectors.EVENT_READ)
+            heard = 0
+            for _ in range(400):
+                service.forward(0.1)
+                heard += len(ann.hears_all(wire.Pong))
+            self.assertEqual(heard, READ_SIZE // 20)
+
+
+class ToAll(unittest.TestCase):
+    def test_who_may(self):
+        for who, operator, may in (("everyone", False, True), ("operators", False, False), ("operators", True, True),
+                                   ("nobody", False, False), ("nobody", True, False)):
+            with self.subTest(who=who, operator=operator), house(everyone=who) as service:
+                ann, bob = service.users("ann", "bob")
+                service.daemon.board.roster.clients[0].operator = operator
+                for flags in (SendFlag.EVERYONE, SendFlag.EVERYONE | SendFlag.NOW):
+                    ann.send("", "hear ye", flags)
+                self.assertEqual(len(bob.hears_all(wire.Mail)), 2 * may)
+                refused = ann.hears_all(wire.Refused)
+                self.assertEqual(len(refused), 2 * (not may))
+                if refused:
+                    self.assertRegex(refused[0].reason, "may send to all: choose the names")
+                ann.send("bob", "to one")
+                bob.hears_all(wire.Mail)
+                self.assertEqual(ann.hears_all(wire.Refused), [])
+
+    def test_how_often(self):
+        """A burst of n, not n + 1; one more after the time, not before; by name, not by connection."""
+        with house(everyone_seconds=30) as service:
+            ann, bob = service.users("ann", "bob")
+
+            def stored(client):
+                client.send("", "again", SendFlag.EVERYONE)
+                refused = client.hears_all(wire.Refused)
+                if refused:
+                    self.assertEqual((refused[0].why, len(refused)), (Why.BUSY, 1))
+                    self.assertRegex(refused[0].reason, r"too many messages to all: wait \d+ s")
+                return not refused
+            self.assertEqual([stored(ann) for _ in range(quota.ALL_BURST + 1)], [True] * quota.ALL_BURST + [False])
+            self.assertTrue(stored(bob))
+            ann.hang_up()
+            last = ann._ids
+            ann = service.user("ann")
+            ann._ids = last
+            self.assertFalse(stored(ann))
+            service.forward(29.9)
+            self.assertFalse(stored(ann))
+            service.forward(0.1)
+            self.assertEqual([stored(ann), stored(ann)], [True, False])
+
+    def test_a_copy_is_no_second_one(self):
+        """Sent again after a cut line: it is known, and not counted."""
+        with house(everyone_seconds=30) as service:
+            ann = service.users("ann", "bob")[0]
+            said = wire.Send(ann.id(), SendFlag.EVERYONE, (), "once")
+            for _ in range(quota.ALL_BURST + 5):
+                ann.say(said)
+            self.assertEqual(ann.hears_all(wire.Refused), [])
+
+    def test_what_is_remembered_is_bounded(self):
+        everyone = quota.Everyone("everyone", 10)
+        for number in range(5000):
+            everyone.refusal(number, False, float(number))
+        self.assertLess(len(everyone._buckets), 1100)
+
+
+if __name__ == "__main__":
+    unittest.main()

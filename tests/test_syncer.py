@@ -1,0 +1,248 @@
+"""The sync in the background: what may leave while it is under way, what may not, and the child that makes it."""
+
+import errno
+import os
+import signal
+import tempfile
+import unittest
+
+import wire
+from disk import Disk
+from mailbox import UNSYNCED_MAX, Failed, Mailbox
+from syncer import BackgroundDisk
+from tests.service import Service
+from tests.terminals import until
+
+
+class SlowDisk(Disk):
+    """Begins a sync, and ends it when the test says so."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.done = False
+        self.begun: list[int] = []
+        self.waited = 0
+
+    def begin_datasync(self, key: int, fd: int) -> bool:
+        assert not self.under_way, "one at a time"
+        self.under_way, self.done = fd, False
+        self.begun.append(key)
+        return False
+
+    def datasync_ended(self, wait: bool = False) -> bool:
+        assert self.under_way, "none was begun"
+        if not self.done and not wait:
+            return False
+        self.waited += not self.done
+        self.datasync(self.under_way)
+        self.under_way = 0
+        return True
+
+
+def slow(service: Service) -> SlowDisk:
+    """From now on its syncs end when the test says so."""
+    disk = SlowDisk()
+    service.mailbox.disk = service.mailbox._journal.disk = disk
+    return disk
+
+
+class Store(unittest.TestCase):
+    def setUp(self) -> None:
+        home = tempfile.TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        self.disk = SlowDisk()
+        self.path = home.name + "/store"
+        self.box = Mailbox(self.path, self.disk, small=0)
+        self.ann = self.box.register("ann", 1)
+        self.box.write()
+        self.box.sync(wait=True)
+        self.closed = False
+        self.addCleanup(self.close)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.box.close()
+
+    def put(self) -> int:
+        return self.box.put(self.ann, 0, 1, [self.ann], 0, b"x").id
+
+    def write(self) -> int:
+        """One message, written; its id."""
+        number = self.put()
+        self.box.write()
+        return number
+
+    def end(self) -> int:
+        """The sync that is under way ends, and the next begins if there is one."""
+        self.box.sync()
+        self.disk.done = True
+        return self.box.sync()
+
+    def test_nothing_is_settled_while_the_sync_is_under_way(self) -> None:
+        first = self.write()
+        self.assertLess(self.box.sync(), first)
+        second = self.write()
+        self.assertLess(self.box.sync(), first)
+        self.assertEqual(self.end(), first)             # and the next has begun, for what came meanwhile
+        self.assertTrue(self.disk.under_way)
+        self.assertLess(self.box.sync(), second)
+        self.assertEqual(self.end(), second)
+        self.assertFalse(self.disk.under_way)
+
+    def test_a_disk_that_falls_too_far_behind_is_waited_for(self) -> None:
+        self.write()
+        self.box.sync()
+        for _ in range(UNSYNCED_MAX):
+            self.put()
+        self.box.write()
+        self.assertEqual(self.box.sync(), self.box.last)
+        self.assertGreater(self.disk.waited, 0)
+
+    def test_the_journal_is_rolled_between_two_syncs(self) -> None:
+        """And nothing written to it is forgotten meanwhile."""
+        self.write()
+        self.box.sync()
+        self.box._must_seal = True
+        self.assertFalse(self.box.work(9))              # the disk alone can help
+        later = self.write()
+        self.assertLess(self.box.sync(), later)
+        self.assertLess(self.end(), later)              # no other is begun
+        self.assertFalse(self.disk.under_way)
+        self.work()
+        self.assertEqual(self.box.sync(), later)        # finishing the old journal has synced it all
+        self.assertEqual(self.ann.sealed, 2)
+
+    def test_a_segment_is_listed_when_what_it_tells_of_is_on_disk(self) -> None:
+        self.write()
+        self.end()
+        self.box._must_seal = True
+        until(lambda: self.box.work(0) and self.box._seal)
+        origin = 1 << 32 | 7
+        self.box.put(self.ann, origin, 1, [self.ann], 0, b"x")      # the segment will know that it was put
+        self.box.write()
+        self.box.sync()
+        for _ in range(10_000):
+            if not self.box.work(0):
+                break
+        self.assertEqual(self.box._manifest.segments, ())
+        self.end()
+        self.work()
+        self.assertEqual(len(self.box._manifest.segments), 1)
+
+    def test_closing_waits_for_the_disk(self) -> None:
+        self.write()
+        self.box.sync()
+        last = self.write()
+        self.box._rolling = True                        # in the middle of a roll
+        self.close()
+        again = Mailbox(self.path)
+        self.assertEqual([mail.id for mail in again.unread(again.users[0], 0, last, 9, 99)][-1:], [last])
+        again.close()
+
+    def work(self) -> None:
+        for _ in range(10_000):
+            self.disk.done = True
+            if not self.box.work(1):
+                break
+
+
+class TheTurn(unittest.TestCase):
+    def test_live_messages_and_answers_do_not_wait_and_promises_do(self) -> None:
+        with Service() as service:
+            ann, bob = service.users("ann", "bob")
+            disk = slow(service)
+            number = ann.send("bob", "hi")
+            bob.hears(wire.Mail, text="hi")
+            ann.say(wire.Ping(7))
+            ann.hears(wire.Pong, stamp=7)
+            ann.say(wire.Send(number, 0, ("bob",), "hi"))           # a copy is promised no earlier
+            self.assertEqual(ann.hears_all(wire.Stored), [])
+            bob.say(wire.Confirm(1, 2**40))
+            self.assertEqual(bob.hears_all(wire.Confirmed), [])
+            for _ in range(2):
+                disk.done = True
+                service.run()
+            self.assertEqual([said.first for said in ann.hears_all(wire.Stored)], [number, number])
+            bob.hears(wire.Confirmed)
+            disk.done = True
+
+    def test_a_name_is_welcome_when_it_is_on_disk(self) -> None:
+        with Service() as service:
+            disk = slow(service)
+            eve = service.connect()
+            eve.say(wire.Hello(wire.VERSION, 0, bytes(16), "eve"))
+            self.assertEqual(eve.hears_all(wire.Welcome), [])
+            disk.done = True
+            service.run()
+            eve.hears(wire.Welcome)
+
+
+class TheChild(unittest.TestCase):
+    def setUp(self) -> None:
+        self.disk = BackgroundDisk()
+        self.file = self.enterContext(tempfile.TemporaryFile())
+        self.addCleanup(self.disk.end)
+
+    def ended(self) -> bool:
+        return self.disk.datasync_ended(wait=True)
+
+    def test_it_syncs_one_file_after_the_other(self) -> None:
+        with tempfile.TemporaryFile() as other:
+            for key, file in (1, self.file), (1, self.file), (2, other), (2, other):
+                self.assertFalse(self.disk.begin_datasync(key, file.fileno()))
+                self.assertTrue(self.ended())
+
+    def test_an_error_comes_out_as_it_was(self) -> None:
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        self.disk.begin_datasync(1, writing)            # a pipe can't be synced
+        with self.assertRaises(OSError) as caught:
+            self.ended()
+        self.assertEqual(caught.exception.errno, errno.EINVAL)
+
+    def test_without_the_child_nothing_is_believed(self) -> None:
+        self.disk.begin_datasync(1, self.file.fileno())
+        self.assertTrue(self.ended())
+        os.kill(self.disk._child, signal.SIGKILL)
+        with self.assertRaises(OSError):
+            for _ in range(1000):                       # it may take a last one with it
+                self.disk.begin_datasync(1, self.file.fileno())
+                self.ended()
+
+    def test_the_store_fails_for_good(self) -> None:
+        with tempfile.TemporaryDirectory() as home:
+            box = Mailbox(home + "/store", self.disk)
+            box.register("ann", 1)
+            box.write()
+            os.kill(self.disk._child, signal.SIGKILL)
+            for _ in range(2):
+                with self.assertRaisesRegex(Failed, "fdatasync failed"):
+                    box.sync(wait=True)
+            for close in box._journal.close, lambda: os.close(box._lock), box._shelf.close:
+                close()
+
+    def test_signals_that_mean_the_daemon_are_not_for_it(self) -> None:
+        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+            self.disk.begin_datasync(1, self.file.fileno())
+            self.assertTrue(self.ended())               # it has come as far as its loop
+            os.kill(self.disk._child, number)
+        self.disk.begin_datasync(1, self.file.fileno())
+        self.assertTrue(self.ended())
+
+    @unittest.skipUnless(os.path.isdir("/proc/self/fd"), "needs /proc")
+    def test_it_holds_nothing_open_but_its_line_and_the_file(self) -> None:
+        self.disk.begin_datasync(1, self.file.fileno())
+        self.assertTrue(self.ended())
+        held = os.listdir(f"/proc/{self.disk._child}/fd")
+        self.assertEqual(len(held), 5, held)            # 0, 1, 2: the null device
+
+    def test_it_goes_when_the_daemon_goes(self) -> None:
+        lonely = BackgroundDisk()
+        lonely._line.close()
+        until(lambda: os.waitpid(lonely._child, os.WNOHANG)[0], what="the child has ended")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,5 +1,6 @@
-"""Recovery: a kill at every step, a power cut at every step, every byte flipped, random lives against a dictionary."""
+"""Recovery: a kill at every step, what a start holds to, every byte flipped, random lives against a dictionary."""
 
+import errno
 import os
 import random
 import shutil
@@ -15,7 +16,7 @@ from disk import Damaged, NoBackend, StoreError
 from journal import SPARE
 from mailbox import EVERYONE, ID_JUMP, JOURNALS_MAX, Mail, Mailbox, User
 from recovery import Recovery
-from tests.faulty_disk import Model, RecordingDisk
+from tests.faulty_disk import RecordingDisk
 from tests.test_mailbox import EVER, StoreCase
 from tests.test_segment import BACKENDS
 
@@ -121,80 +122,6 @@ class TestKill(RecoveryCase):
             found = {name for name in os.listdir(path) if not name.endswith(("-wal", "-shm"))} - {SPARE}
             self.assertEqual(found, wanted)
             self.let_go(again)
-
-
-class TestPowerCut(RecoveryCase):
-    """A cut at every operation of a life with a seal and a drop; six states that a disk may be left in."""
-
-    def test_at_every_operation(self) -> None:
-        for backend in {BACKENDS[0], "dbm.dumb"}:
-            with self.subTest(backend=backend):
-                self.path, self.disk = os.path.join(self.home.name, backend), RecordingDisk()
-                self.live_and_cut(backend)
-
-    def live_and_cut(self, backend: str) -> None:
-        marks = self.life(backend)
-        model, states = Model(), 0
-        for place, op in enumerate(self.disk.ops):
-            model.apply(op)
-            acked, tried = [row for row in marks if row[0] <= place + 1][-1], marks[-1]
-            for word, files in model.states().items():
-                states += 1
-                with self.subTest(place=place, op=op[:2], state=word):
-                    self.check(files, acked, tried)
-        self.assertGreater(states, 500)
-
-    Mark = tuple[int, frozenset[tuple[str, int, bytes]], frozenset[tuple[str, int, bytes]]]
-
-    def life(self, backend: str) -> list[Mark]:
-        """(operations so far, acknowledged, read durably)."""
-        marks: list[TestPowerCut.Mark] = [(0, frozenset(), frozenset())]
-        put: set[tuple[str, int, bytes]] = set()
-        read: set[tuple[str, int, bytes]] = set()
-        box = self.open(backend=backend, small=0)
-        ann, bob = self.names(box, "ann", "bob")
-        for turn in range(14):
-            for k in range(2):
-                mail = box.put(ann, 3 << 32 | turn * 2 + k, turn, [bob, ann], 0, b"%d/%d" % (turn, k) * 30)
-                put |= {("bob", mail.id, mail.text), ("ann", mail.id, mail.text)}
-            read |= {("ann", m.id, m.text) for m in box.read(ann, 0, mail.id - 1)}
-            read |= {("bob", m.id, m.text) for m in box.read(bob, mail.id if turn % 3 else 0, mail.id)}
-            self.keep(box)
-            marks.append((len(self.disk.ops), frozenset(put), frozenset(read)))
-            if turn in (4, 9):
-                box._must_seal = True
-            box.work(0, lambda: 0.0)
-            if turn == 7:
-                box = self.reopen(box, backend=backend, small=0)
-                ann, bob = box.users
-        self.work(box)
-        marks.append((len(self.disk.ops), frozenset(put), frozenset(read)))
-        self.left = {(user.name, mail.id, mail.text) for user in box.users
-                     for mail in box.unread(user, 0, EVER, 999, 1 << 30)}
-        return marks
-
-    def check(self, files: dict[str, bytes], acked: Mark, tried: Mark) -> None:
-        path = os.path.join(self.home.name, "cut")
-        shutil.rmtree(path, ignore_errors=True)
-        os.mkdir(path, 0o700)
-        for name, data in files.items():
-            if name != SPARE:
-                with open(os.path.join(path, name), "wb") as file:
-                    file.write(data)
-        manifest = manifests.load(RecordingDisk(), path)
-        if manifest is None:
-            self.assertEqual(acked[1], frozenset())
-            return
-        found = Recovery(RecordingDisk(), path, manifest, repair=False)
-        try:
-            rows = {(name, mail.id, mail.text) for name, queue in queues(found.users, found.shelf).items()
-                    for mail in queue}
-        finally:
-            found.shelf.close()
-        self.assertLessEqual(rows, tried[1])
-        self.assertLessEqual(acked[1] & self.left, rows)
-        self.assertFalse(acked[2] & rows)
-        self.assertLessEqual(max([row[1] for row in acked[1]], default=0), found.last)
 
 
 class TestFlips(RecoveryCase):
@@ -314,6 +241,29 @@ class TestRules(RecoveryCase):
             file.write(bytes(ends[1] - ends[0]))
         box = self.reopen(box)
         self.assertEqual((self.texts(box, box.users[0]), len(box.notes)), ([b"text 0"], 1))
+
+    def test_a_start_syncs_what_a_killed_process_only_wrote(self) -> None:
+        """Else a message sent again is answered as stored, and a power cut takes it."""
+        box = self.open()
+        ann, = self.names(box, "ann")
+        box.put(ann, 7 << 32 | 1, 1, [ann], 0, b"written, not synced")
+        box.write()
+        with open(box._journal.path, "r+b") as file:  # as on a full disk, where nothing is extended ahead
+            file.truncate(box._journal.offset)
+        del self.disk.ops[:]
+        box = self.reopen(box)
+        self.assertTrue(box.is_repeat(box.users[0], 7 << 32 | 1))
+        names = [op.name for op in self.disk.ops]
+        self.assertEqual([(op.name, op.file) for op in self.disk.ops[:2]],
+                         [("sync_directory", ""), ("sync", "journal.00000001")])
+        self.assertNotIn("truncate", names)
+
+    def test_who_holds_the_lock_need_not_be_written(self) -> None:
+        box = self.open()
+        self.names(box, "ann")
+        self.disk.fail("write", errno.ENOSPC, times=1)
+        self.assertEqual(len(self.reopen(box).users), 1)
+        self.assertEqual(self.disk.faults["write"], [0, errno.ENOSPC, 0])
 
     def test_ids_jump_at_every_start(self) -> None:
         box = self.open()

@@ -22,7 +22,7 @@ from unittest import mock
 
 import mailbox
 import reserve
-from mailbox import EVERYONE, Full, Mail, Mailbox, User
+from mailbox import EVERYONE, Failed, Full, Mail, Mailbox, User
 from tests.faulty_disk import FullDisk, Op
 from tests.platter import Platter, State, content
 from user import NUMBER
@@ -30,7 +30,7 @@ from user import NUMBER
 EVER = 1 << 63
 NAMES = [f"user{n}" for n in range(9)]  # a text to so many is shared in a segment
 
-Thing = tuple[str, str, int, Mail | None]  # "name", "mail" or "read"; whose; which
+Thing = tuple[str, str, int, Mail | bytes | None]  # "name", "mail", "read" or "setting"; whose; which; the value
 
 
 class Killed(BaseException):
@@ -38,13 +38,32 @@ class Killed(BaseException):
 
 
 class MortalDisk(FullDisk):
-    """Kills the process instead of doing something."""
+    """Kills the process after some op.  While it is `slow`, an fdatasync takes a few turns."""
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
         self.watch(directory)
         self.left = 0  # so many more ops are done; 0: for ever
         self.locked = -1
+        self.slow = 0  # how often an fdatasync is asked for before it has ended
+        self.syncing, self.lag = "", 0
+
+    def begin_datasync(self, key: int, fd: int) -> bool:
+        if not self.slow:
+            return super().begin_datasync(key, fd)
+        assert not self.syncing
+        self.syncing, self.lag = self.files[fd], self.slow
+        self._note(Op("sync_begins", self.syncing))
+        return False
+
+    def datasync_ended(self, wait: bool = False) -> bool:
+        if self.lag and not wait:
+            self.lag -= 1
+            return False
+        self._try("datasync")
+        ended, self.syncing, self.lag = self.syncing, "", 0
+        self._note(Op("sync_ends", ended))
+        return True
 
     def lock(self, path: str) -> int:
         self.locked = super().lock(path)
@@ -67,6 +86,7 @@ class Ledger:
         self.reading: set[tuple[str, int]] = set()
         self.names: set[str] = set()
         self.names_acked: set[str] = set()
+        self.settings: dict[tuple[str, int], list[bytes]] = {}  # the last that was acknowledged, and those after it
         self.highest = 0  # of all ids that were ever given, refused or lost ones too
         self.origins: dict[int, bool] = {}  # (all are of user0): was it acknowledged?
 
@@ -75,32 +95,39 @@ class Ledger:
         for thing in things:
             getattr(self, f"_{what}")(*thing)
 
-    def _tried(self, kind: str, user: str, id: int, mail: Mail | None) -> None:
+    def _tried(self, kind: str, user: str, id: int, value: Mail | bytes | None) -> None:
         if kind == "name":
             self.names.add(user)
         elif kind == "read":
             self.reading.add((user, id))
-        elif mail is not None:
-            self.mails[user, id] = mail
+        elif isinstance(value, Mail):
+            self.mails[user, id] = value
             self.highest = max(self.highest, id)
-            self.origins.setdefault(mail.origin, False)
+            self.origins.setdefault(value.origin, False)
+        elif value is not None:
+            self.settings.setdefault((user, id), [b""]).append(value)
 
-    def _acked(self, kind: str, user: str, id: int, mail: Mail | None) -> None:
+    def _acked(self, kind: str, user: str, id: int, value: Mail | bytes | None) -> None:
         if kind == "name":
             self.names_acked.add(user)
         elif kind == "read":
             self._gone(user, id)
-        elif mail is not None:
+        elif isinstance(value, Mail):
             if (user, id) in self.mails:
                 self.acked.add((user, id))
-            self.origins[mail.origin] = True
+            self.origins[value.origin] = True
+        elif value is not None:
+            values = self.settings[user, id]
+            del values[:values.index(value)]
 
-    def _refused(self, kind: str, user: str, id: int, mail: Mail | None) -> None:
+    def _refused(self, kind: str, user: str, id: int, value: Mail | bytes | None) -> None:
         if kind == "name":
             self.names.discard(user)
-        elif mail is not None:
+        elif isinstance(value, Mail):
             self._gone(user, id)
-            self.origins.pop(mail.origin, None)
+            self.origins.pop(value.origin, None)
+        elif value is not None:
+            self.settings[user, id].remove(value)
 
     def _gone(self, user: str, id: int) -> None:
         """It never comes back."""
@@ -117,7 +144,11 @@ class Ledger:
         known: list[Thing] = [("mail", "", 0, Mail(0, 0, 0, origin, 0, 0, b"")) for origin in self.origins
                               if box.is_repeat(box.users[0], origin)]
         names: list[Thing] = [("name", user.name, 0, None) for user in box.users]
-        return [("refused", lost), ("acked", [*gone, *names, *there, *known])]
+        found = {key: box.users[NAMES.index(key[0])].settings.get(key[1], b"") for key in self.settings}
+        never: list[Thing] = [("setting", *key, value) for key, values in self.settings.items() for value in values
+                              if value != found[key]]
+        kept: list[Thing] = [("setting", *key, value) for key, value in found.items()]
+        return [("refused", lost + never), ("acked", [*gone, *names, *there, *known, *kept])]
 
     def must(self) -> set[tuple[str, int]]:
         return self.acked - self.reading
@@ -141,6 +172,7 @@ class Life:
         self.seen: set[str] = set()  # what happened
         self.promised: list[tuple[int, list[Thing]]] = []
         self.batch: dict[int, list[Thing]] = {}  # by id, until it is written
+        self.set: list[Thing] = []  # in this batch too
         self.unanswered: dict[int, tuple[list[str], int, bytes]] = {}  # by origin, what the client would send again
         self.now, self.counter = 0.0, 0
         self.box = self.open()
@@ -187,6 +219,8 @@ class Life:
                 self.put()
             if self.dice.random() < 0.8:
                 self.read()
+            if self.dice.random() < 0.2:
+                self.change_setting()
             self.write()
             if self.dice.random() < 0.3:
                 self.put()
@@ -230,6 +264,14 @@ class Life:
         self.batch[mail.id] = [("mail", user.name, mail.id, mail) for user in to]
         self.promise(self.batch[mail.id])
 
+    def change_setting(self) -> None:
+        if self.box.refusing is None:
+            user, kind = self.dice.choice(self.box.users[:3]), self.dice.randint(1, 2)
+            value = b"%s is %d" % (user.name.encode(), len(self.ops))
+            self.box.set(user, kind, value)
+            self.set.append(("setting", user.name, kind, value))
+            self.promise(self.set[-1:])
+
     def read(self) -> None:
         user = self.dice.choice([user for user in self.box.users if user.waiting] or self.box.users)
         mails = self.box.unread(user, 0, EVER, 1 << 30, 1 << 40)
@@ -250,19 +292,20 @@ class Life:
             self.box.write()
         except Full as full:
             refused = [thing for mail in full.mails for thing in self.batch[mail.id]]
-            refused += [("name", user.name, 0, None) for user in full.users]
+            refused += [("name", user.name, 0, None) for user in full.users] + self.set
             self.promised = [(n, left) for n, things in self.promised
                              if (left := [thing for thing in things if thing not in refused])]
             self.disk.note(("refused", refused))
             self.seen.add("refused")
         self.batch.clear()
+        self.set.clear()
 
     def settle(self) -> None:
         settled = self.box.sync()
         done = [thing for n, things in self.promised if n <= settled for thing in things]
         self.promised = [(n, things) for n, things in self.promised if n > settled]
         for _, _, _, mail in done:
-            if mail is not None:
+            if isinstance(mail, Mail):
                 self.unanswered.pop(mail.origin, None)
         self.disk.note(("acked", done))
 
@@ -284,7 +327,7 @@ class Life:
 
     def seal(self) -> None:
         self.box._must_seal, self.box._task_after = True, 0.0
-        self.work(10000)
+        self.work_it_off()
 
     def drain(self, share: float) -> None:
         """Read most of what waits, from the front; then what is nearly read is carried, and the rest dropped."""
@@ -293,8 +336,15 @@ class Life:
             if mails:
                 self._read(user, 0, mails[-1].id)
         self.write()
-        self.settle()
-        self.work(10000)
+        self.work_it_off()
+
+    def work_it_off(self) -> None:
+        for _ in range(1000):
+            self.settle()
+            self.work(50)
+            if self.box._task is None and not self.promised:
+                return
+        raise AssertionError("the work never ends")
 
     def fill(self) -> None:
         """Until mail is refused; then read, for which there is the reserve."""
@@ -334,7 +384,6 @@ class Life:
     def sealing(self) -> None:
         self.put()
         self.write()
-        self.settle()
         self.seal()
         self.seal()
 
@@ -344,8 +393,9 @@ class Life:
         self.write()
         self.disk.fail("datasync", errno.EIO)
         try:
-            self.settle()
-        except Exception as error:
+            for _ in range(10):
+                self.settle()
+        except Failed as error:
             assert "fdatasync" in str(error), error
             self.seen.add("failed")
         self.disk.heal()
@@ -408,7 +458,9 @@ class Life:
     def restart(self) -> None:
         """Every other time it is killed once before it is done."""
         self.batch.clear()
+        self.set.clear()
         self.promised.clear()
+        self.disk.syncing, self.disk.lag, self.disk.slow = "", 0, self.dice.choice([0, 0, 1, 4])
         self.disk.left = self.dice.choice([0, self.dice.randint(1, 8)])
         opened = False
         try:

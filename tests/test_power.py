@@ -20,7 +20,7 @@ from user import NUMBER
 STATES = 20_500
 EACH = 14  # drawn at each operation, and as many from the short list
 HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "regained", "killed", "killed at the start", "cut",
-            "failed"}
+            "failed", "sync_parent", "sync_begins", "sync_ends"}
 Queues = dict[str, list[Mail]]
 
 
@@ -62,7 +62,7 @@ class Recoveries:
         try:
             queues = self.queues(box)
             judge(box, queues, ledger, must)
-            names, last = [user.name for user in box.users], box.last
+            names, last = [(user.name, user.settings) for user in box.users], box.last
         finally:
             box._shelf.close()
         result = frozenset([*self.disk.files.items(), *self.disk.real.items()])
@@ -70,12 +70,12 @@ class Recoveries:
             self.results.add(result)
             self.again(names, queues, last)
 
-    def again(self, names: list[str], queues: Queues, last: int) -> None:
+    def again(self, names: list[tuple[str, object]], queues: Queues, last: int) -> None:
         """A second start finds the same, and the store works on."""
         self.disk.opened.clear()
         box = self.open()
         try:
-            demand([user.name for user in box.users] == names, "names: the second start found others")
+            demand([(user.name, user.settings) for user in box.users] == names, "names, settings: the second start found others")
             demand(self.queues(box) == queues, "mail: the second start found other")
             demand(box.last > last, "ids: the second start gives some again")
             demand(not box.notes, f"the second start says {box.notes}")
@@ -118,6 +118,10 @@ def judge(box: Mailbox, queues: Queues, ledger: Ledger, must: set[tuple[str, int
     for name, mails in queues.items():
         demand(all(a.id < b.id for a, b in itertools.pairwise(mails)), f"the order of {name}'s mail")
     demand(box.last >= ledger.highest, "ids are given again")
+    for (name, kind), values in ledger.settings.items():
+        user = box.find(name)
+        found = user.settings.get(kind, b"") if user else b""
+        demand(found in values, f"setting {kind} of {name} is {found!r}, not in {values}")
     judge_origins(box, {mail.origin for mail in rows.values()}, ledger)
 
 
@@ -150,7 +154,7 @@ class TestPower(unittest.TestCase):
             os.makedirs(os.path.join(home, str(seed), "cut", "store"))
             life = Life(os.path.join(home, str(seed)), backend, Random(seed))
             life.live()
-            happened |= life.seen
+            happened |= life.seen | {op.name for op in life.ops}
             states += self.replay(life, os.path.join(home, str(seed), "cut", "store"), Random(seed))
             seed += 1
         self.assertLessEqual(HAPPENED, happened)

@@ -221,6 +221,8 @@ class Life:
                 self.read()
             if self.dice.random() < 0.2:
                 self.change_setting()
+            if self.dice.random() < 0.2:
+                self.settle()  # of earlier turns, while this batch is open
             self.write()
             if self.dice.random() < 0.3:
                 self.put()
@@ -343,6 +345,8 @@ class Life:
             self.settle()
             self.work(50)
             if self.box._task is None and not self.promised:
+                for user in self.box.users:
+                    assert user.waiting == len(self.box.unread(user, 0, EVER, 1 << 30, 1 << 40)), user
                 return
         raise AssertionError("the work never ends")
 

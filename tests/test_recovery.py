@@ -11,11 +11,9 @@ from contextlib import suppress
 from unittest import mock
 
 import manifest as manifests
-import salvage
 from disk import Damaged, NoBackend, StoreError
 from journal import SPARE
 from mailbox import EVERYONE, ID_JUMP, JOURNALS_MAX, Mail, Mailbox, User
-from recovery import Recovery
 from tests.faulty_disk import RecordingDisk
 from tests.test_mailbox import EVER, StoreCase
 from tests.test_segment import BACKENDS
@@ -122,57 +120,6 @@ class TestKill(RecoveryCase):
             found = {name for name in os.listdir(path) if not name.endswith(("-wal", "-shm"))} - {SPARE}
             self.assertEqual(found, wanted)
             self.let_go(again)
-
-
-class TestFlips(RecoveryCase):
-    def test_every_byte_of_a_store(self) -> None:
-        for backend in BACKENDS:
-            with self.subTest(backend=backend):
-                self.path = os.path.join(self.home.name, backend)
-                box = self.lively(backend)
-                box.write()
-                wanted = self.queues(box)
-                box.close()
-                box.__dict__["gone"] = True
-                self.flip_all(wanted)
-
-    def flip_all(self, wanted: Queues) -> None:
-        detected: dict[str, int] = {}
-        for name in os.listdir(self.path):
-            if name in ("lock", "reserve", SPARE) or name.endswith(("-wal", "-shm")):
-                continue
-            path = os.path.join(self.path, name)
-            with open(path, "rb") as file:
-                data = file.read()
-            for place in [n for n in range(len(data)) if data[n] or not n % 4099]:
-                if len(data) > 10000 and name.startswith("segment") and place % 5:
-                    continue
-                with open(path, "r+b") as file:
-                    file.seek(place)
-                    file.write(bytes([data[place] ^ 0xA5]))
-                with self.subTest(file=name, place=place):
-                    detected[name] = detected.get(name, 0) + self.refused_or_right(name, wanted)
-                with open(path, "r+b") as file:
-                    file.seek(place)
-                    file.write(data[place:place + 1])
-        self.assertEqual(detected["manifest"], os.path.getsize(os.path.join(self.path, "manifest")))
-        self.assertGreater(sum(n for name, n in detected.items() if name.startswith("journal")), 100)
-        self.assertGreater(sum(n for name, n in detected.items() if name.startswith("segment")), 100)
-
-    def refused_or_right(self, name: str, wanted: Queues) -> bool:
-        try:
-            manifest = manifests.load(self.disk, self.path)
-            assert manifest
-            found = Recovery(self.disk, self.path, manifest, repair=False)
-            try:
-                self.assertEqual(queues(found.users, found.shelf), wanted)
-            finally:
-                found.shelf.close()
-        except Damaged as error:
-            self.assertIn(name[:16], error.file)
-            self.assertIn("offset", str(error))
-            return True
-        return False
 
 
 class TestRules(RecoveryCase):
@@ -359,70 +306,6 @@ class TestRules(RecoveryCase):
         box.close()
         with mock.patch.object(manifests, "VERSION", 2):
             self.assertRaises(Damaged, self.open)
-
-
-class TestSalvage(RecoveryCase):
-    def lines(self, directory: str, into: str) -> str:
-        return "\n".join(salvage.salvage(directory, into, RecordingDisk(), "dbm.dumb"))
-
-    def test_check_reads_everything_and_changes_nothing(self) -> None:
-        for backend in BACKENDS:
-            self.path = os.path.join(self.home.name, backend)
-            box = self.lively(backend)
-            waiting = sum(user.waiting for user in box.users)
-            self.assertRaises(StoreError, list, salvage.check(self.path, RecordingDisk()))
-            box.close()
-            before = {name: os.path.getsize(os.path.join(self.path, name)) for name in os.listdir(self.path)}
-            report = list(salvage.check(self.path, RecordingDisk()))
-            self.assertIn(f"3 names, {waiting} messages waiting", report[-1])
-            after = {name: os.path.getsize(os.path.join(self.path, name)) for name in before}
-            self.assertEqual(before, after)
-        self.assertRaises(StoreError, list, salvage.check(os.path.join(self.home.name, "nothing")))
-
-    def test_all_of_a_good_store(self) -> None:
-        for backend in BACKENDS:
-            self.path = os.path.join(self.home.name, backend)
-            box = self.lively(backend)
-            wanted, last = self.queues(box), box.last
-            box.close()
-            self.lines(self.path, self.path + "-new")
-            again = Mailbox(self.path + "-new", disk=RecordingDisk())
-            self.assertEqual(self.queues(again), wanted)
-            self.assertGreater(again.last, last)
-            self.assertTrue(again.is_repeat(again.users[0], 5 << 32 | 25))
-            self.let_go(again)
-
-    def test_all_but_what_is_damaged(self) -> None:
-        box = self.lively("dbm.dumb")
-        wanted = self.queues(box)
-        box.close()
-        names = [name for name in os.listdir(self.path) if name.startswith(("journal.0", "segment.", "manifest"))]
-        for n, name in enumerate(names):
-            path = os.path.join(self.copy(), name)
-            with open(path, "r+b") as file:
-                data = file.read()
-                file.seek(len(data.rstrip(b"\0")) // 2)
-                file.write(b"\xEE")
-            with self.subTest(name=name):
-                report = self.lines(os.path.dirname(path), f"{self.path}-{n}")
-                again = Mailbox(f"{self.path}-{n}", disk=RecordingDisk())
-                found = self.queues(again)
-                for queue in found.values():
-                    for mail in queue:
-                        self.assertIn(mail.text, [m.text for q in wanted.values() for m in q] + [
-                            b"0/%d" % k for k in range(6)] + [b"%d/%d" % (k // 6, k % 6) for k in range(18)])
-                if name == "manifest":
-                    self.assertEqual(found, wanted)
-                self.assertIn("copied", report)
-                self.let_go(again)
-
-    def test_into_a_place_that_is_not_empty(self) -> None:
-        box = self.lively("dbm.dumb")
-        box.close()
-        self.assertRaises(StoreError, self.lines, self.path, self.home.name)
-        os.mkdir(os.path.join(self.home.name, "full"), 0o700)
-        open(os.path.join(self.home.name, "full", "x"), "w").close()
-        self.assertRaises(StoreError, self.lines, self.path, os.path.join(self.home.name, "full"))
 
 
 class TestRandomLives(RecoveryCase):

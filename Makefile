@@ -11,8 +11,8 @@ MODULES = $(wildcard *.py)
 MANUALS = $(wildcard man/*.[1578])
 RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
 
-.PHONY: run client demo test fuzz torture bench bench-growth bench-stalls bench-client bench-figures lint install
-.PHONY: uninstall dist clean
+.PHONY: run client demo test mutants fuzz torture bench bench-growth bench-stalls bench-client bench-figures lint \
+        install uninstall dist clean
 
 run:            ## the daemon, at its default places
 	$(PYTHON) daemon.py $(ARGS)
@@ -29,6 +29,9 @@ demo:           ## the daemon and three clients side by side, in tmux
 
 test:           ## all tests; what needs a further tool says so and is skipped where the tool is missing
 	$(PYTHON) -m unittest discover -s tests -t . $(ARGS)
+
+mutants:        ## each safeguard taken out in turn: does a test notice?  ARGS=--write puts the table into HACKING
+	$(PYTHON) tests/mutants.py $(ARGS)
 
 FUZZ_SECONDS = 60
 fuzz:           ## what others may send, by chance and by Hypothesis, in a virtual environment of its own

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import wire
@@ -16,14 +16,17 @@ START_SECONDS = 20          # until it listens; far more than it takes, for a bu
 
 
 class DaemonProcess:
-    """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end."""
+    """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end.
 
-    def __init__(self, *options: str, python: str = sys.executable, console: str = "none") -> None:
+    `program`: another one, with its first arguments; `under`: a command that runs it; `store`: another place."""
+
+    def __init__(self, *options: str, python: str = sys.executable, console: str = "none", store: str = "",
+                 program: Sequence[str] = (HERE + "/daemon.py",), under: Sequence[str] = ()) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="parley-process-")
         self.directory = self._directory.name
         self.path = self.directory + "/sock"
-        self.store = self.directory + "/store"
-        self.command = [python, HERE + "/daemon.py", "--state", self.store, "--listen", "unix:" + self.path,
+        self.store = store or self.directory + "/store"
+        self.command = [*under, python, *program, "--state", self.store, "--listen", "unix:" + self.path,
                         "--console", console, *options]
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

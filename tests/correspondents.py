@@ -22,15 +22,15 @@ from tests.oracle import Found, Key, Oracle
 ANSWER_SECONDS = 30         # for a login and a check: far more than they take
 NAMES = ("ann", "bob", "carol", "dave", "erin")
 IN_FLIGHT = 40              # sends without an answer, for each sender
-KEEP = 150                  # messages that a reader leaves in the queue: the store must have something to carry
+KEEP = 150                  # messages that a reader may leave in the queue: the store must have something to carry
 FORGETS = 0.2               # of the senders, after a crash, are other programs: they send nothing again
 
 
 class Correspondent:
     """One user, in session after session."""
 
-    def __init__(self, name: str, oracle: Oracle, chance: random.Random) -> None:
-        self.name, self.oracle, self.chance = name, oracle, chance
+    def __init__(self, name: str, oracle: Oracle, chance: random.Random, keep: int) -> None:
+        self.name, self.oracle, self.chance, self.keep = name, oracle, chance, keep
         self.origin = chance.getrandbits(31) << 32
         self.unanswered: dict[int, wire.Send] = {}
         self.faults: list[str] = []
@@ -42,7 +42,7 @@ class Correspondent:
         self.out = bytearray()
         self.decoder = wire.Decoder(wire.FRAME_MAX)
         self.waiting: int | None = None             # what WELCOME said
-        self.checked = self.live = False
+        self.checked = self.live = self.gone = False
         self.streams: dict[int, list[Found]] = {0: [], wire.SendFlag.CHECK: []}     # came, and not deleted yet
         self.came: list[Found] = []                 # live
         self.confirming: dict[tuple[int, int], list[Key]] = {}
@@ -100,7 +100,7 @@ class Correspondent:
     def delete(self) -> None:
         """Confirm a run of one stream; more often when much is left."""
         for stream in self.streams.values():
-            excess = len(stream) - self.chance.randrange(KEEP)
+            excess = len(stream) - self.chance.randrange(self.keep)
             if excess > 0:
                 at = self.chance.choice((0, 0, self.chance.randrange(len(stream))))
                 run = stream[at:at + self.chance.randrange(1, excess + 1)]
@@ -116,8 +116,11 @@ class Correspondent:
         """Take what came; was there anything?"""
         try:
             data = self.sock.recv(1 << 18) if self.sock else b""
-        except (BlockingIOError, ConnectionResetError):
+        except BlockingIOError:
             return False
+        except ConnectionResetError:
+            data = b""
+        self.gone = not data
         for frame in self.decoder.feed(data):
             said = wire.decode(frame, wire.DAEMON)
             HEARD.get(type(said), Correspondent.ignore)(self, said)
@@ -164,10 +167,10 @@ HEARD = {wire.Welcome: Correspondent.on_welcome, wire.Stored: Correspondent.on_s
 class Party:
     """All the users of a store, and a loop for them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, keep: int = KEEP) -> None:
         self.chance = random.Random(seed)
         self.oracle = Oracle()
-        self.users = [Correspondent(name, self.oracle, random.Random(self.chance.random())) for name in NAMES]
+        self.users = [Correspondent(name, self.oracle, random.Random(self.chance.random()), keep) for name in NAMES]
 
     def connect(self, path: str) -> None:
         """Everybody logs in and checks."""
@@ -175,19 +178,33 @@ class Party:
             user.hang_up()
             user.connect(path)
         deadline = time.monotonic() + ANSWER_SECONDS
-        while not all(user.checked for user in self.users):
+        while not all(user.checked for user in self.users) and not self.gone:
             self.hear(0.1)
             if time.monotonic() > deadline:
                 raise AssertionError(f"no answer to {[user.name for user in self.users if not user.checked]}")
+
+    @property
+    def gone(self) -> bool:
+        """Has the daemon closed a line?"""
+        return any(user.gone for user in self.users)
+
+    def wait(self, seconds: float = ANSWER_SECONDS) -> None:
+        """Until everything is answered, or the daemon is gone."""
+        deadline = time.monotonic() + seconds
+        while not self.gone and any(user.unanswered or user.confirming for user in self.users):
+            self.hear(0.1)
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no answer within {seconds:g} s")
 
     def hear(self, seconds: float) -> bool:
         """Take what comes, waiting for it so long; was there anything?"""
         with selectors.DefaultSelector() as selector:
             for user in self.users:
-                if user.sock:
+                if user.sock and not user.gone:
                     user.flush()
                     selector.register(user.sock, selectors.EVENT_READ, user)
-            return any([key.data.hear() for key, _ in selector.select(seconds)])
+            heard = [key.data.hear() for key, _ in selector.select(seconds)]     # all of them, not until the first
+            return any(heard)
 
     def resume(self) -> None:
         for user in self.users:

@@ -23,6 +23,8 @@ What was tried and not acknowledged, or asked and not confirmed, may be there or
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from mailbox import Mailbox
+
 Key = tuple[str, int]           # sender and origin: the same for every copy of a message
 
 
@@ -107,8 +109,30 @@ class Oracle:
             last, places[found.sender] = found.id, tried.place
         return faults
 
+    def judge_store(self, store: str) -> list[str]:
+        """Everything that is wrong with a store that no daemon has open.  It is recovered twice, as by two starts of
+        which the first is killed; the second must find what the first one did."""
+        once, twice = recover(store), recover(store)
+        faults = [] if once == twice else [f"changed: what is recovered by a second start: {once} and {twice}"]
+        for reader in {*once, *self.due, *self.confirmed}:
+            faults += self.judge(reader, once.get(reader, []))
+        return faults
+
     def count(self) -> str:
         """The sizes of the logs, for a report."""
         confirmed, asked = (sum(map(len, log.values())) for log in (self.confirmed, self.asked))
         return (f"{len(self.tried)} messages tried, {len(self.acknowledged)} acknowledged, {len(self.refused)} "
                 f"refused; {asked} deletions asked, {confirmed} confirmed")
+
+
+def recover(store: str) -> dict[str, list[Found]]:
+    """All that waits in a store, by reader, as a start finds it; and then the starter dies."""
+    mailbox = Mailbox(store)
+    try:
+        return {user.name: [Found(mail.id, mailbox.users[mail.sender].name, mail.origin, mail.text.decode())
+                            for mail in mailbox.unread(user, 0, mailbox.last, 1 << 32, 1 << 32)]
+                for user in mailbox.users}
+    finally:
+        mailbox._shelf.close()
+        mailbox._journal.close()
+        mailbox.disk.close(mailbox._lock)       # as the kernel does for the dead

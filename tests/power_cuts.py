@@ -28,12 +28,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import manifest
 from disk import Disk
 from tests.correspondents import Party
-from tests.oracle import Oracle
 from tests.process import HERE, DaemonProcess
 from tests.terminals import find_program
 

@@ -1,11 +1,10 @@
 """A queue of 100,000 messages for one name: as quick to add to at its end as at its beginning, quick to start with,
 streamed when it is checked, and never held in memory whole by a check.  The figures are printed with `-v`."""
-import sys
 import time
 import unittest
 
 import wire
-from tests.process import DaemonProcess, Speaker
+from tests.process import DaemonProcess, Speaker, say_figures
 
 MESSAGES = 100_000
 BLOCK = 10_000
@@ -14,11 +13,6 @@ TEXT = "m" * 100
 RESTART_SECONDS = 2.0
 GROWTH_MAX = 3.0                # slowest later block against the quickest: a queue that is scanned costs ten times
 MEMORY_MAX = 150 << 20
-
-
-def say_figures(text: str) -> None:
-    if "-v" in sys.argv:
-        print(text, file=sys.stderr)
 
 
 class LongQueue(unittest.TestCase):

@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ KEEP = 14                    # messages that a reader may leave in the queue: th
 ALL_IS_READ = range(28, 33) # the steps in which a reader leaves none: whole segments drop
 SEED = 7                    # of the clients: each life is the same
 BASES = 2                   # stores left by a death whose recovery is killed too
+TRY_SECONDS = 0.02          # between two tries
+TURNED_AWAY_SECONDS = 2     # from a closed line to the end of the process, if it is one
 END_SECONDS = 20            # for a life to end; far more than it takes
 AT_WORK = ("fsync", "rename", "unlink", "write")    # calls of seals and drops more than of messages
 EVENTS = {                  # in the log of calls
@@ -68,16 +71,20 @@ class Death(NamedTuple):
 
 
 class Life:
-    """A daemon under strace in a directory of its own, from its start to its end."""
+    """A daemon under strace in a directory of its own, from its start to its end.
 
-    def __init__(self, injections: Sequence[str] = (), store: str = "") -> None:
+    `lasting`: when messages were refused, try until one is taken, but so many seconds more at most."""
+
+    def __init__(self, injections: Sequence[str] = (), store: str = "", steps: int = STEPS,
+                 lasting: float = 0.0) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-kills-")
         self.store, self.log = self.directory + "/store", self.directory + "/calls"
         self.party = Party(SEED, KEEP)
         self.daemon: DaemonProcess | None = None
         if store:
             shutil.copytree(store, self.store)
-        self._injections = injections
+        self._injections, self._steps, self._lasting = injections, steps, lasting
+        self.started = self.lasted = False
 
     def start(self) -> bool:
         """Did it come so far as to listen?"""
@@ -86,8 +93,13 @@ class Life:
                                     wait=False)
         with contextlib.suppress(AssertionError):
             self.daemon.wait()
-            return True
-        return False
+            self.started = True
+        return self.started
+
+    @property
+    def pid(self) -> int:
+        assert self.daemon is not None and self.daemon.process is not None
+        return self.daemon.process.pid
 
     def live(self) -> int:
         """All of it, wherever it ends; the exit status."""
@@ -103,7 +115,7 @@ class Life:
         party = self.party
         for user in party.users:
             user.say(wire.Hold(0, 0))
-        for step in range(STEPS):
+        for step in range(self._steps):
             user = party.users[step % len(party.users)]
             user.keep = 1 if step in ALL_IS_READ else KEEP
             if party.gone:
@@ -112,6 +124,18 @@ class Life:
             for _ in range(1 + 3 * (user.keep == 1)):
                 user.delete()
             party.wait()
+        self._last()
+
+    def _last(self) -> None:
+        """Until a message is taken, if any was refused."""
+        party, oracle = self.party, self.party.oracle
+        deadline, known = time.monotonic() + self._lasting, len(oracle.acknowledged)
+        self.lasted = True
+        while oracle.refused and not party.gone and len(oracle.acknowledged) == known \
+                and time.monotonic() < deadline:
+            party.users[0].write(everyone=False)
+            party.wait()
+            party.hear(TRY_SECONDS)
 
     def start_and_stop(self) -> int:
         """A start, a word, and a stop; the background work that a start begins is in it.  The exit status."""
@@ -123,11 +147,14 @@ class Life:
         return self.end()
 
     def end(self) -> int:
-        """In good order, if it still lives; the exit status."""
+        """In good order, unless it is ending by itself; the exit status."""
         assert self.daemon is not None and self.daemon.process is not None
         process = self.daemon.process
-        process.terminate()                     # not sent to one that is known to be dead
         try:
+            if self.started and self.party.gone:        # it ends by itself, or has closed a line and goes on
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(TURNED_AWAY_SECONDS)
+            process.terminate()                 # not sent to one that is known to be dead
             return process.wait(END_SECONDS)
         finally:
             self.party.drain()

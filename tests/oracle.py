@@ -95,7 +95,8 @@ class Oracle:
 
     def look_at(self, reader: str, came: Sequence[Found]) -> list[str]:
         """What is wrong with messages as they came, be they all or not."""
-        faults, last, places = [], 0, dict[str, int]()
+        faults: list[str] = []
+        last, before = 0, dict[str, Found]()        # the id, and of each sender the message, that came before
         for found in came:
             key = found.sender, found.origin
             tried = self.tried.get(key)
@@ -104,9 +105,10 @@ class Oracle:
                 continue
             if self._ids.setdefault(found.id, key) != key:
                 faults.append(f"id reused: {found.id} was {self._ids[found.id]} and is {key}")
-            if found.id <= last or tried.place < places.get(found.sender, 0):
-                faults.append(f"disorder: {found} for {reader}")
-            last, places[found.sender] = found.id, tried.place
+            earlier = before.get(found.sender, found)
+            if found.id <= last or tried.place < self.tried[earlier.sender, earlier.origin].place:
+                faults.append(f"disorder: {found} for {reader} after id {last} and {earlier}")
+            last, before[found.sender] = found.id, found
         return faults
 
     def judge_store(self, store: str) -> list[str]:

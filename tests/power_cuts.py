@@ -33,7 +33,7 @@ import manifest
 from disk import Disk
 from tests.correspondents import Party
 from tests.process import HERE, DaemonProcess
-from tests.terminals import find_program
+from tests.terminals import find_program, until
 
 TOOLS = ("mkfs.ext4", "mount", "umount", "eatmydata")
 SHUTDOWN, WITHOUT_LOG = 0x8004587D, 2       # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH: see ext4(5) and its ioctls
@@ -41,6 +41,7 @@ IMAGE_SIZE = 64 << 20
 SEAL_AT = 24 << 10
 TRAFFIC_SECONDS = (0.03, 0.15)
 MID_FLIGHT_SECONDS = 0.005                  # from the last burst of messages to the cut
+UNMOUNT_SECONDS = 10
 CONTROL_CUTS = 10                           # the control loses at the first or second
 
 
@@ -69,7 +70,9 @@ class Image:
             os.close(fd)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", self.root], check=True)
+        """As soon as nobody has a file open there: who syncs for the daemon ends after it."""
+        until(lambda: not subprocess.run(["umount", self.root], capture_output=True, check=False).returncode,
+              UNMOUNT_SECONDS, "umount")
         self.mounted = False
 
 
@@ -81,8 +84,8 @@ class Run:
         self.store = self.image.root + "/store"
         self.faults: list[str] = []
         self.cuts = self.in_a_seal = self.segments = self.manifests = 0
-        self.daemon = DaemonProcess(store=self.store, program=(HERE + "/tests/small_store.py", str(SEAL_AT)),
-                                    under=under)
+        program = (HERE + "/tests/small_store.py", str(SEAL_AT))
+        self.daemon = DaemonProcess("--all-seconds", "none", store=self.store, program=program, under=under, wait=False)
 
     def cut(self, stopped: bool) -> None:
         """Traffic, then the cut, then a new start; what is wrong goes to `faults`."""
@@ -141,6 +144,7 @@ def torture(cuts: int, seed: int, under: tuple[str, ...] = ()) -> Run:
     run = None
     try:
         run = Run(directory, seed, under)
+        run.daemon.wait()
         run.party.connect(run.daemon.path)
         for number in range(cuts):
             run.cut(stopped=number % 2 == 0)

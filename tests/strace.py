@@ -54,11 +54,16 @@ class Call(NamedTuple):
         return self.text.endswith("(INJECTED)") or "(INJECTED: args" in self.text
 
     def said(self) -> list[Any]:
-        """The messages in what a sendto sends or a recvfrom takes, as far as the log shows it."""
+        """The messages in what a sendto sends or a recvfrom takes, as far as the log shows it.
+
+        None in what is no message: the daemon has a line to the process that syncs, too."""
         found = STRING.search(self.text)
         data = ast.literal_eval(f'b"{found[1]}"') if found else b""
         speaker = wire.DAEMON if self.name == "sendto" else wire.CLIENT
-        return [wire.decode(frame, speaker) for frame in wire.Decoder(wire.FRAME_MAX).feed(data)]
+        try:
+            return [wire.decode(frame, speaker) for frame in wire.Decoder(wire.FRAME_MAX).feed(data)]
+        except wire.ProtocolError:
+            return []
 
 
 def calls(log: str) -> list[Call]:

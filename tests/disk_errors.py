@@ -125,11 +125,11 @@ def writes() -> list[tuple[str, int]]:
                 if call.name in ("write", "pwrite64") and life.store in call.text]
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="disk_errors")
     parser.add_argument("--every", type=int, default=1, help="every N-th of the calls only")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if not find_program("strace"):
         print("disk errors: skipped, needs strace")
         return 0
@@ -144,4 +144,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

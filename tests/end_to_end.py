@@ -18,7 +18,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -80,12 +79,12 @@ class Client:
             os.write(self.log, b"stored %d %d\n" % (event.first, event.last))
         elif isinstance(event, NameRefused):
             self.link.connect()                     # the one before was killed a moment ago
-        elif isinstance(event, Online | wire.Checked) or isinstance(event, wire.Waiting) and self.name in HOLDS:
+        elif isinstance(event, Online | wire.Checked) or (isinstance(event, wire.Waiting) and self.name in HOLDS):
             self.check(event)
 
     def check(self, event: object) -> None:
         """A reader who holds checks again when there was something, or there is something new."""
-        if self.name in READERS and (self.name in HOLDS and self.link.waiting or isinstance(event, Online)):
+        if self.name in READERS and ((self.name in HOLDS and self.link.waiting) or isinstance(event, Online)):
             self.link.check()
 
     def send(self) -> None:
@@ -120,7 +119,8 @@ class EndToEnd:
             self.start(name)
 
     def start(self, name: str) -> None:
-        self.clients[name] = subprocess.Popen([sys.executable, "-m", "tests.end_to_end", name, self.directory], cwd=HERE)
+        command = [sys.executable, "-m", "tests.end_to_end", name, self.directory]
+        self.clients[name] = subprocess.Popen(command, cwd=HERE)
 
     def run(self, seconds: float) -> float:
         """Kill for so long; how long it took."""
@@ -209,16 +209,17 @@ def end_to_end(seconds: float, seed: int) -> tuple[str, float, list[str]]:
         acknowledged = len(test.compare()[0].acknowledged)
         oracle, faults = test.settle()
         rate = acknowledged / took
-        return (f"end to end: {test.deaths['daemon']} deaths of the daemon and {test.deaths['clients']} of clients in "
-                f"{took:.1f} s (seed {seed}); {rate:.0f} messages acknowledged a second; {oracle.count()}", rate, faults)
+        report = (f"end to end: {test.deaths['daemon']} deaths of the daemon and {test.deaths['clients']} of clients in "
+                  f"{took:.1f} s (seed {seed}); {rate:.0f} messages acknowledged a second; {oracle.count()}")
+        return report, rate, faults
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="end_to_end")
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("client", nargs="*", help="for itself: NAME DIRECTORY")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.client:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         vars(link)["RETRIES"] = (RETRY_SECONDS,)
@@ -232,4 +233,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -261,11 +261,11 @@ def kill_all(every: int, workers: int, directory: str) -> tuple[int, dict[str, i
                     "recovery": sum(death.reached for death in recoveries)}
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="kills")
     parser.add_argument("--every", type=int, default=1, help="kill at every N-th of the points only")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if not find_program("strace"):
         print("kills: skipped, needs strace")
         return 0
@@ -280,4 +280,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -166,11 +166,11 @@ def kinds(faults: list[str]) -> str:
     return ", ".join(f"{number} {kind}" for kind, number in found.items()) or "nothing"
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="power_cuts")
     parser.add_argument("--cuts", type=int, default=40)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     missing = [tool for tool in TOOLS if not find_program(tool)]
     if missing or os.geteuid():
         print(f"power cuts: skipped, needs root and {', '.join(missing or TOOLS)}")
@@ -190,4 +190,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

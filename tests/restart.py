@@ -34,10 +34,10 @@ def fill(store: str, messages: int) -> float:
     return time.monotonic() - started
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="restart")
     parser.add_argument("--messages", type=int, default=1_000_000)
-    messages = parser.parse_args().messages
+    messages = parser.parse_args(arguments).messages
     with tempfile.TemporaryDirectory(prefix="parley-restart-") as directory:
         store = directory + "/store"
         filled = fill(store, messages)
@@ -58,4 +58,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -208,8 +208,8 @@ def end_to_end(seconds: float, seed: int) -> tuple[str, float, list[str]]:
         took = test.run(seconds)
         acknowledged = len(test.compare()[0].acknowledged)
         oracle, faults = test.settle()
-        rate = acknowledged / took
-        report = (f"end to end: {test.deaths['daemon']} deaths of the daemon and {test.deaths['clients']} of clients in "
+        rate, deaths = acknowledged / took, test.deaths
+        report = (f"end to end: {deaths['daemon']} deaths of the daemon and {deaths['clients']} of clients in "
                   f"{took:.1f} s (seed {seed}); {rate:.0f} messages acknowledged a second; {oracle.count()}")
         return report, rate, faults
 

@@ -38,8 +38,8 @@ fuzz:           ## what others may send, by chance and by Hypothesis, in a virtu
 	[ -x .fuzz/bin/python ] || { $(PYTHON) -m venv .fuzz && .fuzz/bin/pip -q install hypothesis; }
 	.fuzz/bin/python -m tests.fuzz --hypothesis --seconds $(FUZZ_SECONDS) $(ARGS)
 
-torture:        ## floods, storms and stopped readers: five minutes
-	$(PYTHON) -m tests.torture_overload $(ARGS)
+torture:        ## power cuts, kills at every call, disk errors, a million messages, floods: root, strace, ext4; ten minutes
+	$(PYTHON) -m tests.torture $(ARGS)
 
 bench:          ## W1 to W7: parley, the bare routers, PEERS; needs a C compiler and some minutes; bench/README
 	$(MAKE) -s -C bench

@@ -9,7 +9,8 @@ valid batches are taken, also those after a bad place; of a segment every value 
 to be read is left out.  A message is one, however often it is found.  The new store is one segment and a manifest.
 
 Bad at: it holds all waiting mail in memory.  Where the record that something was read is lost, that mail comes back
-(a client that kept it drops it by its id).  A segment that its backend can't open any more is left out as a whole.  Without a manifest and without one good journal header it can tell nothing.
+(a client that kept it drops it by its id).  A segment that its backend can't open any more is left out as a whole.
+Without a manifest and without one good journal header it can tell nothing.
 """
 
 from __future__ import annotations

@@ -332,7 +332,7 @@ class Segment:
         """Which values of a kind there are: those that the head counts, and those that the backend knows of."""
         found = set(range(1, self.counts[kind] + 1))
         with suppress(Exception):  # see attach
-            keys = [bytes(key).split() for key in self._database.keys()]
+            keys = [bytes(key).split() for key in self._database.keys()]  # noqa: SIM118 dbm iterates by keys() only
             found.update(int(key[1]) for key in keys if len(key) == 2 and key[0] == kind.encode())
         return sorted(found)
 

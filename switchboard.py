@@ -111,8 +111,8 @@ class Switchboard:
         client = Client(user, address, hello.features & FEATURES, self.token(), now.wall)
         self.mailbox.seen(user, now.wall)
         self.roster.enter(client)
-        self.delivery.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
-                                            user.waiting, user.name, self.house))
+        self.delivery.enter(client, wire.Welcome(wire.VERSION, client.features, client.token, self.mailbox.store,
+                                                 now.wall, user.waiting, user.name, self.house))
         self.note("connected", name=user.name, address=address, waiting=user.waiting)
         return client
 

@@ -11,8 +11,8 @@ MODULES = $(wildcard *.py)
 MANUALS = $(wildcard man/*.[1578])
 RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
 
-.PHONY: run client demo test fuzz torture bench bench-growth bench-stalls bench-client bench-figures lint install
-.PHONY: uninstall dist clean
+.PHONY: run client demo test mutants fuzz torture bench bench-growth bench-stalls bench-client bench-figures lint \
+        install uninstall dist clean
 
 run:            ## the daemon, at its default places
 	$(PYTHON) daemon.py $(ARGS)
@@ -30,13 +30,16 @@ demo:           ## the daemon and three clients side by side, in tmux
 test:           ## all tests; what needs a further tool says so and is skipped where the tool is missing
 	$(PYTHON) -m unittest discover -s tests -t . $(ARGS)
 
+mutants:        ## each safeguard taken out in turn: does a test notice?  ARGS=--write puts the table into HACKING
+	$(PYTHON) tests/mutants.py $(ARGS)
+
 FUZZ_SECONDS = 60
 fuzz:           ## what others may send, by chance and by Hypothesis, in a virtual environment of its own
 	[ -x .fuzz/bin/python ] || { $(PYTHON) -m venv .fuzz && .fuzz/bin/pip -q install hypothesis; }
 	.fuzz/bin/python -m tests.fuzz --hypothesis --seconds $(FUZZ_SECONDS) $(ARGS)
 
-torture:        ## floods, storms and stopped readers: five minutes
-	$(PYTHON) -m tests.torture_overload $(ARGS)
+torture:        ## power cuts, kills at every call, disk errors, a million messages, floods: root, strace, ext4; ten minutes
+	$(PYTHON) -m tests.torture $(ARGS)
 
 bench:          ## W1 to W7: parley, the bare routers, PEERS; needs a C compiler and some minutes; bench/README
 	$(MAKE) -s -C bench

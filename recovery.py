@@ -4,6 +4,10 @@ Starting is always recovering from a crash; there is no other way to stop.  The 
 replayed, then the journals in order, then the indexes of all segments are laid over what is known to be read.  Of the
 last journal a torn tail is cut off, durably, so that it may be followed by another.  Anything else that is not as it
 was written is Damaged, and nothing is changed.  A page is read only when the user has read a part of it.
+
+A process that was killed leaves what it wrote in the system's memory, where a start finds it, and a power cut after
+that does not.  What a start has found it answers for (a message that is sent again is known), so it syncs the last
+journal, and the directory with the manifest's name, before it goes on; the rest was synced before it was listed.
 """
 
 from __future__ import annotations
@@ -46,6 +50,8 @@ class Recovery:
         self.last = max(self.last, self.replay.last)
 
     def _read(self) -> None:
+        if self.repair:  # a killed process may have renamed the manifest and not come to sync that
+            self.disk.sync_directory(self.directory)
         self._segments()
         for number, size in self.manifest.journals:
             self._journal(number, size)
@@ -79,14 +85,16 @@ class Recovery:
         self.last = max(self.last, last)
         if torn:
             self.notes.append(f"{path}: a batch torn at offset {end} was cut off; nobody was told that it was kept")
-        if size is None and self.repair and len(data) != end:
-            self._cut(path, end)
+        if size is None and self.repair:
+            self._keep(path, end, len(data))
         self.journals.append((number, end))
 
-    def _cut(self, path: str, end: int) -> None:
+    def _keep(self, path: str, end: int, size: int) -> None:
+        """Cut off a tear, and sync the rest: a killed process may have written it and not come to sync it."""
         fd = self.disk.open(path)
         try:
-            self.disk.truncate(fd, end)
+            if size != end:
+                self.disk.truncate(fd, end)
             self.disk.sync(fd)
         finally:
             self.disk.close(fd)
@@ -126,8 +134,9 @@ def lock_store(disk: Disk, directory: str, make: bool = True) -> int:
         if not disk.is_private(directory):
             raise Denied(f"{directory} must be a directory of yours that nobody else can enter: chmod 700 {directory}")
         fd = disk.lock(path)
-        disk.truncate(fd, 0)
-        disk.write(fd, b"%d\n" % os.getpid(), 0)
+        with suppress(OSError):  # only to say who holds it: a full disk is no reason not to start
+            disk.truncate(fd, 0)
+            disk.write(fd, b"%d\n" % os.getpid(), 0)
     except BlockingIOError:
         pid = disk.read(path).decode("ascii", "replace").strip()
         raise InUse(f"{directory} is in use by another daemon (pid {pid or 'unknown'})") from None

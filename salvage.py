@@ -9,7 +9,8 @@ valid batches are taken, also those after a bad place; of a segment every value 
 to be read is left out.  A message is one, however often it is found.  The new store is one segment and a manifest.
 
 Bad at: it holds all waiting mail in memory.  Where the record that something was read is lost, that mail comes back
-(a client that kept it drops it by its id).  Without a manifest and without one good journal header it can tell nothing.
+(a client that kept it drops it by its id).  A segment that its backend can't open any more is left out as a whole.
+Without a manifest and without one good journal header it can tell nothing.
 """
 
 from __future__ import annotations
@@ -158,7 +159,11 @@ def _find(disk: Disk, directory: str, manifest: Manifest, say: Callable[[str], N
     for listed in manifest.segments:
         segment = Segment(disk, directory, manifest.store, listed._replace(files={}))
         try:
-            segment.open()
+            segment.attach()
+            try:
+                segment.read_head()
+            except Damaged as error:
+                say(f"{segment.name}: {error.what}: taking every value that is there")
             _take_segment(segment, found, say)
         except (Damaged, NoBackend, OSError) as error:
             say(f"{segment.name}: left out: {error}")
@@ -174,7 +179,7 @@ def _find(disk: Disk, directory: str, manifest: Manifest, say: Callable[[str], N
 
 
 def _values(segment: Segment, kind: str, say: Callable[[str], None]) -> Iterator[tuple[int, bytes]]:
-    for number in range(1, segment.counts[kind] + 1):
+    for number in segment.numbers(kind):
         try:
             yield number, segment.value(kind, number)
         except Damaged as error:

@@ -308,6 +308,11 @@ class Segment:
 
     def open(self) -> None:
         """Check the files' sizes; read the head."""
+        self.attach()
+        self.read_head()
+
+    def attach(self) -> None:
+        """Open it without its head, for `salvage`: then `counts` are not known, but `numbers` are."""
         backend = module(self.listed.backend)
         for name, size in self.listed.files.items():
             path = os.path.join(self.directory, name)
@@ -322,9 +327,17 @@ class Segment:
             self._database = backend.open(os.path.join(self.directory, self.name), "r")
         except Exception as error:  # backends raise whatever they like over a file that is not theirs
             raise self._damaged(b"head", repr(error)) from error
-        self._read_head()
 
-    def _read_head(self) -> None:
+    def numbers(self, kind: str) -> list[int]:
+        """Which values of a kind there are: those that the head counts, and those that the backend knows of."""
+        found = set(range(1, self.counts[kind] + 1))
+        with suppress(Exception):  # see attach
+            keys = [bytes(key).split() for key in self._database.keys()]  # noqa: SIM118 dbm iterates by keys() only
+            found.update(int(key[1]) for key in keys if len(key) == 2 and key[0] == kind.encode())
+        return sorted(found)
+
+    def read_head(self) -> None:
+        """How many values of each kind there are."""
         body = self.value("head", 0)
         if len(body) != HEAD.size or body[:2] != VERSION.to_bytes(2, "big"):
             raise self._damaged(b"head", "not a version that this program reads")
@@ -350,7 +363,7 @@ class Segment:
             self.open()
         try:
             data = bytes(self._database[key])
-        except Exception as error:  # see open
+        except Exception as error:  # see attach
             raise self._damaged(key, repr(error)) from error
         body = data[CRC.size:]
         if data[:CRC.size] != CRC.pack(_crc(self.store, self.number, key, body)):

@@ -1,10 +1,9 @@
-"""A disk that records what is done to it, fails on demand, and can say what a power cut may leave of it.
+"""A disk that records what is done to it, and fails on demand.
 
 `RecordingDisk` notes every operation as an `Op`.  `fail("datasync", errno.EIO, after=2)` lets two pass and fails from
-then on (or `times` times).  `Model` replays ops on a model of a disk in which a file's bytes and a directory's names
-reach the platter only by their own syncs; `states()` of a prefix of the ops are directories a power cut may leave.
-The backends of dbm write past this seam: the content of their files is noted when it is synced, and in a state where
-their name is durable and their bytes are not, they are empty.  Nothing is really synced, so that tests are quick.
+then on (or `times` times).  The backends of dbm write past this seam: after `watch(directory)` the files of segments
+are looked at whenever something else is done, and what changed is noted as if it had been written just then.  Nothing
+is really synced, so that tests are quick.  What a power cut may leave of all that, platter.py says.
 """
 
 from __future__ import annotations
@@ -15,13 +14,25 @@ from typing import NamedTuple
 
 from disk import Disk
 
+ZEROS = bytes(4096)
+
 
 class Op(NamedTuple):
-    name: str  # create write truncate sync rename unlink sync_directory
+    name: str  # create write truncate sync rename unlink sync_directory sync_parent note
     file: str  # a base name
     offset: int = 0
-    data: bytes = b""
+    data: bytes = b""  # without the zeros at its end
+    size: int = 0  # how many bytes were written, with them
     to: str = ""
+    event: object = None  # of a note: a mark of the test's own
+
+
+def trimmed(data: bytes) -> bytes:
+    """Without the zeros at its end."""
+    end = len(data)
+    while end > len(ZEROS) and data[end - len(ZEROS):end] == ZEROS:
+        end -= len(ZEROS)
+    return data[:end].rstrip(b"\0")
 
 
 class RecordingDisk(Disk):
@@ -31,6 +42,35 @@ class RecordingDisk(Disk):
         self.faults: dict[str, list[int]] = {}  # name: how many still pass, error, how many fail
         self.short = 0  # the next write takes so many bytes only
         self.room = 1 << 40
+        self.watched = ""
+        self.segments: dict[str, bytes] = {}
+
+    def watch(self, directory: str) -> None:
+        """This is the store: note what dbm does in it, and tell its directory from the one that it is in."""
+        self.watched = directory
+
+    def observe(self) -> None:
+        """Note what changed in the files of segments."""
+        if not self.watched or not os.path.isdir(self.watched):
+            return
+        names = [name for name in os.listdir(self.watched) if name.startswith("segment.")]
+        for name in set(self.segments) - set(names):
+            del self.segments[name]
+            self.ops.append(Op("unlink", name))
+        for name in names:
+            with open(os.path.join(self.watched, name), "rb") as file:
+                data = file.read()
+            if name not in self.segments:
+                self.ops.append(Op("create", name))
+            if data != self.segments.get(name):
+                if len(data) < len(self.segments.get(name, b"")):
+                    self.ops.append(Op("truncate", name, len(data)))
+                self.ops.append(Op("write", name, 0, trimmed(data), len(data)))
+            self.segments[name] = data
+
+    def _note(self, op: Op) -> None:
+        self.observe()
+        self.ops.append(op)
 
     def fail(self, name: str, error: int, after: int = 0, times: int = 1 << 30) -> None:
         self.faults[name] = [after, error, times]
@@ -52,7 +92,7 @@ class RecordingDisk(Disk):
         self._try("create")
         fd = super().create(path)
         self.files[fd] = os.path.basename(path)
-        self.ops.append(Op("create", self.files[fd]))
+        self._note(Op("create", self.files[fd]))
         return fd
 
     def open(self, path: str) -> int:
@@ -66,45 +106,46 @@ class RecordingDisk(Disk):
             data, self.short = bytes(data[:self.short]), 0
         wrote = super().write(fd, data, offset)
         if fd in self.files:
-            self.ops.append(Op("write", self.files[fd], offset, bytes(data[:wrote])))
+            self._note(Op("write", self.files[fd], offset, trimmed(bytes(data[:wrote])), wrote))
         return wrote
 
     def truncate(self, fd: int, size: int) -> None:
         self._try("truncate")
         super().truncate(fd, size)
         if fd in self.files:
-            self.ops.append(Op("truncate", self.files[fd], size))
+            self._note(Op("truncate", self.files[fd], size))
 
     def datasync(self, fd: int) -> None:
         self._try("datasync")
-        self.ops.append(Op("sync", self.files[fd]))
+        self._note(Op("sync", self.files[fd]))
 
     def sync(self, fd: int) -> None:
         self._try("sync")
         if fd in self.files:
-            self.ops.append(Op("sync", self.files[fd]))
+            self._note(Op("sync", self.files[fd]))
 
     def sync_path(self, path: str) -> None:
         self._try("sync_path")
-        with open(path, "rb") as file:
-            self.ops.append(Op("sync", os.path.basename(path), 0, file.read(), "whole"))
+        self._note(Op("sync", os.path.basename(path)))
 
     def sync_directory(self, path: str) -> None:
         self._try("sync_directory")
-        self.ops.append(Op("sync_directory", ""))
+        self._note(Op("sync_parent" if self.watched and path != self.watched else "sync_directory", ""))
 
     def rename(self, old: str, new: str) -> None:
         self._try("rename")
         super().rename(old, new)
-        self.ops.append(Op("rename", os.path.basename(old), to=os.path.basename(new)))
+        self._note(Op("rename", os.path.basename(old), to=os.path.basename(new)))
         for fd, name in self.files.items():
             if name == os.path.basename(old):
                 self.files[fd] = os.path.basename(new)
 
     def unlink(self, path: str) -> None:
         self._try("unlink")
+        self.observe()
         super().unlink(path)
-        self.ops.append(Op("unlink", os.path.basename(path)))
+        self.segments.pop(os.path.basename(path), None)
+        self._note(Op("unlink", os.path.basename(path)))
 
     def close(self, fd: int) -> None:
         super().close(fd)
@@ -120,9 +161,9 @@ class RecordingDisk(Disk):
     def free(self, path: str) -> int:
         return self.room
 
-    def note(self, text: str) -> None:
+    def note(self, event: object) -> None:
         """A mark of the test's own among the ops."""
-        self.ops.append(Op("note", text))
+        self._note(Op("note", "", event=event))
 
 
 class FullDisk(RecordingDisk):
@@ -147,72 +188,3 @@ class FullDisk(RecordingDisk):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             data = data[:keep]
         return super().write(fd, data, offset)
-
-
-class _File:
-    def __init__(self) -> None:
-        self.now = bytearray()
-        self.safe = b""  # what the last sync put on the platter
-
-    def apply(self, op: Op) -> None:
-        if op.name == "write":
-            if len(self.now) < op.offset:
-                self.now += bytes(op.offset - len(self.now))
-            self.now[op.offset:op.offset + len(op.data)] = op.data
-        elif op.name == "truncate":
-            del self.now[op.offset:]
-        else:
-            if op.to:
-                self.now = bytearray(op.data)
-            self.safe = bytes(self.now)
-
-
-    def unsynced(self) -> tuple[int, int]:
-        """Where what was not synced starts, and the middle of it; the zeros at the end do not count."""
-        if self.safe == self.now:
-            return len(self.now), len(self.now)
-        pairs = zip(self.safe, self.now, strict=False)
-        start = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(self.safe), len(self.now)))
-        return start, (start + max(start, len(self.now.rstrip(b"\0")))) // 2
-
-
-class Model:
-    """One directory on a disk, after some ops.  Start it with the files that were safely there."""
-
-    def __init__(self, files: dict[str, bytes] | None = None) -> None:
-        self.now: dict[str, _File] = {}
-        for name, data in (files or {}).items():
-            self.now[name] = _File()
-            self.now[name].now, self.now[name].safe = bytearray(data), data
-        self.safe = dict(self.now)  # the names on the platter
-
-    def apply(self, op: Op) -> None:
-        if op.name == "create":
-            self.now[op.file] = _File()
-        elif op.name == "rename":
-            self.now[op.to] = self.now.pop(op.file)
-        elif op.name == "unlink":
-            self.now.pop(op.file, None)
-        elif op.name == "sync_directory":
-            self.safe = dict(self.now)
-        elif op.name != "note":
-            self.now.setdefault(op.file, _File()).apply(op)
-
-    def states(self) -> dict[str, dict[str, bytes]]:
-        """What a cut at this moment may leave: by a word for it, the files."""
-        def torn(file: _File) -> bytes:  # of what was not synced the later half got there, the earlier is zeros
-            at, middle = file.unsynced()
-            return bytes(file.now[:at]) + bytes(middle - at) + bytes(file.now[middle:])
-
-        def cut(file: _File) -> bytes:  # the earlier half got there
-            middle = file.unsynced()[1]
-            return bytes(file.now[:middle]) + file.safe[middle:]
-
-        return {
-            "all": {name: bytes(file.now) for name, file in self.now.items()},
-            "only what was synced": {name: file.safe for name, file in self.safe.items()},
-            "names, not bytes": {name: file.safe for name, file in self.now.items()},
-            "bytes, not names": {name: bytes(file.now) for name, file in self.safe.items()},
-            "torn": {name: torn(file) for name, file in self.now.items()},
-            "cut": {name: cut(file) for name, file in self.now.items()},
-        }

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import wire
@@ -15,29 +15,50 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 START_SECONDS = 20          # until it listens; far more than it takes, for a busy machine
 
 
-class DaemonProcess:
-    """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end."""
+def say_figures(text: str) -> None:
+    """What a test has measured or counted, for who wants it: with -v."""
+    if "-v" in sys.argv:
+        print(text, file=sys.stderr)
 
-    def __init__(self, *options: str, python: str = sys.executable, console: str = "none") -> None:
+
+class DaemonProcess:
+    """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end.
+
+    `program`: another one, with its first arguments; `under`: a command that runs it; `store`: another place.  With
+    `wait` false it may still be starting, or die: wait()."""
+
+    def __init__(self, *options: str, python: str = sys.executable, console: str = "none", store: str = "",
+                 program: Sequence[str] = (HERE + "/daemon.py",), under: Sequence[str] = (), wait: bool = True) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="parley-process-")
         self.directory = self._directory.name
         self.path = self.directory + "/sock"
-        self.store = self.directory + "/store"
-        self.command = [python, HERE + "/daemon.py", "--state", self.store, "--listen", "unix:" + self.path,
+        self.store = store or self.directory + "/store"
+        self.command = [*under, python, *program, "--state", self.store, "--listen", "unix:" + self.path,
                         "--console", console, *options]
         self.process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self.launch()
+        if wait:
+            self.wait()
+
+    def launch(self) -> None:
+        with open(self.directory + "/output", "ab") as output:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def start(self) -> float:
         """Start it; how many seconds until it took a connection."""
         started = time.monotonic()
-        with open(self.directory + "/output", "ab") as output:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        self.launch()
+        self.wait()
+        return time.monotonic() - started
+
+    def wait(self) -> None:
+        """Until it takes a connection."""
+        assert self.process is not None
+        started = time.monotonic()
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() - started > START_SECONDS:
                 raise AssertionError(f"the daemon did not start: {self.output()}")
             time.sleep(0.005)
-        return time.monotonic() - started
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -84,7 +105,11 @@ class Speaker:
         self._decoder = wire.Decoder(wire.FRAME_MAX)
         self._heard: list[Any] = []
         self.say(wire.Hello(wire.VERSION, features, bytes(16), name))
-        self.welcome = self.hear(wire.Welcome)
+        try:
+            self.welcome = self.hear(wire.Welcome)
+        except BaseException:
+            self.close()
+            raise
 
     def say(self, *said: wire.Message) -> None:
         self.sock.sendall(b"".join(map(wire.encode, said)))

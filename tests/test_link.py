@@ -426,7 +426,8 @@ class TestSending(Base):
     def test_outcomes_do_not_answer_unless_all_are_absent(self) -> None:
         self.login()
         (number,) = self.link.send(["Bob", "carol"], "now", SendFlag.NOW)
-        self.given(wire.Outcomes(number, number, Outcome.HOLDING, ("Bob",)), wire.Outcomes(number, number, Outcome.AWAY, ("carol",)))
+        self.given(wire.Outcomes(number, number, Outcome.HOLDING, ("Bob",)),
+                   wire.Outcomes(number, number, Outcome.AWAY, ("carol",)))
         self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("bob",)))
         self.assertIn(number, self.link.pending)
         self.given(wire.Outcomes(number, number, Outcome.ABSENT, ("carol",)))

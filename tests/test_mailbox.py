@@ -16,13 +16,10 @@ from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse
 from records import Replay, name_record, setting_record, split
 from segment import TEXT_MAX
 from tests.faulty_disk import FullDisk, RecordingDisk
+from tests.lives import is_repeat
 from user import INSTANCES, SETTING_MAX
 
 EVER = 1 << 63
-
-
-def is_repeat(box: Mailbox, sender: User, origin: int) -> bool:
-    return box.new_until(sender, origin) == origin
 
 
 class StoreCase(unittest.TestCase):
@@ -521,6 +518,12 @@ class TestFullDisk(StoreCase):
         self.assertEqual(box.sync(), box.last)
         self.assertEqual(self.reopen(box).users[0].waiting, 0)
 
+    def test_a_read_that_is_replayed_late_changes_nothing(self) -> None:
+        user = User(0, "ann", 1)
+        for watermark, ranges in ((10, [(15, 16)]), (5, [(8, 9)]), (7, [])):
+            user.merge(watermark, ranges)
+            self.assertEqual((user.watermark, user.ranges), (10, [(15, 16)]))
+
     def test_no_id_is_given_twice(self) -> None:
         box = self.open()
         ann, = self.names(box, "ann")
@@ -531,6 +534,20 @@ class TestFullDisk(StoreCase):
         self.work(box)
         self.assertIsNone(box.refusing)
         self.assertGreater(box.put(ann, 0, 1, [ann], 0, b"next").id, refused.id)
+
+    def test_the_reserve_is_on_the_disk_before_mail_is_taken(self) -> None:
+        """Its blocks are really there, not only promised by a file system that allocates late."""
+        self.assertIsNone(self.open().refusing)
+        names = [op.name for op in self.disk.ops if op.file == "reserve"]
+        self.assertEqual((names[0], names[-1], set(names[1:-1])), ("create", "sync", {"write"}))
+
+    def test_half_a_reserve_is_made_whole(self) -> None:
+        """A power cut may leave its name without its bytes."""
+        box = self.open()
+        for size in (0, 100, (256 << 10) - 1):
+            os.truncate(os.path.join(self.path, "reserve"), size)
+            box = self.reopen(box)
+            self.assertEqual((os.path.getsize(os.path.join(self.path, "reserve")), box.refusing), (256 << 10, None))
 
     def test_mail_is_taken_again_when_there_is_room_and_looked_for_at_times_only(self) -> None:
         box = self.open()

@@ -390,7 +390,8 @@ class HotPath(unittest.TestCase):
     def test_a_run_of_sends_stops_at_whatever_else_there_is(self):
         """A SEND to several, another message, and all that breaks the protocol: that is for decode() to say."""
         good = wire.encode(wire.Send(7 << 32 | 3, 3, ("bob",), "hi"))[4:]
-        others = [wire.encode(said)[4:] for said in (wire.Send(1, 0, ("bob", "cy"), "hi"), wire.Ping(0), wire.Ping(2**63))]
+        others = [wire.encode(said)[4:]
+                  for said in (wire.Send(1, 0, ("bob", "cy"), "hi"), wire.Ping(0), wire.Ping(2**63))]
         others += [good[:12], good[:14], good[:15] + b"\xff" + good[16:], good + b"\xff"]
         others += [good[:12] + bytes((200,)) + good[13:]]
         for other in others:

@@ -1,0 +1,261 @@
+"""Mutants: the program with one of its safeguards taken out.  Each must be caught by `make test`.
+
+    python3 tests/mutants.py             run them all; print the table
+    python3 tests/mutants.py --write     and put it into HACKING
+    python3 tests/mutants.py WORD ...    only those whose name has one of the words
+
+A mutant is a file, a text that occurs in it exactly once, and what stands there instead.  The tests are run on a copy
+of the tree: first the modules that are likely to catch it, which must pass without it, then all the others.  One that
+no test catches is a hole in the tests, and makes the exit status 1.  tests/test_mutants.py holds the texts, and the
+table in HACKING, to the tree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+HOME = Path(__file__).resolve().parent.parent
+SECONDS = 900  # for one run of tests; a mutant that takes longer hangs, and that is told apart
+TABLE = re.compile(r"(?<=\n)    MUTANT +CAUGHT BY\n(?:    .*\n)+")
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    likely: str  # modules of tests
+
+
+POWER = "test_power"
+MUTANTS = [Mutant(*row) for row in (
+    # what must be on the disk before anything is said
+    ("journal: the fdatasync", "journal.py", "return self.disk.begin_datasync(self.number, self.fd)", "return True",
+     POWER),
+    ("journal: the fsync of a new file", "journal.py", "            disk.sync(fd)\n            if recycled",
+     "            if recycled", POWER),
+    ("journal: the directory of a new file", "journal.py",
+     "disk.rename(spare, path)\n            disk.sync_directory(directory)", "disk.rename(spare, path)", POWER),
+    ("journal: the fsync when it is finished", "journal.py",
+     "            self.disk.truncate(self.fd, self.offset)\n            self.disk.sync(self.fd)",
+     "            self.disk.truncate(self.fd, self.offset)", POWER),
+    ("journal: what the sync covers", "mailbox.py", "self._synced, self._syncing = self._syncing, None",
+     "self._synced, self._syncing = self._written, None", POWER),
+    ("journal: the end of the sync", "mailbox.py", "ended = self._journal.sync_ended(wait)", "ended = True", POWER),
+    ("segment: the fsync of its files", "segment.py",
+     "            self._sync_file(name)\n            yield\n", "            yield\n", POWER),
+    ("segment: the fsync while it grows", "segment.py", "if self._unsynced >= SYNC_EVERY:", "if False:",
+     "test_segment"),
+    ("segment: the directory", "segment.py", "        self.disk.sync_directory(self.directory)\n", "", POWER),
+    ("manifest: the fsync", "manifest.py", "        disk.sync(fd)\n", "", POWER),
+    ("manifest: the directory", "manifest.py", "        disk.sync_directory(directory)\n", "", POWER),
+    ("recovery: the fsync of what was found", "recovery.py", "            self.disk.sync(fd)\n", "", POWER),
+    ("recovery: the directory with what was found", "recovery.py",
+     "            self.disk.sync_directory(self.directory)\n", "            pass\n", POWER),
+    ("recovery: the directory that the store is in", "recovery.py",
+     "disk.sync_directory(os.path.dirname(directory))", "pass", POWER),
+    ("reserve: the fsync", "reserve.py", "            self.disk.sync(fd)\n", "", "test_mailbox"),
+    ("mailbox: a seal without what it tells of", "mailbox.py",
+     "            yield from self._durable()\n            self._save(((", "            self._save(((", "test_syncer"),
+    # what is checked when it is read
+    ("journal: the checksum of a batch", "journal.py", "if found == crc else None", "if True else None",
+     "test_journal"),
+    ("journal: the seed of the checksum", "journal.py", "return crc32(mark) | 1", "return 0", "test_journal"),
+    ("journal: the checksum of the header", "journal.py",
+     "if crc32(data[:HEADER.size], 1) != CRC.unpack_from(data, HEADER.size)[0] or magic", "if magic", "test_journal"),
+    ("journal: records fill their batch", "journal.py", "if offset != end or seq != last:", "if False:",
+     "test_journal"),
+    ("journal: seqs only grow", "journal.py", "and batch.seq > after", "and True", "test_journal"),
+    ("journal: damage is no tear", "journal.py", "if batch.settled > last or", "if", "test_journal"),
+    ("journal: a tear is no damage", "journal.py", "if batch.settled > last or", "if True or", "test_journal"),
+    ("journal: its listed size", "journal.py", "if size is not None and len(data) != size:", "if False:",
+     "test_journal"),
+    ("journal: whole to its listed size", "journal.py", "if self.size is not None and end != self.size:", "if False:",
+     "test_journal"),
+    ("journal: of this store, of this number", "journal.py",
+     "if (self.header.store, self.header.number) != (store, number):", "if False:", "test_journal"),
+    ("segment: the checksum of a value", "segment.py",
+     "if data[:CRC.size] != CRC.pack(_crc(self.store, self.number, key, body)):", "if False:", "test_segment"),
+    ("segment: a value belongs to its key", "segment.py", 'crc32(b"%s %d %s" % (store, segment, key), 1)', "1",
+     "test_segment"),
+    ("segment: reading it back", "segment.py", "yield from self._verify()", "yield", "test_segment"),
+    ("segment: the sizes of its files", "segment.py", "            if found != size:", "            if False:",
+     "test_segment"),
+    ("segment: a page is where the index says", "segment.py",
+     "if end > len(data) or PAGE.unpack_from(data, page.offset)[1] != page.count:", "if False:", "test_segment"),
+    ("manifest: the checksum", "manifest.py", 'if rest != b"%08x\\n" % crc32(line):', "if False:", "test_damage"),
+    ("manifest: missing is not new", "manifest.py", "if any(is_data(name) for name in names):", "if False:",
+     "test_recovery"),
+    # watermarks, seqs, order
+    ("mailbox: ids jump at a start", "mailbox.py", "self.last = recovery.last + (ID_JUMP if found.journals or "
+     "found.segments else 0)", "self.last = recovery.last", "test_recovery"),
+    ("mailbox: the manifest keeps the seq", "mailbox.py", "Manifest(self.store, generation, self.last,",
+     "Manifest(self.store, generation, 0,", "test_recovery"),
+    ("mailbox: what is settled", "mailbox.py", "else min(self._synced, self._due - 1)", "else self._due - 1",
+     "test_syncer"),
+    ("mailbox: reads that failed are due", "mailbox.py", "if not self._readers:  # else", "if True:  # else",
+     "test_mailbox"),
+    ("mailbox: a failed sync is final", "mailbox.py",
+     "            raise self._failed\n        if self._syncing is not None:\n",
+     "            pass\n        if self._syncing is not None:\n", "test_mailbox"),
+    ("seal: only what was rolled", "seal.py", "tail = [mail for mail in user.tail if mail.id <= self.upto]",
+     "tail = list(user.tail)", "test_recovery"),
+    ("mailbox: every journal is listed", "mailbox.py", "self._save((*self._old, (number, None)),",
+     "self._save(((number, None),),", "test_recovery"),
+    ("mailbox: a segment is unlisted before it goes", "mailbox.py",
+     "            self._save(self._manifest.journals, self._listed_without(numbers))\n"
+     "            for number in numbers:\n                self._forget(number)\n",
+     "            for number in numbers:\n                self._forget(number)\n"
+     "            self._save(self._manifest.journals, self._listed_without(numbers))\n", POWER),
+    ("mailbox: the newest segment stays", "mailbox.py", "if not segment.left and number != newest",
+     "if not segment.left", "test_recovery"),
+    ("recovery: a tear is cut off", "recovery.py", "                self.disk.truncate(fd, end)\n",
+     "                pass\n", POWER),
+    ("recovery: journals of an earlier crash", "recovery.py", "in self.manifest.journals:",
+     "in self.manifest.journals[-1:]:", "test_recovery"),
+    ("recovery: what is read is not counted", "seal.py", "page.left = 0 if covered else page.count",
+     "page.left = page.count", "test_recovery"),
+    ("seal: what is read stays behind", "seal.py", "if not user.is_read(mail.id):\n", "if True:\n", POWER),
+    ("seal: read while it was sealed", "seal.py", "if user.number in self.touched:", "if False:", "test_recovery"),
+    ("seal: watermarks and origins move along", "seal.py", "for part in user_records(self.users[number]):",
+     "for part in user_records(self.users[number])[:1]:", "test_recovery"),
+    ("user: a watermark only rises", "user.py", "self.watermark = max(watermark, self.watermark)\n",
+     "self.watermark = watermark\n", "test_mailbox"),
+    ("user: ranges with a gap stay two", "user.py", "first <= whole[-1][1] + 1", "first <= whole[-1][1] + 2",
+     "test_recovery"),
+    ("user: a gap in which something waits", "user.py",
+     "while low and not self.waits_between(ranges[low - 1][1] + 1, first - 1, load):", "while low:", "test_recovery"),
+    ("user: which counters were put", "user.py", "return origin - counter + max(first, counter)", "return origin",
+     "test_post test_mailbox"),
+    ("user: the later setting holds", "user.py", "if seq < self.set_at.get(kind, 0):", "if False:",
+     "test_mailbox test_recovery"),
+    # a full or failing disk
+    ("journal: a refused batch is cut back", "journal.py",
+     "            self.disk.truncate(self.fd, self.offset)\n        except OSError as worse",
+     "            pass\n        except OSError as worse", "test_journal"),
+    ("journal: a short write is continued", "journal.py", "            done += wrote", "            done += need",
+     "test_journal"),
+    ("mailbox: refused mail is taken back", "mailbox.py", "user.tail[-1].id >= self._base",
+     "user.tail[-1].id > self.last", "test_mailbox"),
+    ("mailbox: refused origins are forgotten", "mailbox.py",
+     "        self._origins: dict[int, list[Range]] = {}",
+     "        self._origins: dict[int, list[Range]] = getattr(self, '_origins', {})", "test_post test_mailbox"),
+    ("mailbox: refused settings are taken back", "mailbox.py", "user.settings, user.set_at = settings, set_at", "pass",
+     "test_mailbox"),
+    ("mailbox: the reserve is given up", "mailbox.py", "        self._reserve.give_up()", "        pass",
+     "test_mailbox"),
+    ("mailbox: no mail without the reserve", "mailbox.py",
+     "        if self.refusing is not None:\n            raise Full(self.refusing, [], [])\n        mails:",
+     "        mails:", "test_mailbox"),
+    ("mailbox: a seal needs three times its room", "mailbox.py", "if self.disk.free(self.directory) < 3 * (",
+     "if self.disk.free(self.directory) < 0 * (", "test_mailbox"),
+    ("reserve: it is whole", "reserve.py", "if self.disk.size(self.path) == SIZE:", "if True:", "test_mailbox"),
+    ("reserve: room beside it", "reserve.py", "if self.disk.free(self.directory) < LOOK:", "if False:",
+     "test_mailbox"),
+    # the turn
+    ("daemon: write before push", "daemon.py",
+     "        self._write()\n        self.board.push()\n", "        self.board.push()\n        self._write()\n",
+     "test_post test_daemon"),
+    ("daemon: answers wait for the sync", "daemon.py", "self.board.settle(settled)",
+     "self.board.settle(self.mailbox.last)", "test_syncer test_daemon"),
+    ("answers: they wait for the sync", "answers.py", "and self._unsettled[0][0] <= seq:", ":",
+     "test_post test_syncer"),
+    ("post: refused is not stored", "post.py", "if (client.user.number, number) in refused:", "if False:", "test_post"),
+    ("post: a repeat is not stored again", "post.py", "if number == until:", "if False:",
+     "test_post"),
+    # limits
+    ("wire: the length of a frame", "wire.py", "if not 1 <= length <= limit:", "if not 1 <= length:",
+     "test_wire"),
+    ("wire: a word ends in its frame", "wire.py", "    if end > len(frame):\n", "    if False:\n", "test_wire"),
+    ("wire: nothing after the last field", "wire.py", "    if at != len(frame):\n", "    if False:\n", "test_wire"),
+    ("wire: the length of a text", "wire.py", "if size > TEXT_MAX:", "if False:", "test_wire"),
+    ("mailbox: the length of a text", "mailbox.py", "if len(text) > TEXT_MAX:", "if False:", "test_mailbox"),
+    ("mailbox: the length of a name", "mailbox.py", "if not 0 < len(name.encode()) <= NAME_MAX:", "if False:",
+     "test_mailbox"),
+    ("mailbox: how much may be unsynced", "mailbox.py", "wait or self._written - self._synced > UNSYNCED_MAX", "wait",
+     "test_mailbox test_syncer"),
+    ("user: instances remembered", "user.py", "if len(origins) > INSTANCES:", "if False:", "test_mailbox"),
+)]
+
+
+def mutated(mutant: Mutant, text: str) -> str:
+    """The file with its change; ValueError when the text is not there exactly once."""
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: {mutant.old!r} occurs {text.count(mutant.old)} times in {mutant.file}")
+    return text.replace(mutant.old, mutant.new)
+
+
+def tree(into: Path) -> None:
+    """A copy of what git knows, as it is now."""
+    names = subprocess.run(["git", "-C", str(HOME), "ls-files"], capture_output=True, text=True, check=True).stdout
+    for name in names.splitlines():
+        if (HOME / name).exists():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(HOME / name, into / name)
+
+
+def caught_by(home: Path, modules: list[str]) -> str | None:
+    """The test of these modules that fails first, None if all pass."""
+    try:
+        ran = subprocess.run([sys.executable, "-W", "ignore", "-m", "unittest", "-f", *modules], cwd=home,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+                             timeout=SECONDS, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
+    except subprocess.TimeoutExpired:
+        return "(it hangs)"
+    if not ran.returncode:
+        return None
+    found = re.search(r"^(?:FAIL|ERROR): \w+ \((?:tests\.)?([\w.]+)\)", ran.stderr, re.MULTILINE)
+    return found.group(1) if found else "(no test)"
+
+
+def run(mutant: Mutant) -> str | None:
+    """Which test catches it, None if it survives."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+        home = Path(place)
+        tree(home)
+        path = home / mutant.file
+        path.write_text(mutated(mutant, path.read_text()))
+        likely = [f"tests.{name}" for name in mutant.likely.split()]
+        others = [f"tests.{path.stem}" for path in sorted((home / "tests").glob("test_*.py"))
+                  if path.stem not in ("test_mutants", *mutant.likely.split())]
+        return caught_by(home, likely) or caught_by(home, others)
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows) + 2
+    return "".join(f"    {name:{width}}{caught}\n" for name, caught in [("MUTANT", "CAUGHT BY"), *rows])
+
+
+def main(arguments: list[str]) -> int:
+    write, words = "--write" in arguments, [word for word in arguments if not word.startswith("--")]
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    likely = sorted({f"tests.{name}" for mutant in chosen for name in mutant.likely.split()})
+    with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+        tree(Path(place))
+        if failed := caught_by(Path(place), likely):
+            print(f"{failed} fails as things are")
+            return 1
+    rows, survived = [], 0
+    for mutant in chosen:
+        begun = time.monotonic()
+        caught = run(mutant)
+        survived += caught is None
+        rows.append((mutant.name, caught or "SURVIVED"))
+        print(f"{mutant.name:50} {caught or 'SURVIVED'}  ({time.monotonic() - begun:.0f} s)", flush=True)
+    print(f"{len(rows)} mutants, {survived} survived")
+    if write and not words:
+        path = HOME / "HACKING"
+        path.write_text(TABLE.sub(lambda _: table(rows), path.read_text()))
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,26 @@
+"""daemon.py as it is, but its store seals as soon as its journals hold SEAL_AT bytes, and not 8 MiB:
+
+    python tests/small_store.py SEAL_AT [options of daemon.py]
+
+So a test sees in a second the rolls, seals and drops that a service has in a day.
+"""
+import functools
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import daemon
+
+JOURNALS_MAX = 4            # a journal for each start: after so many it seals, whatever they hold
+
+
+def main() -> int:
+    seal_at = int(sys.argv[1])
+    vars(daemon)["Mailbox"] = functools.partial(daemon.Mailbox, seal_at=seal_at, journals_max=JOURNALS_MAX,
+                                                small=seal_at // 8)
+    return daemon.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

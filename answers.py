@@ -78,6 +78,10 @@ class Promises:
         """Whether an answer waits for the disk."""
         return bool(self._unsettled)
 
+    def owes_of(self, seq: int) -> bool:
+        """Whether an answer waits for the disk that was promised up to this seq."""
+        return bool(self._unsettled) and self._unsettled[0][0] <= seq
+
     def written(self, seq: int) -> None:
         """The batch of the turn is written, up to this seq: its answers wait for the disk."""
         if not self.turn.is_empty:

@@ -47,6 +47,7 @@ import selectors
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,7 @@ class Daemon:
         self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # over their rate: not read until then
+        self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._work_at = 0.0                                     # the next look whether it has
@@ -401,9 +403,13 @@ class Daemon:
     # ---- ending ----
 
     def _goodbye(self) -> None:
-        """Those who left in this turn, or were put out, have been told everything: close when that has gone."""
-        left, self.board.left = self.board.left, []
-        for client in left:
+        """Those who left, or were put out, and were told everything, what waited for the disk too: close when that has
+        gone."""
+        if self.board.left:
+            self._leaving += [(self.mailbox.last, client) for client in self.board.left]
+            self.board.left = []
+        while self._leaving and not self.board.promises.owes_of(self._leaving[0][0]):
+            _, client = self._leaving.popleft()
             if isinstance(client.peer, Connection):
                 client.peer.closing = client.peer.closing or "left"
                 self._send(client.peer, b"")

@@ -167,6 +167,23 @@ class TheTurn(unittest.TestCase):
             bob.hears(wire.Confirmed)
             disk.done = True
 
+    def test_who_leaves_is_answered_before_the_line_is_closed(self) -> None:
+        """EXIT, or a violation, after a SEND whose sync is slow: STORED, then the close."""
+        for last in wire.encode(wire.Exit()), b"\0\0\0\1\xff":
+            with self.subTest(last), Service() as service:
+                ann, bob = service.users("ann", "bob")
+                disk = slow(service)
+                number = ann.id()
+                ann.say_bytes(wire.encode(wire.Send(number, 0, ("bob",), "hi")) + last)
+                ann.listen()
+                self.assertFalse(ann.closed)
+                bob.hears(wire.Mail, text="hi")
+                while disk.under_way:
+                    disk.done = True
+                    service.run()
+                self.assertEqual([said.first for said in ann.hears_all(wire.Stored)], [number])
+                self.assertTrue(ann.is_disconnected())
+
     def test_a_name_is_welcome_when_it_is_on_disk(self) -> None:
         with Service() as service:
             disk = slow(service)

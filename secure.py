@@ -18,7 +18,7 @@ TLS 1.3 alone.  Trust is by pinning: a daemon is known by the fingerprint of its
 form, as `openssl x509 -fingerprint -sha256` prints it; names and authorities are not looked at.  `binding` is that
 hash, on both sides, for scram.py.
 
-Failure: what TLS has to complain of is an OSError (ssl.SSLError) with its reason, the end of the stream is b"", with or
+Failure: what TLS has to complain of is an OSError with its reason in words, the end of the stream is b"", with or
 without TLS's own goodbye: a frame that is cut shows it.  Bad at: a handshake answer larger than a fresh socket's buffer
 (some 80 KB); what is left of it goes out with the next bytes that arrive.
 """
@@ -179,6 +179,10 @@ class Secured:
         try:
             self._tls.do_handshake()
             self._shaken = True
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            raise
+        except ssl.SSLError as error:
+            raise ConnectionError(f"no TLS could be agreed on: {_why(error)}") from None
         finally:
             self._flush()           # an alert, too
         if not self.binding:
@@ -197,9 +201,9 @@ class Secured:
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             if not parts:
                 return b""
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             if not parts:
-                raise
+                raise ConnectionError(f"TLS is broken: {_why(error)}") from None
         self._flush()               # what TLS itself has to answer
         return b"".join(parts)
 

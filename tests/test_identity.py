@@ -162,6 +162,16 @@ class Owners(unittest.TestCase):
             self.assertIn("on trust", bob.hears(wire.Failed, request=1).reason)
             self.assertIsNone(house.owner("bob"))
 
+    def test_who_is_an_operator(self):
+        """By the uid and by nothing else, with names on trust and without."""
+        for identity in (IDENTITY, Identity(trusting=True, operators=IDENTITY.operators)):
+            with House(identity) as house:
+                callers = {"r": unix(ROOT), "s": unix(SELF), "e": unix(EVE), "t": tcp(), "l": tcp("127.0.0.1")}
+                for name, caller in callers.items():
+                    house.enters(name, caller)
+                found = {client.name for client in house.daemon.board.roster.clients.values() if client.operator}
+                self.assertEqual(found, {"r", "s"})
+
     def test_reserved_names(self):
         with House() as house:
             for name, caller in itertools.product(("root", "ROOT", "all", "Server", "admin"),

@@ -192,6 +192,27 @@ class Owners(unittest.TestCase):
         raise OSError(28, "No space left on device")
 
 
+class Cost(unittest.TestCase):
+    def test_whoever_is_in_is_not_asked_again(self):
+        """Nothing of all this runs for a message: sent, delivered, confirmed."""
+        with House() as house:
+            ann, sam = house.enters("ann", unix(ANN)), house.enters("sam", tcp())
+            house.claims(sam, "right")
+            called = set()
+            sys.setprofile(lambda frame, event, _: called.add(Path(frame.f_code.co_filename).name))
+            try:
+                for number in range(3):
+                    ann.send("sam", f"message {number}")
+                    mail = sam.hears(wire.Mail)
+                    sam.confirm(mail)
+                    sam.hears(wire.Confirmed)
+                sam.say(wire.Check(7), wire.List(8), wire.Ping(9))
+            finally:
+                sys.setprofile(None)
+            self.assertLessEqual({"post.py", "delivery.py", "daemon.py", "mailbox.py"}, called)
+            self.assertEqual(called & {"claims.py", "logins.py", "scram.py", "secure.py", "pwd.py", "hmac.py"}, set())
+
+
 class Claimed(unittest.TestCase):
     def test_a_claim_and_what_it_takes(self):
         with House() as house:

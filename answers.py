@@ -31,9 +31,13 @@ class Others:
     """Those of a message's recipients who are not reading now: what becomes of it for them, as OUTCOMES says it."""
     __slots__ = ("pages",)
 
-    def __init__(self, outcome: wire.Outcome, names: Sequence[str], before: Others | None = None) -> None:
-        self.pages: list[tuple[wire.Outcome, tuple[str, ...]]] = list(before.pages) if before else []
-        self.pages += [(outcome, tuple(names[at:at + OUTCOME_NAMES])) for at in range(0, len(names), OUTCOME_NAMES)]
+    def __init__(self, pages: Sequence[tuple[wire.Outcome, tuple[str, ...]]] = ()) -> None:
+        self.pages = pages
+
+    def with_names(self, outcome: wire.Outcome, names: Sequence[str]) -> Others:
+        """These and more of them."""
+        more = [(outcome, tuple(names[at:at + OUTCOME_NAMES])) for at in range(0, len(names), OUTCOME_NAMES)]
+        return Others([*self.pages, *more])
 
 
 class Answers:
@@ -57,12 +61,12 @@ class Answers:
         else:
             add(ranges, first, last)
 
-    def add_outcomes(self, client: Client, number: int, others: Others) -> None:
+    def add_outcomes(self, client: Client, first: int, last: int, others: Others) -> None:
         ranges = self.outcomes.get((client, others))
         if ranges is None:
-            self.outcomes[client, others] = [[number, number]]
+            self.outcomes[client, others] = [[first, last]]
         else:
-            add(ranges, number, number)
+            add(ranges, first, last)
 
 
 class Promises:

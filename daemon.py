@@ -289,10 +289,10 @@ class Daemon:
         """The next message, or the next SENDs, `most` at most; returns the work that was made."""
         client, frames, at = connection.client, connection.frames, connection.next
         if client is not None and not client.left and frames[at][0] == wire.SEND_KIND:
-            sends = wire.run_of_sends(frames, at, most)
-            if sends:
+            run = wire.run_of_sends(frames, at, most)
+            if run:
                 client.spent = 0
-                taken = self.board.receive_sends(client, sends, self.now, most)
+                taken = self.board.receive_run(client, run, self.now, most)
                 connection.next += taken
                 return taken + client.spent
         connection.next += 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import wire
@@ -31,6 +32,7 @@ WINDOW = 1000               # messages in flight to a reader: fills a turn at an
 WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
 PASSED_MAX = 16             # streams that are over, remembered for what is in flight, before they are looked through
 EVER = 2**64 - 1            # the end of the live stream
+ID, SENDER, ORIGIN, TEXT = itemgetter(0), itemgetter(2), itemgetter(3), itemgetter(6)       # of a Mail
 
 
 class Stream:
@@ -101,7 +103,7 @@ class Delivery:
             if not self.accounts.is_empty:
                 self.accounts.read(client.user, mails)
             self._landed(client, mails)
-            client.mail -= bisect_right(mails, client.live.start, key=_id)
+            client.mail -= bisect_right(mails, client.live.start, key=ID)
             self._receipts(client, self._spans(mails))
             self.note("delivered", name=client.name, messages=len(mails), first=mails[0].id, last=mails[-1].id)
         self.promises.turn.others.append((client, wire.Confirmed(said.first, said.last)))
@@ -112,6 +114,10 @@ class Delivery:
         found = self._reads.get(mails[0].id)
         if found and found[0] == mails:
             return found[1]
+        first, last, count = mails[0].origin, mails[-1].origin, len(mails)
+        if last - first == count - 1 and len(set(map(SENDER, mails))) == 1 and (
+                count < 3 or list(map(ORIGIN, mails)) == list(range(first, last + 1))):
+            return {mails[0].sender: [[first, last]]}           # nearly always: a run
         spans: dict[int, Ranges] = {}
         for _, _, sender, origin, _, _, _ in mails:
             shown = spans.get(sender)
@@ -139,7 +145,7 @@ class Delivery:
         if not (live.start < mails[0].id and mails[-1].id <= live.at):
             mails = [mail for mail in mails if _was_pushed(client, mail.id)]
         client.in_flight -= len(mails)
-        client.size -= sum([len(mail.text) for mail in mails])
+        client.size -= _size(mails)
         if not client.in_flight:
             client.passed.clear()
 
@@ -185,7 +191,7 @@ class Delivery:
             if flag and (client.passed or client.live.at > client.live.start):
                 new = [mail for mail in mails if not _was_pushed(client, mail.id)]
                 client.in_flight += len(new)
-                client.size += sum([len(mail.text) for mail in new])
+                client.size += _size(new)
             else:
                 client.in_flight += len(mails)
                 client.size += size
@@ -201,15 +207,9 @@ class Delivery:
         found = self._pushes.get((mails[0].id, flag))
         if found and found[0] == mails:
             return found[1:]
-        names: dict[int, bytes] = {}
-        frames, size = [], 0
-        for number, time, sender, origin, flags, count, text in mails:
-            name = names.get(sender)
-            if name is None:
-                name = names[sender] = self.mailbox.users[sender].name.encode()
-            size += len(text)
-            frames.append(wire.mail_frame(number, time, origin, flags | flag, count, name, text))
-        whole = b"".join(frames)
+        users = self.mailbox.users
+        whole = b"".join(wire.mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
+        size = _size(mails)
         if mails[0].count > 1:
             self._pushes[mails[0].id, flag] = mails, whole, size
         return whole, size
@@ -223,8 +223,9 @@ class Delivery:
         self.counted.clear()
 
 
-def _id(mail: Mail) -> int:
-    return mail[0]
+def _size(mails: Sequence[Mail]) -> int:
+    """How many bytes of text these are."""
+    return sum(map(len, map(TEXT, mails)))
 
 
 def _was_pushed(client: Client, id: int) -> bool:

@@ -63,10 +63,8 @@ from manifest import Manifest
 from records import (
     EVERYONE,
     PUT,
-    PUT_ONE,
-    PUT_ONE_FIXED,
     name_record,
-    put_record,
+    put_records,
     read_record,
     seen_record,
     setting_record,
@@ -89,7 +87,6 @@ UNSYNCED_MAX = 1 << 16  # seqs written and not on disk: above, the loop waits fo
 ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a turn
 USER_BYTES = 128  # what a user's records take in a segment
 NAME_MAX = 255  # bytes
-Put = tuple[int, Sequence[User], int, bytes]  # origin, recipients, flags, text
 NEW = tuple.__new__  # half the time of Mail(...)
 WAIT, END = object(), object()  # of a step of `work`: only the disk can help; there are no more
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -236,49 +233,42 @@ class Mailbox:
 
     # Mail
 
-    def new_until(self, sender: User, origin: int) -> int:
-        """The first of a sender's origins, from this one on, that was put already: this one, if it was.
+    def known(self, sender: User, origin: int) -> Range:
+        """The first of a sender's origins, from this one on, that were put already: first and last.
 
-        0 is no origin and is never put already."""
-        until = sender.next_marked(origin) if origin else 1
-        for first, last in self._origins.get(sender.number, ()):
-            if first < until and origin <= last:
-                until = max(first, origin)
-        return until
+        If there are none of this instance, they begin beyond it.  0 is no origin, and never put already."""
+        first, last = sender.next_marked(origin) if origin else (1, 1)
+        for low, high in self._origins.get(sender.number, ()):
+            if low < first and origin <= high:
+                first, last = max(low, origin), high
+        return first, last
 
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int, text: bytes) -> Mail:
         """Queue one message for each recipient (no one twice).  With the flag EVERYONE they are all but the sender.
 
         `recipients` may not change before `write`.  Durable after write and sync."""
-        return self.put_run(sender, now, [(origin, recipients, flags, text)])[0]
+        return self.put_run(sender, origin, now, recipients, flags, [text])[0]
 
-    def put_run(self, sender: User, now: int, run: Sequence[Put]) -> list[Mail]:
-        """Queue messages of one sender whose origins follow one upon the other."""
+    def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
+                texts: Sequence[bytes]) -> list[Mail]:
+        """The same for messages to the same recipients whose origins follow one upon the other, in one instance."""
         if self.refusing is not None:
             raise Full(self.refusing, [], [])
-        mails: list[Mail] = []
-        parts, everyone, pack, last, number = self._parts, len(self.users) - 1, PUT_ONE.pack, self.last, sender.number
-        for origin, recipients, flags, text in run:
-            count = len(recipients)
-            if len(text) > TEXT_MAX:
-                raise ValueError(f"a text of {len(text)} bytes")
-            if flags & EVERYONE and count != everyone:
-                raise ValueError("EVERYONE is all users but the sender")
-            last += 1
-            mail: Mail = NEW(Mail, (last, now, number, origin, flags, count, text))
-            if count == 1 and not flags & EVERYONE:
-                user = recipients[0]
-                parts += (pack(PUT_ONE_FIXED + len(text), PUT, now, number, origin, flags, 1, user.number), text)
-                user.tail.append(mail)
-            else:
-                parts.append(put_record(mail, recipients, everyone + 1))
-                for user in recipients:
-                    user.tail.append(mail)
-            mails.append(mail)
-        self._puts += zip(mails, run, strict=True)
-        self.last = last
-        if run[0][0]:
-            self._origins.setdefault(number, []).append((run[0][0], run[-1][0]))
+        count, number, everyone = len(recipients), sender.number, len(self.users) - 1
+        if (size := max(map(len, texts))) > TEXT_MAX:
+            raise ValueError(f"a text of {size} bytes")
+        if flags & EVERYONE and count != everyone:
+            raise ValueError("EVERYONE is all users but the sender")
+        id = self.last
+        mails: list[Mail] = [NEW(Mail, (id + n, now, number, first + n - 1, flags, count, text))
+                             for n, text in enumerate(texts, 1)]
+        self._parts += put_records(now, number, first, flags, recipients, everyone + 1, texts)
+        for user in recipients:
+            user.tail += mails
+        self._puts.append((mails, recipients))
+        self.last += len(mails)
+        if first:
+            self._origins.setdefault(number, []).append((first, first + len(mails) - 1))
         return mails
 
     def unread(self, user: User, after: int, upto: int, count: int, size: int) -> list[Mail]:
@@ -367,7 +357,7 @@ class Mailbox:
         if not self._readers:  # else what was promised for the batch that failed is still due
             self._due = self._base
         self._parts: list[bytes] = [BLANK]  # records; a READ is filled in when the batch is written
-        self._puts: list[tuple[Mail, Put]] = []
+        self._puts: list[tuple[list[Mail], Sequence[User]]] = []  # and their recipients
         self._registered: list[User] = []
         self._before: list[tuple[User, int, Mapping[int, bytes], Mapping[int, int]]] = []  # what `set` replaced
         self._origins: dict[int, list[Range]] = {}  # of senders, by number: marked once they are written
@@ -407,7 +397,7 @@ class Mailbox:
 
     def _undo(self, error: OSError) -> Full:
         """Take the batch's mail and names back.  Their ids are not given again: they may have been shown."""
-        for _, (_, recipients, _, _) in self._puts:
+        for _, recipients in self._puts:
             for user in recipients:
                 while user.tail and user.tail[-1].id >= self._base:
                     user.tail.pop()
@@ -419,7 +409,7 @@ class Mailbox:
             self._names.pop(user.name.lower(), None)
             self._readers.pop(user.number, None)
             self._seers.pop(user.number, None)
-        mails, names = [mail for mail, _ in self._puts], self._registered
+        mails, names = [mail for run, _ in self._puts for mail in run], self._registered
         replaced = [(user, kind) for user, kind, _, _ in self._before]
         self._stuck = self.refusing is not None
         self._clear()

@@ -12,8 +12,9 @@ batch, `refuse` takes it all back and nobody has seen it.
 Nothing is dropped silently: each SEND gets REFUSED, or STORED with OUTCOMES for those recipients who are not reading,
 or OUTCOMES alone when nothing had to be stored.
 
-Who writes to the same names again in one turn has the same Audience: whom that is, who of them reads, and whether their
-mailboxes have room is found out once.
+Messages of one client whose ids follow one upon the other, to the same names, are a run: what is true of one is true of
+all, so it is found out once, and they are put together.  And who writes to the same names again has the same Audience:
+whom that is, who of them reads, and for how many messages their mailboxes surely have room.
 """
 from __future__ import annotations
 
@@ -28,20 +29,32 @@ from wire import Outcome, SendFlag, Why
 
 if TYPE_CHECKING:
     from ignore import Ignores
-    from mailbox import Full, Mail, Mailbox, Put, User
+    from mailbox import Full, Mail, Mailbox, User
     from quota import Accounts, Everyone
 
-Refusal = tuple[Why, str]
+AUDIENCES_MAX = 10_000          # remembered: some megabytes
+
+
+class Unfit(Exception):
+    """A message is refused."""
+
+    def __init__(self, why: Why, reason: str) -> None:
+        super().__init__(reason)
+        self.why = why
+        self.reason = reason
 
 
 class Audience:
-    """For whom a client's messages to the same names are put, as long as the turn lasts and nobody comes or goes."""
-    __slots__ = ("flags", "others", "until", "users")
+    """For whom a client's messages to the same names are put, as long as nobody comes, goes or holds."""
+    __slots__ = ("flags", "holding", "others", "reading", "until", "users")
 
-    def __init__(self, users: list[User], flags: int, others: Others | None, until: int) -> None:
+    def __init__(self, users: list[User], flags: int, reading: dict[Client, None], holding: dict[Client, None],
+                 others: Others, until: int) -> None:
         self.users = users
         self.flags = flags              # of what is put
-        self.others = others            # those who are not reading now
+        self.reading = reading          # those who are pushed it
+        self.holding = holding          # those who are told how many wait
+        self.others = others            # those who are not reading now, and what becomes of it for them
         self.until = until              # of all puts: before that many no mailbox of theirs can be full
 
 
@@ -66,165 +79,163 @@ class Post:
 
     def on_send(self, client: Client, said: wire.Send, now: Now) -> None:
         """One message of a client."""
-        self.on_sends(client, [said], now, 1)
+        if refusal := wire.flaw(said.text):
+            self._refuse(client, said.id, *refusal)
+        else:
+            self._take(client, said.id, said.flags, said.to, [said.text.encode()], now, 1)
 
-    def on_sends(self, client: Client, sends: Sequence[wire.Send], now: Now, budget: int) -> int:
-        """Messages of a client, one after the other, until the budget of work is spent; how many they were.
-
-        New messages whose ids follow one upon the other are a run: it is put into the mailbox together."""
-        if self._version != self.roster.version:
-            self._forget()
-        run: list[Put] = []
-        taken = following = until = spent = 0
-        audiences, flaw, refusing = self._audiences, wire.flaw, self.mailbox.refusing
-        for number, flags, to, text in sends:
-            taken += 1
-            if number != following or number >= until:
-                run, following = self._put_run(client, run, now), -1
-                until = self.mailbox.new_until(client.user, number)
-                if number == until:
-                    self.note("repeated", name=client.name, origin=number)
-                    self.promises.turn.add_stored(client, number, number)
-                    continue
-            audience = audiences.get((client, flags, to))
-            if (audience is None or audience.until <= self._puts or flags & SendFlag.EVERYONE or refusing
-                    or flaw(text) or not number):
-                run, following = self._put_run(client, run, now), -1
-                audience = self._admitted(client, sends[taken - 1], now)
-            if audience:
-                following = number + 1
-                self._puts += 1
-                spent += len(audience.users)
-                if audience.users:
-                    run.append((number, audience.users, audience.flags, text.encode()))
-                if audience.others:
-                    self.promises.turn.add_outcomes(client, number, audience.others)
-            if spent >= budget:
-                break
-        self._put_run(client, run, now)
-        client.spent += spent
+    def on_run(self, client: Client, run: wire.Run, now: Now, budget: int) -> int:
+        """Messages of a client, until the budget of work is spent; how many they were."""
+        taken, texts = 0, run.texts
+        while taken < len(texts) and (left := budget - taken - client.spent) > 0:
+            taken += self._take(client, run.first + taken, run.flags, run.to, texts[taken:taken + left], now, left)
         return taken
 
-    def _put_run(self, client: Client, run: list[Put], now: Now) -> list[Put]:
-        """Put these, if there are any; the next run, which is empty."""
-        if run:
-            mails = self.mailbox.put_run(client.user, now.wall, run)
-            self.promises.turn.add_stored(client, run[0][0], run[-1][0])
-            if not self.accounts.is_empty:
-                self.accounts.put(client.user, run)
-            if self.ignores.by:
-                self._keep_away(client.user, mails, run)
-            if not self.is_silent:
-                for mail, (_, users, _, text) in zip(mails, run, strict=True):
-                    self.note("message", sender=client.name, to=_names(users), id=mail.id, text=text.decode())
-        return []
+    def _take(self, client: Client, first: int, flags: int, to: tuple[str, ...], texts: Sequence[bytes], now: Now,
+              budget: int) -> int:
+        """The first of some messages whose ids follow one upon the other, and those of which the same is true; how many
+        they are."""
+        known, last = self.mailbox.known(client.user, first)
+        if known == first:
+            last = min(last, first + len(texts) - 1)
+            self.note("repeated", name=client.name, first=first, last=last)
+            self.promises.turn.add_stored(client, first, last)
+            return last + 1 - first
+        try:
+            audience, count = self._admitted(client, first, flags, to, texts[:known - first], now, budget)
+        except Unfit as unfit:
+            self._refuse(client, first, unfit.why, unfit.reason)
+            return 1
+        self._put(client, first, audience, texts[:count], now)
+        return count
 
-    def _keep_away(self, sender: User, mails: Sequence[Mail], run: Sequence[Put]) -> None:
+    def _put(self, client: Client, first: int, audience: Audience, texts: Sequence[bytes], now: Now) -> None:
+        """Put these messages for their audience.  Whoever reads is pushed something after this."""
+        users, last, turn = audience.users, first + len(texts) - 1, self.promises.turn
+        if users:
+            mails = self.mailbox.put_run(client.user, first, now.wall, users, audience.flags, texts)
+            turn.add_stored(client, first, last)
+            if not self.accounts.is_empty:
+                self.accounts.put(client.user, users, texts)
+            if self.ignores.by:
+                self._keep_away(client.user, mails, users)
+            if not self.is_silent:
+                names = _some([user.name for user in users])
+                for mail in mails:
+                    self.note("message", sender=client.name, to=names, id=mail.id, text=mail.text.decode())
+            self.delivery.stirred |= audience.reading
+            self.delivery.counted |= audience.holding
+        else:
+            names = _some([name for _, page in audience.others.pages for name in page])
+            for origin in range(first, last + 1):
+                self.note("not-delivered", sender=client.name, to=names, origin=origin)
+        if audience.others.pages:
+            turn.add_outcomes(client, first, last, audience.others)
+        self._puts += len(texts)
+        client.spent += len(texts) * len(users)
+
+    def _keep_away(self, sender: User, mails: Sequence[Mail], users: Sequence[User]) -> None:
         """Who ignores the sender has read it, as far as the mailbox goes; the sender is told nothing of it."""
-        for mail, (_, users, _, _) in zip(mails, run, strict=True):
-            kept = [user for user in users if self.ignores.holds(user, sender)]
-            for user in kept:
-                self.mailbox.read(user, mail.id, mail.id)
-                self.accounts.read(user, (mail,))
-            if kept:
-                self.note("kept-away", sender=sender.name, to=_names(kept), id=mail.id)
+        for user in users:
+            if self.ignores.holds(user, sender):
+                self.mailbox.read(user, mails[0].id, mails[-1].id)
+                self.accounts.read(user, mails)
+                self.note("kept-away", sender=sender.name, to=user.name, first=mails[0].id, last=mails[-1].id)
 
     # ---- who gets it ----
 
-    def _admitted(self, client: Client, said: wire.Send, now: Now) -> Audience | None:
-        """Whom a message is put for, by all the rules.  None: it was refused.  An audience of others alone: all of
-        them are told of as its outcome, and nothing is stored."""
-        audience, refusal = self._audience(client, said)
-        if said.flags & SendFlag.EVERYONE and not refusal:
-            refusal = self.everyone.refusal(client.user.number, client.operator, now.monotonic)
-        if audience and not refusal and audience.until <= self._puts:
-            audience, refusal = self._with_room(client, said, audience)
-        if refusal:
-            self._refuse(client, said.id, *refusal)
-            return None
-        if audience and not audience.users:
-            self.note("not-delivered", sender=client.name, to=",".join(said.to), origin=said.id)
-        return audience
+    def _admitted(self, client: Client, first: int, flags: int, to: tuple[str, ...], texts: Sequence[bytes], now: Now,
+                  budget: int) -> tuple[Audience, int]:
+        """Whom these messages are put for, by all the rules, and how many of them.  An audience without users: nothing
+        is stored, all of them are told of as its outcome.  Raises Unfit for the first."""
+        if not first:
+            raise Unfit(Why.OTHER, "the id of a message is not 0")
+        if self.mailbox.refusing:
+            raise Unfit(Why.FULL, self.mailbox.refusing)
+        if self._version != self.roster.version or len(self._audiences) >= AUDIENCES_MAX:
+            self._forget()
+        audience = self._audiences.get((client, flags, to)) or self._audience(client, flags, to)
+        sure = audience.until - self._puts
+        count = max(1, min(len(texts), sure, budget // (len(audience.users) or 1)))
+        if flags & SendFlag.EVERYONE:
+            count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count)
+            if refusal:
+                raise Unfit(*refusal)
+        if sure <= 0:
+            audience = self._with_room(client, first, flags, audience, len(texts[0]))
+        return audience, count
 
-    def _audience(self, client: Client, said: wire.Send) -> tuple[Audience | None, Refusal | None]:
-        """Whom a message is for, or why it is refused, room in their mailboxes apart."""
-        refusal = wire.flaw(said.text) if said.id else (Why.OTHER, "the id of a message is not 0")
-        if self.mailbox.refusing and not refusal:
-            refusal = Why.FULL, self.mailbox.refusing
-        key = client, said.flags, said.to
-        if refusal or key in self._audiences:
-            return self._audiences.get(key), refusal
-        users, refusal = self._recipients(client, said)
-        if refusal:
-            return None, refusal
-        others = None
-        if said.flags & SendFlag.NOW:
+    def _audience(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience:
+        """Whom a message is for, room in their mailboxes apart.  Raises Unfit."""
+        users, others = self._recipients(client, flags, to), Others()
+        if flags & SendFlag.NOW:
             away = [user.name for user in users if user.number not in self.roster.clients]
             if away:
-                others = Others(Outcome.ABSENT, away)
+                others = others.with_names(Outcome.ABSENT, away)
                 users = [user for user in users if user.number in self.roster.clients]
-        audience = self._audiences[key] = self._gathered(client, said.flags, users, others)
-        return audience, None
+        audience = self._audiences[client, flags, to] = self._gathered(client, flags, users, others)
+        return audience
 
-    def _gathered(self, client: Client, flags: int, users: list[User], others: Others | None) -> Audience:
-        """The audience that these are.  Whoever reads is pushed something after this."""
-        readers = self.roster.clients
-        away, holding = [], []
+    def _gathered(self, client: Client, flags: int, users: list[User], others: Others) -> Audience:
+        """The audience that these are."""
+        readers, away = self.roster.clients, []
+        reading: dict[Client, None] = {}
+        holding: dict[Client, None] = {}
         for user in users:
             reader = readers.get(user.number)
             if reader is None:
                 away.append(user.name)
             elif reader.holding:
-                holding.append(user.name)
-                self.delivery.counted[reader] = None
+                holding[reader] = None
             else:
-                self.delivery.stirred[reader] = None
-        for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, holding):
+                reading[reader] = None
+        for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, [reader.name for reader in holding]):
             if names:
-                others = Others(outcome, names, others)
+                others = others.with_names(outcome, names)
         flags &= SendFlag.NOW | SendFlag.EVERYONE
         if len(users) < len(self.mailbox.users) - 1:
             flags &= ~SendFlag.EVERYONE          # to everyone who is here, or has room: a list, as any other
-        return Audience(users, flags, others, self._puts + self.accounts.room(users, client.user))
+        return Audience(users, flags, reading, holding, others, self._puts + self.accounts.room(users, client.user))
 
-    def _recipients(self, client: Client, said: wire.Send) -> tuple[list[User], Refusal | None]:
-        """The users that a message names."""
-        if said.flags & SendFlag.EVERYONE:
+    def _recipients(self, client: Client, flags: int, to: tuple[str, ...]) -> list[User]:
+        """The users that a message names.  Raises Unfit."""
+        if flags & SendFlag.EVERYONE:
             everyone = [user for user in self.mailbox.users if user is not client.user]
-            return everyone, None if everyone else (Why.EMPTY, "there is no other name in the log yet")
+            if not everyone:
+                raise Unfit(Why.EMPTY, "there is no other name in the log yet")
+            return everyone
         found: dict[int, User] = {}
-        for name in said.to:
+        for name in to:
             user = self.mailbox.find(name)
             if user is None:
-                return [], (Why.UNKNOWN, f"no user named {name[:64]} is in the log")
+                raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log")
             found[user.number] = user
-        return list(found.values()), None if found else (Why.EMPTY, "a message needs a recipient")
+        if not found:
+            raise Unfit(Why.EMPTY, "a message needs a recipient")
+        return list(found.values())
 
-    def _with_room(self, client: Client, said: wire.Send, audience: Audience) -> tuple[Audience, Refusal | None]:
-        """Those of an audience whose mailbox has room.  The others are an outcome; when they are all, a refusal."""
+    def _with_room(self, client: Client, origin: int, flags: int, audience: Audience, size: int) -> Audience:
+        """Those of an audience whose mailbox has room for one message of this size.  The others are an outcome.  Raises
+        Unfit when they are all."""
         audience.until = self._puts + self.accounts.room(audience.users, client.user)
-        if audience.until > self._puts:
-            return audience, None
-        full = self.accounts.full(audience.users, client.user, len(said.text.encode()))
+        full = [] if audience.until > self._puts else self.accounts.full(audience.users, client.user, size)
         if not full:
-            return audience, None
-        self.note("mailbox-full", sender=client.name, to=_names(full), origin=said.id)
+            return audience
+        self.note("mailbox-full", sender=client.name, to=_some([user.name for user in full]), origin=origin)
         numbers = {user.number for user in full}
         users = [user for user in audience.users if user.number not in numbers]
-        absent = Others(Outcome.ABSENT, [name for outcome, names in (audience.others.pages if audience.others else ())
-                                         if outcome is Outcome.ABSENT for name in names])
+        absent = Others([page for page in audience.others.pages if page[0] is Outcome.ABSENT])
         if not users and not absent.pages:
             whose = f"the mailbox of {full[0].name} is" if len(full) == 1 else "their mailboxes are"
-            return audience, (Why.FULL, f"{whose} full: not delivered")
-        others = Others(Outcome.FULL, [user.name for user in full], absent)
-        return self._gathered(client, said.flags, users, others), None
+            raise Unfit(Why.FULL, f"{whose} full: not delivered")
+        return self._gathered(client, flags, users, absent.with_names(Outcome.FULL, [user.name for user in full]))
 
     def _refuse(self, client: Client, origin: int, why: Why, reason: str) -> None:
         self.note("refused", name=client.name, origin=origin, reason=reason)
         self.roster.tell(client, wire.Refused(origin, why, reason))
 
     def _forget(self) -> None:
-        """Audiences are not what they were: the turn is over, or somebody came, went or holds."""
+        """Audiences are not what they were: somebody came, went or holds, or something was taken back."""
         self._audiences.clear()
         self._version = self.roster.version
 
@@ -241,7 +252,6 @@ class Post:
 
     def written(self) -> None:
         """The batch is written: its answers wait for the disk."""
-        self._forget()
         self.promises.written(self.mailbox.last)
 
     def refuse(self, full: Full) -> list[Client]:
@@ -261,7 +271,7 @@ class Post:
         for (client, others), ranges in outcomes.items():
             for number in _each(ranges):
                 if (client.user.number, number) not in refused:
-                    answers.add_outcomes(client, number, others)
+                    answers.add_outcomes(client, number, number, others)
         for client, request in answers.settings:
             self.roster.tell(client, wire.Failed(request, Why.FULL, full.reason))
         answers.settings = []
@@ -285,7 +295,6 @@ def _each(ranges: Iterable[Sequence[int]]) -> list[int]:
     return [number for first, last in ranges for number in range(first, last + 1)]
 
 
-def _names(users: Iterable[User]) -> str:
+def _some(names: Sequence[str]) -> str:
     """Recipients for the log: their names, or how many when there are many."""
-    names = [user.name for user in users]
     return ",".join(names) if len(names) <= 8 else f"{','.join(names[:7])} and {len(names) - 7} more"

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import wire
 
 if TYPE_CHECKING:
-    from mailbox import Mail, Put, User
+    from mailbox import Mail, User
 
 MAILBOX_MESSAGES = 1_000_000        # more than anybody reads; a start with them takes a second
 MAILBOX_BYTES = 512 << 20           # of text: what one name may take of a disk that others need
@@ -116,11 +116,11 @@ class Accounts:
                        ((quotas.sender_size or NO_LIMIT) - size) // wire.TEXT_MAX)
         return max(0, room)
 
-    def put(self, sender: User, run: Sequence[Put]) -> None:
-        """These were put by this sender."""
-        for _, users, _, text in run:
-            for user in users:
-                if account := self._open.get(user.number):
+    def put(self, sender: User, users: Sequence[User], texts: Sequence[bytes]) -> None:
+        """These were put by this sender, for each of the users."""
+        for user in users:
+            if account := self._open.get(user.number):
+                for text in texts:
                     account.add(sender.number, len(text))
 
     def read(self, user: User, mails: Sequence[Mail]) -> None:
@@ -148,19 +148,22 @@ class Everyone:
         self.seconds = seconds                  # for one message more, 0: no limit
         self._buckets: dict[int, tuple[float, float]] = {}     # by number of the sender: how many are left, since when
 
-    def refusal(self, sender: int, is_operator: bool, now: float) -> tuple[wire.Why, str] | None:
-        """Why this one may not send to all now; None: he may, and it is counted.  `now`: the monotonic clock."""
+    def admit(self, sender: int, is_operator: bool, now: float, wanted: int
+              ) -> tuple[int, tuple[wire.Why, str] | None]:
+        """How many of so many this one may send to all now, and they are counted; if none, why.  `now`: the monotonic
+        clock."""
         if self.who == "nobody" or (self.who == "operators" and not is_operator):
             whom = "nobody" if self.who == "nobody" else "operators alone"
-            return wire.Why.OTHER, f"here {whom} may send to all: choose the names"
+            return 0, (wire.Why.OTHER, f"here {whom} may send to all: choose the names")
         if not self.seconds:
-            return None
+            return wanted, None
         left, since = self._buckets.get(sender, (ALL_BURST, now))
         left = min(ALL_BURST, left + (now - since) / self.seconds)
         if left < 1:
-            return wire.Why.BUSY, f"too many messages to all: wait {int((1 - left) * self.seconds) + 1} s"
-        self._buckets[sender] = left - 1, now
+            return 0, (wire.Why.BUSY, f"too many messages to all: wait {int((1 - left) * self.seconds) + 1} s")
+        wanted = min(wanted, int(left))
+        self._buckets[sender] = left - wanted, now
         if len(self._buckets) > 1000:           # those that are full again are as if they had never sent
             self._buckets = {n: (a, b) for n, (a, b) in self._buckets.items()
                              if a + (now - b) / self.seconds < ALL_BURST}
-        return None
+        return wanted, None

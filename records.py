@@ -35,10 +35,9 @@ ORIGINS_HEAD = struct.Struct("!I")
 SETTING_HEAD = struct.Struct("!IBQ")
 assert (PUT_HEAD.size, SETTING_HEAD.size) == (25, 13)
 assert NAME_HEAD.size == SEEN_HEAD.size == 12 and READ_HEAD.size == RANGE.size == 16
-PUT_ONE = struct.Struct("!IBQIQBII")  # a record's head and a PUT's to one recipient, in one go: the hot path
-PUT_ONE_BODY = struct.Struct("!QIQBII")
-PUT_ONE_FIXED = PUT_ONE_BODY.size
-assert PUT_ONE.size == RECORD.size + PUT_ONE_FIXED == 34
+PUT_WHOLE = struct.Struct("!IBQIQBI")  # a record's head and a PUT's, in one go: the hot path
+PUT_ONE = struct.Struct("!QIQBII")  # a PUT's head and its only recipient
+assert PUT_WHOLE.size == RECORD.size + PUT_HEAD.size and PUT_ONE.size == PUT_HEAD.size + 4
 RANGES = 1024  # in one record of a segment, so that it fits a value; the next record goes on
 
 
@@ -50,12 +49,18 @@ def name_record(user: User) -> bytes:
     return frame(NAME, NAME_HEAD.pack(user.number, user.first_seen) + user.name.encode())
 
 
-def put_record(mail: Mail, recipients: Sequence[User], everyone: int) -> bytes:
-    """`everyone`: how many users there were, when it goes to all of them."""
-    count = everyone if mail.flags & EVERYONE else mail.count
-    numbers = b"" if mail.flags & EVERYONE else struct.pack(f"!{count}I", *[user.number for user in recipients])
-    head = PUT_HEAD.pack(mail.time, mail.sender, mail.origin, mail.flags, count)
-    return RECORD.pack(len(head) + len(numbers) + len(mail.text), PUT) + head + numbers + mail.text
+def put_records(time: int, sender: int, first: int, flags: int, recipients: Sequence[User], everyone: int,
+                texts: Sequence[bytes]) -> list[bytes]:
+    """The parts of a record for each text; the origins are those from `first` on.
+
+    `everyone`: how many users there were, when they go to all of them."""
+    count = everyone if flags & EVERYONE else len(recipients)
+    numbers = b"" if flags & EVERYONE else struct.pack(f"!{count}I", *[user.number for user in recipients])
+    parts: list[bytes] = []
+    pack, fixed = PUT_WHOLE.pack, PUT_HEAD.size + len(numbers)
+    for origin, text in enumerate(texts, first):
+        parts += (pack(fixed + len(text), PUT, time, sender, origin, flags, count), numbers, text)
+    return parts
 
 
 def read_record(user: User, ranges: list[Range]) -> bytes:
@@ -139,14 +144,14 @@ class Replay:
 
     def _put_one(self, seq: int, payload: bytes) -> None:
         """To one recipient, as nearly all are: a start takes as long as this does."""
-        if len(payload) <= PUT_ONE_FIXED:
+        if len(payload) <= PUT_ONE.size:
             return self._put(seq, payload)
-        time, sender, origin, flags, count, number = PUT_ONE_BODY.unpack_from(payload)
+        time, sender, origin, flags, count, number = PUT_ONE.unpack_from(payload)
         if count != 1 or flags & EVERYONE or not origin:
             return self._put(seq, payload)
         self.users[sender].mark(origin, origin)
         self.users[number].tail.append(
-            tuple.__new__(Mail, (seq, time, sender, origin, flags, 1, payload[PUT_ONE_FIXED:])))
+            tuple.__new__(Mail, (seq, time, sender, origin, flags, 1, payload[PUT_ONE.size:])))
         return None
 
     def _read(self, seq: int, payload: bytes) -> None:

@@ -25,7 +25,7 @@ its own dead session, and is put out.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -188,9 +188,9 @@ class Switchboard:
             self.note("request", name=client.name, request=wire.describe(said))
         self._handlers[type(said)](client, said, now)
 
-    def receive_sends(self, client: Client, sends: Sequence[wire.Send], now: Now, budget: int) -> int:
-        """The same for messages that came one after the other; how many were taken until the budget was spent."""
-        return self.post.on_sends(client, sends, now, budget)
+    def receive_run(self, client: Client, run: wire.Run, now: Now, budget: int) -> int:
+        """The same for a run of SENDs; how many were taken until the budget was spent."""
+        return self.post.on_run(client, run, now, budget)
 
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         self.roster.on_list(client, said.request)

@@ -122,13 +122,13 @@ class User:
         if len(origins) > INSTANCES:
             del origins[next(iter(origins))]
 
-    def next_marked(self, origin: int) -> int:
-        """The first of an instance's origins, from this one on, that was put; the first beyond the instance if none."""
+    def next_marked(self, origin: int) -> Range:
+        """The first range of an instance's origins, from this one on, that were put; beyond the instance if none."""
         counter = origin & LOW
         for first, last in self.origins.get(origin >> NUMBER, ()):
             if last >= counter:
-                return origin - counter + max(first, counter)
-        return (origin | LOW) + 1
+                return origin - counter + max(first, counter), origin - counter + last
+        return (origin | LOW) + 1, (origin | LOW) + 1
 
     def set(self, kind: int, seq: int, value: bytes) -> None:
         """Take in a setting, unless a later one is known; an empty value removes it."""
@@ -201,6 +201,9 @@ def take(found: list[Mail], mails: list[Mail], upto: int, count: int, size: int)
     """Append to `found` while the limits hold; what is left of `size`, 0 when a limit was met."""
     if len(found) + len(mails) > count:
         mails = mails[:count - len(found)]
+    if mails and mails[-1].id <= upto and (whole := sum([len(mail.text) for mail in mails])) <= size:
+        found += mails
+        return size - whole
     for mail in mails:
         if mail.id > upto or (len(mail.text) > size and found):
             return 0

@@ -35,7 +35,7 @@ Thing = tuple[str, str, int, Mail | bytes | None]  # "name", "mail", "read" or "
 
 def is_repeat(box: Mailbox, sender: User, origin: int) -> bool:
     """Whether this of the sender's messages was put already."""
-    return box.new_until(sender, origin) == origin
+    return box.known(sender, origin)[0] == origin
 
 
 class Killed(BaseException):

@@ -169,6 +169,7 @@ class MailboxQuota(unittest.TestCase):
                     if waiting:
                         first = chance.choice(waiting)
                         clients[to].say(wire.Confirm(first.id, waiting[-1].id if chance.random() < 0.5 else first.id))
+                service.forward(WORK_SECONDS)
             self.assertGreater(len(service.mailbox._shelf.segments), 0)
 
     def one_send(self, service, quotas, client, to, text):
@@ -563,7 +564,7 @@ class ToAll(unittest.TestCase):
     def test_what_is_remembered_is_bounded(self):
         everyone = quota.Everyone("everyone", 10)
         for number in range(5000):
-            everyone.refusal(number, False, float(number))
+            everyone.admit(number, False, float(number), 1)
         self.assertLess(len(everyone._buckets), 1100)
 
 

@@ -375,29 +375,44 @@ class Fuzz(unittest.TestCase):
 class HotPath(unittest.TestCase):
     """The layouts that are written by hand agree with the table."""
 
-    def test_a_mail_is_framed_as_by_the_table(self):
-        for text in ("", "hi", "сосед", "x" * wire.TEXT_MAX):
-            mail = wire.Mail(2**63 + 1, 2, 7 << 32 | 3, 5, 2**31, "ann", text)
-            self.assertEqual(wire.mail_frame(*mail[:5], b"ann", text.encode()), wire.encode(mail))
+    def test_mails_are_framed_as_by_the_table(self):
+        mails = [wire.Mail(2**63 + n, 2, 7 << 32 | 3, 5, 2**31, ("ann", "bob")[n // 3], text)
+                 for n, text in enumerate(("", "hi", "сосед", "x" * wire.TEXT_MAX))]
+        kept = [(mail.id, mail.time, ("ann", "bob").index(mail.sender), mail.origin, 1, mail.copies, mail.text.encode())
+                for mail in mails]
+        frames = wire.mail_frames(kept, 4, lambda number: (b"ann", b"bob")[number])
+        self.assertEqual(frames, [wire.encode(mail) for mail in mails])
 
-    def test_a_send_to_one_is_read_as_by_the_table(self):
-        sends = [wire.Send(7 << 32 | 3, 3, ("bob",), "hi"), wire.Send(4, 2, (), "сосед"), wire.Send(5, 0, ("bob",), "")]
-        frames = [wire.encode(said)[4:] for said in sends]
-        self.assertEqual(wire.run_of_sends(frames, 0, 9), sends)
-        self.assertEqual(wire.run_of_sends(frames, 1, 1), sends[1:2])
-        self.assertEqual([type(said) for said in wire.run_of_sends(frames, 0, 9)], [wire.Send] * 3)
+    def test_a_run_of_sends_is_read_as_by_the_table(self):
+        for to in (("bob",), (), ("bob", "cy")):
+            sends = [wire.Send((7 << 32 | 3) + n, 3, to, text) for n, text in enumerate(("hi", "сосед", "ho"))]
+            frames = [wire.encode(said)[4:] for said in sends]
+            for start, most in ((0, 9), (1, 9), (0, 1), (2, 1)):
+                run = wire.run_of_sends(frames, start, most)
+                self.assertEqual([wire.Send(run.first + n, run.flags, run.to, text.decode())
+                                  for n, text in enumerate(run.texts)], sends[start:start + most])
 
     def test_a_run_of_sends_stops_at_whatever_else_there_is(self):
-        """A SEND to several, another message, and all that breaks the protocol: that is for decode() to say."""
-        good = wire.encode(wire.Send(7 << 32 | 3, 3, ("bob",), "hi"))[4:]
+        """Other recipients, flags or ids, another message, a text that is not plainly printable, and all that breaks
+        the protocol: that is for another run or for decode() to say."""
+        first, second = wire.Send(7 << 32 | 3, 3, ("bob",), "hi"), wire.Send(7 << 32 | 4, 3, ("bob",), "hi")
+        good, next_ = wire.encode(first)[4:], wire.encode(second)[4:]
+        self.assertEqual(wire.run_of_sends([good, next_], 0, 9).texts, [b"hi", b"hi"])
+        changed = (second._replace(to=("bob", "cy")), second._replace(to=("cyd",)), second._replace(flags=1),
+                   second._replace(id=7 << 32 | 5), first)
+        for other in changed:
+            with self.subTest(other=other):
+                self.assertEqual(wire.run_of_sends([good, wire.encode(other)[4:], next_], 0, 9).texts, [b"hi"])
+        texts = ("", " \u3000", "a\nb", "a\x1bb", "x" * (wire.TEXT_MAX + 1))
         others = [wire.encode(said)[4:]
-                  for said in (wire.Send(1, 0, ("bob", "cy"), "hi"), wire.Ping(0), wire.Ping(2**63))]
+                  for said in (wire.Ping(0), wire.Ping(2**63), *(second._replace(text=text) for text in texts))]
+        before, good = good, next_
         others += [good[:12], good[:14], good[:15] + b"\xff" + good[16:], good + b"\xff"]
         others += [good[:12] + bytes((200,)) + good[13:]]
         for other in others:
             with self.subTest(other=other):
-                self.assertEqual(len(wire.run_of_sends([good, other, good], 0, 9)), 1)
-                self.assertEqual(wire.run_of_sends([other], 0, 9), [])
+                self.assertEqual(len(wire.run_of_sends([before, other, good], 0, 9).texts), 1)
+                self.assertIsNone(wire.run_of_sends([other], 0, 9))
 
 
 if __name__ == "__main__":

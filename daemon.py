@@ -196,7 +196,7 @@ class Daemon:
             for connection in list(self.connections.values()):
                 self._check_silence(connection)
         self.doors.tick(monotonic)
-        if self.mailbox.working or monotonic >= self._work_at:
+        if self._working or self.mailbox.working or monotonic >= self._work_at:
             self._work_at = monotonic + WORK_SECONDS
             self._working = self.mailbox.work(SLICE)
         for line in self.mailbox.notes:

@@ -42,6 +42,7 @@ if os.path.dirname(os.path.abspath(mailbox.__file__)) != HOME:
 
 import argparse
 import errno
+import gc
 import resource
 import selectors
 import signal
@@ -380,8 +381,9 @@ class Daemon:
             except OSError as error:
                 self._close(connection, error.strerror or str(error))
                 return
-        connection.unsent = data[taken:]
-        self._watch(connection)
+        if taken < len(data) or connection.unsent or connection.closing:
+            connection.unsent = data[taken:]
+            self._watch(connection)
 
     def _watch(self, connection: Connection) -> None:
         """Tell the selector what this connection is waited for; close it when that was the last of it."""
@@ -603,6 +605,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     daemon = Daemon(store, console, limits(options, room), house=options.house,
                     identity=_identity(options, console, logins))
     daemon.doors.logins = logins
+    gc.freeze()     # no garbage: to look through a million names takes the collector a third of a second
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
     daemon.catch_signals()

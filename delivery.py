@@ -114,17 +114,14 @@ class Delivery:
         found = self._reads.get(mails[0].id)
         if found and found[0] == mails:
             return found[1]
-        first, last, count = mails[0].origin, mails[-1].origin, len(mails)
-        if last - first == count - 1 and len(set(map(SENDER, mails))) == 1 and (
-                count < 3 or list(map(ORIGIN, mails)) == list(range(first, last + 1))):
-            return {mails[0].sender: [[first, last]]}           # nearly always: a run
+        first, last = mails[0].origin, mails[-1].origin
         spans: dict[int, Ranges] = {}
-        for _, _, sender, origin, _, _, _ in mails:
-            shown = spans.get(sender)
-            if shown is None:
-                spans[sender] = [[origin, origin]]
-            else:
-                add(shown, origin, origin)
+        if (last - first == len(mails) - 1 and len(set(map(SENDER, mails))) == 1
+                and list(map(ORIGIN, mails)) == list(range(first, last + 1))):
+            spans[mails[0].sender] = [[first, last]]            # a run, as nearly always
+        else:
+            for _, _, sender, origin, _, _, _ in mails:
+                add(spans.setdefault(sender, []), origin, origin)
         if mails[0].count > 1:
             self._reads[mails[0].id] = mails, spans
         return spans

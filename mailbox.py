@@ -62,7 +62,6 @@ from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_n
 from manifest import Manifest
 from records import (
     EVERYONE,
-    PUT,
     name_record,
     put_records,
     read_record,

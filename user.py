@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 Range = tuple[int, int]
@@ -60,7 +60,7 @@ class Page:
         self.size = size
 
 
-BY_ID = attrgetter("id")
+BY_ID, TEXT = itemgetter(Mail._fields.index("id")), itemgetter(Mail._fields.index("text"))
 BY_FIRST = attrgetter("first")
 BY_LAST = attrgetter("last")
 Load = Callable[[Page], list[Mail]]
@@ -201,7 +201,7 @@ def take(found: list[Mail], mails: list[Mail], upto: int, count: int, size: int)
     """Append to `found` while the limits hold; what is left of `size`, 0 when a limit was met."""
     if len(found) + len(mails) > count:
         mails = mails[:count - len(found)]
-    if mails and mails[-1].id <= upto and (whole := sum([len(mail.text) for mail in mails])) <= size:
+    if mails and mails[-1].id <= upto and (whole := sum(map(len, map(TEXT, mails)))) <= size:
         found += mails
         return size - whole
     for mail in mails:

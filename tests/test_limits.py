@@ -160,7 +160,6 @@ class MailboxQuota(unittest.TestCase):
             for client in clients.values():
                 client.say(wire.Hold(1, 1))
             for _ in range(1500):
-                service.clock.forward(WORK_SECONDS)         # so that the mailbox has its turns
                 sender, to = chance.choice(names), chance.choice(names)
                 if chance.random() < 0.7:
                     self.one_send(service, quotas, clients[sender], to, "x" * chance.choice((1, 50, 400)))

@@ -138,9 +138,8 @@ class Delivery:
 
     def _landed(self, client: Client, mails: Sequence[Mail]) -> None:
         """These were read: those of them that were pushed are no longer in flight."""
-        live = client.live
-        if not (live.start < mails[0].id and mails[-1].id <= live.at):
-            mails = [mail for mail in mails if _was_pushed(client, mail.id)]
+        if not _was_pushed(client, mails[0].id, mails[-1].id):
+            mails = [mail for mail in mails if _was_pushed(client, mail.id, mail.id)]
         client.in_flight -= len(mails)
         client.size -= _size(mails)
         if not client.in_flight:
@@ -186,7 +185,7 @@ class Delivery:
                 return True
             frames, size = self._frames(mails, flag)
             if flag and (client.passed or client.live.at > client.live.start):
-                new = [mail for mail in mails if not _was_pushed(client, mail.id)]
+                new = [mail for mail in mails if not _was_pushed(client, mail.id, mail.id)]
                 client.in_flight += len(new)
                 client.size += _size(new)
             else:
@@ -225,9 +224,9 @@ def _size(mails: Sequence[Mail]) -> int:
     return sum(map(len, map(TEXT, mails)))
 
 
-def _was_pushed(client: Client, id: int) -> bool:
-    """Whether a stream has passed this id."""
+def _was_pushed(client: Client, first: int, last: int) -> bool:
+    """Whether one stream has passed all these ids."""
     for stream in (client.live, client.checking, *client.passed):
-        if stream is not None and stream.start < id <= stream.at:
+        if stream is not None and stream.start < first and last <= stream.at:
             return True
     return False

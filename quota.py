@@ -22,6 +22,7 @@ sender, by name, so that coming back does not fill it again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import wire
@@ -36,6 +37,7 @@ SENDER_BYTES = 64 << 20             # an eighth
 ALL_SECONDS = 10                    # between two messages to all by one user, in the long run
 ALL_BURST = 10                      # messages to all that may come at once: a correction, and a correction of that
 NO_LIMIT = 1 << 62
+SENDER, TEXT = itemgetter(2), itemgetter(6)        # of a Mail
 
 
 class Quotas(NamedTuple):
@@ -69,12 +71,21 @@ class Account:
         share[0] += 1
         share[1] += size
 
-    def remove(self, mail: Mail) -> None:
-        self.size = max(0, self.size - len(mail.text))
-        share = self.shares.get(mail.sender)
-        if share and mail.id > self.start:
-            share[0] -= 1
-            share[1] -= len(mail.text)
+    def remove(self, mails: Sequence[Mail]) -> None:
+        size = sum(map(len, map(TEXT, mails)))
+        self.size = max(0, self.size - size)
+        if mails[0].id > self.start and len(set(map(SENDER, mails))) == 1:
+            self._take(mails[0].sender, len(mails), size)       # nearly always
+        else:
+            for mail in mails:
+                if mail.id > self.start:
+                    self._take(mail.sender, 1, len(mail.text))
+
+    def _take(self, sender: int, messages: int, size: int) -> None:
+        share = self.shares.get(sender)
+        if share:
+            share[0] -= messages
+            share[1] -= size
 
 
 class Accounts:
@@ -126,8 +137,7 @@ class Accounts:
     def read(self, user: User, mails: Sequence[Mail]) -> None:
         """These have left a mailbox."""
         if account := self._open.get(user.number):
-            for mail in mails:
-                account.remove(mail)
+            account.remove(mails)
             if user.waiting < self.low:
                 del self._open[user.number]
 

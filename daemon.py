@@ -104,7 +104,7 @@ class Connection:
         self.caller = caller                    # who it is, as far as is known
         self.question: Question | None = None   # what a stranger has to prove
         self.decoder = wire.Decoder()
-        self.frames: list[bytes] = []           # that arrived; from `next` on they wait for their turn
+        self.frames: Sequence[bytes] = ()       # that arrived; from `next` on they wait for their turn
         self.next = 0
         self.client: Client | None = None       # None: a stranger
         self.unsent = b""                      # what the socket did not take yet
@@ -154,7 +154,10 @@ class Daemon:
         for connection in list(self._unfinished):
             self._process(connection)
         for key, mask in ready:
-            key.data(key.fileobj, mask)
+            if type(key.data) is Connection:
+                self._on_ready(key.data, mask)
+            else:
+                key.data(key.fileobj, mask)
         self._write()
         self.board.push()
         settled = self.mailbox.settled()
@@ -223,7 +226,7 @@ class Daemon:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate)
         self.connections[sock.fileno()] = connection
-        self.selector.register(sock, connection.mask, lambda _, mask: self._on_ready(connection, mask))
+        self.selector.register(sock, connection.mask, connection)
         few = self.doors.stranger(place, caller.address, 1)
         self._read(connection)                  # its HELLO is mostly there already: then it is no stranger
         if not few and connection.client is None and not connection.closing:
@@ -269,6 +272,7 @@ class Daemon:
                     break
                 kind, at = frames[connection.next][0], connection.next
                 spent += self._frames(connection, max(1, min(allowed - spent, int(tokens))))
+                frames = connection.frames      # who entered may send longer ones; who was put out has none
                 if fairness.rate and kind not in FREE:
                     share.tokens = tokens = tokens - (connection.next - at)
         except wire.ProtocolError as error:
@@ -282,7 +286,7 @@ class Daemon:
             return
         if frames and spent < allowed:
             fairness.had_all(share, frames[-1][0], now)
-        connection.frames = []
+        connection.frames = ()
         if connection.decoder.fault and not connection.closing:
             self._violation(connection, connection.decoder.fault)
 
@@ -342,7 +346,7 @@ class Daemon:
             return
         self.doors.stranger(connection.place, connection.caller.address, -1)
         connection.client, entered.peer = entered, connection
-        connection.frames += connection.decoder.widen(wire.FRAME_MAX)
+        connection.frames = [*connection.frames, *connection.decoder.widen(wire.FRAME_MAX)]
 
     def _challenge(self, connection: Connection, question: Question) -> None:
         """Ask for the proof, as soon as that host may be asked again."""
@@ -400,7 +404,7 @@ class Daemon:
                 self._unfinished[connection] = None
         if mask != connection.mask:
             connection.mask = mask
-            self.selector.modify(connection.sock, mask, self.selector.get_key(connection.sock).data)
+            self.selector.modify(connection.sock, mask, connection)
 
     # ---- ending ----
 
@@ -445,7 +449,7 @@ class Daemon:
             return
         self.selector.unregister(connection.sock)
         connection.sock.close()
-        connection.frames, connection.closing = [], connection.closing or reason
+        connection.frames, connection.closing = (), connection.closing or reason
         self._unfinished.pop(connection, None)
         self._resting.pop(connection, None)
         if connection.client is None:

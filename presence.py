@@ -90,7 +90,7 @@ class Client:
         self.spent = 0                                      # work done for it in this turn: requests, recipients
         # the roster
         self.roster_at = 0                                  # the log was sent to this client up to this user number
-        self.stale: set[int] = set()                        # rows that changed while it did not read
+        self.stale: dict[int, None] = {}                    # rows that changed while it did not read, by number
         self.listing = 0                                    # the number of a LIST under way, 0 for none
         self.listed_at = 0                                  # and the user number it has come to
         # messages (delivery.py)
@@ -226,7 +226,7 @@ class Roster:
                   for at in range(0, len(numbers), PAGE)]
         for client in self._subscribers:
             if client in self._behind or client.backlog >= BACKLOG_MAX:
-                client.stale.update(n for n in numbers if n < client.roster_at)
+                client.stale.update((n, None) for n in numbers if n < client.roster_at)
                 self._behind[client] = None
                 continue
             client.roster_at = max(client.roster_at, numbers[-1] + 1)
@@ -244,7 +244,8 @@ class Roster:
             client.listing = request if more else 0
         elif client.stale:
             numbers = sorted(client.stale)[:PAGE]
-            client.stale.difference_update(numbers)
+            for number in numbers:
+                del client.stale[number]
             more = self._is_behind(client)
         else:
             numbers = range(client.roster_at, min(client.roster_at + PAGE, len(self.users)))

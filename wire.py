@@ -693,11 +693,12 @@ def decode(frame: bytes, speaker: Direction) -> Any:
 
 class Decoder:
     """Turns a stream of bytes, however cut, into frames.  `fault`: a length broke the limit, it can't go on."""
+    __slots__ = ("_need", "_rest", "fault", "limit")
 
     def __init__(self, limit: int = HELLO_MAX) -> None:
         self.limit = limit              # longest frame accepted; raised to FRAME_MAX at login
         self.fault = ""
-        self._rest = bytearray()        # what arrived of a frame that is not whole yet
+        self._rest: bytes | bytearray = b""     # what arrived of a frame that is not whole yet
         self._need = 4                  # how many bytes it takes to go on
 
     def split(self, data: bytes) -> list[bytes]:
@@ -705,11 +706,10 @@ class Decoder:
         if not self._rest and 4 < len(data) == LENGTH.unpack_from(data)[0] + 4 <= self.limit:
             return [data[4:]]           # one whole frame, as people send them
         if self._rest:
-            self._rest += data
+            self._rest += data          # a bytearray: no copy
             if len(self._rest) < self._need:
                 return []
-            data = bytes(self._rest)
-            self._rest.clear()
+            data, self._rest = bytes(self._rest), b""
         frames: list[bytes] = []
         at, end, limit, unpack = 0, len(data), self.limit, LENGTH.unpack_from
         while end - at >= 4:
@@ -723,7 +723,7 @@ class Decoder:
             frames.append(data[at + 4:stop])
             at = stop
         if at < end:
-            self._rest += data[at:]
+            self._rest = bytearray(data[at:])
             self._need = 4 + LENGTH.unpack_from(data, at)[0] if end - at >= 4 and not self.fault else 4
         return frames
 

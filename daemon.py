@@ -609,7 +609,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     daemon = Daemon(store, console, limits(options, room), house=options.house,
                     identity=_identity(options, console, logins))
     daemon.doors.logins = logins
-    gc.freeze()     # no garbage: to look through a million names takes the collector a third of a second
+    gc.disable()    # nothing leaves cycles behind (tests/test_garbage.py), and to look for them among a million names
+                    # takes a third of a second
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
     daemon.catch_signals()

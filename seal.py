@@ -13,12 +13,13 @@ Bad at: nothing is written for users who wait for nothing, but both passes visit
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from disk import Disk
 from records import user_records
 from segment import Segment, Shelf, Writer
-from user import Mail, Page, User
+from user import BY_ID, Mail, Page, User
 
 SLICE = 500  # users visited in one step: below a millisecond
 MOVED = 4000  # messages let go in one step: the same
@@ -48,7 +49,7 @@ class Seal:
 
     def _mail(self, user: User) -> Iterator[None]:
         """The user's mail that moves, in runs between the pages that stay."""
-        tail = [mail for mail in user.tail if mail.id <= self.upto]
+        tail = user.tail[:bisect_right(user.tail, self.upto, key=BY_ID)]
         run: list[Page] = []
         for page in list(user.pages):
             if page.segment in self.carried:
@@ -87,7 +88,7 @@ class Seal:
             new = [page for page in new if count_left(user, page, self.shelf)]
         pages = [page for page in user.pages if page.segment not in self.carried] + new
         pages.sort(key=lambda page: page.first)
-        user.pages, user.tail = pages, [mail for mail in user.tail if mail.id > self.upto]
+        user.pages, user.tail = pages, user.tail[bisect_right(user.tail, self.upto, key=BY_ID):]
         user.sealed = sum([page.left for page in pages])
         segment.left += sum([page.left for page in new])
 

@@ -43,6 +43,7 @@ Bad at
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import struct
@@ -55,7 +56,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from disk import Damaged, Disk, Failed, NoBackend
-from user import Mail, Page
+from user import TEXT, Mail, Page
 
 VERSION = 1
 BEST_FIRST = ("dbm.sqlite3", "dbm.gnu", "dbm.dumb")
@@ -147,6 +148,18 @@ def _keeps_large_values(backend: str) -> bool:
             return False
 
 
+def _open(backend: str, path: str, flag: str) -> Any:
+    """The database.  dbm.dumb leaves cycles behind for each key that it reads.  Where the collector is off, as in the
+    daemon, they are collected here, and nothing else is looked through."""
+    if gc.isenabled():
+        return module(backend).open(path, flag, 0o600)
+    gc.freeze()
+    try:
+        return module(backend).open(path, flag, 0o600)
+    finally:
+        gc.collect()
+
+
 def _key(kind: str, number: int) -> bytes:
     return f"{kind} {number}".encode() if number else kind.encode()
 
@@ -169,15 +182,18 @@ class Writer:
         self._unsynced = 0
         remove(disk, directory, number)
         path = os.path.join(directory, base_name(number))
-        self._database: Any = module(backend).open(path, "n", 0o600)
+        self._database = _open(backend, path, "n")
 
     def add(self, user: int, mails: Iterable[Mail]) -> Iterator[None]:
         """A user's mail, by id, from where this user's last `add` ended.  A step is one value written."""
         run: list[Mail] = []
         size = PAGE.size
         for mail in mails:
-            yield from self._share(mail)
-            need = ENTRY.size + (0 if mail.id in self._texts else len(mail.text))
+            need = ENTRY.size
+            if mail[5] < SHARED_AT:  # its count
+                need += len(mail[6])
+            else:
+                yield from self._share(mail)
             if size + need > ROOM:
                 yield from self._page(user, run)
                 run, size = [], PAGE.size
@@ -187,7 +203,7 @@ class Writer:
             yield from self._page(user, run)
 
     def _share(self, mail: Mail) -> Iterator[None]:
-        if mail.count < SHARED_AT or mail.id in self._texts:
+        if mail.id in self._texts:
             return
         yield from self._make_room("shared", len(mail.text))
         filling = self._filling["shared"]
@@ -195,17 +211,18 @@ class Writer:
         filling += mail.text
 
     def _page(self, user: int, run: list[Mail]) -> Iterator[None]:
-        entries, texts, start = [], [], 0
-        for mail in run:
-            shared, at = self._texts.get(mail.id, (0, start))
-            entries.append(ENTRY.pack(*mail[:6], shared, at, len(mail.text)))
-            if not shared:
-                texts.append(mail.text)
-                start += len(mail.text)
-        data = b"".join([PAGE.pack(user, len(run)), *entries, *texts])
+        entries, texts, start, pack = [PAGE.pack(user, len(run))], [], 0, ENTRY.pack
+        for id, time, sender, origin, flags, count, text in run:
+            if count < SHARED_AT:
+                entries.append(pack(id, time, sender, origin, flags, count, 0, start, len(text)))
+                texts.append(text)
+                start += len(text)
+            else:
+                entries.append(pack(id, time, sender, origin, flags, count, *self._texts[id], len(text)))
+        data = b"".join(entries + texts)
         yield from self._make_room("mail", len(data))
         block = self._filling["mail"]
-        size = sum([len(mail.text) for mail in run])
+        size = sum(map(len, map(TEXT, run)))
         page = Page(self.number, self._counts["mail"] + 1, len(block), len(run), run[0].id, run[-1].id, size)
         block += data
         self.pages.setdefault(user, []).append(page)
@@ -278,7 +295,7 @@ class Writer:
         return {name: self.disk.size(os.path.join(self.directory, name)) for name in names}
 
     def _verify(self) -> Iterator[None]:
-        database = module(self.backend).open(os.path.join(self.directory, base_name(self.number)), "r")
+        database = _open(self.backend, os.path.join(self.directory, base_name(self.number)), "r")
         try:
             if len(database.keys()) != len(self._sums):
                 raise OSError(f"{base_name(self.number)}: {self.backend} lost a key")
@@ -313,7 +330,7 @@ class Segment:
 
     def attach(self) -> None:
         """Open it without its head, for `salvage`: then `counts` are not known, but `numbers` are."""
-        backend = module(self.listed.backend)
+        module(self.listed.backend)
         for name, size in self.listed.files.items():
             path = os.path.join(self.directory, name)
             try:
@@ -324,7 +341,7 @@ class Segment:
                 raise Damaged(path, min(found, size), f"{found} bytes, not the {size} that it had")
             self.disk.forget(path)
         try:
-            self._database = backend.open(os.path.join(self.directory, self.name), "r")
+            self._database = _open(self.listed.backend, os.path.join(self.directory, self.name), "r")
         except Exception as error:  # backends raise whatever they like over a file that is not theirs
             raise self._damaged(b"head", repr(error)) from error
 

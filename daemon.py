@@ -40,33 +40,29 @@ if os.path.dirname(os.path.abspath(mailbox.__file__)) != HOME:
           "as a script, without -P, -I or PYTHONSAFEPATH", file=sys.stderr)
     raise SystemExit(os.EX_CONFIG)
 
-import argparse
-import errno
 import gc
-import resource
 import selectors
 import signal
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
+import runs
 import salvage
+import startup
 import wire
-from address import Address
-from console import Console
 from claims import TRUSTING, Identity, Question
-from disk import Disk
-from doors import Doors, open_listener
+from console import Console
+from doors import Doors
 from fairness import FREE, Fairness, Share
-from logins import Logins, can_tell
+from logins import Logins
 from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
 from presence import Caller, Client, Now, Refusal
 from quota import Accounts, Everyone
-from secure import BadCertificate, Secured, Server
+from secure import Secured
 from switchboard import Switchboard
 from syncer import BackgroundDisk
 from usage import die, open_standard
@@ -78,11 +74,9 @@ UNSENT_MAX = 2 * 1024 * 1024    # above which it is closed: more than windows, l
                                 # own limits; a message is in its queue all the same
 ANSWER_SECONDS = 20         # for the PONG
 LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it was still told
-SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
-SECRET_SIZE = 32            # bytes
 SLICE = 0.002               # seconds of the mailbox's own work in a turn
 WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
 
@@ -293,8 +287,8 @@ class Daemon:
     def _frames(self, connection: Connection, most: int) -> int:
         """The next message, or the next SENDs, `most` at most; returns the work that was made."""
         client, frames, at = connection.client, connection.frames, connection.next
-        if client is not None and not client.left and frames[at][0] == wire.SEND_KIND:
-            run = wire.run_of_sends(frames, at, most)
+        if client is not None and not client.left and frames[at][0] == runs.SEND_KIND:
+            run = runs.run_of_sends(frames, at, most)
             if run:
                 client.spent = 0
                 taken = self.board.receive_run(client, run, self.now, most)
@@ -555,42 +549,6 @@ def _inspect(lines: Iterator[str]) -> int:
     return os.EX_OK
 
 
-def _console(options: argparse.Namespace) -> Console:
-    mode = options.console
-    if mode == "auto":
-        mode = "table" if os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" else "log"
-    if mode == "table" and not os.isatty(1):
-        die(PROGRAM, os.EX_USAGE, "--console table needs a terminal: use --console log")
-    try:
-        return Console(mode, 1, lambda: time.time_ns() // 1000, with_text=not options.no_text, log=options.log)
-    except OSError as error:
-        die(PROGRAM, os.EX_CANTCREAT, f"the log {options.log} could not be opened: {error.strerror}")
-
-
-def _file_limit() -> int:
-    """Raise the limit of open files to what is allowed; how many connections that leaves."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft = hard
-    except (OSError, ValueError):
-        pass
-    return max(1, soft - SPARE_DESCRIPTORS)
-
-
-def _listen(daemon: Daemon, wanted: Sequence[Address], mode: int, server: Server | None) -> None:
-    for where in wanted:
-        try:
-            daemon.doors.listen(open_listener(where, mode), str(where), server if where.tls else None)
-        except OSError as error:
-            code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
-            in_use = ", by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
-            reason = os.strerror(errno.EADDRINUSE) if in_use else error.strerror or error
-            daemon.console.close()
-            daemon.doors.close()
-            die(PROGRAM, code, f"{where}: {reason}{in_use}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program.  Returns or raises the exit code of sysexits(3)."""
     open_standard(PROGRAM, needs_output=False)
@@ -600,72 +558,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _inspect(salvage.check(options.state))
     if options.salvage:
         return _inspect(salvage.salvage(options.state, options.salvage, backend=options.backend))
-    room = _file_limit()
-    server = _certificate(options)
+    room = startup.file_limit()
+    server = startup.certificate(options)
     started = time.monotonic()
-    store = _open_store(options, BackgroundDisk())
-    console = _console(options)
+    store = startup.open_store(options, BackgroundDisk())
+    console = startup.open_console(options)
     logins = Logins(lambda login, seconds: console.note("slow-login", login=login, seconds=f"{seconds:.1f}"))
     daemon = Daemon(store, console, limits(options, room), house=options.house,
-                    identity=_identity(options, console, logins))
+                    identity=startup.identity(options, console, logins))
     daemon.doors.logins = logins
     gc.disable()    # nothing leaves cycles behind (tests/test_garbage.py), and to look for them among a million names
                     # takes a third of a second
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
     daemon.catch_signals()
-    _listen(daemon, options.addresses, int(options.socket_mode, 8), server)
+    startup.listen(daemon.doors, console, options.addresses, int(options.socket_mode, 8), server)
     if server:
         console.note("certificate", fingerprint=server.fingerprint)
     return _serve(daemon)
-
-
-def _certificate(options: argparse.Namespace) -> Server | None:
-    """What TLS is spoken with."""
-    try:
-        return Server(options.tls_cert, options.tls_key or options.tls_cert) if options.tls_cert else None
-    except BadCertificate as error:
-        die(PROGRAM, error.code, str(error))
-
-
-def _identity(options: argparse.Namespace, console: Console, logins: Logins) -> Identity:
-    """Who may be whom.  Where no Unix socket lets logins show who they are, their names are as free as others."""
-    operators = frozenset({0, os.geteuid()})
-    if options.trust_names:
-        console.note("unprotected", reason="every name is free for everybody, by --trust-names")
-        return TRUSTING._replace(operators=operators)
-    telling = any(where.path for where in options.addresses) and can_tell()
-    if not telling:
-        console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only claimed names are kept")
-    try:
-        secret = _secret(os.path.join(options.state, "secret"))
-    except OSError as error:
-        die(PROGRAM, os.EX_CANTCREAT, f"{options.state}/secret: {error.strerror}")
-    return Identity(False, secret, logins.uid if telling else Identity().logins, operators)
-
-
-def _secret(path: str) -> bytes:
-    """Bytes that only this store has; made anew if they are not there, or not whole."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
-        found = file.read(SECRET_SIZE + 1)
-        if len(found) != SECRET_SIZE:
-            found = os.urandom(SECRET_SIZE)
-            os.ftruncate(file.fileno(), 0)
-            os.pwrite(file.fileno(), found, 0)
-    return found
-
-
-def _open_store(options: argparse.Namespace, disk: Disk) -> Mailbox:
-    """The store, recovered."""
-    try:
-        Path(options.state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Mailbox(options.state, disk, backend=options.backend)
-    except StoreError as error:
-        die(PROGRAM, error.code, str(error))
-    except OSError as error:
-        code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_CANTCREAT
-        die(PROGRAM, code, f"{options.state}: {error.strerror}: choose another place with --state")
 
 
 def _serve(daemon: Daemon) -> int:

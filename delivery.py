@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import wire
 from answers import Promises, Ranges, add
 from presence import Client, Now, Roster
+from runs import mail_frames
 from wire import Why
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Delivery:
         if found and found[0] == mails:
             return found[1:]
         users = self.mailbox.users
-        whole = b"".join(wire.mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
+        whole = b"".join(mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
         size = _size(mails)
         if mails[0].count > 1:
             self._pushes[mails[0].id, flag] = mails, whole, size

@@ -25,6 +25,7 @@ import wire
 from answers import Others, Promises
 from delivery import Delivery
 from presence import Client, Now, Roster
+from runs import Run
 from wire import Outcome, SendFlag, Why
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Post:
         else:
             self._take(client, said.id, said.flags, said.to, [said.text.encode()], now, 1)
 
-    def on_run(self, client: Client, run: wire.Run, now: Now, budget: int) -> int:
+    def on_run(self, client: Client, run: Run, now: Now, budget: int) -> int:
         """Messages of a client, until the budget of work is spent; how many they were."""
         taken, texts = 0, run.texts
         while taken < len(texts) and (left := budget - taken - client.spent) > 0:

@@ -38,6 +38,7 @@ from delivery import Delivery
 from ignore import Ignores
 from post import Post
 from presence import Caller, Client, Now, Refusal, Roster
+from runs import Run
 from wire import Why
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Switchboard:
             self.note("request", name=client.name, request=wire.describe(said))
         self._handlers[type(said)](client, said, now)
 
-    def receive_run(self, client: Client, run: wire.Run, now: Now, budget: int) -> int:
+    def receive_run(self, client: Client, run: Run, now: Now, budget: int) -> int:
         """The same for a run of SENDs; how many were taken until the budget was spent."""
         return self.post.on_run(client, run, now, budget)
 

@@ -68,7 +68,7 @@ buffers grow only by what arrived, and the limit is checked here and nowhere els
 """
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
@@ -596,62 +596,6 @@ READERS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
     "word": _read_word, "words": _read_words, "text": _read_text, "entries": _read_entries}
 WRITERS: dict[str, Callable[[Any], bytes]] = {
     "word": _write_word, "words": _write_words, "text": str.encode, "entries": _write_entries}
-
-
-# ---- the hot path: two layouts by hand, for the messages of which there are many; a test holds them to the table ----
-
-NEW = tuple.__new__             # a NamedTuple's own constructor takes twice as long
-SEND_HEAD = struct.Struct("!BQ")                # kind, id; then come the flags and the recipients
-MAIL_HEAD = struct.Struct("!IBQQQBIB")          # length and kind, the fixed fields, the length of the sender
-SEND_TO = SEND_HEAD.size + 1                    # where the recipients begin
-assert (SEND_HEAD.size, MAIL_HEAD.size) == (9, 35)
-SEND_KIND, MAIL_KIND = CODECS[Send].kind, CODECS[Mail].kind
-
-
-class Run(NamedTuple):
-    """SENDs whose ids follow one upon the other, with the same flags and recipients.  The texts are UTF-8 that may be
-    sent, see flaw()."""
-    first: int
-    flags: int
-    to: tuple[str, ...]
-    texts: list[bytes]
-
-
-def run_of_sends(frames: Sequence[bytes], start: int, most: int) -> Run | None:
-    """The SENDs that are a run from here on, `most` at most.
-
-    It stops before any other frame, also before one that breaks the protocol or holds more than plainly printable
-    text: those take the common way."""
-    frame, texts, pack = frames[start], [], SEND_HEAD.pack
-    if frame[0] != SEND_KIND:
-        return None
-    try:
-        _, first = SEND_HEAD.unpack_from(frame)
-        to, end = _read_words(frame, SEND_TO)
-        same = frame[SEND_HEAD.size:end]
-        for number, frame in enumerate(frames[start:start + most], first):
-            if frame[:end] != pack(SEND_KIND, number) + same:
-                break
-            text = frame[end:]
-            said = text.decode()
-            if not said.isprintable() or said.isspace() or not 0 < len(text) <= TEXT_MAX:
-                break
-            texts.append(text)
-    except (struct.error, IndexError, ProtocolError, UnicodeDecodeError):
-        pass
-    return Run(first, same[0], to, texts) if texts else None
-
-
-def mail_frames(mails: Iterable[tuple[int, int, int, int, int, int, bytes]], flag: int, name_of: Callable[[int], bytes]
-                ) -> list[bytes]:
-    """The frames of MAILs with a further flag, from what the mailbox keeps of each; `name_of` a sender, by number."""
-    frames, pack, fixed, known, name = [], MAIL_HEAD.pack, MAIL_HEAD.size - LENGTH.size, -1, b""
-    for number, time, sender, origin, flags, copies, text in mails:
-        if sender != known:
-            known, name = sender, name_of(sender)
-        frames.append(pack(fixed + len(name) + len(text), MAIL_KIND, number, time, origin, flags | flag, copies,
-                           len(name)) + name + text)
-    return frames
 
 
 # ---- messages and frames ----

@@ -26,6 +26,7 @@ ARROWS = {
     "salvage": "disk journal manifest records recovery segment user",
     # bytes and messages; places; the rules of the house
     "wire": "",
+    "runs": "wire",
     "address": "",
     "usage": "",
     "presence": "wire",
@@ -33,19 +34,20 @@ ARROWS = {
     "ignore": "presence wire",
     "fairness": "wire",
     "answers": "presence wire",
-    "delivery": "answers presence wire",
-    "post": "answers delivery presence wire",
+    "delivery": "answers presence runs wire",
+    "post": "answers delivery presence runs wire",
     "chats": "presence wire",
     "scram": "",
     "claims": "answers presence scram wire",
-    "switchboard": "answers chats claims delivery ignore post presence wire",
+    "switchboard": "answers chats claims delivery ignore post presence runs wire",
     # sockets, time and order
     "console": "display switchboard",
     "logins": "",
     "secure": "",
     "doors": "address logins presence secure",
     "options": "address chats quota usage",
-    "daemon": "address claims console disk doors fairness logins mailbox options presence quota salvage secure "
+    "startup": "address claims console disk doors logins mailbox options secure usage",
+    "daemon": "claims console doors fairness logins mailbox options presence quota runs salvage secure startup "
               "switchboard syncer usage wire",
     # the client
     "display": "",

@@ -4,6 +4,7 @@ import re
 import struct
 import unittest
 
+import runs
 import wire
 from wire import CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry, ProtocolError
 
@@ -380,7 +381,7 @@ class HotPath(unittest.TestCase):
                  for n, text in enumerate(("", "hi", "сосед", "x" * wire.TEXT_MAX))]
         kept = [(mail.id, mail.time, ("ann", "bob").index(mail.sender), mail.origin, 1, mail.copies, mail.text.encode())
                 for mail in mails]
-        frames = wire.mail_frames(kept, 4, lambda number: (b"ann", b"bob")[number])
+        frames = runs.mail_frames(kept, 4, lambda number: (b"ann", b"bob")[number])
         self.assertEqual(frames, [wire.encode(mail) for mail in mails])
 
     def test_a_run_of_sends_is_read_as_by_the_table(self):
@@ -388,7 +389,7 @@ class HotPath(unittest.TestCase):
             sends = [wire.Send((7 << 32 | 3) + n, 3, to, text) for n, text in enumerate(("hi", "сосед", "ho"))]
             frames = [wire.encode(said)[4:] for said in sends]
             for start, most in ((0, 9), (1, 9), (0, 1), (2, 1)):
-                run = wire.run_of_sends(frames, start, most)
+                run = runs.run_of_sends(frames, start, most)
                 self.assertEqual([wire.Send(run.first + n, run.flags, run.to, text.decode())
                                   for n, text in enumerate(run.texts)], sends[start:start + most])
 
@@ -397,12 +398,12 @@ class HotPath(unittest.TestCase):
         the protocol: that is for another run or for decode() to say."""
         first, second = wire.Send(7 << 32 | 3, 3, ("bob",), "hi"), wire.Send(7 << 32 | 4, 3, ("bob",), "hi")
         good, next_ = wire.encode(first)[4:], wire.encode(second)[4:]
-        self.assertEqual(wire.run_of_sends([good, next_], 0, 9).texts, [b"hi", b"hi"])
+        self.assertEqual(runs.run_of_sends([good, next_], 0, 9).texts, [b"hi", b"hi"])
         changed = (second._replace(to=("bob", "cy")), second._replace(to=("cyd",)), second._replace(flags=1),
                    second._replace(id=7 << 32 | 5), first)
         for other in changed:
             with self.subTest(other=other):
-                self.assertEqual(wire.run_of_sends([good, wire.encode(other)[4:], next_], 0, 9).texts, [b"hi"])
+                self.assertEqual(runs.run_of_sends([good, wire.encode(other)[4:], next_], 0, 9).texts, [b"hi"])
         texts = ("", " \u3000", "a\nb", "a\x1bb", "x" * (wire.TEXT_MAX + 1))
         others = [wire.encode(said)[4:]
                   for said in (wire.Ping(0), wire.Ping(2**63), *(second._replace(text=text) for text in texts))]
@@ -411,8 +412,8 @@ class HotPath(unittest.TestCase):
         others += [good[:12] + bytes((200,)) + good[13:]]
         for other in others:
             with self.subTest(other=other):
-                self.assertEqual(len(wire.run_of_sends([before, other, good], 0, 9).texts), 1)
-                self.assertIsNone(wire.run_of_sends([other], 0, 9))
+                self.assertEqual(len(runs.run_of_sends([before, other, good], 0, 9).texts), 1)
+                self.assertIsNone(runs.run_of_sends([other], 0, 9))
 
 
 if __name__ == "__main__":

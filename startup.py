@@ -1,0 +1,114 @@
+"""startup: from what the operator said to what a daemon is made of.
+
+Each part is made here or the process ends, with one line that says what to do and a code of sysexits(3).  The order is
+daemon.main()'s.
+"""
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import resource
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from address import Address
+from claims import TRUSTING, Identity
+from console import Console
+from disk import Disk
+from doors import Doors, open_listener
+from logins import Logins, can_tell
+from mailbox import Mailbox, StoreError
+from options import PROGRAM
+from secure import BadCertificate, Server
+from usage import die
+
+SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
+SECRET_SIZE = 32            # bytes
+
+
+def file_limit() -> int:
+    """Raise the limit of open files to what is allowed; how many connections that leaves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    except (OSError, ValueError):
+        pass
+    return max(1, soft - SPARE_DESCRIPTORS)
+
+
+def certificate(options: argparse.Namespace) -> Server | None:
+    """What TLS is spoken with."""
+    try:
+        return Server(options.tls_cert, options.tls_key or options.tls_cert) if options.tls_cert else None
+    except BadCertificate as error:
+        die(PROGRAM, error.code, str(error))
+
+
+def open_store(options: argparse.Namespace, disk: Disk) -> Mailbox:
+    """The store, recovered."""
+    try:
+        Path(options.state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Mailbox(options.state, disk, backend=options.backend)
+    except StoreError as error:
+        die(PROGRAM, error.code, str(error))
+    except OSError as error:
+        code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_CANTCREAT
+        die(PROGRAM, code, f"{options.state}: {error.strerror}: choose another place with --state")
+
+
+def open_console(options: argparse.Namespace) -> Console:
+    """The table or the log, as was asked for."""
+    mode = options.console
+    if mode == "auto":
+        mode = "table" if os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" else "log"
+    if mode == "table" and not os.isatty(1):
+        die(PROGRAM, os.EX_USAGE, "--console table needs a terminal: use --console log")
+    try:
+        return Console(mode, 1, lambda: time.time_ns() // 1000, with_text=not options.no_text, log=options.log)
+    except OSError as error:
+        die(PROGRAM, os.EX_CANTCREAT, f"the log {options.log} could not be opened: {error.strerror}")
+
+
+def identity(options: argparse.Namespace, console: Console, logins: Logins) -> Identity:
+    """Who may be whom.  Where no Unix socket lets logins show who they are, their names are as free as others."""
+    operators = frozenset({0, os.geteuid()})
+    if options.trust_names:
+        console.note("unprotected", reason="every name is free for everybody, by --trust-names")
+        return TRUSTING._replace(operators=operators)
+    telling = any(where.path for where in options.addresses) and can_tell()
+    if not telling:
+        console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only claimed names are kept")
+    try:
+        secret = _secret(os.path.join(options.state, "secret"))
+    except OSError as error:
+        die(PROGRAM, os.EX_CANTCREAT, f"{options.state}/secret: {error.strerror}")
+    return Identity(False, secret, logins.uid if telling else Identity().logins, operators)
+
+
+def _secret(path: str) -> bytes:
+    """Bytes that only this store has; made anew if they are not there, or not whole."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
+        found = file.read(SECRET_SIZE + 1)
+        if len(found) != SECRET_SIZE:
+            found = os.urandom(SECRET_SIZE)
+            os.ftruncate(file.fileno(), 0)
+            os.pwrite(file.fileno(), found, 0)
+    return found
+
+
+def listen(doors: Doors, console: Console, wanted: Sequence[Address], mode: int, server: Server | None) -> None:
+    """Open every listener."""
+    for where in wanted:
+        try:
+            doors.listen(open_listener(where, mode), str(where), server if where.tls else None)
+        except OSError as error:
+            code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
+            in_use = ", by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
+            reason = os.strerror(errno.EADDRINUSE) if in_use else error.strerror or error
+            console.close()
+            doors.close()
+            die(PROGRAM, code, f"{where}: {reason}{in_use}")

@@ -80,6 +80,8 @@ class Doors:
 
     def tick(self, monotonic: float) -> None:
         """Let those rest that need it, and open those that have rested."""
+        if not (self._resting or self._tired or self._lack) and self._spare is not None:
+            return
         for listener in [listener for listener, until in self._resting.items() if monotonic >= until]:
             del self._resting[listener]
             self.selector.register(listener, selectors.EVENT_READ, self._on_accept)

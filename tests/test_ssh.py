@@ -123,8 +123,14 @@ class OverSsh(unittest.TestCase):
             texts = [said.text for said in (bob.hear(wire.Mail) for _ in range(3))]
             self.assertEqual(texts, ["message 0", "message 1", "message 2"])
             self.assertEqual(bob.hear(wire.Checked).total, 3)
-        with self.daemon.client("ann"):     # her name is free again: the client noticed, and left
-            pass
+        until(self.is_free, LOGIN_SECONDS, "her name is free again: the client notices, and leaves")
+
+    def is_free(self) -> bool:
+        try:
+            with self.daemon.client("ann"):
+                return True
+        except AssertionError:              # TAKEN
+            return False
 
 
 if __name__ == "__main__":

@@ -135,8 +135,8 @@ class Daemon:
         self._working = False                                   # the mailbox has more of its own work to do
         self._work_at = 0.0                                     # the next look whether it has
         self._refusing: str | None = None                       # why it refused, when last noted
-        if mailbox.disk.ready is not None:                      # when a sync has ended
-            self.selector.register(mailbox.disk.ready, selectors.EVENT_READ, lambda *_: self.mailbox.disk.take())
+        for descriptor, take in mailbox.disk.ready:             # when a sync has ended
+            self.selector.register(descriptor, selectors.EVENT_READ, lambda *_, take=take: take())
 
     # ---- the turn ----
 

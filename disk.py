@@ -19,8 +19,12 @@ import fcntl
 import os
 import stat
 import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TypeVar
 
 READ_SIZE = 1 << 20  # bytes asked for in one read
+WAIT = object()  # a step of a task: only the disk can help
+T = TypeVar("T")
 
 
 class StoreError(Exception):
@@ -107,19 +111,41 @@ class Disk:
         else:
             os.fdatasync(fd)
 
-    ready: int | None = None  # a descriptor that is readable when a sync that was begun has ended, if there is one
+    ready: Sequence[tuple[int, Callable[[], None]]] = ()
+    """Descriptors that are readable when a sync has ended, and what is to be called then."""
 
     def begin_datasync(self, key: int, fd: int) -> bool:
         """Begin a datasync; has it ended?  Here it has; in syncer.py not yet.  `key` tells one file from the next."""
         self.datasync(fd)
         return True
 
-    def take(self) -> None:
-        """`ready` is readable: take what it says, so that it is not readable any more."""
-
     def datasync_ended(self, wait: bool = False) -> bool:
         """Has the one that was begun ended?  Its OSError comes out here, or at its beginning."""
         return True
+
+    def syncing(self, fd: int) -> Iterator[object]:
+        """`sync` as steps of a task: between a step WAIT and the next the disk has the word, and nobody need wait."""
+        self.sync(fd)
+        return iter(())
+
+    def syncing_path(self, path: str) -> Iterator[object]:
+        """The same for `sync_path`."""
+        self.sync_path(path)
+        return iter(())
+
+    def syncing_directory(self, path: str) -> Iterator[object]:
+        """And for `sync_directory`."""
+        self.sync_directory(path)
+        return iter(())
+
+    def at_once(self, task: Generator[object, None, T]) -> T:
+        """Do all steps of a task, waiting for the disk; what it returns."""
+        try:
+            while True:
+                next(task)
+        except StopIteration as end:
+            value: T = end.value
+            return value
 
     def end(self) -> None:
         """Nothing more is asked."""

@@ -52,7 +52,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -101,6 +101,12 @@ class Journal:
     def create(cls, disk: Disk, directory: str, store: bytes, number: int, first: int,
                room: int = FIRST_ROOM) -> Journal:
         """A new journal, durable with its name, made of the spare if there is one.  It counts once it is listed."""
+        return disk.at_once(cls.creating(disk, directory, store, number, first, room))
+
+    @classmethod
+    def creating(cls, disk: Disk, directory: str, store: bytes, number: int, first: int,
+                 room: int = FIRST_ROOM) -> Generator[object, None, Journal]:
+        """The same as steps of a task."""
         path, spare = os.path.join(directory, file_name(number)), os.path.join(directory, SPARE)
         mark = os.urandom(8)
         head = _header(store, number, first, mark)
@@ -110,10 +116,10 @@ class Journal:
             data = head if recycled else head + bytes(max(0, room - len(head)))
             done = _write(disk, fd, data, 0, len(head))  # on a full disk the header is enough
             size = disk.size(spare) if recycled else done
-            disk.sync(fd)
+            yield from disk.syncing(fd)
             if recycled:
                 disk.rename(spare, path)
-            disk.sync_directory(directory)
+            yield from disk.syncing_directory(directory)
         except OSError:
             disk.close(fd)
             disk.unlink(spare if recycled and file_name(number) not in disk.listdir(directory) else path)

@@ -53,11 +53,11 @@ import errno
 import os
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import manifest as manifests
-from disk import CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
+from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
 from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
 from manifest import Manifest
 from records import (
@@ -87,7 +87,7 @@ ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a
 USER_BYTES = 128  # what a user's records take in a segment
 NAME_MAX = 255  # bytes
 NEW = tuple.__new__  # half the time of Mail(...)
-WAIT, END = object(), object()  # of a step of `work`: only the disk can help; there are no more
+END = object()  # there are no more steps
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -170,9 +170,12 @@ class Mailbox:
             self.disk.unlink(self._path(file_name(gone)))
 
     def _begin(self, number: int, room: int = FIRST_ROOM) -> None:
-        journal = Journal.create(self.disk, self.directory, self.store, number, self._base, room)
+        self._use(Journal.create(self.disk, self.directory, self.store, number, self._base, room))
+
+    def _use(self, journal: Journal) -> None:
+        """From now on this one is written."""
         try:
-            self._save((*self._old, (number, None)), self._manifest.segments)
+            self._save((*self._old, (journal.number, None)), self._manifest.segments)
         except OSError:
             journal.close()
             self.disk.unlink(journal.path)
@@ -183,9 +186,13 @@ class Mailbox:
         return os.path.join(self.directory, name)
 
     def _save(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...]) -> None:
+        self.disk.at_once(self._saving(journals, segments))
+
+    def _saving(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...]
+                ) -> Generator[object, None, None]:
         generation = self._manifest.generation + 1
         new = Manifest(self.store, generation, self.last, tuple(journals), segments)
-        manifests.save(self.disk, self.directory, new)
+        yield from manifests.saving(self.disk, self.directory, new)
         self._manifest = new
 
     # Names
@@ -521,7 +528,7 @@ class Mailbox:
     def _dropping(self, numbers: list[int]) -> Iterator[object]:
         yield from self._durable()
         try:
-            self._save(self._manifest.journals, self._listed_without(numbers))
+            yield from self._saving(self._manifest.journals, self._listed_without(numbers))
             for number in numbers:
                 self._forget(number)
         except OSError as error:
@@ -563,10 +570,13 @@ class Mailbox:
             if self.disk.free(self.directory) < 3 * (need + len(self.users) * USER_BYTES):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._journal.offset > HEADER_SIZE:
+                journal = yield from Journal.creating(self.disk, self.directory, self.store, self._journal.number + 1,
+                                                      self._base)
+                yield from self._durable()
                 self._rolling = True
                 while self._syncing is not None:
                     yield WAIT
-                self._roll()
+                self._roll(journal)
             upto = self._synced  # what is put from now on is in the journal that stays
             self._rolling = False
             yield None
@@ -575,7 +585,7 @@ class Mailbox:
             seal = self._seal = Seal(writer, self._shelf, self.users, upto, carried)
             yield from seal.write()
             yield from self._durable()
-            self._save(((self._journal.number, None),), (*self._listed_without(carried), writer.listed))
+            yield from self._saving(((self._journal.number, None),), (*self._listed_without(carried), writer.listed))
         except OSError as error:
             self._abandon(writer)
             self._postpone(f"cannot seal: {error.strerror or error}")
@@ -595,20 +605,21 @@ class Mailbox:
         if writer is not None:
             writer.abandon()
 
-    def _roll(self) -> None:
-        """A new journal; the old one is cut to its size and listed with it."""
+    def _roll(self, journal: Journal) -> None:
+        """Go on in a new journal; the old one is cut to its size and listed with it.  Nothing may be written meanwhile,
+        so the loop waits for this: what there is to sync is small."""
         old = self._journal
         before, size = list(self._old), old.finish()
         self._synced = self._written
         self._old.append((old.number, size))
         try:
-            self._begin(old.number + 1)
+            self._use(journal)
         except OSError:
             self._old = before
             raise
         old.close()
 
-    def _retire(self, carried: frozenset[int]) -> Iterator[None]:
+    def _retire(self, carried: frozenset[int]) -> Iterator[object]:
         """Unlink what the manifest lists no more; one journal becomes the next one's file."""
         gone, self._old = self._old, []
         try:
@@ -618,11 +629,11 @@ class Mailbox:
                     self.disk.rename(path, self._path(SPARE))
                 else:
                     self.disk.unlink(path)
-                yield
+                yield None
             for number in carried:
                 self._forget(number)
-                yield
-            self.disk.sync_directory(self.directory)
+                yield None
+            yield from self.disk.syncing_directory(self.directory)
         except OSError as error:
             self._postpone(f"cannot remove what is sealed: {error}")
 

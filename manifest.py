@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Generator
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -71,6 +72,11 @@ def load(disk: Disk, directory: str) -> Manifest | None:
 
 def save(disk: Disk, directory: str, manifest: Manifest) -> None:
     """Replace the manifest, durably."""
+    disk.at_once(saving(disk, directory, manifest))
+
+
+def saving(disk: Disk, directory: str, manifest: Manifest) -> Generator[object, None, None]:
+    """The same as steps of a task."""
     path = os.path.join(directory, NAME)
     data = encode(manifest)
     if NAME + ".tmp" in disk.listdir(directory):
@@ -80,12 +86,12 @@ def save(disk: Disk, directory: str, manifest: Manifest) -> None:
         done = 0
         while done < len(data):
             done += disk.write(fd, data[done:], done)
-        disk.sync(fd)
+        yield from disk.syncing(fd)
     finally:
         disk.close(fd)
     try:
         disk.rename(path + ".tmp", path)
-        disk.sync_directory(directory)
+        yield from disk.syncing_directory(directory)
     except OSError as error:
         raise Failed(f"{path}: cannot be replaced ({error})") from error
 

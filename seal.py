@@ -33,21 +33,21 @@ class Seal:
         self.touched: set[int] = set()
         self.count = len(users)
 
-    def write(self) -> Iterator[None]:
+    def write(self) -> Iterator[object]:
         for number in range(self.count):
             user = self.users[number]
             if user.tail or user.pages:
                 yield from self._mail(user)
             if not number % SLICE:
-                yield
+                yield None
         for number in range(self.count):
             for part in user_records(self.users[number]):
                 yield from self.writer.record(part)
             if not number % SLICE:
-                yield
+                yield None
         yield from self.writer.finish()
 
-    def _mail(self, user: User) -> Iterator[None]:
+    def _mail(self, user: User) -> Iterator[object]:
         """The user's mail that moves, in runs between the pages that stay."""
         tail = user.tail[:bisect_right(user.tail, self.upto, key=BY_ID)]
         run: list[Page] = []
@@ -67,7 +67,7 @@ class Seal:
                     yield mail
         yield from tail or ()
 
-    def switch(self, disk: Disk, directory: str, store: bytes) -> Iterator[None]:
+    def switch(self, disk: Disk, directory: str, store: bytes) -> Iterator[object]:
         """Let memory follow the manifest, which lists the new segment now."""
         segment = Segment(disk, directory, store, self.writer.listed)
         segment.messages, segment.bytes = self.writer.messages, self.writer.bytes
@@ -80,7 +80,7 @@ class Seal:
                 self._switch_user(user, segment)
             if not number % SLICE or moved > MOVED:
                 moved = 0
-                yield
+                yield None
 
     def _switch_user(self, user: User, segment: Segment) -> None:
         new = self.writer.pages.get(user.number, [])

@@ -184,7 +184,7 @@ class Writer:
         path = os.path.join(directory, base_name(number))
         self._database = _open(backend, path, "n")
 
-    def add(self, user: int, mails: Iterable[Mail]) -> Iterator[None]:
+    def add(self, user: int, mails: Iterable[Mail]) -> Iterator[object]:
         """A user's mail, by id, from where this user's last `add` ended.  A step is one value written."""
         run: list[Mail] = []
         size = PAGE.size
@@ -202,7 +202,7 @@ class Writer:
         if run:
             yield from self._page(user, run)
 
-    def _share(self, mail: Mail) -> Iterator[None]:
+    def _share(self, mail: Mail) -> Iterator[object]:
         if mail.id in self._texts:
             return
         yield from self._make_room("shared", len(mail.text))
@@ -210,7 +210,7 @@ class Writer:
         self._texts[mail.id] = self._counts["shared"] + 1, len(filling)
         filling += mail.text
 
-    def _page(self, user: int, run: list[Mail]) -> Iterator[None]:
+    def _page(self, user: int, run: list[Mail]) -> Iterator[object]:
         entries, texts, start, pack = [PAGE.pack(user, len(run))], [], 0, ENTRY.pack
         for id, time, sender, origin, flags, count, text in run:
             if count < SHARED_AT:
@@ -230,45 +230,46 @@ class Writer:
         yield from self._make_room("index", INDEX.size)
         self._filling["index"] += INDEX.pack(user, page.block, page.offset, page.count, page.first, page.last)
 
-    def record(self, data: bytes) -> Iterator[None]:
+    def record(self, data: bytes) -> Iterator[object]:
         """The records of one user."""
         yield from self._make_room("users", len(data))
         self._filling["users"] += data
 
-    def _make_room(self, kind: str, need: int) -> Iterator[None]:
+    def _make_room(self, kind: str, need: int) -> Iterator[object]:
         if len(self._filling[kind]) + need > ROOM and self._filling[kind]:
             yield from self._flush(kind)
 
-    def _flush(self, kind: str) -> Iterator[None]:
+    def _flush(self, kind: str) -> Iterator[object]:
         body, self._filling[kind] = self._filling[kind], bytearray()
         self._counts[kind] += 1
         self._put(_key(kind, self._counts[kind]), bytes(body))
         if kind in ("mail", "shared"):
             self.bytes += len(body)
-        yield
+        if self._unsynced >= SYNC_EVERY:
+            yield from self._sync()
+        yield None
 
     def _put(self, key: bytes, body: bytes) -> None:
         value = CRC.pack(_crc(self.store, self.number, key, body)) + body
         self._database[key] = value
         self._sums[key] = crc32(value)
         self._unsynced += len(value)
-        if self._unsynced >= SYNC_EVERY:
-            self._sync()
 
-    def _sync(self) -> None:
-        """Sync what the backend has written so far.  A failure is final: it may not be told twice."""
+    def _sync(self) -> Iterator[object]:
+        """Sync what the backend has written so far."""
         self._unsynced = 0
         for name in files_of(self.disk, self.directory, self.number):
             if not name.endswith("-shm"):  # shared memory of dbm.sqlite3, gone when it closes
-                self._sync_file(name)
+                yield from self._sync_file(name)
 
-    def _sync_file(self, name: str) -> None:
+    def _sync_file(self, name: str) -> Iterator[object]:
+        """A failure is final: it may not be told twice."""
         try:
-            self.disk.sync_path(os.path.join(self.directory, name))
+            yield from self.disk.syncing_path(os.path.join(self.directory, name))
         except OSError as error:
             raise Failed(f"{os.path.join(self.directory, name)}: fsync failed ({error})") from error
 
-    def finish(self) -> Iterator[None]:
+    def finish(self) -> Iterator[object]:
         """Write the rest, close, sync every file and the directory, read everything back.  Then `listed` is right."""
         for kind in ("shared", "mail", "users", "index"):
             if self._filling[kind]:
@@ -279,13 +280,13 @@ class Writer:
         for name in files_of(self.disk, self.directory, self.number):
             if name.endswith(".bak"):  # dbm.dumb's copy of an older directory, of no use to a file written once
                 self.disk.unlink(os.path.join(self.directory, name))
-        yield
+        yield None
         for name in files_of(self.disk, self.directory, self.number):
-            self._sync_file(name)
-            yield
-        self.disk.sync_directory(self.directory)
+            yield from self._sync_file(name)
+            yield None
+        yield from self.disk.syncing_directory(self.directory)
         self.listed = Listed(self.number, self.backend, self._sizes())
-        yield
+        yield None
         yield from self._verify()
 
     def _sizes(self) -> dict[str, int]:
@@ -294,7 +295,7 @@ class Writer:
             raise OSError(f"{base_name(self.number)}: dbm.sqlite3 could not put its log into the file")
         return {name: self.disk.size(os.path.join(self.directory, name)) for name in names}
 
-    def _verify(self) -> Iterator[None]:
+    def _verify(self) -> Iterator[object]:
         database = _open(self.backend, os.path.join(self.directory, base_name(self.number)), "r")
         try:
             if len(database.keys()) != len(self._sums):
@@ -302,7 +303,7 @@ class Writer:
             for key, wanted in self._sums.items():
                 if crc32(database[key]) != wanted:
                     raise OSError(f"{base_name(self.number)}: {self.backend} changed the value of {key.decode()}")
-                yield
+                yield None
         finally:
             database.close()
 

@@ -1,18 +1,21 @@
-"""syncer: fdatasync in a child process, so that the loop never waits for the disk.
+"""syncer: fsync and fdatasync in child processes, so that the loop never waits for the disk.
 
 Promises
-    Between `begin_datasync` and the `datasync_ended` that answers True nothing blocks, however slow the disk is.  True
-    means what fdatasync means.  An error of the disk comes out as the OSError that it was, once.
+    Between the beginning of a sync and the call that says that it has ended nothing blocks, however slow the disk is.
+    Ended means what fsync means.  An error of the disk comes out as the OSError that it was, once.
 Works by
-    a child, forked before anything else is open, that holds one end of a socketpair.  A byte asks for one fdatasync of
-    the descriptor that came along last (SCM_RIGHTS: the same open file, so that errors are seen by whoever syncs); the
-    answer is its errno, 0 for done.  One is under way at a time; what is written meanwhile is for the next.  A thread
-    would do too, but takes turns with the loop for the interpreter: 40 to 90 us more for each, measured.
+    two children, forked before anything else is open: one for the journal's fdatasyncs, for which people wait, one for
+    the fsyncs of sealing.  Each holds one end of a socketpair.  A byte asks for one sync of the descriptor that came
+    along last (SCM_RIGHTS: the same open file, so that errors are seen by whoever syncs); the answer is its errno, 0
+    for done.  One is under way at a time in each; what is written meanwhile is for the next.  A thread would do too,
+    but takes turns with the loop for the interpreter: 40 to 90 us more for each, measured.
 Fails with
-    OSError EIO when the child is gone: then nobody knows what was synced, and the daemon ends as for any failed sync.
-    The child ends when the daemon does, however that ends; signals that mean the daemon are not for it.
+    OSError EIO when a child is gone: then nobody knows what was synced, and the daemon ends as for any failed sync.
+    The children end when the daemon does, however that ends; signals that mean the daemon are not for them.
 Is bad at
-    nothing else is moved: fsyncs of sealing are still made in the loop.
+    what must happen between two batches: the end of a journal, with the manifest that lists the next, is still synced
+    in the loop.  It is little: some kilobytes, once for 8 MiB of journal.  dbm.sqlite3 and dbm.gnu sync by themselves
+    what they write, in the loop.
 """
 
 from __future__ import annotations
@@ -23,42 +26,43 @@ import resource
 import signal
 import socket
 import struct
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
-from disk import Disk
+from disk import WAIT, Disk
 
 ANSWER = struct.Struct("!i")
 GONE = b"-"  # in place of an answer
+ALL, DATA = b"\0", b"\1"  # what is asked for: fsync, fdatasync
+T = TypeVar("T")
 
 
-class BackgroundDisk(Disk):
-    """The disk, with the journal's fdatasyncs made by a child process.  Make it before any descriptor is open."""
+class Child:
+    """A process that syncs.  Make it before any descriptor is open."""
 
     def __init__(self) -> None:
-        self._line, theirs = socket.socketpair()
-        self._key = -1  # of the file whose descriptor the child has
+        self.line, theirs = socket.socketpair()
         self._answer = b""  # that was taken from the line before it was asked for
-        self._child = os.fork()
-        if not self._child:
+        self.pid = os.fork()
+        if not self.pid:
             _serve(theirs)
         theirs.close()
-        self.ready = self._line.fileno()
 
-    def begin_datasync(self, key: int, fd: int) -> bool:
-        if key == self._key:
-            self._line.send(b"\0")
+    def ask(self, what: bytes, fd: int | None) -> None:
+        """Begin a sync; of the same file as the last one when no descriptor is given."""
+        if fd is None:
+            self.line.send(what)
         else:
-            socket.send_fds(self._line, [b"\0"], [fd])
-            self._key = key
-        return False
+            socket.send_fds(self.line, [what], [fd])
 
     def take(self) -> None:
-        self._answer = self._line.recv(ANSWER.size) or GONE
+        """Take the answer, waiting for it."""
+        self._answer = self.line.recv(ANSWER.size) or GONE
 
-    def datasync_ended(self, wait: bool = False) -> bool:
+    def has_ended(self) -> bool:
+        """Whether the answer was taken.  Raises the OSError that it is."""
         if not self._answer:
-            if not wait:
-                return False
-            self.take()
+            return False
         answer, self._answer = self._answer, b""
         if answer == GONE:
             raise OSError(errno.EIO, "the process that syncs is gone")
@@ -68,8 +72,56 @@ class BackgroundDisk(Disk):
         return True
 
     def end(self) -> None:
-        self._line.close()
-        os.waitpid(self._child, 0)
+        self.line.close()
+        os.waitpid(self.pid, 0)
+
+
+class BackgroundDisk(Disk):
+    """The disk, with syncs made by child processes."""
+
+    def __init__(self) -> None:
+        self._journal, self._tasks = Child(), Child()
+        self._key = -1  # of the journal whose descriptor the child has
+        self.ready = [(child.line.fileno(), child.take) for child in (self._journal, self._tasks)]
+
+    def begin_datasync(self, key: int, fd: int) -> bool:
+        self._journal.ask(DATA, None if key == self._key else fd)
+        self._key = key
+        return False
+
+    def datasync_ended(self, wait: bool = False) -> bool:
+        if self._journal.has_ended():
+            return True
+        if wait:
+            self._journal.take()
+        return wait and self._journal.has_ended()
+
+    def syncing(self, fd: int) -> Iterator[object]:
+        self._tasks.ask(ALL, fd)
+        while not self._tasks.has_ended():
+            yield WAIT
+
+    def syncing_path(self, path: str) -> Iterator[object]:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            yield from self.syncing(fd)
+        finally:
+            os.close(fd)
+
+    syncing_directory = syncing_path
+
+    def at_once(self, task: Generator[object, None, T]) -> T:
+        try:
+            while True:
+                if next(task) is WAIT:
+                    self._tasks.take()
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def end(self) -> None:
+        self._journal.end()
+        self._tasks.end()
 
 
 def _serve(line: socket.socket) -> None:
@@ -89,7 +141,12 @@ def _serve(line: socket.socket) -> None:
                 (held,) = descriptors
             error = 0
             try:
-                disk.datasync(held)
+                if asked == DATA:
+                    disk.datasync(held)
+                else:
+                    disk.sync(held)
+                    os.close(held)              # it may be unlinked: then its room is free
+                    held = -1
             except OSError as failed:
                 error = failed.errno or errno.EIO
             line.send(ANSWER.pack(error))

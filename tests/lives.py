@@ -17,11 +17,13 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from random import Random
 from unittest import mock
 
 import mailbox
 import reserve
+from disk import WAIT
 from mailbox import EVERYONE, Failed, Full, Mail, Mailbox, User
 from tests.faulty_disk import FullDisk, Op
 from tests.platter import Platter, State, content
@@ -43,7 +45,7 @@ class Killed(BaseException):
 
 
 class MortalDisk(FullDisk):
-    """Kills the process after some op.  While it is `slow`, an fdatasync takes a few turns."""
+    """Kills the process after some op.  While it is `slow`, a sync takes a few turns."""
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
@@ -69,6 +71,18 @@ class MortalDisk(FullDisk):
         ended, self.syncing, self.lag = self.syncing, "", 0
         self._note(Op("sync_ends", ended))
         return True
+
+    def syncing(self, fd: int) -> Iterator[object]:
+        yield from repeat(WAIT, self.slow)
+        self.sync(fd)
+
+    def syncing_path(self, path: str) -> Iterator[object]:
+        yield from repeat(WAIT, self.slow)
+        self.sync_path(path)
+
+    def syncing_directory(self, path: str) -> Iterator[object]:
+        yield from repeat(WAIT, self.slow)
+        self.sync_directory(path)
 
     def lock(self, path: str) -> int:
         self.locked = super().lock(path)

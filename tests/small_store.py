@@ -11,13 +11,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import daemon
+import startup
 
 JOURNALS_MAX = 4            # a journal for each start: after so many it seals, whatever they hold
 
 
 def main() -> int:
     seal_at = int(sys.argv[1])
-    vars(daemon)["Mailbox"] = functools.partial(daemon.Mailbox, seal_at=seal_at, journals_max=JOURNALS_MAX,
+    vars(startup)["Mailbox"] = functools.partial(startup.Mailbox, seal_at=seal_at, journals_max=JOURNALS_MAX,
                                                 small=seal_at // 8)
     return daemon.main(sys.argv[2:])
 

@@ -784,7 +784,7 @@ class TestWork(StoreCase):
         for _ in range(3):
             self.assertTrue(box.work(9, lambda: 0.0))
             self.assertEqual(os.listdir(self.path).count("journal.00000002"), 0)
-        box.write()
+        self.keep(box)
         self.work(box)
         self.assertEqual(len(ann.pages), 1)
 

@@ -5,9 +5,10 @@ import os
 import signal
 import tempfile
 import unittest
+from unittest import mock
 
 import wire
-from disk import Disk
+from disk import WAIT, Disk
 from mailbox import UNSYNCED_MAX, Failed, Mailbox
 from syncer import BackgroundDisk
 from tests.service import Service
@@ -105,13 +106,15 @@ class Store(unittest.TestCase):
         self.box.sync()
         self.box._must_seal = True
         self.assertFalse(self.box.work(9))              # the disk alone can help
+        self.write()
+        self.end()                                      # and the next is begun
+        self.assertFalse(self.box.work(9))
         later = self.write()
-        self.assertLess(self.box.sync(), later)
-        self.assertLess(self.end(), later)              # no other is begun
+        self.assertLess(self.end(), later)              # now no other is begun
         self.assertFalse(self.disk.under_way)
         self.work()
         self.assertEqual(self.box.sync(), later)        # finishing the old journal has synced it all
-        self.assertEqual(self.ann.sealed, 2)
+        self.assertEqual(self.ann.sealed, 3)
 
     def test_a_segment_is_listed_when_what_it_tells_of_is_on_disk(self) -> None:
         self.write()
@@ -198,7 +201,7 @@ class TheTurn(unittest.TestCase):
 class TheChild(unittest.TestCase):
     def setUp(self) -> None:
         self.disk = BackgroundDisk()
-        self.file = self.enterContext(tempfile.TemporaryFile())
+        self.file = self.enterContext(tempfile.NamedTemporaryFile())
         self.addCleanup(self.disk.end)
 
     def ended(self) -> bool:
@@ -219,10 +222,44 @@ class TheChild(unittest.TestCase):
             self.ended()
         self.assertEqual(caught.exception.errno, errno.EINVAL)
 
+    def test_a_task_goes_on_when_its_file_is_synced(self) -> None:
+        """A file, by descriptor and by path, and a directory; an error comes out of the task."""
+        with tempfile.TemporaryDirectory() as home:
+            for steps in (lambda: self.disk.syncing(self.file.fileno()), lambda: self.disk.syncing_path(self.file.name),
+                          lambda: self.disk.syncing_directory(home)):
+                task = steps()
+                for _ in range(5):
+                    self.assertIs(next(task), WAIT)
+                self.disk._tasks.take()
+                self.assertEqual(list(task), [])
+                self.assertIsNone(self.disk.at_once(steps()))
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        with self.assertRaises(OSError) as caught:
+            self.disk.at_once(self.disk.syncing(writing))
+        self.assertEqual(caught.exception.errno, errno.EINVAL)
+
+    def test_sealing_waits_for_no_sync_but_the_end_of_the_journal(self) -> None:
+        """Of all that a seal syncs, only the old journal and the manifest of the roll are synced in the loop."""
+        disk = BackgroundDisk()
+        with tempfile.TemporaryDirectory() as home, mock.patch.object(os, "fsync", wraps=os.fsync) as fsync:
+            box = Mailbox(home + "/store", disk, seal_at=1)
+            ann, bob = box.register("ann", 1), box.register("bob", 1)
+            box.put(ann, 1, 1, [bob], 0, b"hi")
+            box.write()
+            box.sync(wait=True)
+            fsync.reset_mock()
+            with mock.patch.object(disk, "at_once", wraps=disk.at_once) as at_once:
+                until(lambda: not box.work(0) and (not box.working or disk._tasks.take()))
+            self.assertEqual([page.segment for page in bob.pages], [1])
+            self.assertEqual((fsync.call_count, at_once.call_count), (1, 1))    # the journal, the manifest
+            box.close()
+
     def test_without_the_child_nothing_is_believed(self) -> None:
         self.disk.begin_datasync(1, self.file.fileno())
         self.assertTrue(self.ended())
-        os.kill(self.disk._child, signal.SIGKILL)
+        os.kill(self.disk._journal.pid, signal.SIGKILL)
         with self.assertRaises(OSError):
             for _ in range(1000):                       # it may take a last one with it
                 self.disk.begin_datasync(1, self.file.fileno())
@@ -233,7 +270,7 @@ class TheChild(unittest.TestCase):
             box = Mailbox(home + "/store", self.disk)
             box.register("ann", 1)
             box.write()
-            os.kill(self.disk._child, signal.SIGKILL)
+            os.kill(self.disk._journal.pid, signal.SIGKILL)
             for _ in range(2):
                 with self.assertRaisesRegex(Failed, "fdatasync failed"):
                     box.sync(wait=True)
@@ -244,7 +281,7 @@ class TheChild(unittest.TestCase):
         for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
             self.disk.begin_datasync(1, self.file.fileno())
             self.assertTrue(self.ended())               # it has come as far as its loop
-            os.kill(self.disk._child, number)
+            os.kill(self.disk._journal.pid, number)
         self.disk.begin_datasync(1, self.file.fileno())
         self.assertTrue(self.ended())
 
@@ -252,13 +289,13 @@ class TheChild(unittest.TestCase):
     def test_it_holds_nothing_open_but_its_line_and_the_file(self) -> None:
         self.disk.begin_datasync(1, self.file.fileno())
         self.assertTrue(self.ended())
-        held = os.listdir(f"/proc/{self.disk._child}/fd")
+        held = os.listdir(f"/proc/{self.disk._journal.pid}/fd")
         self.assertEqual(len(held), 5, held)            # 0, 1, 2: the null device
 
     def test_it_goes_when_the_daemon_goes(self) -> None:
         lonely = BackgroundDisk()
-        lonely._line.close()
-        until(lambda: os.waitpid(lonely._child, os.WNOHANG)[0], what="the child has ended")
+        lonely._journal.line.close()
+        until(lambda: os.waitpid(lonely._journal.pid, os.WNOHANG)[0], what="the child has ended")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
 WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
+CROWD = 256                 # readers pushed in a turn, when a message is for so many: 2 ms, and as many confirmations come
 PASSED_MAX = 16             # streams that are over, remembered for what is in flight, before they are looked through
 EVER = 2**64 - 1            # the end of the live stream
 ID, SENDER, ORIGIN, TEXT = itemgetter(0), itemgetter(2), itemgetter(3), itemgetter(6)       # of a Mail
@@ -59,6 +61,7 @@ class Delivery:
         self.promises = promises
         self.accounts = accounts
         self.stirred: dict[Client, None] = {}                   # readers that may be pushed something
+        self.crowd: dict[Client, None] = {}                     # the same, some of them in each turn
         self.counted: dict[Client, None] = {}                   # those whose waiting messages may have changed
         self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes, int]] = {}     # to several readers, in this turn
         self._reads: dict[int, tuple[list[Mail], dict[int, Ranges]]] = {}           # by several readers, the same
@@ -74,6 +77,7 @@ class Delivery:
     def leave(self, client: Client) -> None:
         """A user went: what was not confirmed is still in the queue."""
         self.stirred.pop(client, None)
+        self.crowd.pop(client, None)
         self.counted.pop(client, None)
 
     # ---- requests ----
@@ -158,9 +162,19 @@ class Delivery:
 
     # ---- the turn ----
 
+    def stir(self, readers: dict[Client, None]) -> None:
+        """These may be pushed something.  A crowd of them is served over some turns, so that others need not wait."""
+        if len(readers) <= CROWD:
+            self.stirred |= readers
+        else:
+            self.crowd |= readers
+
     def push(self) -> None:
         """Send each reader what its window has room for."""
         stirred, self.stirred = self.stirred, {}
+        for client in list(islice(self.crowd, CROWD)):
+            del self.crowd[client]
+            stirred[client] = None
         for client in stirred:
             if client.welcomed:
                 self._fill(client)

@@ -124,7 +124,7 @@ class Post:
                 names = _some([user.name for user in users])
                 for mail in mails:
                     self.note("message", sender=client.name, to=names, id=mail.id, text=mail.text.decode())
-            self.delivery.stirred |= audience.reading
+            self.delivery.stir(audience.reading)
             self.delivery.counted |= audience.holding
         else:
             names = _some([name for _, page in audience.others.pages for name in page])

@@ -249,7 +249,7 @@ class Switchboard:
 
     def next_timer(self) -> float | None:
         """When there is something to do that no client asked for, on the monotonic clock; 0 for at once."""
-        if self.delivery.stirred:
+        if self.delivery.stirred or self.delivery.crowd:
             return 0.0
         expiry, publish = self.chats.next_expiry(), self.roster.next_publish()
         return expiry if publish is None or (expiry is not None and expiry < publish) else publish

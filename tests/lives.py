@@ -53,14 +53,14 @@ class MortalDisk(FullDisk):
         self.left = 0  # so many more ops are done; 0: for ever
         self.locked = -1
         self.slow = 0  # how often an fdatasync is asked for before it has ended
-        self.syncing, self.lag = "", 0
+        self.begun, self.lag = "", 0
 
     def begin_datasync(self, key: int, fd: int) -> bool:
         if not self.slow:
             return super().begin_datasync(key, fd)
-        assert not self.syncing
-        self.syncing, self.lag = self.files[fd], self.slow
-        self._note(Op("sync_begins", self.syncing))
+        assert not self.begun
+        self.begun, self.lag = self.files[fd], self.slow
+        self._note(Op("sync_begins", self.begun))
         return False
 
     def datasync_ended(self, wait: bool = False) -> bool:
@@ -68,7 +68,7 @@ class MortalDisk(FullDisk):
             self.lag -= 1
             return False
         self._try("datasync")
-        ended, self.syncing, self.lag = self.syncing, "", 0
+        ended, self.begun, self.lag = self.begun, "", 0
         self._note(Op("sync_ends", ended))
         return True
 
@@ -483,7 +483,7 @@ class Life:
         self.batch.clear()
         self.set.clear()
         self.promised.clear()
-        self.disk.syncing, self.disk.lag, self.disk.slow = "", 0, self.dice.choice([0, 0, 1, 4])
+        self.disk.begun, self.disk.lag, self.disk.slow = "", 0, self.dice.choice([0, 0, 1, 4])
         self.disk.left = self.dice.choice([0, self.dice.randint(1, 8)])
         opened = False
         try:

@@ -15,11 +15,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import wire
 from archive import Archive, ArchiveError, Key, Memory
 from arrivals import CHECK, LIVE, Arrival, Arrivals
+from events import Repeated
 from wire import ProtocolError
 
 UNSHOWN_MAX = 10_000                # messages given to the client and not shown: ten windows of the daemon's
@@ -27,11 +28,6 @@ CONFIRMS_MAX = 10_000               # ranges at login, 210 KB; what is left over
 
 Range: TypeAlias = tuple[int, int]
 Kept: TypeAlias = list[tuple[Key, Arrival]]
-
-
-class Repeated(NamedTuple):
-    """A copy of a message that was shown before: not to be shown again; it is confirmed already."""
-    mail: wire.Mail
 
 
 class Inbox:
@@ -131,4 +127,4 @@ def _key(mail: wire.Mail) -> Key:
     return mail.sender, mail.origin
 
 
-__all__ = ["CHECK", "LIVE", "Inbox", "Repeated"]
+__all__ = ["CHECK", "LIVE", "Inbox"]

@@ -23,11 +23,12 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any, NamedTuple
+from typing import Any
 
 import wire
 from address import Address
 from dial import Socket, numeric
+from events import Offline
 from secure import Secured
 
 RETRIES = (1, 2, 4, 8, 15, 30)      # seconds; the last one again and again
@@ -43,12 +44,6 @@ READS = 4                           # in one call of hear(), so that keys are no
 
 class Lost(Exception):
     """The line is of no more use: why, in words."""
-
-
-class Offline(NamedTuple):
-    """The line was lost, or could not be opened; it is retried by itself."""
-    reason: str
-    retry_in: float         # seconds
 
 
 class Line:

@@ -8,7 +8,7 @@ said.  There is no screen, no clock and no loop in any of them: the curses clien
 drive a Link.
 
 The loop registers `sock` with `mask` (both may change in any call), calls ready() when it is ready, and tick() when
-timeout() seconds have passed.  Both return events: wire messages as they arrive, and those declared here.  What happens
+timeout() seconds have passed.  Both return events: wire messages as they arrive, and those of events.py.  What happens
 inside another call (a send finds the line cut) is told by the next tick(), for which timeout() is then 0.
 
 Promises.  Every send stays in `pending` until the daemon has said STORED, REFUSED or "absent, all of them"; after a cut
@@ -25,16 +25,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import validity
 import wire
 from address import Address
 from archive import Archive, ArchiveError
 from dial import Socket, dial
-from inbox import CHECK, LIVE, Inbox, Kept, Repeated
+from events import Event, Locked, NameRefused, Offline, Online, Over, Remark, Repeated
+from inbox import CHECK, LIVE, Inbox, Kept
 from keyring import Keyring
-from line import Line, Lost, Offline
+from line import Line, Lost
 from outbox import Busy, Outbox, Pending, check_names, check_text
 from proofs import Impostor, Proofs, RingError
 from wire import Outcome, ProtocolError, SendFlag, Why
@@ -49,37 +50,8 @@ NO_TOKEN = bytes(16)
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter or digit"
 
-Event: TypeAlias = Any              # a wire message, or one of the seven named tuples of __all__
 Events: TypeAlias = list[Event]
 Ids: TypeAlias = list[int]
-
-
-class Online(NamedTuple):
-    """Logged in."""
-    welcome: wire.Welcome
-    again: bool             # after a lost line
-
-
-class NameRefused(NamedTuple):
-    """Rejected for its name; nothing is retried: rename(), then connect()."""
-    why: int                # a wire.Why
-    reason: str
-
-
-class Locked(NamedTuple):
-    """The name takes a passphrase; nothing is retried: unlock(), or rename(), then connect()."""
-    reason: str
-    again: bool             # the one that was given is wrong
-
-
-class Remark(NamedTuple):
-    """A word about the line that the user should read."""
-    text: str
-
-
-class Over(NamedTuple):
-    """Ended for good: after exit(), or rejected for what retrying can't mend."""
-    reason: str
 
 
 def _nothing() -> None:

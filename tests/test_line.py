@@ -12,8 +12,8 @@ import dial
 import line
 import wire
 from address import Address
-from line import Line, Lost, Offline
-from link import Link, Online
+from line import Line, Lost
+from link import Link, Offline, Online
 from tests.linked import HERE, THERE, Linked, welcome
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import TypeAlias
 
 import secure
 from address import Address
 
+Socket: TypeAlias = socket.socket | secure.Secured
 
-def dial(address: Address) -> socket.socket | secure.Secured:
+
+def dial(address: Address) -> Socket:
     """A socket on its way to an address: connected as soon as it is writable.  Raises OSError."""
     family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)

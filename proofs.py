@@ -38,12 +38,15 @@ class Proofs:
         self._new: set[Claim] = set()                   # of those, not kept yet
         self.begin(Address("", "", 0))
 
-    def begin(self, address: Address, binding: bytes = b"") -> None:
-        """A new line, over TLS bound to this certificate."""
+    def begin(self, address: Address, binding: bytes = b"") -> str:
+        """A new line, over TLS bound to this certificate.  A word about a first contact, or "".
+
+        Raises Impostor, RingError."""
         self._address, self._binding = address, binding
         self._asked: Claim | None = None
         self._answered: tuple[bytes, bytes] | None = None       # the key and the conversation
         self._verified = False
+        return self._check_certificate() if binding else ""
 
     @property
     def _place(self) -> str:
@@ -54,10 +57,8 @@ class Proofs:
         """Whether a proof was given on this line."""
         return self._answered is not None
 
-    def check_certificate(self, address: Address, binding: bytes) -> str:
-        """A word about a first contact, or "".  Raises Impostor, RingError."""
-        self.begin(address, binding)
-        shown = secure.shown(binding)
+    def _check_certificate(self) -> str:
+        shown = secure.shown(self._binding)
         known = self.ring.fingerprint(self._place)
         if known is None:
             self.ring.pin(self._place, shown)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import address
 import archive
-import link
+import line
 import wire
 from archive import Archive
 from link import Link, NameRefused, Online
@@ -164,8 +164,8 @@ class EndToEnd:
         """The logs and the archives, as they are now."""
         oracle, faults = Oracle(), []
         for name in SENDERS:
-            for line in Path(self.directory, f"{name}.log").read_text().splitlines():
-                what, first, second = line.split()
+            for noted in Path(self.directory, f"{name}.log").read_text().splitlines():
+                what, first, second = noted.split()
                 if what == "send":
                     oracle.trying(name, int(first), [second], text_of(name, int(first)))
                 else:
@@ -222,7 +222,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.client:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        vars(link)["RETRIES"] = (RETRY_SECONDS,)
+        vars(line)["RETRIES"] = (RETRY_SECONDS,)
         Client(*options.client).run()
     report, rate, faults = end_to_end(options.seconds, options.seed)
     print(report)

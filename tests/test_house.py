@@ -59,7 +59,11 @@ ARROWS = {
     "keyring": "archive",
     "proofs": "address keyring scram secure wire",
     "dial": "address secure",
-    "link": "address archive arrivals dial keyring outbox proofs secure wire",
+    "events": "wire",
+    "line": "address dial events secure wire",
+    "inbox": "archive arrivals events wire",
+    "validity": "wire",
+    "link": "address archive dial events inbox keyring line outbox proofs validity wire",
     "pane": "display",
     "who": "display pane wire",
     "picker": "display who wire",
@@ -75,10 +79,10 @@ ARROWS = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "logins", "secure", "console", "syncer", "dial", "link", "plain",
+    "socket": {"options", "daemon", "doors", "logins", "secure", "console", "syncer", "dial", "line", "plain",
                "curses_client"},
     "ssl": {"secure"},
-    "selectors": {"daemon", "doors", "secure", "link", "plain", "curses_client"},
+    "selectors": {"daemon", "doors", "secure", "line", "plain", "curses_client"},
     "curses": {"curses_client"},
     "dbm": {"segment"},
     "fsync": {"disk", "archive"},

@@ -1,0 +1,48 @@
+"""validity: what a daemon can't have said, though its bytes are in order.
+
+wire.py knows the form of each message; this is what a form can't say: names that are none, ranges that end before they
+begin, and what is said before WELCOME and after.  link.py asks check() before it believes anything.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import wire
+from wire import ProtocolError
+
+
+def check(said: Any, online: bool) -> None:
+    """One message, before WELCOME or after.  Raises ProtocolError."""
+    kind = type(said)
+    if online and kind in LOGIN:
+        raise ProtocolError(f"a {wire.name_of(said)} after WELCOME")
+    if not online and kind not in LOGIN and kind not in ANY_TIME:
+        raise ProtocolError(f"a {wire.name_of(said)} before WELCOME")
+    for name in NAMES[kind](said) if kind in NAMES else ():
+        if not wire.is_name(name):
+            raise ProtocolError(f"a {wire.name_of(said)} with a name that is none")
+    if kind in RANGES and said.first > said.last:
+        raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
+
+
+LOGIN = {wire.Challenge, wire.Welcome, wire.Rejected}
+ANY_TIME = {wire.Verified, wire.Notice}         # a VERIFIED that nobody waits for is known by its signature
+RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
+
+# What of a message has to be a name.
+NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
+    wire.Mail: lambda said: (said.sender,),
+    wire.Line: lambda said: (said.sender,),
+    wire.Roster: lambda said: [entry.name for entry in said.entries],
+    wire.Outcomes: lambda said: said.to,
+    wire.Delivered: lambda said: (said.by,),
+    wire.Invitation: lambda said: (said.sender, *said.members),
+    wire.Inviting: lambda said: said.members,
+    wire.Answered: lambda said: (said.by,),
+    wire.CalledOff: lambda said: (said.by,) if said.by else (),
+    wire.Started: lambda said: said.members,
+    wire.Left: lambda said: (said.by,),
+    wire.Ignored: lambda said: said.to,
+    wire.Ended: lambda said: (said.by,) if said.by else (),
+}

@@ -159,7 +159,8 @@ class Post:
         sure = audience.until - self._puts
         count = max(1, min(len(texts), sure, budget // (len(audience.users) or 1)))
         if flags & SendFlag.EVERYONE:
-            count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count)
+            count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count,
+                                                  client.host)
             if refusal:
                 raise Unfit(*refusal)
         if sure <= 0:

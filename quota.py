@@ -17,7 +17,8 @@ So one sender can have up to twice his share, and more after a restart; never mo
 of such mail are taken from the index of its segment: exact, but for the last page of a block, which is taken as full.
 
 Messages to all names have a rate of their own, for they are what one user does to all: a bucket of ALL_BURST for each
-sender, by name, so that coming back does not fill it again.
+sender, by name, so that coming back does not fill it again, and one for each host or login, so that coming back under
+other names does not either.
 """
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import wire
+from hosts import Buckets
 
 if TYPE_CHECKING:
     from mailbox import Mail, User
@@ -156,24 +158,23 @@ class Everyone:
     def __init__(self, who: str, seconds: int) -> None:
         self.who = who                          # everyone, operators or nobody
         self.seconds = seconds                  # for one message more, 0: no limit
-        self._buckets: dict[int, tuple[float, float]] = {}     # by number of the sender: how many are left, since when
+        self._buckets = Buckets(ALL_BURST, seconds)     # by number of the sender, and by host
 
-    def admit(self, sender: int, is_operator: bool, now: float, wanted: int
+    def admit(self, sender: int, is_operator: bool, now: float, wanted: int, host: str = ""
               ) -> tuple[int, tuple[wire.Why, str] | None]:
-        """How many of so many this one may send to all now, and they are counted; if none, why.  `now`: the monotonic
-        clock."""
+        """How many of so many this one, at this host, may send to all now, and they are counted; if none, why.  `now`:
+        the monotonic clock."""
         if self.who == "nobody" or (self.who == "operators" and not is_operator):
             whom = "nobody" if self.who == "nobody" else "operators alone"
             return 0, (wire.Why.OTHER, f"here {whom} may send to all: choose the names")
         if not self.seconds:
             return wanted, None
-        left, since = self._buckets.get(sender, (ALL_BURST, now))
-        left = min(ALL_BURST, left + (now - since) / self.seconds)
+        counted = (sender, host) if host else (sender,)
+        least = min(counted, key=lambda who: self._buckets.left(who, now))
+        left = self._buckets.left(least, now)
         if left < 1:
-            return 0, (wire.Why.BUSY, f"too many messages to all: wait {int((1 - left) * self.seconds) + 1} s")
+            return 0, (wire.Why.BUSY, f"too many messages to all: wait {self._buckets.wait(least, now)} s")
         wanted = min(wanted, int(left))
-        self._buckets[sender] = left - wanted, now
-        if len(self._buckets) > 1000:           # those that are full again are as if they had never sent
-            self._buckets = {n: (a, b) for n, (a, b) in self._buckets.items()
-                             if a + (now - b) / self.seconds < ALL_BURST}
+        for who in counted:
+            self._buckets.take(who, now, wanted)
         return wanted, None

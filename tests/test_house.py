@@ -29,8 +29,9 @@ ARROWS = {
     "runs": "wire",
     "address": "",
     "usage": "",
-    "presence": "wire",
-    "quota": "wire",
+    "hosts": "wire",
+    "presence": "hosts wire",
+    "quota": "hosts wire",
     "ignore": "presence wire",
     "fairness": "wire",
     "answers": "presence wire",
@@ -38,16 +39,16 @@ ARROWS = {
     "post": "answers delivery presence runs wire",
     "chats": "presence wire",
     "scram": "",
-    "claims": "answers presence scram wire",
-    "switchboard": "answers chats claims delivery ignore post presence runs wire",
+    "claims": "answers hosts presence scram wire",
+    "switchboard": "answers chats claims delivery hosts ignore post presence runs wire",
     # sockets, time and order
     "console": "display switchboard",
     "logins": "",
     "secure": "",
     "doors": "address logins presence secure",
-    "options": "address chats quota usage",
+    "options": "address chats hosts quota usage",
     "startup": "address claims console disk doors logins mailbox options secure usage",
-    "daemon": "claims console doors fairness logins mailbox options presence quota runs salvage secure startup "
+    "daemon": "claims console doors fairness hosts logins mailbox options presence quota runs salvage secure startup "
               "switchboard syncer usage wire",
     # the client
     "display": "",

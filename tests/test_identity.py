@@ -425,6 +425,28 @@ class Claimed(unittest.TestCase):
             client.hears(wire.Verified)
             house.away(*waiting)
 
+    def test_who_calls_again_does_not_get_past_who_waits(self):
+        """While a name's tries are being used, hosts that erred are asked in their order, once a second."""
+        with House() as house:
+            house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
+            house.away(sam)
+            hosts = [f"198.51.100.{n}" for n in range(9)]
+            self.assertEqual(self.guesses(house, hosts, 0.1), 9)
+            house.forward(WRONG_SECONDS)
+            house.challenged("sam", tcp(hosts[0]))
+            house.forward(0.1)
+            waiting = [house.caller("sam", tcp(host)) for host in hosts[1:]]
+            for client in waiting:
+                client.hears_nothing()
+            house.forward(1)
+            for client in waiting[:NAME_TRIES]:
+                client.hears(wire.Challenge)
+            for client in waiting[NAME_TRIES:]:
+                client.hears_nothing()
+            house.forward(1)
+            for client in waiting[NAME_TRIES:]:
+                client.hears(wire.Challenge)
+
     def test_a_host_is_forgiven_and_what_is_remembered_is_bounded(self):
         with House() as house, mock.patch("claims.HOSTS_MAX", 5):
             house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")

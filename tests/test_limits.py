@@ -544,7 +544,7 @@ class ToAll(unittest.TestCase):
             self.assertTrue(stored(bob))
             ann.hang_up()
             last = ann._ids
-            ann = service.user("ann")
+            ann = service.user("ann", caller=Caller("198.51.100.1:1"))
             ann._ids = last
             self.assertFalse(stored(ann))
             service.forward(29.9)

@@ -271,6 +271,7 @@ class Daemon:
                     share.tokens = tokens = tokens - (connection.next - at)
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
+        share.debt += max(0, spent - allowed)
         if connection.next < len(frames) and not connection.closing:
             if tokens < 1:
                 self._rest(connection)

@@ -88,6 +88,7 @@ class Delivery:
             return
         upto = self.mailbox.last if client.holding else client.live.start
         client.checking = Stream(0, upto, said.request)
+        client.spent += client.in_flight        # they are pushed again
         self.stirred[client] = None
 
     def on_hold(self, client: Client, said: wire.Hold, now: Now) -> None:

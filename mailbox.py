@@ -615,8 +615,8 @@ class Mailbox:
         self._roll(journal, first)
 
     def _roll(self, journal: Journal, first: int) -> None:
-        """The old journal is cut to its size and listed with the new one.  Nothing may be written meanwhile, so the loop
-        waits for this: what there is to sync is small."""
+        """The old journal is cut to its size and listed with the new one.  Nothing may be written meanwhile, so the
+        loop waits for this: what there is to sync is small."""
         old = self._journal
         before, size = list(self._old), old.finish()
         self.last = self._written = self._synced = first - 1

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from quota import Accounts, Everyone
 
 AUDIENCES_MAX = 500_000         # names and users in the audiences that are remembered: some megabytes
-NAMES_READ = 4                  # names that are as much work to read and to look up as a message to one is to put
+NAMES_READ = 2                  # names that are as much work to read and to look up as a message to one is to put
 
 
 class Unfit(Exception):
@@ -89,10 +89,11 @@ class Post:
             self._take(client, said.id, said.flags, said.to, [said.text.encode()], now, 1)
 
     def on_run(self, client: Client, run: Run, now: Now, budget: int) -> int:
-        """Messages of a client, until the budget of work is spent; how many they were."""
+        """Messages of a client, one at least, until the budget of work is spent; how many they were."""
         taken, texts = 0, run.texts
         client.spent += len(run.to) // NAMES_READ
-        while taken < len(texts) and (left := budget - taken - client.spent) > 0:
+        while taken < len(texts) and (not taken or taken + client.spent < budget):
+            left = max(1, budget - taken - client.spent)
             taken += self._take(client, run.first + taken, run.flags, run.to, texts[taken:taken + left], now, left)
         return taken
 

@@ -14,7 +14,7 @@ import wire
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 START_SECONDS = 20          # until it listens; far more than it takes, for a busy machine
 
-MANY = ("--clients-each", "none", "--new-names", "none")        # all clients of a test are of one login
+MANY = ("--clients-each", "none", "--new-names", "none", "--all-seconds", "none")      # of a test, all are one login
 
 
 def say_figures(text: str) -> None:

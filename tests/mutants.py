@@ -133,7 +133,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("seal: what is read stays behind", "seal.py", "if not user.is_read(mail.id):\n", "if True:\n", POWER),
     ("seal: read while it was sealed", "seal.py", "if user.number in self.touched:", "if False:", "test_recovery"),
     ("seal: watermarks and origins move along", "seal.py", "for part in user_records(self.users[number]):",
-     "for part in user_records(self.users[number])[:1]:", "test_recovery"),
+     "for part in list(user_records(self.users[number]))[:1]:", "test_recovery"),
     ("user: a watermark only rises", "user.py", "self.watermark = max(watermark, self.watermark)\n",
      "self.watermark = watermark\n", "test_mailbox"),
     ("user: ranges with a gap stay two", "user.py", "first <= whole[-1][1] + 1", "first <= whole[-1][1] + 2",

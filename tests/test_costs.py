@@ -1,0 +1,145 @@
+"""What a request, or a start, costs: counted, not timed.  Twice as much of it is twice the work and not four times, and
+what is much work is not one unit of a turn (fairness.py)."""
+import unittest
+from random import Random
+from unittest import mock
+
+import records
+import user
+from records import READ_HEAD, Replay, name_record, read_record, split, user_records
+from tests.service import Service
+from user import Mail, User, united
+
+
+class Counted(list):
+    """A list that counts how many of its items were looked at."""
+    looks = 0
+
+    def __getitem__(self, key):
+        self.looks += len(range(*key.indices(len(self)))) if isinstance(key, slice) else 1
+        return super().__getitem__(key)
+
+    def __iter__(self):
+        self.looks += len(self)
+        return super().__iter__()
+
+
+def gaps(count):
+    """Every other of so many messages, as ranges."""
+    return [(id, id) for id in range(2, 2 * count + 2, 2)]
+
+
+class Starting(unittest.TestCase):
+    """What was read in gaps, a record for each, as a client does that confirms every other message."""
+
+    def united(self, ranges):
+        """How many ranges were united to replay these, and what the user has read then."""
+        replay, counts = Replay(), []
+
+        def counting(ranges):
+            counts.append(len(ranges))
+            return united(ranges)
+        ann = User(0, "ann", 1)
+        with mock.patch.object(user, "united", counting):
+            replay.apply(split(name_record(ann) + b"".join(read_record(ann, [each]) for each in ranges)), "journal")
+            replay.finish()
+        return sum(counts), replay.users[0]
+
+    def test_each_range_is_united_once(self):
+        for count in (100, 200, 1000):
+            for ranges in (gaps(count), gaps(count)[::-1], Random(1).sample(gaps(count), count)):
+                work, ann = self.united(ranges)
+                self.assertEqual(work, count)
+                self.assertEqual(ann.ranges, gaps(count))
+
+    def test_a_range_that_grows_is_kept_once(self):
+        """Live mail is read while older mail waits: each record has the one range as it then is."""
+        work, ann = self.united([(10, last) for last in range(10, 1000)])
+        self.assertEqual((work, ann.ranges), (1, [(10, 999)]))
+
+    def test_any_order_is_the_same(self):
+        """Watermarks and ranges, in any order, twice: the same numbers are read."""
+        for seed in range(200):
+            chance = Random(seed)
+            said = [(chance.randrange(12), [(first, first + chance.randrange(4))]) for first
+                    in (chance.randrange(1, 40) for _ in range(8))]
+            read = {id for watermark, ranges in said for id in (*range(1, watermark + 1), *range(*ranges[0]),
+                                                                ranges[0][1])}
+            for order in (said, chance.sample(said, len(said)), said + said):
+                replay, ann = Replay(), User(0, "ann", 1)
+                replay.apply(split(name_record(ann)), "journal")
+                for watermark, ranges in order:
+                    payload = READ_HEAD.pack(0, watermark, 1) + records.RANGE.pack(*ranges[0])
+                    replay.apply([(0, records.READ, payload)], "journal")
+                replay.finish()
+                found = replay.users[0]
+                self.assertEqual({id for id in range(1, 60) if found.is_read(id)}, read)
+                self.assertEqual(found.ranges, united(found.ranges))
+                self.assertTrue(all(first > found.watermark + 1 for first, _ in found.ranges))
+
+
+class Gaps(unittest.TestCase):
+    """A user who has read in gaps."""
+
+    def user(self, count):
+        ann = User(0, "ann", 1)
+        ann.ranges = Counted(gaps(count))
+        return ann
+
+    def test_a_page_is_looked_up(self):
+        """Pages of a long queue are compared with some of the ranges and not with all."""
+        ann = self.user(4096)
+        found = [ann.is_covered(first, first + 1) for first in range(4000, 5000, 2)]
+        self.assertEqual(found, [None] * 500)
+        self.assertLess(ann.ranges.looks, 500 * 20)
+
+    def test_covered(self):
+        ann = User(0, "ann", 1)
+        for ranges in ([], [(6, 8)], [(6, 8), (10, 10), (13, 20)]):
+            ann.watermark, ann.ranges = 3, ranges
+            for first in range(1, 24):
+                for last in range(first, 24):
+                    read = {ann.is_read(id) for id in range(first, last + 1)}
+                    self.assertEqual(ann.is_covered(first, last), None if len(read) > 1 else read.pop(), (first, last))
+
+    def test_a_confirm_looks_at_its_neighbours(self):
+        ann = self.user(4096)
+        ann.tail = [Mail(id, 0, 0, 0, 0, 1, b"") for id in range(1, 9000, 2)]
+        place = next(place for place, mail in enumerate(ann.tail) if mail.id == 5001)
+        del ann.tail[place]
+        self.assertEqual(ann.close_gaps(5001, 5001, lambda page: []), (5000, 5002))
+        self.assertEqual(len(ann.ranges), 4095)
+        self.assertLess(ann.ranges.looks, 40)
+
+    def test_a_record_has_what_was_just_read(self):
+        """Not all ranges there are: a confirm writes as much after a thousand gaps as after one."""
+        with Service() as service:
+            mailbox = service.mailbox
+            ann = mailbox.register("ann", 1)
+            mails = [mailbox.put(ann, 0, 1, [ann], 0, b"x") for _ in range(2000)]
+            mailbox.write()
+            sizes = []
+            for mail in mails[1::2]:
+                before = mailbox._journal.offset
+                mailbox.read(ann, mail.id, mail.id)
+                mailbox.write()
+                sizes.append(mailbox._journal.offset - before)
+            self.assertEqual((len(ann.ranges), len(set(sizes))), (1000, 1))
+
+    def test_what_it_is_in_a_segment(self):
+        """Record by record, each small, and whole though the user reads on meanwhile."""
+        ann = User(0, "ann", 1)
+        ann.ranges = gaps(5 * records.RANGES)
+        parts = []
+        for part in user_records(ann):
+            self.assertLess(len(part), 32768)
+            parts.append(part)
+            ann.merge(0, [(1, 3000)])
+        replay = Replay()
+        replay.apply(split(b"".join(parts)), "segment")
+        replay.finish()
+        self.assertTrue(all(replay.users[0].is_read(id) for id, _ in gaps(5 * records.RANGES)))
+
+
+if __name__ == "__main__":
+    unittest.main()

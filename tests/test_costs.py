@@ -4,8 +4,11 @@ import unittest
 from random import Random
 from unittest import mock
 
+import chats
 import records
 import user
+import wire
+from presence import PAGE, PAGE_LEAST, ROWS_MAX
 from records import READ_HEAD, Replay, name_record, read_record, split, user_records
 from tests.service import Service
 from user import Mail, User, united
@@ -139,6 +142,149 @@ class Gaps(unittest.TestCase):
         replay.apply(split(b"".join(parts)), "segment")
         replay.finish()
         self.assertTrue(all(replay.users[0].is_read(id) for id, _ in gaps(5 * records.RANGES)))
+
+
+class Charged(unittest.TestCase):
+    """What is much work counts as much in a turn, done or refused."""
+
+    def setUp(self):
+        self.service = Service()
+        self.addCleanup(self.service.__exit__)
+
+    def spent(self, client, said):
+        """What a request counted for."""
+        client.say(said)
+        return self.service.daemon.board.roster.clients[self.service.mailbox.find(client.name).number].spent
+
+    def looked_up(self, client, said):
+        """The names that were looked up for a request."""
+        with mock.patch.object(self.service.mailbox, "find", wraps=self.service.mailbox.find) as find:
+            client.say(said)
+        return find.call_count
+
+    def test_names_invited(self):
+        ann, b = self.service.users("ann", "b")
+        for to, answer in ((("nobody",) * 500, wire.Failed), (("b",) * 32_000, wire.Failed),
+                           (tuple(map(str, range(12_000))), wire.Failed), (("b",) * 700, wire.Inviting)):
+            self.assertEqual(self.spent(ann, wire.Invite(1, to)), 1 + len(to))
+            ann.hears(answer)
+        self.assertEqual([type(said) for said in b.heard], [])
+
+    def test_too_many_are_not_looked_up(self):
+        ann, _ = self.service.users("ann", "b")
+        for count, most in ((chats.INVITED_MAX, chats.INVITED_MAX), (chats.INVITED_MAX + 1, 0), (32_000, 0)):
+            self.assertEqual(self.looked_up(ann, wire.Invite(1, ("b",) * count)), most, count)
+            for said in ann.hears_all(wire.Inviting):
+                ann.say(wire.Withdraw(said.invitation))
+
+    def test_a_flood_of_them_waits(self):
+        """While somebody else asks, one such INVITE is all that a flooder has in a turn."""
+        ann, bob = self.service.users("ann", "bob")
+        bob.say(wire.Ping(1))
+        ann.sock.sendall(wire.encode(wire.Invite(1, ("n",) * 900)) * 30)
+        for turn in range(1, 4):
+            self.service.daemon.turn(0)
+            self.assertEqual(len(self.service.notes.events("not-invited")), turn)
+
+    def test_what_a_group_is_told(self):
+        names = [f"m{number}" for number in range(20)]
+        first, *others = self.service.users(*names)
+        self.service.user("last")
+        self.assertEqual(self.spent(first, wire.Invite(1, tuple(names[1:]))), 20)
+        number = first.hears(wire.Inviting).invitation
+        for other in others:
+            self.assertEqual(self.spent(other, wire.Answer(number, 1)), 21)
+        chat = first.hears_all(wire.Started)[0].chat
+        self.assertEqual(self.spent(first, wire.Say(1, chat, "quit")), 21)
+        self.assertEqual(self.spent(others[0], wire.Invite(1, ("m0",))), 2)
+        self.assertEqual(self.spent(first, wire.Invite(2, ("last",))), 2)
+        self.assertEqual(self.spent(first, wire.Withdraw(first.hears_all(wire.Inviting)[0].invitation)), 3)
+
+    def test_whom_one_ignores(self):
+        """The list is written whole: as much as it is long.  What changes nothing is not written."""
+        ann, _ = self.service.users("ann", "bob")
+        for number in range(800):
+            self.service.mailbox.register(f"n{number}", 1)
+        self.service.daemon.board.ignores.by[0] = dict.fromkeys(range(2, 802))
+        self.assertEqual(self.spent(ann, wire.Ignore(1, 1, "bob")), 801)
+        self.assertEqual(self.spent(ann, wire.ListIgnored(2)), 802)
+        before = self.service.mailbox._journal.offset
+        self.assertEqual(self.spent(ann, wire.Ignore(3, 1, "bob")), 802)
+        self.assertEqual(self.service.mailbox._journal.offset, before)
+        self.assertEqual(self.spent(ann, wire.Ignore(4, 0, "bob")), 802)
+        self.assertGreater(self.service.mailbox._journal.offset, before + 3200)
+        before = self.service.mailbox._journal.offset
+        self.assertEqual(self.spent(ann, wire.Ignore(5, 0, "bob")), 801)
+        self.assertEqual(self.service.mailbox._journal.offset, before)
+        self.assertEqual([said.request for said in ann.hears_all(wire.Done)], [1, 3, 4, 5])
+
+
+class Lists(unittest.TestCase):
+    """The log of names for many at once: so many rows a turn, whoever asks."""
+    NAMES = 2 * PAGE + PAGE // 2
+
+    def setUp(self):
+        self.service = Service()
+        self.addCleanup(self.service.__exit__)
+        for number in range(self.NAMES):
+            self.service.mailbox.register(f"n{number}", 1)
+
+    def rows(self):
+        """The rows made in one turn."""
+        roster = self.service.daemon.board.roster
+        with mock.patch.object(roster, "row", wraps=roster.row) as row:
+            self.service.daemon.turn(0)
+        return row.call_count
+
+    def test_a_turn_has_so_many(self):
+        storm = [self.service.user(f"storm{number}", features=0) for number in range(30)]
+        for client in storm:
+            client.sock.sendall(wire.encode(wire.List(1)))
+        made = []
+        while (rows := self.rows()):
+            made.append(rows)
+            self.assertEqual(self.service.daemon._timeout(None) == 0,
+                             bool(self.service.daemon.board.roster._behind))
+        self.assertEqual(sum(made), 30 * (self.NAMES + 30))
+        self.assertLess(max(made), ROWS_MAX + PAGE)
+        for client in storm:
+            pages = client.hears_all(wire.Roster)
+            self.assertEqual([(page.request, page.last) for page in pages], [(1, 0), (1, 0), (1, 1)])
+
+    def test_they_take_turns(self):
+        """Each has its first page before anybody has the second, also who came last."""
+        storm = [self.service.user(f"storm{number}", features=0) for number in range(5)]
+        for client in storm:
+            client.sock.sendall(wire.encode(wire.List(1)))
+        for _ in storm:
+            self.service.daemon.turn(0)
+        inside = self.service.daemon.board.roster.clients.values()
+        self.assertEqual([client.listed_at for client in inside], [PAGE] * 5)
+
+    def test_short_logs_are_for_many_in_a_turn(self):
+        """A small log is sent to as many in a turn as its rows allow, and at least PAGE_LEAST are counted."""
+        with Service() as service:
+            storm = [service.user(f"u{number}", features=0) for number in range(60)]
+            roster = service.daemon.board.roster
+            for client in storm:
+                client.sock.sendall(wire.encode(wire.List(1)))
+            service.daemon.turn(0)
+            self.assertEqual(len(roster._behind), 60 - -(-ROWS_MAX // 60))
+            self.assertLess(PAGE_LEAST, 60)
+            service.daemon.turn(0)
+            service.daemon.turn(0)
+            service.daemon.turn(0)
+            self.assertEqual(len(roster._behind), 0)
+
+    def test_others_do_not_wait(self):
+        storm = [self.service.user(f"storm{number}", features=0) for number in range(30)]
+        ann = self.service.user("ann", features=0)
+        for client in storm:
+            client.sock.sendall(wire.encode(wire.List(1)))
+        for _ in range(10):
+            ann.sock.sendall(wire.encode(wire.Ping(1)))
+            self.assertLess(self.rows(), ROWS_MAX + PAGE)
+            self.assertIsInstance(wire.decode(next(iter(ann._decoder.feed(ann.sock.recv(100)))), wire.DAEMON), wire.Pong)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ ARROWS = {
     "answers": "presence wire",
     "delivery": "answers presence runs wire",
     "post": "answers delivery presence runs wire",
-    "chats": "presence wire",
+    "chats": "presence quota wire",
     "scram": "",
     "claims": "answers presence scram wire",
     "switchboard": "answers chats claims delivery ignore post presence runs wire",

@@ -103,7 +103,11 @@ def cut(line: str) -> str:
     if len(line) < LINE_MAX // 4:               # as bytes it fits, whatever the characters
         return line
     data = line.encode(errors="backslashreplace")
-    return line if len(data) < LINE_MAX else data[:LINE_MAX - 4].decode(errors="ignore") + "..."
+    if len(data) < LINE_MAX:
+        return line
+    text = data[:LINE_MAX - 5].decode(errors="ignore")
+    plain = re.sub(r"\\.", "", text)            # what is quoted stays quoted: nothing in it may pass for a field
+    return text[:len(text) - plain.endswith("\\")] + ('..."' if plain.count('"') % 2 else "...")
 
 
 def clock_of(micros: int, now: int) -> str:

@@ -812,6 +812,13 @@ class ExitCodes(unittest.TestCase):
         code, line = self.ends(*self.served(), "--log", f"{self.directory}/fifo")
         self.assertEqual(code, os.EX_CANTCREAT, line)
 
+    def test_a_log_that_others_can_write(self):
+        Path(self.directory, "log").touch()
+        os.chmod(f"{self.directory}/log", 0o666)
+        code, line = self.ends(*self.served(), "--log", f"{self.directory}/log")
+        self.assertEqual(code, os.EX_CANTCREAT, line)
+        self.assertRegex(line, "log could not be opened: everybody can write to it: chmod o-w")
+
     def test_a_second_daemon_on_the_store(self):
         with Process() as process:
             code, line = self.ends("--console", "log", "--listen", f"unix:{self.directory}/s",

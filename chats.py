@@ -11,14 +11,16 @@ The theory: a connected user is in one of four states,
     PLEDGED     has accepted a group's invitation and waits for the others; cannot be invited
     BUSY        in a chat; cannot be invited
 
-and may hold, in the first two, up to INVITATIONS_MAX invitations of others.  Whoever invites and takes it back, over and
-over, meets a rate: INVITING_BURST at once and then one each INVITING_SECONDS, also for operators.  What a user may do in which state stands
+and may hold, in the first two, up to INVITATIONS_MAX invitations of others.  What a user may do in which state stands
 in RULES, a row for each event and a column for each state; a cell is None, or the reason for saying no.  Three
 things happen to a user without being asked for, in any state: an invitation is called off, a chat ends, the connection
 is lost.  Nobody is ever stuck: every invitation has an end in time, and every end goes through `_call_off`, `_start` or
 `_leave`, which put back everything that the invitation or the chat had set.
 
 Only AVAILABLE and BUSY are shown to others.
+
+Whoever invites and takes it back, over and over, meets a rate: INVITING_BURST invitations at once, and then one each
+INVITING_SECONDS, whoever is invited, and for operators too.
 """
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ away.  From then on nothing of an ignored user reaches the one who ignores him:
 
 So the sender can't tell.  What waited before stays.  One can write to whom one ignores.
 
-What it costs.  A setting is written whole, so one name more on a list of a thousand writes 4 KB to the journal.  It is as
-much of the turn as there are names on the list (fairness.py); what changes nothing writes nothing.
+What it costs.  A setting is written whole, so one name more on a list of a thousand writes 4 KB to the journal.  It
+counts for as much of a turn as there are names on the list (fairness.py).  What changes nothing writes nothing.
 """
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from unittest import mock
 
 import console
 import wire
-from console import FRAME_SECONDS, LINE_MAX, NOTES, PENDING_MAX, Console, cut, frame, note_line, status_lines, table_rows
+from console import FRAME_SECONDS, LINE_MAX, NOTES, PENDING_MAX, Console, frame, note_line, status_lines, table_rows
 from daemon import Daemon
 from display import width
 from mailbox import Mailbox
@@ -180,13 +180,13 @@ class Lines(unittest.TestCase):
             size = len(text.encode())
             for more in range(-2 * size, 2 * size + 1):
                 line = "x" * (-LINE_MAX % size + 5) + text * ((LINE_MAX + more) // size)
-                short = cut(line)
+                short = console.cut(line)
                 self.assertLess(len(short.encode()), LINE_MAX)
                 self.assertEqual(short, line if len(line.encode()) < LINE_MAX else short[:-3] + "...")
                 self.assertTrue(line.startswith(short.removesuffix("...")))
         for text in ("a b=c ", 'a" b=c ', "\\ ", 'é"\\'):
             for more in range(8):
-                short = cut(note_line("line", {"chat": 1, "sender": "ann", "text": "y" * more + text * 4000}, True))
+                short = console.cut(note_line("line", {"chat": 1, "sender": "ann", "text": "y" * more + text * 4000}, True))
                 self.assertEqual(self.parsed(short), ["line", "chat", "sender", "text"], short[-20:])
                 self.assertTrue(short.endswith('..."'))
 

@@ -186,7 +186,8 @@ class Lines(unittest.TestCase):
                 self.assertTrue(line.startswith(short.removesuffix("...")))
         for text in ("a b=c ", 'a" b=c ', "\\ ", 'é"\\'):
             for more in range(8):
-                short = console.cut(note_line("line", {"chat": 1, "sender": "ann", "text": "y" * more + text * 4000}, True))
+                fields = {"chat": 1, "sender": "ann", "text": "y" * more + text * 4000}
+                short = console.cut(note_line("line", fields, True))
                 self.assertEqual(self.parsed(short), ["line", "chat", "sender", "text"], short[-20:])
                 self.assertTrue(short.endswith('..."'))
 

@@ -1,6 +1,8 @@
 """What a request, or a start, costs: counted, not timed.  Twice as much of it is twice the work and not four times, and
 what is much work is not one unit of a turn (fairness.py)."""
 import unittest
+from bisect import bisect_left, bisect_right
+from itertools import islice
 from random import Random
 from unittest import mock
 
@@ -11,6 +13,7 @@ import user
 import wire
 from presence import PAGE, ROWS_MAX
 from records import READ_HEAD, Replay, name_record, read_record, split, user_records
+from segment import Shelf
 from tests.service import Service
 from user import Mail, User, united
 
@@ -145,6 +148,89 @@ class Gaps(unittest.TestCase):
         replay.apply(split(b"".join(parts)), "segment")
         replay.finish()
         self.assertTrue(all(replay.users[0].is_read(id) for id, _ in gaps(5 * records.RANGES)))
+
+
+class Sealing(unittest.TestCase):
+    """A user with many messages, read in gaps, reads on while they are moved into a segment."""
+    COUNT = 4000
+
+    def setUp(self):
+        self.service = Service()
+        self.addCleanup(self.service.__exit__)
+        self.mailbox = self.service.mailbox
+        self.ann = self.mailbox.register("ann", 1)
+        self.mails = [self.mailbox.put(self.ann, 0, 1, [self.ann], 0, b"x" * 200) for _ in range(self.COUNT)]
+        self.read(self.mails[::2])
+
+    def read(self, mails):
+        for mail in mails:
+            self.mailbox.read(self.ann, mail.id, mail.id)
+        self.mailbox.write()
+        self.mailbox.sync()
+
+    def steps(self, between):
+        """Seal, step by step, and do something after each; how many pages were read in each step."""
+        self.mailbox._must_seal, loads = True, []
+        with mock.patch.object(Shelf, "mails", autospec=True, side_effect=Shelf.mails) as mails:
+            while self.mailbox._must_seal or self.mailbox.working:
+                before = mails.call_count
+                self.mailbox.work(0)
+                loads.append(mails.call_count - before)
+                between()
+                self.mailbox.sync(wait=True)
+        self.assertGreater(len(self.ann.pages), 5)
+        return loads
+
+    def check(self):
+        """What waits is known exactly, as a start would count it."""
+        unread = [mail.id for mail in self.mails if not self.ann.is_read(mail.id)]
+        found = self.mailbox.unread(self.ann, 0, 1 << 62, 1 << 30, 1 << 40)
+        self.assertEqual([mail.id for mail in found], unread)
+        self.assertEqual(self.ann.waiting, len(unread))
+        for page in self.ann.pages:
+            self.assertEqual(page.left, bisect_right(unread, page.last) - bisect_left(unread, page.first))
+
+    def test_one_that_was_read_costs_its_page(self):
+        done = []
+
+        def between():
+            if not done and self.mailbox._seal and self.mailbox._seal.writer.pages:
+                done.append(self.mails[self.COUNT // 3 * 2 + 1])
+                self.read(done)
+        self.assertLessEqual(sum(self.steps(between)), 2)
+        self.assertTrue(done)
+        self.check()
+
+    def test_pages_are_counted_one_by_one(self):
+        """All over the mailbox: a page or two in a step, and not all of them at the switch."""
+        left = iter(self.mails[1::2])
+
+        def between():
+            if self.mailbox._seal:
+                self.read([mail for mail in islice(left, 40)][::8])
+        self.assertLessEqual(max(self.steps(between)), 3)
+        self.check()
+
+    def test_all_is_read_meanwhile(self):
+        """The pages that nothing is left in go; it is right at whatever step the reads come."""
+        for seed in range(4):
+            chance = Random(seed)
+            left = [mail for mail in self.mails[1::2] if not self.ann.is_read(mail.id)]
+            chance.shuffle(left)
+
+            def between(chance=chance, left=left):
+                if chance.random() < 0.5:
+                    count = chance.choice((1, 5, 50))
+                    self.read(left[:count])
+                    del left[:count]
+            self.steps(between)
+            self.check()
+            self.service.restart()
+            self.mailbox = self.service.mailbox
+            self.ann = self.mailbox.users[0]
+            self.check()
+            self.mails += [self.mailbox.put(self.ann, 0, 1, [self.ann], 0, b"y" * 200) for _ in range(self.COUNT)]
+            self.mailbox.write()
 
 
 class Charged(unittest.TestCase):

@@ -27,7 +27,7 @@ from user import BY_FIRST, BY_ID, BY_LAST, Mail, Page, Range, User
 SLICE = 500  # users visited in one step: below a millisecond
 MOVED = 4000  # messages let go in one step: the same
 SPANS = 64  # of what one user has read meanwhile; more, and the last grows: then more pages are counted than need be
-COUNTS = 8  # times that a user's pages are counted, a page a step, before the switch: each takes less time than the last
+COUNTS = 8  # times that a user's pages are counted, a page a step, before the switch: each is shorter than the last
 
 
 class Seal:

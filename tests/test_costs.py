@@ -207,7 +207,7 @@ class Sealing(unittest.TestCase):
 
         def between():
             if self.mailbox._seal:
-                self.read([mail for mail in islice(left, 40)][::8])
+                self.read(list(islice(left, 40))[::8])
         self.assertLessEqual(max(self.steps(between)), 3)
         self.check()
 

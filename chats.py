@@ -29,8 +29,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import wire
+from hosts import Buckets
 from presence import Client, Now, Roster
-from quota import Buckets
 from wire import Why
 
 if TYPE_CHECKING:
@@ -206,8 +206,11 @@ class Chats:
 
     def _too_often(self, client: Client, now: Now) -> tuple[Why, str] | None:
         """Why this one has to wait before it invites again; else it is counted."""
-        count, wait = self._rate.take(client.user.number, now.monotonic)
-        return None if count else (Why.BUSY, f"too many invitations: wait {wait} s")
+        number = client.user.number
+        if self._rate.left(number, now.monotonic) < 1:
+            return Why.BUSY, f"too many invitations: wait {self._rate.wait(number, now.monotonic)} s"
+        self._rate.take(number, now.monotonic)
+        return None
 
     def _invite(self, client: Client, request: int, invited: list[Client], now: Now) -> None:
         invitation = Invitation(self._number(), client, invited, now.monotonic + self.patience)

@@ -19,7 +19,8 @@ it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its r
 UNSENT_MAX, whatever they are, it is closed.  What a reader must get waits in its queue on disk, not here (post.py).
 
 Limits stand below, and in options.py, each with its reason.  Strangers, connections that have not said HELLO, have
-LOGIN_SECONDS, and are counted at the doors (doors.py).
+LOGIN_SECONDS, and are counted at the doors (doors.py).  Where they are too many, the one who has kept us waiting
+longest makes room for the newcomer.
 
 Signals set a flag and wake the loop.  TERM and INT: stop accepting, put on disk what was accepted, tell the clients,
 exit 0; a second one ends at once.  HUP: open the log again; clients stay.  But when the terminal that the console is
@@ -57,6 +58,7 @@ from claims import TRUSTING, Identity, Question
 from console import Console
 from doors import Doors
 from fairness import BUDGET, FREE, Fairness, Share
+from hosts import Hosts
 from logins import Logins
 from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
@@ -73,12 +75,16 @@ BACKLOG_MAX = 256 * 1024    # bytes unsent above which a connection is not read:
 UNSENT_MAX = 2 * 1024 * 1024    # above which it is closed: more than windows, lists and chats can leave unread by their
                                 # own limits; a message is in its queue all the same
 ANSWER_SECONDS = 20         # for the PONG
+PROOF_SECONDS = 2.0         # for the PROOF, while others wait for the place: a client has its key ready
 LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it was still told
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 SLICE = 0.002               # seconds of the mailbox's own work in a turn
 WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
+
+OF_ONE_HOST = "too many connections from your address are logging in: try again"
+OF_ONE_DOOR = "too many connections are logging in: try again"
 
 
 def clock() -> Now:
@@ -88,8 +94,8 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("caller", "client", "closing", "decoder", "frames", "heard", "mask", "next", "opened", "pinged",
-                 "place", "question", "share", "sock", "unsent")
+    __slots__ = ("asked", "caller", "client", "closing", "decoder", "frames", "heard", "mask", "next", "opened",
+                 "pinged", "place", "question", "share", "sock", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float, rate: int) -> None:
         self.sock = sock
@@ -97,6 +103,7 @@ class Connection:
         self.place = place                      # its listener: strangers are counted for each apart
         self.caller = caller                    # who it is, as far as is known
         self.question: Question | None = None   # what a stranger has to prove
+        self.asked = 0.0                        # when it was told so, monotonic
         self.decoder = wire.Decoder()
         self.frames: Sequence[bytes] = ()       # that arrived; from `next` on they wait for their turn
         self.next = 0
@@ -121,10 +128,12 @@ class Daemon:
         self.board = Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
                                  patience=limits.patience, accounts=Accounts(limits.quotas),
                                  everyone=Everyone(limits.everyone, limits.everyone_seconds),
+                                 hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
                                  identity=identity, is_silent=console.is_silent)
         self.selector = selectors.DefaultSelector()
         self.connections: dict[int, Connection] = {}            # by descriptor
-        self.doors = Doors(self.selector, self.adopt, self._is_full, console.note, limits.strangers,
+        self._strangers: dict[Connection, None] = {}            # those without a name, as they came
+        self.doors = Doors(self.selector, self.adopt, self._is_full, self._idle, console.note, limits.strangers,
                            limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
         self.signal = 0                                         # the last one that came
         self.fairness = Fairness(limits.rate)
@@ -221,10 +230,33 @@ class Daemon:
         connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate)
         self.connections[sock.fileno()] = connection
         self.selector.register(sock, connection.mask, connection)
-        few = self.doors.stranger(place, caller.address, 1)
+        self._strangers[connection] = None
+        self.doors.stranger(place, caller.host, 1)
         self._read(connection)                  # its HELLO is mostly there already: then it is no stranger
-        if not few and connection.client is None and not connection.closing:
-            self._refuse(connection, wire.Why.FULL, "too many connections from your address are logging in: try again")
+        if connection in self._strangers and not connection.closing:
+            if self.doors.is_over(place, caller.host):
+                self._make_room(connection, self._idle(place, caller.host), OF_ONE_HOST)
+            elif self.doors.is_over(place):
+                self._make_room(connection, self._idle(place), OF_ONE_DOOR)
+
+    def _make_room(self, newcomer: Connection, idle: Connection | None, reason: str) -> None:
+        """Close this stranger, or if there is none who is idle the newcomer."""
+        other = idle or newcomer
+        if not other.closing:
+            self._refuse(other, wire.Why.FULL, reason)
+        if idle:
+            self._close(idle, reason)           # whether it could be told or not
+
+    def _idle(self, place: str, host: str = "") -> Connection | None:
+        """The oldest stranger of this listener, and host, who was told to go, has not said HELLO, or was asked for its
+        proof some time ago and does not give it."""
+        long_ago = self.now.monotonic - PROOF_SECONDS
+        for other in self._strangers:
+            question = other.question
+            if other.place == place and host in ("", other.caller.host) and (
+                    other.closing or question is None or (not question.at and other.asked <= long_ago)):
+                return other
+        return None
 
     def _is_full(self) -> bool:
         return len(self.connections) >= self.limits.clients
@@ -337,16 +369,22 @@ class Daemon:
             return
         if isinstance(entered, Question):
             connection.question = entered
-            self._challenge(connection, entered)
+            self._challenge(connection, entered, waited=False)
             return
-        self.doors.stranger(connection.place, connection.caller.address, -1)
+        self._no_stranger(connection)
         connection.client, entered.peer = entered, connection
         connection.frames = [*connection.frames, *connection.decoder.widen(wire.FRAME_MAX)]
 
-    def _challenge(self, connection: Connection, question: Question) -> None:
+    def _no_stranger(self, connection: Connection) -> None:
+        """It is counted no more among those who have no name."""
+        if connection in self._strangers:
+            del self._strangers[connection]
+            self.doors.stranger(connection.place, connection.caller.host, -1)
+
+    def _challenge(self, connection: Connection, question: Question, *, waited: bool) -> None:
         """Ask for the proof, as soon as that host may be asked again."""
-        if self.now.monotonic >= question.at:
-            connection.question = question._replace(at=0.0)
+        if self.board.claims.may_ask(question, waited, self.now):
+            connection.question, connection.asked = question._replace(at=0.0), self.now.monotonic
             self._send(connection, wire.encode(question.challenge))
 
     # ---- writing ----
@@ -426,7 +464,8 @@ class Daemon:
         self.board.leave(client, reason, self.now)
         assert isinstance(connection, Connection)
         connection.client = None
-        self.doors.stranger(connection.place, connection.caller.address, 1)
+        self._strangers[connection] = None
+        self.doors.stranger(connection.place, connection.caller.host, 1)
         self._refuse(connection, wire.Why.FULL, reason)
 
     def _violation(self, connection: Connection, reason: str) -> None:
@@ -448,7 +487,7 @@ class Daemon:
         self._unfinished.pop(connection, None)
         self._resting.pop(connection, None)
         if connection.client is None:
-            self.doors.stranger(connection.place, connection.caller.address, -1)
+            self._no_stranger(connection)
             self.console.note("closed", address=connection.caller.address, reason=reason)
         else:
             connection.client.peer = None
@@ -462,7 +501,7 @@ class Daemon:
             if monotonic - connection.opened >= self.limits.login_seconds:
                 self._close(connection, "no PROOF in time" if connection.question else "no HELLO in time")
             elif connection.question and connection.question.at:
-                self._challenge(connection, connection.question)
+                self._challenge(connection, connection.question, waited=True)
         elif client.left:
             if monotonic - connection.heard >= LEAVE_SECONDS:
                 self._close(connection, connection.closing)

@@ -1,10 +1,11 @@
 """doors: where connections come in.
 
 A `Doors` holds the listening sockets and decides who may come in at all, before a byte is read.  Strangers, those who
-have not given a name yet, are counted for each listener and, there, for each address: a flood at one door does not
-shut the others, and one address can't keep the rest out.  While a listener has its number of strangers, or the daemon
-its number of clients, that listener rests and its callers wait in the kernel's queue; one who is over the number for
-its address is told so.
+have not given a name yet, are counted for each listener and, there, for each host (hosts.py): a flood at one door does
+not shut the others, and one host can't keep the rest out.  Nor can a few who connect and say nothing: where there are
+as many strangers as may be, the oldest who has said nothing is closed (daemon.py), for whoever means it says HELLO in
+the same breath.  Only if all of them are at their proofs is a newcomer told so, if they are of its own host; else the
+listener rests, and its callers wait in the kernel's queue.  So they do while the daemon has its number of clients.
 
 When descriptors run out, accept() fails and the listener stays readable: a loop that just tries again spins.  A spare
 descriptor, kept for this, is given up to take one caller and turn it away; then all listeners rest for a moment.
@@ -42,14 +43,16 @@ class Doors:
     """The listeners, and how many strangers stand in each."""
 
     def __init__(self, selector: selectors.BaseSelector, adopt: Adopt, is_full: Callable[[], bool],
-                 note: Callable[..., None], strangers: int, each: int, accepts: Callable[[], int]) -> None:
+                 idle: Callable[[str], object], note: Callable[..., None], strangers: int, each: int,
+                 accepts: Callable[[], int]) -> None:
         self.selector = selector
         self.adopt = adopt                                  # what becomes of a connection
         self.is_full = is_full                              # no more clients, for now
+        self.idle = idle                                    # a stranger of this listener who can make room, or None
         self.note = note
         self.accepts = accepts                              # how many may come in at each listener in this turn
         self.strangers = strangers                          # allowed, a listener
-        self.each = each                                    # and an address there
+        self.each = each                                    # and a host there
         self.logins = Logins()
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
         self._servers: dict[socket.socket, Server] = {}     # the certificate of those that speak TLS
@@ -70,13 +73,17 @@ class Doors:
         self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
         self.note("listening", address=name)
 
-    def stranger(self, place: str, where: str, step: int) -> bool:
-        """One stranger more (1) or less (-1) here; False when there are too many from that address."""
-        for key in (place, f"{place} {_host(where)}"):
+    def stranger(self, place: str, host: str, step: int) -> None:
+        """One stranger more (1) or less (-1) here."""
+        for key in (place, f"{place} {host}"):
             self._counts[key] = self._counts.get(key, 0) + step
             if not self._counts[key]:
                 del self._counts[key]
-        return self._counts.get(f"{place} {_host(where)}", 0) <= self.each
+
+    def is_over(self, place: str, host: str = "") -> bool:
+        """Whether there are more strangers here than may be, or more of that host."""
+        most = self.each if host else self.strangers
+        return self._counts.get(f"{place} {host}" if host else place, 0) > most
 
     def tick(self, monotonic: float) -> None:
         """Let those rest that need it, and open those that have rested."""
@@ -115,7 +122,7 @@ class Doors:
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
         place = self.listeners[listener]
         for _ in range(self.accepts()):
-            if self._counts.get(place, 0) >= self.strangers or self.is_full():
+            if self.is_full() or (self._counts.get(place, 0) >= self.strangers and self.idle(place) is None):
                 self._tired[listener] = None
                 return
             try:
@@ -151,11 +158,6 @@ class Doors:
         self._spare = None
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _host(where: str) -> str:
-    """An address without its port; a login of this host as it is."""
-    return where if where.startswith("unix") else where.rpartition(":")[0] or where
 
 
 def open_listener(where: Address, mode: int = 0o600) -> socket.socket:

@@ -9,8 +9,12 @@ and while it does the whole daemon waits.  So it is asked when somebody logs in 
 "no" too, are remembered for REMEMBER_SECONDS.  A host whose list is far away should have nscd or sssd, which answer at
 once; a look-up that took longer than SLOW_SECONDS is told, so that the operator learns of it.
 
-A login is looked up as the name is written, as it was registered, and in small letters; one with capitals is protected
-in these spellings alone.
+A look-up that fails is not a "no".  What was known before goes on counting, and where nothing was, OSError says so
+(claims.py).  But mostly a list that is away can't be told from one without that login: pwd raises KeyError for both.
+
+A login is looked up as the name is written, as it was registered, and in small letters.  One with capitals is found in
+other spellings too where the host lists all its logins.  They are asked for at the start, and again once in a while,
+but not if that took longer than SLOW_SECONDS.
 """
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 REMEMBER_SECONDS = 300      # a new login, or one that is gone, is known after so long
+FAILED_SECONDS = 5          # until a look-up that failed is tried again: each may have to wait
 REMEMBER_MAX = 10_000       # names; a stranger can make us ask for as many as he can send
 SLOW_SECONDS = 0.25
 SOL_LOCAL, LOCAL_PEERCRED = 0, 1            # <sys/un.h> of macOS and FreeBSD; Python does not name the first
@@ -56,6 +61,10 @@ def _login(name: str) -> int | None:
     return pwd.getpwnam(name).pw_uid
 
 
+def _listed() -> dict[str, int]:
+    return {entry.pw_name.lower(): entry.pw_uid for entry in pwd.getpwall()}
+
+
 class Logins:
     """The host's users, asked for once in a while."""
 
@@ -65,30 +74,66 @@ class Logins:
         self.clock = clock
         self._uids: dict[str, tuple[float, int | None]] = {}        # until when, and the answer
         self._names: dict[int, tuple[float, str]] = {}
+        self._failed: dict[str, float] = {}                         # look-ups: until when they are not tried again
+        self._folded: dict[str, int] = {}                           # all logins that are listed, in small letters
+        self._list_at: float | None = 0.0                           # when they are asked for next; None: never
 
     def uid(self, name: str) -> int | None:
-        """The uid of the login of that name; None if there is none."""
+        """The uid of the login of that name; None if there is none.  Raises OSError when that can't be told."""
         known = self._uids.get(name)
         if known is None or self.clock() >= known[0]:
-            known = self._uids[name] = self._ask(name, lambda: _login(name), None)
+            answer = self._ask(name, lambda: _login(name), None)
+            if answer is None:
+                if known is None:
+                    raise OSError(f"the host's list of users does not say who {name} is")
+                answer = known
+            known = self._uids[name] = answer
             if len(self._uids) > REMEMBER_MAX:
                 del self._uids[next(iter(self._uids))]
-        return known[1]
+        return self._in_small_letters(name) if known[1] is None else known[1]
+
+    def _in_small_letters(self, name: str) -> int | None:
+        """The uid of a login that is spelt otherwise."""
+        if self._list_at is not None and self.clock() >= self._list_at:
+            self.list_all()
+        return self._folded.get(name.lower())
+
+    def list_all(self) -> None:
+        """Ask for all logins.  A list that is far away is long, or has not all of them, and is not asked for again."""
+        started = self.clock()
+        none: dict[str, int] = {}
+        answer = self._ask("all logins", _listed, none)
+        if answer:
+            self._folded = answer[1]
+        ended = self.clock()
+        self._list_at = None if ended - started > SLOW_SECONDS else ended + REMEMBER_SECONDS
 
     def name(self, uid: int) -> str:
         """The login of that uid; its number if it has none."""
         known = self._names.get(uid)
         if known is None or self.clock() >= known[0]:
-            known = self._names[uid] = self._ask(str(uid), lambda: pwd.getpwuid(uid).pw_name, str(uid))
+            answer = self._ask(f"uid {uid}", lambda: pwd.getpwuid(uid).pw_name, str(uid))
+            known = self._names[uid] = answer or known or (self.clock() + FAILED_SECONDS, str(uid))
         return known[1]
 
-    def _ask(self, what: str, look: Callable[[], T], none: T) -> tuple[float, T]:
+    def _ask(self, what: str, look: Callable[[], T], none: T) -> tuple[float, T] | None:
+        """Until when this is remembered, and the answer; None if the look-up failed, now or a moment ago."""
         started = self.clock()
+        if started < self._failed.get(what, 0.0):
+            return None
+        found, failed = none, False
         try:
             found = look()
         except KeyError:
-            found = none
+            pass
+        except Exception:           # whatever went wrong, in the host's modules too: it is no answer
+            failed = True
         ended = self.clock()
         if ended - started > SLOW_SECONDS:
             self.slow(what, ended - started)
-        return ended + REMEMBER_SECONDS, found
+        if not failed:
+            return ended + REMEMBER_SECONDS, found
+        if len(self._failed) >= REMEMBER_MAX:
+            self._failed.clear()
+        self._failed[what] = ended + FAILED_SECONDS
+        return None

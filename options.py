@@ -12,6 +12,7 @@ from typing import NamedTuple
 import address
 from address import Address
 from chats import PATIENCE
+from hosts import CLIENTS_LEAST, CLIENTS_PART, NAMES, NEW_NAMES
 from quota import ALL_SECONDS, MAILBOX_BYTES, MAILBOX_MESSAGES, SENDER_BYTES, SENDER_MESSAGES, Quotas
 from usage import RELEASE, Parser, die, positive
 
@@ -28,6 +29,7 @@ HOUSE_MAX = 64              # characters of the daemon's own name: a host's name
 class Limits(NamedTuple):
     """What an operator may want otherwise."""
     clients: int
+    clients_each: int = 0       # of one host, or one login; 0: no limit
     strangers: int = STRANGERS
     strangers_each: int = STRANGERS_EACH
     login_seconds: float = LOGIN_SECONDS
@@ -37,6 +39,8 @@ class Limits(NamedTuple):
     rate: int = 0               # requests a second for one client; 0: fairness alone (fairness.py)
     everyone: str = "everyone"  # who may send to all
     everyone_seconds: int = ALL_SECONDS
+    new_names: int = NEW_NAMES  # by one host, or one login, at once; 0: no limit
+    names: int = NAMES          # in the log; 0: no limit
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -50,10 +54,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def limits(options: argparse.Namespace, room: int) -> Limits:
     """The limits that were asked for, where files can be opened for `room` connections."""
-    return Limits(min(options.clients or room, room), options.strangers, options.strangers_each,
+    clients = min(options.clients or room, room)
+    each = options.clients_each
+    if each is None:
+        each = max(CLIENTS_LEAST, clients // CLIENTS_PART)
+    return Limits(clients, each, options.strangers, options.strangers_each,
                   options.login_seconds, options.silence_seconds, options.patience,
                   Quotas(options.mailbox_messages, options.mailbox_bytes, options.sender_messages,
-                         options.sender_bytes), options.rate, options.all, options.all_seconds)
+                         options.sender_bytes), options.rate, options.all, options.all_seconds,
+                  options.new_names, options.names)
 
 
 def _parser() -> Parser:
@@ -75,6 +84,7 @@ def _parser() -> Parser:
     add("--name", metavar="NAME", default="", help="what the daemon calls itself")
     add("--patience", metavar="SECONDS", type=positive, default=PATIENCE, help="until an invitation expires")
     add("--clients", metavar="N", type=positive, help="connections at once")
+    add("--clients-each", metavar="N", type=amount, help="of those, from one address")
     add("--strangers", metavar="N", type=positive, default=STRANGERS, help="connections without a name at once")
     add("--strangers-each", metavar="N", type=positive, default=STRANGERS_EACH, help="of those, from one address")
     add("--login-seconds", metavar="N", type=positive, default=LOGIN_SECONDS, help="until a stranger is disconnected")
@@ -87,6 +97,8 @@ def _parser() -> Parser:
     add("--all", metavar="WHO", choices=("everyone", "operators", "nobody"), default="everyone",
         help="who may send to all: everyone, operators or nobody")
     add("--all-seconds", metavar="N", type=amount, default=ALL_SECONDS, help="between two messages to all by one user")
+    add("--new-names", metavar="N", type=amount, default=NEW_NAMES, help="by one address at once")
+    add("--names", metavar="N", type=amount, default=NAMES, help="in the log of names, at most")
     add("--check-store", action="store_true", help="verify the whole store, say what it holds, and exit")
     add("--salvage", metavar="DIR", help="copy what is valid in a damaged store to a new one, and exit")
     add("-V", "--version", action="version", version=f"parleyd {RELEASE}")

@@ -163,7 +163,8 @@ class Post:
         flags &= SendFlag.NOW | SendFlag.EVERYONE
         if flags & SendFlag.EVERYONE:                           # before anything is done for so many
             to, count = (), max(1, min(len(texts), budget // len(self.mailbox.users)))
-            count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count)
+            count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count,
+                                                  client.host)
             if refusal:
                 raise Unfit(*refusal)
         else:

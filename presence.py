@@ -23,6 +23,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import wire
+from hosts import host_of
 
 if TYPE_CHECKING:
     from chats import Chat, Invitation
@@ -40,7 +41,7 @@ PUBLISH_COST = 50e-6        # seconds between two publications for each subscrib
 class Setting:
     """What the house keeps about a user, by kind (Mailbox.set).  Numbers are never used again; parley-store(5) has the
     layouts."""
-    OWNER = 1           # the uid that first used the name at a Unix socket
+    OWNER = 1           # the uid that first used the name at a Unix socket, or the login's of that name
     CLAIM = 2           # what a passphrase is verified with
     IGNORED = 3         # the users that this one does not want to hear
 
@@ -59,8 +60,8 @@ class Caller(NamedTuple):
 
     @property
     def host(self) -> str:
-        """Its address without the port; a login of this host as it is."""
-        return self.address if self.uid is not None else self.address.rpartition(":")[0] or self.address
+        """What it is counted by: its host; at a Unix socket its login."""
+        return host_of(self.address) if self.uid is None else f"uid {self.uid}"
 
 
 class Refusal(Exception):
@@ -73,15 +74,16 @@ class Refusal(Exception):
 
 class Client:
     """A connected user.  Everything here is volatile."""
-    __slots__ = ("address", "backlog", "chat", "checking", "features", "greeting", "holding", "in_flight",
-                 "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator", "out", "passed",
-                 "peer", "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told", "user", "welcomed",
-                 "withheld")
+    __slots__ = ("address", "backlog", "chat", "checking", "features", "greeting", "holding", "host",
+                 "in_flight", "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator",
+                 "out", "passed", "peer", "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told",
+                 "user", "welcomed", "withheld")
 
     def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
         # the connection
         self.user = user
         self.address = address
+        self.host = ""                                      # what it is counted by (Caller.host)
         self.operator = False                               # root's login, or the daemon's own (claims.py)
         self.features = features
         self.token = token

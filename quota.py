@@ -17,16 +17,17 @@ So one sender can have up to twice his share, and more after a restart; never mo
 of such mail are taken from the index of its segment: exact, but for the last page of a block, which is taken as full.
 
 Messages to all names have a rate of their own, for they are what one user does to all: a bucket of ALL_BURST for each
-sender.  Invitations have one too (chats.py).
+sender, by name, so that coming back does not fill it again, and one for each host or login, so that coming back under
+other names does not either.  Invitations have one too (chats.py).
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import wire
+from hosts import Buckets
 
 if TYPE_CHECKING:
     from mailbox import Mail, User
@@ -37,7 +38,6 @@ SENDER_MESSAGES = 100_000           # a tenth: one script gone wrong leaves room
 SENDER_BYTES = 64 << 20             # an eighth
 ALL_SECONDS = 10                    # between two messages to all by one user, in the long run
 ALL_BURST = 10                      # messages to all that may come at once: a correction, and a correction of that
-BUCKETS_MAX = 1000          # remembered, before those that are full again are forgotten
 NO_LIMIT = 1 << 62
 SENDER, TEXT = itemgetter(2), itemgetter(6)        # of a Mail
 
@@ -152,44 +152,29 @@ class Accounts:
         return not self._open
 
 
-class Buckets:
-    """How often each user may do a thing: so many times at once, and then one more each so many seconds.  It goes by
-    name, so that coming back does not fill a bucket again."""
-
-    def __init__(self, burst: int, seconds: int) -> None:
-        self.burst = burst
-        self.seconds = seconds                  # for one more; 0: no limit
-        self._left: dict[int, tuple[float, float]] = {}     # by number of the user: how many are left, since when
-
-    def take(self, number: int, now: float, wanted: int = 1) -> tuple[int, int]:
-        """How many of so many this user may do now, and they are counted; if none, the seconds to wait.  `now`: the
-        monotonic clock."""
-        if not self.seconds:
-            return wanted, 0
-        left, since = self._left.get(number, (self.burst, now))
-        left = min(self.burst, left + (now - since) / self.seconds)
-        if left < 1:
-            return 0, max(1, ceil((1 - left) * self.seconds))
-        wanted = min(wanted, int(left))
-        self._left[number] = left - wanted, now
-        if len(self._left) > BUCKETS_MAX:       # those that are full again are as if they had never done it
-            self._left = {n: (a, b) for n, (a, b) in self._left.items() if a + (now - b) / self.seconds < self.burst}
-        return wanted, 0
-
-
 class Everyone:
     """Who may send to all names, and how often."""
 
     def __init__(self, who: str, seconds: int) -> None:
         self.who = who                          # everyone, operators or nobody
-        self._buckets = Buckets(ALL_BURST, seconds)
+        self.seconds = seconds                  # for one message more, 0: no limit
+        self._buckets = Buckets(ALL_BURST, seconds)     # by number of the sender, and by host
 
-    def admit(self, sender: int, is_operator: bool, now: float, wanted: int
+    def admit(self, sender: int, is_operator: bool, now: float, wanted: int, host: str = ""
               ) -> tuple[int, tuple[wire.Why, str] | None]:
-        """How many of so many this one may send to all now, and they are counted; if none, why.  `now`: the monotonic
-        clock."""
+        """How many of so many this one, at this host, may send to all now, and they are counted; if none, why.  `now`:
+        the monotonic clock."""
         if self.who == "nobody" or (self.who == "operators" and not is_operator):
             whom = "nobody" if self.who == "nobody" else "operators alone"
             return 0, (wire.Why.OTHER, f"here {whom} may send to all: choose the names")
-        count, wait = self._buckets.take(sender, now, wanted)
-        return count, None if count else (wire.Why.BUSY, f"too many messages to all: wait {wait} s")
+        if not self.seconds:
+            return wanted, None
+        counted = (sender, host) if host else (sender,)
+        least = min(counted, key=lambda who: self._buckets.left(who, now))
+        left = self._buckets.left(least, now)
+        if left < 1:
+            return 0, (wire.Why.BUSY, f"too many messages to all: wait {self._buckets.wait(least, now)} s")
+        wanted = min(wanted, int(left))
+        for who in counted:
+            self._buckets.take(who, now, wanted)
+        return wanted, None

@@ -85,6 +85,8 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
         secret = _secret(os.path.join(options.state, "secret"))
     except OSError as error:
         die(PROGRAM, os.EX_CANTCREAT, f"{options.state}/secret: {error.strerror}")
+    if telling:
+        logins.list_all()           # now, and not while somebody waits
     return Identity(False, secret, logins.uid if telling else Identity().logins, operators)
 
 

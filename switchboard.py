@@ -35,6 +35,7 @@ from answers import Promises
 from chats import Chats
 from claims import TRUSTING, Claims, Identity, Question
 from delivery import Delivery
+from hosts import Hosts
 from ignore import Ignores
 from post import Post
 from presence import Caller, Client, Now, Refusal, Roster
@@ -67,11 +68,12 @@ class Switchboard:
     """The service, without its sockets."""
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
-                 patience: int, accounts: Accounts, everyone: Everyone, identity: Identity = TRUSTING,
-                 is_silent: bool = False) -> None:
+                 patience: int, accounts: Accounts, everyone: Everyone, hosts: Hosts,
+                 identity: Identity = TRUSTING, is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.note = note
         self.house = house                      # what the daemon calls itself
+        self.hosts = hosts
         self.token = token                      # makes 16 unguessable bytes
         self.roster = Roster(mailbox.users)
         self.ignores = Ignores(mailbox, self.roster, note)
@@ -129,8 +131,10 @@ class Switchboard:
             raise
 
     def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
-        user = self._user(hello, now)
+        user = self._user(hello, caller.host, now)
         client = Client(user, caller.address, hello.features & FEATURES, self.token(), now.wall)
+        client.host = caller.host
+        self.hosts.enter(client.host)
         self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
         self.roster.enter(client)
@@ -148,15 +152,19 @@ class Switchboard:
         if hello.name.lower() in RESERVED:
             raise Refusal(Why.BAD_NAME, f"{hello.name} is a reserved word: choose another name")
 
-    def _user(self, hello: wire.Hello, now: Now) -> User:
-        """The user of that name, new or known, whose place is free."""
+    def _user(self, hello: wire.Hello, host: str, now: Now) -> User:
+        """The user of that name, new or known, whose place is free, if this host may have one client more."""
         user = self.mailbox.find(hello.name)
+        other = self.roster.clients.get(user.number) if user else None
+        if self.hosts.is_full(host) and not (other and other.host == host):
+            raise Refusal(Why.FULL, f"from your address {self.hosts.clients} clients are connected, and no more may be")
         if user is None:
             if self.mailbox.refusing:
                 raise Refusal(Why.FULL, f"no new names now: {self.mailbox.refusing}")
+            if refusal := self.hosts.admit_name(host, len(self.mailbox.users), now.monotonic):
+                raise Refusal(*refusal)
             self.note("new-name", name=hello.name)
             return self.mailbox.register(hello.name, now.wall)
-        other = self.roster.clients.get(user.number)
         if other is not None:
             if hello.token == NO_TOKEN or not compare_digest(hello.token, other.token):
                 raise Refusal(Why.TAKEN, f"{user.name} is already in use: choose another name")
@@ -174,6 +182,7 @@ class Switchboard:
             return
         client.left = True
         self.left.append(client)
+        self.hosts.leave(client.host)
         self.chats.leave(client, now)
         self.delivery.leave(client)
         self.roster.leave(client)

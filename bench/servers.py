@@ -62,11 +62,12 @@ class Peer(NamedTuple):
 
 
 def parley(*options: str) -> Callable[[Place], list[str]]:
-    """The daemon as a user has it, but for the limits of clients that log in at once, and of messages to all."""
+    """The daemon as a user has it, but for the limits of what one host has, and of messages to all."""
     def command(place: Place) -> list[str]:
         return [PYTHON, str(HOME / "daemon.py"), "--state", str(place.directory / "store"),
                 "--listen", f"unix:{place.socket}", "--listen", f"127.0.0.1:{place.port}",
-                "--strangers", "2000", "--strangers-each", "2000", "--all-seconds", "none", *options]
+                "--strangers", "2000", "--strangers-each", "2000", "--all-seconds", "none", "--clients-each", "none",
+                "--new-names", "none", "--names", "none", *options]
     return command
 
 

@@ -14,6 +14,8 @@ import wire
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 START_SECONDS = 20          # until it listens; far more than it takes, for a busy machine
 
+MANY = ("--clients-each", "none", "--new-names", "none")        # all clients of a test are of one login
+
 
 def say_figures(text: str) -> None:
     """What a test has measured or counted, for who wants it: with -v."""
@@ -34,7 +36,7 @@ class DaemonProcess:
         self.path = self.directory + "/sock"
         self.store = store or self.directory + "/store"
         self.command = [*under, python, *program, "--state", self.store, "--listen", "unix:" + self.path,
-                        "--console", console, *options]
+                        "--console", console, *MANY, *options]
         self.process: subprocess.Popen[bytes] | None = None
         self.launch()
         if wait:

@@ -66,7 +66,8 @@ class Service:
     def __init__(self, limits: Limits | None = None, backend: str | None = None, identity: Identity = TRUSTING) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.store = self.directory + "/store"
-        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000, everyone_seconds=0)
+        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000, everyone_seconds=0,
+                                       new_names=0)
         self.backend = backend
         self.identity = identity
         self.clock = Clock()

@@ -11,19 +11,24 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import wire
 from address import parse
+from claims import Identity
 from daemon import (
     ANSWER_SECONDS,
     BACKLOG_MAX,
     LEAVE_SECONDS,
+    OF_ONE_HOST,
+    PROOF_SECONDS,
     READ_SIZE,
     UNSENT_MAX,
 )
 from doors import open_listener
 from fairness import BUDGET, CALM
 from options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
+from presence import Caller
 from tests.service import Service
 from wire import Feature, SendFlag, Why
 
@@ -245,22 +250,52 @@ class Deadlines(unittest.TestCase):
 
 
 class Strangers(unittest.TestCase):
-    def test_of_one_address(self):
-        """n - 1, n, n + 1; who gives a name is no stranger, and who goes makes room."""
+    def test_of_one_host(self):
+        """n - 1, n, n + 1: the oldest that said nothing makes room; who gives a name, or goes, is no stranger."""
         with Service(Limits(1000, strangers_each=3)) as service:
-            clients = [service.connect() for _ in range(3)]
-            service.run()
+            clients = [service.connect(Caller(f"127.0.0.{n}:5")) for n in range(3)]
+            clients[0].say_bytes(wire.encode(hello("late"))[:-1])
             self.assertFalse(any(client.is_disconnected() for client in clients))
-            service.connect().hears(wire.Rejected, why=Why.FULL)
-            clients[0].say(hello("ann"))
-            clients[0].hears(wire.Welcome)
-            clients.append(service.connect())
-            clients[1].hang_up()
-            clients.append(service.connect())
-            for client in clients[2:]:
+            clients.append(service.connect(Caller("[::1]:5")))
+            clients[0].hears(wire.Rejected, why=Why.FULL, reason=OF_ONE_HOST)
+            self.assertEqual([client.is_disconnected() for client in clients], [True, False, False, False])
+            clients[1].say(hello("ann"))
+            clients[1].hears(wire.Welcome)
+            clients += [service.connect(Caller("127.0.0.1:5")), service.connect(Caller("192.0.2.1:5"))]
+            clients[2].hang_up()
+            clients.append(service.connect(Caller("127.0.0.1:5")))
+            for client in clients[3:]:
                 client.hears_nothing()
                 self.assertFalse(client.closed)
-            service.connect().hears(wire.Rejected, why=Why.FULL)
+
+    def test_idle_ones_do_not_shut_out_who_means_it(self):
+        """Eight times as many idle ones as may be, of the same host and at the same listener; each caller comes in."""
+        for limits in (Limits(1000, strangers_each=8), Limits(1000, strangers=8, strangers_each=1000)):
+            with Service(limits) as service:
+                path = self.listener(service)
+                for number in range(8):
+                    self.call(path, 8)
+                    service.run()
+                    (caller,) = self.call(path, 1)
+                    service.run()                           # its HELLO comes later than itself
+                    caller.sendall(wire.encode(hello(f"u{number}")))
+                    service.run()
+                    self.assertIsNotNone(service.mailbox.find(f"u{number}"))
+                self.assertEqual(len(service.daemon._strangers), 7)         # the last made room for who has a name now
+                self.assertEqual(sum(service.daemon.doors._counts.values()), 14)
+
+    def test_who_is_at_his_proof_makes_no_room(self):
+        """Not until he has had the time for it."""
+        identity = Identity(False, b"secret", {"ann": 1001}.get)
+        with Service(Limits(1000, strangers_each=3), identity=identity) as service:
+            asked = [service.client("ann", wire.Feature.PROVE) for _ in range(3)]
+            for client in asked:
+                client.hears(wire.Challenge)
+            service.connect().hears(wire.Rejected, why=Why.FULL, reason=OF_ONE_HOST)
+            service.forward(PROOF_SECONDS)
+            newcomer = service.connect()
+            newcomer.hears_nothing()
+            self.assertEqual([client.is_disconnected() for client in (*asked, newcomer)], [True, False, False, False])
 
     def test_the_rejected_are_not_counted_for_ever(self):
         with Service(Limits(1000, strangers_each=2)) as service:
@@ -285,19 +320,28 @@ class Strangers(unittest.TestCase):
         return callers
 
     def test_of_one_listener(self):
-        """As many as may be; the next waits in the kernel's queue until one of them has a name."""
-        with Service(Limits(1000, strangers=3)) as service:
+        """As many as may be who are at their proofs; the next waits in the kernel's queue until one of them goes."""
+        identity = Identity(False, b"secret", {"ann": 4_000_000_000}.get)
+        with Service(Limits(1000, strangers=3), identity=identity) as service:
             path = self.listener(service)
-            callers = self.call(path, 2)
-            service.run()
-            self.assertEqual(len(service.daemon.connections), 2)
-            callers += self.call(path, 2)
-            service.run()
-            self.assertEqual(len(service.daemon.connections), 3)
-            callers[0].sendall(wire.encode(hello("ann")))
-            service.run()
-            service.forward(0.3)
-            self.assertEqual(len(service.daemon.connections), 4)
+
+            def call():
+                (caller,) = self.call(path, 1)
+                caller.sendall(wire.encode(hello("ann", Feature.PROVE)))
+                return caller
+            with mock.patch("doors.caller_uid", lambda sock: None):
+                callers = [call() for _ in range(2)]
+                service.run()
+                self.assertEqual(len(service.daemon.connections), 2)
+                callers += [call() for _ in range(2)]
+                service.run()
+                self.assertEqual(len(service.daemon.connections), 3)
+                before = list(service.daemon._strangers)
+                callers[0].close()
+                service.run()
+                service.forward(0.3)
+                self.assertEqual(len(service.daemon.connections), 3)
+                self.assertEqual(list(service.daemon._strangers)[:2], before[1:])
 
     def test_another_listener_stays_open(self):
         with Service(Limits(1000, strangers=3)) as service:

@@ -12,9 +12,9 @@ from unittest import mock
 
 import scram
 import wire
-from claims import WRONG_SECONDS, Identity
+from claims import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS, Identity
 from daemon import RETRY_SECONDS
-from logins import REMEMBER_MAX, REMEMBER_SECONDS, Logins, caller_uid, can_tell
+from logins import FAILED_SECONDS, REMEMBER_MAX, REMEMBER_SECONDS, SLOW_SECONDS, Logins, caller_uid, can_tell
 from presence import Caller, Setting
 from tests.process import HERE, DaemonProcess
 from tests.service import Service
@@ -111,6 +111,62 @@ class Owners(unittest.TestCase):
             logins["ann"] = ANN
             house.refused("ann", unix(EVE))
             house.enters("ann", unix(ANN))
+
+    def test_a_login_that_came_in_keeps_its_name_while_the_list_is_away(self):
+        """Away is mostly what a list without that login is like; and it is after a restart of the daemon too."""
+        def fails(name):
+            raise OSError
+        for away in ({}.get, fails):
+            logins = {"ann": ANN}
+            with House(IDENTITY._replace(logins=lambda name, logins=logins: logins[""](name) if "" in logins
+                                         else logins.get(name))) as house:
+                house.away(house.enters("ann", unix(ANN)))
+                self.assertEqual(house.owner("ann"), ANN.to_bytes(4, "big"))
+                logins[""] = away
+                house.restart()
+                house.refused("ann", unix(EVE))
+                house.refused("ANN", unix(BOB))
+                client, challenge = house.challenged("ann", tcp())
+                house.answers(client, challenge, "guess")
+                client.hears(wire.Rejected, why=Why.DENIED)
+                house.away(house.enters("ann", unix(ANN)))
+
+    def test_a_login_takes_its_name_from_its_owner_of_former_times_for_good(self):
+        logins = {}
+        with House(IDENTITY._replace(logins=logins.get)) as house:
+            house.away(house.enters("ann", unix(EVE)))
+            logins["ann"] = ANN
+            house.away(house.enters("ann", unix(ANN)))
+            del logins["ann"]
+            house.refused("ann", unix(EVE))
+            house.enters("ann", unix(ANN))
+
+    def test_a_look_up_that_fails_makes_no_name_free(self):
+        """One that the store knows nothing of is nobody's until the list answers; a passphrase is one all the same."""
+        def fails(name):
+            raise OSError
+        lists = [LOGINS.get]
+        with House(IDENTITY._replace(logins=lambda name: lists[0](name))) as house:
+            house.away(house.enters("torque", unix(EVE)))
+            house.claims(sam := house.enters("sam", tcp()), "right")
+            house.away(sam)
+            lists[0] = fails
+            for name, caller in itertools.product(("bob", "new"), (unix(EVE), unix(BOB), tcp())):
+                self.assertIn("does not answer: try again", house.refused(name, caller, Why.FULL))
+            house.away(house.enters("torque", unix(EVE)))
+            house.refused("torque", unix(BOB))
+            for caller in (unix(BOB), tcp()):
+                client, challenge = house.challenged("sam", caller)
+                house.answers(client, challenge, "right")
+                client.hears(wire.Verified)
+                client.hears(wire.Welcome)
+                house.away(client)
+            self.assertIsNone(house.owner("sam"))
+            house.away(house.enters("bob", unix(ROOT)))
+            self.assertIsNone(house.owner("bob"))
+            lists[0] = LOGINS.get
+            house.refused("bob", unix(EVE))
+            house.enters("bob", unix(BOB))
 
     def test_a_name_of_the_network_is_taken_by_the_first_login_with_what_waits(self):
         with House() as house:
@@ -313,6 +369,100 @@ class Claimed(unittest.TestCase):
             house.answers(late, late.hears(wire.Challenge), "right")
             late.hears(wire.Rejected, why=Why.TAKEN)         # right, but sam is here
 
+    def guesses(self, house, hosts, seconds, name="sam"):
+        """All of these hosts guess at a name as fast as they can; how often they were told that they are wrong."""
+        told, lines = 0, []
+        for _ in range(int(seconds * 10)):
+            lines += [house.caller(name, tcp(host)) for host in hosts[len(lines):]]
+            for place, client in enumerate(lines):
+                client.listen()
+                if client.heard:
+                    house.answers(client, client.hears(wire.Challenge), "guess")
+                    client.hears(wire.Rejected, why=Why.DENIED)
+                    told += 1
+                    lines[place] = house.caller(name, tcp(hosts[place]))
+                elif client.closed:
+                    lines[place] = house.caller(name, tcp(hosts[place]))
+            house.forward(0.1)
+        house.away(*lines)
+        return told
+
+    def test_many_addresses_of_one_host_guess_as_slowly_as_one(self):
+        for hosts in ([f"127.0.{n}.1" for n in range(20)], [f"2001:db8::{n}" for n in range(20)]):
+            with House() as house:
+                house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
+                house.away(sam)
+                self.assertLessEqual(self.guesses(house, hosts, 10), len(hosts) + NAME_TRIES * 10)
+                late = house.caller("sam", tcp("127.3.3.3" if "127" in hosts[0] else "2001:db8::ffff"))
+                late.hears_nothing()
+
+    def test_many_hosts_share_the_tries_at_one_name(self):
+        """The first of each, and then a few a second for all; an owner elsewhere, or who erred once, comes in."""
+        with House() as house:
+            house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
+            house.claims(rita := house.enters("rita", tcp("192.0.2.9")), "hers")
+            house.away(sam, rita)
+            hosts = [f"198.51.100.{n}" for n in range(40)]
+            self.assertEqual(self.guesses(house, hosts, 1), len(hosts))
+            told = self.guesses(house, hosts, 20)
+            self.assertLessEqual(told, NAME_TRIES * 21)
+            self.assertGreater(told, NAME_TRIES * 10)
+            client, challenge = house.challenged("sam", tcp("203.0.113.1"))
+            house.answers(client, challenge, "right")
+            client.hears(wire.Verified)
+            house.away(client)
+            house.forward(WRONG_SECONDS)
+            house.challenged("rita", tcp(hosts[0]))             # another name has tries of its own
+            client, challenge = house.challenged("sam", tcp("203.0.113.2"))
+            house.answers(client, challenge, "wrogn")
+            client.hears(wire.Rejected, why=Why.DENIED)
+            house.forward(WRONG_SECONDS)
+            waiting = [house.caller("sam", tcp(host)) for host in hosts[:20]]
+            client = house.caller("sam", tcp("203.0.113.2"))
+            for _ in range(8):
+                house.forward(1)
+            house.answers(client, client.hears(wire.Challenge), "right")
+            client.hears(wire.Verified)
+            house.away(*waiting)
+
+    def test_who_calls_again_does_not_get_past_who_waits(self):
+        """While a name's tries are being used, hosts that erred are asked in their order, once a second."""
+        with House() as house:
+            house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
+            house.away(sam)
+            hosts = [f"198.51.100.{n}" for n in range(9)]
+            self.assertEqual(self.guesses(house, hosts, 0.1), 9)
+            house.forward(WRONG_SECONDS)
+            house.challenged("sam", tcp(hosts[0]))
+            house.forward(0.1)
+            waiting = [house.caller("sam", tcp(host)) for host in hosts[1:]]
+            for client in waiting:
+                client.hears_nothing()
+            house.forward(1)
+            for client in waiting[:NAME_TRIES]:
+                client.hears(wire.Challenge)
+            for client in waiting[NAME_TRIES:]:
+                client.hears_nothing()
+            house.forward(1)
+            for client in waiting[NAME_TRIES:]:
+                client.hears(wire.Challenge)
+
+    def test_a_host_is_forgiven_and_what_is_remembered_is_bounded(self):
+        with House() as house, mock.patch("claims.HOSTS_MAX", 5):
+            house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
+            house.away(sam)
+            claims = house.daemon.board.claims
+            hosts = [f"198.51.100.{n}" for n in range(9)]
+            self.assertEqual(self.guesses(house, hosts[:5], 0.1), 5)
+            self.assertEqual(claims._at("203.0.113.1", house.clock.monotonic), house.clock.monotonic)    # as if it had
+            self.guesses(house, hosts, 5)
+            self.assertEqual(set(claims._wrong), set(hosts[:5]))
+            house.forward(WRONG_MEMORY + 1)
+            self.assertEqual(claims._at(hosts[0], house.clock.monotonic), 0.0)
+            self.guesses(house, hosts[8:], 0.1)
+            self.assertEqual(set(claims._wrong), {hosts[8]})
+            self.assertEqual(claims._at(hosts[0], house.clock.monotonic), 0.0)
+
     def test_one_try_a_connection_and_no_proof_unasked(self):
         with House() as house:
             sam = house.enters("sam", tcp())
@@ -488,24 +638,80 @@ class TheHost(unittest.TestCase):
         logins._ask = lambda what, look, none, ask=logins._ask: asked.append(what) or ask(what, look, none)
         for _ in range(3):
             self.assertEqual((logins.uid("root"), logins.uid("no-such-login"), logins.name(0)), (0, None, "root"))
-        self.assertEqual(asked, ["root", "no-such-login", "0"])
+        self.assertEqual(asked, ["root", "no-such-login", "all logins", "uid 0"])
         now[0] += REMEMBER_SECONDS
         logins.uid("root")
-        self.assertEqual(len(asked), 4)
+        self.assertEqual(len(asked), 5)
         for number in range(REMEMBER_MAX + 5):
             logins._uids[f"x{number}"] = (1e9, None)
             if number == REMEMBER_MAX - 1:
                 logins.uid("one-more")
         self.assertEqual(logins.name(4_000_000_000), "4000000000")
 
+    def test_a_look_up_that_failed_is_no_answer(self):
+        """What was known goes on counting; what was not is not remembered as a no, nor asked for in every moment."""
+        now, asked = [0.0], []
+
+        def ask(name):
+            asked.append(name)
+            raise OSError(5, "Input/output error")
+        logins = Logins(clock=lambda: now[0])
+        self.assertEqual((logins.uid("root"), logins.uid("no-such-login")), (0, None))
+        for failure in (ask, mock.Mock(side_effect=MemoryError)):
+            with mock.patch("pwd.getpwnam", failure), mock.patch("pwd.getpwuid", ask):
+                now[0] += REMEMBER_SECONDS
+                self.assertEqual((logins.uid("root"), logins.uid("no-such-login")), (0, None))
+                for _ in range(3):
+                    self.assertRaises(OSError, logins.uid, "new")
+                self.assertEqual(logins.name(0), "0")
+        self.assertEqual([name for name in asked if name != 0], ["root", "no-such-login", "new"])
+        now[0] += FAILED_SECONDS
+        self.assertIsNone(logins.uid("new"))
+        self.assertEqual(logins.name(0), "root")
+
+    def test_a_login_with_capitals(self):
+        """Whatever the spelling, where the host lists its logins; a list that is slow is not asked for again."""
+        entries = [mock.Mock(pw_name="Carol", pw_uid=77)]
+        now, slow, lists = [0.0], [0.0], []
+
+        def listed():
+            now[0] += slow[0]
+            lists.append(now[0])
+            return entries
+
+        def look(name):
+            for entry in entries:
+                if entry.pw_name == name:
+                    return entry
+            raise KeyError
+        logins = Logins(clock=lambda: now[0])
+        with mock.patch("pwd.getpwall", listed), mock.patch("pwd.getpwnam", look):
+            self.assertEqual([logins.uid(name) for name in ("Carol", "carol", "CAROL", "carole")], [77, 77, 77, None])
+            self.assertEqual(len(lists), 1)
+            now[0] += REMEMBER_SECONDS
+            entries, slow[0] = [mock.Mock(pw_name="Dan", pw_uid=78)], 2 * SLOW_SECONDS
+            self.assertEqual([logins.uid(name) for name in ("carol", "dan")], [None, 78])
+            now[0] += 10 * REMEMBER_SECONDS
+            entries = []
+            self.assertEqual([logins.uid(name) for name in ("carol", "DAN")], [None, 78])
+            self.assertEqual(len(lists), 2)
+            with House(IDENTITY._replace(logins=logins.uid)) as house:
+                house.refused("DAN", unix(EVE))
+                house.challenged("DAN", tcp())
+                house.enters("dAN", unix(78))
+
     def test_a_slow_list_of_users_is_told(self):
-        times, told = [0.0, 0.0, 0.5, 1.0, 1.0, 1.1], []
-        logins = Logins(lambda what, seconds: told.append((what, seconds)), clock=lambda: times.pop(0))
-        logins._uids["fast"] = (0.0, None)
-        logins.uid("slow")
-        self.assertEqual(told, [])
-        self.assertEqual(len(times), 4)
-        logins._ask("slow", lambda: None, None)
+        now, took, told = [0.0], [SLOW_SECONDS], []
+
+        def look(_):
+            now[0] += took[0]
+            raise KeyError
+        logins = Logins(lambda what, seconds: told.append((what, seconds)), clock=lambda: now[0])
+        with mock.patch("pwd.getpwnam", look):
+            logins.uid("fast")
+            self.assertEqual(told, [])
+            took[0] = 0.5
+            logins.uid("slow")
         self.assertEqual(told, [("slow", 0.5)])
 
 

@@ -11,6 +11,7 @@ import wire
 from daemon import BACKLOG_MAX, READ_SIZE, UNSENT_MAX, WORK_SECONDS
 from fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, CALM, FLOOD, LEAST, REST, Fairness, Share
 from options import Limits, amount
+from presence import Caller
 from quota import Account, Quotas
 from tests.service import Service
 from wire import Outcome, SendFlag, Why
@@ -20,7 +21,7 @@ NONE = Quotas(0, 0, 0, 0)
 
 def house(quotas=NONE, **more):
     return Service(Limits(1000, strangers=1000, strangers_each=1000, quotas=quotas,
-                          **{"everyone_seconds": 0, **more}))
+                          **{"everyone_seconds": 0, "new_names": 0, **more}))
 
 
 def away(service, *names):
@@ -581,7 +582,7 @@ class ToAll(unittest.TestCase):
     def test_how_often(self):
         """A burst of n, not n + 1; one more after the time, not before; by name, not by connection."""
         with house(everyone_seconds=30) as service:
-            ann, bob = service.users("ann", "bob")
+            ann, bob = service.user("ann"), service.user("bob", caller=Caller("192.0.2.7:1"))
 
             def stored(client):
                 client.send("", "again", SendFlag.EVERYONE)
@@ -594,13 +595,28 @@ class ToAll(unittest.TestCase):
             self.assertTrue(stored(bob))
             ann.hang_up()
             last = ann._ids
-            ann = service.user("ann")
+            ann = service.user("ann", caller=Caller("198.51.100.1:1"))
             ann._ids = last
             self.assertFalse(stored(ann))
             service.forward(29.9)
             self.assertFalse(stored(ann))
             service.forward(0.1)
             self.assertEqual([stored(ann), stored(ann)], [True, False])
+
+    def test_thirty_names_of_one_host_have_no_more_than_one(self):
+        """Nor have they from addresses that are one host, nor at the Unix socket from one login."""
+        for callers in ([Caller(f"127.9.9.{n}:5") for n in range(30)], [Caller("unix:eve", 1003)] * 30,
+                        [Caller(f"2001:db8::{n:x}:5") for n in range(30)]):
+            with house(everyone_seconds=30) as service:
+                many = [service.user(f"m{n}", caller=caller) for n, caller in enumerate(callers)]
+                other = service.user("other", caller=Caller("192.0.2.7:1"))
+                for client in many:
+                    client.send("", "hear me", SendFlag.EVERYONE)
+                self.assertEqual(len(other.hears_all(wire.Mail)), quota.ALL_BURST)
+                for client in many[quota.ALL_BURST:]:
+                    self.assertRegex(client.hears_all(wire.Refused)[0].reason, "too many messages to all: wait 30 s")
+                other.send("", "and me", SendFlag.EVERYONE)
+                self.assertEqual(other.hears_all(wire.Refused), [])
 
     def test_a_copy_is_no_second_one(self):
         """Sent again after a cut line: it is known, and not counted."""

@@ -542,7 +542,7 @@ WEIGHTS = {"connect": 12, "hang_up": 3, "exit": 1, "take_over": 2, "intrude": 1,
 class RandomWalks(unittest.TestCase):
     def setUp(self):
         """The model knows of no rate for invitations."""
-        seconds, chats.INVITING_SECONDS = chats.INVITING_SECONDS, 0
+        seconds, chats.INVITING_SECONDS = chats.INVITING_SECONDS, 1e-6
         self.addCleanup(setattr, chats, "INVITING_SECONDS", seconds)
 
     def walk(self, seed, steps, service, **weights):

@@ -18,6 +18,9 @@ is lost.  Nobody is ever stuck: every invitation has an end in time, and every e
 `_leave`, which put back everything that the invitation or the chat had set.
 
 Only AVAILABLE and BUSY are shown to others.
+
+Whoever invites and takes it back, over and over, meets a rate: INVITING_BURST invitations at once, and then one each
+INVITING_SECONDS, whoever is invited, and for operators too.
 """
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import wire
+from hosts import Buckets
 from presence import Client, Now, Roster
 from wire import Why
 
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from ignore import Ignores
     from mailbox import Mailbox
 
+INVITING_BURST = 10         # invitations by one user at once: nobody is in earnest that often
+INVITING_SECONDS = 5        # and then one more each: to be asked by the same one again and again is no chat
 PATIENCE = 60               # seconds until an invitation expires: time to see it, to finish a line and to answer
 INVITATIONS_MAX = 3         # that one user may have to answer: a menu row, not a flood
 INVITED_MAX = 1000          # users invited at once: their names fit a frame
@@ -108,15 +114,17 @@ class Chats:
         self.patience = patience                        # seconds until an invitation expires
         self.pending: dict[int, Invitation] = {}        # by number; they expire in this order
         self.sessions: dict[int, Chat] = {}             # the record of active sessions, by number
+        self._rate = Buckets(INVITING_BURST, INVITING_SECONDS)
         self._numbers = 0                               # of invitations and chats alike; only grows
 
     # ---- what users ask for: through the table ----
 
     def on_invite(self, client: Client, said: wire.Invite, now: Now) -> None:
+        client.spent += len(said.to)
         invited, fault = self._invitable(client, said.to)
-        refusal = RULES[Event.INVITE][state_of(client)] or fault
+        refusal = RULES[Event.INVITE][state_of(client)] or fault or self._too_often(client, now)
         if refusal:
-            self.note("not-invited", name=client.name, to=",".join(said.to), reason=refusal[1])
+            self.note("not-invited", name=client.name, to=wire.some(said.to), reason=refusal[1])
             self.roster.tell(client, wire.Failed(said.request, *refusal))
         else:
             self._invite(client, said.request, invited, now)
@@ -178,9 +186,9 @@ class Chats:
     def _invitable(self, client: Client, names: tuple[str, ...]) -> tuple[list[Client], tuple[Why, str] | None]:
         """The users of these names; and why one of them can't be invited."""
         invited: dict[Client, None] = {}
+        if not 1 <= len(names) <= INVITED_MAX:
+            return [], (Why.EMPTY, f"invite 1 to {INVITED_MAX} users")
         for name in names:
-            if len(invited) > INVITED_MAX:
-                break
             user = self.mailbox.find(name)
             other = self.roster.clients.get(user.number) if user else None
             if other is None:
@@ -194,11 +202,17 @@ class Chats:
             if len(other.invitations) >= INVITATIONS_MAX:
                 return [], (Why.BUSY, f"{other.name} has {INVITATIONS_MAX} invitations to answer already")
             invited[other] = None
-        fits = 1 <= len(invited) <= INVITED_MAX
-        return list(invited), None if fits else (Why.EMPTY, f"invite 1 to {INVITED_MAX} users")
+        return list(invited), None
+
+    def _too_often(self, client: Client, now: Now) -> tuple[Why, str] | None:
+        """Why this one has to wait before it invites again; else it is counted."""
+        number = client.user.number
+        if self._rate.left(number, now.monotonic) < 1:
+            return Why.BUSY, f"too many invitations: wait {self._rate.wait(number, now.monotonic)} s"
+        self._rate.take(number, now.monotonic)
+        return None
 
     def _invite(self, client: Client, request: int, invited: list[Client], now: Now) -> None:
-        client.spent += len(invited)
         invitation = Invitation(self._number(), client, invited, now.monotonic + self.patience)
         self.pending[invitation.number] = client.inviting = invitation
         names = tuple(member.name for member in invitation.members)
@@ -208,7 +222,7 @@ class Chats:
         self.roster.tell(client, wire.Inviting(request, invitation.number, self.patience, names))
         said = wire.Invitation(invitation.number, self.patience, client.name, names)
         self.roster.tell_all([member for member in invitation.told if member is not client], said)
-        self.note("invited", name=client.name, to=",".join(names[1:]), invitation=invitation.number)
+        self.note("invited", name=client.name, to=wire.some(names[1:]), invitation=invitation.number)
 
     def withhold(self, client: Client) -> None:
         """This one ignores somebody more: open invitations by him are over, for this one alone."""
@@ -219,6 +233,7 @@ class Chats:
 
     def _accept(self, client: Client, invitation: Invitation, now: Now) -> None:
         self.note("accepted", name=client.name, invitation=invitation.number)
+        client.spent += len(invitation.members)
         self._clear(client, invitation)
         del client.invitations[invitation.number]
         invitation.accepted.add(client)
@@ -247,6 +262,7 @@ class Chats:
 
     def _call_off(self, invitation: Invitation, why: Why, by: Client) -> None:
         told = invitation.told
+        by.spent += len(told)
         self._forget(invitation)
         self.roster.tell_all(told, wire.CalledOff(invitation.number, why, by.name))
         self.note("called-off", invitation=invitation.number, why=why.name.lower(), by=by.name)
@@ -263,7 +279,7 @@ class Chats:
             member.chat = chat
             self._changed(member, now)
         self.roster.tell_all(chat.members, wire.Started(chat.number, invitation.number, names))
-        self.note("chat-started", chat=chat.number, members=",".join(names))
+        self.note("chat-started", chat=chat.number, members=wire.some(names))
         for member in chat.members if chat.is_group and self.ignores.by else ():
             silent = [other.name for other in chat.members if self.ignores.holds(member.user, other.user)]
             if silent:
@@ -286,6 +302,7 @@ class Chats:
         chat = client.chat
         if chat is None:
             return
+        client.spent += len(chat.members)
         self._free(client, now)
         self.note("chat-left", chat=chat.number, name=client.name, why=why.name.lower())
         if len(chat.members) >= 2:

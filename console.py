@@ -30,6 +30,7 @@ FRAME_SECONDS = 0.2         # at most 5 frames a second
 PENDING_MAX = 256 * 1024    # bytes of log that a slow reader may leave to us
 STATE_MAX = 46              # columns that the state may keep from the address: "chatting with" and the longest name
 LINES_KEPT = 200            # of the event log, for the terminal: more rows than any terminal shows
+LINE_MAX = 4096             # bytes of a line of the log, its end included: whoever is named in it, it is cut there
 PIPE_WRITE = 4096           # a pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7))
 
 # Every line that the console or the log can print: the event, its fields, and when it happens.
@@ -91,10 +92,22 @@ def note_line(event: str, fields: dict[str, object], with_text: bool) -> str:
 
 
 def _value(value: object) -> str:
-    text = display(str(value))
+    text = display(str(value)[:LINE_MAX])       # more can't be seen
     if re.fullmatch(r"[^\s\"=]+", text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def cut(line: str) -> str:
+    """A line that is too long, up to what one may have."""
+    if len(line) < LINE_MAX // 4:               # as bytes it fits, whatever the characters
+        return line
+    data = line.encode(errors="backslashreplace")
+    if len(data) < LINE_MAX:
+        return line
+    text = data[:LINE_MAX - 5].decode(errors="ignore")
+    plain = re.sub(r"\\.", "", text)            # what is quoted stays quoted: nothing in it may pass for a field
+    return text[:len(text) - plain.endswith("\\")] + ('..."' if plain.count('"') % 2 else "...")
 
 
 def clock_of(micros: int, now: int) -> str:
@@ -203,6 +216,15 @@ class LogStream:
         return bool(self._pending)
 
 
+def check_log(fd: int) -> None:
+    """A log that others can write, or that is another's, tells nothing.  Raises PermissionError."""
+    found = os.fstat(fd)
+    if found.st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    if found.st_mode & stat.S_IWOTH and not stat.S_ISCHR(found.st_mode):        # /dev/null is everybody's
+        raise PermissionError(errno.EPERM, "everybody can write to it: chmod o-w")
+
+
 class Console:
     """The operator's view: `mode` is table, log or none; a log file may stand beside any of them."""
 
@@ -230,6 +252,11 @@ class Console:
         if self.log_path:
             fd = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
                          | os.O_NONBLOCK, 0o600)        # a FIFO that nobody reads is an error, not a wait
+            try:
+                check_log(fd)
+            except OSError:
+                os.close(fd)
+                raise
             if self._file:
                 self._file.flush()
                 os.close(self._file.outlet.fd)
@@ -255,10 +282,9 @@ class Console:
             return
         stamp = self._stamp()
         if self.mode != "none":
-            line = f"{stamp} {note_line(event, fields, self.with_text)}"
-            self._to_reader(line)
+            self._to_reader(cut(f"{stamp} {note_line(event, fields, self.with_text)}"))
         if self._file:
-            self._file.add(f"{stamp} {note_line(event, fields, False)}")
+            self._file.add(cut(f"{stamp} {note_line(event, fields, False)}"))
 
     def _to_reader(self, line: str) -> None:
         stream = self._stream

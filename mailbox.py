@@ -325,7 +325,7 @@ class Mailbox:
             if touched:
                 self._readers[user.number][1].append(touched)
             if self._seal is not None:
-                self._seal.touched.add(user.number)
+                self._seal.read(user, newly[0].id, newly[-1].id)
         return newly
 
     def _read_anywhere(self, user: User, first: int, last: int) -> tuple[list[Mail], Range | None]:

@@ -11,12 +11,15 @@ Roster changes collapse into the latest state.  A turn's changes are encoded onc
 subscriber; with many subscribers they are published less often, so that a thousand logins at once cost each
 subscriber a few frames and not a thousand.  A subscriber that does not read gets nothing: the numbers of the rows it
 has missed are remembered (a set no larger than the log), and it is sent their latest state when it reads again.  The
-log at login goes out page by page in the same way, a page whenever the one before has left.
+log at login goes out page by page in the same way, a page whenever the one before has left.  Those who are sent pages,
+at login or because they asked for a LIST, take turns: all of them together get ROWS_MAX rows in one turn of the daemon,
+so that the others need not wait for them.
 """
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import wire
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 PAGE = 1000                 # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
 BACKLOG_MAX = 65536         # bytes a client may have unsent before it gets no more roster pages
+ROWS_MAX = PAGE             # rows for all who are behind, in a turn, and then the page is finished: 1.5 ms
+PAGE_LEAST = 20             # rows that a page counts for, at least: to encode and send it has a price of its own
 RECENT_MAX = 500            # names kept in the order in which they left: more than any terminal has rows
 PUBLISH_COST = 50e-6        # seconds between two publications for each subscriber: bounds them to some 6 % of the time
 
@@ -206,14 +211,17 @@ class Roster:
         self._behind[client] = None
 
     def publish(self, monotonic: float) -> None:
-        """Send what changed to those who read, and the next page to those who are behind."""
+        """Send what changed to those who read, and the next page to the first of those who are behind."""
         if self._changed and monotonic >= self._publish_at:
             self._publish_at = monotonic + PUBLISH_COST * len(self._subscribers)
             self._spread(sorted(n for n in self._changed if n < len(self.users)))   # a refused name is gone again
             self._changed.clear()
+        rows = 0
         for client in list(self._behind):
+            if rows >= ROWS_MAX:
+                break
             if client.backlog < BACKLOG_MAX:
-                self._catch_up(client)
+                rows += max(PAGE_LEAST, self._catch_up(client))
 
     def next_publish(self) -> float | None:
         """When publish() has something to do, on the monotonic clock; 0 for at once."""
@@ -235,8 +243,9 @@ class Roster:
             for frame in frames:
                 self.hand(client, frame)
 
-    def _catch_up(self, client: Client) -> None:
-        """One page: of a LIST, else of the rows missed, else of the log from where it was left."""
+    def _catch_up(self, client: Client) -> int:
+        """One page: of a LIST, else of the rows missed, else of the log from where it was left; of how many rows.  Then
+        it is the others' turn."""
         numbers: Sequence[int]
         request, client.listing = client.listing, 0
         if request:
@@ -245,7 +254,7 @@ class Roster:
             more = client.listed_at < len(self.users)
             client.listing = request if more else 0
         elif client.stale:
-            numbers = sorted(client.stale)[:PAGE]
+            numbers = list(islice(client.stale, PAGE))
             for number in numbers:
                 del client.stale[number]
             more = self._is_behind(client)
@@ -254,8 +263,10 @@ class Roster:
             client.roster_at = numbers.stop
             more = self._is_behind(client)
         self.tell(client, wire.Roster(request, not more, tuple(self.row(self.users[n]) for n in numbers)))
-        if not client.listing and not self._is_behind(client):
-            del self._behind[client]
+        del self._behind[client]
+        if client.listing or self._is_behind(client):
+            self._behind[client] = None
+        return len(numbers)
 
     def _is_behind(self, client: Client) -> bool:
         return client in self._subscribers and (bool(client.stale) or client.roster_at < len(self.users))

@@ -18,7 +18,7 @@ of such mail are taken from the index of its segment: exact, but for the last pa
 
 Messages to all names have a rate of their own, for they are what one user does to all: a bucket of ALL_BURST for each
 sender, by name, so that coming back does not fill it again, and one for each host or login, so that coming back under
-other names does not either.
+other names does not either.  Invitations have one too (chats.py).
 """
 from __future__ import annotations
 

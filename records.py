@@ -85,17 +85,19 @@ def setting_record(user: User, kind: int) -> bytes:
     return frame(SETTING, SETTING_HEAD.pack(user.number, kind, user.set_at[kind]) + user.settings.get(kind, b""))
 
 
-def user_records(user: User) -> list[bytes]:
-    """All that is durable of a user, as records."""
-    parts = [name_record(user)]
+def user_records(user: User) -> Iterator[bytes]:
+    """All that is durable of a user, as records.  They may be asked for one by one while the user goes on reading."""
+    yield name_record(user)
     if user.last_seen != user.first_seen:
-        parts.append(seen_record(user))
+        yield seen_record(user)
     if user.watermark or user.ranges:
-        parts += [read_record(user, user.ranges[n:n + RANGES]) for n in range(0, len(user.ranges) or 1, RANGES)]
+        ranges = user.ranges[:]
+        for place in range(0, len(ranges) or 1, RANGES):
+            yield read_record(user, ranges[place:place + RANGES])
     if user.origins:
-        parts.append(origins_record(user))
-    parts += [setting_record(user, kind) for kind in user.set_at]
-    return parts
+        yield origins_record(user)
+    for kind in list(user.set_at):
+        yield setting_record(user, kind)
 
 
 class Replay:
@@ -104,6 +106,7 @@ class Replay:
     def __init__(self) -> None:
         self.users: list[User] = []
         self.last = 0
+        self._ranges: dict[int, list[Range]] = {}  # read above the watermark, by number of the user: not united yet
         self._rows: dict[int, Callable[[int, bytes], None]] = {
             NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen, ORIGINS: self._origins,
             SETTING: self._setting}
@@ -157,7 +160,14 @@ class Replay:
     def _read(self, seq: int, payload: bytes) -> None:
         number, watermark, count = READ_HEAD.unpack_from(payload)
         ranges = [RANGE.unpack_from(payload, READ_HEAD.size + RANGE.size * n) for n in range(count)]
-        self.users[number].merge(watermark, ranges)
+        self.users[number].merge(watermark, [])
+        if ranges:
+            found = self._ranges.setdefault(number, [])
+            for first, last in ranges:
+                if found and found[-1][0] <= first <= found[-1][1] + 1:  # the range grows, as it mostly does
+                    found[-1] = found[-1][0], max(found[-1][1], last)
+                else:
+                    found.append((first, last))
 
     def _seen(self, seq: int, payload: bytes) -> None:
         number, time = SEEN_HEAD.unpack(payload)
@@ -178,7 +188,11 @@ class Replay:
         self.last = max(self.last, set_at)
 
     def finish(self) -> None:
-        """Leave in the tails what is unread.  The order of records does not matter: it is done once, at the end."""
+        """Leave in the tails what is unread.  The order of records does not matter: it is done once, at the end, and so
+        are ranges united: for each record it would take the square of their number."""
+        for number, ranges in self._ranges.items():
+            self.users[number].merge(0, ranges)
+        self._ranges.clear()
         for user in self.users:
             tail = user.tail
             if not tail:

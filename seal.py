@@ -8,30 +8,43 @@ either, a crash is harmless: the store on disk is wholly the old one or wholly t
 
 Order: a page never spans one that stays where it is, so the pages of a user never overlap, whatever their segments.
 
+Of what was copied and read before the switch the pages have to be counted again, which is to read those of which a part
+is read.  That is done page by page, and what is read meanwhile counted once more, until little is left for the switch.
+
 Bad at: nothing is written for users who wait for nothing, but both passes visit every name.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from disk import Disk
 from records import user_records
 from segment import Segment, Shelf, Writer
-from user import BY_ID, Mail, Page, User
+from user import BY_FIRST, BY_ID, BY_LAST, Mail, Page, Range, User
 
 SLICE = 500  # users visited in one step: below a millisecond
 MOVED = 4000  # messages let go in one step: the same
+SPANS = 64  # of what one user has read meanwhile; more, and the last grows: then more pages are counted than need be
+COUNTS = 8  # times that a user's pages are counted, a page a step, before the switch: each is shorter than the last
 
 
 class Seal:
-    """One sealing.  `touched` is told which users read anything while it runs."""
+    """One sealing.  `touched`: what users have read while it runs, since their pages were counted."""
 
     def __init__(self, writer: Writer, shelf: Shelf, users: list[User], upto: int, carried: frozenset[int]) -> None:
         self.writer, self.shelf, self.users, self.upto, self.carried = writer, shelf, users, upto, carried
-        self.touched: set[int] = set()
+        self.touched: dict[int, list[Range]] = {}
         self.count = len(users)
+
+    def read(self, user: User, first: int, last: int) -> None:
+        """This user has read something between these."""
+        spans = self.touched.setdefault(user.number, [])
+        if len(spans) < SPANS:
+            spans.append((first, last))
+        else:
+            spans[-1] = min(first, spans[-1][0]), max(last, spans[-1][1])
 
     def write(self) -> Iterator[object]:
         for number in range(self.count):
@@ -77,15 +90,36 @@ class Seal:
             user = self.users[number]
             if number in self.writer.pages or (self.carried and user.pages):
                 moved += len(user.tail)
+                yield from self._counting(user)
                 self._switch_user(user, segment)
             if not number % SLICE or moved > MOVED:
                 moved = 0
                 yield None
 
+    def _touched(self, user: User) -> list[Page]:
+        """The new pages in which something may have been read since they were counted."""
+        spans, new = self.touched.pop(user.number, ()), self.writer.pages.get(user.number, [])
+        found: dict[int, Page] = {}
+        for first, last in spans:
+            low = bisect_left(new, first, key=BY_LAST)
+            for place in range(low, bisect_right(new, last, lo=low, key=BY_FIRST)):
+                found[place] = new[place]
+        return list(found.values())
+
+    def _counting(self, user: User) -> Iterator[object]:
+        """Count what is left in them; the user may read on meanwhile."""
+        for _ in range(COUNTS):
+            touched = self._touched(user)
+            for page in touched:
+                count_left(user, page, self.shelf)
+                yield None
+            if not touched:
+                break
+
     def _switch_user(self, user: User, segment: Segment) -> None:
-        new = self.writer.pages.get(user.number, [])
-        if user.number in self.touched:
-            new = [page for page in new if count_left(user, page, self.shelf)]
+        for page in self._touched(user):
+            count_left(user, page, self.shelf)
+        new = [page for page in self.writer.pages.get(user.number, []) if page.left]
         pages = [page for page in user.pages if page.segment not in self.carried] + new
         pages.sort(key=lambda page: page.first)
         user.pages, user.tail = pages, user.tail[bisect_right(user.tail, self.upto, key=BY_ID):]

@@ -279,5 +279,4 @@ class Switchboard:
 def _status(client: Client) -> str:
     if client.chat is None:
         return "available, holding" if client.holding else "available"
-    partners = (member.name for member in client.chat.members if member is not client)
-    return "chatting with " + ", ".join(partners)
+    return "chatting with " + wire.some([member.name for member in client.chat.members if member is not client], ", ")

@@ -15,7 +15,9 @@ they are heard of.  Both are replaced and never changed, so that a million users
 Waiting mail is `pages` (in segments, known by place and count) and then `tail` (held by the journals, whole, in
 memory), both in the order of ids; no id of the tail is below one of the pages, and no two pages overlap.
 
-Bad at: a client that confirms every other message of a long queue makes as many ranges as it has messages left.
+Bad at: a client that confirms every other message of a long queue makes as many ranges as it has messages left, and no
+more than may wait for one name (quota.py).  Nothing looks at all of them in one go but a start, once, and what copies
+the list.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ class Page:
 BY_ID, TEXT = itemgetter(Mail._fields.index("id")), itemgetter(Mail._fields.index("text"))
 BY_FIRST = attrgetter("first")
 BY_LAST = attrgetter("last")
+END = itemgetter(1)  # of a range
 Load = Callable[[Page], list[Mail]]
 
 
@@ -104,10 +107,10 @@ class User:
         """True: everything from first to last is read.  False: nothing is.  None: some of it."""
         if last <= self.watermark:
             return True
-        touched = [r for r in self.ranges if r[0] <= last and r[1] >= first] if self.ranges else []
-        if not touched and first > self.watermark:
-            return False
-        return True if touched and touched[0][0] <= first and touched[0][1] >= last else None
+        place = bisect_left(self.ranges, first, key=END)
+        if place == len(self.ranges) or self.ranges[place][0] > last:
+            return False if first > self.watermark else None
+        return True if self.ranges[place][0] <= first and self.ranges[place][1] >= last else None
 
     def mark(self, first: int, last: int) -> None:
         """Remember that these of a sender's own messages, of one instance, were put."""
@@ -138,14 +141,16 @@ class User:
         self.settings = {k: v for k, v in {**self.settings, kind: value}.items() if v}
 
     def merge(self, watermark: int, ranges: list[Range]) -> None:
-        """Take in what a record says is read: the higher watermark, the union of the ranges."""
+        """Take in what records say is read: the higher watermark, the union of the ranges.  It unites all there are,
+        so it is for the ranges of many records at once."""
         self.watermark = max(watermark, self.watermark)
         if not ranges and not self.ranges:
             return
-        both = united(self.ranges + ranges)
-        while both and both[0][0] <= self.watermark + 1:
-            self.watermark = max(self.watermark, both.pop(0)[1])
-        self.ranges = both
+        both, low = united(self.ranges + ranges), 0
+        while low < len(both) and both[low][0] <= self.watermark + 1:
+            self.watermark = max(self.watermark, both[low][1])
+            low += 1
+        self.ranges = both[low:]
 
     def waits_between(self, first: int, last: int, load: Load) -> bool:
         """Is there unread mail with first <= id <= last?"""

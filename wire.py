@@ -79,6 +79,7 @@ FRAME_MAX = 65536       # room for the longest text and some 1,400 of the longes
 HELLO_MAX = 1024        # a stranger may make us hold this much and no more
 TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parley moves none
 NAME_MAX = 32           # characters; fits a column of the table
+NAMED = 8               # names in a line for the log: of more, one fewer and how many others
 NAMES_MAX = 1400        # recipients named in one SEND: the longest names still fit a frame beside the longest text
 
 LENGTH = struct.Struct("!I")
@@ -708,13 +709,20 @@ def describe(said: Message, with_text: bool = True) -> str:
         if how == "text":
             return f"{field}={quote(value)}" if with_text else f"{field}={len(value.encode())}b"
         if how == "words":
-            return f"{field}={','.join(map(quote, value))}"
+            return f"{field}={some(value, quoted=quote)}"
         if how == "entries":
             return f"{field}={len(value)}"
         return f"{field}={quote(value) if how == 'word' else value}"
 
     fields = zip(CODECS[type(said)].fields, said, strict=True)
     return " ".join([name_of(said), *(shown(*field, value) for field, value in fields if field[1] not in KEYS)])
+
+
+def some(names: Sequence[str], between: str = ",", quoted: Callable[[str], str] = str) -> str:
+    """Names for a line that somebody reads: all of a few, of more the first and how many others there are."""
+    if len(names) <= NAMED:
+        return between.join(map(quoted, names))
+    return f"{between.join(map(quoted, names[:NAMED - 1]))} and {len(names) - NAMED + 1} more"
 
 
 def quote(text: str) -> str:

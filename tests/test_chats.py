@@ -3,7 +3,7 @@ import unittest
 
 import chats
 import wire
-from chats import INVITATIONS_MAX, LINES_MAX, RULES, Event, State
+from chats import INVITATIONS_MAX, INVITING_BURST, INVITING_SECONDS, LINES_MAX, RULES, Event, State
 from tests.service import Service
 from tests.specification import Scene, is_sound
 
@@ -252,6 +252,64 @@ class WhoCanBeInvited(unittest.TestCase):
         for said in (wire.Invitation(1, 60, names[0], names), wire.Inviting(1, 1, 60, names),
                      wire.Started(1, 1, names)):
             self.assertLess(len(wire.encode(said)), wire.FRAME_MAX)
+
+
+class HowOften(unittest.TestCase):
+    """A rate for each inviter."""
+
+    def invite(self, scene, who="ann", to="bob"):
+        """Invite and take it back; why not, or ""."""
+        client = scene.people[who]
+        client.say(wire.Invite(1, (to,)))
+        client.listen()
+        (said,) = client.hears_all(wire.Inviting) or client.hears_all(wire.Failed)
+        if isinstance(said, wire.Failed):
+            self.assertEqual(said.why, wire.Why.BUSY)
+            return said.reason
+        client.say(wire.Withdraw(said.invitation))
+        return ""
+
+    def test_a_burst(self):
+        """n, not n + 1; one more after the time, not before; others have their own."""
+        with Scene("ann", "bob", "cat") as scene:
+            said = [self.invite(scene) for _ in range(INVITING_BURST + 1)]
+            self.assertEqual(said, [""] * INVITING_BURST + [f"too many invitations: wait {INVITING_SECONDS} s"])
+            self.assertEqual(len(scene.people["bob"].hears_all(wire.Invitation)), INVITING_BURST)
+            self.assertEqual(self.invite(scene, "cat"), "")
+            scene.forward(INVITING_SECONDS - 0.5)
+            self.assertEqual(self.invite(scene), "too many invitations: wait 1 s")
+            scene.forward(0.5)
+            self.assertEqual([bool(self.invite(scene)) for _ in range(2)], [False, True])
+            scene.forward(INVITING_BURST * INVITING_SECONDS)
+            self.assertEqual([bool(self.invite(scene)) for _ in range(INVITING_BURST + 1)],
+                             [False] * INVITING_BURST + [True])
+
+    def test_whoever_it_is(self):
+        """Another victim, another connection, an operator: it is one bucket for each name."""
+        with Scene("ann", "bob", "cat") as scene:
+            for _ in range(INVITING_BURST):
+                self.invite(scene)
+            self.assertRegex(self.invite(scene, to="cat"), "too many")
+            scene.play("ann: vanish")
+            scene.enter("ann")
+            scene.inside("ann").operator = True
+            self.assertRegex(self.invite(scene), "too many")
+
+    def test_what_was_not_possible_is_not_counted(self):
+        with Scene("ann", "bob") as scene:
+            for _ in range(INVITING_BURST + 5):
+                scene.play("ann: invite nobody", "ann: invite ann")
+            scene.forget()
+            self.assertEqual(self.invite(scene), "")
+
+    def test_a_flood_is_cut(self):
+        """As many in a time as the rate says, however fast they come."""
+        with Scene("ann", "bob") as scene:
+            for _ in range(300):
+                self.invite(scene)
+                scene.forward(0.1)
+            came = len(scene.people["bob"].hears_all(wire.Invitation))
+            self.assertAlmostEqual(came, INVITING_BURST + 300 // 10 // INVITING_SECONDS, delta=1)
 
 
 class Sessions(unittest.TestCase):

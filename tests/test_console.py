@@ -11,10 +11,11 @@ import tempfile
 import termios
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import console
 import wire
-from console import FRAME_SECONDS, NOTES, PENDING_MAX, Console, frame, note_line, status_lines, table_rows
+from console import FRAME_SECONDS, LINE_MAX, NOTES, PENDING_MAX, Console, frame, note_line, status_lines, table_rows
 from daemon import Daemon
 from display import width
 from mailbox import Mailbox
@@ -155,6 +156,57 @@ class Lines(unittest.TestCase):
         fields = {"sender": "ann", "to": "bob", "id": 1, "text": "secret"}
         self.assertIn("secret", note_line("message", fields, True))
         self.assertEqual(note_line("message", fields, False), "message sender=ann to=bob id=1")
+
+    def test_names_are_cut(self):
+        """Of many names some are said, wherever users name them: a request costs a line and not a page."""
+        names = [f"user{number}" for number in range(20)]
+        with Scene(*names) as scene:
+            everybody = ",".join(names[1:])
+            scene.play("user0: invite " + "nobody," * 9000, f"user0: invite {everybody}", *(
+                f"{name}: accept user0" for name in names[1:]))
+            scene.people["user0"].send(everybody, "x")
+            lines = [note_line(event, fields, True) for event, fields in scene.notes.told]
+            self.assertLess(max(map(len, lines)), 300)
+            seven = ",".join(names[1:8])
+            for words in (f'invited name=user0 to="{seven} and 12 more"', f'members="user0,{seven[:-6]} and 13 more"',
+                          f'request="INVITE request=1 to={seven} and 12 more"', 'to="nobody,nobody,'):
+                self.assertTrue(any(words in line for line in lines), words)
+            (state,) = {len(row.state) for row in scene.daemon.board.rows(100)[0] if row.name == "user19"}
+            self.assertLess(state, 100)
+
+    def test_a_line_has_an_end(self):
+        """n - 1, n, n + 1 bytes, of any characters; what is quoted stays quoted."""
+        for text in ("x", "é", "字", "🔧"):
+            size = len(text.encode())
+            for more in range(-2 * size, 2 * size + 1):
+                line = "x" * (-LINE_MAX % size + 5) + text * ((LINE_MAX + more) // size)
+                short = console.cut(line)
+                self.assertLess(len(short.encode()), LINE_MAX)
+                self.assertEqual(short, line if len(line.encode()) < LINE_MAX else short[:-3] + "...")
+                self.assertTrue(line.startswith(short.removesuffix("...")))
+        for text in ("a b=c ", 'a" b=c ', "\\ ", 'é"\\'):
+            for more in range(8):
+                fields = {"chat": 1, "sender": "ann", "text": "y" * more + text * 4000}
+                short = console.cut(note_line("line", fields, True))
+                self.assertEqual(self.parsed(short), ["line", "chat", "sender", "text"], short[-20:])
+                self.assertTrue(short.endswith('..."'))
+
+    def test_every_line_that_is_written_is_cut(self):
+        path = Path(tempfile.mkdtemp(prefix="parley-test-"), "log")
+        self.addCleanup(lambda: [path.unlink(), path.parent.rmdir()])
+        reader, writer = os.pipe()
+        log = Console("log", writer, lambda: WALL, log=str(path))
+        log.note("line", chat=1, sender="ann", text="\x1b" * 16384)
+        log.note("closed", address="x", reason="y" * 100_000)
+        shown = b""
+        with deadline():
+            while log._stream.waits:
+                log.draw(1.0, str, lambda _: ([], 0))
+                shown += os.read(reader, 1 << 16)
+        for fd in (reader, writer, log._file.outlet.fd):
+            os.close(fd)
+        self.assertLessEqual(max(map(len, shown.splitlines(keepends=True))), LINE_MAX)
+        self.assertLessEqual(max(map(len, path.read_bytes().splitlines(keepends=True))), LINE_MAX)
 
     def test_the_whole_service_with_hostile_texts(self):
         """What users say reaches the log harmless."""
@@ -359,6 +411,56 @@ class LogFile(unittest.TestCase):
             self.close(log)
         self.assertEqual(len(self.path.read_text().splitlines()), 2)
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+
+    def refused(self, change, words):
+        """What is wrong with a log that was there and is changed so."""
+        Path(self.path).touch()
+        change()
+        before = len(os.listdir("/proc/self/fd"))
+        with self.assertRaisesRegex(PermissionError, words):
+            Console("none", -1, lambda: WALL, log=str(self.path))
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def test_not_one_that_everybody_can_write(self):
+        self.refused(lambda: self.path.chmod(0o602), "everybody can write to it: chmod o-w")
+        for mode in (0o600, 0o660, 0o644):
+            self.path.chmod(mode)
+            self.close(Console("none", -1, lambda: WALL, log=str(self.path)))
+
+    def test_not_a_pipe_that_everybody_can_write(self):
+        os.mkfifo(self.path)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.refused(lambda: self.path.chmod(0o622), "everybody can write")
+
+    def test_not_another_users(self):
+        me = os.geteuid()
+        self.path.touch()
+        if me == 0:
+            os.chown(self.path, 65534, 65534)
+            self.refused(lambda: None, "it belongs to another user")
+            os.chown(self.path, 0, 0)
+        with mock.patch("os.geteuid", return_value=me + 1):
+            if me:
+                self.refused(lambda: None, "it belongs to another user")
+            else:
+                self.close(Console("none", -1, lambda: WALL, log=str(self.path)))       # root's is fine
+
+    def test_a_device_is_everybodys(self):
+        self.close(Console("none", -1, lambda: WALL, log="/dev/null"))
+
+    def test_the_old_one_goes_on_when_the_new_is_refused(self):
+        log = Console("none", -1, lambda: WALL, log=str(self.path))
+        moved = self.path.with_name("moved")
+        self.path.rename(moved)
+        self.addCleanup(moved.unlink)
+        self.path.touch()
+        self.path.chmod(0o666)
+        self.assertRaises(PermissionError, log.reopen)
+        log.note("reloaded")
+        self.close(log)
+        self.assertEqual(self.path.read_text(), "")
+        self.assertIn("reloaded", moved.read_text())
 
     def test_never_through_a_link(self):
         self.path.symlink_to("/dev/null")

@@ -446,6 +446,7 @@ class NotReading(unittest.TestCase):
         """Invited again and again, one who does not read holds little, and is not disconnected for it."""
         with Service() as service:
             eve, *others = service.users("eve", *(f"stopped{n}" for n in range(60)))
+            service.daemon.board.chats._rate.seconds = 0        # no limit: as of many who invite
             for other in others:
                 other.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             names = tuple(other.name for other in others)
@@ -854,6 +855,13 @@ class ExitCodes(unittest.TestCase):
         os.mkfifo(f"{self.directory}/fifo")
         code, line = self.ends(*self.served(), "--log", f"{self.directory}/fifo")
         self.assertEqual(code, os.EX_CANTCREAT, line)
+
+    def test_a_log_that_others_can_write(self):
+        Path(self.directory, "log").touch()
+        os.chmod(f"{self.directory}/log", 0o666)
+        code, line = self.ends(*self.served(), "--log", f"{self.directory}/log")
+        self.assertEqual(code, os.EX_CANTCREAT, line)
+        self.assertRegex(line, "log could not be opened: everybody can write to it: chmod o-w")
 
     def test_a_second_daemon_on_the_store(self):
         with Process() as process:

@@ -37,7 +37,7 @@ ARROWS = {
     "answers": "presence wire",
     "delivery": "answers presence runs wire",
     "post": "answers delivery presence runs wire",
-    "chats": "presence wire",
+    "chats": "hosts presence wire",
     "scram": "",
     "claims": "answers hosts presence scram wire",
     "switchboard": "answers chats claims delivery hosts ignore post presence runs wire",

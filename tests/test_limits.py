@@ -631,7 +631,7 @@ class ToAll(unittest.TestCase):
         everyone = quota.Everyone("everyone", 10)
         for number in range(5000):
             everyone.admit(number, False, float(number), 1)
-        self.assertLess(len(everyone._buckets), 1100)
+        self.assertLess(len(everyone._buckets._left), 1100)
 
 
 if __name__ == "__main__":

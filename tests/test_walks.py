@@ -12,6 +12,7 @@ is killed and started again.  After each step the daemon must agree with the mod
 import random
 import unittest
 
+import chats
 import delivery
 import wire
 from chats import INVITATIONS_MAX, State, state_of
@@ -539,6 +540,11 @@ WEIGHTS = {"connect": 12, "hang_up": 3, "exit": 1, "take_over": 2, "intrude": 1,
 
 
 class RandomWalks(unittest.TestCase):
+    def setUp(self):
+        """The model knows of no rate for invitations."""
+        seconds, chats.INVITING_SECONDS = chats.INVITING_SECONDS, 1e-6
+        self.addCleanup(setattr, chats, "INVITING_SECONDS", seconds)
+
     def walk(self, seed, steps, service, **weights):
         with service:
             walk = Walk(service, seed, **weights)

@@ -41,7 +41,7 @@ def host_of(where: str) -> str:
 
 
 class Buckets:
-    """So much at once, and one more every so many seconds, for each of many."""
+    """So much at once, and one more every so many seconds, for each of many; 0 seconds: no limit."""
 
     def __init__(self, burst: int, seconds: float) -> None:
         self.burst = burst
@@ -54,6 +54,8 @@ class Buckets:
 
     def left(self, who: Hashable, now: float) -> float:
         """How much this one has left, on the monotonic clock."""
+        if not self.seconds:
+            return self.burst
         left, since = self._left.get(who, (self.burst, now))
         return min(self.burst, left + (now - since) / self.seconds)
 
@@ -63,6 +65,8 @@ class Buckets:
 
     def take(self, who: Hashable, now: float, wanted: float = 1) -> None:
         """It has so much less."""
+        if not self.seconds:
+            return
         left = self.left(who, now) - wanted
         self._left.pop(who, None)                   # the last that took stands last
         self._left[who] = left, now

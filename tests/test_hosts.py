@@ -51,6 +51,12 @@ class BucketsOfMany(unittest.TestCase):
         self.assertEqual([buckets.wait("a", now) for now in (0.0, 9.0, 9.5)], [10, 1, 1])
         self.assertEqual((buckets.left("a", 10.0), buckets.left("a", 1000.0)), (1, 1))
 
+    def test_no_limit(self):
+        buckets = Buckets(2, 0)
+        for _ in range(5):
+            buckets.take("a", 1.0)
+        self.assertEqual((buckets.left("a", 1.0), len(buckets)), (2, 0))
+
     def test_what_is_remembered_is_bounded(self):
         for step, most in ((1.0, 1100), (0.0, 2 * BUCKETS_MAX)):            # full again meanwhile, or never
             buckets = Buckets(2, 10)

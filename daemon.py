@@ -56,7 +56,7 @@ import wire
 from claims import TRUSTING, Identity, Question
 from console import Console
 from doors import Doors
-from fairness import FREE, Fairness, Share
+from fairness import BUDGET, FREE, Fairness, Share
 from logins import Logins
 from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
@@ -259,7 +259,7 @@ class Daemon:
             return                              # _watch goes on with them when the peer has read
         fairness, share, now, frames = self.fairness, connection.share, self.now.monotonic, connection.frames
         allowed, spent = fairness.allowance(share, len(self._unfinished), now), 0
-        tokens = fairness.tokens(share, now) if fairness.rate else allowed
+        tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
         try:
             while connection.next < len(frames) and not connection.closing:
                 if spent >= allowed or tokens < 1:
@@ -271,6 +271,7 @@ class Daemon:
                     share.tokens = tokens = tokens - (connection.next - at)
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
+        share.debt += max(0, spent - allowed)
         if connection.next < len(frames) and not connection.closing:
             if tokens < 1:
                 self._rest(connection)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
 WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
-CROWD = 256                 # readers pushed in a turn, when a message is for so many: 2 ms, and as many confirmations come
+CROWD = 256                 # readers pushed in a turn, when a message is for more: 2 ms, and as many confirmations come
 PASSED_MAX = 16             # streams that are over, remembered for what is in flight, before they are looked through
 EVER = 2**64 - 1            # the end of the live stream
 ID, SENDER, ORIGIN, TEXT = itemgetter(0), itemgetter(2), itemgetter(3), itemgetter(6)       # of a Mail
@@ -88,6 +88,7 @@ class Delivery:
             return
         upto = self.mailbox.last if client.holding else client.live.start
         client.checking = Stream(0, upto, said.request)
+        client.spent += client.in_flight        # they are pushed again
         self.stirred[client] = None
 
     def on_hold(self, client: Client, said: wire.Hold, now: Now) -> None:

@@ -5,8 +5,9 @@ one, and so is each recipient of a message), and a benchmark of fifty at full ra
 busy, and a long turn serves all of them.  What must not happen is that one who asks for a little waits for those who
 ask for much.  So as long as somebody else has asked for something within CALM seconds and got all of it, whoever asks
 for more shares FLOOD units of each turn with the others who do: a turn is then not much longer than without them,
-however much they send, and what they sent beyond waits in their own sockets.  That is deficit round robin with the
-quantum made small when it matters; nothing is dropped and nobody is disconnected.
+however much they send, and what they sent beyond waits in their own sockets.  One request can be more than that, such
+as a message to all; then its sender waits as many turns as it was worth.  That is deficit round robin with the quantum
+made small when it matters; nothing is dropped and nobody is disconnected.
 
 Who has used up what he was given is a flooder until CALM seconds have passed without it, and does not count as one who
 asks for a little; nor do those who only confirm what they read.  The same holds at the doors: a storm of connections
@@ -21,7 +22,7 @@ from __future__ import annotations
 import wire
 
 BUDGET = 10_000             # units of work for a connection in a turn, when nobody else asks: some 10 ms
-FLOOD = 64                  # for all together that ask for more than that, while others ask: 0.2 ms, as their own turns
+FLOOD = 128                 # for all together that ask for more than that, while others ask: 0.2 ms, as their own turns
 LEAST = 8                   # for each of them, however many they are: a turn has a price of its own
 CALM = 1.0                  # seconds
 ACCEPTS = 64                # connections accepted in a turn and listener, when nobody asks
@@ -32,12 +33,13 @@ FREE = frozenset(wire.CODECS[cls].kind for cls in (wire.Hello, wire.Confirm, wir
 
 class Share:
     """What one connection has had."""
-    __slots__ = ("at", "flooded", "tokens")
+    __slots__ = ("at", "debt", "flooded", "tokens")
 
     def __init__(self, now: float, rate: int) -> None:
         self.flooded = -CALM            # when it last asked for more than it was given
         self.tokens = float(rate)
         self.at = now                   # when they were counted
+        self.debt = 0                   # units that it had beyond what it was given: one message can be much work
 
 
 class Fairness:
@@ -51,7 +53,10 @@ class Fairness:
     def allowance(self, share: Share, floods: int, now: float) -> int:
         """The units of work that this connection may have in this turn; so many others have used up theirs."""
         asked = self._other_at if share is self._last else self._last_at
-        return BUDGET if now - asked >= CALM else max(LEAST, FLOOD // (floods + 1))
+        allowed = BUDGET if now - asked >= CALM else max(LEAST, FLOOD // (floods + 1))
+        paid = min(share.debt, allowed)
+        share.debt -= paid
+        return allowed - paid
 
     def had_all(self, share: Share, kind: int, now: float) -> None:
         """It got all that it asked for; the last was of this kind."""

@@ -570,13 +570,7 @@ class Mailbox:
             if self.disk.free(self.directory) < 3 * (need + len(self.users) * USER_BYTES):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self._journal.offset > HEADER_SIZE:
-                journal = yield from Journal.creating(self.disk, self.directory, self.store, self._journal.number + 1,
-                                                      self._base)
-                yield from self._durable()
-                self._rolling = True
-                while self._syncing is not None:
-                    yield WAIT
-                self._roll(journal)
+                yield from self._rolled()
             upto = self._synced  # what is put from now on is in the journal that stays
             self._rolling = False
             yield None
@@ -605,12 +599,28 @@ class Mailbox:
         if writer is not None:
             writer.abandon()
 
-    def _roll(self, journal: Journal) -> None:
-        """Go on in a new journal; the old one is cut to its size and listed with it.  Nothing may be written meanwhile,
-        so the loop waits for this: what there is to sync is small."""
+    def _rolled(self) -> Iterator[object]:
+        """Go on in a new journal.  It is made ready while the old one is written, so its first seq is one that is not
+        reached till then; ids jump to it."""
+        first = self._base + ID_JUMP
+        journal = yield from Journal.creating(self.disk, self.directory, self.store, self._journal.number + 1, first)
+        yield from self._durable()
+        self._rolling = True
+        while self._syncing is not None:
+            yield WAIT
+        if self.last >= first:
+            journal.close()
+            self.disk.unlink(journal.path)
+            raise OSError(errno.EAGAIN, "the disk is too slow")
+        self._roll(journal, first)
+
+    def _roll(self, journal: Journal, first: int) -> None:
+        """The old journal is cut to its size and listed with the new one.  Nothing may be written meanwhile, so the
+        loop waits for this: what there is to sync is small."""
         old = self._journal
         before, size = list(self._old), old.finish()
-        self._synced = self._written
+        self.last = self._written = self._synced = first - 1
+        self._clear()
         self._old.append((old.number, size))
         try:
             self._use(journal)

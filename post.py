@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from mailbox import Full, Mail, Mailbox, User
     from quota import Accounts, Everyone
 
-AUDIENCES_MAX = 10_000          # remembered: some megabytes
+AUDIENCES_MAX = 500_000         # names and users in the audiences that are remembered: some megabytes
+NAMES_READ = 2                  # names that are as much work to read and to look up as a message to one is to put
 
 
 class Unfit(Exception):
@@ -76,19 +77,23 @@ class Post:
         self.is_silent = is_silent                              # nobody reads the notes: none for each message
         self._puts = 0                                          # messages put so far
         self._audiences: dict[tuple[Client, int, tuple[str, ...]], Audience] = {}
+        self._remembered = 0                                    # names and users in them
         self._version = 0                                       # of the roster when they were found out
 
     def on_send(self, client: Client, said: wire.Send, now: Now) -> None:
         """One message of a client."""
+        client.spent += len(said.to) // NAMES_READ
         if refusal := wire.flaw(said.text):
             self._refuse(client, said.id, *refusal)
         else:
             self._take(client, said.id, said.flags, said.to, [said.text.encode()], now, 1)
 
     def on_run(self, client: Client, run: Run, now: Now, budget: int) -> int:
-        """Messages of a client, until the budget of work is spent; how many they were."""
+        """Messages of a client, one at least, until the budget of work is spent; how many they were."""
         taken, texts = 0, run.texts
-        while taken < len(texts) and (left := budget - taken - client.spent) > 0:
+        client.spent += len(run.to) // NAMES_READ
+        while taken < len(texts) and (not taken or taken + client.spent < budget):
+            left = max(1, budget - taken - client.spent)
             taken += self._take(client, run.first + taken, run.flags, run.to, texts[taken:taken + left], now, left)
         return taken
 
@@ -153,22 +158,26 @@ class Post:
             raise Unfit(Why.OTHER, "the id of a message is not 0")
         if self.mailbox.refusing:
             raise Unfit(Why.FULL, self.mailbox.refusing)
-        if self._version != self.roster.version or len(self._audiences) >= AUDIENCES_MAX:
+        if self._version != self.roster.version or self._remembered > AUDIENCES_MAX:
             self._forget()
-        audience = self._audiences.get((client, flags, to)) or self._audience(client, flags, to)
-        sure = audience.until - self._puts
-        count = max(1, min(len(texts), sure, budget // (len(audience.users) or 1)))
-        if flags & SendFlag.EVERYONE:
+        flags &= SendFlag.NOW | SendFlag.EVERYONE
+        if flags & SendFlag.EVERYONE:                           # before anything is done for so many
+            to, count = (), max(1, min(len(texts), budget // len(self.mailbox.users)))
             count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count)
             if refusal:
                 raise Unfit(*refusal)
+        else:
+            count = max(1, min(len(texts), budget // (len(to) or 1)))
+        audience = self._audiences.get((client, flags, to)) or self._audience(client, flags, to)
+        sure = audience.until - self._puts
         if sure <= 0:
-            audience = self._with_room(client, first, flags, audience, len(texts[0]))
-        return audience, count
+            return self._with_room(client, first, flags, audience, len(texts[0])), 1
+        return audience, min(count, sure)
 
     def _audience(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience:
         """Whom a message is for, room in their mailboxes apart.  Raises Unfit."""
         users, others = self._recipients(client, flags, to), Others()
+        self._remembered += len(users) + len(to)
         if flags & SendFlag.NOW:
             away = [user.name for user in users if user.number not in self.roster.clients]
             if away:
@@ -193,7 +202,6 @@ class Post:
         for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, [reader.name for reader in holding]):
             if names:
                 others = others.with_names(outcome, names)
-        flags &= SendFlag.NOW | SendFlag.EVERYONE
         if len(users) < len(self.mailbox.users) - 1:
             flags &= ~SendFlag.EVERYONE          # to everyone who is here, or has room: a list, as any other
         return Audience(users, flags, reading, holding, others, self._puts + self.accounts.room(users, client.user))
@@ -238,6 +246,7 @@ class Post:
     def _forget(self) -> None:
         """Audiences are not what they were: somebody came, went or holds, or something was taken back."""
         self._audiences.clear()
+        self._remembered = 0
         self._version = self.roster.version
 
     # ---- settings ----

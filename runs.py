@@ -21,6 +21,7 @@ SEND_HEAD = struct.Struct("!BQ")                # kind, id; then come the flags 
 MAIL_HEAD = struct.Struct("!IBQQQBIB")          # length and kind, the fixed fields, the length of the sender
 SEND_TO = SEND_HEAD.size + 1                    # where the recipients begin
 assert (SEND_HEAD.size, MAIL_HEAD.size) == (9, 35)
+RUN_MAX = 256                                   # longer ones gain nothing, and each looks at so many frames
 READ_WORDS = wire.READERS["words"]
 SEND_KIND, MAIL_KIND = CODECS[wire.Send].kind, CODECS[wire.Mail].kind
 
@@ -35,7 +36,7 @@ class Run(NamedTuple):
 
 
 def run_of_sends(frames: Sequence[bytes], start: int, most: int) -> Run | None:
-    """The SENDs that are a run from here on, `most` at most.
+    """The SENDs that are a run from here on, `most` and RUN_MAX at most.
 
     It stops before any other frame, also before one that breaks the protocol or holds more than plainly printable
     text: those take the common way."""
@@ -46,7 +47,7 @@ def run_of_sends(frames: Sequence[bytes], start: int, most: int) -> Run | None:
         _, first = SEND_HEAD.unpack_from(frame)
         to, end = READ_WORDS(frame, SEND_TO)
         same = frame[SEND_HEAD.size:end]
-        for number, frame in enumerate(frames[start:start + most], first):
+        for number, frame in enumerate(frames[start:start + min(most, RUN_MAX)], first):
             if frame[:end] != pack(SEND_KIND, number) + same:
                 break
             text = frame[end:]

@@ -24,6 +24,7 @@ from unittest import mock
 import mailbox
 import reserve
 from disk import WAIT
+from journal import Journal
 from mailbox import EVERYONE, Failed, Full, Mail, Mailbox, User
 from tests.faulty_disk import FullDisk, Op
 from tests.platter import Platter, State, content
@@ -177,6 +178,7 @@ class Ledger:
 def small_rooms() -> Iterator[None]:
     """Journals are extended, and the reserve is made, by a few hundred bytes, so that few writes meet the end."""
     with (mock.patch.object(Mailbox._begin, "__defaults__", (900,)), mock.patch.object(mailbox, "ROOM", 700),
+          mock.patch.object(vars(Journal)["creating"].__func__, "__defaults__", (900,)),
           mock.patch.object(reserve, "SIZE", 3000), mock.patch.object(reserve, "LOOK", 9000)):
         yield
 

@@ -101,6 +101,7 @@ MUTANTS = [Mutant(*row) for row in (
     # watermarks, seqs, order
     ("mailbox: ids jump at a start", "mailbox.py", "self.last = recovery.last + (ID_JUMP if found.journals or "
      "found.segments else 0)", "self.last = recovery.last", "test_recovery"),
+    ("mailbox: ids jump at a roll", "mailbox.py", "first = self._base + ID_JUMP", "first = self._base", POWER),
     ("mailbox: the manifest keeps the seq", "mailbox.py", "Manifest(self.store, generation, self.last,",
      "Manifest(self.store, generation, 0,", "test_recovery"),
     ("mailbox: what is settled", "mailbox.py", "else min(self._synced, self._due - 1)", "else self._due - 1",

@@ -4,6 +4,7 @@ import random
 import selectors
 import socket
 import unittest
+from unittest import mock
 
 import quota
 import wire
@@ -268,6 +269,13 @@ class Shares(unittest.TestCase):
         self.assertEqual(fairness.allowance(other, 0, 10.0), BUDGET)
         self.assertEqual(fairness.allowance(flood, 0, 10.0 + CALM), BUDGET)
 
+    def test_what_was_too_much_is_waited_off(self):
+        fairness = Fairness()
+        flood, other = Share(0.0, 0), Share(0.0, 0)
+        fairness.had_all(other, 2, 10.0)
+        flood.debt = FLOOD + 10
+        self.assertEqual([fairness.allowance(flood, 0, 10.0) for _ in range(3)], [0, FLOOD - 10, FLOOD])
+
     def test_readers_and_flooders_do_not_count(self):
         fairness = Fairness()
         flood, reader, other = (Share(0.0, 0) for _ in range(3))
@@ -377,6 +385,49 @@ def is_readable(sock):
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))
+
+
+class ManyNames(unittest.TestCase):
+    """A message is as much work as it holds names, whatever becomes of it."""
+
+    def test_whose_messages_hold_many_waits_many_turns(self):
+        with house() as service:
+            flood, other = service.user("flood", features=0), service.user("other", features=0)
+            other.sock.sendall(wire.encode(wire.Ping(1)))
+            service.daemon.turn(0)
+            to = ("nobody",) * 4000
+            flood.sock.sendall(b"".join(wire.encode(wire.Send(7 << 32 | n, 0, to, "x")) for n in (1, 2)))
+            refused = []
+            for turn in range(40):
+                service.daemon.turn(0)
+                refused += [turn for _ in range(len(service.notes.events("refused")) - len(refused))]
+            self.assertEqual(len(refused), 2)
+            self.assertGreater(refused[1] - refused[0], 2000 // FLOOD - 1)
+
+    def test_to_all_is_not_worked_out_for_who_may_not(self):
+        """Nor remembered: what a client writes into `to` tells two of them not apart."""
+        with house(everyone="nobody") as service:
+            client = service.user("ann", features=0)
+            service.user("bob")
+            post = service.daemon.board.post
+            with mock.patch.object(post, "_recipients", wraps=post._recipients) as recipients:
+                for n in range(50):
+                    client.say(wire.Send(7 << 32 | n + 1, SendFlag.EVERYONE, (str(n),), "x"))
+                self.assertEqual(len(service.notes.events("refused")), 50)
+                post.everyone.who = "everyone"
+                for n in range(50, 60):
+                    client.say(wire.Send(7 << 32 | n + 1, SendFlag.EVERYONE, (str(n),), "x"))
+                self.assertEqual(recipients.call_count, 1)
+            self.assertEqual(len(post._audiences), 1)
+
+    def test_what_is_remembered_of_recipients_has_a_bound_in_names(self):
+        with house() as service, mock.patch("post.AUDIENCES_MAX", 100):
+            client = service.user("ann", features=0)
+            service.user("bob")
+            post = service.daemon.board.post
+            for n in range(60):
+                client.say(wire.Send(7 << 32 | n + 1, 0, ("bob", *["BOB"] * (n % 30)), "x"))
+                self.assertLess(sum(len(key[2]) for key in post._audiences), 200)
 
 
 class Unsent(unittest.TestCase):

@@ -126,13 +126,13 @@ class Post:
             if self.ignores.by:
                 self._keep_away(client.user, mails, users)
             if not self.is_silent:
-                names = _some([user.name for user in users])
+                names = wire.some([user.name for user in users])
                 for mail in mails:
                     self.note("message", sender=client.name, to=names, id=mail.id, text=mail.text.decode())
             self.delivery.stir(audience.reading)
             self.delivery.counted |= audience.holding
         else:
-            names = _some([name for _, page in audience.others.pages for name in page])
+            names = wire.some([name for _, page in audience.others.pages for name in page])
             for origin in range(first, last + 1):
                 self.note("not-delivered", sender=client.name, to=names, origin=origin)
         if audience.others.pages:
@@ -231,7 +231,7 @@ class Post:
         full = [] if audience.until > self._puts else self.accounts.full(audience.users, client.user, size)
         if not full:
             return audience
-        self.note("mailbox-full", sender=client.name, to=_some([user.name for user in full]), origin=origin)
+        self.note("mailbox-full", sender=client.name, to=wire.some([user.name for user in full]), origin=origin)
         numbers = {user.number for user in full}
         users = [user for user in audience.users if user.number not in numbers]
         absent = Others([page for page in audience.others.pages if page[0] is Outcome.ABSENT])
@@ -304,8 +304,3 @@ class Post:
 def _each(ranges: Iterable[Sequence[int]]) -> list[int]:
     """The numbers of some ranges."""
     return [number for first, last in ranges for number in range(first, last + 1)]
-
-
-def _some(names: Sequence[str]) -> str:
-    """Recipients for the log: their names, or how many when there are many."""
-    return ",".join(names) if len(names) <= 8 else f"{','.join(names[:7])} and {len(names) - 7} more"

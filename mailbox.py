@@ -660,7 +660,8 @@ class Mailbox:
         except OSError as error:
             raise StoreError(f"{self.directory}: {error}") from error
         finally:
-            self._abandon(self._writer)
+            if self._writer is not None:  # its files stay: a manifest that is being saved may list them
+                self._writer.close()
             self._shelf.close()
             self._journal.close()
             self.disk.close(self._lock)

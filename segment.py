@@ -309,9 +309,13 @@ class Writer:
 
     def abandon(self) -> None:
         """Give up; leave no file."""
-        with suppress(Exception):  # it has failed before, and its files go now
-            self._database.close()
+        self.close()
         remove(self.disk, self.directory, self.number)
+
+    def close(self) -> None:
+        """Let go.  Unless a manifest lists them, the next start removes the files."""
+        with suppress(Exception):  # it may have failed before
+            self._database.close()
 
 
 class Segment:

@@ -5,8 +5,10 @@ import os
 import signal
 import tempfile
 import unittest
+from collections.abc import Iterator
 from unittest import mock
 
+import manifest as manifests
 import wire
 from disk import WAIT, Disk
 from mailbox import ID_JUMP, UNSYNCED_MAX, Failed, Mailbox
@@ -197,6 +199,38 @@ class TheTurn(unittest.TestCase):
             disk.done = True
             service.run()
             eve.hears(wire.Welcome)
+
+
+class Waits(Disk):
+    """A task waits for each directory, and the rest is done at once."""
+
+    def syncing_directory(self, path: str) -> Iterator[object]:
+        yield WAIT
+        self.sync_directory(path)
+
+
+class AtTheEnd(unittest.TestCase):
+    def test_a_segment_that_the_manifest_may_list_already_stays(self) -> None:
+        """Closing in each moment of a seal, also when the manifest has its name and the loop waits to hear of it."""
+        listed = 0
+        for steps in range(60):
+            with tempfile.TemporaryDirectory() as home:
+                box = Mailbox(home + "/store", Waits(), seal_at=1)
+                ann = box.register("ann", 1)
+                box.put(ann, 1, 1, [ann], 0, b"hi")
+                box.write()
+                box.sync()
+                for _ in range(steps):
+                    box.work(0)
+                    box.sync()
+                found = manifests.load(box.disk, box.directory)
+                assert found
+                listed += len(found.segments) > len(box._manifest.segments)
+                box.close()
+                again = Mailbox(home + "/store")
+                self.assertEqual([mail.text for mail in again.unread(again.users[0], 0, 1 << 62, 9, 999)], [b"hi"])
+                again.close()
+        self.assertGreater(listed, 0)
 
 
 class TheChild(unittest.TestCase):

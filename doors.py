@@ -118,6 +118,9 @@ class Doors:
         self.listeners.clear()
         self._resting.clear()
         self._tired.clear()
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
         place = self.listeners[listener]

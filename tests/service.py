@@ -88,6 +88,8 @@ class Service:
         """As after kill -9: nothing is written or said any more."""
         for connection in list(self.daemon.connections.values()):
             connection.sock.close()
+        self.mailbox._journal.close()
+        self.mailbox._shelf.close()
         self.mailbox.disk.close(self.mailbox._lock)
 
     def restart(self) -> None:
@@ -101,6 +103,8 @@ class Service:
         for client in self.clients:
             client.sock.close()
         self.crash()
+        self.daemon.doors.close()
+        self.daemon.selector.close()
         shutil.rmtree(self.directory)
 
     def run(self) -> None:

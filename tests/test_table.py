@@ -7,7 +7,7 @@ import tempfile
 import time
 import unittest
 
-from tests.process import HERE, Speaker
+from tests.process import HERE, MANY, Speaker
 from tests.terminals import Terminal, until
 
 FRAME = 0.2             # what is promised
@@ -20,7 +20,7 @@ class LiveTable(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.path = directory.name + "/sock"
         self.terminal = Terminal([sys.executable, HERE + "/daemon.py", "--state", directory.name + "/store",
-                                  "--listen", "unix:" + self.path, "--no-text"], rows=24, cols=80)
+                                  "--listen", "unix:" + self.path, "--no-text", *MANY], rows=24, cols=80)
         self.addCleanup(self.terminal.close)
         until(lambda: os.path.exists(self.path), 20, "the daemon's socket")
 

@@ -143,6 +143,7 @@ class Daemon:
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._work_at = 0.0                                     # the next look whether it has
+        self._looked = -1                                       # what it had counted to at the last look
         self._refusing: str | None = None                       # why it refused, when last noted
         for descriptor, take in mailbox.disk.ready:             # when a sync has ended
             self.selector.register(descriptor, selectors.EVENT_READ, lambda *_, take=take: take())
@@ -197,6 +198,8 @@ class Daemon:
             if at is not None and (until is None or at < until):
                 until = at
         timeout = RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS
+        if self.mailbox.last != self._looked:
+            until = self._work_at if until is None else min(until, self._work_at)
         if until is not None:
             timeout = min(timeout, until - now.monotonic)
         return max(0.0, timeout if wait is None else min(timeout, wait))
@@ -210,7 +213,7 @@ class Daemon:
                 self._check_silence(connection)
         self.doors.tick(monotonic)
         if self._working or self.mailbox.working or monotonic >= self._work_at:
-            self._work_at = monotonic + WORK_SECONDS
+            self._work_at, self._looked = monotonic + WORK_SECONDS, self.mailbox.last
             self._working = self.mailbox.work(SLICE)
         for line in self.mailbox.notes:
             self.console.note("store", says=line)

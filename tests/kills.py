@@ -33,6 +33,7 @@ from tests.strace import calls, inject, under
 from tests.terminals import find_program
 
 STEPS = 38                  # things that are done in a life
+BREATH = 0.05               # seconds without a word, now and then and when all is read: the store does its own work
 SEAL_AT = 1500              # bytes: a seal after some ten messages
 KEEP = 14                    # messages that a reader may leave in the queue: the others are deleted, segments drop
 ALL_IS_READ = range(28, 33) # the steps in which a reader leaves none: whole segments drop
@@ -123,6 +124,8 @@ class Life:
             for _ in range(1 + 3 * (user.keep == 1)):
                 user.delete()
             party.wait()
+            while (user.keep == 1 or step % 8 == 7) and party.hear(BREATH):
+                pass
         self._last()
 
     def _last(self) -> None:

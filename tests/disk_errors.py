@@ -21,12 +21,13 @@ import wire
 from disk import Damaged
 from tests.kills import Life
 from tests.strace import Call, calls, inject
-from tests.terminals import find_program
+from tests.terminals import find_program, until
 
 PROMISES = (wire.Welcome, wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed)
 SYNCS = 50                  # fdatasyncs that fail, one in each life
 SYNCED_STEPS = 60           # for a life to have so many
 END_SECONDS = 1.0           # from the failed sync to the process's end
+LOG_SECONDS = 20.0          # for strace to write its log
 REFUSAL_SECONDS = 0.1       # from the failed write to the words that refuse
 AGAIN_SECONDS = 1.0         # from the failed write to the next message that is taken
 
@@ -42,6 +43,14 @@ def fault_in(log: list[Call]) -> tuple[Call, list[Call]] | None:
     return next(((call, log[at + 1:]) for at, call in enumerate(log) if call.injected), None)
 
 
+def whole_log(life: Life) -> list[Call]:
+    """What a life did, once strace has written that it ended, which can be after the daemon was waited for."""
+    def ended() -> list[Call]:
+        log = calls(life.log)
+        return log if any(call.name == "end" and call.pid == life.pid for call in log) else []
+    return until(ended, LOG_SECONDS, "the end of the daemon, in strace's log")
+
+
 def one_line(life: Life) -> list[str]:
     assert life.daemon is not None
     said = life.daemon.output().splitlines()
@@ -55,7 +64,7 @@ def judge(life: Life) -> list[str]:
 def fail_sync(number: int) -> Result:
     with Life([inject("fdatasync", number, "error=EIO")], steps=SYNCED_STEPS) as life:
         status = life.live()
-        happened = fault_in(calls(life.log))
+        happened = fault_in(whole_log(life))
         if happened is None:
             return Result("", judge(life))
         call, after = happened

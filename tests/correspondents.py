@@ -19,6 +19,7 @@ from typing import Any
 import wire
 from tests.oracle import Found, Key, Oracle
 
+WRITTEN_MAX = 1200          # messages in one go of all: some 400 for each of them, and 1000 fill a window
 ANSWER_SECONDS = 30         # for a login and a check: far more than they take
 NAMES = ("ann", "bob", "carol", "dave", "erin")
 IN_FLIGHT = 40              # sends without an answer, for each sender
@@ -211,12 +212,13 @@ class Party:
             user.resume()
 
     def work(self, seconds: float) -> None:
-        """Write, read and delete for so long."""
-        until = time.monotonic() + seconds
+        """Write, read and delete for so long; no more than a check can bring before it is confirmed."""
+        until, written = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             for user in self.users:
-                while len(user.unanswered) < IN_FLIGHT and self.chance.random() < 0.9:
+                while len(user.unanswered) < IN_FLIGHT and self.chance.random() < 0.9 and written < WRITTEN_MAX:
                     user.write(everyone=True)
+                    written += 1
                 user.delete()
             self.hear(0.005)
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import runs
 import wire
 from tests.overload import Crowd, Process, Watched, pin
 from tests.process import DaemonProcess
@@ -97,7 +98,7 @@ def flooding(pipe: Any, path: str) -> None:
                 frames = list(decoder.feed(sock.recv(1 << 18)))
             except BlockingIOError:
                 continue
-            last = max([0, *(wire.decode(frame, wire.DAEMON).id for frame in frames if frame[0] == wire.MAIL_KIND)])
+            last = max([0, *(wire.decode(frame, wire.DAEMON).id for frame in frames if frame[0] == runs.MAIL_KIND)])
         if last:
             socks[1].sendall(wire.encode(wire.Confirm(1, last)))
     pipe.send(number & 0xFFFFFFFF)

@@ -24,7 +24,8 @@ longest makes room for the newcomer.
 
 Signals set a flag and wake the loop.  TERM and INT: stop accepting, put on disk what was accepted, tell the clients,
 exit 0; a second one ends at once.  HUP: open the log again; clients stay.  But when the terminal that the console is
-shown on is gone, HUP is as TERM: nobody would see the daemon, or know that it still runs.
+shown on is gone, HUP is as TERM: nobody would see the daemon, or know that it still runs.  The table ends with its
+terminal even if no HUP comes.
 
 Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused (post.py), or the process
 ends with one line, code 70, as soon as an fdatasync fails.  Ours: a traceback, for it is a bug.
@@ -209,6 +210,8 @@ class Daemon:
         monotonic = self.now.monotonic
         if monotonic >= self._sweep_at:
             self._sweep_at = monotonic + SWEEP_SECONDS
+            if self.console.mode == "table" and self.console.hung_up():
+                self.signal = signal.SIGHUP     # it went without a word: to make or a shell, which do not pass it on
             for connection in list(self.connections.values()):
                 self._check_silence(connection)
         self.doors.tick(monotonic)

@@ -23,6 +23,7 @@ from daemon import (
     OF_ONE_HOST,
     PROOF_SECONDS,
     READ_SIZE,
+    SWEEP_SECONDS,
     UNSENT_MAX,
 )
 from doors import open_listener
@@ -910,6 +911,19 @@ class ExitCodes(unittest.TestCase):
         self.assertEqual(code, os.EX_UNAVAILABLE, line)
         code, line = self.ends(*self.served(), "--log", f"{self.directory}/none/log")
         self.assertEqual(code, os.EX_CANTCREAT, line)
+
+
+class LostTerminal(unittest.TestCase):
+    """A HUP does not reach a daemon that make or a shell runs: the table is nothing without its terminal."""
+
+    def test_it_is_noticed_without_a_hup(self):
+        for mode, ends in (("table", signal.SIGHUP), ("log", 0)):
+            with self.subTest(mode=mode), Service() as service:
+                service.run()
+                with mock.patch.multiple(service.notes, mode=mode, hung_up=lambda: True, draw=lambda *_: None,
+                                         next_draw=lambda: None):
+                    service.forward(SWEEP_SECONDS)
+                self.assertEqual(service.daemon.signal, ends)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ PATIENCE = 60               # seconds until an invitation expires: time to see i
 INVITATIONS_MAX = 3         # that one user may have to answer: a menu row, not a flood
 INVITED_MAX = 1000          # users invited at once: their names fit a frame
 LINES_MAX = 256 * 1024      # bytes a member of a chat may leave unread before being put out of it
+TOGETHER = 64 * 1024        # bytes of lines that are passed on together: who was silent shares them with the others
 
 
 class State(IntEnum):
@@ -85,12 +86,23 @@ class Invitation:
 
 class Chat:
     """An established session."""
-    __slots__ = ("is_group", "members", "number")
+    __slots__ = ("is_group", "lines", "members", "number", "said")
 
     def __init__(self, number: int, members: list[Client]) -> None:
         self.number = number
         self.is_group = len(members) > 2        # and stays one when some have left
         self.members = dict.fromkeys(members)
+        self.lines = bytearray()                # frames that are not passed on yet
+        self.said: dict[Client, list[tuple[int, int]]] = {}     # where whose stand among them: begin and end
+
+
+def without(lines: bytes, spans: list[tuple[int, int]]) -> bytes:
+    """What is left of some bytes when these parts are taken out."""
+    left, at = [], 0
+    for begin, end in spans:
+        left.append(lines[at:begin])
+        at = end
+    return b"".join([*left, lines[at:]])
 
 
 def state_of(client: Client) -> State:
@@ -114,6 +126,7 @@ class Chats:
         self.patience = patience                        # seconds until an invitation expires
         self.pending: dict[int, Invitation] = {}        # by number; they expire in this order
         self.sessions: dict[int, Chat] = {}             # the record of active sessions, by number
+        self._spoken: dict[Chat, None] = {}             # those with lines to pass on
         self._rate = Buckets(INVITING_BURST, INVITING_SECONDS)
         self._numbers = 0                               # of invitations and chats alike; only grows
 
@@ -286,15 +299,38 @@ class Chats:
                 self.roster.tell(member, wire.Notice(f"lines of {', '.join(silent)} are not shown to you: /ignored"))
 
     def _spread(self, client: Client, text: str, now: Now) -> None:
+        """A line for the others: it is passed on with all that is said in this turn."""
         chat = client.chat
         assert chat is not None
-        others = [member for member in chat.members if member is not client]
-        client.spent += len(others)
-        if chat.is_group and self.ignores.by:
-            others = [member for member in others if not self.ignores.holds(member.user, client.user)]
+        client.spent += len(chat.members) - 1
         self.note("line", chat=chat.number, sender=client.name, text=text)
-        self.roster.tell_all(others, wire.Line(chat.number, now.wall, client.name, text))
-        for member in others:
+        begin = len(chat.lines)
+        chat.lines += wire.encode(wire.Line(chat.number, now.wall, client.name, text))
+        chat.said.setdefault(client, []).append((begin, len(chat.lines)))
+        self._spoken[chat] = None
+        if len(chat.lines) > TOGETHER:
+            self._pass_on(chat, now)
+
+    def pass_on(self, now: Now) -> None:
+        """What was said goes to those who hear it."""
+        for chat in list(self._spoken):
+            self._pass_on(chat, now)
+
+    def _pass_on(self, chat: Chat, now: Now) -> None:
+        """To each member but one's own lines, and in a group those of whom he ignores."""
+        if chat not in self._spoken:
+            return
+        del self._spoken[chat]
+        lines, said, chat.lines, chat.said = bytes(chat.lines), chat.said, bytearray(), {}
+        for member in chat.members:
+            unheard = said.get(member, [])
+            if chat.is_group and self.ignores.by:
+                unheard = sorted(span for speaker, spans in said.items() for span in spans
+                                 if speaker is member or self.ignores.holds(member.user, speaker.user))
+            heard = without(lines, unheard) if unheard else lines
+            if heard:
+                self.roster.hand(member, heard)
+        for member in list(chat.members):
             if member.backlog > LINES_MAX:
                 self._leave(member, Why.SLOW, now)
 
@@ -302,6 +338,9 @@ class Chats:
         chat = client.chat
         if chat is None:
             return
+        self._pass_on(chat, now)                # before it is said that somebody left
+        if client.chat is None:
+            return                              # too slow for that
         client.spent += len(chat.members)
         self._free(client, now)
         self.note("chat-left", chat=chat.number, name=client.name, why=why.name.lower())

@@ -302,11 +302,12 @@ class Daemon:
             while connection.next < len(frames) and not connection.closing:
                 if spent >= allowed or tokens < 1:
                     break
-                kind, at = frames[connection.next][0], connection.next
-                spent += self._frames(connection, max(1, min(allowed - spent, int(tokens))))
+                kind = frames[connection.next][0]
+                asked, work = self._frames(connection, max(1, min(allowed - spent, int(tokens))))
+                spent += work
                 frames = connection.frames      # who entered may send longer ones; who was put out has none
                 if fairness.rate and kind not in FREE:
-                    share.tokens = tokens = tokens - (connection.next - at)
+                    share.tokens = tokens = tokens - asked
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
         share.debt += max(0, spent - allowed)
@@ -323,18 +324,20 @@ class Daemon:
         if connection.decoder.fault and not connection.closing:
             self._violation(connection, connection.decoder.fault)
 
-    def _frames(self, connection: Connection, most: int) -> int:
-        """The next message, or the next SENDs, `most` at most; returns the work that was made."""
+    def _frames(self, connection: Connection, most: int) -> tuple[int, int]:
+        """The next message, or the next run of SENDS, `most` at most; returns how many, and the work that was made."""
         client, frames, at = connection.client, connection.frames, connection.next
         if client is not None and not client.left and frames[at][0] == runs.SEND_KIND:
-            run = runs.run_of_sends(frames, at, most)
-            if run:
+            found = runs.run_of_sends(frames, at, most, len(self.mailbox.users))
+            if found:
+                run, taken = found
                 client.spent = 0
-                taken = self.board.receive_run(client, run, self.now, most)
                 connection.next += taken
-                return taken + client.spent
+                self.board.receive_run(client, run, self.now)
+                return run.count, client.spent
         connection.next += 1
-        return self._frame(connection, wire.decode(frames[at], wire.CLIENT))
+        said = wire.decode(frames[at], wire.CLIENT)
+        return len(said.texts) if type(said) is wire.Sends else 1, self._frame(connection, said)
 
     def _rest(self, connection: Connection) -> None:
         """Over its rate: it is not read for a while, and not asked either whether it is there."""

@@ -14,10 +14,8 @@ Readers who are sent the same messages in the same turn, as with a message to ev
 """
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import islice
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import wire
@@ -35,7 +33,6 @@ WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory,
 CROWD = 256                 # readers pushed in a turn, when a message is for more: 2 ms, and as many confirmations come
 PASSED_MAX = 16             # streams that are over, remembered for what is in flight, before they are looked through
 EVER = 2**64 - 1            # the end of the live stream
-ID, SENDER, ORIGIN, TEXT = itemgetter(0), itemgetter(2), itemgetter(3), itemgetter(6)       # of a Mail
 
 
 class Stream:
@@ -64,7 +61,6 @@ class Delivery:
         self.crowd: dict[Client, None] = {}                     # the same, some of them in each turn
         self.counted: dict[Client, None] = {}                   # those whose waiting messages may have changed
         self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes, int]] = {}     # to several readers, in this turn
-        self._reads: dict[int, tuple[list[Mail], dict[int, Ranges]]] = {}           # by several readers, the same
 
     # ---- coming and going ----
 
@@ -109,45 +105,31 @@ class Delivery:
             if not self.accounts.is_empty:
                 self.accounts.read(client.user, mails)
             self._landed(client, mails)
-            client.mail -= bisect_right(mails, client.live.start, key=ID)
-            self._receipts(client, self._spans(mails))
-            self.note("delivered", name=client.name, messages=len(mails), first=mails[0].id, last=mails[-1].id)
+            client.mail -= sum([mail.messages for mail in mails if mail.id <= client.live.start])
+            self._receipts(client, mails)
+            self.note("delivered", name=client.name, messages=sum([mail.messages for mail in mails]), first=mails[0].id,
+                      last=mails[-1].last)
         self.promises.turn.others.append((client, wire.Confirmed(said.first, said.last)))
         self.stirred[client] = self.counted[client] = None
 
-    def _spans(self, mails: list[Mail]) -> dict[int, Ranges]:
-        """The same messages as their senders know them: ranges of origins for each."""
-        found = self._reads.get(mails[0].id)
-        if found and found[0] == mails:
-            return found[1]
-        first, last = mails[0].origin, mails[-1].origin
-        spans: dict[int, Ranges] = {}
-        if (last - first == len(mails) - 1 and len(set(map(SENDER, mails))) == 1
-                and list(map(ORIGIN, mails)) == list(range(first, last + 1))):
-            spans[mails[0].sender] = [[first, last]]            # a run, as nearly always
-        else:
-            for _, _, sender, origin, _, _, _ in mails:
-                add(spans.setdefault(sender, []), origin, origin)
-        if mails[0].count > 1:
-            self._reads[mails[0].id] = mails, spans
-        return spans
-
-    def _receipts(self, reader: Client, spans: dict[int, Ranges]) -> None:
+    def _receipts(self, reader: Client, mails: list[Mail]) -> None:
         """Tell the senders who are here that these of theirs were shown, and no others."""
-        for number, shown in spans.items():
-            sender = self.roster.clients.get(number)
+        spans: dict[Client, Ranges] = {}
+        for mail in mails:
+            sender = self.roster.clients.get(mail.sender)
             if sender and sender.features & wire.Feature.RECEIPTS:
-                self.promises.turn.others += [(sender, wire.Delivered(first, last, reader.name))
-                                              for first, last in shown]
+                add(spans.setdefault(sender, []), mail.origin, mail.origin + mail.messages - 1)
+        for sender, shown in spans.items():
+            self.promises.turn.others += [(sender, wire.Delivered(first, last, reader.name)) for first, last in shown]
 
     # ---- what is in flight ----
 
     def _landed(self, client: Client, mails: Sequence[Mail]) -> None:
         """These were read: those of them that were pushed are no longer in flight."""
-        if not _was_pushed(client, mails[0].id, mails[-1].id):
-            mails = [mail for mail in mails if _was_pushed(client, mail.id, mail.id)]
-        client.in_flight -= len(mails)
-        client.size -= _size(mails)
+        if not _was_pushed(client, mails[0].id, mails[-1].last):
+            mails = _pushed_of(client, mails)
+        client.in_flight -= sum([mail.messages for mail in mails])
+        client.size -= sum([mail.size for mail in mails])
         if not client.in_flight:
             client.passed.clear()
 
@@ -180,7 +162,6 @@ class Delivery:
             if client.welcomed:
                 self._fill(client)
         self._pushes.clear()
-        self._reads.clear()
 
     def _fill(self, client: Client) -> None:
         check = client.checking
@@ -200,17 +181,17 @@ class Delivery:
             if not mails:
                 return True
             frames, size = self._frames(mails, flag)
-            if flag and (client.passed or client.live.at > client.live.start):
-                new = [mail for mail in mails if not _was_pushed(client, mail.id, mail.id)]
-                client.in_flight += len(new)
-                client.size += _size(new)
-            else:
-                client.in_flight += len(mails)
-                client.size += size
+            count = sum([mail.messages for mail in mails])
+            client.in_flight += count
+            client.size += size
+            if flag and (client.passed or client.live.at > client.live.start):      # again, some of them
+                before = _pushed_of(client, mails)
+                client.in_flight -= sum([mail.messages for mail in before])
+                client.size -= sum([mail.size for mail in before])
             self.roster.hand(client, frames)
-            stream.at = mails[-1].id
-            stream.total += len(mails)
-            if user.tail and user.tail[-1].id == stream.at:
+            stream.at = mails[-1].last
+            stream.total += count
+            if user.tail and user.tail[-1].last == stream.at:
                 return True
         return False
 
@@ -221,7 +202,7 @@ class Delivery:
             return found[1:]
         users = self.mailbox.users
         whole = b"".join(mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
-        size = _size(mails)
+        size = sum([mail.size for mail in mails])
         if mails[0].count > 1:
             self._pushes[mails[0].id, flag] = mails, whole, size
         return whole, size
@@ -235,14 +216,23 @@ class Delivery:
         self.counted.clear()
 
 
-def _size(mails: Sequence[Mail]) -> int:
-    """How many bytes of text these are."""
-    return sum(map(len, map(TEXT, mails)))
-
-
 def _was_pushed(client: Client, first: int, last: int) -> bool:
     """Whether one stream has passed all these ids."""
     for stream in (client.live, client.checking, *client.passed):
         if stream is not None and stream.start < first and last <= stream.at:
             return True
     return False
+
+
+def _pushed_of(client: Client, mails: Sequence[Mail]) -> list[Mail]:
+    """What of these some stream has passed."""
+    streams = [stream for stream in (client.live, client.checking, *client.passed) if stream is not None]
+    spans, found = sorted([(stream.start + 1, stream.at) for stream in streams]), []
+    for mail in mails:
+        first = mail.id
+        for low, high in spans:
+            low, high = max(low, first), min(high, mail.last)
+            if low <= high:
+                found.append(mail.part(low, high))
+                first = high + 1
+    return found

@@ -15,14 +15,15 @@ How it works
              +-------+-----+----------------+--------+--------+--------+-------+
      batch    0       8        12      16       24        32      36
              +-------+--------+-------+--------+---------+-------+---------------------------------+
-             | mark  | length | crc32 | seq    | settled | count | `length` bytes: `count` records |
+             | mark  | length | crc32 | seq    | settled | count | `length` bytes: records         |
              +-------+--------+-------+--------+---------+-------+---------------------------------+
-     record   0        4      5
-             +--------+------+-------------------+
-             | length | type | `length` bytes    |
-             +--------+------+-------------------+
+     record   0        4      5      7
+             +--------+------+------+-------------------+
+             | length | type | seqs | `length` bytes    |
+             +--------+------+------+-------------------+
 
-    A record's seq is its batch's seq plus its index.  Seqs only grow; a batch that was refused leaves a gap.
+    A record's seq is its batch's seq plus the `seqs` of the records before it: one for most, and one for each message
+    of a PUT.  `count` is the sum of them.  Seqs only grow; a batch that was refused leaves a gap.
     `mark` is 8 random bytes, new for each file and never shown to anybody: no text that a client sends can pretend to
     be a batch, and blocks that a recycled file still holds of its former life are not taken for its own.  The CRC
     starts from a seed made of the mark (crc32(b'') is 0: from zero, a tail of zeros would be a valid empty batch) and
@@ -59,7 +60,7 @@ from zlib import crc32
 from disk import Damaged, Disk, Failed
 
 MAGIC = b"parleyJ\n"
-VERSION = 1
+VERSION = 2
 FIRST_ROOM = 256 << 10  # zeros in a new journal: a start waits for them
 ROOM = 1 << 20  # zeros added when they run out: rare enough, and a few milliseconds
 SPARE = "journal.spare"
@@ -67,9 +68,9 @@ SPARE = "journal.spare"
 HEADER = struct.Struct("!8sH16sQQ8s")  # and crc32
 CRC = struct.Struct("!I")
 BATCH = struct.Struct("!8sIIQQI")
-RECORD = struct.Struct("!IB")
+RECORD = struct.Struct("!IBH")
 HEADER_SIZE = HEADER.size + CRC.size
-assert (HEADER_SIZE, BATCH.size, RECORD.size) == (54, 36, 5)
+assert (HEADER_SIZE, BATCH.size, RECORD.size) == (54, 36, 7)
 BLANK = bytes(BATCH.size)  # where a batch's head will go: the first of the parts that are joined
 LENGTH_AT, CRC_AT, BODY_AT = 8, 12, 16  # in a batch: where its length stands, its crc, and what the crc covers
 
@@ -215,7 +216,7 @@ class Batch(NamedTuple):
     end: int
     seq: int
     settled: int
-    records: int
+    records: int  # seqs of its records
 
 
 def read_header(data: bytes, name: str) -> Header:
@@ -265,11 +266,11 @@ def records(data: bytes, batch: Batch, name: str) -> Iterator[Record]:
     offset, seq, end, unpack, head = batch.start, batch.seq, batch.end, RECORD.unpack_from, RECORD.size
     last = seq + batch.records
     while offset + head <= end and seq < last:
-        length, type = unpack(data, offset)
+        length, type, seqs = unpack(data, offset)
         start = offset + head
         offset = start + length
         yield seq, type, data[start:offset]
-        seq += 1
+        seq += seqs
     if offset != end or seq != last:
         raise Damaged(name, batch.offset, "the records do not fill their batch")
 

@@ -482,8 +482,9 @@ class Link:
 
     # ---- mail ----
 
-    def _on_mail(self, said: wire.Mail) -> bool:
-        self._events += self._inbox.take(said)
+    def _on_mails(self, said: wire.Mails) -> bool:
+        for mail in wire.each(said):
+            self._events += self._inbox.take(mail)
         return False
 
     def _confirm(self, kept: Kept) -> None:
@@ -508,7 +509,7 @@ HANDLERS: dict[type, Callable[[Link, Any], bool]] = {
     wire.Stored: Link._on_stored,
     wire.Refused: Link._on_refused,
     wire.Outcomes: Link._on_outcomes,
-    wire.Mail: Link._on_mail,
+    wire.Mails: Link._on_mails,
     wire.Confirmed: Link._on_confirmed,
     wire.Checked: Link._on_checked,
     wire.Waiting: Link._on_waiting,

@@ -57,13 +57,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import manifest as manifests
+from bodies import body_of, count_of
 from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
 from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
 from manifest import Manifest
 from records import (
     EVERYONE,
     name_record,
-    put_records,
+    put_record,
     read_record,
     seen_record,
     setting_record,
@@ -71,8 +72,8 @@ from records import (
 from recovery import Recovery, lock_store
 from reserve import Reserve
 from seal import Seal
-from segment import TEXT_MAX, Listed, Writer, choose, remove
-from user import BY_FIRST, BY_ID, BY_LAST, SETTING_MAX, Mail, Page, Range, User, take
+from segment import ENTRY_MAX, Listed, Writer, choose, remove
+from user import BY_FIRST, BY_ID, BY_LAST, SETTING_MAX, Mail, Page, Range, User, between, limited, messages, place_of
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]
@@ -253,52 +254,51 @@ class Mailbox:
         """Queue one message for each recipient (no one twice).  With the flag EVERYONE they are all but the sender.
 
         `recipients` may not change before `write`.  Durable after write and sync."""
-        return self.put_run(sender, origin, now, recipients, flags, [text])[0]
+        return self.put_run(sender, origin, now, recipients, flags, body_of([text]))
 
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
-                texts: Sequence[bytes]) -> list[Mail]:
+                body: bytes) -> Mail:
         """The same for messages to the same recipients whose origins follow one upon the other, in one instance."""
         if self.refusing is not None:
             raise Full(self.refusing, [], [])
         count, number, everyone = len(recipients), sender.number, len(self.users) - 1
-        if (size := max(map(len, texts))) > TEXT_MAX:
-            raise ValueError(f"a text of {size} bytes")
+        if len(body) > ENTRY_MAX:
+            raise ValueError(f"texts of {len(body)} bytes")
         if flags & EVERYONE and count != everyone:
             raise ValueError("EVERYONE is all users but the sender")
-        id = self.last
-        mails: list[Mail] = [NEW(Mail, (id + n, now, number, first + n - 1, flags, count, text))
-                             for n, text in enumerate(texts, 1)]
-        self._parts += put_records(now, number, first, flags, recipients, everyone + 1, texts)
+        id, messages = self.last + 1, count_of(body)
+        self.last += messages
+        mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, count, body))
+        self._parts += put_record(now, number, first, flags, recipients, everyone + 1, body)
         for user in recipients:
-            user.tail += mails
-        self._puts.append((mails, recipients))
-        self.last += len(mails)
+            user.tail.append(mail)
+            user.waiting += messages
+        self._puts.append((mail, recipients))
         if first:
-            self._origins.setdefault(number, []).append((first, first + len(mails) - 1))
-        return mails
+            origins = self._origins.setdefault(number, [])
+            if origins and origins[-1][1] == first - 1:
+                origins[-1] = origins[-1][0], first + messages - 1
+            else:
+                origins.append((first, first + messages - 1))
+        return mail
 
     def unread(self, user: User, after: int, upto: int, count: int, size: int) -> list[Mail]:
         """The next unread mail with after < id <= upto: `count` messages and `size` bytes at most, but one if any."""
-        found: list[Mail] = []
         if user.pages:
-            size = self._unread_pages(user, after, upto, count, size, found)
+            return limited(self._unread(user, after), upto, count, size)
         tail = user.tail
-        if len(found) < count and size > 0 and tail:
-            start = 0 if after < tail[0].id else bisect_right(tail, after, key=BY_ID)
-            take(found, tail[start:start + count - len(found)], upto, count, size)
-        return found
+        if tail and after >= tail[0].id:
+            start = place_of(tail, after + 1)
+            tail = tail[start:start + count]
+            if tail and tail[0].id <= after:
+                tail[0] = tail[0].part(after + 1, tail[0].last)
+        return limited(tail, upto, count, size)
 
-    def _unread_pages(self, user: User, after: int, upto: int, count: int, size: int, found: list[Mail]) -> int:
-        """Fill `found` from the pages; what is left of `size`."""
-        for place in range(bisect_right(user.pages, after, key=BY_LAST), len(user.pages)):
-            if len(found) >= count or size <= 0 or user.pages[place].first > upto:
-                break
-            mails = self._shelf.mails(user.pages[place])
-            mails = mails[bisect_right(mails, max(after, user.watermark), key=BY_ID):]
-            if user.ranges:
-                mails = [mail for mail in mails if not user.is_read(mail.id)]
-            size = take(found, mails, upto, count, size)
-        return size
+    def _unread(self, user: User, after: int) -> Iterator[Mail]:
+        """All unread mail above an id, oldest first; a page is read when its turn comes."""
+        for page in user.pages[bisect_right(user.pages, after, key=BY_LAST):]:
+            yield from user.unread_of(between(self._shelf.mails(page), after + 1, page.last))
+        yield from between(user.tail, after + 1, self.last)
 
     def read(self, user: User, first: int, last: int) -> list[Mail]:
         """Everything of this user's with first <= id <= last is read; the newly read, in order."""
@@ -308,14 +308,17 @@ class Mailbox:
         if user.pages or user.ranges or first > tail[0].id:
             newly, touched = self._read_anywhere(user, first, last)
         else:
-            if tail[-1].id <= last:
+            if tail[-1].last <= last:
                 newly, user.tail = tail, []
             else:
-                end = bisect_right(tail, last, key=BY_ID)
-                newly = tail[:end]
+                newly = between(tail, first, last)
+                end = place_of(tail, last + 1)
+                if tail[end].id <= last:
+                    tail[end] = tail[end].part(last + 1, tail[end].last)
                 del tail[:end]
             if newly:
-                user.watermark = newly[-1].id
+                user.watermark = newly[-1].last
+                user.waiting -= messages(newly)
             touched = None
         if newly:
             if user.number not in self._readers:
@@ -325,7 +328,7 @@ class Mailbox:
             if touched:
                 self._readers[user.number][1].append(touched)
             if self._seal is not None:
-                self._seal.read(user, newly[0].id, newly[-1].id)
+                self._seal.read(user, newly[0].id, newly[-1].last)
         return newly
 
     def _read_anywhere(self, user: User, first: int, last: int) -> tuple[list[Mail], Range | None]:
@@ -335,24 +338,27 @@ class Mailbox:
         for page in user.pages[low:high]:
             newly += self._read_page(user, page, first, last)
         user.pages[low:high] = [page for page in user.pages[low:high] if page.left]
-        low = bisect_left(user.tail, first, key=BY_ID)
-        high = bisect_right(user.tail, last, lo=low, key=BY_ID)
-        newly += user.tail[low:high]
-        del user.tail[low:high]
+        newly += self._read_tail(user.tail, first, last)
         if not newly:
             return newly, None
-        touched = user.close_gaps(newly[0].id, newly[-1].id, self._shelf.mails)
+        user.waiting -= messages(newly)
+        touched = user.close_gaps(newly[0].id, newly[-1].last, self._shelf.mails)
         return newly, touched if touched[0] else None
 
+    def _read_tail(self, tail: list[Mail], first: int, last: int) -> list[Mail]:
+        newly = between(tail, first, last)
+        if newly:
+            low, high = place_of(tail, first), bisect_right(tail, last, key=BY_ID)
+            rest = [tail[low].part(tail[low].id, first - 1)] if tail[low].id < first else []
+            rest += [tail[high - 1].part(last + 1, tail[high - 1].last)] if tail[high - 1].last > last else []
+            tail[low:high] = rest
+        return newly
+
     def _read_page(self, user: User, page: Page, first: int, last: int) -> list[Mail]:
-        mails = self._shelf.mails(page)
-        low = bisect_left(mails, max(first, user.watermark + 1), key=BY_ID)
-        mails = mails[low:bisect_right(mails, last, lo=low, key=BY_ID)]
-        if user.ranges:
-            mails = [mail for mail in mails if not user.is_read(mail.id)]
-        page.left -= len(mails)
-        user.sealed -= len(mails)
-        self._shelf.segments[page.segment].left -= len(mails)
+        mails = user.unread_of(between(self._shelf.mails(page), first, last))
+        number = messages(mails)
+        page.left -= number
+        self._shelf.segments[page.segment].left -= number
         return mails
 
     # The disk
@@ -363,7 +369,7 @@ class Mailbox:
         if not self._readers:  # else what was promised for the batch that failed is still due
             self._due = self._base
         self._parts: list[bytes] = [BLANK]  # records; a READ is filled in when the batch is written
-        self._puts: list[tuple[list[Mail], Sequence[User]]] = []  # and their recipients
+        self._puts: list[tuple[Mail, Sequence[User]]] = []  # and their recipients
         self._registered: list[User] = []
         self._before: list[tuple[User, int, Mapping[int, bytes], Mapping[int, int]]] = []  # what `set` replaced
         self._origins: dict[int, list[Range]] = {}  # of senders, by number: marked once they are written
@@ -406,7 +412,7 @@ class Mailbox:
         for _, recipients in self._puts:
             for user in recipients:
                 while user.tail and user.tail[-1].id >= self._base:
-                    user.tail.pop()
+                    user.waiting -= messages([user.tail.pop()])
         for user, _, settings, set_at in reversed(self._before):
             user.settings, user.set_at = settings, set_at
         for user in self._registered:
@@ -415,7 +421,7 @@ class Mailbox:
             self._names.pop(user.name.lower(), None)
             self._readers.pop(user.number, None)
             self._seers.pop(user.number, None)
-        mails, names = [mail for run, _ in self._puts for mail in run], self._registered
+        mails, names = [mail for mail, _ in self._puts], self._registered
         replaced = [(user, kind) for user, kind, _, _ in self._before]
         self._stuck = self.refusing is not None
         self._clear()

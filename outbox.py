@@ -15,6 +15,7 @@ import wire
 
 PENDING_MAX = 10_000                # sends without an answer: a long day offline
 PENDING_BYTES = 16 * 1024 * 1024    # of text and recipients in them
+TEXTS_MAX = wire.TEXT_MAX           # bytes of texts in one frame: beside the longest names too
 
 
 class Busy(Exception):
@@ -56,11 +57,20 @@ class Outbox(dict[int, Pending]):
         self._unsent = deque(self)
 
     def frames(self) -> Iterable[bytes]:
-        """What has not left, encoded one by one as it is asked for."""
+        """What has not left, encoded as it is asked for: those that follow one upon the other, to the same names, in
+        one frame."""
         while self._unsent:
-            number = self._unsent.popleft()
-            if send := self.get(number):
-                yield wire.encode(wire.Send(number, send.flags, send.to, send.text))
+            first = self._unsent.popleft()
+            if send := self.get(first):
+                texts, size = [send.text], len(send.text.encode())
+                while self._unsent and (more := self.get(self._unsent[0])) and self._unsent[0] == first + len(texts):
+                    size += len(more.text.encode())
+                    if ((more.flags, more.to) != (send.flags, send.to) or send.flags & wire.SendFlag.EVERYONE
+                            or (len(texts) + 1) * len(send.to) > wire.COPIES_MAX or size > TEXTS_MAX):
+                        break
+                    texts.append(more.text)
+                    self._unsent.popleft()
+                yield wire.encode(wire.Sends(first, send.flags, send.to, tuple(texts)))
 
     def answered(self, first: int, last: int) -> None:
         """Whatever of these is pending has its answer."""

@@ -1,4 +1,4 @@
-"""post: messages, from the sender's SEND to the queues.
+"""post: messages, from the sender's SENDS to the queues.
 
 One rule serves everybody: a message goes into each recipient's queue and is on disk before its sender hears STORED.
 What differs is when the queue is emptied.  A client that receives live is pushed each message at once; one that holds,
@@ -9,8 +9,8 @@ The turn (daemon.py) is: receive, write, sync, push, settle.  What promises dura
 mailbox has settled it.  Pushes need not wait for the sync, but they wait for the write: when the disk refuses the
 batch, `refuse` takes it all back and nobody has seen it.
 
-Nothing is dropped silently: each SEND gets REFUSED, or STORED with OUTCOMES for those recipients who are not reading,
-or OUTCOMES alone when nothing had to be stored.
+Nothing is dropped silently: each message gets REFUSED, or STORED with OUTCOMES for those recipients who are not
+reading, or OUTCOMES alone when nothing had to be stored.
 
 Messages of one client whose ids follow one upon the other, to the same names, are a run: what is true of one is true of
 all, so it is found out once, and they are put together.  And who writes to the same names again has the same Audience:
@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING
 
 import wire
 from answers import Others, Promises
+from bodies import body_of, lengths_of, part_of
 from delivery import Delivery
 from presence import Client, Now, Roster
-from runs import Run
+from runs import Run, flaw_of
 from wire import Outcome, SendFlag, Why
 
 if TYPE_CHECKING:
@@ -80,55 +81,60 @@ class Post:
         self._remembered = 0                                    # names and users in them
         self._version = 0                                       # of the roster when they were found out
 
-    def on_send(self, client: Client, said: wire.Send, now: Now) -> None:
-        """One message of a client."""
-        client.spent += len(said.to) // NAMES_READ
-        if refusal := wire.flaw(said.text):
-            self._refuse(client, said.id, *refusal)
-        else:
-            self._take(client, said.id, said.flags, said.to, [said.text.encode()], now, 1)
+    def on_send(self, client: Client, said: wire.Sends, now: Now) -> None:
+        """Messages of a client, with whatever texts."""
+        body = body_of([text.encode() for text in said.texts])
+        if flaw := flaw_of(said.first, said.flags, said.to, len(said.texts), len(body)):
+            raise wire.ProtocolError(flaw)
+        flaws = [wire.flaw(text) for text in said.texts]
+        if not any(flaws):
+            self.on_run(client, Run(said.first, said.flags, said.to, len(said.texts), body), now)
+            return
+        for number, (text, refusal) in enumerate(zip(said.texts, flaws, strict=True), said.first):
+            if refusal:
+                client.spent += 1
+                self._refuse(client, number, *refusal)
+            else:
+                self.on_run(client, Run(number, said.flags, said.to, 1, body_of([text.encode()])), now)
 
-    def on_run(self, client: Client, run: Run, now: Now, budget: int) -> int:
-        """Messages of a client, one at least, until the budget of work is spent; how many they were."""
-        taken, texts = 0, run.texts
-        client.spent += len(run.to) // NAMES_READ
-        while taken < len(texts) and (not taken or taken + client.spent < budget):
-            left = max(1, budget - taken - client.spent)
-            taken += self._take(client, run.first + taken, run.flags, run.to, texts[taken:taken + left], now, left)
-        return taken
+    def on_run(self, client: Client, run: Run, now: Now) -> None:
+        """Messages of a client, whose texts may be sent."""
+        client.spent += run.count + len(run.to) // NAMES_READ
+        while (taken := self._take(client, run, now)) < run.count:
+            run = run._replace(first=run.first + taken, count=run.count - taken,
+                               body=part_of(run.body, taken, run.count))
 
-    def _take(self, client: Client, first: int, flags: int, to: tuple[str, ...], texts: Sequence[bytes], now: Now,
-              budget: int) -> int:
-        """The first of some messages whose ids follow one upon the other, and those of which the same is true; how many
-        they are."""
+    def _take(self, client: Client, run: Run, now: Now) -> int:
+        """The first of a run, and those after it of which the same is true; how many they are."""
+        first, count = run.first, run.count
         known, last = self.mailbox.known(client.user, first)
         if known == first:
-            last = min(last, first + len(texts) - 1)
+            last = min(last, first + count - 1)
             self.note("repeated", name=client.name, first=first, last=last)
             self.promises.turn.add_stored(client, first, last)
             return last + 1 - first
         try:
-            audience, count = self._admitted(client, first, flags, to, texts[:known - first], now, budget)
+            audience, count = self._admitted(client, run, min(count, known - first), now)
         except Unfit as unfit:
             self._refuse(client, first, unfit.why, unfit.reason)
             return 1
-        self._put(client, first, audience, texts[:count], now)
+        self._put(client, first, audience, count, run.body if count == run.count else part_of(run.body, 0, count), now)
         return count
 
-    def _put(self, client: Client, first: int, audience: Audience, texts: Sequence[bytes], now: Now) -> None:
+    def _put(self, client: Client, first: int, audience: Audience, count: int, body: bytes, now: Now) -> None:
         """Put these messages for their audience.  Whoever reads is pushed something after this."""
-        users, last, turn = audience.users, first + len(texts) - 1, self.promises.turn
+        users, last, turn = audience.users, first + count - 1, self.promises.turn
         if users:
-            mails = self.mailbox.put_run(client.user, first, now.wall, users, audience.flags, texts)
+            mail = self.mailbox.put_run(client.user, first, now.wall, users, audience.flags, body)
             turn.add_stored(client, first, last)
             if not self.accounts.is_empty:
-                self.accounts.put(client.user, users, texts)
+                self.accounts.put(mail, users)
             if self.ignores.by:
-                self._keep_away(client.user, mails, users)
+                self._keep_away(client.user, mail, users)
             if not self.is_silent:
                 names = wire.some([user.name for user in users])
-                for mail in mails:
-                    self.note("message", sender=client.name, to=names, id=mail.id, text=mail.text.decode())
+                for id, text in enumerate(mail.texts, mail.id):
+                    self.note("message", sender=client.name, to=names, id=id, text=text.decode())
             self.delivery.stir(audience.reading)
             self.delivery.counted |= audience.holding
         else:
@@ -137,23 +143,23 @@ class Post:
                 self.note("not-delivered", sender=client.name, to=names, origin=origin)
         if audience.others.pages:
             turn.add_outcomes(client, first, last, audience.others)
-        self._puts += len(texts)
-        client.spent += len(texts) * len(users)
+        self._puts += count
+        client.spent += count * len(users)
 
-    def _keep_away(self, sender: User, mails: Sequence[Mail], users: Sequence[User]) -> None:
+    def _keep_away(self, sender: User, mail: Mail, users: Sequence[User]) -> None:
         """Who ignores the sender has read it, as far as the mailbox goes; the sender is told nothing of it."""
         for user in users:
             if self.ignores.holds(user, sender):
-                self.mailbox.read(user, mails[0].id, mails[-1].id)
-                self.accounts.read(user, mails)
-                self.note("kept-away", sender=sender.name, to=user.name, first=mails[0].id, last=mails[-1].id)
+                self.accounts.read(user, self.mailbox.read(user, mail.id, mail.last))
+                self.note("kept-away", sender=sender.name, to=user.name, first=mail.id, last=mail.last)
 
     # ---- who gets it ----
 
-    def _admitted(self, client: Client, first: int, flags: int, to: tuple[str, ...], texts: Sequence[bytes], now: Now,
-                  budget: int) -> tuple[Audience, int]:
-        """Whom these messages are put for, by all the rules, and how many of them.  An audience without users: nothing
-        is stored, all of them are told of as its outcome.  Raises Unfit for the first."""
+    def _admitted(self, client: Client, run: Run, count: int, now: Now) -> tuple[Audience, int]:
+        """Whom the first messages of a run, so many at most, are put for, by all the rules, and how many of them.  An
+        audience without users: nothing is stored, all of them are told of as its outcome.  Raises Unfit for the
+        first."""
+        first, flags, to = run.first, run.flags, run.to
         if not first:
             raise Unfit(Why.OTHER, "the id of a message is not 0")
         if self.mailbox.refusing:
@@ -162,17 +168,15 @@ class Post:
             self._forget()
         flags &= SendFlag.NOW | SendFlag.EVERYONE
         if flags & SendFlag.EVERYONE:                           # before anything is done for so many
-            to, count = (), max(1, min(len(texts), budget // len(self.mailbox.users)))
+            to = ()
             count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count,
                                                   client.host)
             if refusal:
                 raise Unfit(*refusal)
-        else:
-            count = max(1, min(len(texts), budget // (len(to) or 1)))
         audience = self._audiences.get((client, flags, to)) or self._audience(client, flags, to)
         sure = audience.until - self._puts
         if sure <= 0:
-            return self._with_room(client, first, flags, audience, len(texts[0])), 1
+            return self._with_room(client, first, flags, audience, lengths_of(run.body)[0]), 1
         return audience, min(count, sure)
 
     def _audience(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience:
@@ -269,7 +273,7 @@ class Post:
         """The disk refused the batch: take its promises back.  Returns the newcomers whose names could not be kept."""
         self.accounts.forget()
         self._forget()
-        refused = {(mail.sender, mail.origin) for mail in full.mails}
+        refused = {(mail.sender, mail.origin + n) for mail in full.mails for n in range(mail.messages)}
         answers = self.promises.turn
         stored, answers.stored = answers.stored, {}
         for client, ranges in stored.items():

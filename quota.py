@@ -23,7 +23,6 @@ other names does not either.  Invitations have one too (chats.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import wire
@@ -39,7 +38,6 @@ SENDER_BYTES = 64 << 20             # an eighth
 ALL_SECONDS = 10                    # between two messages to all by one user, in the long run
 ALL_BURST = 10                      # messages to all that may come at once: a correction, and a correction of that
 NO_LIMIT = 1 << 62
-SENDER, TEXT = itemgetter(2), itemgetter(6)        # of a Mail
 
 
 class Quotas(NamedTuple):
@@ -65,29 +63,21 @@ class Account:
         self.size = sum([page.size * page.left // page.count for page in user.pages])
         self.shares: dict[int, list[int]] = {}                      # by number of the sender: messages, bytes
         for mail in user.tail:
-            self.add(mail.sender, len(mail.text))
+            self.add(mail)
 
-    def add(self, sender: int, size: int) -> None:
-        self.size += size
-        share = self.shares.setdefault(sender, [0, 0])
-        share[0] += 1
-        share[1] += size
+    def add(self, mail: Mail) -> None:
+        share = self.shares.setdefault(mail.sender, [0, 0])
+        self.size += mail.size
+        share[0] += mail.messages
+        share[1] += mail.size
 
     def remove(self, mails: Sequence[Mail]) -> None:
-        size = sum(map(len, map(TEXT, mails)))
-        self.size = max(0, self.size - size)
-        if mails[0].id > self.start and len(set(map(SENDER, mails))) == 1:
-            self._take(mails[0].sender, len(mails), size)       # nearly always
-        else:
-            for mail in mails:
-                if mail.id > self.start:
-                    self._take(mail.sender, 1, len(mail.text))
-
-    def _take(self, sender: int, messages: int, size: int) -> None:
-        share = self.shares.get(sender)
-        if share:
-            share[0] -= messages
-            share[1] -= size
+        self.size = max(0, self.size - sum([mail.size for mail in mails]))
+        for mail in mails:
+            share = self.shares.get(mail.sender)
+            if share and mail.id > self.start:
+                share[0] -= mail.messages
+                share[1] -= mail.size
 
 
 class Accounts:
@@ -129,12 +119,11 @@ class Accounts:
                        ((quotas.sender_size or NO_LIMIT) - size) // wire.TEXT_MAX)
         return max(0, room)
 
-    def put(self, sender: User, users: Sequence[User], texts: Sequence[bytes]) -> None:
-        """These were put by this sender, for each of the users."""
+    def put(self, mail: Mail, users: Sequence[User]) -> None:
+        """These were put for each of the users."""
         for user in users:
             if account := self._open.get(user.number):
-                for text in texts:
-                    account.add(sender.number, len(text))
+                account.add(mail)
 
     def read(self, user: User, mails: Sequence[Mail]) -> None:
         """These have left a mailbox."""

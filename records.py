@@ -1,7 +1,8 @@
 """The records of the store: what a journal's records and a segment's records of users hold, and what they do.
 
     NAME      user u32 | time u64 | name                             a name is registered
-    PUT       time u64 | sender u32 | origin u64 | flags u8 | count u32 | recipients u32 * count | text
+    PUT       time u64 | sender u32 | origin u64 | flags u8 | count u32 | recipients u32 * count | body
+              a run of messages (bodies.py), whose seqs are their ids; `origin` of the first
               with the flag EVERYONE: all users numbered below `count` but the sender, and no list
     READ      user u32 | watermark u64 | count u32 | count * (first u64 | last u64)
     SEEN      user u32 | time u64                                    was here last
@@ -19,9 +20,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from bodies import count_of, is_whole
 from disk import Damaged
 from journal import RECORD
-from user import NUMBER, SETTING_MAX, Mail, Range, User
+from user import NUMBER, SETTING_MAX, Mail, Range, User, messages
 
 NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
 EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
@@ -35,38 +37,38 @@ ORIGINS_HEAD = struct.Struct("!I")
 SETTING_HEAD = struct.Struct("!IBQ")
 assert (PUT_HEAD.size, SETTING_HEAD.size) == (25, 13)
 assert NAME_HEAD.size == SEEN_HEAD.size == 12 and READ_HEAD.size == RANGE.size == 16
-PUT_WHOLE = struct.Struct("!IBQIQBI")  # a record's head and a PUT's, in one go: the hot path
+PUT_WHOLE = struct.Struct("!IBHQIQBI")  # a record's head and a PUT's, in one go: the hot path
 PUT_ONE = struct.Struct("!QIQBII")  # a PUT's head and its only recipient
 assert PUT_WHOLE.size == RECORD.size + PUT_HEAD.size and PUT_ONE.size == PUT_HEAD.size + 4
+NEW = tuple.__new__  # half the time of Mail(...)
 RANGES = 1024  # in one record of a segment, so that it fits a value; the next record goes on
 
 
 def frame(type: int, payload: bytes) -> bytes:
-    return RECORD.pack(len(payload), type) + payload
+    return RECORD.pack(len(payload), type, 1) + payload
 
 
 def name_record(user: User) -> bytes:
     return frame(NAME, NAME_HEAD.pack(user.number, user.first_seen) + user.name.encode())
 
 
-def put_records(time: int, sender: int, first: int, flags: int, recipients: Sequence[User], everyone: int,
-                texts: Sequence[bytes]) -> list[bytes]:
-    """The parts of a record for each text; the origins are those from `first` on.
-
-    `everyone`: how many users there were, when they go to all of them."""
-    count = everyone if flags & EVERYONE else len(recipients)
-    numbers = b"" if flags & EVERYONE else struct.pack(f"!{count}I", *[user.number for user in recipients])
-    parts: list[bytes] = []
-    pack, fixed = PUT_WHOLE.pack, PUT_HEAD.size + len(numbers)
-    for origin, text in enumerate(texts, first):
-        parts += (pack(fixed + len(text), PUT, time, sender, origin, flags, count), numbers, text)
-    return parts
+def put_record(time: int, sender: int, origin: int, flags: int, recipients: Sequence[User], everyone: int, body: bytes
+               ) -> tuple[bytes, bytes, bytes]:
+    """The parts of a record.  `everyone`: how many users there were, when they go to all of them."""
+    if flags & EVERYONE:
+        count, numbers = everyone, b""
+    else:
+        count = len(recipients)
+        numbers = struct.pack(f"!{count}I", *[user.number for user in recipients])
+    head = PUT_WHOLE.pack(PUT_HEAD.size + len(numbers) + len(body), PUT, count_of(body), time, sender, origin, flags,
+                          count)
+    return head, numbers, body
 
 
 def read_record(user: User, ranges: list[Range]) -> bytes:
     above = [r for r in ranges if r[1] > user.watermark]
     if not above:
-        return RECORD.pack(READ_HEAD.size, READ) + READ_HEAD.pack(user.number, user.watermark, 0)
+        return RECORD.pack(READ_HEAD.size, READ, 1) + READ_HEAD.pack(user.number, user.watermark, 0)
     return frame(READ, READ_HEAD.pack(user.number, user.watermark, len(above))
                  + b"".join([RANGE.pack(*r) for r in above]))
 
@@ -137,25 +139,30 @@ class Replay:
         else:
             to = [users[number] for number in struct.unpack_from(f"!{count}I", payload, start)]
             start += 4 * count
-        if origin:
-            users[sender].mark(origin, origin)
-        elif sender >= len(users):
-            raise IndexError(f"no user {sender}")
-        mail = Mail(seq, time, sender, origin, flags, len(to), payload[start:])
-        for user in to:
-            user.tail.append(mail)
+        self._queue(seq, time, sender, origin, flags, to, payload[start:])
 
     def _put_one(self, seq: int, payload: bytes) -> None:
         """To one recipient, as nearly all are: a start takes as long as this does."""
         if len(payload) <= PUT_ONE.size:
             return self._put(seq, payload)
         time, sender, origin, flags, count, number = PUT_ONE.unpack_from(payload)
-        if count != 1 or flags & EVERYONE or not origin:
+        if count != 1 or flags & EVERYONE:
             return self._put(seq, payload)
-        self.users[sender].mark(origin, origin)
-        self.users[number].tail.append(
-            tuple.__new__(Mail, (seq, time, sender, origin, flags, 1, payload[PUT_ONE.size:])))
-        return None
+        return self._queue(seq, time, sender, origin, flags, [self.users[number]], payload[PUT_ONE.size:])
+
+    def _queue(self, seq: int, time: int, sender: int, origin: int, flags: int, to: Sequence[User], body: bytes
+               ) -> None:
+        if not is_whole(body):
+            raise ValueError("texts that are not as long as their head says")
+        last = seq + count_of(body) - 1
+        if origin:
+            self.users[sender].mark(origin, origin + last - seq)
+        elif sender >= len(self.users):
+            raise IndexError(f"no user {sender}")
+        mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body))
+        for user in to:
+            user.tail.append(mail)
+        self.last = max(self.last, last)
 
     def _read(self, seq: int, payload: bytes) -> None:
         number, watermark, count = READ_HEAD.unpack_from(payload)
@@ -197,17 +204,18 @@ class Replay:
             tail = user.tail
             if not tail:
                 continue
-            if tail[-1].id <= user.watermark:
+            if tail[-1].last <= user.watermark:
                 user.tail = []
             elif tail[0].id <= user.watermark or user.ranges:
-                user.tail = [mail for mail in tail if not user.is_read(mail.id)]
+                user.tail = user.unread_of(tail)
+            user.waiting = messages(user.tail)
 
 
 def split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Records that stand one after the other, as (0, type, payload)."""
     offset = 0
     while offset < len(data):
-        length, type = RECORD.unpack_from(data, offset)
+        length, type, _ = RECORD.unpack_from(data, offset)
         start = offset + RECORD.size
         offset = start + length
         yield 0, type, data[start:offset]

@@ -116,7 +116,7 @@ class Recovery:
         user.pages = [page for page in sorted(user.pages, key=BY_FIRST) if count_left(user, page, self.shelf)]
         for page in user.pages:
             self.shelf.segments[page.segment].left += page.left
-            user.sealed += page.left
+            user.waiting += page.left
 
     def with_mail(self) -> list[tuple[int, int]]:
         """The journals that hold anything."""

@@ -6,7 +6,8 @@ store and says what was left out; the old one stays as it is.
 
 How salvage works: names come from wherever they can be read, a user without one is called lost-N.  Of a journal all
 valid batches are taken, also those after a bad place; of a segment every value whose checksum is right.  What is known
-to be read is left out.  A message is one, however often it is found.  The new store is one segment and a manifest.
+to be read is left out.  A message is one, however often it is found, and each is by itself in the new store, which
+is one segment and a manifest.
 
 Bad at: it holds all waiting mail in memory.  Where the record that something was read is lost, that mail comes back
 (a client that kept it drops it by its id).  A segment that its backend can't open any more is left out as a whole.
@@ -22,13 +23,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import manifest as manifests
+from bodies import count_of, is_whole
 from disk import CannotCreate, Damaged, Disk, NoBackend
 from journal import HEADER_SIZE, MAGIC, Header, Record, file_name, later_batches, read_header, records
 from manifest import Manifest
 from records import NAME, NAME_HEAD, Replay, split, user_records
 from recovery import Recovery, lock_store
 from segment import BEST_FIRST, ENTRY, PAGE, Listed, Segment, Shelf, Writer, base_name, choose
-from user import Mail, User
+from user import Mail, User, messages, singles
 
 
 def check(directory: str, disk: Disk | None = None) -> Iterator[str]:
@@ -67,16 +69,17 @@ def _check_segment(segment: Segment, shelf: Shelf) -> Iterator[int]:
     for kind in segment.counts:
         for _ in segment.values(kind):
             pass
-    path, messages = os.path.join(segment.directory, segment.name), 0
+    path, found = os.path.join(segment.directory, segment.name), 0
     for _, page in segment.index():
         mails = shelf.mails(page)
-        ids = [mail.id for mail in mails]
-        if ids[0] != page.first or ids[-1] != page.last or ids != sorted(set(ids)):
+        ids = [id for mail in mails for id in (mail.id, mail.last + 1)]
+        if (ids[0] != page.first or ids[-1] != page.last + 1 or ids != sorted(ids) or messages(mails) != page.count
+                or not all(is_whole(mail.body) for mail in mails)):
             raise Damaged(path, 0, f"a page in mail {page.block} is not what the index says")
-        messages += len(mails)
+        found += page.count
         yield 1
-    if messages != segment.messages:
-        raise Damaged(path, 0, f"{messages} messages, not {segment.messages}")
+    if found != segment.messages:
+        raise Damaged(path, 0, f"{found} messages, not {segment.messages}")
 
 
 class Found(NamedTuple):
@@ -196,22 +199,23 @@ def _take_segment(segment: Segment, found: Found, say: Callable[[str], None]) ->
             offset, missing = _take_page(body, offset, shared, found)
             lost += missing
         if lost:
-            say(f"{segment.name}: mail {number}: {lost} messages left out, their shared texts are damaged")
+            say(f"{segment.name}: mail {number}: {lost} messages, or runs of them, left out: shared texts are damaged")
 
 
 def _take_page(body: bytes, offset: int, shared: dict[int, bytes], found: Found) -> tuple[int, int]:
-    """Where the next page is, and how many messages of this one have no text any more."""
-    number, count = PAGE.unpack_from(body, offset)
-    end = offset + PAGE.size + count * ENTRY.size
+    """Where the next page is, and how many entries of this one have no text any more."""
+    number, entries = PAGE.unpack_from(body, offset)
+    end = offset + PAGE.size + entries * ENTRY.size
     mails, lost, size = found.mails.setdefault(number, {}), 0, 0
     for id, time, sender, origin, flags, recipients, value, start, length in ENTRY.iter_unpack(
             body[offset + PAGE.size:end]):
         if value and value not in shared:
-            lost += 1
+            lost += 1       # a run of them: how many were in it stood in the body
             continue
-        text = shared[value][start:start + length] if value else body[end + start:end + start + length]
+        texts = shared[value][start:start + length] if value else body[end + start:end + start + length]
         size += 0 if value else length
-        mails[id] = Mail(id, time, sender, origin, flags, recipients, text)
+        for mail in singles(Mail(id, id + count_of(texts) - 1, time, sender, origin, flags, recipients, texts)):
+            mails[mail.id] = mail
     return end + size, lost
 
 
@@ -265,7 +269,7 @@ def _write(disk: Disk, into: str, backend: str, users: list[User], found: Found,
     writer = Writer(disk, into, store, 1, backend)
     for user in users:
         mails = {id: mail for id, mail in found.mails.get(user.number, {}).items() if not user.is_read(id)}
-        mails.update((mail.id, mail) for mail in user.tail)
+        mails.update((mail.id, mail) for run in user.tail for mail in singles(run))
         messages += len(mails)
         for _ in writer.add(user.number, [mails[id] for id in sorted(mails)]):
             pass

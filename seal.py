@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from disk import Disk
 from records import user_records
 from segment import Segment, Shelf, Writer
-from user import BY_FIRST, BY_ID, BY_LAST, Mail, Page, Range, User
+from user import BY_FIRST, BY_ID, BY_LAST, Mail, Page, Range, User, messages
 
 SLICE = 500  # users visited in one step: below a millisecond
-MOVED = 4000  # messages let go in one step: the same
+MOVED = 4000  # runs let go in one step: the same
 SPANS = 64  # of what one user has read meanwhile; more, and the last grows: then more pages are counted than need be
 COUNTS = 8  # times that a user's pages are counted, a page a step, before the switch: each is shorter than the last
 
@@ -75,9 +75,7 @@ class Seal:
 
     def _survivors(self, user: User, pages: list[Page], tail: list[Mail] | None = None) -> Iterator[Mail]:
         for page in pages:
-            for mail in self.shelf.mails(page):
-                if not user.is_read(mail.id):
-                    yield mail
+            yield from user.unread_of(self.shelf.mails(page))
         yield from tail or ()
 
     def switch(self, disk: Disk, directory: str, store: bytes) -> Iterator[object]:
@@ -123,7 +121,6 @@ class Seal:
         pages = [page for page in user.pages if page.segment not in self.carried] + new
         pages.sort(key=lambda page: page.first)
         user.pages, user.tail = pages, user.tail[bisect_right(user.tail, self.upto, key=BY_ID):]
-        user.sealed = sum([page.left for page in pages])
         segment.left += sum([page.left for page in new])
 
 
@@ -131,7 +128,7 @@ def count_left(user: User, page: Page, shelf: Shelf) -> int:
     """Set and return how many messages of a page are unread; it is read only if that is needed."""
     covered = user.is_covered(page.first, page.last)
     if covered is None:
-        page.left = sum([not user.is_read(mail.id) for mail in shelf.mails(page)])
+        page.left = messages(user.unread_of(shelf.mails(page)))
     else:
         page.left = 0 if covered else page.count
     return page.left

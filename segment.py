@@ -12,21 +12,23 @@ How it works
 
         head            version u16 | index u32 | users u32 | mail u32 | shared u32 | messages u64 | bytes u64
                         (how many values of each kind there are; messages; bytes of pages and shared texts)
-        index N         pages: user u32 | block u32 | offset u32 | count u32 | first id u64 | last id u64, and so on
+        index N         pages: user u32 | block u32 | offset u32 | entries u32 | messages u32 | first id u64
+                        | last id u64, and so on
         users N         records of users, as in the journal (records.py)
         mail N          a block: pages of users, one after the other
-        shared N        texts of messages that went to many, one after the other
+        shared N        bodies of messages that went to many, one after the other
 
-    Each value begins with a crc32.  A page is one run of one user's mail, in the order of ids:
+    Each value begins with a crc32.  A page is a part of one user's mail, in the order of ids; an entry is a run of
+    messages (bodies.py), `id` and `origin` are of the first:
 
-         0      4       8
-        +------+-------+----------------+-------+
-        | user | count | count * entry  | texts |
-        +------+-------+----------------+-------+
+         0      4         8
+        +------+---------+-----------------+--------+
+        | user | entries | entries * entry | bodies |
+        +------+---------+-----------------+--------+
         entry: id u64 | time u64 | sender u32 | origin u64 | flags u8 | recipients u32
                | shared u32 | start u32 | length u32
 
-    `shared` is 0 for a text of the page itself, else the number of the value that holds it: a text that went to eight
+    `shared` is 0 for a body of the page itself, else the number of the value that holds it: one that went to eight
     or more is stored once.  The index is all that a start reads; a page is read when its mail is.
 
     Backends, best first: dbm.sqlite3, dbm.gnu, dbm.dumb.  The manifest records which one wrote a segment.  dbm.ndbm is
@@ -55,16 +57,17 @@ from contextlib import closing, suppress
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from bodies import LENGTH, count_of
 from disk import Damaged, Disk, Failed, NoBackend
-from user import TEXT, Mail, Page
+from user import Mail, Page, messages
 
-VERSION = 1
+VERSION = 2
 BEST_FIRST = ("dbm.sqlite3", "dbm.gnu", "dbm.dumb")
 PACKAGES = {"dbm.gnu": "install python3-gdbm", "dbm.ndbm": "install a Python that has it",
             "dbm.sqlite3": "use Python 3.13 or newer"}
 
 BLOCK = 64 << 10  # bytes of one value at most: what every backend was measured to keep
-SHARED_AT = 8  # recipients from which a text is stored once
+SHARED_AT = 8  # recipients from which a body is stored once
 SYNC_EVERY = 1 << 20  # bytes written between two syncs of a growing segment, so that the last sync is short
 OPEN_SEGMENTS = 8  # dbm files held open for reading
 CACHED_VALUES = 32  # values held in memory, 64 KiB each
@@ -72,12 +75,12 @@ CACHED_PAGES = 64  # pages held in memory as mail
 
 CRC = struct.Struct("!I")
 HEAD = struct.Struct("!HIIIIQQ")
-INDEX = struct.Struct("!IIIIQQ")
+INDEX = struct.Struct("!IIIIIQQ")
 PAGE = struct.Struct("!II")
 ENTRY = struct.Struct("!QQIQBIIII")
-assert (HEAD.size, INDEX.size, PAGE.size, ENTRY.size) == (34, 32, 8, 45)
-TEXT_MAX = BLOCK - CRC.size - PAGE.size - ENTRY.size  # the longest text that a page can hold
+assert (HEAD.size, INDEX.size, PAGE.size, ENTRY.size) == (34, 36, 8, 45)
 ROOM = BLOCK - CRC.size
+ENTRY_MAX = ROOM - PAGE.size - ENTRY.size  # the longest body that a page can hold
 
 
 class Listed(NamedTuple):
@@ -178,7 +181,7 @@ class Writer:
         self._sums: dict[bytes, int] = {}  # key: crc of the whole value, to compare when it is read back
         self._counts = {"index": 0, "users": 0, "mail": 0, "shared": 0}
         self._filling: dict[str, bytearray] = {kind: bytearray() for kind in self._counts}
-        self._texts: dict[int, tuple[int, int]] = {}  # shared texts by id: value, start
+        self._bodies: dict[tuple[int, int], tuple[int, int]] = {}  # shared ones by first and last id: value, start
         self._unsynced = 0
         remove(disk, directory, number)
         path = os.path.join(directory, base_name(number))
@@ -186,49 +189,50 @@ class Writer:
 
     def add(self, user: int, mails: Iterable[Mail]) -> Iterator[object]:
         """A user's mail, by id, from where this user's last `add` ended.  A step is one value written."""
-        run: list[Mail] = []
-        size = PAGE.size
+        page: list[Mail] = []
+        filled = PAGE.size
         for mail in mails:
             need = ENTRY.size
-            if mail[5] < SHARED_AT:  # its count
-                need += len(mail[6])
+            if mail.count < SHARED_AT:
+                need += len(mail.body)
             else:
                 yield from self._share(mail)
-            if size + need > ROOM:
-                yield from self._page(user, run)
-                run, size = [], PAGE.size
-            run.append(mail)
-            size += need
-        if run:
-            yield from self._page(user, run)
+            if filled + need > ROOM:
+                yield from self._page(user, page)
+                page, filled = [], PAGE.size
+            page.append(mail)
+            filled += need
+        if page:
+            yield from self._page(user, page)
 
     def _share(self, mail: Mail) -> Iterator[object]:
-        if mail.id in self._texts:
+        if (mail.id, mail.last) in self._bodies:
             return
-        yield from self._make_room("shared", len(mail.text))
+        yield from self._make_room("shared", len(mail.body))
         filling = self._filling["shared"]
-        self._texts[mail.id] = self._counts["shared"] + 1, len(filling)
-        filling += mail.text
+        self._bodies[mail.id, mail.last] = self._counts["shared"] + 1, len(filling)
+        filling += mail.body
 
-    def _page(self, user: int, run: list[Mail]) -> Iterator[object]:
-        entries, texts, start, pack = [PAGE.pack(user, len(run))], [], 0, ENTRY.pack
-        for id, time, sender, origin, flags, count, text in run:
+    def _page(self, user: int, mails: list[Mail]) -> Iterator[object]:
+        entries, bodies, start, pack = [PAGE.pack(user, len(mails))], [], 0, ENTRY.pack
+        for id, last, time, sender, origin, flags, count, body in mails:
             if count < SHARED_AT:
-                entries.append(pack(id, time, sender, origin, flags, count, 0, start, len(text)))
-                texts.append(text)
-                start += len(text)
+                entries.append(pack(id, time, sender, origin, flags, count, 0, start, len(body)))
+                bodies.append(body)
+                start += len(body)
             else:
-                entries.append(pack(id, time, sender, origin, flags, count, *self._texts[id], len(text)))
-        data = b"".join(entries + texts)
+                entries.append(pack(id, time, sender, origin, flags, count, *self._bodies[id, last], len(body)))
+        data = b"".join(entries + bodies)
         yield from self._make_room("mail", len(data))
         block = self._filling["mail"]
-        size = sum(map(len, map(TEXT, run)))
-        page = Page(self.number, self._counts["mail"] + 1, len(block), len(run), run[0].id, run[-1].id, size)
+        page = Page(self.number, self._counts["mail"] + 1, len(block), len(mails), messages(mails), mails[0].id,
+                    mails[-1].last, sum([mail.size for mail in mails]))
         block += data
         self.pages.setdefault(user, []).append(page)
-        self.messages += len(run)
+        self.messages += page.count
         yield from self._make_room("index", INDEX.size)
-        self._filling["index"] += INDEX.pack(user, page.block, page.offset, page.count, page.first, page.last)
+        self._filling["index"] += INDEX.pack(user, page.block, page.offset, page.entries, page.count, page.first,
+                                             page.last)
 
     def record(self, data: bytes) -> Iterator[object]:
         """The records of one user."""
@@ -400,16 +404,16 @@ class Segment:
         """Every page with its user.  They stand in the order of their places, so the next one's tells the size."""
         before: tuple[int, Page] | None = None
         for body in self.values("index"):
-            for user, block, offset, count, first, last in INDEX.iter_unpack(body):
+            for user, block, offset, entries, count, first, last in INDEX.iter_unpack(body):
                 if before:
                     yield before[0], _sized(before[1], offset if block == before[1].block else ROOM)
-                before = user, Page(self.number, block, offset, count, first, last)
+                before = user, Page(self.number, block, offset, entries, count, first, last)
         if before:
             yield before[0], _sized(before[1], ROOM)
 
 
 def _sized(page: Page, end: int) -> Page:
-    page.size = max(0, end - page.offset - PAGE.size - page.count * ENTRY.size)
+    page.size = max(0, end - page.offset - PAGE.size - page.entries * (ENTRY.size + LENGTH) - page.count * LENGTH)
     return page
 
 
@@ -471,14 +475,16 @@ class Shelf:
 
     def _read(self, page: Page) -> list[Mail]:
         data, number = self.value(page.segment, "mail", page.block), page.segment
-        end = page.offset + PAGE.size + page.count * ENTRY.size
-        if end > len(data) or PAGE.unpack_from(data, page.offset)[1] != page.count:
+        end = page.offset + PAGE.size + page.entries * ENTRY.size
+        if end > len(data) or PAGE.unpack_from(data, page.offset)[1] != page.entries:
             raise Damaged(base_name(number), 0, f"mail {page.block} does not hold the page that the index names")
         mails: list[Mail] = []
         new = tuple.__new__
         with memoryview(data)[page.offset + PAGE.size:end] as entries:
             for id, time, sender, origin, flags, count, shared, start, length in ENTRY.iter_unpack(entries):
-                text = self.value(number, "shared", shared)[start:start + length] if shared \
+                body = self.value(number, "shared", shared)[start:start + length] if shared \
                     else data[end + start:end + start + length]
-                mails.append(new(Mail, (id, time, sender, origin, flags, count, text)))
+                mails.append(new(Mail, (id, id + count_of(body) - 1, time, sender, origin, flags, count, body)))
+        if messages(mails) != page.count:
+            raise Damaged(base_name(number), 0, f"mail {page.block} does not hold as many messages as the index says")
         return mails

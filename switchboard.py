@@ -14,7 +14,7 @@ The turn, as the daemon calls it (the order is the promise):
     [mailbox.write]     one write; when the disk refuses: refuse(), nobody has seen anything of the batch
     push()          live messages leave for their readers
     settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave, of this turn or of an earlier one
-    tick()          what time brings
+    tick()          lines of chats, and what time brings
     [mailbox.sync]      an fdatasync is begun, unless one is under way
 
 The door: a name is 1 to 32 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; case does not tell two names apart.
@@ -85,7 +85,7 @@ class Switchboard:
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
         self.left: list[Client] = []            # since the daemon looked last; it closes their connections
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
-            wire.Send: self.post.on_send,
+            wire.Sends: self.post.on_send,
             wire.Confirm: self.delivery.on_confirm,
             wire.Check: self.delivery.on_check,
             wire.Hold: self.delivery.on_hold,
@@ -198,9 +198,9 @@ class Switchboard:
             self.note("request", name=client.name, request=wire.describe(said))
         self._handlers[type(said)](client, said, now)
 
-    def receive_run(self, client: Client, run: Run, now: Now, budget: int) -> int:
-        """The same for a run of SENDs; how many were taken until the budget was spent."""
-        return self.post.on_run(client, run, now, budget)
+    def receive_run(self, client: Client, run: Run, now: Now) -> None:
+        """The same for a run of messages."""
+        self.post.on_run(client, run, now)
 
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         self.roster.on_list(client, said.request)
@@ -247,7 +247,9 @@ class Switchboard:
         self.delivery.tell_waiting()
 
     def tick(self, now: Now) -> None:
-        """Time passes: invitations expire, and what changed in the log of names is told."""
+        """A turn ends, time passes: what was said in chats is passed on, invitations expire, and what changed in the
+        log of names is told."""
+        self.chats.pass_on(now)
         self.chats.expire(now.monotonic)
         self.roster.publish(now.monotonic)
 

@@ -23,9 +23,11 @@ the list.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
+
+from bodies import body_of, lengths_of, part_of, size_of, texts_of
 
 Range = tuple[int, int]
 
@@ -38,31 +40,56 @@ NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its o
 
 
 class Mail(NamedTuple):
-    """One message.  `count` is how many it went to; `time` is microseconds since 1970; `text` is as it came."""
+    """A run of messages, often of one: the ids follow one upon the other, so do the origins, and all else they have in
+    common.  `count` is how many each went to; `time` is microseconds since 1970; `body`: their texts as they came."""
 
-    id: int
+    id: int  # of the first
+    last: int
     time: int
     sender: int
-    origin: int
+    origin: int  # of the first
     flags: int
     count: int  # type: ignore[assignment]  # hides the count() of tuples, which nobody needs
-    text: bytes
+    body: bytes
+
+    @property
+    def messages(self) -> int:
+        """How many they are."""
+        return self.last - self.id + 1
+
+    @property
+    def size(self) -> int:
+        """How many bytes of text."""
+        return size_of(self.body)
+
+    @property
+    def texts(self) -> list[bytes]:
+        return texts_of(self.body)
+
+    def part(self, first: int, last: int) -> Mail:
+        """Those with these ids, which are some of them."""
+        if first == self.id and last == self.last:
+            return self
+        start, stop = first - self.id, last - self.id + 1
+        return self._replace(id=first, last=last, origin=self.origin and self.origin + start,
+                             body=part_of(self.body, start, stop))
 
 
 class Page:
-    """Where one run of a user's sealed mail lies.  `left` of its `count` messages are unread.  `size`: about how many
-    bytes of text."""
+    """Where a part of a user's sealed mail lies.  `left` of its `count` messages are unread, in `entries` runs.
+    `size`: about how many bytes of text."""
 
-    __slots__ = ("block", "count", "first", "last", "left", "offset", "segment", "size")
+    __slots__ = ("block", "count", "entries", "first", "last", "left", "offset", "segment", "size")
 
-    def __init__(self, segment: int, block: int, offset: int, count: int, first: int, last: int, size: int = 0) -> None:
-        self.segment, self.block, self.offset = segment, block, offset
+    def __init__(self, segment: int, block: int, offset: int, entries: int, count: int, first: int, last: int,
+                 size: int = 0) -> None:
+        self.segment, self.block, self.offset, self.entries = segment, block, offset, entries
         self.count, self.first, self.last = count, first, last
         self.left = count
         self.size = size
 
 
-BY_ID, TEXT = itemgetter(Mail._fields.index("id")), itemgetter(Mail._fields.index("text"))
+BY_ID = itemgetter(Mail._fields.index("id"))
 BY_FIRST = attrgetter("first")
 BY_LAST = attrgetter("last")
 END = itemgetter(1)  # of a range
@@ -70,10 +97,11 @@ Load = Callable[[Page], list[Mail]]
 
 
 class User:
-    """A name and its queue.  Durable: all but `tail`, `pages` and `sealed`, which are found again at start."""
+    """A name and its queue: `waiting` unread messages, the older ones in `pages`, the others in `tail`.  These are
+    found again at start; all else is durable by itself."""
 
-    __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges", "sealed", "set_at",
-                 "settings", "tail", "watermark")
+    __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges", "set_at", "settings",
+                 "tail", "waiting", "watermark")
 
     def __init__(self, number: int, name: str, first_seen: int) -> None:
         self.number, self.name = number, name
@@ -85,15 +113,10 @@ class User:
         self.set_at = NONE  # kind: the seq that set or removed it
         self.tail: list[Mail] = []
         self.pages: list[Page] = []
-        self.sealed = 0  # unread messages in pages
+        self.waiting = 0
 
     def __repr__(self) -> str:
         return f"<User {self.number} {self.name}: {self.waiting} waiting>"
-
-    @property
-    def waiting(self) -> int:
-        """Exactly how many messages are unread."""
-        return self.sealed + len(self.tail)
 
     def is_read(self, id: int) -> bool:
         if id <= self.watermark:
@@ -154,17 +177,35 @@ class User:
 
     def waits_between(self, first: int, last: int, load: Load) -> bool:
         """Is there unread mail with first <= id <= last?"""
-        place = bisect_left(self.tail, first, key=BY_ID)
-        if place < len(self.tail) and self.tail[place].id <= last:
+        at = place_of(self.tail, first)
+        if at < len(self.tail) and self.tail[at].id <= last:
             return True
         for page in self.overlapping(first, last):
             if first <= page.first and page.last <= last:
                 return True
-            mails = load(page)
-            low = bisect_left(mails, first, key=BY_ID)
-            if any(not self.is_read(mail.id) for mail in mails[low:bisect_right(mails, last, lo=low, key=BY_ID)]):
+            if self.unread_of(between(load(page), first, last)):
                 return True
         return False
+
+    def unread_of(self, mails: Sequence[Mail]) -> list[Mail]:
+        """What of these is unread."""
+        if mails and mails[0].id > self.watermark and not self.ranges:
+            return list(mails)
+        found: list[Mail] = []
+        for mail in mails:
+            start = max(mail.id, self.watermark + 1)
+            for at in range(bisect_left(self.ranges, start, key=END), len(self.ranges)):
+                low, high = self.ranges[at]
+                if low > mail.last:
+                    break
+                if low > start:
+                    found.append(mail.part(start, low - 1))
+                start = high + 1
+            if start == mail.id:
+                found.append(mail)
+            elif start <= mail.last:
+                found.append(mail.part(start, mail.last))
+        return found
 
     def overlapping(self, first: int, last: int) -> list[Page]:
         """The pages that may hold mail with first <= id <= last."""
@@ -202,16 +243,53 @@ def united(ranges: list[Range]) -> list[Range]:
     return whole
 
 
-def take(found: list[Mail], mails: list[Mail], upto: int, count: int, size: int) -> int:
-    """Append to `found` while the limits hold; what is left of `size`, 0 when a limit was met."""
-    if len(found) + len(mails) > count:
-        mails = mails[:count - len(found)]
-    if mails and mails[-1].id <= upto and (whole := sum(map(len, map(TEXT, mails)))) <= size:
-        found += mails
-        return size - whole
+def singles(mail: Mail) -> list[Mail]:
+    """The messages of a run, each by itself."""
+    return [mail._replace(id=mail.id + n, last=mail.id + n, origin=mail.origin and mail.origin + n,
+                          body=body_of([text])) for n, text in enumerate(mail.texts)]
+
+
+def messages(mails: Iterable[Mail]) -> int:
+    """How many messages these are."""
+    return sum([mail.last - mail.id + 1 for mail in mails])
+
+
+def place_of(mails: Sequence[Mail], id: int) -> int:
+    """Where the first stands that has messages with this id or a higher one."""
+    place = bisect_left(mails, id, key=BY_ID)
+    return place - 1 if place and mails[place - 1].last >= id else place
+
+
+def between(mails: Sequence[Mail], first: int, last: int) -> list[Mail]:
+    """Those with first <= id <= last."""
+    found = list(mails[place_of(mails, first):bisect_right(mails, last, key=BY_ID)])
+    if found and found[-1].last > last:
+        found[-1] = found[-1].part(found[-1].id, last)
+    if found and found[0].id < first:
+        found[0] = found[0].part(first, found[0].last)
+    return found
+
+
+def limited(mails: Iterable[Mail], upto: int, count: int, size: int) -> list[Mail]:
+    """Of these, from the first on, up to that id, so many messages and bytes at most, but one message if there is
+    any."""
+    found: list[Mail] = []
     for mail in mails:
-        if mail.id > upto or (len(mail.text) > size and found):
-            return 0
-        found.append(mail)
-        size -= len(mail.text)
-    return size
+        if mail.id > upto or count <= 0 or size <= 0:
+            break
+        number, bytes_ = mail.last - mail.id + 1, size_of(mail.body)
+        if mail.last <= upto and number <= count and bytes_ <= size:
+            found.append(mail)
+            count -= number
+            size -= bytes_
+            continue
+        fitting = 0
+        for length in lengths_of(mail.body)[:min(count, upto - mail.id + 1)]:
+            if length > size and (found or fitting):
+                break
+            size -= length
+            fitting += 1
+        if fitting:
+            found.append(mail.part(mail.id, mail.id + fitting - 1))
+        break
+    return found

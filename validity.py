@@ -22,17 +22,20 @@ def check(said: Any, online: bool) -> None:
     for name in NAMES[kind](said) if kind in NAMES else ():
         if not wire.is_name(name):
             raise ProtocolError(f"a {wire.name_of(said)} with a name that is none")
+    if kind is wire.Mails and max(said.first, said.origin) + len(said.texts) > LAST + 1:
+        raise ProtocolError("a MAILS whose ids are too high")
     if kind in RANGES and said.first > said.last:
         raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
 
 
+LAST = (1 << 64) - 1            # id
 LOGIN = {wire.Challenge, wire.Welcome, wire.Rejected}
 ANY_TIME = {wire.Verified, wire.Notice}         # a VERIFIED that nobody waits for is known by its signature
 RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
 
 # What of a message has to be a name.
 NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
-    wire.Mail: lambda said: (said.sender,),
+    wire.Mails: lambda said: (said.sender,),
     wire.Line: lambda said: (said.sender,),
     wire.Roster: lambda said: [entry.name for entry in said.entries],
     wire.Outcomes: lambda said: said.to,

@@ -11,7 +11,8 @@ Both sides send frames over any stream (Unix socket, TCP, one end of a socketpai
 
 All integers are big-endian.  `length` counts the kind and the fields; it is 1 at least and 64 KiB at most, and 1 KiB
 at most until the daemon has said WELCOME.  A `word` is a byte of length and that many bytes of UTF-8; `words` are a
-u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and always the last field.
+u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and always the last field; so are `texts`,
+the u16 of how many there are, so many u16 of their lengths, and then the texts themselves (bodies.py).
 
     client                                        daemon
     HELLO name, features, token  -->
@@ -19,16 +20,16 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
     PROOF nonce, proof           -->
                                  <--  VERIFIED signature
                                  <--  WELCOME token, store, waiting     or REJECTED why, and the line is closed
-    SEND id, to, text            -->
+    SENDS first, to, texts       -->                                    messages to the same names: first, first + 1...
                                  <--  STORED first..last                on disk: survives kill -9 and a power cut
                                  <--  OUTCOMES first..last, outcome, names      those of them who are not reading now
                                  <--  DELIVERED first..last, by         their client confirmed that it was shown
                                       or REFUSED id, why                nothing was stored
-                                 <--  MAIL id, sender, text             live, or the answer to CHECK
+                                 <--  MAILS first, sender, texts        live, or the answer to CHECK
     CONFIRM first..last          -->                                    shown, and kept: the daemon may forget it
                                  <--  CONFIRMED first..last             durably forgotten: it never comes again
     CHECK request                -->
-                                 <--  MAIL ... CHECKED request, total
+                                 <--  MAILS ... CHECKED request, total
     HOLD request, on             -->                                    new messages wait for CHECK: DONE
     IGNORE request, on, name     -->                                    keep this user's messages from me: DONE
     LIST_IGNORED request         -->
@@ -46,10 +47,12 @@ u16 of how many and so many words; `text` is the rest of the frame, UTF-8, and a
     EXIT                         -->                                    all is answered, then the line is closed
     PING, answered by PONG, and NOTICE, a word to the user, may come from the daemon at any time
 
-Ids.  A SEND carries the client's own id, an instance number of 32 random bits above a counter of 32 bits that only
+Ids.  A message carries its sender's own id, an instance number of 32 random bits above a counter of 32 bits that only
 grows.  Sending the same id again is harmless, also on another connection and after a restart of the daemon: the
-answer is STORED and nothing is stored twice.  A MAIL carries the daemon's id, which only grows, and the sender's
-id as `origin`.  What is asked with a `request` number is answered with the same number, by the answer named in
+answer is STORED and nothing is stored twice.  For its reader it carries the daemon's id, which only grows, and the
+sender's as `origin`.  Of several messages in one frame the first id is told, and the others follow one upon the other:
+whoever has several for the same names may put them into one SENDS, texts times names COPIES_MAX at most, and one alone
+to everyone.  What is asked with a `request` number is answered with the same number, by the answer named in
 MESSAGES or by FAILED.  STORED, OUTCOMES, DELIVERED, CONFIRM and CONFIRMED speak of ranges: one frame settles many.
 
 A range in CONFIRM means: every message of mine from `first` to `last` was shown.  Live messages arrive in the order
@@ -72,6 +75,8 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
+from bodies import body_of, is_whole, texts_of
+
 VERSION = 1
 
 # Limits, each with its reason.
@@ -80,7 +85,8 @@ HELLO_MAX = 1024        # a stranger may make us hold this much and no more
 TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parley moves none
 NAME_MAX = 32           # characters; fits a column of the table
 NAMED = 8               # names in a line for the log: of more, one fewer and how many others
-NAMES_MAX = 1400        # recipients named in one SEND: the longest names still fit a frame beside the longest text
+NAMES_MAX = 1400        # recipients named in one SENDS: the longest names still fit a frame beside the longest text
+COPIES_MAX = NAMES_MAX  # texts times recipients of one SENDS: one frame is not more work than another
 
 LENGTH = struct.Struct("!I")
 assert LENGTH.size == 4
@@ -110,10 +116,10 @@ class Feature:                  # plain numbers: to look at a bit of an IntFlag 
 
 
 class SendFlag:
-    """Bits.  In SEND, what the sender asks for; in MAIL, what he asked for, and why it comes now."""
+    """Bits.  In SENDS, what the sender asks for; in MAILS, what he asked for, and why it comes now."""
     NOW = 1             # now or never: nothing is stored for those who are not connected
     EVERYONE = 2        # to every name in the log but one's own; `to` is empty
-    CHECK = 4           # in MAIL alone: it answers a CHECK; without it, it came live
+    CHECK = 4           # in MAILS alone: it answers a CHECK; without it, it came live
 
 
 class Presence(IntEnum):
@@ -162,6 +168,7 @@ Key32 = Annotated[bytes, "32s"]
 Word = Annotated[str, "word"]
 Words = Annotated[tuple[str, ...], "words"]
 Text = Annotated[str, "text"]
+Texts = Annotated[tuple[str, ...], "texts"]
 
 
 class Entry(NamedTuple):
@@ -187,7 +194,7 @@ class Codec(NamedTuple):
     kind: int
     direction: Direction
     answer: str                         # the message that answers it, for the manual
-    cls: Callable[..., Any]
+    cls: type[Any]
     fields: tuple[tuple[str, str], ...] # the name of each, and how it is written
     head: struct.Struct                 # the fields of fixed size; they come first
     whole: struct.Struct                # length, kind and those: all of a frame that has no others
@@ -230,12 +237,12 @@ class Hello(NamedTuple):
 
 
 @message(2, CLIENT, "STORED")
-class Send(NamedTuple):
-    """Put a text into the queue of each recipient."""
-    id: U64             # instance << 32 | counter
+class Sends(NamedTuple):
+    """Put these texts into the queue of each recipient."""
+    first: U64          # instance << 32 | counter
     flags: U8           # SendFlag
     to: Words
-    text: Text
+    texts: Texts
 
 
 @message(3, CLIENT, "CONFIRMED")
@@ -400,15 +407,15 @@ class Delivered(NamedTuple):
 
 
 @message(38, DAEMON)
-class Mail(NamedTuple):
-    """A message for you."""
-    id: U64
-    time: U64           # of its reception by the daemon, microseconds since 1970
+class Mails(NamedTuple):
+    """Messages for you."""
+    first: U64
+    time: U64           # of their reception by the daemon, microseconds since 1970
     origin: U64         # the sender's id: with the sender's name the same for each copy that ever comes
     flags: U8           # SendFlag
-    copies: U32         # how many recipients it has
+    copies: U32         # how many recipients each has
     sender: Word
-    text: Text
+    texts: Texts
 
 
 @message(39, DAEMON)
@@ -546,6 +553,39 @@ class Verified(NamedTuple):
     signature: Key32
 
 
+# ---- single messages ----
+
+class Send(NamedTuple):
+    """One message of a SENDS."""
+    id: int
+    flags: int
+    to: tuple[str, ...]
+    text: str
+
+
+class Mail(NamedTuple):
+    """One message of a MAILS."""
+    id: int
+    time: int
+    origin: int
+    flags: int
+    copies: int
+    sender: str
+    text: str
+
+
+SEVERAL: dict[type, Callable[..., Any]] = {Send: Sends, Mail: Mails}
+
+
+def each(said: Any) -> list[Any]:
+    """The single messages of a SENDS or MAILS; any other is one."""
+    if type(said) is Mails:
+        return [Mail(said.first + n, said.time, said.origin + n, *said[3:6], text) for n, text in enumerate(said.texts)]
+    if type(said) is Sends:
+        return [Send(said.first + n, said.flags, said.to, text) for n, text in enumerate(said.texts)]
+    return [said]
+
+
 # ---- fields ----
 
 def _read_word(frame: bytes, at: int) -> tuple[str, int]:
@@ -569,6 +609,13 @@ def _read_text(frame: bytes, at: int) -> tuple[str, int]:
     return frame[at:].decode(), len(frame)
 
 
+def _read_texts(frame: bytes, at: int) -> tuple[tuple[str, ...], int]:
+    body = frame[at:]
+    if not is_whole(body):
+        raise ProtocolError("texts that are not as long as their head says")
+    return tuple([text.decode() for text in texts_of(body)]), len(frame)
+
+
 def _read_entries(frame: bytes, at: int) -> tuple[tuple[Entry, ...], int]:
     (count,) = struct.unpack_from("!H", frame, at)
     at += 2
@@ -589,29 +636,36 @@ def _write_words(words: Sequence[str]) -> bytes:
     return struct.pack("!H", len(words)) + b"".join(map(_write_word, words))
 
 
+def _write_texts(texts: Sequence[str]) -> bytes:
+    return body_of([text.encode() for text in texts])
+
+
 def _write_entries(entries: Sequence[Entry]) -> bytes:
     return struct.pack("!H", len(entries)) + b"".join(_write_word(e.name) + ENTRY.pack(*e[1:]) for e in entries)
 
 
 READERS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
-    "word": _read_word, "words": _read_words, "text": _read_text, "entries": _read_entries}
+    "word": _read_word, "words": _read_words, "text": _read_text, "texts": _read_texts,
+    "entries": _read_entries}
 WRITERS: dict[str, Callable[[Any], bytes]] = {
-    "word": _write_word, "words": _write_words, "text": str.encode, "entries": _write_entries}
+    "word": _write_word, "words": _write_words, "text": str.encode, "texts": _write_texts,
+    "entries": _write_entries}
 
 
 # ---- messages and frames ----
 
 def encode(said: Message) -> bytes:
     """The whole frame of a message.  A message too long for a frame is the caller's fault: ValueError."""
-    codec = CODECS[type(said)]
-    if not codec.rest:
-        return codec.whole.pack(codec.head.size + 1, codec.kind, *said)
-    values = tuple(said)
-    body = codec.head.pack(*values[:codec.fixed])
-    body += b"".join([WRITERS[how](value) for how, value in zip(codec.rest, values[codec.fixed:], strict=True)])
-    if len(body) >= FRAME_MAX:
-        raise ValueError(f"a {name_of(said)} of {len(body)} bytes is longer than a frame")
-    return LENGTH.pack(len(body) + 1) + bytes((codec.kind,)) + body
+    codec = CODECS.get(type(said))
+    if codec is None:
+        return encode(SEVERAL[type(said)](*said[:-1], said[-1:]))
+    length, rest = codec.head.size + 1, codec.rest
+    if not rest:
+        return codec.whole.pack(length, codec.kind, *said)
+    more = b"".join([WRITERS[how](value) for how, value in zip(rest, said[codec.fixed:])])  # noqa: B905 the hot path
+    if length + len(more) > FRAME_MAX:
+        raise ValueError(f"a {name_of(said)} of {length + len(more)} bytes is longer than a frame")
+    return codec.whole.pack(length + len(more), codec.kind, *said[:codec.fixed]) + more
 
 
 def decode(frame: bytes, speaker: Direction) -> Any:
@@ -622,18 +676,18 @@ def decode(frame: bytes, speaker: Direction) -> Any:
     if codec is None or not codec.direction & speaker:
         raise ProtocolError(f"no message of kind {frame[0]} is known here")
     try:
-        values = list(codec.head.unpack_from(frame, 1))
+        values: tuple[Any, ...] = codec.head.unpack_from(frame, 1)
         at = 1 + codec.head.size
         for how in codec.rest:
             value, at = READERS[how](frame, at)
-            values.append(value)
+            values += value,
     except (struct.error, IndexError):
         raise ProtocolError(f"a {label(codec)} is cut short") from None
     except UnicodeDecodeError:
         raise ProtocolError(f"a {label(codec)} is not UTF-8") from None
     if at != len(frame):
         raise ProtocolError(f"a {label(codec)} has {len(frame) - at} bytes too many")
-    return codec.cls(*values)
+    return tuple.__new__(codec.cls, values)         # half the time of cls(*values)
 
 
 class Decoder:
@@ -702,12 +756,14 @@ def name_of(said: Message) -> str:
 
 
 def describe(said: Message, with_text: bool = True) -> str:
-    """A message as one line for the log: SEND id=7 flags=0 to=bob,erin text="hi".
+    """A message as one line for the log: SAY request=7 chat=3 text="hi".
 
     Text is quoted, a token or store number is left out, control characters are escaped."""
     def shown(field: str, how: str, value: Any) -> str:
         if how == "text":
             return f"{field}={quote(value)}" if with_text else f"{field}={len(value.encode())}b"
+        if how == "texts":
+            return f"{field}={some(value, quoted=quote) if with_text else len(value)}"
         if how == "words":
             return f"{field}={some(value, quoted=quote)}"
         if how == "entries":

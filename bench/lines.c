@@ -64,6 +64,14 @@ int lines_timer(uint64_t nanoseconds)
 
 /* ---- output ---- */
 
+void put_later(line *l)
+{
+    if (!l->is_dirty) {
+        l->is_dirty = 1;
+        dirty[dirty_count++] = l;
+    }
+}
+
 void put(line *l, const void *bytes, size_t size)
 {
     if (l->out_size + size > l->out_room) {
@@ -72,10 +80,7 @@ void put(line *l, const void *bytes, size_t size)
     }
     memcpy(l->out + l->out_size, bytes, size);
     l->out_size += size;
-    if (!l->is_dirty) {
-        l->is_dirty = 1;
-        dirty[dirty_count++] = l;
-    }
+    put_later(l);
 }
 
 void putf(line *l, const char *format, ...)
@@ -123,6 +128,7 @@ static void flush(line *l)
 void lines_flush(void)
 {
     for (int i = 0; i < dirty_count; i++) {
+        if (spoken->finish) spoken->finish(dirty[i]);
         dirty[i]->is_dirty = 0;
         if (!dirty[i]->is_blocked && !dirty[i]->is_closed) flush(dirty[i]);
     }

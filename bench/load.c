@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 static const protocol *const protocols[] = {
-    &parley, &parley_all, &parley_receipts, &router, &mqtt0, &mqtt1, &irc, &redis, &redis_stream, &nats, &jetstream,
+    &parley, &parley_single, &parley_all, &parley_receipts, &router, &mqtt0, &mqtt1, &irc, &redis, &redis_stream, &nats, &jetstream,
     &beanstalk, &xmpp, 0 };
 
 static enum work { PAIR, ROOM_OF, PING, BEAT, FLOOD, ENQUEUE, DRAIN, REGISTER } work;

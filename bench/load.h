@@ -45,13 +45,15 @@ typedef struct protocol {
     void (*enqueue)(line *, int user, const char *text, size_t size);   /* kept for a user who is not there */
     void (*fetch)(line *);              /* ask for what was kept */
     void (*gather)(line *all, int count);       /* make a room of these, who are all logged in; each says on_joined */
+    void (*finish)(line *);             /* put what it held back of this turn's messages; 0: it holds nothing back */
 } protocol;
 
-extern const protocol parley, parley_all, parley_receipts, router, mqtt0, mqtt1, irc, redis, redis_stream, nats,
+extern const protocol parley, parley_single, parley_all, parley_receipts, router, mqtt0, mqtt1, irc, redis, redis_stream, nats,
     jetstream, beanstalk, xmpp;
 
 /* For plug-ins: to write, and to report. */
 void put(line *, const void *, size_t);
+void put_later(line *);                 /* finish() will */
 void putf(line *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void on_ready(line *);                  /* logged in, and subscribed to what its flags say */
 void on_joined(line *);                 /* in the room that gather() made */

@@ -52,4 +52,4 @@ static void enqueue(line *l, int user, const char *text, size_t size)
     put(l, "\r\n", 2);
 }
 
-const protocol beanstalk = { "beanstalk", 0, hello, parse, 0, 0, enqueue, fetch, 0 };
+const protocol beanstalk = { "beanstalk", 0, hello, parse, 0, 0, enqueue, fetch, 0, 0 };

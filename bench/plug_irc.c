@@ -58,4 +58,4 @@ static void to_room(line *l, const char *text, size_t size)
     put(l, "\r\n", 2);
 }
 
-const protocol irc = { "irc", MEMBERS_SPEAK, hello, parse, to_user, to_room, to_user, 0, 0 };
+const protocol irc = { "irc", MEMBERS_SPEAK, hello, parse, to_user, to_room, to_user, 0, 0, 0 };

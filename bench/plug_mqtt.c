@@ -130,5 +130,5 @@ static void to_user(line *l, int user, const char *text, size_t size)
 
 static void to_room(line *l, const char *text, size_t size) { publish(l, "room", text, size); }
 
-const protocol mqtt0 = { "mqtt0", ECHOES, hello0, parse, to_user, to_room, to_user, 0, 0 };
-const protocol mqtt1 = { "mqtt1", ECHOES | ACKS_MAIL | ACKS_ROOM, hello1, parse, to_user, to_room, to_user, 0, 0 };
+const protocol mqtt0 = { "mqtt0", ECHOES, hello0, parse, to_user, to_room, to_user, 0, 0, 0 };
+const protocol mqtt1 = { "mqtt1", ECHOES | ACKS_MAIL | ACKS_ROOM, hello1, parse, to_user, to_room, to_user, 0, 0, 0 };

@@ -162,5 +162,5 @@ static void enqueue(line *l, int user, const char *text, size_t size)
     publish(l, subject, reply, text, size);
 }
 
-const protocol nats = { "nats", 0, hello, parse, to_user, to_room, 0, 0, 0 };
-const protocol jetstream = { "jetstream", 0, hello_jetstream, parse, to_user, to_room, enqueue, fetch, 0 };
+const protocol nats = { "nats", 0, hello, parse, to_user, to_room, 0, 0, 0, 0 };
+const protocol jetstream = { "jetstream", 0, hello_jetstream, parse, to_user, to_room, enqueue, fetch, 0, 0 };

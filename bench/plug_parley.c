@@ -1,20 +1,22 @@
 /* parley: parley-wire(7).  A user is u<number>.
  *
- * It does what parley's own client does with a message: every one is confirmed, after it was taken, in ranges that span
- * neighbours of one stream, and each range must be answered by CONFIRMED.  Three protocols that differ in the room:
- * parley speaks in a group chat, parley-all sends to everybody through their queues; and parley-receipts, whose users
- * ask to be told when their messages were shown. */
+ * It does what parley's own client does with a message: those that one has for another at once leave in one frame, and
+ * every one is confirmed, after it was taken, in ranges that span neighbours of one stream; each range must be answered
+ * by CONFIRMED.  parley speaks in a group chat; others do as it does, but parley-all sends to everybody through their
+ * queues, parley-receipts asks to be told when its messages were shown, and parley-single gives each message a frame. */
 #include "load.h"
 #include <arpa/inet.h>
 #include <endian.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { HELLO = 1, SEND = 2, CONFIRM = 3, CHECK = 4, INVITE = 7, ANSWER = 8, SAY = 10, PING = 12, PONG = 13 };
-enum { WELCOME = 32, REJECTED = 33, STORED = 34, OUTCOMES = 35, REFUSED = 36, MAIL = 38, CONFIRMED = 39, CHECKED = 40 };
+enum { HELLO = 1, SENDS = 2, CONFIRM = 3, CHECK = 4, INVITE = 7, ANSWER = 8, SAY = 10, PING = 12, PONG = 13 };
+enum { WELCOME = 32, REJECTED = 33, STORED = 34, OUTCOMES = 35, REFUSED = 36, MAILS = 38, CONFIRMED = 39, CHECKED = 40 };
 enum { INVITATION = 43, CALLED_OFF = 46, STARTED = 47, LEFT = 48, ENDED = 49, LINE = 50, FAILED = 52 };
 enum { RECEIPTS = 2, EVERYONE = 2, FROM_CHECK = 4, MAILBOX_FULL = 4 };
-enum { MAIL_HEAD = 30, LINE_HEAD = 13 };        /* the fields before the text, without the sender's name */
+enum { MAIL_HEAD = 30, LINE_HEAD = 13 };        /* the fields before the texts, without the sender's name */
+enum { RUN_COUNT = 1400, RUN_BYTES = 49152 };   /* texts in one frame, and bytes of them: what the daemon takes, or less */
 
 static void put_u16(char *at, uint16_t value)
 {
@@ -32,6 +34,14 @@ static void put_u64(char *at, uint64_t value)
 {
     value = htobe64(value);
     memcpy(at, &value, sizeof value);
+}
+
+static uint16_t get_u16(const char *at)
+{
+    uint16_t value;
+
+    memcpy(&value, at, sizeof value);
+    return ntohs(value);
 }
 
 static uint32_t get_u32(const char *at)
@@ -86,15 +96,22 @@ static void say_hello(line *l, int features)
 static void hello(line *l) { say_hello(l, 0); }
 static void hello_receipts(line *l) { say_hello(l, RECEIPTS); }
 
-static void to_user(line *l, int user, const char *text, size_t size)
+static void send_one(line *l, char *frame, size_t fields, const char *text, size_t size)
+{
+    put_u16(frame + 5 + fields, 1);
+    put_u16(frame + 7 + fields, size);
+    put_frame(l, frame, SENDS, fields + 4, size);
+    put(l, text, size);
+}
+
+static void to_user_singly(line *l, int user, const char *text, size_t size)
 {
     char frame[64];
 
     put_u64(frame + 5, next_id(l));
     frame[13] = 0;
     put_u16(frame + 14, 1);
-    put_frame(l, frame, SEND, 11 + put_name(frame + 16, user), size);
-    put(l, text, size);
+    send_one(l, frame, 11 + put_name(frame + 16, user), text, size);
 }
 
 static void to_all(line *l, const char *text, size_t size)
@@ -104,8 +121,58 @@ static void to_all(line *l, const char *text, size_t size)
     put_u64(frame + 5, next_id(l));
     frame[13] = EVERYONE;
     put_u16(frame + 14, 0);
-    put_frame(l, frame, SEND, 11, size);
-    put(l, text, size);
+    send_one(l, frame, 11, text, size);
+}
+
+/* Messages to one user that have not left yet. */
+typedef struct run {
+    uint64_t first;
+    int user, count;
+    size_t size;
+    char lengths[2 * RUN_COUNT], texts[RUN_BYTES];
+} run;
+
+static run *run_of(line *l)
+{
+    run *r;
+
+    memcpy(&r, l->tag, sizeof r);
+    if (!r) {
+        if (!(r = calloc(1, sizeof *r))) fail("no memory");
+        memcpy(l->tag, &r, sizeof r);
+    }
+    return r;
+}
+
+static void finish(line *l)
+{
+    char frame[64];
+    run *r;
+
+    memcpy(&r, l->tag, sizeof r);
+    if (!r || !r->count) return;
+    put_u64(frame + 5, r->first);
+    frame[13] = 0;
+    put_u16(frame + 14, 1);
+    int fields = 11 + put_name(frame + 16, r->user);
+    put_u16(frame + 5 + fields, r->count);
+    put_frame(l, frame, SENDS, fields + 2, 2 * r->count + r->size);
+    put(l, r->lengths, 2 * r->count);
+    put(l, r->texts, r->size);
+    r->count = r->size = 0;
+}
+
+static void to_user(line *l, int user, const char *text, size_t size)
+{
+    run *r = run_of(l);
+
+    if (r->count && (r->user != user || r->count == RUN_COUNT || r->size + size > RUN_BYTES)) finish(l);
+    if (!r->count) r->first = next_id(l), r->user = user;
+    else next_id(l);
+    put_u16(r->lengths + 2 * r->count++, size);
+    memcpy(r->texts + r->size, text, size);
+    r->size += size;
+    put_later(l);
 }
 
 static void to_chat(line *l, const char *text, size_t size)
@@ -171,17 +238,22 @@ static void confirm(line *l, range *taken)
     owe(1);
 }
 
-static void on_mail(line *l, char *fields, size_t size, range *taken)
+static void on_mails(line *l, char *fields, range *taken)
 {
-    uint64_t id = get_u64(fields);
     int stream = fields[24] & FROM_CHECK;
-    size_t head = MAIL_HEAD + (unsigned char)fields[29];
+    char *body = fields + MAIL_HEAD + (unsigned char)fields[29];
+    int count = get_u16(body);
+    char *text = body + 2 + 2 * count;
 
     if (stream != taken->stream) confirm(l, taken);
-    if (!taken->first) taken->first = id;
-    taken->last = id;
+    if (!taken->first) taken->first = get_u64(fields);
+    taken->last = get_u64(fields) + count - 1;
     taken->stream = stream;
-    on_text(l, fields + head, size - head);
+    for (int i = 0; i < count; i++) {
+        size_t size = get_u16(body + 2 + 2 * i);
+        on_text(l, text, size);
+        text += size;
+    }
 }
 
 static void on_frame(line *l, int kind, char *fields, size_t size, range *taken)
@@ -189,7 +261,7 @@ static void on_frame(line *l, int kind, char *fields, size_t size, range *taken)
     size_t head;
 
     switch (kind) {
-    case MAIL: on_mail(l, fields, size, taken); break;
+    case MAILS: on_mails(l, fields, taken); break;
     case LINE: head = LINE_HEAD + (unsigned char)fields[12]; on_text(l, fields + head, size - head); break;
     case STORED: on_ack(l, get_u64(fields + 8) - get_u64(fields) + 1); break;
     case CONFIRMED: owe(-1); break;
@@ -221,8 +293,11 @@ static size_t parse(line *l, char *bytes, size_t size)
 }
 
 const protocol parley = {
-    "parley", ACKS_MAIL | MEMBERS_SPEAK, hello, parse, to_user, to_chat, to_user, fetch, gather };
+    "parley", ACKS_MAIL | MEMBERS_SPEAK, hello, parse, to_user, to_chat, to_user, fetch, gather, finish };
+const protocol parley_single = {
+    "parley-single", ACKS_MAIL | MEMBERS_SPEAK, hello, parse, to_user_singly, to_chat, to_user_singly, fetch, gather, 0 };
 const protocol parley_all = {
-    "parley-all", ACKS_MAIL | ACKS_ROOM, hello, parse, to_user, to_all, to_user, fetch, 0 };
+    "parley-all", ACKS_MAIL | ACKS_ROOM, hello, parse, to_user, to_all, to_user, fetch, 0, finish };
 const protocol parley_receipts = {
-    "parley-receipts", ACKS_MAIL | MEMBERS_SPEAK, hello_receipts, parse, to_user, to_chat, to_user, fetch, gather };
+    "parley-receipts", ACKS_MAIL | MEMBERS_SPEAK, hello_receipts, parse, to_user, to_chat, to_user, fetch, gather,
+    finish };

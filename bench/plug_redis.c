@@ -113,5 +113,5 @@ static void enqueue(line *l, int user, const char *text, size_t size)
     put_bulk(l, text, size);
 }
 
-const protocol redis = { "redis", ECHOES, hello, parse, to_user, to_room, enqueue, fetch, 0 };
-const protocol redis_stream = { "redis-stream", ECHOES, hello_stream, parse, to_user, to_room, enqueue, fetch, 0 };
+const protocol redis = { "redis", ECHOES, hello, parse, to_user, to_room, enqueue, fetch, 0, 0 };
+const protocol redis_stream = { "redis-stream", ECHOES, hello_stream, parse, to_user, to_room, enqueue, fetch, 0, 0 };

@@ -57,4 +57,4 @@ static void to_room(line *l, const char *text, size_t size) { put_frame(l, 'R', 
 static void enqueue(line *l, int user, const char *text, size_t size) { put_frame(l, 'Q', user, text, size); }
 static void fetch(line *l) { put_frame(l, 'F', 0, 0, 0); }
 
-const protocol router = { "router", MEMBERS_SPEAK, hello, parse, to_user, to_room, enqueue, fetch, 0 };
+const protocol router = { "router", MEMBERS_SPEAK, hello, parse, to_user, to_room, enqueue, fetch, 0, 0 };

@@ -179,4 +179,4 @@ static void enqueue(line *l, int user, const char *text, size_t size)
     putf(l, "<r xmlns='" ACKS "'/>");
 }
 
-const protocol xmpp = { "xmpp", ECHOES | MEMBERS_SPEAK, hello, parse, to_user, to_room, enqueue, 0, 0 };
+const protocol xmpp = { "xmpp", ECHOES | MEMBERS_SPEAK, hello, parse, to_user, to_room, enqueue, 0, 0, 0 };

@@ -202,6 +202,8 @@ OURS = ("queue on disk, OK after fdatasync, removed after the reader's confirmat
 
 PEERS = {
     "parley": Peer("", parley("--console", "none"), "parley", OURS, knows_names=True),
+    "parley-single": Peer("", parley("--console", "none"), "parley-single", OURS + "; a frame for each message",
+                          knows_names=True),
     "parley-unix": Peer("", parley("--console", "none"), "parley", OURS, is_unix=True, knows_names=True),
     "parley-log": Peer("", parley("--console", "log"), "parley", OURS + "; a line of the log for each, into a file",
                        knows_names=True),

@@ -123,8 +123,8 @@ class Correspondent:
             data = b""
         self.gone = not data
         for frame in self.decoder.feed(data):
-            said = wire.decode(frame, wire.DAEMON)
-            HEARD.get(type(said), Correspondent.ignore)(self, said)
+            for said in wire.each(wire.decode(frame, wire.DAEMON)):
+                HEARD.get(type(said), Correspondent.ignore)(self, said)
         return bool(data)
 
     def ignore(self, said: Any) -> None:

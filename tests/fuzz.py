@@ -30,6 +30,7 @@ from typing import Any
 
 import wire
 from address import Address
+from bodies import body_of
 from claims import Identity
 from display import UNICODE, display
 from keys import Keys
@@ -89,6 +90,8 @@ def a_value(source: Source, how: str) -> Any:
         return source.choice(WORDS)
     if how == "words":
         return tuple(source.choice(WORDS) for _ in range(source.number(5)))
+    if how == "texts":
+        return tuple(a_value(source, "text") for _ in range(1 + source.number(3)))
     if how == "entries":
         return tuple(wire.Entry(source.choice(WORDS), source.number(4), source.number(2), source.number(9),
                                 source.number(4)) for _ in range(source.number(4)))
@@ -212,13 +215,13 @@ def journal(data: bytes) -> None:
         name = next(name for name in sorted(os.listdir(directory + "/store")) if name.startswith("journal."))
         path = f"{directory}/store/{name}"
         with open(path, "r+b") as file:
-            size = os.path.getsize(path)
+            size, written = os.path.getsize(path), len(file.read().rstrip(b"\0"))
             for _ in range(source.number(4)):
-                place = source.number(min(size, 2048)) if source.number(4) else source.number(size)
+                place = source.number(written) if source.number(4) else source.number(size)
                 file.seek(place)
                 file.write(source.take(1 + source.number(16)))
             if source.number(3) == 0:
-                file.truncate(source.number(min(size, 2048)))
+                file.truncate(source.number(written))
         _recovered(directory + "/store", texts)
     finally:
         shutil.rmtree(directory)
@@ -228,8 +231,8 @@ def _a_store(path: str, batches: int) -> list[bytes]:
     box, texts = Mailbox(path), []
     ann, bob = box.register("ann", 1), box.register("bob", 1)
     for number in range(batches):
-        texts.append(b"text %d" % number)
-        box.put(ann, number + 1, 1, [bob], 0, texts[-1])
+        texts += [b"text %d" % number, b"and %d" % number]
+        box.put_run(ann, 2 * number + 1, 1, [bob], 0, body_of(texts[-2:]))
         box.write()
         box.sync()
     box.disk.close(box._lock)
@@ -245,7 +248,7 @@ def _recovered(path: str, texts: list[bytes]) -> None:
             raise Finding(f"more than a line: {error!r}") from error
         return
     bob = box.find("bob")
-    found = [mail.text for mail in box.unread(bob, 0, 1 << 63, 1000, 1 << 20)] if bob else []
+    found = [text for mail in box.unread(bob, 0, 1 << 63, 1000, 1 << 20) for text in mail.texts] if bob else []
     box.disk.close(box._lock)
     box._journal.close()
     if found != texts[:len(found)]:

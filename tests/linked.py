@@ -67,7 +67,8 @@ class House:
             if not data:
                 break
             most -= len(data)
-            heard += [wire.decode(frame, Direction.CLIENT) for frame in self.decoder.feed(data)]
+            for frame in self.decoder.feed(data):
+                heard += wire.each(wire.decode(frame, Direction.CLIENT))
         return heard
 
     def say(self, *said: Any) -> None:

@@ -23,11 +23,13 @@ from unittest import mock
 
 import mailbox
 import reserve
+from bodies import body_of
 from disk import WAIT
 from journal import Journal
 from mailbox import EVERYONE, Failed, Full, Mail, Mailbox, User
 from tests.faulty_disk import FullDisk, Op
 from tests.platter import Platter, State, content
+from tests.waiting import singles
 from user import NUMBER
 
 EVER = 1 << 63
@@ -161,7 +163,7 @@ class Ledger:
         keys = {(user, id) for _, user, id, _ in there}
         lost: list[Thing] = [("name", name, 0, None) for name in self.names if box.find(name) is None]
         gone: list[Thing] = [("read", user, id, None) for user, id in self.mails if (user, id) not in keys]
-        known: list[Thing] = [("mail", "", 0, Mail(0, 0, 0, origin, 0, 0, b"")) for origin in self.origins
+        known: list[Thing] = [("mail", "", 0, Mail(0, 0, 0, 0, origin, 0, 0, b"")) for origin in self.origins
                               if is_repeat(box, box.users[0], origin)]
         names: list[Thing] = [("name", user.name, 0, None) for user in box.users]
         found = {key: box.users[NAMES.index(key[0])].settings.get(key[1], b"") for key in self.settings}
@@ -264,27 +266,28 @@ class Life:
         self.settle()
 
     def put(self, again: int = 0) -> None:
-        """One message of user0's, a new one or one that was not answered."""
+        """Messages of user0's, new ones or one that was not answered."""
         if self.box.refusing is not None:
             return
         users, dice = self.box.users, self.dice
         if again:
             names, flags, text = self.unanswered[again]
-            origin = again
+            origin, texts = again, [text]
         else:
-            self.counter += 1
-            origin, flags = 7 << NUMBER | self.counter, 0
-            text = b"%d " % self.counter + dice.randbytes(dice.choice([3, 30, 60, 300]))
+            origin, flags = 7 << NUMBER | self.counter + 1, 0
+            texts = [b"%d " % (self.counter + n) + dice.randbytes(dice.choice([3, 30, 60, 300]))
+                     for n in range(1, 1 + dice.choice([1, 1, 2, 5]))]
+            self.counter += len(texts)
             if dice.random() < 0.1:
                 names, flags = [user.name for user in users[1:]], EVERYONE
             else:
                 names = [user.name for user in dice.sample(users, dice.choice([1, 1, 1, 1, 2, 3]))]
         to: list[User] = [user for user in users if user.name in names]
-        self.unanswered[origin] = names, flags, text
+        self.unanswered.update((origin + n, (names, flags, text)) for n, text in enumerate(texts))
         if flags and len(to) != len(users) - 1:
             flags = 0
-        mail = self.box.put(users[0], origin, self.counter, to, flags, text)
-        self.batch[mail.id] = [("mail", user.name, mail.id, mail) for user in to]
+        mail = self.box.put_run(users[0], origin, self.counter, to, flags, body_of(texts))
+        self.batch[mail.id] = [("mail", user.name, single.id, single) for single in singles([mail]) for user in to]
         self.promise(self.batch[mail.id])
 
     def change_setting(self) -> None:
@@ -297,16 +300,26 @@ class Life:
 
     def read(self) -> None:
         user = self.dice.choice([user for user in self.box.users if user.waiting] or self.box.users)
-        mails = self.box.unread(user, 0, EVER, 1 << 30, 1 << 40)
+        mails = self.queue(user)
         if not mails:
             return
         first, last = sorted(self.dice.choices(mails, k=2))
         self._read(user, 0 if self.dice.random() < 0.5 else first.id, last.id)
 
+    def queue(self, user: User, after: int = 0, upto: int = EVER) -> list[Mail]:
+        """What waits, each message by itself; asked for in one go, or a few at a time, which makes no difference."""
+        if self.dice.random() < 0.5:
+            return singles(self.box.unread(user, after, upto, 1 << 30, 1 << 40))
+        found: list[Mail] = []
+        while more := self.box.unread(user, after, upto, self.dice.randint(1, 4), self.dice.choice([1, 70, 1000])):
+            found += singles(more)
+            after = more[-1].last
+        return found
+
     def _read(self, user: User, first: int, last: int) -> None:
-        found = self.box.unread(user, max(0, first - 1), last, 1 << 30, 1 << 40)
+        found = self.queue(user, max(0, first - 1), last)
         self.disk.note(("tried", [("read", user.name, mail.id, None) for mail in found]))
-        newly = self.box.read(user, first, last)
+        newly = singles(self.box.read(user, first, last))
         assert newly == found, (newly, found)
         self.promised.append((self.box.last, [("read", user.name, mail.id, None) for mail in newly]))
 
@@ -355,7 +368,7 @@ class Life:
     def drain(self, share: float) -> None:
         """Read most of what waits, from the front; then what is nearly read is carried, and the rest dropped."""
         for user in self.box.users:
-            mails = self.box.unread(user, 0, EVER, 1 << 30, 1 << 40)[:int(share * user.waiting)]
+            mails = self.queue(user)[:int(share * user.waiting)]
             if mails:
                 self._read(user, 0, mails[-1].id)
         self.write()
@@ -367,7 +380,7 @@ class Life:
             self.work(50)
             if self.box._task is None and not self.promised:
                 for user in self.box.users:
-                    assert user.waiting == len(self.box.unread(user, 0, EVER, 1 << 30, 1 << 40)), user
+                    assert user.waiting == len(self.queue(user)), user
                 return
         raise AssertionError("the work never ends")
 
@@ -500,7 +513,7 @@ class Life:
                 gc.collect()
             self.box = self.open()
         self.follow()
-        waiting = {user.name: self.box.unread(user, 0, EVER, 1 << 30, 1 << 40) for user in self.box.users}
+        waiting = {user.name: self.queue(user) for user in self.box.users}
         for event in self.ledger.restarted(self.box, waiting):
             self.disk.note(event)
         for origin in list(self.unanswered):

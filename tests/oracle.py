@@ -24,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mailbox import Mailbox
+from tests.waiting import singles
 
 Key = tuple[str, int]           # sender and origin: the same for every copy of a message
 
@@ -131,8 +132,8 @@ def recover(store: str) -> dict[str, list[Found]]:
     """All that waits in a store, by reader, as a start finds it; and then the starter dies."""
     mailbox = Mailbox(store)
     try:
-        return {user.name: [Found(mail.id, mailbox.users[mail.sender].name, mail.origin, mail.text.decode())
-                            for mail in mailbox.unread(user, 0, mailbox.last, 1 << 32, 1 << 32)]
+        return {user.name: [Found(mail.id, mailbox.users[mail.sender].name, mail.origin, mail.texts[0].decode())
+                            for mail in singles(mailbox.unread(user, 0, mailbox.last, 1 << 32, 1 << 32))]
                 for user in mailbox.users}
     finally:
         mailbox._shelf.close()

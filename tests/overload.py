@@ -139,8 +139,8 @@ class Loop:
         if not data:
             raise SystemExit(f"{user.name} was disconnected")
         now, confirm = time.monotonic(), []
-        for frame in user.decoder.feed(data):
-            said = wire.decode(frame, wire.DAEMON)
+        frames = user.decoder.feed(data)
+        for said in [said for frame in frames for said in wire.each(wire.decode(frame, wire.DAEMON))]:
             if isinstance(said, wire.Mail):
                 self.shown.append(now - float(said.text.split()[0]))
                 confirm.append(wire.encode(wire.Confirm(said.id, said.id)))

@@ -124,7 +124,8 @@ class Speaker:
             data = self.sock.recv(1 << 18)
             if not data:
                 return
-            self._heard += [wire.decode(frame, wire.DAEMON) for frame in self._decoder.feed(data)]
+            for frame in self._decoder.feed(data):
+                self._heard += wire.each(wire.decode(frame, wire.DAEMON))
 
     def hear(self, kind: type) -> Any:
         """The next message of this kind; the others before it are passed over."""

@@ -207,7 +207,8 @@ class Client:
                 data = b""
             self.closed = not data
             for frame in self._decoder.feed(data):
-                self._take(wire.decode(frame, wire.DAEMON))
+                for said in wire.each(wire.decode(frame, wire.DAEMON)):
+                    self._take(said)
 
     def _take(self, said: Any) -> None:
         if isinstance(said, wire.Roster):

@@ -18,6 +18,8 @@ NOW, EVERYONE = SendFlag.NOW, SendFlag.EVERYONE
 
 def short(said):
     """A message to a client, as a scenario writes it."""
+    if isinstance(said, wire.Mail):
+        return f"MAIL {said.sender}: {said.text}"
     name = wire.name_of(said)
     match said:
         case wire.CalledOff() | wire.Left() | wire.Ended():
@@ -34,8 +36,6 @@ def short(said):
             return f"{name} {Why(said.why).name.lower()}"
         case wire.Outcomes():
             return f"{Outcome(said.outcome).name} {','.join(said.to)}"
-        case wire.Mail():
-            return f"MAIL {said.sender}: {said.text}"
     return name
 
 

@@ -61,7 +61,8 @@ class Call(NamedTuple):
         data = ast.literal_eval(f'b"{found[1]}"') if found else b""
         speaker = wire.DAEMON if self.name == "sendto" else wire.CLIENT
         try:
-            return [wire.decode(frame, speaker) for frame in wire.Decoder(wire.FRAME_MAX).feed(data)]
+            return [said for frame in wire.Decoder(wire.FRAME_MAX).feed(data)
+                    for said in wire.each(wire.decode(frame, speaker))]
         except wire.ProtocolError:
             return []
 

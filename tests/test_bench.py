@@ -96,10 +96,11 @@ class Liar:
         try:
             while data := sock.recv(65536):
                 for frame in decoder.feed(data):
-                    for said in self._answers(wire.decode(frame, wire.CLIENT)):
-                        # the first to come is a sender, the last the one it sends to
-                        to = self.clients[-1] if isinstance(said, wire.Mail) else sock
-                        to.sendall(wire.encode(said))
+                    for asked in wire.each(wire.decode(frame, wire.CLIENT)):
+                        for said in self._answers(asked):
+                            # the first to come is a sender, the last the one it sends to
+                            to = self.clients[-1] if isinstance(said, wire.Mail) else sock
+                            to.sendall(wire.encode(said))
         except OSError:
             return
 

@@ -11,6 +11,7 @@ import presence
 import records
 import user
 import wire
+from bodies import body_of
 from fairness import FLOOD
 from presence import PAGE, ROWS_MAX
 from records import READ_HEAD, Replay, name_record, read_record, split, user_records
@@ -112,7 +113,7 @@ class Gaps(unittest.TestCase):
 
     def test_a_confirm_looks_at_its_neighbours(self):
         ann = self.user(4096)
-        ann.tail = [Mail(id, 0, 0, 0, 0, 1, b"") for id in range(1, 9000, 2)]
+        ann.tail = [Mail(id, id, 0, 0, 0, 0, 1, body_of([b""])) for id in range(1, 9000, 2)]
         place = next(place for place, mail in enumerate(ann.tail) if mail.id == 5001)
         del ann.tail[place]
         self.assertEqual(ann.close_gaps(5001, 5001, lambda page: []), (5000, 5002))
@@ -138,7 +139,7 @@ class Gaps(unittest.TestCase):
         """Record by record, each small, and whole though the user reads on meanwhile."""
         ann = User(0, "ann", 1)
         ann.ranges = gaps(5 * records.RANGES)
-        ann.tail = [Mail(id, 0, 0, 0, 0, 1, b"") for id in range(3001, 12_000, 2)]
+        ann.tail = [Mail(id, id, 0, 0, 0, 0, 1, body_of([b""])) for id in range(3001, 12_000, 2)]
         parts = []
         for part in user_records(ann):
             self.assertLess(len(part), 32768)

@@ -49,8 +49,8 @@ class Member:
 
     def hear(self) -> None:
         for frame in self.decoder.feed(self.sock.recv(1 << 18)):
-            said = wire.decode(frame, wire.DAEMON)
-            HEARD.get(type(said), Member.ignore)(self, said)
+            for said in wire.each(wire.decode(frame, wire.DAEMON)):
+                HEARD.get(type(said), Member.ignore)(self, said)
         if self.unconfirmed:
             self.say(wire.Confirm(self.unconfirmed[0].id, self.unconfirmed[-1].id))
             self.unconfirmed.clear()

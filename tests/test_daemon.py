@@ -31,6 +31,7 @@ from fairness import BUDGET, CALM
 from options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from presence import Caller
 from tests.service import Service
+from tests.waiting import texts
 from wire import Feature, SendFlag, Why
 
 TREE = Path(__file__).resolve().parent.parent
@@ -57,7 +58,7 @@ class Door(unittest.TestCase):
         for codec in wire.MESSAGES.values():
             if codec.direction & wire.CLIENT and codec.cls is not wire.Hello:
                 empty = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "", "words": (),
-                         "text": "hi"}
+                         "text": "hi", "texts": ("hi",)}
                 said = codec.cls(*(empty[how] for _, how in codec.fields))
                 service = self.rejected(wire.encode(said), Why.OTHER, f"{wire.label(codec)} before HELLO")
                 self.assertEqual(len(service.notes.events("violation")), 1)
@@ -416,7 +417,7 @@ class Fairness(unittest.TestCase):
             ann = service.user("ann", features=0)
             ids = [ann.id() for _ in range(60)]
             ann.say(*(wire.Send(number, SendFlag.EVERYONE, (), str(number)) for number in ids), wire.Exit())
-            self.assertEqual([int(mail.text) for mail in service.mailbox.find("n0").tail], ids)
+            self.assertEqual(list(map(int, texts(service.mailbox.find("n0").tail))), ids)
             self.assertEqual(ann.hears_all(wire.Stored)[-1].last, ids[-1])
             self.assertTrue(ann.is_disconnected())
 
@@ -520,7 +521,7 @@ class BackPressure(unittest.TestCase):
         raise AssertionError("everything is read, though nothing of the answers is")
 
     def test_who_does_not_read_is_not_read(self):
-        for said in (wire.Ping(1), wire.List(1), wire.Invite(1, ("nobody",)), wire.Send(1, 0, ("nobody",), "hi")):
+        for said in (wire.Ping(1), wire.List(1), wire.Invite(1, ("nobody",)), wire.Sends(1, 0, ("nobody",), ("hi",))):
             with self.subTest(wire.name_of(said)), Service() as service:
                 for number in range(1500):
                     service.mailbox.register(f"n{number}", 1)

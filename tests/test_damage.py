@@ -22,6 +22,7 @@ from tests.platter import MemoryDisk, State, content
 from tests.test_mailbox import EVER
 from tests.test_recovery import Queues, RecoveryCase, queues
 from tests.test_segment import BACKENDS
+from tests.waiting import texts
 
 LAST = 16 << 10  # bytes of a journal that are cut off one after the other
 
@@ -76,7 +77,7 @@ class TestCuts(DamageCase):
             kept = sum(end <= cut for end in ends) - 1
             disk.lay(files | {name: files[name].cut(cut)})
             (_, found, _), notes = self.look(disk)  # type: ignore[misc]
-            self.assertEqual([mail.text for mail in found["ann"]], whole[:kept])
+            self.assertEqual(texts(found["ann"]), whole[:kept])
             self.assertEqual([f"offset {ends[kept]}" in note for note in notes], [True] * (cut - ends[kept] >= 8))
         self.assertEqual(kept, len(whole))
 
@@ -198,13 +199,13 @@ class TestSalvage(DamageCase):
         gone: set[bytes] = set()
         for n in range(8):
             at = box._journal.number, box._journal.offset
-            texts = {b"%d/%d" % (n, k) * 9 for k in range(3)}
-            for text in texts:
+            said = {b"%d/%d" % (n, k) * 9 for k in range(3)}
+            for text in said:
                 box.put(ann, 0, n, [bob], 0, text)
             read = box.read(bob, 0, bob.tail[2].id) if n in (3, 6) else []
             self.keep(box)
-            batches[at] = texts, {mail.text for mail in read if n == 6}
-            gone |= {mail.text for mail in read}
+            batches[at] = said, set(texts(read)) if n == 6 else set()
+            gone |= set(texts(read))
             if n == 4:
                 box = self.reopen(box)
                 ann, bob = box.users
@@ -215,7 +216,7 @@ class TestSalvage(DamageCase):
             path = os.path.join(self.copy(), file_name(number))
             self.flip(path, offset + 25)  # 20 is the header: its mark
             found = self.salvaged(os.path.dirname(path))
-            self.assertEqual({mail.text for mail in found["bob"]}, everything - put - (gone - back), (number, offset))
+            self.assertEqual(set(texts(found["bob"])), everything - put - (gone - back), (number, offset))
 
     def test_every_value_but_the_damaged_one(self) -> None:
         for backend in BACKENDS:
@@ -267,11 +268,11 @@ class TestSalvage(DamageCase):
             gone = [mail for name, mails in wanted.items() for mail in mails if mail not in found[name]]
             self.assertTrue(gone)
             if kind == b"shared":  # the texts in it, and no other
-                self.assertEqual({mail.text for mail in gone}, {mail.text for mails in wanted.values() for mail in mails
-                                                                if mail.count == 9 and mail.text in value})
+                self.assertEqual({mail.body for mail in gone}, {mail.body for mails in wanted.values() for mail in mails
+                                                                if mail.count == 9 and mail.body in value})
             else:
                 self.assertLess(len(gone), 12)
-                self.assertTrue(all(mail.text in value or mail.count == 9 for mail in gone))
+                self.assertTrue(all(mail.body in value or mail.count == 9 for mail in gone))
             self.assertTrue(all(mail in wanted[name] for name, mails in found.items() for mail in mails))
 
     def test_whatever_is_damaged_nothing_is_invented(self) -> None:
@@ -280,7 +281,7 @@ class TestSalvage(DamageCase):
             self.path, self.disk = os.path.join(self.home.name, backend), RecordingDisk()
             box = self.lively(backend)
             known = self.queues(box)
-            texts = {mail.text for mails in known.values() for mail in mails} | {b"%d/%d" % (n, k) for n in range(3)
+            put = {text for mails in known.values() for text in texts(mails)} | {b"%d/%d" % (n, k) for n in range(3)
                                                                                  for k in range(6)}
             box.close()
             box.__dict__["gone"] = True
@@ -295,7 +296,7 @@ class TestSalvage(DamageCase):
                     self.flip(path, place)
                     with self.subTest(backend=backend, name=name, place=place):
                         found = self.salvaged(os.path.dirname(path))
-                        self.assertLessEqual({mail.text for mails in found.values() for mail in mails}, texts)
+                        self.assertLessEqual({text for mails in found.values() for text in texts(mails)}, put)
                         if name == "manifest":
                             self.assertEqual(found, known)
 

@@ -33,7 +33,7 @@ class TheyBite(unittest.TestCase):
         with self.assertRaises(fuzz.Finding):
             for patch in patches:
                 self.enterContext(patch)
-            fuzz.by_chance(fuzz.TARGETS[name], 0.0, SEED, LEAST[name] * 2)
+            fuzz.by_chance(fuzz.TARGETS[name], 0.0, SEED, LEAST[name] * 4)
 
     def test_decoder(self):
         self.found("decoder", mock.patch.object(wire.Decoder, "feed", lambda self, data: iter([data] if data else [])))

@@ -63,7 +63,8 @@ class Screen(Base):
 
     def filled(self, codec: wire.Codec, text: str, number: int) -> Any:
         """A message of this row of the table with the text wherever it has one."""
-        made: dict[str, Any] = {"word": text, "text": text, "words": (text, "bob"), "16s": bytes(16), "32s": bytes(32),
+        made: dict[str, Any] = {"word": text, "text": text, "texts": (text,), "words": (text, "bob"),
+                                "16s": bytes(16), "32s": bytes(32),
                                 "entries": (wire.Entry(text, number % 3, 0, number, number % 3 // 2),)}
         return codec.cls(*(made.get(how, 1) for _, how in codec.fields))
 

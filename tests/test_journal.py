@@ -6,7 +6,19 @@ import tempfile
 import unittest
 
 from disk import Damaged, Failed
-from journal import BATCH, BLANK, FIRST_ROOM, HEADER_SIZE, SPARE, Journal, Scan, batch_at, file_name, read_header
+from journal import (
+    BATCH,
+    BLANK,
+    FIRST_ROOM,
+    HEADER_SIZE,
+    RECORD,
+    SPARE,
+    Journal,
+    Scan,
+    batch_at,
+    file_name,
+    read_header,
+)
 from records import frame
 from tests.faulty_disk import RecordingDisk
 
@@ -253,7 +265,7 @@ class TestFaults(JournalCase):
 
     def test_a_batch_that_fits_is_taken_though_the_room_ahead_does_not(self) -> None:
         journal = self.journal()
-        self.disk.short = FIRST_ROOM + BATCH.size + 5
+        self.disk.short = FIRST_ROOM + BATCH.size + RECORD.size
         self.disk.fail("write", errno.ENOSPC, after=1)
         self.batch(journal, bytes(FIRST_ROOM))
         self.assertEqual(len(self.rows()), 1)

@@ -14,6 +14,7 @@ from options import Limits, amount
 from presence import Caller
 from quota import Account, Quotas
 from tests.service import Service
+from tests.waiting import singles, texts
 from wire import Outcome, SendFlag, Why
 
 NONE = Quotas(0, 0, 0, 0)
@@ -177,8 +178,8 @@ class MailboxQuota(unittest.TestCase):
         waiting = unread(service, to)
         mine = [mail for mail in waiting if mail.sender == service.mailbox.find(client.name).number]
         exact = (len(waiting) >= quotas.messages or len(mine) >= quotas.sender_messages
-                 or sum(len(mail.text) for mail in waiting) + len(text) > quotas.size
-                 or sum(len(mail.text) for mail in mine) + len(text) > quotas.sender_size)
+                 or sum(mail.size for mail in waiting) + len(text) > quotas.size
+                 or sum(mail.size for mail in mine) + len(text) > quotas.sender_size)
         client.heard.clear()
         client.send(to, text)
         refused = bool(client.hears_all(wire.Refused))
@@ -190,7 +191,7 @@ class MailboxQuota(unittest.TestCase):
 
 
 def unread(service, name):
-    return service.mailbox.unread(service.mailbox.find(name), 0, 1 << 62, 1 << 30, 1 << 40)
+    return singles(service.mailbox.unread(service.mailbox.find(name), 0, 1 << 62, 1 << 30, 1 << 40))
 
 
 class Accounts(unittest.TestCase):
@@ -363,7 +364,7 @@ class Turns(unittest.TestCase):
             flood.sock.sendall(b"".join(wire.encode(wire.Send(n, 0, ("bob",), str(n))) for n in ids))
             for _ in range(20):
                 other.say(wire.Ping(1))
-            self.assertEqual([int(mail.text) for mail in service.mailbox.find("bob").tail], ids)
+            self.assertEqual(list(map(int, texts(service.mailbox.find("bob").tail))), ids)
             bob.listen()
 
     def test_lines_to_many_are_much_work(self):
@@ -492,6 +493,19 @@ class Rate(unittest.TestCase):
                 self.assertEqual(len(ann.hears_all(wire.Pong)), count - late)
                 service.forward(REST)
                 self.assertEqual(len(ann.hears_all(wire.Pong)), late)
+
+    def test_each_message_counts(self):
+        """Several in one frame are several."""
+        with house(rate=self.RATE) as service:
+            ann, bob = service.users("ann", "bob")
+            service.forward(1)
+            ann.say(wire.Sends(99, 0, ("bob",), ("hi",) * 2 * self.RATE), wire.Ping(1))
+            self.assertEqual(len(bob.hears_all(wire.Mail)), 2 * self.RATE)      # the frame was read; now it is paid
+            for _ in range(9):
+                service.forward(1.1 / 10)
+                self.assertEqual(ann.hears_all(wire.Pong), [])
+            service.forward(0.2)
+            self.assertEqual(ann.hears_all(wire.Pong), [wire.Pong(1)])
 
     def test_it_is_not_read(self):
         """Out of the selector: a socket full of requests costs nothing, and the daemon sleeps."""

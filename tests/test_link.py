@@ -233,6 +233,37 @@ class TestSending(Linked):
         self.given(wire.Stored(0, 2**64 - 1))
         self.assertEqual(self.link.pending, {})
 
+    def test_what_waits_for_the_same_names_leaves_together(self) -> None:
+        """As far as one frame may hold; one to everyone is always alone."""
+        for n in range(3):
+            self.link.send(["bob"], f"{n}")
+        self.link.send(["bob", "cy"], "both")
+        self.link.send([], "all", SendFlag.EVERYONE)
+        self.link.send([], "all again", SendFlag.EVERYONE)
+        for n in range(wire.COPIES_MAX // 2 + 1):
+            self.link.send(["cy", "bob"], f"{n}")
+        for _ in range(3):
+            self.link.send(["bob"], "x" * (wire.TEXT_MAX // 2))
+        frames: list[Any] = []
+        with mock.patch("wire.each", lambda said: [said]):
+            self.login()
+            while not frames or frames[-1].first + len(frames[-1].texts) < FIRST + len(self.link.pending):
+                frames += self.house.hear()
+                self.pump()
+        self.assertEqual([said.first - FIRST for said in frames], [0, 3, 4, 5, 6, 706, 707, 709])
+        self.assertEqual([len(said.texts) for said in frames], [3, 1, 1, 1, 700, 1, 2, 1])
+        self.assertEqual(frames[0], wire.Sends(FIRST, 0, ("bob",), ("0", "1", "2")))
+        self.given(wire.Stored(FIRST, FIRST + 800))
+        self.assertEqual(self.link.pending, {})
+
+    def test_ids_that_are_too_high(self) -> None:
+        for first, origin in ((2**64 - 1, 5), (5, 2**64 - 1)):
+            with self.subTest(first=first):
+                self.setUp()
+                self.login()
+                self.given(wire.Mails(first, 1, origin, 0, 1, "bob", ("one", "two")))
+                self.assertFalse(self.link.online)
+
     def test_busy_by_number(self) -> None:
         for n in range(outbox.PENDING_MAX):
             self.link.send(["bob"], f"{n}")
@@ -497,6 +528,7 @@ class TestHostile(Linked):
 
         make: dict[str, Callable[[], Any]] = {
             "word": word, "text": word, "words": lambda: tuple(word() for _ in range(chance.randrange(4))),
+            "texts": lambda: tuple(word() for _ in range(chance.randrange(1, 4))),
             "16s": lambda: chance.randbytes(16),
             "32s": lambda: chance.randbytes(32),
             "entries": lambda: tuple(wire.Entry(word(), chance.randrange(256), 0, 1, 2) for _ in range(3))}

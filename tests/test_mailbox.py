@@ -12,11 +12,13 @@ import unittest
 from contextlib import suppress
 
 import salvage
+from bodies import ONE, body_of
 from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
 from records import Replay, name_record, setting_record, split
-from segment import TEXT_MAX
+from segment import ENTRY_MAX
 from tests.faulty_disk import FullDisk, RecordingDisk
 from tests.lives import is_repeat
+from tests.waiting import singles, texts
 from user import INSTANCES, SETTING_MAX
 
 EVER = 1 << 63
@@ -81,7 +83,7 @@ class StoreCase(unittest.TestCase):
         self.work(box)
 
     def texts(self, box: Mailbox, user: User) -> list[bytes]:
-        return [mail.text for mail in box.unread(user, 0, EVER, 1 << 30, 1 << 40)]
+        return texts(box.unread(user, 0, EVER, 1 << 30, 1 << 40))
 
 
 class TestNames(StoreCase):
@@ -128,7 +130,7 @@ class TestMail(StoreCase):
         ann, bob, cy = self.names(box, "ann", "bob", "cy")
         one = box.put(ann, 7 << 32 | 1, 123, [bob], 1, b"one")
         two = box.put(bob, 0, 124, [ann, bob, cy], 0, b"two")
-        self.assertEqual(one, (one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"one"))
+        self.assertEqual(one, (one.id, one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"\0\1\0\3one"))
         self.assertEqual((two.id, two.count, box.last), (one.id + 1, 3, two.id))
         for _ in range(2):
             self.assertEqual([u.waiting for u in box.users], [1, 2, 1])
@@ -169,26 +171,30 @@ class TestMail(StoreCase):
         for sealed in (0, 4, 10):
             for first in range(10):
                 for last in range(first, 10):
-                    with self.subTest(sealed=sealed, first=first, last=last):
-                        self.path = os.path.join(self.home.name, f"s{sealed}-{first}-{last}")
-                        self.out_of_order(sealed, first, last)
+                    for length in (1, 2, 5) if first % 3 == 0 else (1,):
+                        with self.subTest(sealed=sealed, first=first, last=last, length=length):
+                            self.path = os.path.join(self.home.name, f"s{sealed}-{first}-{last}-{length}")
+                            self.out_of_order(sealed, first, last, length)
 
-    def out_of_order(self, sealed: int, first: int, last: int) -> None:
+    def out_of_order(self, sealed: int, first: int, last: int, length: int) -> None:
+        """They were put in runs of this length; between the runs another's mail."""
         box = self.open(backend="dbm.dumb")
         ann, bob, cy = self.names(box, "ann", "bob", "cy")
         mails = []
-        for n in range(10):
-            mails.append(box.put(ann, 0, n, [bob], 0, b"%d" % n))
+        for n in range(0, 10, length):
+            run = box.put_run(ann, 7 << 32 | n + 1, n, [bob], 0, body_of([b"%d" % k for k in range(n, n + length)]))
+            mails += singles([run])
+            self.assertEqual([mail.texts for mail in mails[n:]], [[b"%d" % k] for k in range(n, n + length)])
             box.put(ann, 0, n, [cy], 0, b"between")
-            if n + 1 == sealed:
+            if n < sealed <= n + length:
                 self.keep(box)
                 self.seal(box)
         self.keep(box)
-        self.assertEqual(box.read(bob, mails[first].id, mails[last].id), mails[first:last + 1])
+        self.assertEqual(singles(box.read(bob, mails[first].id, mails[last].id)), mails[first:last + 1])
         left = mails[:first] + mails[last + 1:]
         self.keep(box)
         for _ in range(2):
-            self.assertEqual((box.unread(bob, 0, EVER, 99, 999), bob.waiting), (left, len(left)))
+            self.assertEqual((singles(box.unread(bob, 0, EVER, 99, 999)), bob.waiting), (left, len(left)))
             self.assertLessEqual(len(bob.ranges), 1)
             box = self.reopen(box, backend="dbm.dumb")
             bob = box.users[1]
@@ -197,13 +203,34 @@ class TestMail(StoreCase):
             self.assertEqual(box.read(bob, mail.id, mail.id), [])
         left = [mail for mail in left if mail not in left[::-2]]
         self.keep(box)
-        self.assertEqual((box.unread(bob, 0, EVER, 99, 999), bob.waiting), (left, len(left)))
+        self.assertEqual((singles(box.unread(bob, 0, EVER, 99, 999)), bob.waiting), (left, len(left)))
         box = self.reopen(box, backend="dbm.dumb")
         bob = box.users[1]
-        self.assertEqual(box.read(bob, 0, EVER), left)
+        self.assertEqual(singles(box.read(bob, 0, EVER)), left)
         self.assertEqual((bob.ranges, bob.waiting, bob.pages), ([], 0, []))
         self.keep(box)
         self.assertEqual(self.reopen(box, backend="dbm.dumb").users[1].waiting, 0)
+
+    def test_a_run_is_cut_at_every_limit(self) -> None:
+        """By count, by bytes, by the ids asked for, from the journal and from a segment."""
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        run = box.put_run(ann, 7 << 32 | 1, 1, [bob], 0, body_of([b"x" * n for n in range(1, 9)]))
+        self.keep(box)
+        for sealed in (False, True):
+            if sealed:
+                self.seal(box)
+                self.assertEqual((bob.tail, len(bob.pages)), ([], 1))
+            for after in range(8):
+                for upto in range(after + 1, 9):
+                    for count in (1, 3, 9):
+                        for size in (1, 7, 15, 99):
+                            sizes = list(range(after + 1, upto + 1))[:count]
+                            fit = max([k for k in range(1, len(sizes) + 1) if sum(sizes[:k]) <= size], default=1)
+                            found = box.unread(bob, run.id - 1 + after, run.id - 1 + upto, count, size)
+                            self.assertEqual([mail._replace(body=b"") for mail in found], [run._replace(
+                                id=run.id + after, last=run.id + after + fit - 1, origin=run.origin + after, body=b"")])
+                            self.assertEqual(texts(found), [b"x" * n for n in sizes[:fit]])
 
     def test_live_reading_above_old_mail_makes_one_range(self) -> None:
         box = self.open()
@@ -262,11 +289,11 @@ class TestMail(StoreCase):
     def test_the_length_of_a_text(self) -> None:
         box = self.open()
         ann, = self.names(box, "ann")
-        self.assertRaises(ValueError, box.put, ann, 0, 1, [ann], 0, bytes(TEXT_MAX + 1))
-        box.put(ann, 0, 1, [ann], 0, bytes(TEXT_MAX))
+        self.assertRaises(ValueError, box.put, ann, 0, 1, [ann], 0, bytes(ENTRY_MAX - ONE.size + 1))
+        box.put(ann, 0, 1, [ann], 0, bytes(ENTRY_MAX - ONE.size))
         self.keep(box)
         self.seal(box)
-        self.assertEqual(self.texts(box, ann), [bytes(TEXT_MAX)])
+        self.assertEqual(self.texts(box, ann), [bytes(ENTRY_MAX - ONE.size)])
 
     def test_origins_make_resending_harmless_also_after_a_restart(self) -> None:
         box = self.open()
@@ -824,6 +851,7 @@ class TestWork(StoreCase):
         self.assertEqual([mail.id for mail in box.unread(bob, 0, EVER, 99, 9999)][:-1],
                          [mail.id for mail in mails[16:20] + mails[40:]])
         self.assertEqual([page.segment for page in bob.pages], [4, 3, 4])
+        self.assertEqual(box._shelf.segments[4].messages, 5)    # what was read of it stays behind
         box.read(bob, 0, EVER)
         self.keep(box)
         self.work(box)

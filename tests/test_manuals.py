@@ -80,7 +80,7 @@ class WireTest(unittest.TestCase):
             self.assertEqual(said, meant)
 
     def test_values(self):
-        for subsection, enum in (("Flags of SEND and MAIL", wire.SendFlag), ("Outcome", wire.Outcome),
+        for subsection, enum in (("Flags of SENDS and MAILS", wire.SendFlag), ("Outcome", wire.Outcome),
                                  ("State, in an entry", wire.Presence), ("Why", wire.Why)):
             with self.subTest(subsection):
                 self.assertEqual(values_of(subsection), numbers(enum))

@@ -4,6 +4,7 @@ import os
 import socket
 import unittest
 from contextlib import contextmanager
+from unittest import mock
 
 import delivery
 import wire
@@ -654,6 +655,129 @@ class Texts(unittest.TestCase):
             with house("ann", "bob") as (_, ann, bob):
                 ann.send("bob", text)
                 bob.hears(wire.Mail, text=text)
+
+
+class Runs(unittest.TestCase):
+    """Several messages in one frame: each has its own answer, and they stay together."""
+
+    def runs(self, service, name):
+        return [mail.messages for mail in service.mailbox.find(name).tail]
+
+    def held(self, service, name):
+        """How many wait, and how many of these, and bytes, were pushed."""
+        user = service.mailbox.find(name)
+        client = service.daemon.board.roster.clients[user.number]
+        return user.waiting, client.in_flight, client.size
+
+    def test_from_frame_to_frame(self):
+        with house("ann", "bob", "cy") as (service, ann, bob, cy):
+            with mock.patch("wire.each", lambda said: [said]):
+                ann.say(wire.Sends(99, 0, ("bob", "cy"), ("one", "два", "three")))
+                ann.hears(wire.Stored, first=99, last=101)
+                first = bob.hears(wire.Mails, origin=99, texts=("one", "два", "three"), copies=2).first
+                cy.hears(wire.Mails, first=first, texts=("one", "два", "three"))
+            self.assertEqual(self.runs(service, "bob"), [3])
+            bob.say(wire.Confirm(first + 1, first + 1))
+            ann.hears(wire.Delivered, first=100, last=100, by="bob")
+            self.assertEqual(self.runs(service, "bob"), [1, 1])
+            cy.say(wire.Confirm(first, first + 2))
+            ann.hears(wire.Delivered, first=99, last=101, by="cy")
+            bob.say(wire.Confirm(0, first + 2))
+            self.assertEqual(ann.hears_all(wire.Delivered), [wire.Delivered(n, n, "bob") for n in (99, 101)])
+            self.assertEqual(service.mailbox.find("bob").waiting, 0)
+
+    def test_frames_in_one_turn_are_put_together(self):
+        with house("ann", "bob") as (service, ann, bob):
+            ann.say(wire.Send(99, 0, ("bob",), "one"), wire.Sends(100, 0, ("bob",), ("two", "three")),
+                    wire.Send(103, 0, ("bob",), "after a gap"), wire.Send(104, 0, ("bob", "ann"), "to both"))
+            self.assertEqual(ann.hears_all(wire.Stored), [wire.Stored(99, 101), wire.Stored(103, 104)])
+            self.assertEqual(self.runs(service, "bob"), [3, 1, 1])
+            self.assertEqual([said.text for said in bob.hears_all(wire.Mail)],
+                             ["one", "two", "three", "after a gap", "to both"])
+
+    def test_a_text_that_may_not_be_sent_is_refused_alone(self):
+        for texts, refused in ((("a", "b\x1b", "c\nd", " ", "e"), {100: Why.BAD_TEXT, 102: Why.EMPTY}),
+                               (("x" * 16385, "a"), {99: Why.BAD_TEXT}), (("", ""), {99: Why.EMPTY, 100: Why.EMPTY})):
+            with self.subTest(texts), house("ann", "bob") as (_, ann, bob):
+                ann.say(wire.Sends(99, 0, ("bob",), texts))
+                self.assertEqual({said.id: said.why for said in ann.hears_all(wire.Refused)}, refused)
+                stored = [n for said in ann.hears_all(wire.Stored) for n in range(said.first, said.last + 1)]
+                self.assertEqual(stored, [n for n in range(99, 99 + len(texts)) if n not in refused])
+                self.assertEqual([(said.origin, said.text) for said in bob.hears_all(wire.Mail)],
+                                 [(n, texts[n - 99]) for n in stored])
+
+    def test_some_of_it_again(self):
+        with house("ann", "bob") as (service, ann, bob):
+            ann.say(wire.Sends(99, 0, ("bob",), ("a", "b")), wire.Send(103, 0, ("bob",), "e"))
+            bob.hears_all(wire.Mail)
+            ann.hears_all(wire.Stored)
+            ann.say(wire.Sends(98, 0, ("bob",), tuple("0abcdef")))
+            self.assertEqual([said.text for said in bob.hears_all(wire.Mail)], ["0", "c", "d", "f"])
+            stored = sorted(n for said in ann.hears_all(wire.Stored) for n in range(said.first, said.last + 1))
+            self.assertEqual(stored, list(range(98, 105)))
+            self.assertEqual(service.mailbox.find("bob").waiting, 7)
+
+    def test_a_window_ends_within_it(self):
+        with house("ann", "bob") as (service, ann, bob):
+            ann.say(wire.Sends(99, 0, ("bob",), tuple(f"{n}" for n in range(wire.COPIES_MAX))))
+            mails = bob.hears_all(wire.Mail)
+            self.assertEqual(len(mails), WINDOW)
+            bob.say(wire.Confirm(mails[10].id, mails[-11].id))
+            mails += bob.hears_all(wire.Mail)
+            self.assertEqual([said.text for said in mails], [f"{n}" for n in range(wire.COPIES_MAX)])
+            bob.say(wire.Confirm(0, mails[-1].id))
+            self.assertEqual(self.held(service, "bob"), (0, 0, 0))
+            delivered = [n for said in ann.hears_all(wire.Delivered) for n in range(said.first, said.last + 1)]
+            self.assertEqual(sorted(delivered), list(range(99, 99 + wire.COPIES_MAX)))
+
+    def test_a_confirmation_of_what_was_not_pushed_yet(self):
+        """It is theirs, and gone; what is in flight is counted all the same."""
+        with house("ann", "bob") as (service, ann, bob):
+            ann.say(wire.Sends(99, 0, ("bob",), tuple(f"{n}" for n in range(wire.COPIES_MAX))))
+            first = bob.hears_all(wire.Mail)[0].id
+            bob.say(wire.Confirm(first + WINDOW - 5, first + WINDOW + 5))
+            self.assertEqual(self.held(service, "bob")[1], WINDOW)      # five left it, and as many were pushed
+            bob.say(wire.Confirm(0, first + wire.COPIES_MAX))
+            self.assertEqual(self.held(service, "bob"), (0, 0, 0))
+
+    def test_on_a_full_disk_each_is_refused(self):
+        with Roomless() as service:
+            ann, bob = service.users("ann", "bob")
+            service.fill()
+            ann.say(wire.Sends(99, 0, ("bob",), ("a", "b", "c")))
+            self.assertEqual([(said.id, said.why) for said in ann.hears_all(wire.Refused)],
+                             [(n, Why.FULL) for n in (99, 100, 101)])
+            bob.hears_nothing()
+            self.assertEqual((service.mailbox.find("bob").waiting, service.mailbox.find("bob").tail), (0, []))
+
+    def test_what_breaks_the_protocol(self):
+        names = tuple(f"n{n}" for n in range(wire.COPIES_MAX // 2 + 1))
+        for said, reason in ((wire.Sends(99, SendFlag.EVERYONE, (), ("a", "b")), "to everyone"),
+                             (wire.Sends(99, 0, names, ("a", "b")), "more than"),
+                             (wire.Sends(99, 0, ("bob",), ("x" * 16000,) * 4), "more than"),
+                             (wire.Sends(99, 0, ("bob",), ("x",) * (wire.COPIES_MAX + 1)), "more than"),
+                             (wire.Sends((8 << 32) - 1, 0, ("bob",), ("a", "b")), "instances"),
+                             (wire.Sends(2**64 - 1, 0, ("bob",), ("a", "b")), "instances")):
+            with self.subTest(reason), house("ann", "bob") as (service, ann, bob):
+                ann.say(said)
+                self.assertIn(reason, ann.hears(wire.Notice).text)
+                self.assertTrue(ann.is_disconnected())
+                bob.hears_nothing()
+                self.assertEqual(service.mailbox.find("bob").waiting, 0)
+
+    def test_at_the_limits(self):
+        names = ("bob", *(f"n{n}" for n in range(wire.COPIES_MAX // 2 - 1)))
+        for said, why in ((wire.Sends(99, SendFlag.EVERYONE, (), ("a",)), None),
+                          (wire.Sends(99, 0, names, ("a", "b")), Why.UNKNOWN),
+                          (wire.Sends(99, 0, ("bob",), ("x" * 15000,) * 4), None),
+                          (wire.Sends((8 << 32) - 2, 0, ("bob",), ("a", "b")), None)):
+            with house("ann", "bob") as (_, ann, bob):
+                ann.say(said)
+                if why:
+                    self.assertEqual([said.why for said in ann.hears_all(wire.Refused)], [why] * len(said.texts))
+                else:
+                    ann.hears(wire.Stored, first=said.first, last=said.first + len(said.texts) - 1)
+                    self.assertEqual([mail.text for mail in bob.hears_all(wire.Mail)], list(said.texts))
 
 
 class FailingDisk(Disk):

@@ -17,6 +17,7 @@ from mailbox import Mail, Mailbox
 from tests.lives import EVER, Ledger, Life, small_rooms
 from tests.platter import Content, MemoryDisk, Platter, State
 from tests.test_segment import BACKENDS
+from tests.waiting import singles
 from user import NUMBER
 
 STATES = 20_500
@@ -114,7 +115,7 @@ class Recoveries:
 
 
 def queues(box: Mailbox) -> Queues:
-    found = {user.name: box.unread(user, 0, EVER, 1 << 30, 1 << 40) for user in box.users}
+    found = {user.name: singles(box.unread(user, 0, EVER, 1 << 30, 1 << 40)) for user in box.users}
     for user in box.users:
         demand(user.waiting == len(found[user.name]), f"{user.waiting} waiting, not {len(found[user.name])}")
     return found

@@ -18,6 +18,7 @@ from tests.faulty_disk import RecordingDisk
 from tests.lives import is_repeat
 from tests.test_mailbox import EVER, StoreCase
 from tests.test_segment import BACKENDS
+from tests.waiting import singles
 
 Queues = dict[str, list[Mail]]
 
@@ -27,7 +28,7 @@ def queues(users: list[User], shelf: object) -> Queues:
     found: Queues = {}
     for user in users:
         sealed = [mail for page in user.pages for mail in shelf.mails(page)]  # type: ignore[attr-defined]
-        found[user.name] = [mail for mail in sealed if not user.is_read(mail.id)] + user.tail
+        found[user.name] = singles(user.unread_of(sealed) + user.tail)
     return found
 
 

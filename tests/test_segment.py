@@ -10,8 +10,9 @@ from unittest import mock
 from zlib import crc32
 
 import segment
+from bodies import ONE, body_of
 from disk import Damaged, Disk, Failed, NoBackend, StoreError
-from segment import BLOCK, ENTRY, PAGE, ROOM, SHARED_AT, TEXT_MAX, Segment, Shelf, Writer, base_name, choose, files_of
+from segment import BLOCK, ENTRY, ENTRY_MAX, PAGE, ROOM, SHARED_AT, Segment, Shelf, Writer, base_name, choose, files_of
 from tests.faulty_disk import RecordingDisk
 from user import Mail
 
@@ -28,11 +29,12 @@ def backends() -> list[str]:
 
 
 STORE = bytes(range(16))
+TEXT_MAX = ENTRY_MAX - ONE.size
 BACKENDS = backends()
 
 
 def mail(id: int, text: bytes = b"text", count: int = 1) -> Mail:
-    return Mail(id, id ^ 7, 3, id & 0xFFFF << 32, 1, count, text)
+    return Mail(id, id, id ^ 7, 3, id & 0xFFFF << 32, 1, count, body_of([text]))
 
 
 class SegmentCase(unittest.TestCase):
@@ -90,7 +92,7 @@ class TestBackends(SegmentCase):
             self.assertEqual(self.mails(self.write(backend, {})), {})
 
     def test_pages_end_where_a_value_is_full(self) -> None:
-        fits = (ROOM - PAGE.size) // (ENTRY.size + 100)
+        fits = (ROOM - PAGE.size) // (ENTRY.size + ONE.size + 100)
         for count, pages in ((fits - 1, 1), (fits, 1), (fits + 1, 2), (2 * fits, 2), (2 * fits + 1, 3)):
             writer = self.write("dbm.dumb", {1: [mail(n + 1, bytes(100)) for n in range(count)]})
             self.assertEqual([page.count for page in writer.pages[1]][:-1], [fits] * (pages - 1))
@@ -103,6 +105,19 @@ class TestBackends(SegmentCase):
             writer = self.write("dbm.dumb", wanted)
             self.assertEqual(self.mails(writer), wanted)
             self.assertEqual(writer.bytes < 2 * len(text), once)
+
+    def test_parts_of_a_run_to_many(self) -> None:
+        """Who has read a part of it waits for another body than the others do."""
+        run = Mail(7, 10, 1, 3, 1 << 32 | 5, 0, SHARED_AT, body_of([b"a" * 500, b"b", b"", b"d" * 900]))
+        wanted = {user: [run.part(first, last), mail(11, b"own")]
+                  for user, (first, last) in enumerate([(7, 10), (7, 8), (8, 10), (7, 10), (9, 9)])}
+        self.assertEqual(wanted[1][0].texts, [b"a" * 500, b"b"])
+        self.assertEqual(wanted[2][0].origin, run.origin + 1)
+        for backend in BACKENDS:
+            writer = self.write(backend, wanted)
+            self.assertEqual(self.mails(writer), wanted)
+            self.assertEqual([page.count for pages in writer.pages.values() for page in pages], [5, 3, 4, 5, 2])
+            self.assertLess(writer.bytes, 2 * run.size + 1600)
 
     def test_a_backend_that_changes_a_value_is_found_out(self) -> None:
         class Store(dict[bytes, bytes]):
@@ -246,7 +261,7 @@ class TestDamage(SegmentCase):
         shelf = Shelf()
         shelf.add(self.segment(writer))
         page = writer.pages[1][0]
-        for field, value in (("block", 2), ("offset", 1 << 20), ("count", 2)):
+        for field, value in (("block", 2), ("offset", 1 << 20), ("entries", 2), ("count", 2)):
             before = getattr(page, field)
             setattr(page, field, value)
             self.assertRaises(Damaged, shelf.mails, page)
@@ -255,7 +270,7 @@ class TestDamage(SegmentCase):
     def test_the_head_of_a_later_version(self) -> None:
         writer = self.write("dbm.dumb", {})
         database = segment.module("dbm.dumb").open(os.path.join(self.home.name, base_name(1)), "w")
-        body = struct.pack("!H", 2) + database[b"head"][6:]
+        body = struct.pack("!H", segment.VERSION + 1) + database[b"head"][6:]
         database[b"head"] = struct.pack("!I", crc32(body, crc32(b"%s 1 head" % STORE, 1))) + body
         database.close()
         with self.assertRaises(Damaged) as caught:

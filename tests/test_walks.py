@@ -319,29 +319,32 @@ class Walk:
             self.put(name, names, set(names), flags)
 
     def put(self, name, to, names, flags):
-        self.ids[name] += self.source.choice((1, 1, 1, 5))
-        key = name, self.ids[name]
-        text = "x" * self.source.choice((1, 50, 400)) + str(key)
+        """A message, or several in one frame."""
+        first = self.ids[name] + self.source.choice((1, 1, 1, 5))
+        self.ids[name] = last = first + (0 if flags & SendFlag.EVERYONE else self.source.choice((0, 0, 1, 4)))
+        texts = []
         stored = {other for other in names if other in self.here} if flags & SendFlag.NOW else set(names)
-        if stored:
-            self.post.put(key, text, stored)
-            self.past[name].append(key)
-        else:
-            self.absent[name] = key
-        for other in stored:
-            if other not in self.here:
-                self.post.checkable[other].add(key)
-        client = self.here[name]
-        client.say(wire.Send(key[1], flags, tuple(to), text))
+        for number in range(first, last + 1):
+            key = name, number
+            texts.append("x" * self.source.choice((1, 50, 400)) + str(key))
+            if stored:
+                self.post.put(key, texts[-1], stored)
+                self.past[name].append(key)
+            else:
+                self.absent[name] = key
+            for other in stored:
+                if other not in self.here:
+                    self.post.checkable[other].add(key)
+        self.here[name].say(wire.Sends(first, flags, tuple(to), tuple(texts)))
         self.hear()
-        self.judge(name, key[1], names, stored)
+        self.judge(name, first, last, names, stored)
 
-    def judge(self, name, origin, names, stored):
-        """The sender is told what became of it, once for each recipient who is not reading."""
+    def judge(self, name, first, last, names, stored):
+        """The sender is told what became of them, once for each recipient who is not reading."""
         told = {}
         for said in self.news[name]:
             if isinstance(said, wire.Outcomes):
-                assert said.first == said.last == origin and not told.keys() & set(said.to)
+                assert (said.first, said.last) == (first, last) and not told.keys() & set(said.to)
                 told.update(dict.fromkeys(said.to, Outcome(said.outcome)))
         expected = {}
         for other in names:
@@ -350,7 +353,7 @@ class Walk:
             elif self.here[other].holding:
                 expected[other] = Outcome.HOLDING
         assert told == expected, (told, expected)
-        assert (wire.Stored(origin, origin) in self.news[name]) == bool(stored)
+        assert (wire.Stored(first, last) in self.news[name]) == bool(stored)
 
     def repeat(self):
         """The same again, as after a cut line: it is stored, and nobody gets anything."""

@@ -6,16 +6,17 @@ import unittest
 
 import runs
 import wire
+from bodies import BODY_MAX, body_of, texts_of
 from wire import CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry, ProtocolError
 
 LOWEST = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "", "words": (), "text": "",
-          "entries": ()}
+          "texts": ("",), "entries": ()}
 USUAL = {"B": 1, "H": 300, "I": 70_000, "Q": 7 << 32 | 9, "16s": bytes(range(16)), "32s": bytes(range(32)),
          "word": "bob", "words": ("bob", "erin-2", "Ωμ"), "text": "the \"torque\" wrench?\n\tÄ漢\U0001f527",
-         "entries": (Entry("bob", 1, 0, 1 << 50, 0), Entry("erin", 2, 1, 5, 9))}
+         "texts": ("hi", "", "Ä漢\U0001f527"), "entries": (Entry("bob", 1, 0, 1 << 50, 0), Entry("erin", 2, 1, 5, 9))}
 HIGHEST = {"B": 2**8 - 1, "H": 2**16 - 1, "I": 2**32 - 1, "Q": 2**64 - 1, "16s": b"\xff" * 16, "32s": b"\xff" * 32,
            "word": "x" * 255,
-           "words": ("n" * NAME_MAX,) * 1000, "text": "t" * TEXT_MAX,
+           "words": ("n" * NAME_MAX,) * 1000, "text": "t" * TEXT_MAX, "texts": ("t" * TEXT_MAX, "u" * 900),
            "entries": (Entry("n" * NAME_MAX, 255, 255, 2**64 - 1, 2**32 - 1),) * 1000}
 FOREIGN = "\x1b[31m\r\n\x00\x9b\u202e\u2028\ud7ff\"=,"
 
@@ -58,7 +59,8 @@ class EveryMessage(unittest.TestCase):
     def test_layout(self):
         """The frame of the manual, byte by byte."""
         self.assertEqual(wire.encode(wire.Send(0x0102030405060708, 1, ("bob", "é"), "hi")),
-                         b"\0\0\0\x15" b"\x02" b"\1\2\3\4\5\6\7\x08" b"\1" b"\0\2" b"\3bob" b"\2\xc3\xa9" b"hi")
+                         b"\0\0\0\x19" b"\x02" b"\1\2\3\4\5\6\7\x08" b"\1" b"\0\2" b"\3bob" b"\2\xc3\xa9" b"\0\1"
+                         b"\0\2" b"hi")
         self.assertEqual(wire.encode(wire.Roster(0, 1, (Entry("a", 2, 1, 3, 4),))),
                          b"\0\0\0\x18" b"\x2a" b"\0\0\0\0" b"\1" b"\0\1" b"\1a" b"\2\1" b"\0\0\0\0\0\0\0\3" b"\0\0\0\4")
 
@@ -85,7 +87,7 @@ class EveryMessage(unittest.TestCase):
             ends = len(whole) - text
             for end in range(max(1, ends - 60), ends):
                 with self.subTest(wire.name_of(said), end=end), \
-                        self.assertRaisesRegex(ProtocolError, "cut short|runs past"):
+                        self.assertRaisesRegex(ProtocolError, "cut short|runs past|not as long"):
                     wire.decode(whole[:end], speaker_of(said))
 
     def test_trailing_bytes(self):
@@ -93,7 +95,8 @@ class EveryMessage(unittest.TestCase):
             if "text" in wire.CODECS[type(said)].rest:
                 continue
             for more in (1, 7):
-                with self.subTest(wire.name_of(said)), self.assertRaisesRegex(ProtocolError, f"{more} bytes too many"):
+                with self.subTest(wire.name_of(said)), \
+                        self.assertRaisesRegex(ProtocolError, f"{more} bytes too many|not as long"):
                     wire.decode(body(said) + bytes(more), speaker_of(said))
 
     def test_not_utf8(self):
@@ -237,7 +240,7 @@ class FrameLimits(unittest.TestCase):
 
     def test_the_longest_send(self):
         """NAMES_MAX of the longest names fit beside the longest text."""
-        said = wire.Send(1, 0, ("n" * NAME_MAX,) * wire.NAMES_MAX, "t" * TEXT_MAX)
+        said = wire.Sends(1, 0, ("n" * NAME_MAX,) * wire.NAMES_MAX, ("t" * TEXT_MAX,))
         self.assertLessEqual(len(body(said)), FRAME_MAX)
         self.assertEqual(wire.decode(body(said), CLIENT), said)
 
@@ -288,7 +291,7 @@ class Described(unittest.TestCase):
                 self.assertTrue(line.startswith(wire.name_of(said)))
 
     def test_foreign_text_too(self):
-        values = USUAL | {"word": FOREIGN, "words": (FOREIGN,) * 2, "text": FOREIGN,
+        values = USUAL | {"word": FOREIGN, "words": (FOREIGN,) * 2, "text": FOREIGN, "texts": (FOREIGN,) * 2,
                           "entries": (Entry(FOREIGN, 0, 0, 0, 0),)}
         for codec in wire.MESSAGES.values():
             line = wire.describe(of(codec, values))
@@ -297,9 +300,11 @@ class Described(unittest.TestCase):
                              [name for name, how in codec.fields if how not in wire.KEYS])
 
     def test_example(self):
-        said = wire.Send(7, 0, ("bob", "erin"), "hi there")
-        self.assertEqual(wire.describe(said), 'SEND id=7 flags=0 to=bob,erin text="hi there"')
-        self.assertEqual(wire.describe(said, with_text=False), "SEND id=7 flags=0 to=bob,erin text=8b")
+        said = wire.Sends(7, 0, ("bob", "erin"), ("hi there", "bob"))
+        self.assertEqual(wire.describe(said), 'SENDS first=7 flags=0 to=bob,erin texts="hi there",bob')
+        self.assertEqual(wire.describe(said, with_text=False), "SENDS first=7 flags=0 to=bob,erin texts=2")
+        self.assertEqual(wire.describe(wire.Say(7, 3, "hi there")), 'SAY request=7 chat=3 text="hi there"')
+        self.assertEqual(wire.describe(wire.Say(7, 3, "hi there"), with_text=False), "SAY request=7 chat=3 text=8b")
 
     def test_a_token_is_never_shown(self):
         for codec in wire.MESSAGES.values():
@@ -377,43 +382,77 @@ class HotPath(unittest.TestCase):
     """The layouts that are written by hand agree with the table."""
 
     def test_mails_are_framed_as_by_the_table(self):
-        mails = [wire.Mail(2**63 + n, 2, 7 << 32 | 3, 5, 2**31, ("ann", "bob")[n // 3], text)
-                 for n, text in enumerate(("", "hi", "сосед", "x" * wire.TEXT_MAX))]
-        kept = [(mail.id, mail.time, ("ann", "bob").index(mail.sender), mail.origin, 1, mail.copies, mail.text.encode())
-                for mail in mails]
+        mails = [wire.Mails(2**63 + n, 2, 7 << 32 | 3, 5, 2**31, ("ann", "bob")[n // 3], texts)
+                 for n, texts in enumerate((("",), ("hi", "ho"), ("сосед",), ("x" * wire.TEXT_MAX,)))]
+        kept = [(mail.first, 0, mail.time, ("ann", "bob").index(mail.sender), mail.origin, 1, mail.copies,
+                 body_of([text.encode() for text in mail.texts])) for mail in mails]
         frames = runs.mail_frames(kept, 4, lambda number: (b"ann", b"bob")[number])
         self.assertEqual(frames, [wire.encode(mail) for mail in mails])
 
+    def run_of(self, frames, start, most, users=9):
+        """The SENDS of a run, as the table would have read it, and in how many frames it was; None for none."""
+        found = runs.run_of_sends(frames, start, most, users)
+        if found is None:
+            return None
+        run, taken = found
+        texts = tuple(text.decode() for text in texts_of(run.body))
+        self.assertEqual(run.count, len(texts))
+        return wire.Sends(run.first, run.flags, run.to, texts), taken
+
     def test_a_run_of_sends_is_read_as_by_the_table(self):
         for to in (("bob",), (), ("bob", "cy")):
-            sends = [wire.Send((7 << 32 | 3) + n, 3, to, text) for n, text in enumerate(("hi", "сосед", "ho"))]
-            frames = [wire.encode(said)[4:] for said in sends]
-            for start, most in ((0, 9), (1, 9), (0, 1), (2, 1)):
-                run = runs.run_of_sends(frames, start, most)
-                self.assertEqual([wire.Send(run.first + n, run.flags, run.to, text.decode())
-                                  for n, text in enumerate(run.texts)], sends[start:start + most])
+            for texts in (("hi", "сосед", "ho"), ("a", "b", "c")):
+                sends = [wire.Send((7 << 32 | 3) + n, 1, to, text) for n, text in enumerate(texts)]
+                frames = [wire.encode(said)[4:] for said in sends]
+                for start, most in ((0, 9), (1, 9), (0, 1), (2, 1)):
+                    count = min(3 - start, max(1, most // max(1, len(to))))
+                    self.assertEqual(self.run_of(frames, start, most), (
+                        wire.Sends((7 << 32 | 3) + start, 1, to, texts[start:start + count]), count))
+
+    def test_frames_of_several_are_joined(self):
+        frames = [wire.encode(wire.Sends(first, 0, ("bob",), tuple(texts)))[4:]
+                  for first, texts in ((9, "ab"), (11, "c"), (12, "def"))]
+        for most, texts, taken in ((9, "abcdef", 3), (6, "abcdef", 3), (5, "abc", 2), (2, "ab", 1), (1, "ab", 1)):
+            self.assertEqual(self.run_of(frames, 0, most), (wire.Sends(9, 0, ("bob",), tuple(texts)), taken))
+
+    def test_a_run_to_everyone_is_as_many_copies_as_there_are_users(self):
+        frames = [wire.encode(wire.Send(9 + n, wire.SendFlag.EVERYONE, (), "x"))[4:] for n in range(8)]
+        for most, users, taken in ((100, 10, 8), (70, 10, 7), (9, 10, 1), (10, 10, 1), (20, 10, 2)):
+            self.assertEqual(self.run_of(frames, 0, most, users)[1], taken)
+
+    def test_a_run_is_of_one_instance_and_not_too_long(self):
+        frames = [wire.encode(wire.Send((7 << 32) - 2 + n, 0, ("bob",), "x"))[4:] for n in range(4)]
+        self.assertEqual([self.run_of(frames, start, 9)[1] for start in range(4)], [2, 1, 2, 1])
+        frames = [wire.encode(wire.Send(1 + n, 0, ("bob",), "x" * 16000))[4:] for n in range(9)]
+        self.assertEqual(self.run_of(frames, 0, 9)[1], BODY_MAX // 16004)
 
     def test_a_run_of_sends_stops_at_whatever_else_there_is(self):
         """Other recipients, flags or ids, another message, a text that is not plainly printable, and all that breaks
         the protocol: that is for another run or for decode() to say."""
-        first, second = wire.Send(7 << 32 | 3, 3, ("bob",), "hi"), wire.Send(7 << 32 | 4, 3, ("bob",), "hi")
+        first, second = wire.Send(7 << 32 | 3, 1, ("bob",), "hi"), wire.Send(7 << 32 | 4, 1, ("bob",), "hi")
         good, next_ = wire.encode(first)[4:], wire.encode(second)[4:]
-        self.assertEqual(runs.run_of_sends([good, next_], 0, 9).texts, [b"hi", b"hi"])
-        changed = (second._replace(to=("bob", "cy")), second._replace(to=("cyd",)), second._replace(flags=1),
+        self.assertEqual(self.run_of([good, next_], 0, 9)[0].texts, ("hi", "hi"))
+        changed = (second._replace(to=("bob", "cy")), second._replace(to=("cyd",)), second._replace(flags=0),
                    second._replace(id=7 << 32 | 5), first)
         for other in changed:
             with self.subTest(other=other):
-                self.assertEqual(runs.run_of_sends([good, wire.encode(other)[4:], next_], 0, 9).texts, [b"hi"])
+                self.assertEqual(self.run_of([good, wire.encode(other)[4:], next_], 0, 9)[0].texts, ("hi",))
         texts = ("", " \u3000", "a\nb", "a\x1bb", "x" * (wire.TEXT_MAX + 1))
-        others = [wire.encode(said)[4:]
-                  for said in (wire.Ping(0), wire.Ping(2**63), *(second._replace(text=text) for text in texts))]
+        several = [("a", text) for text in texts] + [(text, "a") for text in texts] + [
+            ("hi", " "), (" ", "hi"), ("сосед", "x"), ("x",) * (wire.COPIES_MAX + 1), ("x" * 16000,) * 4]
+        others = [wire.Ping(0), wire.Ping(2**63), *(second._replace(text=text) for text in texts),
+                  *(wire.Sends(second.id, 1, ("bob",), texts) for texts in several)]
+        others = [wire.encode(said)[4:] for said in others]
         before, good = good, next_
-        others += [good[:12], good[:14], good[:15] + b"\xff" + good[16:], good + b"\xff"]
-        others += [good[:12] + bytes((200,)) + good[13:]]
+        others += [good[:12], good[:14], good[:19] + b"\xff" + good[20:], good + b"\xff", good[:-1], good[:-2]]
+        others += [good[:12] + bytes((200,)) + good[13:], good[:16] + b"\0\0", good[:16] + b"\0\2" + good[18:],
+                   good[:16] + b"\0\2\0\1\0\1\xc3\xa4", good[:16] + b"\0\2\0\1\0\2ab", good[:16] + b"\0\2\0\1\0\1abc"]
         for other in others:
             with self.subTest(other=other):
-                self.assertEqual(len(runs.run_of_sends([before, other, good], 0, 9).texts), 1)
-                self.assertIsNone(runs.run_of_sends([other], 0, 9))
+                self.assertEqual(self.run_of([before, other, good], 0, 9)[1], 1)
+                self.assertIsNone(self.run_of([other], 0, 9))
+        everyone = wire.encode(wire.Sends(9, wire.SendFlag.EVERYONE, (), ("a", "b")))[4:]
+        self.assertIsNone(self.run_of([everyone], 0, 9))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ def flooding(pipe: Any, path: str) -> None:
                 frames = list(decoder.feed(sock.recv(1 << 18)))
             except BlockingIOError:
                 continue
-            last = max([0, *(wire.decode(frame, wire.DAEMON).id for frame in frames if frame[0] == runs.MAIL_KIND)])
+            last = max([0, *(wire.each(wire.decode(frame, wire.DAEMON))[-1].id
+                             for frame in frames if frame[0] == runs.MAIL_KIND)])
         if last:
             socks[1].sendall(wire.encode(wire.Confirm(1, last)))
     pipe.send(number & 0xFFFFFFFF)

@@ -1,0 +1,79 @@
+"""bodies: the texts of several messages in one string of bytes, the same on the wire, in the journal and in a segment.
+
+     0        2                     2 + 2 count
+    +--------+---------------------+---------------------------+
+    | count  | count * length u16  | the texts, one by one     |
+    +--------+---------------------+---------------------------+
+
+A run of messages, those whose ids follow one upon the other and that have all else in common, has one body.  It is
+made where they come in, and from there on nobody looks at a single text until somebody reads it: a queue, a record of
+the journal, a page of a segment and the frame for a reader all hold the sender's own bytes.
+"""
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+COUNT = struct.Struct("!H")
+ONE = struct.Struct("!HH")      # the head of a body of one text
+LENGTH = 2                      # bytes of each length
+BODY_MAX = 60 << 10             # bytes: beside all that a frame, a record or a page has besides
+
+
+def body_of(texts: Sequence[bytes]) -> bytes:
+    """The body of these texts, one at least."""
+    if len(texts) == 1:
+        return ONE.pack(1, len(texts[0])) + texts[0]
+    return struct.pack(f"!{len(texts) + 1}H", len(texts), *map(len, texts)) + b"".join(texts)
+
+
+def count_of(body: bytes) -> int:
+    """How many texts a body holds."""
+    return body[0] << 8 | body[1]
+
+
+def lengths_of(body: bytes) -> tuple[int, ...]:
+    """How long they are, in bytes.  Raises struct.error for a body that is cut short."""
+    return struct.unpack_from(f"!{count_of(body)}H", body, COUNT.size)
+
+
+def size_of(body: bytes) -> int:
+    """How many bytes they are together."""
+    return len(body) - COUNT.size - LENGTH * count_of(body)
+
+
+def is_whole(body: bytes) -> bool:
+    """Whether it holds one text at least, and what its head says, no more and no less."""
+    try:
+        return count_of(body) > 0 and size_of(body) == sum(lengths_of(body))
+    except (struct.error, IndexError):
+        return False
+
+
+def texts_of(body: bytes) -> list[bytes]:
+    """The texts, one by one."""
+    if body[:COUNT.size] == b"\0\1":
+        return [body[ONE.size:]]
+    texts, at = [], COUNT.size + LENGTH * count_of(body)
+    for length in lengths_of(body):
+        texts.append(body[at:at + length])
+        at += length
+    return texts
+
+
+def part_of(body: bytes, start: int, stop: int) -> bytes:
+    """The body of the texts from number `start` up to and without number `stop`, counted from 0."""
+    lengths = lengths_of(body)
+    at = COUNT.size + LENGTH * len(lengths) + sum(lengths[:start])
+    return (COUNT.pack(stop - start) + body[COUNT.size + LENGTH * start:COUNT.size + LENGTH * stop]
+            + body[at:at + sum(lengths[start:stop])])
+
+
+def joined(bodies: Sequence[bytes]) -> bytes:
+    """One body of the texts of several."""
+    if len(bodies) == 1:
+        return bodies[0]
+    heads = [COUNT.size + LENGTH * count_of(body) for body in bodies]
+    lengths = [body[COUNT.size:head] for body, head in zip(bodies, heads, strict=True)]
+    texts = [body[head:] for body, head in zip(bodies, heads, strict=True)]
+    return COUNT.pack(sum(map(count_of, bodies))) + b"".join(lengths + texts)

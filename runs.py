@@ -76,7 +76,7 @@ def plainly(body: bytes) -> int:
     if count == 1:
         return int(body[2] << 8 | body[3] == len(said) and 0 < len(said) <= TEXT_MAX and _is_plain(said))
     lengths = lengths_of(body)
-    if not said.isascii() or not (lengths and min(lengths)) or max(lengths) > TEXT_MAX or sum(lengths) != len(said):
+    if not said.isascii() or not lengths or 0 in lengths or max(lengths) > TEXT_MAX or sum(lengths) != len(said):
         return 0
     begin = itemgetter(*accumulate(lengths[:-1], initial=0))(said)
     return count if SPACE not in begin and _is_plain(said) else 0

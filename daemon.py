@@ -231,17 +231,21 @@ class Daemon:
     def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
         """Serve a connected stream socket that came in at this listener, from this caller."""
         sock.setblocking(False)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate)
-        self.connections[sock.fileno()] = connection
-        self.selector.register(sock, connection.mask, connection)
-        self._strangers[connection] = None
-        self.doors.stranger(place, caller.host, 1)
+        fd = self.selector.register(sock, connection.mask, connection).fd
+        self.connections[fd] = connection
         self._read(connection)                  # its HELLO is mostly there already: then it is no stranger
-        if connection in self._strangers and not connection.closing:
-            if self.doors.is_over(place, caller.host):
-                self._make_room(connection, self._idle(place, caller.host), OF_ONE_HOST)
+        if connection.client is None and self.connections.get(fd) is connection:
+            self._keep_waiting(connection)
+
+    def _keep_waiting(self, connection: Connection) -> None:
+        """A stranger, for now; one more than may be makes room, or has it made."""
+        place, host = connection.place, connection.caller.host
+        self._strangers[connection] = None
+        self.doors.stranger(place, host, 1)
+        if not connection.closing:
+            if self.doors.is_over(place, host):
+                self._make_room(connection, self._idle(place, host), OF_ONE_HOST)
             elif self.doors.is_over(place):
                 self._make_room(connection, self._idle(place), OF_ONE_DOOR)
 
@@ -361,9 +365,9 @@ class Daemon:
 
     def _enter(self, connection: Connection, said: Any) -> None:
         """The first message of a connection, or the second of one that was asked for a proof."""
-        question, kind = connection.question, wire.name_of(said)
-        if kind != ("PROOF" if question else "HELLO") or (question and question.at):
-            raise wire.ProtocolError(f"a {kind} before {'CHALLENGE' if question else 'HELLO'}")
+        question = connection.question
+        if type(said) is not (wire.Proof if question else wire.Hello) or (question and question.at):
+            raise wire.ProtocolError(f"a {wire.name_of(said)} before {'CHALLENGE' if question else 'HELLO'}")
         try:
             entered: Client | Question
             if question:
@@ -379,7 +383,8 @@ class Daemon:
             return
         self._no_stranger(connection)
         connection.client, entered.peer = entered, connection
-        connection.frames = [*connection.frames, *connection.decoder.widen(wire.FRAME_MAX)]
+        if more := connection.decoder.widen(wire.FRAME_MAX):
+            connection.frames = [*connection.frames, *more]
 
     def _no_stranger(self, connection: Connection) -> None:
         """It is counted no more among those who have no name."""

@@ -214,7 +214,8 @@ class Roster:
         """Send what changed to those who read, and the next page to the first of those who are behind."""
         if self._changed and monotonic >= self._publish_at:
             self._publish_at = monotonic + PUBLISH_COST * len(self._subscribers)
-            self._spread(sorted(n for n in self._changed if n < len(self.users)))   # a refused name is gone again
+            if self._subscribers:
+                self._spread(sorted(n for n in self._changed if n < len(self.users)))   # a refused name is gone again
             self._changed.clear()
         rows = 0
         for client in list(self._behind):

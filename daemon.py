@@ -365,8 +365,8 @@ class Daemon:
 
     def _enter(self, connection: Connection, said: Any) -> None:
         """The first message of a connection, or the second of one that was asked for a proof."""
-        question = connection.question
-        if type(said) is not (wire.Proof if question else wire.Hello) or (question and question.at):
+        question, kind = connection.question, type(said)
+        if kind is not (wire.Proof if question else wire.Hello) or (question and question.at):
             raise wire.ProtocolError(f"a {wire.name_of(said)} before {'CHALLENGE' if question else 'HELLO'}")
         try:
             entered: Client | Question

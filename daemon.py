@@ -65,6 +65,7 @@ from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
 from presence import Caller, Client, Now, Refusal
 from quota import Accounts, Everyone
+from rounds import NEVER, Rounds
 from secure import Secured
 from switchboard import Switchboard
 from syncer import BackgroundDisk
@@ -95,8 +96,8 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("asked", "caller", "client", "closing", "decoder", "frames", "heard", "mask", "next", "opened",
-                 "pinged", "place", "question", "share", "sock", "unsent")
+    __slots__ = ("asked", "caller", "client", "closing", "decoder", "due", "frames", "heard", "mask", "next",
+                 "opened", "pinged", "place", "question", "share", "sock", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float, rate: int) -> None:
         self.sock = sock
@@ -112,8 +113,14 @@ class Connection:
         self.unsent = b""                      # what the socket did not take yet
         self.mask = selectors.EVENT_READ
         self.opened = self.heard = now          # monotonic
+        self.due = NEVER                        # the list of those who are looked at in one second
         self.pinged = 0.0                       # when, 0: not since it was last heard
         self.closing = ""                       # why it is closed as soon as everything was sent
+
+    @property
+    def is_open(self) -> bool:
+        """Its socket was not closed."""
+        return self.sock.fileno() >= 0
 
 
 class Daemon:
@@ -132,7 +139,7 @@ class Daemon:
                                  hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
                                  identity=identity, is_silent=console.is_silent)
         self.selector = selectors.DefaultSelector()
-        self.connections: dict[int, Connection] = {}            # by descriptor
+        self._count = 0                                         # of connections
         self._strangers: dict[Connection, None] = {}            # those without a name, as they came
         self.doors = Doors(self.selector, self.adopt, self._is_full, self._idle, console.note, limits.strangers,
                            limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
@@ -141,6 +148,7 @@ class Daemon:
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # over their rate: not read until then
         self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
+        self._rounds: Rounds[Connection] = Rounds()             # when clients may have been silent for long
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._work_at = 0.0                                     # the next look whether it has
@@ -212,7 +220,9 @@ class Daemon:
             self._sweep_at = monotonic + SWEEP_SECONDS
             if self.console.mode == "table" and self.console.hung_up():
                 self.signal = signal.SIGHUP     # it went without a word: to make or a shell, which do not pass it on
-            for connection in list(self.connections.values()):
+            for connection in list(self._strangers):
+                self._check_stranger(connection)
+            for connection in self._rounds.take(monotonic):
                 self._check_silence(connection)
         self.doors.tick(monotonic)
         if self._working or self.mailbox.working or monotonic >= self._work_at:
@@ -232,10 +242,10 @@ class Daemon:
         """Serve a connected stream socket that came in at this listener, from this caller."""
         sock.setblocking(False)
         connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate)
-        fd = self.selector.register(sock, connection.mask, connection).fd
-        self.connections[fd] = connection
+        self.selector.register(sock, connection.mask, connection)
+        self._count += 1
         self._read(connection)                  # its HELLO is mostly there already: then it is no stranger
-        if connection.client is None and self.connections.get(fd) is connection:
+        if connection.client is None and connection.is_open:
             self._keep_waiting(connection)
 
     def _keep_waiting(self, connection: Connection) -> None:
@@ -269,7 +279,12 @@ class Daemon:
         return None
 
     def _is_full(self) -> bool:
-        return len(self.connections) >= self.limits.clients
+        return self._count >= self.limits.clients
+
+    @property
+    def connections(self) -> dict[int, Connection]:
+        """All of them, by descriptor."""
+        return {key.fd: key.data for key in self.selector.get_map().values() if type(key.data) is Connection}
 
     # ---- reading ----
 
@@ -383,6 +398,7 @@ class Daemon:
             return
         self._no_stranger(connection)
         connection.client, entered.peer = entered, connection
+        self._rounds.put(connection, connection.heard + self.limits.silence_seconds)
         if more := connection.decoder.widen(wire.FRAME_MAX):
             connection.frames = [*connection.frames, *more]
 
@@ -404,7 +420,7 @@ class Daemon:
         """Everything that was said leaves: one send a connection."""
         speaking, self.board.roster.speaking = self.board.roster.speaking, []
         for client in speaking:
-            frames, client.out = client.out, []
+            frames, client.out = client.out, ()
             connection = client.peer
             if frames and isinstance(connection, Connection):
                 self._send(connection, b"".join(frames) if len(frames) > 1 else frames[0])
@@ -462,6 +478,7 @@ class Daemon:
             _, client = self._leaving.popleft()
             if isinstance(client.peer, Connection):
                 client.peer.closing = client.peer.closing or "left"
+                self._rounds.put(client.peer, client.peer.heard + LEAVE_SECONDS)
                 self._send(client.peer, b"")
 
     def _refuse(self, connection: Connection, why: wire.Why, reason: str) -> None:
@@ -475,6 +492,7 @@ class Daemon:
         self.board.leave(client, reason, self.now)
         assert isinstance(connection, Connection)
         connection.client = None
+        self._rounds.drop(connection)
         self._strangers[connection] = None
         self.doors.stranger(connection.place, connection.caller.host, 1)
         self._refuse(connection, wire.Why.FULL, reason)
@@ -490,8 +508,10 @@ class Daemon:
             self._refuse(connection, wire.Why.OTHER, reason)
 
     def _close(self, connection: Connection, reason: str) -> None:
-        if self.connections.pop(connection.sock.fileno(), None) is not connection:
+        if not connection.is_open:
             return
+        self._count -= 1
+        self._rounds.drop(connection)
         self.selector.unregister(connection.sock)
         connection.sock.close()
         connection.frames, connection.closing = (), connection.closing or reason
@@ -504,26 +524,31 @@ class Daemon:
             connection.client.peer = None
             self.board.leave(connection.client, reason, self.now)
 
+    def _check_stranger(self, connection: Connection) -> None:
+        """Strangers have little time."""
+        if self.now.monotonic - connection.opened >= self.limits.login_seconds:
+            self._close(connection, "no PROOF in time" if connection.question else "no HELLO in time")
+        elif connection.question and connection.question.at:
+            self._challenge(connection, connection.question, waited=True)
+
     def _check_silence(self, connection: Connection) -> None:
-        """Strangers have little time; clients are asked whether they are there, once, and then gone."""
-        monotonic = self.now.monotonic
-        client = connection.client
-        if client is None:
-            if monotonic - connection.opened >= self.limits.login_seconds:
-                self._close(connection, "no PROOF in time" if connection.question else "no HELLO in time")
-            elif connection.question and connection.question.at:
-                self._challenge(connection, connection.question, waited=True)
-        elif client.left:
-            if monotonic - connection.heard >= LEAVE_SECONDS:
-                self._close(connection, connection.closing)
+        """Clients are asked whether they are there, once, and then gone."""
+        now, client = self.now.monotonic, connection.client
+        if client is not None and client.left:
+            reason, until = connection.closing, connection.heard + LEAVE_SECONDS
         elif connection in self._resting:
-            return
+            reason, until = "", now + SWEEP_SECONDS
         elif connection.pinged:
-            if monotonic - connection.pinged >= ANSWER_SECONDS:
-                self._close(connection, "no answer to PING")
-        elif monotonic - connection.heard >= self.limits.silence_seconds:
-            connection.pinged = monotonic
-            self._send(connection, wire.encode(wire.Ping(self.now.wall)))
+            reason, until = "no answer to PING", connection.pinged + ANSWER_SECONDS
+        else:
+            reason, until = "", connection.heard + self.limits.silence_seconds
+            if now >= until:
+                connection.pinged, until = now, now + ANSWER_SECONDS
+                self._send(connection, wire.encode(wire.Ping(self.now.wall)))
+        if now >= until:
+            self._close(connection, reason)
+        elif connection.is_open:
+            self._rounds.put(connection, until)
 
     # ---- the process ----
 

@@ -96,14 +96,14 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("asked", "caller", "client", "closing", "decoder", "due", "frames", "heard", "mask", "next",
-                 "opened", "pinged", "place", "question", "share", "sock", "unsent")
+    __slots__ = ("address", "asked", "binding", "client", "closing", "decoder", "due", "frames", "heard", "mask",
+                 "next", "opened", "pinged", "place", "question", "share", "sock", "uid", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float, rate: int) -> None:
         self.sock = sock
         self.share = Share(now, rate)           # of the turns
         self.place = place                      # its listener: strangers are counted for each apart
-        self.caller = caller                    # who it is, as far as is known
+        self.address, self.uid, self.binding = caller
         self.question: Question | None = None   # what a stranger has to prove
         self.asked = 0.0                        # when it was told so, monotonic
         self.decoder = wire.Decoder()
@@ -116,6 +116,11 @@ class Connection:
         self.due = NEVER                        # the list of those who are looked at in one second
         self.pinged = 0.0                       # when, 0: not since it was last heard
         self.closing = ""                       # why it is closed as soon as everything was sent
+
+    @property
+    def caller(self) -> Caller:
+        """Who it is, as far as is known."""
+        return Caller(self.address, self.uid, self.binding)
 
     @property
     def is_open(self) -> bool:
@@ -273,8 +278,9 @@ class Daemon:
         long_ago = self.now.monotonic - PROOF_SECONDS
         for other in self._strangers:
             question = other.question
-            if other.place == place and host in ("", other.caller.host) and (
-                    other.closing or question is None or (not question.at and other.asked <= long_ago)):
+            if other.place == place and (
+                    other.closing or question is None or (not question.at and other.asked <= long_ago)) and (
+                    host in ("", other.caller.host)):
                 return other
         return None
 
@@ -501,7 +507,7 @@ class Daemon:
         """The peer broke the protocol: told once, then closed."""
         client = connection.client
         name = client.name if client else ""
-        self.console.note("violation", address=connection.caller.address, name=name, reason=reason)
+        self.console.note("violation", address=connection.address, name=name, reason=reason)
         if client:
             self.board.put_out(client, reason, self.now)
         else:
@@ -519,7 +525,7 @@ class Daemon:
         self._resting.pop(connection, None)
         if connection.client is None:
             self._no_stranger(connection)
-            self.console.note("closed", address=connection.caller.address, reason=reason)
+            self.console.note("closed", address=connection.address, reason=reason)
         else:
             connection.client.peer = None
             self.board.leave(connection.client, reason, self.now)

@@ -230,8 +230,10 @@ class Chats:
         self.pending[invitation.number] = client.inviting = invitation
         names = tuple(member.name for member in invitation.members)
         for other in invited:
-            kept = other.withheld if self.ignores.holds(other.user, client.user) else other.invitations
-            kept[invitation.number] = invitation
+            if self.ignores.holds(other.user, client.user):
+                other.withheld = _with(other.withheld, invitation)
+            else:
+                other.invitations = _with(other.invitations, invitation)
         self.roster.tell(client, wire.Inviting(request, invitation.number, self.patience, names))
         said = wire.Invitation(invitation.number, self.patience, client.name, names)
         self.roster.tell_all([member for member in invitation.told if member is not client], said)
@@ -241,7 +243,7 @@ class Chats:
         """This one ignores somebody more: open invitations by him are over, for this one alone."""
         for number, invitation in list(client.invitations.items()):
             if self.ignores.holds(client.user, invitation.inviter.user):
-                client.withheld[number] = client.invitations.pop(number)
+                client.withheld = _with(client.withheld, client.invitations.pop(number))
                 self.roster.tell(client, wire.CalledOff(number, Why.OTHER, invitation.inviter.name))
 
     def _accept(self, client: Client, invitation: Invitation, now: Now) -> None:
@@ -386,3 +388,11 @@ RULES: dict[Event, tuple[tuple[Why, str] | None, ...]] = {
     Event.WITHDRAW: (_NONE,     None,     None,     _CHATTING),
     Event.SAY:      (_NO_CHAT,  _NO_CHAT, _NO_CHAT, None),
 }
+
+
+def _with(received: dict[int, Invitation], invitation: Invitation) -> dict[int, Invitation]:
+    """These and that one: in place, but for the first, for those who have none share an empty dictionary."""
+    if not received:
+        return {invitation.number: invitation}
+    received[invitation.number] = invitation
+    return received

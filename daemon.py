@@ -65,6 +65,7 @@ from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
 from presence import Caller, Client, Now, Refusal
 from quota import Accounts, Everyone
+from rounds import NEVER, Rounds
 from secure import Secured
 from switchboard import Switchboard
 from syncer import BackgroundDisk
@@ -95,14 +96,14 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("asked", "caller", "client", "closing", "decoder", "frames", "heard", "mask", "next", "opened",
-                 "pinged", "place", "question", "share", "sock", "unsent")
+    __slots__ = ("address", "asked", "binding", "client", "closing", "decoder", "due", "frames", "heard", "mask",
+                 "next", "opened", "pinged", "place", "question", "share", "sock", "uid", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float, rate: int) -> None:
         self.sock = sock
         self.share = Share(now, rate)           # of the turns
         self.place = place                      # its listener: strangers are counted for each apart
-        self.caller = caller                    # who it is, as far as is known
+        self.address, self.uid, self.binding = caller
         self.question: Question | None = None   # what a stranger has to prove
         self.asked = 0.0                        # when it was told so, monotonic
         self.decoder = wire.Decoder()
@@ -112,8 +113,19 @@ class Connection:
         self.unsent = b""                      # what the socket did not take yet
         self.mask = selectors.EVENT_READ
         self.opened = self.heard = now          # monotonic
+        self.due = NEVER                        # the list of those who are looked at in one second
         self.pinged = 0.0                       # when, 0: not since it was last heard
         self.closing = ""                       # why it is closed as soon as everything was sent
+
+    @property
+    def caller(self) -> Caller:
+        """Who it is, as far as is known."""
+        return Caller(self.address, self.uid, self.binding)
+
+    @property
+    def is_open(self) -> bool:
+        """Its socket was not closed."""
+        return self.sock.fileno() >= 0
 
 
 class Daemon:
@@ -132,7 +144,7 @@ class Daemon:
                                  hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
                                  identity=identity, is_silent=console.is_silent)
         self.selector = selectors.DefaultSelector()
-        self.connections: dict[int, Connection] = {}            # by descriptor
+        self._count = 0                                         # of connections
         self._strangers: dict[Connection, None] = {}            # those without a name, as they came
         self.doors = Doors(self.selector, self.adopt, self._is_full, self._idle, console.note, limits.strangers,
                            limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
@@ -141,6 +153,7 @@ class Daemon:
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # over their rate: not read until then
         self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
+        self._rounds: Rounds[Connection] = Rounds()             # when clients may have been silent for long
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._work_at = 0.0                                     # the next look whether it has
@@ -212,7 +225,9 @@ class Daemon:
             self._sweep_at = monotonic + SWEEP_SECONDS
             if self.console.mode == "table" and self.console.hung_up():
                 self.signal = signal.SIGHUP     # it went without a word: to make or a shell, which do not pass it on
-            for connection in list(self.connections.values()):
+            for connection in list(self._strangers):
+                self._check_stranger(connection)
+            for connection in self._rounds.take(monotonic):
                 self._check_silence(connection)
         self.doors.tick(monotonic)
         if self._working or self.mailbox.working or monotonic >= self._work_at:
@@ -231,17 +246,21 @@ class Daemon:
     def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
         """Serve a connected stream socket that came in at this listener, from this caller."""
         sock.setblocking(False)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate)
-        self.connections[sock.fileno()] = connection
         self.selector.register(sock, connection.mask, connection)
-        self._strangers[connection] = None
-        self.doors.stranger(place, caller.host, 1)
+        self._count += 1
         self._read(connection)                  # its HELLO is mostly there already: then it is no stranger
-        if connection in self._strangers and not connection.closing:
-            if self.doors.is_over(place, caller.host):
-                self._make_room(connection, self._idle(place, caller.host), OF_ONE_HOST)
+        if connection.client is None and connection.is_open:
+            self._keep_waiting(connection)
+
+    def _keep_waiting(self, connection: Connection) -> None:
+        """A stranger, for now; one more than may be makes room, or has it made."""
+        place, host = connection.place, connection.caller.host
+        self._strangers[connection] = None
+        self.doors.stranger(place, host, 1)
+        if not connection.closing:
+            if self.doors.is_over(place, host):
+                self._make_room(connection, self._idle(place, host), OF_ONE_HOST)
             elif self.doors.is_over(place):
                 self._make_room(connection, self._idle(place), OF_ONE_DOOR)
 
@@ -259,13 +278,19 @@ class Daemon:
         long_ago = self.now.monotonic - PROOF_SECONDS
         for other in self._strangers:
             question = other.question
-            if other.place == place and host in ("", other.caller.host) and (
-                    other.closing or question is None or (not question.at and other.asked <= long_ago)):
+            if other.place == place and (
+                    other.closing or question is None or (not question.at and other.asked <= long_ago)) and (
+                    host in ("", other.caller.host)):
                 return other
         return None
 
     def _is_full(self) -> bool:
-        return len(self.connections) >= self.limits.clients
+        return self._count >= self.limits.clients
+
+    @property
+    def connections(self) -> dict[int, Connection]:
+        """All of them, by descriptor."""
+        return {key.fd: key.data for key in self.selector.get_map().values() if type(key.data) is Connection}
 
     # ---- reading ----
 
@@ -364,9 +389,9 @@ class Daemon:
 
     def _enter(self, connection: Connection, said: Any) -> None:
         """The first message of a connection, or the second of one that was asked for a proof."""
-        question, kind = connection.question, wire.name_of(said)
-        if kind != ("PROOF" if question else "HELLO") or (question and question.at):
-            raise wire.ProtocolError(f"a {kind} before {'CHALLENGE' if question else 'HELLO'}")
+        question, kind = connection.question, type(said)
+        if kind is not (wire.Proof if question else wire.Hello) or (question and question.at):
+            raise wire.ProtocolError(f"a {wire.name_of(said)} before {'CHALLENGE' if question else 'HELLO'}")
         try:
             entered: Client | Question
             if question:
@@ -382,7 +407,9 @@ class Daemon:
             return
         self._no_stranger(connection)
         connection.client, entered.peer = entered, connection
-        connection.frames = [*connection.frames, *connection.decoder.widen(wire.FRAME_MAX)]
+        self._rounds.put(connection, connection.heard + self.limits.silence_seconds)
+        if more := connection.decoder.widen(wire.FRAME_MAX):
+            connection.frames = [*connection.frames, *more]
 
     def _no_stranger(self, connection: Connection) -> None:
         """It is counted no more among those who have no name."""
@@ -402,7 +429,7 @@ class Daemon:
         """Everything that was said leaves: one send a connection."""
         speaking, self.board.roster.speaking = self.board.roster.speaking, []
         for client in speaking:
-            frames, client.out = client.out, []
+            frames, client.out = client.out, ()
             connection = client.peer
             if frames and isinstance(connection, Connection):
                 self._send(connection, b"".join(frames) if len(frames) > 1 else frames[0])
@@ -460,6 +487,7 @@ class Daemon:
             _, client = self._leaving.popleft()
             if isinstance(client.peer, Connection):
                 client.peer.closing = client.peer.closing or "left"
+                self._rounds.put(client.peer, client.peer.heard + LEAVE_SECONDS)
                 self._send(client.peer, b"")
 
     def _refuse(self, connection: Connection, why: wire.Why, reason: str) -> None:
@@ -473,6 +501,7 @@ class Daemon:
         self.board.leave(client, reason, self.now)
         assert isinstance(connection, Connection)
         connection.client = None
+        self._rounds.drop(connection)
         self._strangers[connection] = None
         self.doors.stranger(connection.place, connection.caller.host, 1)
         self._refuse(connection, wire.Why.FULL, reason)
@@ -481,15 +510,17 @@ class Daemon:
         """The peer broke the protocol: told once, then closed."""
         client = connection.client
         name = client.name if client else ""
-        self.console.note("violation", address=connection.caller.address, name=name, reason=reason)
+        self.console.note("violation", address=connection.address, name=name, reason=reason)
         if client:
             self.board.put_out(client, reason, self.now)
         else:
             self._refuse(connection, wire.Why.OTHER, reason)
 
     def _close(self, connection: Connection, reason: str) -> None:
-        if self.connections.pop(connection.sock.fileno(), None) is not connection:
+        if not connection.is_open:
             return
+        self._count -= 1
+        self._rounds.drop(connection)
         self.selector.unregister(connection.sock)
         connection.sock.close()
         connection.frames, connection.closing = (), connection.closing or reason
@@ -497,31 +528,36 @@ class Daemon:
         self._resting.pop(connection, None)
         if connection.client is None:
             self._no_stranger(connection)
-            self.console.note("closed", address=connection.caller.address, reason=reason)
+            self.console.note("closed", address=connection.address, reason=reason)
         else:
             connection.client.peer = None
             self.board.leave(connection.client, reason, self.now)
 
+    def _check_stranger(self, connection: Connection) -> None:
+        """Strangers have little time."""
+        if self.now.monotonic - connection.opened >= self.limits.login_seconds:
+            self._close(connection, "no PROOF in time" if connection.question else "no HELLO in time")
+        elif connection.question and connection.question.at:
+            self._challenge(connection, connection.question, waited=True)
+
     def _check_silence(self, connection: Connection) -> None:
-        """Strangers have little time; clients are asked whether they are there, once, and then gone."""
-        monotonic = self.now.monotonic
-        client = connection.client
-        if client is None:
-            if monotonic - connection.opened >= self.limits.login_seconds:
-                self._close(connection, "no PROOF in time" if connection.question else "no HELLO in time")
-            elif connection.question and connection.question.at:
-                self._challenge(connection, connection.question, waited=True)
-        elif client.left:
-            if monotonic - connection.heard >= LEAVE_SECONDS:
-                self._close(connection, connection.closing)
+        """Clients are asked whether they are there, once, and then gone."""
+        now, client = self.now.monotonic, connection.client
+        if client is not None and client.left:
+            reason, until = connection.closing, connection.heard + LEAVE_SECONDS
         elif connection in self._resting:
-            return
+            reason, until = "", now + SWEEP_SECONDS
         elif connection.pinged:
-            if monotonic - connection.pinged >= ANSWER_SECONDS:
-                self._close(connection, "no answer to PING")
-        elif monotonic - connection.heard >= self.limits.silence_seconds:
-            connection.pinged = monotonic
-            self._send(connection, wire.encode(wire.Ping(self.now.wall)))
+            reason, until = "no answer to PING", connection.pinged + ANSWER_SECONDS
+        else:
+            reason, until = "", connection.heard + self.limits.silence_seconds
+            if now >= until:
+                connection.pinged, until = now, now + ANSWER_SECONDS
+                self._send(connection, wire.encode(wire.Ping(self.now.wall)))
+        if now >= until:
+            self._close(connection, reason)
+        elif connection.is_open:
+            self._rounds.put(connection, until)
 
     # ---- the process ----
 

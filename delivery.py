@@ -131,13 +131,12 @@ class Delivery:
         client.in_flight -= sum([mail.messages for mail in mails])
         client.size -= sum([mail.size for mail in mails])
         if not client.in_flight:
-            client.passed.clear()
+            client.passed = ()
 
     def _pass(self, client: Client, stream: Stream) -> None:
         """A stream is over; what it has pushed may still be in flight."""
         if client.in_flight and stream.at > stream.start:
-            client.passed = [old for old in client.passed if old.start < stream.start or old.at > stream.at]
-            client.passed.append(stream)
+            client.passed = [*(old for old in client.passed if old.start < stream.start or old.at > stream.at), stream]
             if len(client.passed) > PASSED_MAX:
                 client.spent += len(client.passed)
                 client.passed = [old for old in client.passed

@@ -138,9 +138,13 @@ class Doors:
             self._adopt(listener, sock, peer)
 
     def _adopt(self, listener: socket.socket, sock: socket.socket, peer: Any) -> None:
-        server, uid = self._servers.get(listener), caller_uid(sock)
-        where = f"{peer[0]}:{peer[1]}" if sock.family != socket.AF_UNIX else "unix"
-        where += "" if uid is None else f":{self.logins.name(uid)}"
+        server, uid = self._servers.get(listener), None
+        if isinstance(peer, tuple):             # of the internet: a host and a port
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            where = f"{peer[0]}:{peer[1]}"
+        else:
+            uid = caller_uid(sock)
+            where = "unix" if uid is None else f"unix:{self.logins.name(uid)}"
         self.adopt(server.wrap(sock) if server else sock, self.listeners[listener],
                    Caller(where, uid, server.binding if server else b""))
 

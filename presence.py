@@ -38,6 +38,9 @@ RECENT_MAX = 500            # names kept in the order in which they left: more t
 PUBLISH_COST = 50e-6        # seconds between two publications for each subscriber: bounds them to some 6 % of the time
 
 
+NONE: dict[int, Invitation] = {}           # nobody adds to it (chats.py)
+
+
 class Setting:
     """What the house keeps about a user, by kind (Mailbox.set).  Numbers are never used again; parley-store(5) has the
     layouts."""
@@ -73,7 +76,10 @@ class Refusal(Exception):
 
 
 class Client:
-    """A connected user.  Everything here is volatile."""
+    """A connected user.  Everything here is volatile.
+
+    There are thousands who say nothing: what most of them never have is made when it is needed, and () or NONE till
+    then."""
     __slots__ = ("address", "backlog", "chat", "checking", "features", "greeting", "holding", "host",
                  "in_flight", "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator",
                  "out", "passed", "peer", "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told",
@@ -91,27 +97,27 @@ class Client:
         self.left = False                                   # no longer among the users; its connection is closing
         self.welcomed = False                               # WELCOME was said; nothing else is said before it
         self.greeting = b""                                 # a frame that goes before WELCOME
-        self.out: list[bytes] = []                          # frames for the connection to send
+        self.out: list[bytes] | tuple[()] = ()              # frames for the connection to send
         self.backlog = 0                                    # bytes taken from `out` that the socket did not take yet
         self.peer: object = None                            # the daemon's connection
         self.spent = 0                                      # work done for it in this turn: requests, recipients
         # the roster
         self.roster_at = 0                                  # the log was sent to this client up to this user number
-        self.stale: dict[int, None] = {}                    # rows that changed while it did not read, by number
+        self.stale: dict[int, None] | tuple[()] = ()        # rows that changed while it did not read, by number
         self.listing = 0                                    # the number of a LIST under way, 0 for none
         self.listed_at = 0                                  # and the user number it has come to
         # messages (delivery.py)
         self.holding = bool(features & wire.Feature.HOLD)
         self.live: Stream
         self.checking: Stream | None = None
-        self.passed: list[Stream] = []                      # streams that are over, whose messages may be in flight
+        self.passed: Sequence[Stream] = ()                  # streams that are over, whose messages may be in flight
         self.in_flight = 0                                  # messages pushed and not confirmed
         self.size = 0                                       # and the bytes of their texts
         self.mail = 0                                       # waiting for a CHECK while not holding
         self.told = -1                                      # the number last said in WAITING
         # chats (chats.py)
-        self.invitations: dict[int, Invitation] = {}        # received, to be answered
-        self.withheld: dict[int, Invitation] = {}           # received, and not shown: by those whom this one ignores
+        self.invitations = NONE                             # received, to be answered
+        self.withheld = NONE                                # received, and not shown: by those whom this one ignores
         self.inviting: Invitation | None = None             # its own, pending
         self.pledged: Invitation | None = None              # accepted, waiting for the others
         self.chat: Chat | None = None
@@ -147,9 +153,12 @@ class Roster:
 
     def hand(self, client: Client, frame: bytes) -> None:
         """Queue an encoded frame; until WELCOME was said it waits behind it."""
-        if client.welcomed and not client.out:
+        if client.out:
+            client.out.append(frame)
+            return
+        client.out = [frame]
+        if client.welcomed:
             self.speaking.append(client)
-        client.out.append(frame)
 
     def tell(self, client: Client, said: wire.Message) -> None:
         """Queue a message."""
@@ -170,7 +179,7 @@ class Roster:
 
     def welcome(self, client: Client, welcome: wire.Welcome) -> None:
         """Say WELCOME; from here on the client hears everything else."""
-        client.out.insert(0, client.greeting + wire.encode(welcome))
+        client.out = [client.greeting + wire.encode(welcome), *client.out]
         client.welcomed = True
         self.speaking.append(client)
         if client.features & wire.Feature.ROSTER and not client.left:
@@ -214,7 +223,8 @@ class Roster:
         """Send what changed to those who read, and the next page to the first of those who are behind."""
         if self._changed and monotonic >= self._publish_at:
             self._publish_at = monotonic + PUBLISH_COST * len(self._subscribers)
-            self._spread(sorted(n for n in self._changed if n < len(self.users)))   # a refused name is gone again
+            if self._subscribers:
+                self._spread(sorted(n for n in self._changed if n < len(self.users)))   # a refused name is gone again
             self._changed.clear()
         rows = 0
         for client in list(self._behind):
@@ -236,6 +246,7 @@ class Roster:
                   for at in range(0, len(numbers), PAGE)]
         for client in self._subscribers:
             if client in self._behind or client.backlog >= BACKLOG_MAX:
+                client.stale = client.stale or {}
                 client.stale.update((n, None) for n in numbers if n < client.roster_at)
                 self._behind[client] = None
                 continue

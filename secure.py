@@ -86,7 +86,6 @@ class Secured:
         """`binding`: of the daemon's own certificate; b"" on the client's side."""
         self.sock = sock
         self.binding = binding
-        self.family = sock.family
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=bool(binding))
         self._shaken = False

@@ -25,8 +25,7 @@ its own dead session, and is put out.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -109,32 +108,33 @@ class Switchboard:
 
     def enter(self, hello: wire.Hello, caller: Caller, now: Now) -> Client | Question:
         """Let a client in under its name, or ask who it is.  Raises Refusal."""
-        with self._noting(hello, caller):
+        try:
             self._check_name(hello)
-            question = self.claims.question(hello, caller, now)
-            return question or self._admit(hello, caller, now, proven=False)
+            return self.claims.question(hello, caller, now) or self._admit(hello, caller, now, proven=False)
+        except Refusal as refusal:
+            self._turned_away(hello, caller, refusal)
+            raise
 
     def prove(self, question: Question, said: wire.Proof, caller: Caller, now: Now) -> Client:
         """Let a client in that was asked who it is.  Raises Refusal."""
-        with self._noting(question.hello, caller):
+        try:
             verified = self.claims.verified(question, said, caller, now)
             client = self._admit(question.hello, caller, now, proven=True)
-            client.greeting = wire.encode(verified)
-            return client
-
-    @contextmanager
-    def _noting(self, hello: wire.Hello, caller: Caller) -> Iterator[None]:
-        try:
-            yield
         except Refusal as refusal:
-            self.note("rejected", name=hello.name, address=caller.address, reason=str(refusal))
+            self._turned_away(question.hello, caller, refusal)
             raise
+        client.greeting = wire.encode(verified)
+        return client
+
+    def _turned_away(self, hello: wire.Hello, caller: Caller, refusal: Refusal) -> None:
+        self.note("rejected", name=hello.name, address=caller.address, reason=str(refusal))
 
     def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
-        user = self._user(hello, caller.host, now)
+        host = caller.host
+        user = self._user(hello, host, now)
         client = Client(user, caller.address, hello.features & FEATURES, self.token(), now.wall)
-        client.host = caller.host
-        self.hosts.enter(client.host)
+        client.host = host
+        self.hosts.enter(host)
         self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
         self.roster.enter(client)

@@ -36,6 +36,8 @@ RUNS_MAX = 64  # ranges remembered per instance; one more, and the lowest is for
 SETTING_MAX = 4096  # bytes of one setting: room for a thousand user numbers; kinds times this is what a user costs
 NONE: Mapping[int, int] = {}
 NOTHING: Mapping[int, bytes] = {}
+NO_RANGES: list[Range] = []  # of all who read in order; close_gaps() and
+NO_ORIGINS: dict[int, tuple[Range, ...]] = {}  # of all who sent nothing; mark() give the others their own
 NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
 
 
@@ -107,8 +109,8 @@ class User:
         self.number, self.name = number, name
         self.first_seen = self.last_seen = first_seen
         self.watermark = 0
-        self.ranges: list[Range] = []
-        self.origins: dict[int, tuple[Range, ...]] = {}  # instance: counters put; least recently used first
+        self.ranges = NO_RANGES
+        self.origins = NO_ORIGINS  # instance: counters put; least recently used first
         self.settings = NOTHING  # kind: value, never empty
         self.set_at = NONE  # kind: the seq that set or removed it
         self.tail: list[Mail] = []
@@ -137,7 +139,8 @@ class User:
 
     def mark(self, first: int, last: int) -> None:
         """Remember that these of a sender's own messages, of one instance, were put."""
-        instance, low, high, origins = first >> NUMBER, first & LOW, last & LOW, self.origins
+        instance, low, high = first >> NUMBER, first & LOW, last & LOW
+        origins = self.origins = self.origins or {}
         runs = origins.get(instance, ())
         if runs and len(origins) > 1:  # it becomes the most recent
             del origins[instance]
@@ -228,7 +231,10 @@ class User:
             self.watermark = max(last, self.watermark)
             del ranges[:high]
             return 0, self.watermark
-        ranges[low:high] = [(first, last)]
+        if ranges:
+            ranges[low:high] = [(first, last)]
+        else:
+            self.ranges = [(first, last)]
         return first, last
 
 

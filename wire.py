@@ -729,7 +729,7 @@ class Decoder:
     def widen(self, limit: int) -> list[bytes]:
         """From here on frames may be longer; those that came already."""
         self.limit, self.fault = limit, ""
-        return self.split(b"")
+        return self.split(b"") if self._rest else []
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The same one by one; raises ProtocolError after the last when a length breaks the limit."""

@@ -345,6 +345,17 @@ class Strangers(unittest.TestCase):
                 self.assertEqual(len(service.daemon.connections), 3)
                 self.assertEqual(list(service.daemon._strangers)[:2], before[1:])
 
+    def test_a_line_over_tcp_waits_for_no_acknowledgement(self):
+        """What is small leaves at once: Nagle's algorithm is off."""
+        with Service() as service, socket.create_server(("127.0.0.1", 0)) as listener:
+            service.daemon.doors.listen(listener, "tcp")
+            with socket.create_connection(listener.getsockname()) as caller:
+                service.run()
+                (connection,) = service.daemon.connections.values()
+                self.assertTrue(connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                self.assertEqual(connection.address, "{}:{}".format(*caller.getsockname()))
+            self.addCleanup(service.daemon.doors.close)
+
     def test_another_listener_stays_open(self):
         with Service(Limits(1000, strangers=3)) as service:
             full, other = self.listener(service), self.listener(service)

@@ -35,6 +35,7 @@ ARROWS = {
     "quota": "hosts wire",
     "ignore": "presence wire",
     "fairness": "wire",
+    "rounds": "",
     "answers": "presence wire",
     "delivery": "answers presence runs wire",
     "post": "answers bodies delivery presence runs wire",
@@ -49,8 +50,8 @@ ARROWS = {
     "doors": "address logins presence secure",
     "options": "address chats hosts quota usage",
     "startup": "address claims console disk doors logins mailbox options secure usage",
-    "daemon": "claims console doors fairness hosts logins mailbox options presence quota runs salvage secure startup "
-              "switchboard syncer usage wire",
+    "daemon": "claims console doors fairness hosts logins mailbox options presence quota rounds runs salvage secure "
+              "startup switchboard syncer usage wire",
     # the client
     "display": "",
     "keys": "",

@@ -14,7 +14,18 @@ import scram
 import wire
 from claims import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS, Identity
 from daemon import RETRY_SECONDS
-from logins import FAILED_SECONDS, REMEMBER_MAX, REMEMBER_SECONDS, SLOW_SECONDS, Logins, caller_uid, can_tell
+from logins import (
+    FAILED_SECONDS,
+    LOOK_SECONDS,
+    REMEMBER_MAX,
+    REMEMBER_SECONDS,
+    SLOW_SECONDS,
+    Logins,
+    _version,
+    caller_uid,
+    can_tell,
+    lists_all,
+)
 from presence import Caller, Setting
 from tests.process import HERE, DaemonProcess
 from tests.service import Service
@@ -633,15 +644,15 @@ class TheHost(unittest.TestCase):
 
     def test_logins_are_remembered_for_a_while(self):
         now = [0.0]
-        logins = Logins(clock=lambda: now[0])
+        logins = Logins(clock=lambda: now[0], lists_all=lambda: False)
         asked = []
         logins._ask = lambda what, look, none, ask=logins._ask: asked.append(what) or ask(what, look, none)
         for _ in range(3):
             self.assertEqual((logins.uid("root"), logins.uid("no-such-login"), logins.name(0)), (0, None, "root"))
-        self.assertEqual(asked, ["root", "no-such-login", "all logins", "uid 0"])
+        self.assertEqual(asked, ["all logins", "root", "no-such-login", "uid 0"])
         now[0] += REMEMBER_SECONDS
         logins.uid("root")
-        self.assertEqual(len(asked), 5)
+        self.assertEqual(asked[4:], ["all logins", "root"])
         for number in range(REMEMBER_MAX + 5):
             logins._uids[f"x{number}"] = (1e9, None)
             if number == REMEMBER_MAX - 1:
@@ -655,7 +666,7 @@ class TheHost(unittest.TestCase):
         def ask(name):
             asked.append(name)
             raise OSError(5, "Input/output error")
-        logins = Logins(clock=lambda: now[0])
+        logins = Logins(clock=lambda: now[0], lists_all=lambda: False)
         self.assertEqual((logins.uid("root"), logins.uid("no-such-login")), (0, None))
         for failure in (ask, mock.Mock(side_effect=MemoryError)):
             with mock.patch("pwd.getpwnam", failure), mock.patch("pwd.getpwuid", ask):
@@ -684,7 +695,7 @@ class TheHost(unittest.TestCase):
                 if entry.pw_name == name:
                     return entry
             raise KeyError
-        logins = Logins(clock=lambda: now[0])
+        logins = Logins(clock=lambda: now[0], lists_all=lambda: False)
         with mock.patch("pwd.getpwall", listed), mock.patch("pwd.getpwnam", look):
             self.assertEqual([logins.uid(name) for name in ("Carol", "carol", "CAROL", "carole")], [77, 77, 77, None])
             self.assertEqual(len(lists), 1)
@@ -700,13 +711,89 @@ class TheHost(unittest.TestCase):
                 house.challenged("DAN", tcp())
                 house.enters("dAN", unix(78))
 
+    def test_a_whole_list_is_asked_once(self):
+        """And again when it may be another; by name nobody is looked for."""
+        entries, now, version = [], [0.0], [1]
+
+        def lists(*logins):
+            entries[:] = [mock.Mock(pw_name=name, pw_uid=uid) for name, uid in logins]
+        by_name, listed = mock.Mock(side_effect=KeyError), mock.Mock(side_effect=lambda: list(entries))
+        whole = mock.Mock(return_value=True)
+        logins = Logins(clock=lambda: now[0], lists_all=whole)
+        with mock.patch("pwd.getpwall", listed), mock.patch("pwd.getpwnam", by_name), \
+                mock.patch("logins._version", lambda path: (version[0],)):
+            everywhere = ("root", 0), ("nobody", 65534)
+            lists(*everywhere, ("Carol", 77), ("carol", 78), ("root", 1))
+            self.assertEqual([logins.uid(name) for name in ("root", "Carol", "carol", "CAROL", "dan")],
+                             [0, 77, 78, 77, None])
+            lists(*everywhere, ("dan", 79))
+            now[0] += LOOK_SECONDS
+            self.assertEqual((logins.uid("dan"), listed.call_count), (None, 1))
+            version[0] += 1
+            self.assertEqual((logins.uid("dan"), listed.call_count), (None, 1))
+            now[0] += LOOK_SECONDS
+            self.assertEqual((logins.uid("dan"), logins.uid("carol"), listed.call_count), (79, None, 2))
+            lists(*everywhere, ("erin", 80))
+            now[0] += REMEMBER_SECONDS
+            self.assertEqual((logins.uid("erin"), listed.call_count, by_name.call_count), (80, 3, 0))
+            for missing in (everywhere[:1], everywhere[1:]):            # no list that can be believed to be whole
+                lists(*missing)
+                now[0] += REMEMBER_SECONDS
+                before = by_name.call_count
+                self.assertEqual((logins.uid("erin"), by_name.call_count), (None, before + 1))
+            lists(*everywhere)
+            whole.return_value = False
+            now[0] += REMEMBER_SECONDS
+            self.assertEqual((logins.uid("frank"), by_name.call_count), (None, before + 2))
+
+    def test_which_lists_are_whole(self):
+        with tempfile.TemporaryDirectory() as home, mock.patch("logins.SOURCES", home + "/nsswitch.conf"), \
+                mock.patch("logins.SERVICES", home + "/userdb"), \
+                mock.patch("os.confstr", lambda name: {"CS_GNU_LIBC_VERSION": "glibc 2.36"}[name]):
+            self.assertFalse(lists_all())
+            for text, expected in (
+                    ("passwd: files", True), ("passwd:\t files systemd  # both", True),
+                    ("group: sss\n passwd: files", True),
+                    ("", False), ("passwd:", False), ("passwd: systemd", False), ("passwd:files", False),
+                    ("# passwd: files", False), ("passwd: files\npasswd: sss", False),
+                    ("passwd: files sss", False), ("passwd: compat", False), ("passwd: files ldap systemd", False),
+                    ("passwd: files [NOTFOUND=return] systemd", False), ("passwd: files winbind", False)):
+                Path(home, "nsswitch.conf").write_text(f"{text}\nshadow: files\n")
+                self.assertEqual(lists_all(), expected, text)
+            Path(home, "nsswitch.conf").write_text("passwd: files systemd\n")
+            Path(home, "userdb").mkdir()
+            for service, expected in (("io.systemd.DynamicUser", True), ("io.systemd.Multiplexer", True),
+                                      ("io.systemd.Machine", False)):
+                Path(home, "userdb", service).touch()
+                self.assertEqual(lists_all(), expected, service)
+            Path(home, "userdb", "io.systemd.Machine").unlink()
+            self.assertTrue(lists_all())
+            for answer in ({"side_effect": ValueError}, {"side_effect": OSError}, {"return_value": None}):
+                with mock.patch("os.confstr", mock.Mock(**answer)):
+                    self.assertFalse(lists_all())
+            Path(home, "nsswitch.conf").write_bytes(b"passwd: files \xff\n")
+            self.assertFalse(lists_all())
+
+    def test_a_file_that_is_another_has_another_version(self):
+        with tempfile.TemporaryDirectory() as home:
+            path = Path(home, "passwd")
+            versions = [_version(str(path))]
+            path.write_text("a")
+            versions.append(_version(str(path)))
+            path.write_text("ab")
+            versions.append(_version(str(path)))
+            os.utime(path, ns=(1, 1))
+            versions.append(_version(str(path)))
+            self.assertEqual(len(set(versions)), 4)
+            self.assertEqual(_version(str(path)), versions[-1])
+
     def test_a_slow_list_of_users_is_told(self):
         now, took, told = [0.0], [SLOW_SECONDS], []
 
         def look(_):
             now[0] += took[0]
             raise KeyError
-        logins = Logins(lambda what, seconds: told.append((what, seconds)), clock=lambda: now[0])
+        logins = Logins(lambda what, seconds: told.append((what, seconds)), lambda: now[0], lambda: False)
         with mock.patch("pwd.getpwnam", look):
             logins.uid("fast")
             self.assertEqual(told, [])

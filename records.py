@@ -139,30 +139,30 @@ class Replay:
         else:
             to = [users[number] for number in struct.unpack_from(f"!{count}I", payload, start)]
             start += 4 * count
-        self._queue(seq, time, sender, origin, flags, to, payload[start:])
-
-    def _put_one(self, seq: int, payload: bytes) -> None:
-        """To one recipient, as nearly all are: a start takes as long as this does."""
-        if len(payload) <= PUT_ONE.size:
-            return self._put(seq, payload)
-        time, sender, origin, flags, count, number = PUT_ONE.unpack_from(payload)
-        if count != 1 or flags & EVERYONE:
-            return self._put(seq, payload)
-        return self._queue(seq, time, sender, origin, flags, [self.users[number]], payload[PUT_ONE.size:])
-
-    def _queue(self, seq: int, time: int, sender: int, origin: int, flags: int, to: Sequence[User], body: bytes
-               ) -> None:
+        body = payload[start:]
         if not is_whole(body):
             raise ValueError("texts that are not as long as their head says")
         last = seq + count_of(body) - 1
         if origin:
-            self.users[sender].mark(origin, origin + last - seq)
-        elif sender >= len(self.users):
+            users[sender].mark(origin, origin + last - seq)
+        elif sender >= len(users):
             raise IndexError(f"no user {sender}")
         mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body))
         for user in to:
             user.tail.append(mail)
         self.last = max(self.last, last)
+
+    def _put_one(self, seq: int, payload: bytes) -> None:
+        """One message to one recipient, as nearly all are: a start takes as long as this does."""
+        if len(payload) <= PUT_ONE.size:
+            return self._put(seq, payload)
+        time, sender, origin, flags, count, number = PUT_ONE.unpack_from(payload)
+        body = payload[PUT_ONE.size:]
+        if count != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1" or not is_whole(body):
+            return self._put(seq, payload)
+        self.users[sender].mark(origin, origin)
+        self.users[number].tail.append(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body)))
+        return None
 
     def _read(self, seq: int, payload: bytes) -> None:
         number, watermark, count = READ_HEAD.unpack_from(payload)

@@ -200,10 +200,12 @@ BARE_SYNCED = "fdatasync before delivery and OK; no names, no rules, nothing is 
 OURS = ("queue on disk, OK after fdatasync, removed after the reader's confirmation is on disk; "
         "W2, W3: lines, not stored, no OK")
 
+ONE_ON_THE_WAY = ("W1w1", "W4", "W5w1")     # a frame holds one message, whoever sends it
+
 PEERS = {
     "parley": Peer("", parley("--console", "none"), "parley", OURS, knows_names=True),
     "parley-single": Peer("", parley("--console", "none"), "parley-single", OURS + "; a frame for each message",
-                          knows_names=True),
+                          ("live", "kept"), knows_names=True, without=ONE_ON_THE_WAY),
     "parley-unix": Peer("", parley("--console", "none"), "parley", OURS, is_unix=True, knows_names=True),
     "parley-log": Peer("", parley("--console", "log"), "parley", OURS + "; a line of the log for each, into a file",
                        knows_names=True),

@@ -20,7 +20,8 @@ from works import WORKS
 
 BEGIN, END = "<!-- speed: written by `make bench-figures` -->", "<!-- end of speed -->"
 BEFORE = "## Manuals"               # where the section comes the first time
-IN_README = ["parley", "parley-single", "parley-unix", "router-py-durable", "mosquitto-q1", "redis", "nats", "jetstream", "ngircd"]
+IN_README = ["parley", "parley-single", "parley-unix", "router-py-durable", "mosquitto-q1", "redis", "nats",
+             "jetstream", "ngircd"]
 UNITS = {"rate": "messages/s", "delivery_p50": "us until delivered", "ack_p50": "us until OK", "logins_s": "logins/s"}
 
 

@@ -19,7 +19,8 @@ from measure import Result, can, measure
 from servers import PEERS, PLACE, file_system, find_program, results_directory
 from works import WORKS
 
-OURS = ["parley", "parley-single", "parley-unix", "parley-log", "router-c", "router-py", "router-c-durable", "router-py-durable"]
+OURS = ["parley", "parley-single", "parley-unix", "parley-log", "router-c", "router-py", "router-c-durable",
+        "router-py-durable"]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

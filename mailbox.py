@@ -60,6 +60,7 @@ import manifest as manifests
 from bodies import body_of, count_of
 from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
 from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
+from mail import BY_ID, Mail, between, limited, messages, place_of
 from manifest import Manifest
 from records import (
     EVERYONE,
@@ -73,7 +74,7 @@ from recovery import Recovery, lock_store
 from reserve import Reserve
 from seal import Seal
 from segment import ENTRY_MAX, Listed, Writer, choose, remove
-from user import BY_FIRST, BY_ID, BY_LAST, SETTING_MAX, Mail, Page, Range, User, between, limited, messages, place_of
+from user import BY_FIRST, BY_LAST, SETTING_MAX, Page, Range, User
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]

@@ -23,7 +23,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from bodies import count_of, is_whole
 from disk import Damaged
 from journal import RECORD
-from user import NUMBER, SETTING_MAX, Mail, Range, User, messages
+from mail import Mail, messages
+from user import NUMBER, SETTING_MAX, Range, User
 
 NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
 EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's

@@ -26,11 +26,12 @@ import manifest as manifests
 from bodies import count_of, is_whole
 from disk import CannotCreate, Damaged, Disk, NoBackend
 from journal import HEADER_SIZE, MAGIC, Header, Record, file_name, later_batches, read_header, records
+from mail import Mail, messages, singles
 from manifest import Manifest
 from records import NAME, NAME_HEAD, Replay, split, user_records
 from recovery import Recovery, lock_store
 from segment import BEST_FIRST, ENTRY, PAGE, Listed, Segment, Shelf, Writer, base_name, choose
-from user import Mail, User, messages, singles
+from user import User
 
 
 def check(directory: str, disk: Disk | None = None) -> Iterator[str]:

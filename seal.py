@@ -20,9 +20,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from disk import Disk
+from mail import BY_ID, Mail, messages
 from records import user_records
 from segment import Segment, Shelf, Writer
-from user import BY_FIRST, BY_ID, BY_LAST, Mail, Page, Range, User, messages
+from user import BY_FIRST, BY_LAST, Page, Range, User
 
 SLICE = 500  # users visited in one step: below a millisecond
 MOVED = 4000  # runs let go in one step: the same

@@ -59,7 +59,8 @@ from zlib import crc32
 
 from bodies import LENGTH, count_of
 from disk import Damaged, Disk, Failed, NoBackend
-from user import Mail, Page, messages
+from mail import Mail, messages
+from user import Page
 
 VERSION = 2
 BEST_FIRST = ("dbm.sqlite3", "dbm.gnu", "dbm.dumb")

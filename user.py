@@ -23,11 +23,10 @@ the list.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, itemgetter
-from typing import NamedTuple
 
-from bodies import body_of, lengths_of, part_of, size_of, texts_of
+from mail import Mail, between, place_of
 
 Range = tuple[int, int]
 
@@ -39,42 +38,6 @@ NOTHING: Mapping[int, bytes] = {}
 NO_RANGES: list[Range] = []  # of all who read in order; close_gaps() and
 NO_ORIGINS: dict[int, tuple[Range, ...]] = {}  # of all who sent nothing; mark() give the others their own
 NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
-
-
-class Mail(NamedTuple):
-    """A run of messages, often of one: the ids follow one upon the other, so do the origins, and all else they have in
-    common.  `count` is how many each went to; `time` is microseconds since 1970; `body`: their texts as they came."""
-
-    id: int  # of the first
-    last: int
-    time: int
-    sender: int
-    origin: int  # of the first
-    flags: int
-    count: int  # type: ignore[assignment]  # hides the count() of tuples, which nobody needs
-    body: bytes
-
-    @property
-    def messages(self) -> int:
-        """How many they are."""
-        return self.last - self.id + 1
-
-    @property
-    def size(self) -> int:
-        """How many bytes of text."""
-        return size_of(self.body)
-
-    @property
-    def texts(self) -> list[bytes]:
-        return texts_of(self.body)
-
-    def part(self, first: int, last: int) -> Mail:
-        """Those with these ids, which are some of them."""
-        if first == self.id and last == self.last:
-            return self
-        start, stop = first - self.id, last - self.id + 1
-        return self._replace(id=first, last=last, origin=self.origin and self.origin + start,
-                             body=part_of(self.body, start, stop))
 
 
 class Page:
@@ -91,7 +54,6 @@ class Page:
         self.size = size
 
 
-BY_ID = itemgetter(Mail._fields.index("id"))
 BY_FIRST = attrgetter("first")
 BY_LAST = attrgetter("last")
 END = itemgetter(1)  # of a range
@@ -247,55 +209,3 @@ def united(ranges: list[Range]) -> list[Range]:
         else:
             whole.append((first, last))
     return whole
-
-
-def singles(mail: Mail) -> list[Mail]:
-    """The messages of a run, each by itself."""
-    return [mail._replace(id=mail.id + n, last=mail.id + n, origin=mail.origin and mail.origin + n,
-                          body=body_of([text])) for n, text in enumerate(mail.texts)]
-
-
-def messages(mails: Iterable[Mail]) -> int:
-    """How many messages these are."""
-    return sum([mail.last - mail.id + 1 for mail in mails])
-
-
-def place_of(mails: Sequence[Mail], id: int) -> int:
-    """Where the first stands that has messages with this id or a higher one."""
-    place = bisect_left(mails, id, key=BY_ID)
-    return place - 1 if place and mails[place - 1].last >= id else place
-
-
-def between(mails: Sequence[Mail], first: int, last: int) -> list[Mail]:
-    """Those with first <= id <= last."""
-    found = list(mails[place_of(mails, first):bisect_right(mails, last, key=BY_ID)])
-    if found and found[-1].last > last:
-        found[-1] = found[-1].part(found[-1].id, last)
-    if found and found[0].id < first:
-        found[0] = found[0].part(first, found[0].last)
-    return found
-
-
-def limited(mails: Iterable[Mail], upto: int, count: int, size: int) -> list[Mail]:
-    """Of these, from the first on, up to that id, so many messages and bytes at most, but one message if there is
-    any."""
-    found: list[Mail] = []
-    for mail in mails:
-        if mail.id > upto or count <= 0 or size <= 0:
-            break
-        number, bytes_ = mail.last - mail.id + 1, size_of(mail.body)
-        if mail.last <= upto and number <= count and bytes_ <= size:
-            found.append(mail)
-            count -= number
-            size -= bytes_
-            continue
-        fitting = 0
-        for length in lengths_of(mail.body)[:min(count, upto - mail.id + 1)]:
-            if length > size and (found or fitting):
-                break
-            size -= length
-            fitting += 1
-        if fitting:
-            found.append(mail.part(mail.id, mail.id + fitting - 1))
-        break
-    return found

@@ -13,11 +13,12 @@ import user
 import wire
 from bodies import body_of
 from fairness import FLOOD
+from mail import Mail
 from presence import PAGE, ROWS_MAX
 from records import READ_HEAD, Replay, name_record, read_record, split, user_records
 from segment import Shelf
 from tests.service import Service
-from user import Mail, User, united
+from user import User, united
 
 
 class Counted(list):

@@ -12,9 +12,9 @@ from zlib import crc32
 import segment
 from bodies import ONE, body_of
 from disk import Damaged, Disk, Failed, NoBackend, StoreError
+from mail import Mail
 from segment import BLOCK, ENTRY, ENTRY_MAX, PAGE, ROOM, SHARED_AT, Segment, Shelf, Writer, base_name, choose, files_of
 from tests.faulty_disk import RecordingDisk
-from user import Mail
 
 
 def backends() -> list[str]:

@@ -1,8 +1,8 @@
 """Runs of mail taken apart: what of a queue a test asks for is mostly each message."""
 from collections.abc import Iterable
 
-from user import Mail
-from user import singles as of_one
+from mail import Mail
+from mail import singles as of_one
 
 
 def ids(mails: Iterable[Mail]) -> list[int]:

@@ -7,7 +7,7 @@ what is too much to keep, with Busy.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -62,15 +62,19 @@ class Outbox(dict[int, Pending]):
         while self._unsent:
             first = self._unsent.popleft()
             if send := self.get(first):
-                texts, size = [send.text], len(send.text.encode())
-                while self._unsent and (more := self.get(self._unsent[0])) and self._unsent[0] == first + len(texts):
-                    size += len(more.text.encode())
-                    if ((more.flags, more.to) != (send.flags, send.to) or send.flags & wire.SendFlag.EVERYONE
-                            or (len(texts) + 1) * len(send.to) > wire.COPIES_MAX or size > TEXTS_MAX):
-                        break
-                    texts.append(more.text)
-                    self._unsent.popleft()
-                yield wire.encode(wire.Sends(first, send.flags, send.to, tuple(texts)))
+                yield wire.encode(wire.Sends(first, send.flags, send.to, (send.text, *self._texts_with(first, send))))
+
+    def _texts_with(self, first: int, send: Pending) -> Iterator[str]:
+        """The texts that may leave in one frame with this send, and follow upon it; they have left."""
+        number, size = first + 1, len(send.text.encode())
+        while self._unsent and self._unsent[0] == number and (more := self.get(number)):
+            size += len(more.text.encode())
+            if ((more.flags, more.to) != (send.flags, send.to) or send.flags & wire.SendFlag.EVERYONE
+                    or (number + 1 - first) * len(send.to) > wire.COPIES_MAX or size > TEXTS_MAX):
+                return
+            self._unsent.popleft()
+            number += 1
+            yield more.text
 
     def answered(self, first: int, last: int) -> None:
         """Whatever of these is pending has its answer."""

@@ -75,6 +75,8 @@ def plainly(body: bytes) -> int:
     said = body[COUNT.size + LENGTH * count:]
     if count == 1:
         return int(body[2] << 8 | body[3] == len(said) and 0 < len(said) <= TEXT_MAX and _is_plain(said))
+    if count > wire.COPIES_MAX:
+        return 0
     lengths = lengths_of(body)
     if not said.isascii() or not lengths or 0 in lengths or max(lengths) > TEXT_MAX or sum(lengths) != len(said):
         return 0

@@ -75,7 +75,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
-from bodies import body_of, is_whole, texts_of
+from bodies import body_of, count_of, is_whole, texts_of
 
 VERSION = 1
 
@@ -86,7 +86,8 @@ TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parle
 NAME_MAX = 32           # characters; fits a column of the table
 NAMED = 8               # names in a line for the log: of more, one fewer and how many others
 NAMES_MAX = 1400        # recipients named in one SENDS: the longest names still fit a frame beside the longest text
-COPIES_MAX = NAMES_MAX  # texts times recipients of one SENDS: one frame is not more work than another
+COPIES_MAX = NAMES_MAX  # texts times recipients of one SENDS: one frame is not more work than another.  And texts of
+                        # any frame: an empty one takes two bytes there, and a hundred in memory
 
 LENGTH = struct.Struct("!I")
 assert LENGTH.size == 4
@@ -611,6 +612,8 @@ def _read_text(frame: bytes, at: int) -> tuple[str, int]:
 
 def _read_texts(frame: bytes, at: int) -> tuple[tuple[str, ...], int]:
     body = frame[at:]
+    if len(body) > 1 and count_of(body) > COPIES_MAX:       # before anything is made of them
+        raise ProtocolError(f"{count_of(body)} texts in one frame; {COPIES_MAX} are allowed")
     if not is_whole(body):
         raise ProtocolError("texts that are not as long as their head says")
     return tuple([text.decode() for text in texts_of(body)]), len(frame)

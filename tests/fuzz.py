@@ -91,6 +91,8 @@ def a_value(source: Source, how: str) -> Any:
     if how == "words":
         return tuple(source.choice(WORDS) for _ in range(source.number(5)))
     if how == "texts":
+        if source.number(8) == 0:
+            return ("x",) * source.choice((2, wire.COPIES_MAX, wire.COPIES_MAX + 1, 20_000))
         return tuple(a_value(source, "text") for _ in range(1 + source.number(3)))
     if how == "entries":
         return tuple(wire.Entry(source.choice(WORDS), source.number(4), source.number(2), source.number(9),

@@ -755,7 +755,7 @@ class Runs(unittest.TestCase):
         for said, reason in ((wire.Sends(99, SendFlag.EVERYONE, (), ("a", "b")), "to everyone"),
                              (wire.Sends(99, 0, names, ("a", "b")), "more than"),
                              (wire.Sends(99, 0, ("bob",), ("x" * 16000,) * 4), "more than"),
-                             (wire.Sends(99, 0, ("bob",), ("x",) * (wire.COPIES_MAX + 1)), "more than"),
+                             (wire.Sends(99, 0, ("bob",), ("x",) * (wire.COPIES_MAX + 1)), "1401 texts"),
                              (wire.Sends((8 << 32) - 1, 0, ("bob",), ("a", "b")), "instances"),
                              (wire.Sends(2**64 - 1, 0, ("bob",), ("a", "b")), "instances")):
             with self.subTest(reason), house("ann", "bob") as (service, ann, bob):

@@ -238,6 +238,18 @@ class FrameLimits(unittest.TestCase):
                 with self.assertRaisesRegex(ProtocolError, reason):
                     wire.decode(bytes(frame), speaker_of(said))
 
+    def test_how_many_texts(self):
+        for cls, more in ((wire.Sends, (1, 0, ("bob",))), (wire.Mails, (1, 2, 3, 0, 1, "bob"))):
+            side = wire.CODECS[cls].direction
+            for count in (1, wire.COPIES_MAX - 1, wire.COPIES_MAX):
+                said = cls(*more, ("",) * count)
+                self.assertEqual(wire.decode(body(said), side), said)
+            for count in (wire.COPIES_MAX + 1, 30_000):
+                with self.assertRaisesRegex(ProtocolError, f"{count} texts"):
+                    wire.decode(body(cls(*more, ("",) * count)), side)
+            with self.assertRaisesRegex(ProtocolError, "as long as"):
+                wire.decode(body(cls(*more, ("",)))[:-4] + bytes(2), side)
+
     def test_the_longest_send(self):
         """NAMES_MAX of the longest names fit beside the longest text."""
         said = wire.Sends(1, 0, ("n" * NAME_MAX,) * wire.NAMES_MAX, ("t" * TEXT_MAX,))
@@ -439,7 +451,8 @@ class HotPath(unittest.TestCase):
                 self.assertEqual(self.run_of([good, wire.encode(other)[4:], next_], 0, 9)[0].texts, ("hi",))
         texts = ("", " \u3000", "a\nb", "a\x1bb", "x" * (wire.TEXT_MAX + 1))
         several = [("a", text) for text in texts] + [(text, "a") for text in texts] + [
-            ("hi", " "), (" ", "hi"), ("сосед", "x"), ("x",) * (wire.COPIES_MAX + 1), ("x" * 16000,) * 4]
+            ("hi", " "), (" ", "hi"), ("сосед", "x"), ("x",) * (wire.COPIES_MAX + 1), ("x",) * 20_000,
+            ("x" * 16000,) * 4]
         others = [wire.Ping(0), wire.Ping(2**63), *(second._replace(text=text) for text in texts),
                   *(wire.Sends(second.id, 1, ("bob",), texts) for texts in several)]
         others = [wire.encode(said)[4:] for said in others]

@@ -83,7 +83,8 @@ LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it 
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
-SLICE = 0.002               # seconds of the mailbox's own work in a turn
+SLICE = 0.002               # seconds of the mailbox's own work in a turn, if the rest took as long: it is then twice as
+                            # long at most, or longer by one step of that work
 WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
 
 OF_ONE_HOST = "too many connections from your address are logging in: try again"
@@ -233,7 +234,8 @@ class Daemon:
         self.doors.tick(monotonic)
         if self._working or self.mailbox.working or monotonic >= self._work_at:
             self._work_at, self._looked = monotonic + WORK_SECONDS, self.mailbox.last
-            self._working = self.mailbox.work(SLICE)
+            taken = self.clock().monotonic - monotonic
+            self._working = self.mailbox.work(min(SLICE, taken))
         for line in self.mailbox.notes:
             self.console.note("store", says=line)
         self.mailbox.notes.clear()

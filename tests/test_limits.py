@@ -4,11 +4,12 @@ import random
 import selectors
 import socket
 import unittest
+from functools import partial
 from unittest import mock
 
 import quota
 import wire
-from daemon import BACKLOG_MAX, READ_SIZE, UNSENT_MAX, WORK_SECONDS
+from daemon import BACKLOG_MAX, READ_SIZE, SLICE, UNSENT_MAX, WORK_SECONDS
 from fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, BURST, CALM, FLOOD, LEAST, REST, TICK, Fairness, Share
 from options import Limits, amount
 from presence import Caller
@@ -416,6 +417,18 @@ class Turns(unittest.TestCase):
                 service.clock.forward(service.daemon._timeout(None) + 1e-6)
                 service.daemon.turn(0)
             self.assertEqual(self.answered(service, flood), BURST + 20 * FLOOD)
+
+    def test_sealing_takes_no_longer_than_the_rest_of_a_turn(self):
+        """SLICE at most: who waits because of it waits twice as long as without it, or for one step."""
+        with house() as service:
+            daemon = service.daemon
+            for took, slice in ((0.0, 0.0), (SLICE / 4, SLICE / 4), (SLICE, SLICE), (SLICE * 4, SLICE)):
+                flush = partial(service.clock.forward, took)
+                with (self.subTest(took), mock.patch.object(daemon, "_flush", flush),
+                      mock.patch.object(service.mailbox, "work", return_value=False) as work):
+                    service.clock.forward(WORK_SECONDS)
+                    daemon.turn(0)
+                    self.assertAlmostEqual(work.call_args.args[0], slice)
 
     def test_many_who_ask_for_a_little_are_left_alone(self):
         """32 messages on the way each, and what comes back is confirmed: each turn all that they ask for."""

@@ -14,9 +14,10 @@ order of its lines:
 then timers, the console, and a slice of the mailbox's own work.
 
 Fairness.  A connection is read once a turn, 64 KiB at most, and gets as many units of work as fairness.py allows; what
-is left of its frames waits for the next turn.  A connection that does not read what
-it is sent is not read either, once BACKLOG_MAX bytes wait for it, so that its requests can't make us hold more; above
-UNSENT_MAX, whatever they are, it is closed.  What a reader must get waits in its queue on disk, not here (post.py).
+is left of its frames waits: for the next turn when nobody else asks, else it rests, and is not read, until the time
+that fairness.py says.  A connection that does not read what it is sent is not read either, once BACKLOG_MAX bytes wait
+for it, so that its requests can't make us hold more; above UNSENT_MAX, whatever they are, it is closed.  What a reader
+must get waits in its queue on disk, not here (post.py).
 
 Limits stand below, and in options.py, each with its reason.  Strangers, connections that have not said HELLO, have
 LOGIN_SECONDS, and are counted at the doors (doors.py).  Where they are too many, the one who has kept us waiting
@@ -82,7 +83,8 @@ LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it 
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
-SLICE = 0.002               # seconds of the mailbox's own work in a turn
+SLICE = 0.002               # seconds of the mailbox's own work in a turn, if the rest took as long: it is then twice as
+                            # long at most, or longer by one step of that work
 WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
 
 OF_ONE_HOST = "too many connections from your address are logging in: try again"
@@ -151,7 +153,7 @@ class Daemon:
         self.signal = 0                                         # the last one that came
         self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
-        self._resting: dict[Connection, float] = {}             # over their rate: not read until then
+        self._resting: dict[Connection, float] = {}             # had their share: not read until then
         self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
         self._rounds: Rounds[Connection] = Rounds()             # when clients may have been silent for long
         self._sweep_at = 0.0                                    # the next look at who was silent
@@ -232,7 +234,8 @@ class Daemon:
         self.doors.tick(monotonic)
         if self._working or self.mailbox.working or monotonic >= self._work_at:
             self._work_at, self._looked = monotonic + WORK_SECONDS, self.mailbox.last
-            self._working = self.mailbox.work(SLICE)
+            taken = self.clock().monotonic - monotonic
+            self._working = self.mailbox.work(min(SLICE, taken))
         for line in self.mailbox.notes:
             self.console.note("store", says=line)
         self.mailbox.notes.clear()
@@ -321,7 +324,7 @@ class Daemon:
         if len(connection.unsent) >= BACKLOG_MAX:
             return                              # _watch goes on with them when the peer has read
         fairness, share, now, frames = self.fairness, connection.share, self.now.monotonic, connection.frames
-        allowed, spent = fairness.allowance(share, len(self._unfinished), now), 0
+        allowed, spent = fairness.allowance(share, len(self._unfinished) + len(self._resting), now), 0
         tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
         try:
             while connection.next < len(frames) and not connection.closing:
@@ -335,13 +338,14 @@ class Daemon:
                     share.tokens = tokens = tokens - asked
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
-        share.debt += max(0, spent - allowed)
+        fairness.had(share, spent)
         if connection.next < len(frames) and not connection.closing:
-            if tokens < 1:
-                self._rest(connection)
-            else:
-                share.flooded = now
+            if tokens >= 1:
+                fairness.floods(share, now)
+            if tokens >= 1 and fairness.is_alone(share, now):
                 self._unfinished[connection] = None
+            else:
+                self._rest(connection)
             return
         if frames and spent < allowed:
             fairness.had_all(share, frames[-1][0], now)
@@ -365,8 +369,9 @@ class Daemon:
         return len(said.texts) if type(said) is wire.Sends else 1, self._frame(connection, said)
 
     def _rest(self, connection: Connection) -> None:
-        """Over its rate: it is not read for a while, and not asked either whether it is there."""
-        self._resting[connection] = self.now.monotonic + self.fairness.rest(connection.share)
+        """It had its share, or is over its rate: it is not read for a while, nor asked whether it is there."""
+        share = connection.share
+        self._resting[connection] = self.fairness.rest(share, len(self._resting), self.now.monotonic)
         self._watch(connection)
 
     def _rested(self) -> None:

@@ -18,6 +18,7 @@ import wire
 from claims import TRUSTING, Identity
 from console import NOTES, Console
 from daemon import Daemon
+from fairness import TICK
 from mailbox import Mailbox
 from options import Limits
 from presence import Caller, Now
@@ -108,11 +109,13 @@ class Service:
         shutil.rmtree(self.directory)
 
     def run(self) -> None:
-        """Turn the loop until there is nothing to do."""
+        """Turn the loop until there is nothing to do.  For those who have had their share of it, time passes."""
         for _ in range(TURNS_MAX):
             self.daemon.turn(0)
             if not self.daemon.selector.select(0) and self.daemon._timeout(None):
-                return
+                if self.daemon.fairness.rate or not self.daemon._resting:
+                    return
+                self.clock.forward(TICK)
         raise AssertionError("the loop does not come to rest")
 
     def forward(self, seconds: float) -> None:

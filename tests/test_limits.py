@@ -4,12 +4,13 @@ import random
 import selectors
 import socket
 import unittest
+from functools import partial
 from unittest import mock
 
 import quota
 import wire
-from daemon import BACKLOG_MAX, READ_SIZE, UNSENT_MAX, WORK_SECONDS
-from fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, CALM, FLOOD, LEAST, REST, Fairness, Share
+from daemon import BACKLOG_MAX, READ_SIZE, SLICE, UNSENT_MAX, WORK_SECONDS
+from fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, BURST, CALM, FLOOD, LEAST, REST, TICK, Fairness, Share
 from options import Limits, amount
 from presence import Caller
 from quota import Account, Quotas
@@ -255,28 +256,86 @@ class Amounts(unittest.TestCase):
 class Shares(unittest.TestCase):
     """fairness.py alone."""
 
+    def begun(self, *, asked=True):
+        """One who asks for much, one who asks for a little, and when: at the beginning of a tick."""
+        fairness, flood, other = Fairness(), Share(10.0, 0), Share(10.0, 0)
+        if asked:
+            fairness.had_all(other, 2, 10.0)
+        return fairness, flood, other, 10.0 + TICK / 2
+
     def test_alone(self):
-        fairness, share = Fairness(), Share(0.0, 0)
-        for now in (0.0, 0.5, 1.0):
-            self.assertEqual(fairness.allowance(share, 0, now), BUDGET)
-            fairness.had_all(share, 2, now)
+        fairness, flood, _, now = self.begun(asked=False)
+        for turn in range(100):
+            self.assertEqual(fairness.allowance(flood, 0, now + turn * TICK / 10), BUDGET)
+            fairness.had(flood, BUDGET)
+        self.assertTrue(fairness.is_alone(flood, now))
+        self.assertEqual(flood.left, -BUDGET)                   # and no more: others may come
 
     def test_while_others_ask(self):
-        fairness = Fairness()
-        flood, other = Share(0.0, 0), Share(0.0, 0)
-        fairness.had_all(other, 2, 10.0)
-        self.assertEqual(fairness.allowance(flood, 0, 10.0), FLOOD)
-        self.assertEqual(fairness.allowance(flood, 3, 10.0), FLOOD // 4)
-        self.assertEqual(fairness.allowance(flood, 10_000, 10.0), LEAST)
-        self.assertEqual(fairness.allowance(other, 0, 10.0), BUDGET)
-        self.assertEqual(fairness.allowance(flood, 0, 10.0 + CALM), BUDGET)
+        fairness, flood, other, now = self.begun()
+        self.assertEqual(fairness.allowance(flood, 0, now), BURST)
+        fairness.had(flood, BURST)
+        self.assertEqual(fairness.allowance(flood, 0, now), 0)
+        for tick, (floods, units) in enumerate(((0, FLOOD), (3, FLOOD // 4), (10_000, LEAST), (0, FLOOD)), 1):
+            self.assertEqual(fairness.allowance(flood, floods, now + tick * TICK), units)
+            fairness.had(flood, units)
+        self.assertEqual(fairness.allowance(flood, 0, now + 9 * TICK), FLOOD)       # a flooder saves nothing up
+        self.assertFalse(fairness.is_alone(flood, now))
+        self.assertEqual(fairness.allowance(other, 0, now), BUDGET)
+        self.assertEqual(fairness.allowance(flood, 0, now + CALM), BUDGET)
+
+    def test_what_is_little(self):
+        """FLOOD units in each tick, for ever; one more is too much after a while, alone or not, however it comes."""
+        for asked in (False, True):
+            for units, each, floods in ((FLOOD - 1, 1, False), (FLOOD, 1, False), (FLOOD + 1, 1, True),
+                                        (BURST - 1, 2, False), (BURST, 2, False), (BURST + 1, 2, True)):
+                with self.subTest(asked=asked, units=units, each=each):
+                    fairness, flood, _, now = self.begun(asked=asked)
+                    for tick in range(0, 400, each):
+                        at = now + tick * TICK
+                        self.assertGreaterEqual(fairness.allowance(flood, 0, at), 0)
+                        fairness.had(flood, units)
+                        fairness.had_all(flood, 2, at)
+                    self.assertEqual(now - flood.flooded < CALM, floods)
+                    self.assertEqual(fairness.is_alone(Share(at, 0), at), floods and not asked)
+
+    def test_one_who_asks_and_then_floods(self):
+        """From then on he does not count as one who asks for a little: another flood is alone."""
+        fairness, flood, _, now = self.begun(asked=False)
+        fairness.had_all(flood, 2, now)
+        self.assertFalse(fairness.is_alone(Share(now, 0), now))
+        fairness.floods(flood, now)
+        self.assertTrue(fairness.is_alone(Share(now, 0), now))
 
     def test_what_was_too_much_is_waited_off(self):
-        fairness = Fairness()
-        flood, other = Share(0.0, 0), Share(0.0, 0)
-        fairness.had_all(other, 2, 10.0)
-        flood.debt = FLOOD + 10
-        self.assertEqual([fairness.allowance(flood, 0, 10.0) for _ in range(3)], [0, FLOOD - 10, FLOOD])
+        for more, ticks in ((0, 1), (FLOOD - 1, 1), (FLOOD, 2), (FLOOD + 1, 2), (10 * FLOOD, 11)):
+            with self.subTest(more):
+                fairness, flood, _, now = self.begun()
+                allowed = fairness.allowance(flood, 0, now)
+                fairness.had(flood, allowed + more)
+                rest = fairness.rest(flood, 0, now)
+                self.assertEqual(rest, now - TICK / 2 + ticks * TICK)
+                for tick in range(1, ticks):
+                    self.assertEqual(fairness.allowance(flood, 0, now + tick * TICK), 0)
+                self.assertGreater(fairness.allowance(flood, 0, rest), 0)
+
+    def test_a_rest_has_an_end(self):
+        """Then those who asked may be gone."""
+        fairness, flood, _, now = self.begun()
+        fairness.had(flood, 1_000_000)
+        self.assertEqual(flood.left, BURST - 1_000_000)
+        self.assertEqual(fairness.rest(flood, 0, now), now + CALM)
+
+    def test_many_rest_one_after_the_other(self):
+        """In no tick there are more than can have LEAST of what all have."""
+        fairness, _, _, now = self.begun()
+        rests = []
+        for resting in range(400):
+            share = Share(now, 0)
+            share.left = 0
+            rests.append((fairness.rest(share, resting, now) - now + TICK / 2) / TICK)
+        ticks = 400 * LEAST // FLOOD
+        self.assertEqual([rests.count(tick) for tick in range(1, ticks + 1)], [FLOOD // LEAST] * ticks)
 
     def test_readers_and_flooders_do_not_count(self):
         fairness = Fairness()
@@ -284,7 +343,7 @@ class Shares(unittest.TestCase):
         fairness.had_all(reader, wire.CODECS[wire.Confirm].kind, 10.0)
         flood.flooded = 9.5
         fairness.had_all(flood, 2, 10.0)
-        self.assertEqual(fairness.allowance(other, 0, 10.0), BUDGET)
+        self.assertTrue(fairness.is_alone(other, 10.0))
 
     def test_at_the_doors(self):
         """A storm of newcomers is let in slowly while somebody asks; that they say HELLO is not asking."""
@@ -302,7 +361,9 @@ class Shares(unittest.TestCase):
         fairness.had_all(one, 2, 10.0)
         fairness.had_all(two, 2, 10.1)
         fairness.had_all(two, 2, 10.2)
-        self.assertEqual([fairness.allowance(each, 0, 10.3) for each in (one, two)], [FLOOD, FLOOD])
+        self.assertEqual([fairness.is_alone(each, 10.3) for each in (one, two)], [False, False])
+        fairness.had_all(two, 2, 10.1 + CALM)
+        self.assertEqual([fairness.is_alone(each, 10.1 + CALM) for each in (one, two)], [False, True])
 
 
 class Turns(unittest.TestCase):
@@ -324,38 +385,90 @@ class Turns(unittest.TestCase):
             self.flood(service, flood, 3000)
             service.daemon.turn(0)
             self.assertEqual(self.answered(service, flood), 3000)           # alone
-            other.sock.sendall(wire.encode(wire.Ping(1)))
-            service.daemon.turn(0)
-            self.assertEqual(self.answered(service, other), 1)
-            self.flood(service, flood, 3000)
-            service.daemon.turn(0)
-            self.assertEqual(self.answered(service, flood), FLOOD)
-            other.sock.sendall(wire.encode(wire.Ping(2)))
-            service.daemon.turn(0)
-            self.assertEqual(self.answered(service, other), 1)              # in the very next turn
-            self.assertEqual(self.answered(service, flood), FLOOD)
             service.clock.forward(CALM)
-            service.daemon.turn(0)
-            self.assertEqual(self.answered(service, flood), 3000 - 2 * FLOOD)
-
-    def test_many_floods_share(self):
-        with house() as service:
-            floods = [service.user(f"flood{n}", features=0) for n in range(10)]
-            other = service.user("other", features=0)
             other.say(wire.Ping(1))
             other.hears(wire.Pong)
-            for flood in floods:
-                self.flood(service, flood, 2000)
-            for _ in range(3):
-                other.sock.sendall(wire.encode(wire.Ping(1)))
-                service.daemon.turn(0)
-                self.assertEqual(self.answered(service, other), 1)
-            for flood in floods:
-                self.answered(service, flood)
+            self.flood(service, flood, 3000)
+            got = 0
+            for tick in range(10):
+                for again in range(3):
+                    other.sock.sendall(wire.encode(wire.Ping(2)))
+                    service.daemon.turn(0)
+                    self.assertEqual(self.answered(service, other), 1)      # in the very next turn
+                    self.assertEqual(self.answered(service, flood), (FLOOD if tick else BURST) if not again else 0)
+                got += FLOOD if tick else BURST
+                service.clock.forward(TICK)
+            service.clock.forward(CALM)
             service.daemon.turn(0)
-            counts = [self.answered(service, flood) for flood in floods]
-            self.assertLessEqual(sum(counts), FLOOD + 10 * LEAST)
-            self.assertLessEqual(max(counts) - min(counts), LEAST)
+            self.assertEqual(self.answered(service, flood), 3000 - got)
+
+    def test_the_daemon_sleeps_meanwhile(self):
+        """Who has had his share is out of the selector until the next tick, though his socket is full."""
+        with house() as service:
+            flood, other = service.user("flood", features=0), service.user("other", features=0)
+            service.clock.forward(CALM)
+            other.say(wire.Ping(1))
+            self.flood(service, flood, 3000)
+            service.daemon.turn(0)
+            for _ in range(20):
+                service.daemon.turn(0)
+                self.assertEqual(service.daemon.selector.select(0), [])
+                self.assertTrue(0 < service.daemon._timeout(None) <= TICK)
+                service.clock.forward(service.daemon._timeout(None) + 1e-6)
+                service.daemon.turn(0)
+            self.assertEqual(self.answered(service, flood), BURST + 20 * FLOOD)
+
+    def test_sealing_takes_no_longer_than_the_rest_of_a_turn(self):
+        """SLICE at most: who waits because of it waits twice as long as without it, or for one step."""
+        with house() as service:
+            daemon = service.daemon
+            for took, slice in ((0.0, 0.0), (SLICE / 4, SLICE / 4), (SLICE, SLICE), (SLICE * 4, SLICE)):
+                flush = partial(service.clock.forward, took)
+                with (self.subTest(took), mock.patch.object(daemon, "_flush", flush),
+                      mock.patch.object(service.mailbox, "work", return_value=False) as work):
+                    service.clock.forward(WORK_SECONDS)
+                    daemon.turn(0)
+                    self.assertAlmostEqual(work.call_args.args[0], slice)
+
+    def test_many_who_ask_for_a_little_are_left_alone(self):
+        """32 messages on the way each, and what comes back is confirmed: each turn all that they ask for."""
+        with house() as service:
+            clients = [service.user(f"u{n}", features=0) for n in range(20)]
+            for _ in range(5):
+                for client, to in zip(clients, clients[1:] + clients[:1], strict=True):
+                    said = [wire.Send(client.id(), 0, (to.name,), "x") for _ in range(32)]
+                    said += [wire.Confirm(1, service.mailbox.last)] * 32
+                    client.sock.sendall(b"".join(map(wire.encode, said)))
+                before = service.mailbox.last
+                service.daemon.turn(0)
+                self.assertGreaterEqual(service.mailbox.last, before + 32 * len(clients))
+                self.assertEqual((service.daemon._resting, service.daemon._unfinished), ({}, {}))
+                for client in clients:
+                    client.sock.recv(1 << 20)
+                service.clock.forward(2 * TICK)
+
+    def test_many_floods_share(self):
+        for count in (2, 10, 40):
+            with self.subTest(count), house() as service:
+                floods = [service.user(f"flood{n}", features=0) for n in range(count)]
+                other = service.user("other", features=0)
+                other.say(wire.Ping(1))
+                other.hears(wire.Pong)
+                for flood in floods:
+                    self.flood(service, flood, 200 * FLOOD // count + BURST)
+                counts, ticks = [0] * count, 0
+                while ticks < 120:
+                    other.sock.sendall(wire.encode(wire.Ping(1)))
+                    service.daemon.turn(0)
+                    self.assertEqual(self.answered(service, other), 1)
+                    now = [self.answered(service, flood) for flood in floods]
+                    if ticks >= 20:             # the first was a burst
+                        self.assertLessEqual(sum(now), FLOOD)
+                        counts = [one + more for one, more in zip(counts, now, strict=True)]
+                    ticks += 1
+                    service.clock.forward(TICK)
+                self.assertGreater(sum(counts), 100 * FLOOD * 0.8)
+                self.assertLessEqual(max(counts) - min(counts), 2 * FLOOD // count + LEAST)
 
     def test_nothing_is_lost_by_it(self):
         with house() as service:
@@ -380,7 +493,7 @@ class Turns(unittest.TestCase):
             service.daemon.turn(0)
             inside = service.daemon.board.roster.clients[service.mailbox.find("m0").number]
             self.assertEqual(inside.spent, 30)
-            self.assertLessEqual(self.answered(service, clients[1]), FLOOD // 30 + 2)
+            self.assertLessEqual(self.answered(service, clients[1]), BURST // 30 + 1)
 
 
 def is_readable(sock):
@@ -392,7 +505,7 @@ def is_readable(sock):
 class ManyNames(unittest.TestCase):
     """A message is as much work as it holds names, whatever becomes of it."""
 
-    def test_whose_messages_hold_many_waits_many_turns(self):
+    def test_whose_messages_hold_many_waits_many_ticks(self):
         with house() as service:
             flood, other = service.user("flood", features=0), service.user("other", features=0)
             other.sock.sendall(wire.encode(wire.Ping(1)))
@@ -402,9 +515,10 @@ class ManyNames(unittest.TestCase):
             refused = []
             for turn in range(40):
                 service.daemon.turn(0)
+                service.clock.forward(TICK)
                 refused += [turn for _ in range(len(service.notes.events("refused")) - len(refused))]
             self.assertEqual(len(refused), 2)
-            self.assertGreater(refused[1] - refused[0], 2000 // FLOOD - 1)
+            self.assertGreaterEqual(refused[1] - refused[0], (2000 - BURST) // FLOOD)
 
     def test_to_all_is_not_worked_out_for_who_may_not(self):
         """Nor remembered: what a client writes into `to` tells two of them not apart."""

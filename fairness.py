@@ -34,6 +34,7 @@ FLOOD = 64                  # units a tick for all who flood, while others ask: 
 BURST = 128                 # units at once for who does not flood: 32 messages on the way, with their confirmations
 LEAST = 8                   # units at once for each who floods, however many they are: a read has a price of its own
 CALM = 1.0                  # seconds
+NEVER = -CALM               # long enough ago; one number for all
 ACCEPTS = 64                # connections accepted in a turn and listener, when nobody asks
 ACCEPTS_CALLED = 4          # while somebody asks: to turn one away takes 150 us
 REST = 0.05                 # seconds not read, at least: 20 looks a second at one who is over his rate
@@ -45,10 +46,10 @@ class Share:
     __slots__ = ("at", "flooded", "left", "tick", "tokens")
 
     def __init__(self, now: float, rate: int) -> None:
-        self.flooded = -CALM            # when it last asked for more than it had
+        self.flooded = NEVER            # when it last asked for more than it had
         self.left = BURST               # units; below 0: it had more, for one message can be much work
         self.tick = int(now / TICK)     # when they were counted
-        self.tokens = float(rate)
+        self.tokens: float = rate
         self.at = now                   # when those were
 
 

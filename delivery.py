@@ -175,18 +175,21 @@ class Delivery:
 
     def _pushed(self, client: Client, stream: Stream, flag: int) -> bool:
         """Push of this stream what fits into the window; True when the stream is at its end for now."""
-        user = client.user
+        user, upto, again = client.user, stream.upto, False
         while (room := WINDOW - client.in_flight) > 0 and (space := WINDOW_BYTES - client.size) > 0:
-            mails = self.mailbox.unread(user, stream.at, stream.upto, room, space)
+            if flag:
+                upto, again = _stretch(client, stream)
+            mails = self.mailbox.unread(user, stream.at, upto, *((WINDOW, WINDOW_BYTES) if again else (room, space)))
+            if not mails and upto < stream.upto:
+                stream.at = upto
+                continue
             if not mails:
                 return True
             messages, size = amount(mails)
             stream.total += messages
-            if flag and (client.passed or client.live.at > client.live.start):
-                again, size_again = amount(_pushed_of(client, mails))
-                messages, size = messages - again, size - size_again
-            client.in_flight += messages
-            client.size += size
+            if not again:
+                client.in_flight += messages
+                client.size += size
             self.roster.hand(client, self._frames(mails, flag))
             stream.at = mails[-1].last
             if user.tail and user.tail[-1].last == stream.at:
@@ -226,6 +229,14 @@ def _was_pushed(client: Client, first: int, last: int) -> bool:
         if stream is not None and stream.start < first and last <= stream.at:
             return True
     return False
+
+
+def _stretch(client: Client, check: Stream) -> tuple[int, bool]:
+    """Up to which id all that follows in a check was pushed by another stream too, so that it is in flight and takes no
+    room of the window, or none of it was; and which of the two."""
+    ahead = [stream for stream in (client.live, *client.passed) if stream.at > max(stream.start, check.at)]
+    over = [stream.at for stream in ahead if stream.start <= check.at]
+    return min([check.upto, max(over)] if over else [check.upto, *(stream.start for stream in ahead)]), bool(over)
 
 
 def _pushed_of(client: Client, mails: Sequence[Mail]) -> list[Mail]:

@@ -43,6 +43,15 @@ class Damaged(StoreError):
         self.file, self.offset, self.what = file, offset, what
 
 
+class OtherVersion(Damaged):
+    """Whole, but written by another version of this program: nothing in it is what it would be taken for."""
+
+    def __init__(self, file: str, version: int) -> None:
+        what = f"version {version} is not one that this program reads"
+        StoreError.__init__(self, f"{file}: {what}")
+        self.file, self.offset, self.what = file, 0, what
+
+
 class Failed(StoreError):
     """The disk did not keep its word; what it holds is known only after a restart.  Never retried."""
 

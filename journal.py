@@ -57,7 +57,7 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
-from disk import Damaged, Disk, Failed
+from disk import Damaged, Disk, Failed, OtherVersion
 
 MAGIC = b"parleyJ\n"
 VERSION = 2
@@ -226,7 +226,7 @@ def read_header(data: bytes, name: str) -> Header:
     if crc32(data[:HEADER.size], 1) != CRC.unpack_from(data, HEADER.size)[0] or magic != MAGIC:
         raise Damaged(name, 0, "not a journal's header")
     if version != VERSION:
-        raise Damaged(name, 8, f"version {version} is not one that this program reads")
+        raise OtherVersion(name, version)
     return Header(store, number, first, mark)
 
 

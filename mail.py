@@ -71,7 +71,9 @@ def place_of(mails: Sequence[Mail], id: int) -> int:
 
 
 def between(mails: Sequence[Mail], first: int, last: int) -> list[Mail]:
-    """Those with first <= id <= last."""
+    """Those with first <= id <= last; none if it ends before it begins, as whoever confirms may say."""
+    if first > last:
+        return []
     found = list(mails[place_of(mails, first):bisect_right(mails, last, key=BY_ID)])
     if found and found[-1].last > last:
         found[-1] = found[-1].part(found[-1].id, last)

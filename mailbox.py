@@ -74,7 +74,7 @@ from recovery import Recovery, lock_store
 from reserve import Reserve
 from seal import Seal
 from segment import ENTRY_MAX, Listed, Writer, choose, remove
-from user import BY_FIRST, BY_LAST, SETTING_MAX, Page, Range, User
+from user import BY_END, BY_FIRST, BY_LAST, LOW, SETTING_MAX, Page, Range, User
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]
@@ -246,9 +246,10 @@ class Mailbox:
 
         If there are none of this instance, they begin beyond it.  0 is no origin, and never put already."""
         first, last = sender.next_marked(origin) if origin else (1, 1)
-        for low, high in self._origins.get(sender.number, ()):
-            if low < first and origin <= high:
-                first, last = max(low, origin), high
+        ranges = self._origins.get(sender.number, ())
+        place = bisect_left(ranges, origin, key=BY_END)
+        if place < len(ranges) and ranges[place][0] < first:
+            return max(ranges[place][0], origin), ranges[place][1]
         return first, last
 
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int, text: bytes) -> Mail:
@@ -277,10 +278,11 @@ class Mailbox:
         self._puts.append((mail, recipients))
         if first:
             origins = self._origins.setdefault(number, [])
-            if origins and origins[-1][1] == first - 1:
-                origins[-1] = origins[-1][0], first + messages - 1
+            place = bisect_left(origins, (first, first))
+            if place and origins[place - 1][1] == first - 1 and first & LOW:     # not into the next instance
+                origins[place - 1] = origins[place - 1][0], first + messages - 1
             else:
-                origins.append((first, first + messages - 1))
+                origins.insert(place, (first, first + messages - 1))
         return mail
 
     def unread(self, user: User, after: int, upto: int, count: int, size: int) -> list[Mail]:
@@ -298,7 +300,7 @@ class Mailbox:
     def _unread(self, user: User, after: int) -> Iterator[Mail]:
         """All unread mail above an id, oldest first; a page is read when its turn comes."""
         for page in user.pages[bisect_right(user.pages, after, key=BY_LAST):]:
-            yield from user.unread_of(between(self._shelf.mails(page), after + 1, page.last))
+            yield from user.each_unread(between(self._shelf.mails(page), after + 1, page.last))
         yield from between(user.tail, after + 1, self.last)
 
     def read(self, user: User, first: int, last: int) -> list[Mail]:
@@ -373,7 +375,7 @@ class Mailbox:
         self._puts: list[tuple[Mail, Sequence[User]]] = []  # and their recipients
         self._registered: list[User] = []
         self._before: list[tuple[User, int, Mapping[int, bytes], Mapping[int, int]]] = []  # what `set` replaced
-        self._origins: dict[int, list[Range]] = {}  # of senders, by number: marked once they are written
+        self._origins: dict[int, list[Range]] = {}  # of senders, by number, in order: marked once they are written
         for number, (_, ranges) in self._readers.items():
             self._readers[number] = len(self._parts), ranges
             self._parts.append(b"")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from quota import Accounts, Everyone
 
 AUDIENCES_MAX = 500_000         # names and users in the audiences that are remembered: some megabytes
+ALONE = 8                       # units of work more (fairness.py) for one that is refused or looked at by itself
 NAMES_READ = 2                  # names that are as much work to read and to look up as a message to one is to put
 
 
@@ -100,25 +101,27 @@ class Post:
     def on_run(self, client: Client, run: Run, now: Now) -> None:
         """Messages of a client, whose texts may be sent."""
         client.spent += run.count + len(run.to) // NAMES_READ
-        while (taken := self._take(client, run, now)) < run.count:
-            run = run._replace(first=run.first + taken, count=run.count - taken,
-                               body=part_of(run.body, taken, run.count))
+        done = 0
+        while done < run.count:
+            done += self._take(client, run, done, now)
 
-    def _take(self, client: Client, run: Run, now: Now) -> int:
-        """The first of a run, and those after it of which the same is true; how many they are."""
-        first, count = run.first, run.count
+    def _take(self, client: Client, run: Run, done: int, now: Now) -> int:
+        """The next of a run, behind those that are done, and those after it of which the same is true; how many they
+        are."""
+        first, left = run.first + done, run.count - done
         known, last = self.mailbox.known(client.user, first)
         if known == first:
-            last = min(last, first + count - 1)
+            last = min(last, first + left - 1)
             self.note("repeated", name=client.name, first=first, last=last)
             self.promises.turn.add_stored(client, first, last)
             return last + 1 - first
         try:
-            audience, count = self._admitted(client, run, min(count, known - first), now)
+            audience, count = self._admitted(client, run, done, min(left, known - first), now)
         except Unfit as unfit:
             self._refuse(client, first, unfit.why, unfit.reason)
             return 1
-        self._put(client, first, audience, count, run.body if count == run.count else part_of(run.body, 0, count), now)
+        body = run.body if count == run.count else part_of(run.body, done, done + count)
+        self._put(client, first, audience, count, body, now)
         return count
 
     def _put(self, client: Client, first: int, audience: Audience, count: int, body: bytes, now: Now) -> None:
@@ -155,11 +158,11 @@ class Post:
 
     # ---- who gets it ----
 
-    def _admitted(self, client: Client, run: Run, count: int, now: Now) -> tuple[Audience, int]:
-        """Whom the first messages of a run, so many at most, are put for, by all the rules, and how many of them.  An
+    def _admitted(self, client: Client, run: Run, done: int, count: int, now: Now) -> tuple[Audience, int]:
+        """Whom the next messages of a run, so many at most, are put for, by all the rules, and how many of them.  An
         audience without users: nothing is stored, all of them are told of as its outcome.  Raises Unfit for the
         first."""
-        first, flags, to = run.first, run.flags, run.to
+        first, flags, to = run.first + done, run.flags, run.to
         if not first:
             raise Unfit(Why.OTHER, "the id of a message is not 0")
         if self.mailbox.refusing:
@@ -167,16 +170,20 @@ class Post:
         if self._version != self.roster.version or self._remembered > AUDIENCES_MAX:
             self._forget()
         flags &= SendFlag.NOW | SendFlag.EVERYONE
-        if flags & SendFlag.EVERYONE:                           # before anything is done for so many
+        if flags & SendFlag.EVERYONE:
             to = ()
+        audience = self._audiences.get((client, flags, to))
+        if flags & SendFlag.EVERYONE:                           # before anything is done for so many
+            count = min(count, max(1, audience.until - self._puts)) if audience else 1      # what is taken is counted
             count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count,
                                                   client.host)
             if refusal:
                 raise Unfit(*refusal)
-        audience = self._audiences.get((client, flags, to)) or self._audience(client, flags, to)
+        audience = audience or self._audience(client, flags, to)
         sure = audience.until - self._puts
         if sure <= 0:
-            return self._with_room(client, first, flags, audience, lengths_of(run.body)[0]), 1
+            client.spent += ALONE
+            return self._with_room(client, first, flags, audience, lengths_of(run.body)[done]), 1
         return audience, min(count, sure)
 
     def _audience(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience:
@@ -245,6 +252,7 @@ class Post:
         return self._gathered(client, flags, users, absent.with_names(Outcome.FULL, [user.name for user in full]))
 
     def _refuse(self, client: Client, origin: int, why: Why, reason: str) -> None:
+        client.spent += ALONE
         self.note("refused", name=client.name, origin=origin, reason=reason)
         self.roster.tell(client, wire.Refused(origin, why, reason))
 

@@ -95,7 +95,7 @@ def flaw_of(first: int, flags: int, to: Sequence[str], count: int, size: int) ->
     """What is wrong with a SENDS of so many texts, whose body has this size; "" for nothing."""
     if count > 1 and flags & SendFlag.EVERYONE:
         return "several texts to everyone in one SENDS"
-    if count > 1 and (count * len(to) > wire.COPIES_MAX or size > BODY_MAX):
+    if count > 1 and (count * (len(to) or 1) > wire.COPIES_MAX or size > BODY_MAX):
         return f"a SENDS of {count} texts, {size} bytes, to {len(to)}: more than may be in one"
     if (first & COUNTER) + count - 1 > COUNTER:
         return "a SENDS whose ids are of two instances"

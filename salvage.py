@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import manifest as manifests
 from bodies import count_of, is_whole
-from disk import CannotCreate, Damaged, Disk, NoBackend
+from disk import CannotCreate, Damaged, Disk, NoBackend, OtherVersion
 from journal import HEADER_SIZE, MAGIC, Header, Record, file_name, later_batches, read_header, records
 from mail import Mail, messages, singles
 from manifest import Manifest
@@ -166,6 +166,8 @@ def _find(disk: Disk, directory: str, manifest: Manifest, say: Callable[[str], N
             segment.attach()
             try:
                 segment.read_head()
+            except OtherVersion:
+                raise
             except Damaged as error:
                 say(f"{segment.name}: {error.what}: taking every value that is there")
             _take_segment(segment, found, say)
@@ -224,6 +226,8 @@ def _journal(data: bytes, path: str, say: Callable[[str], None]) -> Iterator[Rec
     """The records of every valid batch, wherever it stands."""
     try:
         header = read_header(data, path)
+    except OtherVersion:
+        raise
     except Damaged as error:
         say(f"{path}: {error.what}: looking for batches all the same")
         header = Header(bytes(16), 0, 0, data[HEADER_SIZE:HEADER_SIZE + len(MAGIC)])

@@ -58,7 +58,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from bodies import LENGTH, count_of
-from disk import Damaged, Disk, Failed, NoBackend
+from disk import Damaged, Disk, Failed, NoBackend, OtherVersion
 from mail import Mail, messages
 from user import Page
 
@@ -366,8 +366,11 @@ class Segment:
     def read_head(self) -> None:
         """How many values of each kind there are."""
         body = self.value("head", 0)
-        if len(body) != HEAD.size or body[:2] != VERSION.to_bytes(2, "big"):
-            raise self._damaged(b"head", "not a version that this program reads")
+        version = int.from_bytes(body[:2], "big")
+        if version != VERSION:
+            raise OtherVersion(os.path.join(self.directory, self.name), version)
+        if len(body) != HEAD.size:
+            raise self._damaged(b"head", f"{len(body)} bytes")
         _, index, users, mail, shared, self.messages, self.bytes = HEAD.unpack(body)
         self.counts = {"index": index, "users": users, "mail": mail, "shared": shared}
 

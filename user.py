@@ -23,7 +23,7 @@ the list.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
 from mail import Mail, between, place_of
@@ -56,7 +56,7 @@ class Page:
 
 BY_FIRST = attrgetter("first")
 BY_LAST = attrgetter("last")
-END = itemgetter(1)  # of a range
+BY_END = itemgetter(1)  # of a range
 Load = Callable[[Page], list[Mail]]
 
 
@@ -94,7 +94,7 @@ class User:
         """True: everything from first to last is read.  False: nothing is.  None: some of it."""
         if last <= self.watermark:
             return True
-        place = bisect_left(self.ranges, first, key=END)
+        place = bisect_left(self.ranges, first, key=BY_END)
         if place == len(self.ranges) or self.ranges[place][0] > last:
             return False if first > self.watermark else None
         return True if self.ranges[place][0] <= first and self.ranges[place][1] >= last else None
@@ -108,6 +108,8 @@ class User:
             del origins[instance]
         if runs and runs[-1][1] == low - 1:
             origins[instance] = (*runs[:-1], (runs[-1][0], high))
+        elif not runs or runs[-1][1] < low:
+            origins[instance] = (*runs, (low, high))[-RUNS_MAX:]
         else:
             origins[instance] = tuple(united([*runs, (low, high)]))[-RUNS_MAX:]
         if len(origins) > INSTANCES:
@@ -142,6 +144,8 @@ class User:
 
     def waits_between(self, first: int, last: int, load: Load) -> bool:
         """Is there unread mail with first <= id <= last?"""
+        if first > last:
+            return False
         at = place_of(self.tail, first)
         if at < len(self.tail) and self.tail[at].id <= last:
             return True
@@ -154,23 +158,24 @@ class User:
 
     def unread_of(self, mails: Sequence[Mail]) -> list[Mail]:
         """What of these is unread."""
+        return list(self.each_unread(mails))
+
+    def each_unread(self, mails: Sequence[Mail]) -> Iterator[Mail]:
+        """The same one by one: of a run that was read here and there each part is made only when it is asked for."""
         if mails and mails[0].id > self.watermark and not self.ranges:
-            return list(mails)
-        found: list[Mail] = []
+            yield from mails
+            return
         for mail in mails:
             start = max(mail.id, self.watermark + 1)
-            for at in range(bisect_left(self.ranges, start, key=END), len(self.ranges)):
+            for at in range(bisect_left(self.ranges, start, key=BY_END), len(self.ranges)):
                 low, high = self.ranges[at]
                 if low > mail.last:
                     break
                 if low > start:
-                    found.append(mail.part(start, low - 1))
+                    yield mail.part(start, low - 1)
                 start = high + 1
-            if start == mail.id:
-                found.append(mail)
-            elif start <= mail.last:
-                found.append(mail.part(start, mail.last))
-        return found
+            if start <= mail.last:
+                yield mail.part(start, mail.last)
 
     def overlapping(self, first: int, last: int) -> list[Page]:
         """The pages that may hold mail with first <= id <= last."""

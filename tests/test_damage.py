@@ -318,6 +318,25 @@ class TestSalvage(DamageCase):
         finally:
             self.let_go(box)
 
+    def test_what_another_version_wrote_is_left_out(self) -> None:
+        """Its layouts are not these, so nothing in it is read; and nobody is told to salvage it."""
+        box = self.open(backend="dbm.dumb")
+        ann, bob = self.names(box, "ann", "bob")
+        box.put(ann, 0, 1, [bob], 0, b"sealed")
+        self.keep(box)
+        self.seal(box)
+        box.put(ann, 0, 1, [bob], 0, b"in the journal")
+        self.keep(box)
+        self.let_go(box)
+        for module, left in ("segment", 0), ("journal", 1):
+            with mock.patch(f"{module}.VERSION", 3):
+                with self.assertRaises(Damaged) as caught:
+                    Mailbox(self.path)
+                self.assertNotIn("--salvage", str(caught.exception))
+                lines = "\n".join(salvage.salvage(self.path, f"{self.path}-{module}", backend="dbm.dumb"))
+            self.assertIn("version 2 is not one that this program reads", lines)
+            self.assertIn(f"{left} waiting messages copied", lines)
+
     def test_into_a_place_that_is_not_empty(self) -> None:
         box = self.lively("dbm.dumb")
         box.close()

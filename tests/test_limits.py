@@ -755,6 +755,16 @@ class ToAll(unittest.TestCase):
                 ann.say(said)
             self.assertEqual(ann.hears_all(wire.Refused), [])
 
+    def test_several_at_once_cost_no_more_when_a_mailbox_is_full(self):
+        """Room is looked for one by one then: each is counted once."""
+        with house(NONE._replace(messages=quota.ALL_BURST + 2), everyone_seconds=30) as service:
+            ann, bob, _ = service.users("ann", "bob", "cat")
+            for _ in range(quota.ALL_BURST + 2):
+                bob.send("cat", "x")
+            service.forward(CALM)
+            ann.say(*[wire.Send(ann.id(), SendFlag.EVERYONE, (), "x") for _ in range(quota.ALL_BURST + 1)])
+            self.assertEqual(sum(said.last - said.first + 1 for said in ann.hears_all(wire.Stored)), quota.ALL_BURST)
+
     def test_what_is_remembered_is_bounded(self):
         everyone = quota.Everyone("everyone", 10)
         for number in range(5000):

@@ -10,9 +10,10 @@ import sys
 import tempfile
 import unittest
 from contextlib import suppress
+from unittest import mock
 
 import salvage
-from bodies import ONE, body_of
+from bodies import ONE, body_of, part_of
 from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
 from records import Replay, name_record, setting_record, split
 from segment import ENTRY_MAX
@@ -232,6 +233,33 @@ class TestMail(StoreCase):
                                 id=run.id + after, last=run.id + after + fit - 1, origin=run.origin + after, body=b"")])
                             self.assertEqual(texts(found), [b"x" * n for n in sizes[:fit]])
 
+    def test_a_sealed_run_that_is_read_one_by_one_leaves_no_ranges(self) -> None:
+        """Each is beside the one before, so nothing lies between them."""
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        old = box.put(ann, 0, 1, [bob], 0, b"old")
+        run = box.put_run(ann, 7 << 32 | 1, 1, [bob], 0, body_of([b"x"] * 9))
+        self.keep(box)
+        self.seal(box)
+        for id in range(run.id + 2, run.last):
+            box.read(bob, id, id)
+        self.assertEqual(bob.ranges, [(run.id + 2, run.last - 1)])
+        for id in range(old.id, run.id + 2):
+            box.read(bob, id, id)
+        self.assertEqual((bob.ranges, bob.watermark, bob.waiting), ([], run.last - 1, 1))
+
+    def test_of_a_run_read_here_and_there_only_what_is_asked_for_is_made(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        run = box.put_run(ann, 7 << 32 | 1, 1, [bob], 0, body_of([b"x"] * 99))
+        self.keep(box)
+        self.seal(box)
+        for id in range(run.id, run.last, 2):
+            box.read(bob, id, id)
+        with mock.patch("mail.part_of", wraps=part_of) as made:
+            self.assertEqual(len(box.unread(bob, 0, EVER, 1, 99)), 1)
+        self.assertLess(made.call_count, 4)
+
     def test_live_reading_above_old_mail_makes_one_range(self) -> None:
         box = self.open()
         ann, bob = self.names(box, "ann", "bob")
@@ -319,6 +347,30 @@ class TestMail(StoreCase):
         box = self.reopen(box)
         self.assertFalse(is_repeat(box, box.users[0], 99 << 32 | 10))
         self.assertEqual([is_repeat(box, box.users[0], k << 32 | 10) for k in (1, 2, 3)], [True, False, True])
+
+    def test_the_last_origin_of_an_instance_and_the_first_of_the_next(self) -> None:
+        """In one batch, though one number follows the other: each is known in its own instance."""
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        for origin in (8 << 32) - 1, 8 << 32:
+            box.put(ann, origin, 1, [bob], 0, b"x")
+        for _ in range(2):
+            self.assertEqual([is_repeat(box, box.users[0], (8 << 32) + n) for n in range(-2, 2)],
+                             [False, True, True, False])
+            self.keep(box)
+        self.assertEqual(ann.origins, {7: ((0xFFFFFFFF, 0xFFFFFFFF),), 8: ((0, 0),)})
+
+    def test_origins_of_one_batch_in_any_order(self) -> None:
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        put = [5, 9, 2, 3, 1, 8, 12]
+        for counter in put:
+            box.put(ann, 3 << 32 | counter, 1, [bob], 0, b"x")
+        for _ in range(2):
+            known = [counter for counter in range(15) if is_repeat(box, ann, 3 << 32 | counter)]
+            self.assertEqual(known, sorted(put))
+            self.assertEqual(box.known(ann, 3 << 32 | 4)[0], 3 << 32 | 5)
+            self.keep(box)
 
     def test_what_was_never_put_is_no_repetition_whatever_came_after_it(self) -> None:
         box = self.open()

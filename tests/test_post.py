@@ -1,5 +1,6 @@
 """post: windows, holding, checking, repeats, receipts, outcomes, what is refused, and a disk without room."""
 import errno
+import itertools
 import os
 import socket
 import unittest
@@ -310,6 +311,21 @@ class Checking(unittest.TestCase):
         client.confirm(*now)
         return now
 
+    def test_again_with_hardly_any_room_in_the_window(self):
+        """What is in flight already is sent again in one go, and not one by one because one more has room."""
+        with house("ann") as (service, ann):
+            service.user("bob").hang_up()
+            ids = send_many(ann, "bob", WINDOW - 1)
+            bob = service.user("bob")
+            for number in range(3):
+                with mock.patch.object(service.mailbox, "unread", wraps=service.mailbox.unread) as unread:
+                    bob.say(wire.Check(number + 1))
+                    self.assertEqual([mail.origin for mail in bob.hears_all(wire.Mail)], ids)
+                bob.hears(wire.Checked, total=WINDOW - 1)
+                self.assertLess(unread.call_count, 10)
+            send_many(ann, "bob", 3)
+            self.assertEqual(len(bob.hears_all(wire.Mail)), 1)
+
     def test_live_mail_is_not_checked(self):
         """It is on its way already; CHECK is for what waited."""
         with house("ann", "bob") as (_, ann, bob):
@@ -371,6 +387,21 @@ class Confirming(unittest.TestCase):
             eve.say(wire.Confirm(0, 2**64 - 1))
             self.assertEqual([user.waiting for user in service.mailbox.users], [0, 1, 0])
             bob.hears(wire.Mail)
+
+    def test_the_wrong_way_round_within_a_run(self):
+        with house("ann", "bob") as (service, ann, bob):
+            ann.say(wire.Sends(99, 0, ("bob",), tuple("abcdef")))
+            first = bob.hears_all(wire.Mail)[0].id
+            ranges = sorted(itertools.combinations(range(first - 1, first + 7), 2), key=lambda ids: ids[0] - ids[1])
+            for _ in range(2):
+                for low, high in ranges:
+                    bob.say(wire.Confirm(high, low))
+                    bob.hears(wire.Confirmed, first=high, last=low)
+                self.assertEqual((service.mailbox.find("bob").waiting, service.mailbox.find("bob").ranges), (6, []))
+                service.mailbox._must_seal = True
+                while service.mailbox.work(1):
+                    pass
+                self.assertEqual(service.mailbox.find("bob").tail, [])
 
     def test_twice(self):
         with house("ann", "bob") as (_, ann, bob):
@@ -750,12 +781,24 @@ class Runs(unittest.TestCase):
             bob.hears_nothing()
             self.assertEqual((service.mailbox.find("bob").waiting, service.mailbox.find("bob").tail), (0, []))
 
+    def test_refusals_are_work(self):
+        """A run that is refused text by text is more of a turn than one that is stored."""
+        with house("ann", "bob") as (service, ann, _):
+            client = service.daemon.board.roster.clients[service.mailbox.find("ann").number]
+            spent = []
+            for first, name in (99, "bob"), (199, "nobody"):
+                ann.say(wire.Sends(first, 0, (name,), ("x",) * 50))
+                service.run()
+                spent.append(client.spent)
+            self.assertGreater(spent[1], 3 * spent[0])
+
     def test_what_breaks_the_protocol(self):
         names = tuple(f"n{n}" for n in range(wire.COPIES_MAX // 2 + 1))
         for said, reason in ((wire.Sends(99, SendFlag.EVERYONE, (), ("a", "b")), "to everyone"),
                              (wire.Sends(99, 0, names, ("a", "b")), "more than"),
                              (wire.Sends(99, 0, ("bob",), ("x" * 16000,) * 4), "more than"),
                              (wire.Sends(99, 0, ("bob",), ("x",) * (wire.COPIES_MAX + 1)), "1401 texts"),
+                             (wire.Sends(99, 0, (), ("x",) * (wire.COPIES_MAX + 1)), "1401 texts"),
                              (wire.Sends((8 << 32) - 1, 0, ("bob",), ("a", "b")), "instances"),
                              (wire.Sends(2**64 - 1, 0, ("bob",), ("a", "b")), "instances")):
             with self.subTest(reason), house("ann", "bob") as (service, ann, bob):

@@ -65,10 +65,11 @@ def texts_of(body: bytes) -> list[bytes]:
 
 def part_of(body: bytes, start: int, stop: int) -> bytes:
     """The body of the texts from number `start` up to and without number `stop`, counted from 0."""
-    lengths = lengths_of(body)
-    at = COUNT.size + LENGTH * len(lengths) + sum(lengths[:start])
-    return (COUNT.pack(stop - start) + body[COUNT.size + LENGTH * start:COUNT.size + LENGTH * stop]
-            + body[at:at + sum(lengths[start:stop])])
+    count = count_of(body)
+    lengths = struct.unpack_from(f"!{start if stop == count else stop}H", body, COUNT.size)     # no more than it takes
+    at = COUNT.size + LENGTH * count + sum(lengths[:start])
+    end = len(body) if stop == count else at + sum(lengths[start:])
+    return COUNT.pack(stop - start) + body[COUNT.size + LENGTH * start:COUNT.size + LENGTH * stop] + body[at:end]
 
 
 def joined(bodies: Sequence[bytes]) -> bytes:

@@ -32,9 +32,10 @@ def count_of(body: bytes) -> int:
     return body[0] << 8 | body[1]
 
 
-def lengths_of(body: bytes) -> tuple[int, ...]:
-    """How long they are, in bytes.  Raises struct.error for a body that is cut short."""
-    return struct.unpack_from(f"!{count_of(body)}H", body, COUNT.size)
+def lengths_of(body: bytes, start: int = 0, stop: int = -1) -> tuple[int, ...]:
+    """How long they are, in bytes, or some of them.  Raises struct.error for a body that is cut short."""
+    count = (count_of(body) if stop < 0 else stop) - start
+    return struct.unpack_from(f"!{count}H", body, COUNT.size + LENGTH * start)
 
 
 def size_of(body: bytes) -> int:
@@ -66,9 +67,8 @@ def texts_of(body: bytes) -> list[bytes]:
 def part_of(body: bytes, start: int, stop: int) -> bytes:
     """The body of the texts from number `start` up to and without number `stop`, counted from 0."""
     count = count_of(body)
-    lengths = struct.unpack_from(f"!{start if stop == count else stop}H", body, COUNT.size)     # no more than it takes
-    at = COUNT.size + LENGTH * count + sum(lengths[:start])
-    end = len(body) if stop == count else at + sum(lengths[start:])
+    at = COUNT.size + LENGTH * count + sum(lengths_of(body, 0, start))
+    end = len(body) if stop == count else at + sum(lengths_of(body, start, stop))
     return COUNT.pack(stop - start) + body[COUNT.size + LENGTH * start:COUNT.size + LENGTH * stop] + body[at:end]
 
 

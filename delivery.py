@@ -202,7 +202,8 @@ class Delivery:
         if found and found[0] == mails:
             return found[1]
         users = self.mailbox.users
-        whole = b"".join(mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
+        runs = [(*mail[:7], mail.body) for mail in mails]
+        whole = b"".join(mail_frames(runs, flag, lambda sender: users[sender].name.encode()))
         if mails[0].count > 1:
             self._pushes[mails[0].id, flag] = mails, whole
         return whole

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from bodies import body_of, lengths_of, part_of, size_of, texts_of
+from bodies import body_of, count_of, lengths_of, part_of, size_of, texts_of
 
 
 class Mail(NamedTuple):
     """A run of messages, often of one: the ids follow one upon the other, so do the origins, and all else they have in
-    common.  `count` is how many each went to; `time` is microseconds since 1970; `body`: their texts as they came."""
+    common.  `count` is how many each went to; `time` is microseconds since 1970.
+
+    `source` is a body that holds their texts, behind `skip` others: who reads a part of a run copies nothing."""
 
     id: int  # of the first
     last: int
@@ -25,7 +27,8 @@ class Mail(NamedTuple):
     origin: int  # of the first
     flags: int
     count: int  # type: ignore[assignment]  # hides the count() of tuples, which nobody needs
-    body: bytes
+    source: bytes
+    skip: int = 0
 
     @property
     def messages(self) -> int:
@@ -35,7 +38,16 @@ class Mail(NamedTuple):
     @property
     def size(self) -> int:
         """How many bytes of text."""
-        return size_of(self.body)
+        if self.messages == count_of(self.source):
+            return size_of(self.source)
+        return sum(lengths_of(self.source, self.skip, self.skip + self.messages))
+
+    @property
+    def body(self) -> bytes:
+        """Their texts, and no others."""
+        if self.messages == count_of(self.source):
+            return self.source
+        return part_of(self.source, self.skip, self.skip + self.messages)
 
     @property
     def texts(self) -> list[bytes]:
@@ -45,9 +57,8 @@ class Mail(NamedTuple):
         """Those with these ids, which are some of them."""
         if first == self.id and last == self.last:
             return self
-        start, stop = first - self.id, last - self.id + 1
-        return self._replace(id=first, last=last, origin=self.origin and self.origin + start,
-                             body=part_of(self.body, start, stop))
+        start = first - self.id
+        return self._replace(id=first, last=last, origin=self.origin and self.origin + start, skip=self.skip + start)
 
 
 BY_ID = itemgetter(Mail._fields.index("id"))
@@ -56,7 +67,7 @@ BY_ID = itemgetter(Mail._fields.index("id"))
 def singles(mail: Mail) -> list[Mail]:
     """The messages of a run, each by itself."""
     return [mail._replace(id=mail.id + n, last=mail.id + n, origin=mail.origin and mail.origin + n,
-                          body=body_of([text])) for n, text in enumerate(mail.texts)]
+                          source=body_of([text]), skip=0) for n, text in enumerate(mail.texts)]
 
 
 def messages(mails: Iterable[Mail]) -> int:
@@ -89,14 +100,14 @@ def limited(mails: Iterable[Mail], upto: int, count: int, size: int) -> list[Mai
     for mail in mails:
         if mail.id > upto or count <= 0 or size <= 0:
             break
-        number, bytes_ = mail.last - mail.id + 1, size_of(mail.body)
+        number, bytes_ = mail.messages, mail.size
         if mail.last <= upto and number <= count and bytes_ <= size:
             found.append(mail)
             count -= number
             size -= bytes_
             continue
         fitting = 0
-        for length in lengths_of(mail.body)[:min(count, upto - mail.id + 1)]:
+        for length in lengths_of(mail.source, mail.skip, mail.skip + min(number, count, upto - mail.id + 1)):
             if length > size and (found or fitting):
                 break
             size -= length

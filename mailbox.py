@@ -270,7 +270,7 @@ class Mailbox:
             raise ValueError("EVERYONE is all users but the sender")
         id, messages = self.last + 1, count_of(body)
         self.last += messages
-        mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, count, body))
+        mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, count, body, 0))
         self._parts += put_record(now, number, first, flags, recipients, everyone + 1, body)
         for user in recipients:
             user.tail.append(mail)

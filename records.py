@@ -148,7 +148,7 @@ class Replay:
             users[sender].mark(origin, origin + last - seq)
         elif sender >= len(users):
             raise IndexError(f"no user {sender}")
-        mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body))
+        mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body, 0))
         for user in to:
             user.tail.append(mail)
         self.last = max(self.last, last)
@@ -162,7 +162,7 @@ class Replay:
         if count != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1" or not is_whole(body):
             return self._put(seq, payload)
         self.users[sender].mark(origin, origin)
-        self.users[number].tail.append(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body)))
+        self.users[number].tail.append(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body, 0)))
         return None
 
     def _read(self, seq: int, payload: bytes) -> None:

@@ -216,7 +216,9 @@ class Writer:
 
     def _page(self, user: int, mails: list[Mail]) -> Iterator[object]:
         entries, bodies, start, pack = [PAGE.pack(user, len(mails))], [], 0, ENTRY.pack
-        for id, last, time, sender, origin, flags, count, body in mails:
+        for mail in mails:
+            id, last, time, sender, origin, flags, count = mail[:7]
+            body = mail.body
             if count < SHARED_AT:
                 entries.append(pack(id, time, sender, origin, flags, count, 0, start, len(body)))
                 bodies.append(body)
@@ -488,7 +490,7 @@ class Shelf:
             for id, time, sender, origin, flags, count, shared, start, length in ENTRY.iter_unpack(entries):
                 body = self.value(number, "shared", shared)[start:start + length] if shared \
                     else data[end + start:end + start + length]
-                mails.append(new(Mail, (id, id + count_of(body) - 1, time, sender, origin, flags, count, body)))
+                mails.append(new(Mail, (id, id + count_of(body) - 1, time, sender, origin, flags, count, body, 0)))
         if messages(mails) != page.count:
             raise Damaged(base_name(number), 0, f"mail {page.block} does not hold as many messages as the index says")
         return mails

@@ -13,7 +13,8 @@ from contextlib import suppress
 from unittest import mock
 
 import salvage
-from bodies import ONE, body_of, part_of
+from bodies import ONE, body_of
+from mail import Mail
 from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
 from records import Replay, name_record, setting_record, split
 from segment import ENTRY_MAX
@@ -131,7 +132,7 @@ class TestMail(StoreCase):
         ann, bob, cy = self.names(box, "ann", "bob", "cy")
         one = box.put(ann, 7 << 32 | 1, 123, [bob], 1, b"one")
         two = box.put(bob, 0, 124, [ann, bob, cy], 0, b"two")
-        self.assertEqual(one, (one.id, one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"\0\1\0\3one"))
+        self.assertEqual(one, (one.id, one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"\0\1\0\3one", 0))
         self.assertEqual((two.id, two.count, box.last), (one.id + 1, 3, two.id))
         for _ in range(2):
             self.assertEqual([u.waiting for u in box.users], [1, 2, 1])
@@ -200,7 +201,7 @@ class TestMail(StoreCase):
             box = self.reopen(box, backend="dbm.dumb")
             bob = box.users[1]
         for mail in left[::-2]:
-            self.assertEqual(box.read(bob, mail.id, mail.id), [mail])
+            self.assertEqual(singles(box.read(bob, mail.id, mail.id)), [mail])
             self.assertEqual(box.read(bob, mail.id, mail.id), [])
         left = [mail for mail in left if mail not in left[::-2]]
         self.keep(box)
@@ -229,9 +230,11 @@ class TestMail(StoreCase):
                             sizes = list(range(after + 1, upto + 1))[:count]
                             fit = max([k for k in range(1, len(sizes) + 1) if sum(sizes[:k]) <= size], default=1)
                             found = box.unread(bob, run.id - 1 + after, run.id - 1 + upto, count, size)
-                            self.assertEqual([mail._replace(body=b"") for mail in found], [run._replace(
-                                id=run.id + after, last=run.id + after + fit - 1, origin=run.origin + after, body=b"")])
+                            self.assertEqual([(mail.id, mail.last, mail.origin, mail.size) for mail in found],
+                                             [(run.id + after, run.id + after + fit - 1, run.origin + after,
+                                               sum(sizes[:fit]))])
                             self.assertEqual(texts(found), [b"x" * n for n in sizes[:fit]])
+                            self.assertEqual(found[0].body, body_of([b"x" * n for n in sizes[:fit]]))
 
     def test_a_sealed_run_that_is_read_one_by_one_leaves_no_ranges(self) -> None:
         """Each is beside the one before, so nothing lies between them."""
@@ -256,9 +259,21 @@ class TestMail(StoreCase):
         self.seal(box)
         for id in range(run.id, run.last, 2):
             box.read(bob, id, id)
-        with mock.patch("mail.part_of", wraps=part_of) as made:
+        with mock.patch.object(Mail, "part", autospec=True, side_effect=Mail.part) as made:
             self.assertEqual(len(box.unread(bob, 0, EVER, 1, 99)), 1)
         self.assertLess(made.call_count, 4)
+
+    def test_a_part_is_no_copy(self) -> None:
+        """Each of many readers may hold another part of a run: the texts are in memory once."""
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        run = box.put_run(ann, 7 << 32 | 1, 1, [bob], 0, body_of([b"%d" % n for n in range(9)]))
+        box.read(bob, run.id, run.id)
+        box.read(bob, run.id + 4, run.id + 4)
+        box.read(bob, run.last, run.last)
+        self.assertEqual([mail.texts for mail in bob.tail], [[b"1", b"2", b"3"], [b"5", b"6", b"7"]])
+        self.assertTrue(all(mail.source is run.source for mail in bob.tail))
+        self.assertEqual(bob.tail[1].part(run.id + 6, run.id + 7).texts, [b"6", b"7"])
 
     def test_live_reading_above_old_mail_makes_one_range(self) -> None:
         box = self.open()

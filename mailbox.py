@@ -74,7 +74,7 @@ from recovery import Recovery, lock_store
 from reserve import Reserve
 from seal import Seal
 from segment import ENTRY_MAX, Listed, Writer, choose, remove
-from user import BY_END, BY_FIRST, BY_LAST, LOW, SETTING_MAX, Page, Range, User
+from user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]
@@ -273,7 +273,7 @@ class Mailbox:
         mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, count, body, 0))
         self._parts += put_record(now, number, first, flags, recipients, everyone + 1, body)
         for user in recipients:
-            user.tail.append(mail)
+            user.queue(mail)
             user.waiting += messages
         self._puts.append((mail, recipients))
         if first:
@@ -312,7 +312,7 @@ class Mailbox:
             newly, touched = self._read_anywhere(user, first, last)
         else:
             if tail[-1].last <= last:
-                newly, user.tail = tail, []
+                newly, user.tail = tail, NO_MAIL
             else:
                 newly = between(tail, first, last)
                 end = place_of(tail, last + 1)

@@ -24,7 +24,7 @@ from bodies import count_of, is_whole
 from disk import Damaged
 from journal import RECORD
 from mail import Mail, messages
-from user import NUMBER, SETTING_MAX, Range, User
+from user import NO_MAIL, NUMBER, SETTING_MAX, Range, User
 
 NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
 EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
@@ -150,7 +150,7 @@ class Replay:
             raise IndexError(f"no user {sender}")
         mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body, 0))
         for user in to:
-            user.tail.append(mail)
+            user.queue(mail)
         self.last = max(self.last, last)
 
     def _put_one(self, seq: int, payload: bytes) -> None:
@@ -162,7 +162,7 @@ class Replay:
         if count != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1" or not is_whole(body):
             return self._put(seq, payload)
         self.users[sender].mark(origin, origin)
-        self.users[number].tail.append(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body, 0)))
+        self.users[number].queue(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body, 0)))
         return None
 
     def _read(self, seq: int, payload: bytes) -> None:
@@ -206,7 +206,7 @@ class Replay:
             if not tail:
                 continue
             if tail[-1].last <= user.watermark:
-                user.tail = []
+                user.tail = NO_MAIL
             elif tail[0].id <= user.watermark or user.ranges:
                 user.tail = user.unread_of(tail)
             user.waiting = messages(user.tail)

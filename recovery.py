@@ -105,7 +105,7 @@ class Recovery:
             for number, page in segment.index():
                 if number >= len(users):
                     raise Damaged(os.path.join(self.directory, segment.name), 0, f"a page of user {number}, unknown")
-                users[number].pages.append(page)
+                users[number].file(page)
                 touched.add(number)
             self.shelf.touch(segment)
         for number in sorted(touched):

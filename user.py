@@ -35,8 +35,6 @@ RUNS_MAX = 64  # ranges remembered per instance; one more, and the lowest is for
 SETTING_MAX = 4096  # bytes of one setting: room for a thousand user numbers; kinds times this is what a user costs
 NONE: Mapping[int, int] = {}
 NOTHING: Mapping[int, bytes] = {}
-NO_RANGES: list[Range] = []  # of all who read in order; close_gaps() and
-NO_ORIGINS: dict[int, tuple[Range, ...]] = {}  # of all who sent nothing; mark() give the others their own
 NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
 
 
@@ -54,6 +52,11 @@ class Page:
         self.size = size
 
 
+# What a user begins with; these are everybody's, and who has anything is given his own.
+NO_MAIL: list[Mail] = []
+NO_PAGES: list[Page] = []
+NO_RANGES: list[Range] = []
+NO_ORIGINS: dict[int, tuple[Range, ...]] = {}
 BY_FIRST = attrgetter("first")
 BY_LAST = attrgetter("last")
 BY_END = itemgetter(1)  # of a range
@@ -75,12 +78,26 @@ class User:
         self.origins = NO_ORIGINS  # instance: counters put; least recently used first
         self.settings = NOTHING  # kind: value, never empty
         self.set_at = NONE  # kind: the seq that set or removed it
-        self.tail: list[Mail] = []
-        self.pages: list[Page] = []
+        self.tail = NO_MAIL
+        self.pages = NO_PAGES
         self.waiting = 0
 
     def __repr__(self) -> str:
         return f"<User {self.number} {self.name}: {self.waiting} waiting>"
+
+    def queue(self, mail: Mail) -> None:
+        """Behind all that waits."""
+        if self.tail:
+            self.tail.append(mail)
+        else:
+            self.tail = [mail]
+
+    def file(self, page: Page) -> None:
+        """One more page, in any order."""
+        if self.pages:
+            self.pages.append(page)
+        else:
+            self.pages = [page]
 
     def is_read(self, id: int) -> bool:
         if id <= self.watermark:

@@ -24,6 +24,8 @@ def check(said: Any, online: bool) -> None:
             raise ProtocolError(f"a {wire.name_of(said)} with a name that is none")
     if kind is wire.Mails and max(said.first, said.origin) + len(said.texts) > LAST + 1:
         raise ProtocolError("a MAILS whose ids are too high")
+    if kind is wire.Mails and not all(0 < len(text.encode()) <= wire.TEXT_MAX for text in said.texts):
+        raise ProtocolError("a MAILS with a text that is empty or too long")
     if kind in RANGES and said.first > said.last:
         raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
 

@@ -264,6 +264,15 @@ class TestSending(Linked):
                 self.given(wire.Mails(first, 1, origin, 0, 1, "bob", ("one", "two")))
                 self.assertFalse(self.link.online)
 
+    def test_texts_that_nobody_can_have_sent(self) -> None:
+        for text, good in (("x", True), ("", False), ("x" * wire.TEXT_MAX, True), ("x" * (wire.TEXT_MAX + 1), False),
+                           ("é" * (wire.TEXT_MAX // 2), True), ("é" * (wire.TEXT_MAX // 2) + "x", False)):
+            with self.subTest(length=len(text)):
+                self.setUp()
+                self.login()
+                self.given(wire.Mails(5, 1, 7, 0, 1, "bob", ("one", text)))
+                self.assertEqual(self.link.online, good)
+
     def test_busy_by_number(self) -> None:
         for n in range(outbox.PENDING_MAX):
             self.link.send(["bob"], f"{n}")

@@ -459,6 +459,7 @@ static void start_work(void)
         for (int i = 0; i < users && i < count_active; i++) wake(&all[i]);
     if (work == PING) wake(&all[0]);
     if (work == DRAIN && spoken->fetch) spoken->fetch(&all[0]);
+    lines_flush();
 }
 
 int main(int argc, char **argv)

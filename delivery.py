@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 import wire
 from answers import Promises, Ranges, add
+from mail import Mail, amount, messages
 from presence import Client, Now, Roster
 from runs import mail_frames
 from wire import Why
 
 if TYPE_CHECKING:
-    from mailbox import Mail, Mailbox
+    from mailbox import Mailbox
     from quota import Accounts
 
 WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
@@ -102,14 +103,14 @@ class Delivery:
     def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
         mails = self.mailbox.read(client.user, said.first, said.last)
         if mails:
-            messages, size = amount(mails)
+            count, size = amount(mails)
             if not self.accounts.is_empty:
                 self.accounts.read(client.user, mails)
-            self._landed(client, mails, messages, size)
+            self._landed(client, mails, count, size)
             if mails[0].id <= client.live.start:
-                client.mail -= amount([mail for mail in mails if mail.id <= client.live.start])[0]
+                client.mail -= messages([mail for mail in mails if mail.id <= client.live.start])
             self._receipts(client, mails)
-            self.note("delivered", name=client.name, messages=messages, first=mails[0].id, last=mails[-1].last)
+            self.note("delivered", name=client.name, messages=count, first=mails[0].id, last=mails[-1].last)
         self.promises.turn.others.append((client, wire.Confirmed(said.first, said.last)))
         self.stirred[client] = self.counted[client] = None
 
@@ -125,11 +126,11 @@ class Delivery:
 
     # ---- what is in flight ----
 
-    def _landed(self, client: Client, mails: Sequence[Mail], messages: int, size: int) -> None:
+    def _landed(self, client: Client, mails: Sequence[Mail], count: int, size: int) -> None:
         """These, so many, were read: those of them that were pushed are no longer in flight."""
         if not _was_pushed(client, mails[0].id, mails[-1].last):
-            messages, size = amount(_pushed_of(client, mails))
-        client.in_flight -= messages
+            count, size = amount(_pushed_of(client, mails))
+        client.in_flight -= count
         client.size -= size
         if not client.in_flight:
             client.passed = ()
@@ -185,10 +186,10 @@ class Delivery:
                 continue
             if not mails:
                 return True
-            messages, size = amount(mails)
-            stream.total += messages
+            count, size = amount(mails)
+            stream.total += count
             if not again:
-                client.in_flight += messages
+                client.in_flight += count
                 client.size += size
             self.roster.hand(client, self._frames(mails, flag))
             stream.at = mails[-1].last
@@ -215,13 +216,6 @@ class Delivery:
                 client.told = client.waiting
                 self.roster.tell(client, wire.Waiting(client.told))
         self.counted.clear()
-
-
-def amount(mails: Sequence[Mail]) -> tuple[int, int]:
-    """How many messages these are, and how many bytes of text."""
-    if len(mails) == 1:
-        return mails[0].messages, mails[0].size
-    return sum([mail.messages for mail in mails]), sum([mail.size for mail in mails])
 
 
 def _was_pushed(client: Client, first: int, last: int) -> bool:

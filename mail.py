@@ -11,14 +11,17 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from bodies import body_of, count_of, lengths_of, part_of, size_of, texts_of
+from bodies import COUNT, LENGTH, body_of, lengths_of, part_of, texts_of
+
+WHOLE = -1  # in place of a number to skip
 
 
 class Mail(NamedTuple):
     """A run of messages, often of one: the ids follow one upon the other, so do the origins, and all else they have in
     common.  `count` is how many each went to; `time` is microseconds since 1970.
 
-    `source` is a body that holds their texts, behind `skip` others: who reads a part of a run copies nothing."""
+    `source` is a body that holds their texts, and nothing else, or, if they were split off from a longer run, behind
+    `skip` others: who reads a part of a run copies nothing."""
 
     id: int  # of the first
     last: int
@@ -28,7 +31,7 @@ class Mail(NamedTuple):
     flags: int
     count: int  # type: ignore[assignment]  # hides the count() of tuples, which nobody needs
     source: bytes
-    skip: int = 0
+    skip: int = WHOLE
 
     @property
     def messages(self) -> int:
@@ -36,16 +39,17 @@ class Mail(NamedTuple):
         return self.last - self.id + 1
 
     @property
-    def size(self) -> int:
-        """How many bytes of text."""
-        if self.messages == count_of(self.source):
-            return size_of(self.source)
-        return sum(lengths_of(self.source, self.skip, self.skip + self.messages))
+    def amount(self) -> tuple[int, int]:
+        """How many they are, and how many bytes of text."""
+        count = self.last - self.id + 1
+        if self.skip == WHOLE:
+            return count, len(self.source) - COUNT.size - LENGTH * count
+        return count, sum(lengths_of(self.source, self.skip, self.skip + count))
 
     @property
     def body(self) -> bytes:
         """Their texts, and no others."""
-        if self.messages == count_of(self.source):
+        if self.skip == WHOLE:
             return self.source
         return part_of(self.source, self.skip, self.skip + self.messages)
 
@@ -58,7 +62,8 @@ class Mail(NamedTuple):
         if first == self.id and last == self.last:
             return self
         start = first - self.id
-        return self._replace(id=first, last=last, origin=self.origin and self.origin + start, skip=self.skip + start)
+        return self._replace(id=first, last=last, origin=self.origin and self.origin + start,
+                             skip=start if self.skip == WHOLE else self.skip + start)
 
 
 BY_ID = itemgetter(Mail._fields.index("id"))
@@ -67,12 +72,20 @@ BY_ID = itemgetter(Mail._fields.index("id"))
 def singles(mail: Mail) -> list[Mail]:
     """The messages of a run, each by itself."""
     return [mail._replace(id=mail.id + n, last=mail.id + n, origin=mail.origin and mail.origin + n,
-                          source=body_of([text]), skip=0) for n, text in enumerate(mail.texts)]
+                          source=body_of([text]), skip=WHOLE) for n, text in enumerate(mail.texts)]
 
 
 def messages(mails: Iterable[Mail]) -> int:
     """How many messages these are."""
     return sum([mail.last - mail.id + 1 for mail in mails])
+
+
+def amount(mails: Sequence[Mail]) -> tuple[int, int]:
+    """How many messages these are, and how many bytes of text."""
+    if len(mails) == 1:
+        return mails[0].amount
+    each = [mail.amount for mail in mails]
+    return sum([count for count, _ in each]), sum([size for _, size in each])
 
 
 def place_of(mails: Sequence[Mail], id: int) -> int:
@@ -100,14 +113,15 @@ def limited(mails: Iterable[Mail], upto: int, count: int, size: int) -> list[Mai
     for mail in mails:
         if mail.id > upto or count <= 0 or size <= 0:
             break
-        number, bytes_ = mail.messages, mail.size
+        number, bytes_ = mail.amount
         if mail.last <= upto and number <= count and bytes_ <= size:
             found.append(mail)
             count -= number
             size -= bytes_
             continue
         fitting = 0
-        for length in lengths_of(mail.source, mail.skip, mail.skip + min(number, count, upto - mail.id + 1)):
+        skip = 0 if mail.skip == WHOLE else mail.skip
+        for length in lengths_of(mail.source, skip, skip + min(number, count, upto - mail.id + 1)):
             if length > size and (found or fitting):
                 break
             size -= length

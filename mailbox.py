@@ -60,7 +60,7 @@ import manifest as manifests
 from bodies import body_of, count_of
 from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
 from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
-from mail import BY_ID, Mail, between, limited, messages, place_of
+from mail import BY_ID, WHOLE, Mail, between, limited, messages, place_of
 from manifest import Manifest
 from records import (
     EVERYONE,
@@ -270,7 +270,7 @@ class Mailbox:
             raise ValueError("EVERYONE is all users but the sender")
         id, messages = self.last + 1, count_of(body)
         self.last += messages
-        mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, count, body, 0))
+        mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, count, body, WHOLE))
         self._parts += put_record(now, number, first, flags, recipients, everyone + 1, body)
         for user in recipients:
             user.queue(mail)

@@ -67,17 +67,20 @@ class Account:
 
     def add(self, mail: Mail) -> None:
         share = self.shares.setdefault(mail.sender, [0, 0])
-        self.size += mail.size
-        share[0] += mail.messages
-        share[1] += mail.size
+        count, size = mail.amount
+        self.size += size
+        share[0] += count
+        share[1] += size
 
     def remove(self, mails: Sequence[Mail]) -> None:
-        self.size = max(0, self.size - sum([mail.size for mail in mails]))
+        gone = 0
         for mail in mails:
-            share = self.shares.get(mail.sender)
+            share, (count, size) = self.shares.get(mail.sender), mail.amount
+            gone += size
             if share and mail.id > self.start:
-                share[0] -= mail.messages
-                share[1] -= mail.size
+                share[0] -= count
+                share[1] -= size
+        self.size = max(0, self.size - gone)
 
 
 class Accounts:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from bodies import count_of, is_whole
 from disk import Damaged
 from journal import RECORD
-from mail import Mail, messages
+from mail import WHOLE, Mail, messages
 from user import NO_MAIL, NUMBER, SETTING_MAX, Range, User
 
 NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
@@ -148,7 +148,7 @@ class Replay:
             users[sender].mark(origin, origin + last - seq)
         elif sender >= len(users):
             raise IndexError(f"no user {sender}")
-        mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body, 0))
+        mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body, WHOLE))
         for user in to:
             user.queue(mail)
         self.last = max(self.last, last)
@@ -162,7 +162,7 @@ class Replay:
         if count != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1" or not is_whole(body):
             return self._put(seq, payload)
         self.users[sender].mark(origin, origin)
-        self.users[number].queue(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body, 0)))
+        self.users[number].queue(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body, WHOLE)))
         return None
 
     def _read(self, seq: int, payload: bytes) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
-from operator import itemgetter
 from typing import NamedTuple
 
 import wire
@@ -23,8 +21,8 @@ SEND_TO = SEND_HEAD.size + 1                    # where the recipients begin
 assert (SEND_HEAD.size, MAIL_HEAD.size) == (9, 35)
 RUN_MAX = 256                                   # frames: longer runs gain nothing, and each looks at so many
 COUNTER = 0xFFFFFFFF                            # the part of an id that counts
-SPACE = 0x20                                    # a text that begins with it is looked at: it may be of spaces alone
-CONTROLS = bytes((*range(SPACE), 0x7F))
+SPACE = b" "
+CONTROLS = bytes((*range(0x20), 0x7F))
 READ_WORDS = wire.READERS["words"]
 SEND_KIND, MAIL_KIND = CODECS[wire.Sends].kind, CODECS[wire.Mails].kind
 
@@ -78,10 +76,11 @@ def plainly(body: bytes) -> int:
     if count > wire.COPIES_MAX:
         return 0
     lengths = lengths_of(body)
-    if not said.isascii() or not lengths or 0 in lengths or max(lengths) > TEXT_MAX or sum(lengths) != len(said):
+    if not lengths or not 0 < min(lengths) <= max(lengths) <= TEXT_MAX or sum(lengths) != len(said):
         return 0
-    begin = itemgetter(*accumulate(lengths[:-1], initial=0))(said)
-    return count if SPACE not in begin and _is_plain(said) else 0
+    if SPACE * min(lengths) in said:        # one of them may be of spaces alone
+        return 0
+    return count if said.isascii() and _is_plain(said) else 0
 
 
 def _is_plain(said: bytes) -> bool:

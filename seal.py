@@ -81,7 +81,7 @@ class Seal:
 
     def switch(self, disk: Disk, directory: str, store: bytes) -> Iterator[object]:
         """Let memory follow the manifest, which lists the new segment now."""
-        segment = Segment(disk, directory, store, self.writer.listed)
+        segment = Segment(disk, directory, store, self.writer.listed, is_on_disk=True)
         segment.messages, segment.bytes = self.writer.messages, self.writer.bytes
         self.shelf.add(segment)
         moved = 0

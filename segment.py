@@ -59,7 +59,7 @@ from zlib import crc32
 
 from bodies import LENGTH, count_of
 from disk import Damaged, Disk, Failed, NoBackend, OtherVersion
-from mail import Mail, messages
+from mail import WHOLE, Mail, amount, messages
 from user import Page
 
 VERSION = 2
@@ -179,7 +179,7 @@ class Writer:
         self.disk, self.directory, self.store, self.number, self.backend = disk, directory, store, number, backend
         self.pages: dict[int, list[Page]] = {}  # by user
         self.messages = self.bytes = 0
-        self._sums: dict[bytes, int] = {}  # key: crc of the whole value, to compare when it is read back
+        self._sums: dict[bytes, int] = {}  # key: crc of its value, to compare when it is read back
         self._counts = {"index": 0, "users": 0, "mail": 0, "shared": 0}
         self._filling: dict[str, bytearray] = {kind: bytearray() for kind in self._counts}
         self._bodies: dict[tuple[int, int], tuple[int, int]] = {}  # shared ones by first and last id: value, start
@@ -190,35 +190,34 @@ class Writer:
 
     def add(self, user: int, mails: Iterable[Mail]) -> Iterator[object]:
         """A user's mail, by id, from where this user's last `add` ended.  A step is one value written."""
-        page: list[Mail] = []
+        page: list[tuple[Mail, bytes]] = []
         filled = PAGE.size
         for mail in mails:
-            need = ENTRY.size
+            body, need = mail.body, ENTRY.size
             if mail.count < SHARED_AT:
-                need += len(mail.body)
+                need += len(body)
             else:
-                yield from self._share(mail)
+                yield from self._share(mail, body)
             if filled + need > ROOM:
                 yield from self._page(user, page)
                 page, filled = [], PAGE.size
-            page.append(mail)
+            page.append((mail, body))
             filled += need
         if page:
             yield from self._page(user, page)
 
-    def _share(self, mail: Mail) -> Iterator[object]:
+    def _share(self, mail: Mail, body: bytes) -> Iterator[object]:
         if (mail.id, mail.last) in self._bodies:
             return
-        yield from self._make_room("shared", len(mail.body))
+        yield from self._make_room("shared", len(body))
         filling = self._filling["shared"]
         self._bodies[mail.id, mail.last] = self._counts["shared"] + 1, len(filling)
-        filling += mail.body
+        filling += body
 
-    def _page(self, user: int, mails: list[Mail]) -> Iterator[object]:
+    def _page(self, user: int, mails: list[tuple[Mail, bytes]]) -> Iterator[object]:
+        """Mail and its texts, the user's next page."""
         entries, bodies, start, pack = [PAGE.pack(user, len(mails))], [], 0, ENTRY.pack
-        for mail in mails:
-            id, last, time, sender, origin, flags, count = mail[:7]
-            body = mail.body
+        for (id, last, time, sender, origin, flags, count, *_), body in mails:
             if count < SHARED_AT:
                 entries.append(pack(id, time, sender, origin, flags, count, 0, start, len(body)))
                 bodies.append(body)
@@ -228,8 +227,9 @@ class Writer:
         data = b"".join(entries + bodies)
         yield from self._make_room("mail", len(data))
         block = self._filling["mail"]
-        page = Page(self.number, self._counts["mail"] + 1, len(block), len(mails), messages(mails), mails[0].id,
-                    mails[-1].last, sum([mail.size for mail in mails]))
+        count, size = amount([mail for mail, _ in mails])
+        page = Page(self.number, self._counts["mail"] + 1, len(block), len(mails), count, mails[0][0].id,
+                    mails[-1][0].last, size)
         block += data
         self.pages.setdefault(user, []).append(page)
         self.messages += page.count
@@ -257,9 +257,9 @@ class Writer:
         yield None
 
     def _put(self, key: bytes, body: bytes) -> None:
-        value = CRC.pack(_crc(self.store, self.number, key, body)) + body
+        self._sums[key] = _crc(self.store, self.number, key, body)
+        value = CRC.pack(self._sums[key]) + body
         self._database[key] = value
-        self._sums[key] = crc32(value)
         self._unsynced += len(value)
 
     def _sync(self) -> Iterator[object]:
@@ -308,7 +308,9 @@ class Writer:
             if len(database.keys()) != len(self._sums):
                 raise OSError(f"{base_name(self.number)}: {self.backend} lost a key")
             for key, wanted in self._sums.items():
-                if crc32(database[key]) != wanted:
+                value = database[key]
+                if (value[:CRC.size] != CRC.pack(wanted)
+                        or _crc(self.store, self.number, key, memoryview(value)[CRC.size:]) != wanted):
                     raise OSError(f"{base_name(self.number)}: {self.backend} changed the value of {key.decode()}")
                 yield None
         finally:
@@ -326,12 +328,14 @@ class Writer:
 
 
 class Segment:
-    """A finished segment.  `left` of its `messages` are unread."""
+    """A finished segment.  `left` of its `messages` are unread.  `is_on_disk`: this process has synced it, or read it
+    from the disk; else what the page cache holds may never have reached the disk, and is not believed."""
 
-    def __init__(self, disk: Disk, directory: str, store: bytes, listed: Listed) -> None:
+    def __init__(self, disk: Disk, directory: str, store: bytes, listed: Listed, *, is_on_disk: bool = False) -> None:
         self.disk, self.directory, self.store, self.listed = disk, directory, store, listed
         self.number, self.name = listed.number, base_name(listed.number)
         self.messages = self.bytes = self.left = 0
+        self.is_on_disk = is_on_disk
         self.counts = {"index": 0, "users": 0, "mail": 0, "shared": 0}
         self._database: Any = None
 
@@ -351,7 +355,9 @@ class Segment:
                 raise Damaged(path, 0, "listed in the manifest, but missing") from None
             if found != size:
                 raise Damaged(path, min(found, size), f"{found} bytes, not the {size} that it had")
-            self.disk.forget(path)
+            if not self.is_on_disk:
+                self.disk.forget(path)
+        self.is_on_disk = True
         try:
             self._database = _open(self.listed.backend, os.path.join(self.directory, self.name), "r")
         except Exception as error:  # backends raise whatever they like over a file that is not theirs
@@ -490,7 +496,7 @@ class Shelf:
             for id, time, sender, origin, flags, count, shared, start, length in ENTRY.iter_unpack(entries):
                 body = self.value(number, "shared", shared)[start:start + length] if shared \
                     else data[end + start:end + start + length]
-                mails.append(new(Mail, (id, id + count_of(body) - 1, time, sender, origin, flags, count, body, 0)))
+                mails.append(new(Mail, (id, id + count_of(body) - 1, time, sender, origin, flags, count, body, WHOLE)))
         if messages(mails) != page.count:
             raise Damaged(base_name(number), 0, f"mail {page.block} does not hold as many messages as the index says")
         return mails

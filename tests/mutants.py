@@ -191,7 +191,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("mailbox: what is left of a run stays", "mailbox.py",
      "rest += [tail[high - 1].part(last + 1, tail[high - 1].last)]", "rest += []", POWER),
     ("mail: a part has its own origins", "mail.py", "self.origin and self.origin + start", "self.origin", POWER),
-    ("mail: a part of a part", "mail.py", "skip=self.skip + start", "skip=start", "test_mailbox"),
+    ("mail: a part of a part", "mail.py", "self.skip + start)", "start)", "test_mailbox"),
     ("user: where a run is read in its middle", "user.py", "                start = high + 1\n",
      "                start = high\n", POWER),
     ("segment: parts of a run share no body", "segment.py", "*self._bodies[id, last], len(body)",

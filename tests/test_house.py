@@ -38,7 +38,7 @@ ARROWS = {
     "fairness": "wire",
     "rounds": "",
     "answers": "presence wire",
-    "delivery": "answers presence runs wire",
+    "delivery": "answers mail presence runs wire",
     "post": "answers bodies delivery presence runs wire",
     "chats": "hosts presence wire",
     "scram": "",

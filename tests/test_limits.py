@@ -179,8 +179,8 @@ class MailboxQuota(unittest.TestCase):
         waiting = unread(service, to)
         mine = [mail for mail in waiting if mail.sender == service.mailbox.find(client.name).number]
         exact = (len(waiting) >= quotas.messages or len(mine) >= quotas.sender_messages
-                 or sum(mail.size for mail in waiting) + len(text) > quotas.size
-                 or sum(mail.size for mail in mine) + len(text) > quotas.sender_size)
+                 or sum(mail.amount[1] for mail in waiting) + len(text) > quotas.size
+                 or sum(mail.amount[1] for mail in mine) + len(text) > quotas.sender_size)
         client.heard.clear()
         client.send(to, text)
         refused = bool(client.hears_all(wire.Refused))

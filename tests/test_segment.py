@@ -119,7 +119,7 @@ class TestBackends(SegmentCase):
             self.assertEqual({user: singles(mails) for user, mails in self.mails(writer).items()},
                              {user: singles(mails) for user, mails in wanted.items()})
             self.assertEqual([page.count for pages in writer.pages.values() for page in pages], [5, 3, 4, 5, 2])
-            self.assertLess(writer.bytes, 2 * run.size + 1600)
+            self.assertLess(writer.bytes, 2 * run.amount[1] + 1600)
 
     def test_a_backend_that_changes_a_value_is_found_out(self) -> None:
         class Store(dict[bytes, bytes]):
@@ -281,6 +281,17 @@ class TestDamage(SegmentCase):
 
 
 class TestShelf(SegmentCase):
+    def test_what_another_process_wrote_is_read_from_the_disk_and_once(self) -> None:
+        writer = self.write("dbm.dumb", {1: [mail(1)]})
+        paths = [os.path.join(self.home.name, name) for name in writer.listed.files]
+        for is_on_disk, first in ((True, []), (False, paths)):
+            found = Segment(self.disk, self.home.name, STORE, writer.listed, is_on_disk=is_on_disk)
+            for wanted in first, []:
+                with mock.patch.object(self.disk, "forget") as forget:
+                    found.open()
+                    found.close()
+                self.assertEqual([call.args[0] for call in forget.call_args_list], wanted)
+
     def test_few_files_are_open_and_few_pages_held(self) -> None:
         shelf, pages = Shelf(), []
         for number in range(1, segment.OPEN_SEGMENTS + 4):

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
+from math import inf
 from typing import TYPE_CHECKING
 
 import wire
@@ -190,9 +191,9 @@ class Chats:
             silent = next(client for client in invitation.invited if client not in invitation.accepted)
             self._call_off(invitation, Why.EXPIRED, silent)
 
-    def next_expiry(self) -> float | None:
-        """When the next invitation expires, on the monotonic clock."""
-        return next((invitation.expires for invitation in self.pending.values()), None)
+    def next_expiry(self) -> float:
+        """When the next invitation expires, on the monotonic clock; inf: none is out."""
+        return next(iter(self.pending.values())).expires if self.pending else inf
 
     # ---- invitations ----
 

@@ -22,6 +22,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 
 from display import clip, display, pad, width
 from switchboard import Row
@@ -315,11 +316,11 @@ class Console:
             self._draw_at = monotonic + FRAME_SECONDS
             self._paint(title, rows)
 
-    def next_draw(self) -> float | None:
-        """When draw() has something to do, on the monotonic clock."""
+    def next_draw(self) -> float:
+        """When draw() has something to do, on the monotonic clock; inf: never."""
         if self._stream and self._stream.waits:
             return self._draw_at
-        return self._draw_at if self.mode == "table" and (self.changed or self._frame) else None
+        return self._draw_at if self.mode == "table" and (self.changed or self._frame) else inf
 
     def _paint(self, title: Callable[[], str], rows: Callable[[int], tuple[list[Row], int]]) -> None:
         assert self._outlet is not None

@@ -208,16 +208,14 @@ class Daemon:
         """How long select may wait."""
         if self._unfinished or self._working:
             return 0.0
-        now = self.now                          # of the turn's beginning: nothing is due to the millisecond
-        until = self.board.next_timer()
-        for at in (self._sweep_at, self.doors.open_at, self.console.next_draw(), *self._resting.values()):
-            if at is not None and (until is None or at < until):
-                until = at
-        timeout = RETRY_SECONDS if self.mailbox.refusing else SWEEP_SECONDS
+        monotonic = self.now.monotonic          # of the turn's beginning: nothing is due to the millisecond
+        until = min(self._sweep_at, self.board.next_timer(), self.doors.open_at, self.console.next_draw(),
+                    *self._resting.values())
         if self.mailbox.last != self._looked:
-            until = self._work_at if until is None else min(until, self._work_at)
-        if until is not None:
-            timeout = min(timeout, until - now.monotonic)
+            until = min(until, self._work_at)
+        if self.mailbox.refusing:
+            until = min(until, monotonic + RETRY_SECONDS)
+        timeout = min(SWEEP_SECONDS, until - monotonic)
         return max(0.0, timeout if wait is None else min(timeout, wait))
 
     def _timers(self) -> None:
@@ -327,11 +325,9 @@ class Daemon:
         allowed, spent = fairness.allowance(share, len(self._unfinished) + len(self._resting), now), 0
         tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
         try:
-            while connection.next < len(frames) and not connection.closing:
-                if spent >= allowed or tokens < 1:
-                    break
+            while connection.next < len(frames) and spent < allowed and tokens >= 1 and not connection.closing:
                 kind = frames[connection.next][0]
-                asked, work = self._frames(connection, max(1, min(allowed - spent, int(tokens))))
+                asked, work = self._frames(connection, int(min(allowed - spent, tokens)))
                 spent += work
                 frames = connection.frames      # who entered may send longer ones; who was put out has none
                 if fairness.rate and kind not in FREE:
@@ -356,17 +352,27 @@ class Daemon:
     def _frames(self, connection: Connection, most: int) -> tuple[int, int]:
         """The next message, or the next run of SENDS, `most` at most; returns how many, and the work that was made."""
         client, frames, at = connection.client, connection.frames, connection.next
-        if client is not None and not client.left and frames[at][0] == runs.SEND_KIND:
-            found = runs.run_of_sends(frames, at, most, len(self.mailbox.users))
-            if found:
-                run, taken = found
-                client.spent = 0
-                connection.next += taken
-                self.board.receive_run(client, run, self.now)
-                return run.count, client.spent
         connection.next += 1
-        said = wire.decode(frames[at], wire.CLIENT)
-        return len(said.texts) if type(said) is wire.Sends else 1, self._frame(connection, said)
+        if client is None:
+            self._enter(connection, wire.decode(frames[at], wire.CLIENT))
+            return 1, 1
+        if frames[at][0] != runs.SEND_KIND or client.left:
+            return 1, self._message(client, wire.decode(frames[at], wire.CLIENT))
+        found = runs.run_of_sends(frames, at, most, len(self.mailbox.users))
+        if found is None:
+            said = wire.decode(frames[at], wire.CLIENT)
+            return len(said.texts), self._message(client, said)
+        client.spent = 0
+        connection.next = at + found[1]
+        self.board.receive_run(client, found[0], self.now)
+        return found[0].count, client.spent
+
+    def _message(self, client: Client, said: Any) -> int:
+        """One message of a client; returns the work that it made."""
+        client.spent = 1
+        if not client.left:
+            self.board.receive(client, said, self.now)
+        return client.spent
 
     def _rest(self, connection: Connection) -> None:
         """It had its share, or is over its rate: it is not read for a while, nor asked whether it is there."""
@@ -380,17 +386,6 @@ class Daemon:
             del self._resting[connection]
             connection.heard = self.now.monotonic
             self._watch(connection)
-
-    def _frame(self, connection: Connection, said: Any) -> int:
-        """One message; returns the work that it made."""
-        client = connection.client
-        if client is None:
-            self._enter(connection, said)
-            return 1
-        client.spent = 1
-        if not client.left:
-            self.board.receive(client, said, self.now)
-        return client.spent
 
     def _enter(self, connection: Connection, said: Any) -> None:
         """The first message of a connection, or the second of one that was asked for a proof."""

@@ -177,7 +177,10 @@ class Delivery:
     def _pushed(self, client: Client, stream: Stream, flag: int) -> bool:
         """Push of this stream what fits into the window; True when the stream is at its end for now."""
         user, upto, again = client.user, stream.upto, False
-        while (room := WINDOW - client.in_flight) > 0 and (space := WINDOW_BYTES - client.size) > 0:
+        while user.newest > stream.at:
+            room, space = WINDOW - client.in_flight, WINDOW_BYTES - client.size
+            if room <= 0 or space <= 0:
+                return False
             if flag:
                 upto, again = _stretch(client, stream)
             mails = self.mailbox.unread(user, stream.at, upto, *((WINDOW, WINDOW_BYTES) if again else (room, space)))
@@ -193,9 +196,7 @@ class Delivery:
                 client.size += size
             self.roster.hand(client, self._frames(mails, flag))
             stream.at = mails[-1].last
-            if user.tail and user.tail[-1].last == stream.at:
-                return True
-        return False
+        return True
 
     def _frames(self, mails: list[Mail], flag: int) -> bytes:
         """The frames of these messages; those to many are encoded once in a turn."""

@@ -23,6 +23,7 @@ import selectors
 import socket
 import stat
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +104,9 @@ class Doors:
             self._keep_spare()
 
     @property
-    def open_at(self) -> float | None:
-        """When the next listener opens again, on the monotonic clock; None: all are open."""
-        return min(self._resting.values(), default=None)
+    def open_at(self) -> float:
+        """When the next listener opens again, on the monotonic clock; inf: all are open."""
+        return min(self._resting.values(), default=inf)
 
     def close(self) -> None:
         """Shut for good; the files of Unix sockets go too."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import wire
@@ -233,11 +234,11 @@ class Roster:
             if client.backlog < BACKLOG_MAX:
                 rows += max(PAGE_LEAST, self._catch_up(client))
 
-    def next_publish(self) -> float | None:
-        """When publish() has something to do, on the monotonic clock; 0 for at once."""
-        if any(client.backlog < BACKLOG_MAX for client in self._behind):
+    def next_publish(self) -> float:
+        """When publish() has something to do, on the monotonic clock; 0 for at once, inf for never."""
+        if self._behind and any(client.backlog < BACKLOG_MAX for client in self._behind):
             return 0.0
-        return self._publish_at if self._changed else None
+        return self._publish_at if self._changed else inf
 
     def _spread(self, numbers: list[int]) -> None:
         if not numbers:

@@ -258,12 +258,11 @@ class Switchboard:
         """Whether an answer waits for the disk."""
         return self.promises.owes
 
-    def next_timer(self) -> float | None:
-        """When there is something to do that no client asked for, on the monotonic clock; 0 for at once."""
+    def next_timer(self) -> float:
+        """When there is something to do that no client asked for, on the monotonic clock; 0 for at once, inf: never."""
         if self.delivery.stirred or self.delivery.crowd:
             return 0.0
-        expiry, publish = self.chats.next_expiry(), self.roster.next_publish()
-        return expiry if publish is None or (expiry is not None and expiry < publish) else publish
+        return min(self.chats.next_expiry(), self.roster.next_publish())
 
     # ---- the live table ----
 

@@ -7,8 +7,9 @@ Works by
     two children, forked before anything else is open: one for the journal's fdatasyncs, for which people wait, one for
     the fsyncs of sealing.  Each holds one end of a socketpair.  A byte asks for one sync of the descriptor that came
     last, by itself, after a byte that says so (SCM_RIGHTS: the same open file, so that errors are seen by whoever
-    syncs); the answer is its errno, 0 for done.  One is under way at a time in each; what is written meanwhile is for the next.  A thread would do too,
-    but takes turns with the loop for the interpreter: 40 to 90 us more for each, measured.
+    syncs); the answer is its errno, 0 for done.  One is under way at a time in each; what is written meanwhile is for
+    the next.  A thread would do too, but takes turns with the loop for the interpreter: 40 to 90 us more for each,
+    measured.
 Fails with
     OSError EIO when a child is gone: then nobody knows what was synced, and the daemon ends as for any failed sync.
     The children end when the daemon does, however that ends; signals that mean the daemon are not for them.

@@ -99,6 +99,13 @@ class User:
         else:
             self.pages = [page]
 
+    @property
+    def newest(self) -> int:
+        """No id above this one waits; 0 when nothing does."""
+        if self.tail:
+            return self.tail[-1].last
+        return self.pages[-1].last if self.pages else 0
+
     def is_read(self, id: int) -> bool:
         if id <= self.watermark:
             return True

@@ -199,6 +199,7 @@ class Codec(NamedTuple):
     fields: tuple[tuple[str, str], ...] # the name of each, and how it is written
     head: struct.Struct                 # the fields of fixed size; they come first
     whole: struct.Struct                # length, kind and those: all of a frame that has no others
+    length: int                         # of such a frame: the kind and those
     fixed: int                          # how many
     rest: tuple[str, ...]               # the kinds of the others, in order
 
@@ -216,8 +217,8 @@ def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type
         fixed = [how for how in hows if how in FIXED]
         assert hows[:len(fixed)] == fixed and kind not in MESSAGES
         head, rest = struct.Struct("!" + "".join(fixed)), tuple(hows[len(fixed):])
-        codec = Codec(kind, direction, answer, cls, fields, head, struct.Struct("!IB" + head.format[1:]), len(fixed),
-                      rest)
+        codec = Codec(kind, direction, answer, cls, fields, head, struct.Struct("!IB" + head.format[1:]),
+                      1 + head.size, len(fixed), rest)
         MESSAGES[kind] = CODECS[cls] = codec
         return cls
     return enter
@@ -662,13 +663,13 @@ def encode(said: Message) -> bytes:
     codec = CODECS.get(type(said))
     if codec is None:
         return encode(SEVERAL[type(said)](*said[:-1], said[-1:]))
-    length, rest = codec.head.size + 1, codec.rest
-    if not rest:
-        return codec.whole.pack(length, codec.kind, *said)
-    more = b"".join([WRITERS[how](value) for how, value in zip(rest, said[codec.fixed:])])  # noqa: B905 the hot path
-    if length + len(more) > FRAME_MAX:
-        raise ValueError(f"a {name_of(said)} of {length + len(more)} bytes is longer than a frame")
-    return codec.whole.pack(length + len(more), codec.kind, *said[:codec.fixed]) + more
+    if not codec.rest:
+        return codec.whole.pack(codec.length, codec.kind, *said)
+    more = b"".join([WRITERS[how](value) for how, value in zip(codec.rest, said[codec.fixed:])])  # noqa: B905 hot
+    length = codec.length + len(more)
+    if length > FRAME_MAX:
+        raise ValueError(f"a {name_of(said)} of {length} bytes is longer than a frame")
+    return codec.whole.pack(length, codec.kind, *said[:codec.fixed]) + more
 
 
 def decode(frame: bytes, speaker: Direction) -> Any:
@@ -680,7 +681,7 @@ def decode(frame: bytes, speaker: Direction) -> Any:
         raise ProtocolError(f"no message of kind {frame[0]} is known here")
     try:
         values: tuple[Any, ...] = codec.head.unpack_from(frame, 1)
-        at = 1 + codec.head.size
+        at = codec.length
         for how in codec.rest:
             value, at = READERS[how](frame, at)
             values += value,

@@ -1,5 +1,6 @@
 """daemon: the door, deadlines, limits, fairness, back-pressure, the end of a connection; then the process itself."""
 import contextlib
+import math
 import os
 import selectors
 import shutil
@@ -933,7 +934,7 @@ class LostTerminal(unittest.TestCase):
             with self.subTest(mode=mode), Service() as service:
                 service.run()
                 with mock.patch.multiple(service.notes, mode=mode, hung_up=lambda: True, draw=lambda *_: None,
-                                         next_draw=lambda: None):
+                                         next_draw=lambda: math.inf):
                     service.forward(SWEEP_SECONDS)
                 self.assertEqual(service.daemon.signal, ends)
 

@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 HOME = HERE.parent
 PLACE = os.environ.get("BENCH_PLACE", "/var/tmp")       # for stores; a real disk, or fdatasync costs nothing
 PYTHON = os.environ.get("BENCH_PYTHON", sys.executable) # runs parley and the bare router
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)         # as its user does: a start need not compile
 SERVER_CORE, LOAD_CORE = 1, 0
 START_SECONDS = 40          # ejabberd takes ten
 STOP_SECONDS = 10

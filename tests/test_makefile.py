@@ -1,10 +1,12 @@
 """The Makefile: what is installed starts, and goes again; a distribution is named by the release."""
+import marshal
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from tests.process import HERE
@@ -38,6 +40,8 @@ class Makefile(unittest.TestCase):
         launcher = (self.place / "usr/bin/parley").read_text()
         self.assertIn("/usr/lib/parley/curses_client.py", launcher)
         self.assertNotIn(str(self.place), launcher)
+        compiled = cache_from_source(self.place / "usr/lib/parley/daemon.py")
+        self.assertEqual(marshal.loads(Path(compiled).read_bytes()[16:]).co_filename, "/usr/lib/parley/daemon.py")
 
     @needs("git")
     def test_dist(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from measure import Result
-from servers import HOME, PEERS, PLACE, file_system
+from servers import HOME, PEERS, PLACE, PYTHON, file_system
 from works import REACH, WORKS, Reach, is_less_better
 
 Runs = dict[tuple[str, str], list[Result]]      # by work and label; those that failed are not there
@@ -27,8 +27,10 @@ def machine() -> Result:
     git = subprocess.run(["git", "-C", str(HOME), "describe", "--always", "--dirty"], capture_output=True, text=True)
     cpus = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), platform.machine())
+    python = subprocess.run([PYTHON, "-c", "import platform; print(platform.python_version())"], capture_output=True,
+                            text=True, check=True)
     return {"machine": f"{os.cpu_count()} x {model}, Linux {platform.release()}", "disk": file_system(PLACE),
-            "python": platform.python_version(), "commit": git.stdout.strip() or "unknown",
+            "python": python.stdout.strip(), "commit": git.stdout.strip() or "unknown",
             "date": time.strftime("%Y-%m-%d %H:%M")}
 
 

@@ -467,11 +467,11 @@ class Mailbox:
         except Failed as error:
             self._failed = error
             raise
-        if ended:
-            self._synced = self._written
-        else:
+        if not ended:
             self._syncing = self._written
-        return self.settled(wait)
+            return self.settled(wait) if wait else settled
+        self._synced = self._written
+        return self.settled()
 
     # Background work
 

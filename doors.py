@@ -68,8 +68,6 @@ class Doors:
     def listen(self, listener: socket.socket, name: str, server: Server | None = None) -> None:
         """Take connections from this listening socket, with a certificate over TLS."""
         listener.setblocking(False)
-        if listener.family != socket.AF_UNIX:
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)      # its connections inherit it
         if server:
             self._servers[listener] = server
         self.listeners[listener] = name
@@ -143,6 +141,7 @@ class Doors:
     def _adopt(self, listener: socket.socket, sock: socket.socket, peer: Any) -> None:
         server, uid = self._servers.get(listener), None
         if isinstance(peer, tuple):             # of the internet: a host and a port
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             where = f"{peer[0]}:{peer[1]}"
         else:
             uid = caller_uid(sock)

@@ -69,7 +69,8 @@ lint:           ## ruff, mypy and mandoc, wherever they come from
 install:
 	install -d "$(DESTDIR)$(HOME_OF)" "$(DESTDIR)$(PREFIX)/bin"
 	install -m 644 $(MODULES) "$(DESTDIR)$(HOME_OF)"
-	$(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"      # users cannot write it there
+	rm -rf "$(DESTDIR)$(HOME_OF)/__pycache__"
+	umask 022; $(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"   # for those who cannot write there
 	for pair in parleyd:daemon parley:curses_client; do \
 	    printf '#!/bin/sh\nexec $(PYTHON) "$(HOME_OF)/%s.py" "$$@"\n' "$${pair#*:}" >"$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; \
 	    chmod 755 "$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; done

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from operator import itemgetter
 from typing import NamedTuple
 
 import wire
@@ -22,6 +24,7 @@ assert (SEND_HEAD.size, MAIL_HEAD.size) == (9, 35)
 RUN_MAX = 256                                   # frames: longer runs gain nothing, and each looks at so many
 COUNTER = 0xFFFFFFFF                            # the part of an id that counts
 SPACE = b" "
+SPACES = 8                                      # to look for more of them at once takes longer, where there are many
 CONTROLS = bytes((*range(0x20), 0x7F))
 READ_WORDS = wire.READERS["words"]
 SEND_KIND, MAIL_KIND = CODECS[wire.Sends].kind, CODECS[wire.Mails].kind
@@ -78,8 +81,8 @@ def plainly(body: bytes) -> int:
     lengths = lengths_of(body)
     if not lengths or not 0 < min(lengths) <= max(lengths) <= TEXT_MAX or sum(lengths) != len(said):
         return 0
-    if SPACE * min(lengths) in said:        # one of them may be of spaces alone
-        return 0
+    if SPACE * min(*lengths, SPACES) in said and SPACE[0] in itemgetter(*accumulate(lengths[:-1], initial=0))(said):
+        return 0                            # one of them may be of spaces alone: it begins with one, and has so many
     return count if said.isascii() and _is_plain(said) else 0
 
 

@@ -140,7 +140,7 @@ def _serve(line: socket.socket) -> None:
             if asked == HOLD:  # the way of a descriptor takes longer than the rest, and is seldom gone
                 if held >= 0:
                     os.close(held)
-                _, (held,), _, _ = socket.recv_fds(line, 1, 1)
+                held = _descriptor(line)
                 continue
             try:
                 if asked == DATA:
@@ -154,6 +154,16 @@ def _serve(line: socket.socket) -> None:
             line.send(ANSWER.pack(error))
     finally:
         os._exit(0)
+
+
+def _descriptor(line: socket.socket) -> int:
+    """The descriptor that was announced; again and again, if it could not be sent at first.  Raises EOFError."""
+    while True:
+        announced, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+        if descriptors:
+            return descriptors[0]
+        if not announced:
+            raise EOFError("the daemon is gone")
 
 
 def _close_all_but(kept: int) -> None:

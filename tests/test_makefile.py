@@ -36,10 +36,12 @@ class Makefile(unittest.TestCase):
         self.assertEqual(left, [])
 
     def test_destdir_is_no_part_of_what_is_written(self) -> None:
+        self.addCleanup(os.umask, os.umask(0o077))
         self.make("install", f"DESTDIR={self.place}", "PREFIX=/usr")
         launcher = (self.place / "usr/bin/parley").read_text()
         self.assertIn("/usr/lib/parley/curses_client.py", launcher)
         self.assertNotIn(str(self.place), launcher)
+        self.assertEqual((self.place / "usr/lib/parley/__pycache__").stat().st_mode & 0o777, 0o755)
         compiled = cache_from_source(self.place / "usr/lib/parley/daemon.py")
         self.assertEqual(marshal.loads(Path(compiled).read_bytes()[16:]).co_filename, "/usr/lib/parley/daemon.py")
 

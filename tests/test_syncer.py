@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import socket
 import tempfile
 import unittest
 from collections.abc import Iterator
@@ -257,6 +258,15 @@ class TheChild(unittest.TestCase):
         with self.assertRaises(OSError) as caught:
             self.ended()
         self.assertEqual(caught.exception.errno, errno.EINVAL)
+
+    def test_a_descriptor_that_could_not_be_sent_is_sent_again(self) -> None:
+        """The kernel may have too many on their way; a task is then tried again later."""
+        with mock.patch.object(socket, "send_fds", side_effect=OSError(errno.ETOOMANYREFS, "too many")):
+            for _ in range(2):
+                self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))
+        self.assertIsNone(self.disk.at_once(self.disk.syncing(self.file.fileno())))
+        with mock.patch.object(socket, "send_fds", side_effect=OSError(errno.ETOOMANYREFS, "too many")):
+            self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))       # the child must end
 
     def test_a_task_goes_on_when_its_file_is_synced(self) -> None:
         """A file, by descriptor and by path, and a directory; an error comes out of the task."""

@@ -427,6 +427,17 @@ class HotPath(unittest.TestCase):
         for most, texts, taken in ((9, "abcdef", 3), (6, "abcdef", 3), (5, "abc", 2), (2, "ab", 1), (1, "ab", 1)):
             self.assertEqual(self.run_of(frames, 0, most), (wire.Sends(9, 0, ("bob",), tuple(texts)), taken))
 
+    def test_spaces_do_not_keep_texts_from_being_a_run(self):
+        """But a text of spaces alone does, however long, and so does one that begins with one beside a short text."""
+        for texts in (("a b", "c"), ("a  b", "c d"), ("x" + " " * 99, "y" * 99), (" x", "yy"),
+                      (" " * 99 + "x", "y" * 101)):
+            frame = wire.encode(wire.Sends(9, 0, ("bob",), texts))[4:]
+            is_run = not texts[0].startswith(" ") or len(texts[0]) == 2
+            self.assertEqual(self.run_of([frame], 0, 9) is not None, is_run, texts)
+        for spaces in 1, 2, 7, 8, 9, 99:
+            for texts in ((" " * spaces, "y" * 99), ("y" * 99, " " * spaces), ("y", " " * spaces, "y")):
+                self.assertIsNone(self.run_of([wire.encode(wire.Sends(9, 0, ("bob",), texts))[4:]], 0, 9), texts)
+
     def test_a_run_to_everyone_is_as_many_copies_as_there_are_users(self):
         frames = [wire.encode(wire.Send(9 + n, wire.SendFlag.EVERYONE, (), "x"))[4:] for n in range(8)]
         for most, users, taken in ((100, 10, 8), (70, 10, 7), (9, 10, 1), (10, 10, 1), (20, 10, 2)):

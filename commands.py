@@ -2,7 +2,7 @@
 
 COMMANDS is the table: a word, how it is used, what it does, and the function that does it.  run() gives back a fault,
 one line for the user, or "" when it is done; with a fault the line stays as it was typed.  `@bob hi` is `/send bob hi`;
-`//` begins an ordinary text with a slash.  Pure.
+`//` begins an ordinary text with a slash, `@@` one with an @.  Pure.
 """
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 ADDRESSED = re.compile(r"\s*((?:[^\s,]+\s*,\s*)*[^\s,]+)(?:\s+(.*))?", re.DOTALL)      # bob, erin TEXT
 EVERYONE = "all"        # a reserved word, so nobody's name
+LITERAL = ("//", "@@")  # a text that begins with the second of them
+ELSEWHERE = {           # what the same is called in other programs
+    "msg": "/send", "query": "/send", "tell": "/send", "write": "/send", "wall": "/all", "names": "/who",
+    "list": "/who", "users": "/who", "join": "/chat", "invite": "/chat", "part": "/quit", "leave": "/quit",
+    "q": "/quit", "bye": "/exit", "away": "/hold", "inbox": "/check", "mail": "/check", "block": "/ignore",
+    "register": "/claim"}
 
 
 class Command(NamedTuple):
@@ -32,12 +38,18 @@ class Command(NamedTuple):
 
 def is_command(text: str) -> bool:
     """Whether a line is for run() and not a text."""
-    return text.startswith("@") or (text.startswith("/") and not text.startswith("//"))
+    return text.startswith(("@", "/")) and not text.startswith(LITERAL)
 
 
 def literal(text: str) -> str:
     """The text that a line stands for."""
-    return text[1:] if text.startswith("//") else text
+    return text[1:] if text.startswith(LITERAL) else text
+
+
+def addressed(text: str) -> str:
+    """Whom `@bob,erin TEXT` is for, as typed; "" for any other line, also for names without a text."""
+    found = ADDRESSED.fullmatch(text[1:]) if text.startswith("@") and is_command(text) else None
+    return found[1] if found and found[2] is not None else ""
 
 
 def run(menu: Menu, text: str) -> str:
@@ -48,6 +60,7 @@ def run(menu: Menu, text: str) -> str:
     command = COMMANDS.get(word.lower())
     if command is None:
         near = [f"/{other}" for other in COMMANDS if word and other.startswith(word[0].lower())]
+        near = [ELSEWHERE[word.lower()]] if word.lower() in ELSEWHERE else near
         also = f": did you mean {' or '.join(near)}?" if near else ""
         return f"/{display(word)} is no command{also}; /help lists them; // begins a text with a slash"
     return command.run(menu, rest)
@@ -119,7 +132,7 @@ def unignore(menu: Menu, rest: str) -> str:
 
 def quit_chat(menu: Menu, rest: str) -> str:
     """The same as Quit in a chat."""
-    return menu.talk.say("Quit") if menu.talk.chat else "you are in no chat session; /exit leaves parley"
+    return menu.talk.say("Quit") if menu.talk.chat else "you are in no chat: 6 or /exit leaves parley"
 
 
 def show_help(menu: Menu, rest: str) -> str:

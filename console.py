@@ -37,6 +37,7 @@ PIPE_WRITE = 4096           # a pipe that polls writable takes PIPE_BUF bytes wi
 # Every line that the console or the log can print: the event, its fields, and when it happens.
 NOTES: dict[str, tuple[str, str]] = {
     "listening": ("address", "the daemon takes connections at this address"),
+    "shut-directory": ("address directory", "who may use this socket can't enter its directory: chmod it"),
     "certificate": ("fingerprint", "TLS is spoken with this certificate"),
     "unprotected": ("reason", "names are not kept for their owners, and why"),
     "slow-login": ("login seconds", "the host's list of users was slow to answer, and everybody waited"),

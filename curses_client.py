@@ -439,10 +439,12 @@ def parser() -> argparse.ArgumentParser:
     add("--no-color", action="store_true", help="no colours ($NO_COLOR)")
     once = made.add_mutually_exclusive_group()
     once.add_argument("--send", nargs="+", metavar=("NAMES", "TEXT"),
-                      help="send to these (bob,erin or all) and leave; the text is read from stdin if none is given")
+                      help="send to these (bob,erin or all) and leave; the text is read from stdin if none is given; "
+                           "put -- before one that may begin with a dash")
     once.add_argument("--check", action="store_true", help="print the messages that wait, and leave")
     once.add_argument("--who", action="store_true", help="print who is connected, and leave")
     add("-V", "--version", action="version", version=f"{PROGRAM} {RELEASE}")
+    add("text", nargs="*", metavar="-- TEXT", help="of --send")
     return made
 
 
@@ -483,7 +485,7 @@ def once(options: argparse.Namespace) -> int:
     """The one-shot commands.  Raises Failure, ArchiveError."""
     if not options.name:
         raise Failure(os.EX_USAGE, "--send, --check and --who need --name NAME or $PARLEY_NAME")
-    text = plain.message(options.send[1:]) if options.send else ""
+    text = plain.message([*options.send[1:], *options.text]) if options.send else ""
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.HOLD)
     try:
         if options.send:
@@ -524,6 +526,8 @@ def paint(options: argparse.Namespace) -> int:
 
 def choose(options: argparse.Namespace) -> int:
     """Do what the options ask."""
+    if options.text and not options.send:
+        raise Failure(os.EX_USAGE, f"{options.text[0]!r} is no option: --send NAMES TEXT sends; --help lists them")
     if options.send or options.check or options.who:
         return once(options)
     interactive = os.isatty(0)

@@ -35,8 +35,11 @@ _ASCII_LINES = _ASCII | {ord("\n"): "\n"}
 def display(text: str, multiline: bool = False) -> str:
     """Return text as it may be painted: ^[ for C0 and DEL, <U+202E> for the rest that is unsafe or unseen.
 
-    A tab and every other space become one space (the column is not known here); a newline stays only if multiline.
+    A tab and every other space become one space (the column is not known here); a newline stays only if multiline, and
+    a tab then goes to the next column of eight, counted from where the text begins.
     """
+    if multiline and "\t" in text:
+        text = text.expandtabs()
     if text.isascii():
         return text if text.isprintable() else text.translate(_ASCII_LINES if multiline else _ASCII)
     text = normalize("NFC", _capped(_DROPPED.sub("", text), RUN_MAX))
@@ -64,8 +67,19 @@ def is_joined(text: str, index: int) -> bool:
         return False
     char = text[index]
     if char < "\x80":
-        return text[index - 1] == "\u200d"
-    return text[index - 1] == "\u200d" or is_mark(char) or _DROPPED.match(char) is not None
+        return False
+    if text[index - 1] == "\u200d" and _is_like(text, index):
+        return True
+    return is_mark(char) or _DROPPED.match(char) is not None
+
+
+def _is_like(text: str, index: int) -> bool:
+    """Whether a joiner before this character has the same kind of character before it: picture and picture, letter and
+    letter; a picture does not take the text that follows it."""
+    at = index - 2
+    while at > 0 and is_mark(text[at]):
+        at -= 1
+    return at >= 0 and text[at] >= "\x80" and category(text[at])[0] == category(text[index])[0]
 
 
 def clusters(text: str) -> list[str]:

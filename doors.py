@@ -173,7 +173,7 @@ def open_listener(where: Address, mode: int = 0o600) -> socket.socket:
     if not where.path:
         family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
         return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
-    _own_directory(Path(where.path).parent, 0o700 | (mode & 0o066) >> 1 & 0o011)
+    _own_directory(Path(where.path).parent, 0o700 | _entering(mode))
     _remove_stale(where.path)
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -184,6 +184,17 @@ def open_listener(where: Address, mode: int = 0o600) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _entering(mode: int) -> int:
+    """What those who may use a socket of this mode need of its directory."""
+    return (mode & 0o066) >> 1 & 0o011
+
+
+def shut_directory(where: Address, mode: int) -> str:
+    """The directory that keeps those out who may use this socket; "" when none does.  It was there before."""
+    directory = os.path.dirname(where.path)
+    return directory if where.path and _entering(mode) & ~os.stat(directory).st_mode else ""
 
 
 def _own_directory(directory: Path, mode: int) -> None:

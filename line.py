@@ -253,4 +253,6 @@ class Line:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"{error.strerror} (its operator opens it: --socket-mode)"
     return getattr(error, "strerror", None) or str(error)

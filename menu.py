@@ -81,7 +81,12 @@ class Menu:
     @property
     def prompt(self) -> str:
         """What Enter will do, before the line."""
-        return modes.MODES[self.mode].prompt(self)
+        return f"to {self.addressed}>" if self.addressed else modes.MODES[self.mode].prompt(self)
+
+    @property
+    def addressed(self) -> str:
+        """Whom the line goes to by its own first words, wherever it is typed: `@bob hi`."""
+        return display(commands.addressed(self.line.text)) if self.mode in modes.ADDRESSING else ""
 
     @property
     def where(self) -> str:
@@ -103,6 +108,8 @@ class Menu:
         """The keys that matter here."""
         if not self.pane.at_end:
             return "reading back: PageUp, PageDown; M-> to the newest"
+        if self.addressed:
+            return f"Enter sends to {self.addressed}; @@ begins a text with an @"
         return modes.MODES[self.mode].hint(self)
 
     @property
@@ -158,7 +165,7 @@ class Menu:
         self.now = self.talk.now = now
         self._pressed = self._pressed or now
         self.talk.seen = self._looks()
-        chatting = self.talk.chat
+        chatting, marked = self.talk.chat, self._marked
         self.talk.hear(event)
         after = {"Online": self._on_online, "NameRefused": self._on_name_refused, "Locked": self._on_locked,
                  "Roster": self._on_roster}.get(type(event).__name__)
@@ -166,9 +173,18 @@ class Menu:
             after()
         if self.talk.chat is not chatting:
             self._chat_changed()
+        if marked and self._marked is not marked:
+            self._clear_echo()
+            self.error = "the invitation that you had marked an answer for is over"
         if self.talk.ring:
             self.ring |= not (self._focused and self.pane.at_end)
             self.talk.ring = False
+
+    @property
+    def _marked(self) -> object:
+        """The invitation that the marked answer is for."""
+        is_answer = any(self.chosen == item.number for item in modes.ANSWERS)
+        return self.talk.questions[0] if is_answer and self.talk.questions else None
 
     def _looks(self) -> bool:
         if self._focused is not None:
@@ -270,6 +286,8 @@ class Menu:
         """A digit or an arrow marks an item and echoes it in the line."""
         numbers = [item.number for item in self.choices]
         if key in modes.ARROWS:
+            if self.chosen not in numbers and key in modes.OLDER:
+                return False
             at = numbers.index(self.chosen) if self.chosen in numbers else -1 if modes.ARROWS[key] > 0 else 0
             self._echo(numbers[(at + modes.ARROWS[key]) % len(numbers)])
         elif len(key) == 1 and key in "0123456789" and int(key) in numbers:
@@ -408,7 +426,7 @@ class Menu:
             return self.command(text)
         item = next((item for item in self.choices if item.number == self.chosen), None) or self._typed(text)
         if item is None and text.casefold() == "quit":
-            return "you are in no chat: 6 or /exit leaves parley"
+            return self.command("/quit")
         if item is None:
             return f"{display(text)!r} is no item: 1-{len(self.items)} mark one; /help; \"@bob hi\" sends at once"
         self.chosen = 0

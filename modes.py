@@ -34,6 +34,7 @@ class Mode(Enum):
 
 SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})       # what is typed there is not shown, nor remembered
 KEPT = frozenset({Mode.WRITE, Mode.CHAT})       # their unfinished texts come back
+ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.CHAT})      # a line may say itself whom it is for
 
 
 class Item(NamedTuple):
@@ -182,6 +183,7 @@ def _sure(act: Callable[[Menu], object]) -> Callable[[Menu], str]:
 
 
 ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # among the items
+OLDER = {"<Up>", "<C-p>"}                                           # where none is marked: the lines typed before
 SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}                    # in the history
 EMPTY_KEYS: dict[str, Callable[[Menu], str]] = {                    # while the line is empty
     "<Home>": _sure(lambda menu: menu.pane.to_start()), "<End>": _sure(lambda menu: menu.pane.to_end()),

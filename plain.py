@@ -4,7 +4,8 @@ For screen readers, dumb terminals and pipes.  The same menu as on the screen re
 typed before Enter; an empty line is Esc, in a chat it is nothing.  Everything that the pane would show is printed once,
 as it comes; a message that is shown is confirmed after it was written.  Prompts are for people: without a terminal at
 stdin there are none, lines wait until the answers to those before them are here, and the end of the input is the end of
-the program, once what was sent is stored.
+the program, once what was sent is stored.  There too, a name that was given and is refused ends the program, and what
+can't be done is said on stderr, goes on with the next line, and is the exit code in the end.
 
 The one-shot commands connect, do one thing and leave; they never take live messages, only --check reads the mailbox:
 
@@ -62,6 +63,11 @@ def now() -> int:
 def refusal(event: NameRefused) -> Failure:
     """The failure that a refused name is."""
     return Failure(os.EX_TEMPFAIL if event.why == Why.TAKEN else os.EX_DATAERR, display(event.reason))
+
+
+def refused(event: wire.Refused) -> int:
+    """The exit code for a message that the daemon did not take."""
+    return os.EX_TEMPFAIL if event.why == Why.FULL else os.EX_DATAERR
 
 
 def locked(link: Link, event: Locked) -> Failure:
@@ -138,6 +144,8 @@ class Plain:
         self._printed = 0                   # the serial of the next entry to print
         self._mode: object = None           # the mode last shown
         self._question: tuple[str, ...] = ()        # the one last shown
+        self._named = not menu.at_login     # by an option: no line is a name then
+        self._code = os.EX_OK               # of the end
         menu.strict = True
 
     def run(self) -> int:
@@ -162,7 +170,7 @@ class Plain:
             while self._lines and self._is_free() and not self.menu.leaving:
                 self._obey(self._lines.pop(0))
                 self._show()
-        return 0 if not self.link.pending else os.EX_TEMPFAIL
+        return self._code if not self.link.pending else os.EX_TEMPFAIL
 
     def _over(self) -> bool:
         """Whether everything is done."""
@@ -200,8 +208,10 @@ class Plain:
         if not self.interactive and not self.menu.leaving:
             if isinstance(event, Offline) and self._printed == 0:
                 raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP)
-            if isinstance(event, NameRefused) and self._ended and not self._lines:
+            if isinstance(event, NameRefused) and (self._named or (self._ended and not self._lines)):
                 raise refusal(event)
+            if isinstance(event, wire.Refused):
+                self._code = self._code or refused(event)
             if isinstance(event, Locked):
                 raise locked(self.link, event)
         self.menu.hear(event, now())
@@ -235,24 +245,32 @@ class Plain:
         self._mode = None if self.interactive or self.menu.mode is not mode else self._mode
         if self.menu.error:
             self._show_entries()
-            write(f"? {display(self.menu.error)}")
+            self._complain(self.menu.error, os.EX_OK if self.menu.at_login else os.EX_DATAERR)
             self.menu.error = ""
 
     # ---- output ----
+
+    def _complain(self, what: str, code: int = os.EX_OK) -> None:
+        """To people among the rest; of a script on stderr, and it ends with this code, if with none before."""
+        if self.interactive:
+            write(f"? {display(what)}")
+        else:
+            print(f"parley: {display(what)}", file=sys.stderr)
+            self._code = self._code or code
 
     def _show(self) -> None:
         """Print what is new, and confirm what was printed."""
         self._echo(not self.menu.secret)
         printed = self._show_entries()
         if self.menu.error:
-            write(f"? {display(self.menu.error)}")
+            self._complain(self.menu.error)
             self.menu.error = ""
         mails = self.menu.take_unshown()
         if mails:
             try:
                 self.link.shown(mails)
             except ArchiveError as fault:
-                write(f"? {fault}; the messages stay in the mailbox")
+                self._complain(f"{fault}; the messages stay in the mailbox", os.EX_IOERR)
         if self.menu.mode is not self._mode and not self.menu.leaving and (self.link.online or self.menu.at_login):
             self._mode = self.menu.mode
             self._show_mode()
@@ -377,7 +395,7 @@ def send(link: Link, names: str, text: str) -> int:
     for heard in turns(link):
         for event in heard:
             if isinstance(event, wire.Refused):
-                raise Failure(os.EX_TEMPFAIL if event.why == Why.FULL else os.EX_DATAERR, display(event.reason))
+                raise Failure(refused(event), display(event.reason))
             if isinstance(event, wire.Stored):
                 unstored = {number for number in unstored if not event.first <= number <= event.last}
             _outcome(event)

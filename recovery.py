@@ -132,7 +132,8 @@ def lock_store(disk: Disk, directory: str, make: bool = True) -> int:
                 disk.make_directory(directory)
                 disk.sync_directory(os.path.dirname(directory))
         if not disk.is_private(directory):
-            raise Denied(f"{directory} must be a directory of yours that nobody else can enter: chmod 700 {directory}")
+            raise Denied(f"{directory} must be a directory of yours, for this alone, that nobody else can enter: name "
+                         "one that is not there yet, or chmod 700 your own")
         fd = disk.lock(path)
         with suppress(OSError):  # only to say who holds it: a full disk is no reason not to start
             disk.truncate(fd, 0)

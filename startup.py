@@ -17,7 +17,7 @@ from address import Address
 from claims import TRUSTING, Identity
 from console import Console
 from disk import Disk
-from doors import Doors, open_listener
+from doors import Doors, open_listener, shut_directory
 from logins import Logins, can_tell
 from mailbox import Mailbox, StoreError
 from options import PROGRAM
@@ -107,6 +107,8 @@ def listen(doors: Doors, console: Console, wanted: Sequence[Address], mode: int,
     for where in wanted:
         try:
             doors.listen(open_listener(where, mode), str(where), server if where.tls else None)
+            if directory := shut_directory(where, mode):
+                console.note("shut-directory", address=str(where), directory=directory)
         except OSError as error:
             code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
             in_use = ", by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""

@@ -215,7 +215,7 @@ class Using(WithDaemon):
             ann.press(b"@bob \x1b[200~1\r2\r3\r4\r5\r6\r7\x1b[201~")
             self.sees(ann, "paste 7 lines?>")
             ann.press(b"\r")
-            self.sees(ann, "menu> @bob 1^J2^J3^J4^J5^J6^J7")
+            self.sees(ann, "to bob> @bob 1^J2^J3^J4^J5^J6^J7")
             ann.press(b"\r")
             self.assertEqual(bob.hear(wire.Mail).text, "1\n2\n3\n4\n5\n6\n7")
 

@@ -27,7 +27,7 @@ from daemon import (
     SWEEP_SECONDS,
     UNSENT_MAX,
 )
-from doors import open_listener
+from doors import open_listener, shut_directory
 from fairness import BUDGET, CALM
 from options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from presence import Caller
@@ -791,6 +791,16 @@ class Sockets(unittest.TestCase):
         with open_listener(where):
             self.assertEqual(os.stat(where.path).st_mode & 0o777, 0o600)
             self.assertEqual(os.stat(f"{self.directory}/new").st_mode & 0o777, 0o700)
+
+    def test_a_directory_that_shuts_others_out_is_told(self):
+        """It is left as it is: whoever made it may have meant it."""
+        for mode, rights, told in ((0o666, 0o700, True), (0o660, 0o700, True), (0o666, 0o710, True),
+                                   (0o660, 0o710, False), (0o666, 0o711, False), (0o600, 0o700, False)):
+            os.chmod(self.directory, rights)
+            with open_listener(self.where, mode):
+                self.assertEqual(shut_directory(self.where, mode), self.directory if told else "", (mode, rights))
+            self.assertEqual(os.stat(self.directory).st_mode & 0o777, rights)
+        self.assertEqual(shut_directory(parse("127.0.0.1:0"), 0o666), "")
 
     def test_a_stale_one_is_removed(self):
         open_listener(self.where).close()

@@ -15,10 +15,10 @@ SHOWN = [
     ("", "", ""),
     ("plain ~ text", "plain ~ text", "plain ~ text"),
     ("a\nb", "a^Jb", "a\nb"),
-    ("a\tb", "a b", "a b"),
+    ("a\tb", "a b", "a       b"),
     ("a\r\n", "a^M^J", "a^M\n"),
     ("\x00\x1b[31m\x7f", "^@^[[31m^?", "^@^[[31m^?"),
-    ("caf\u00e9\n\t\x1b", "caf\u00e9^J ^[", "caf\u00e9\n ^["),
+    ("caf\u00e9\n\t\x1b", "caf\u00e9^J ^[", "caf\u00e9\n        ^["),
     ("\x80\x9b\x85", "<U+0080><U+009B><U+0085>", "<U+0080><U+009B><U+0085>"),
     ("\ud800", "<U+D800>", "<U+D800>"),
     ("\u0378\U0010ffff", "<U+0378><U+10FFFF>", "<U+0378><U+10FFFF>"),
@@ -68,6 +68,14 @@ def hostile(count):
 
 
 class Display(unittest.TestCase):
+    def test_a_joiner_joins_what_is_alike(self):
+        """A picture that is typed before a word, character by character, does not take the word's first letter."""
+        for text, alone in (("\U0001f469\u200d\U0001f680", 1), ("\U0001f469\U0001f3fd\u200d\U0001f680", 1),
+                            ("\u2764\ufe0f\u200d\U0001f525", 1), ("\u0915\u094d\u200d\u0937", 1),
+                            ("\U0001f469\u200dhi", 3), ("\U0001f469\u200d\u0441", 2), ("a\u200d\u0441", 2),
+                            ("\u200d\u200d\U0001f469", 2)):
+            self.assertEqual(len(clusters(text)), alone, ascii(text))
+
     def test_table(self):
         for text, one, several in SHOWN:
             with self.subTest(ascii(text)):

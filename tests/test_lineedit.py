@@ -8,6 +8,7 @@ from keys import Paste
 from lineedit import HISTORY_MAX, Line
 
 ACUTE = "\u0301"
+JOINER = "\u200d"
 FAMILY = "\U0001f469\U0001f3fd\u200d\U0001f680"
 
 
@@ -63,6 +64,8 @@ PRESSED = [
     ("q" + ACUTE + "r|", ["<C-t>"], "rq" + ACUTE + "|"),
     ("|" + ACUTE, ["e"], "e" + ACUTE + "|"),
     ("a|b", [ACUTE], "a" + ACUTE + "|b"),
+    ("a |bc", list(FAMILY), "a " + FAMILY + "|bc"),
+    ("a |\u0441", ["\U0001f469", JOINER], "a \U0001f469" + JOINER + "|\u0441"),
     # what is pasted or typed
     ("a|b", [Paste("1\n2\t3")], "a1\n2\t3|b"),
     ("|", [Paste("\r\nx\ry\x1b[31m\x9b\ud800")], "\nx\ny^[[31m<U+009B><U+D800>|"),

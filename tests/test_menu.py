@@ -61,6 +61,16 @@ class Items(unittest.TestCase):
         self.play.press("<Down>")
         self.assertEqual(self.play.menu.line.text, "1. List users")
 
+    def test_up_is_what_was_typed_before_until_an_item_is_marked(self) -> None:
+        """In every other program it is; the last item is Exit, and Enter would take it."""
+        self.play.press("<Up>", "<Enter>")
+        self.assertFalse(self.play.menu.leaving)
+        self.play.enter("@bob hi")
+        self.play.press("<Up>")
+        self.assertEqual((self.play.menu.chosen, self.play.menu.line.text), (0, "@bob hi"))
+        self.play.press("<C-u>", "<Down>", "<Down>", "<Up>")
+        self.assertEqual(self.play.menu.line.text, "1. List users")
+
     def test_typing_replaces_an_echo_and_escape_takes_it_away(self) -> None:
         self.play.press("2", "/", "w")
         self.assertEqual(self.play.menu.line.text, "/w")
@@ -449,6 +459,50 @@ class Chatting(unittest.TestCase):
         self.play.enter(" a text")
         self.assertEqual(self.play.asked, [("send", ("carol",), "half a text", 0)])
         self.assertEqual(self.play.menu.prompt, "bob>")
+
+    def test_an_answer_that_was_marked_is_for_that_invitation(self) -> None:
+        """Another one that slides into its place is not taken by an Enter that was on its way."""
+        self.invited("bob", "alice")
+        self.play.press("7")
+        self.play.hear(wire.Invitation(10, 60, "carol", ("carol", "alice")))
+        self.assertEqual(self.play.menu.line.text, "7. Accept")
+        self.play.hear(wire.CalledOff(9, Why.WITHDRAWN, "bob"))
+        self.assertEqual((self.play.menu.line.text, self.play.menu.chosen), ("", 0))
+        self.assertIn("is over", self.play.menu.error)
+        self.play.press("<Enter>")
+        self.assertEqual(self.play.asked, [])
+        self.play.press("8", "<Enter>")
+        self.assertEqual(self.play.asked, [("answer", 10, False)])
+
+    def test_the_prompt_says_where_a_line_goes_that_says_it_itself(self) -> None:
+        play = self.play
+        play.enter("/chat bob")
+        play.hear(wire.Inviting(1, 9, 60, ("alice", "bob")), wire.Started(4, 9, ("alice", "bob")))
+        play.asked.clear()
+        for text, prompt in (("@carol", "bob>"), (" hi", "to carol>"), ("@@carol, look", "bob>"), ("/who", "bob>"),
+                             ("@bob,carol hi", "to bob,carol>")):
+            play.menu.line.set("@carol" * (text == " hi"))
+            play.type(text)
+            self.assertEqual(play.menu.prompt, prompt, text)
+        self.assertIn("Enter sends to bob,carol", play.menu.hint)
+        play.press("<C-u>")
+        play.enter("@@carol, look")
+        self.assertEqual(play.asked, [("say", 4, "@carol, look")])
+
+    def test_quit_at_the_menu_leaves_the_chat(self) -> None:
+        play = self.play
+        play.enter("/chat bob")
+        play.hear(wire.Inviting(1, 9, 60, ("alice", "bob")), wire.Started(4, 9, ("alice", "bob")))
+        play.asked.clear()
+        play.press("<Esc>")
+        play.enter("quit")
+        self.assertEqual((play.asked, play.menu.line.text), ([("say", 4, "Quit")], ""))
+
+    def test_words_of_other_programs(self) -> None:
+        for line, said in (("/msg bob hi", "/send"), ("/names", "/who"), ("/PART", "/quit"), ("/away", "/hold")):
+            self.play.enter(line)
+            self.assertIn(f"did you mean {said}?", self.play.menu.error)
+            self.play.press("<C-u>")
 
     def test_accept_and_deny_by_number_and_by_word(self) -> None:
         for line, accept in (("7", True), ("8", False), ("/accept", True), ("/deny", False), ("/deny bob", False)):

@@ -160,12 +160,13 @@ class Piped(WithDaemon):
         self.known("bob")
         code, out, err = self.parley("--plain", "--name", "ann",
                                      stdin="1\n2\n1\nbob\nhello bob\n3\n/log\n/nonsense\nzed\n6\nnever read\n")
-        self.assertEqual((code, err), (0, ""))
+        self.assertEqual((code, err.splitlines()[1:]), (os.EX_DATAERR, [
+            "parley: 'zed' is no item: 1-6 mark one; /help; \"@bob hi\" sends at once"]))
+        self.assertTrue(err.startswith("parley: /nonsense is no command"), err)
         words = [line[6:] if line[2:3] == ":" else line for line in out.split("\n")]
         for line in ("* connected to", MENU, "* No other client.", "1. One user 2. Several users 3. All users",
                      "  bob  not connected: kept in the mailbox", "you > bob .: hello bob", "= you > bob: stored",
-                     "* bob is not connected: kept in the mailbox", "* No messages available", "* 2 names in the log:",
-                     "? /nonsense is no command", "? 'zed' is no item"):
+                     "* bob is not connected: kept in the mailbox", "* No messages available", "* 2 names in the log:"):
             self.assertTrue(any(word.startswith(line) for word in words), (line, out))
 
     def test_the_end_of_the_input_waits_until_all_is_stored(self) -> None:
@@ -178,12 +179,34 @@ class Piped(WithDaemon):
 
     def test_the_name_is_asked_for_until_it_is_free(self) -> None:
         with self.daemon.client("ann"):
-            code, out, _ = self.parley("--plain", stdin="ann\nno name\nann2\n")
+            code, out, err = self.parley("--plain", stdin="ann\nno name\nann2\n")
         self.assertEqual(code, 0)
-        self.assertIn("? ann is already in use", out)
-        self.assertIn("? a username has 1 to 32", out)
+        self.assertIn("parley: ann is already in use", err)
+        self.assertIn("parley: a username has 1 to 32", err)
         self.assertIn("as ann2", out)
 
+    def test_a_name_that_was_given_is_the_name_or_the_end(self) -> None:
+        """What was to be sent is not taken for another name."""
+        with self.daemon.client("ann"):
+            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain", "--name", "ann", stdin="zorro\n@bob hi\n")
+        self.fails(os.EX_DATAERR, "reserved", "--plain", "--name", "all", stdin="zorro\n")
+        self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"), 0)
+
+    def test_what_could_not_be_done_is_the_exit_code(self) -> None:
+        self.known("bob")
+        for line, said in (("@nobody hi", "nobody is not in the log"), ("/nonsense", "is no command"),
+                           ("Quit", "you are in no chat")):
+            code, out, err = self.parley("--plain", "--name", "ann", stdin=f"{line}\n@bob after it\n")
+            self.assertEqual((code, out.count("stored")), (os.EX_DATAERR, 1), (line, out))
+            self.assertIn(f"parley: {said}" if line != "/nonsense" else said, err)
+
+    def test_a_text_that_begins_with_a_dash(self) -> None:
+        self.known("bob")
+        for text in ("-V", "--who", "-x and more", "--"):
+            self.assertEqual(self.parley("--name", "ann", "--send", "bob", "--", text)[0], 0, text)
+        out = self.parley("--name", "bob", "--check")[1]
+        self.assertEqual([line.rpartition(": ")[2] for line in out.splitlines()], ["-V", "--who", "-x and more", "--"])
+        self.fails(os.EX_USAGE, "'hello' is no option", "--name", "ann", "hello")
     def test_no_daemon(self) -> None:
         self.daemon.end()
         self.fails(os.EX_UNAVAILABLE, "is the daemon running?", "--plain", "--name", "ann", stdin="1\n")

@@ -220,7 +220,7 @@ class Little(InUtc):
         play.type("@bob " + "word " * 40)
         picture = frame(play.menu, 10, 40)
         self.assertLess(picture.cursor[1], 40)
-        self.assertTrue(texts(picture)[-1].startswith("menu> "))
+        self.assertTrue(texts(picture)[-1].startswith("to bob> "))
 
 
 class Everything(InUtc):

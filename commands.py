@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 ADDRESSED = re.compile(r"\s*((?:[^\s,]+\s*,\s*)*[^\s,]+)(?:\s+(.*))?", re.DOTALL)      # bob, erin TEXT
 EVERYONE = "all"        # a reserved word, so nobody's name
 LITERAL = ("//", "@@")  # a text that begins with the second of them
+HISTORY, HISTORY_MAX = 20, 1000     # messages shown, and shown at most
 ELSEWHERE = {           # what the same is called in other programs
     "msg": "/send", "query": "/send", "tell": "/send", "write": "/send", "wall": "/all", "names": "/who",
     "list": "/who", "users": "/who", "join": "/chat", "invite": "/chat", "part": "/quit", "leave": "/quit",
-    "q": "/quit", "bye": "/exit", "away": "/hold", "inbox": "/check", "mail": "/check", "block": "/ignore",
-    "register": "/claim"}
+    "q": "/quit", "search": "/find", "lastlog": "/find", "grep": "/find", "backlog": "/history", "bye": "/exit",
+    "away": "/hold", "inbox": "/check", "mail": "/check", "block": "/ignore", "register": "/claim"}
 
 
 class Command(NamedTuple):
@@ -135,6 +136,27 @@ def quit_chat(menu: Menu, rest: str) -> str:
     return menu.talk.say("Quit") if menu.talk.chat else "you are in no chat: 6 or /exit leaves parley"
 
 
+def history(menu: Menu, rest: str) -> str:
+    """So many of the messages that were read, in this run or before."""
+    number = rest.strip() or str(HISTORY)
+    if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= HISTORY_MAX):
+        return f"how many? /history {HISTORY}, {HISTORY_MAX} at most"
+    fault = menu.talk.history(int(number))
+    if not fault:
+        menu.pane.to_last()
+    return fault
+
+
+def find(menu: Menu, rest: str) -> str:
+    """Upwards from the newest; the same again goes on."""
+    menu.sought = rest.strip() or menu.sought
+    if not menu.sought:
+        return "what? /find drawer"
+    if not menu.pane.find(menu.sought):
+        return f"no more with {display(menu.sought)!r} above; /find begins at the newest again"
+    return ""
+
+
 def show_help(menu: Menu, rest: str) -> str:
     """Every command, and the keys."""
     items = [(command.usage, command.about) for command in COMMANDS.values()]
@@ -180,6 +202,8 @@ COMMANDS: dict[str, Command] = {
     "deny": Command("/deny", "deny it (M-8)", lambda menu, rest: menu.talk.answer(False, rest.strip()), True),
     "withdraw": Command("/withdraw", "take your invitation back (M-9)", lambda menu, _: menu.talk.withdraw()),
     "quit": Command("/quit", "leave the chat, as Quit does", quit_chat),
+    "find": Command("/find TEXT", "the last thing shown that holds TEXT; /find: the one before it", find),
+    "history": Command("/history N", "the last N messages that you have read, from your archive", history),
     "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
     "ignore": Command("/ignore bob", "keep bob's messages and invitations away; without a name: whom you ignore",
                       ignore, True),

@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import TypeAlias
 
 import wire
-from archive import Archive, ArchiveError, Key, Memory
+from archive import Archive, ArchiveError, Key, Memory, Record
 from arrivals import CHECK, LIVE, Arrival, Arrivals
 from events import Repeated
 from wire import ProtocolError
@@ -62,6 +62,10 @@ class Inbox:
     def close(self) -> None:
         """Let go of the archive; harmless at any time."""
         self._archive.close()
+
+    def last(self, n: int) -> list[Record]:
+        """The last n messages that were shown, in this run or before, oldest first.  Raises ArchiveError."""
+        return self._archive.last(n)
 
     # ---- from the daemon to the user ----
 

@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 import validity
 import wire
 from address import Address
-from archive import Archive, ArchiveError
+from archive import Archive, ArchiveError, Record
 from dial import Socket, dial
 from events import Event, Locked, NameRefused, Offline, Online, Over, Remark, Repeated
 from inbox import CHECK, LIVE, Inbox, Kept
@@ -98,6 +98,13 @@ class Link:
     def retry_at(self) -> float | None:
         """When a lost line is tried again."""
         return self._line.retry_at
+
+    def last(self, n: int) -> list[Record]:
+        """The last n messages that were shown, also before this run, oldest first.  Raises ValueError."""
+        try:
+            return self._inbox.last(n)
+        except ArchiveError as fault:
+            raise ValueError(str(fault)) from None
 
     # ---- the loop's side ----
 

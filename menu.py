@@ -64,6 +64,7 @@ class Menu:
         self.strict = False             # names must be typed whole: for who can't see the cursor of a list
         self.ring = False               # the bell should sound
         self.leaving = False            # the user has taken leave
+        self.sought = ""                # what /find looked for last
         self.pick_for = modes.TO_ONE
         self._kept: dict[Mode, str] = {}
         self._aside = self.line         # the line, while a passphrase is typed into another

@@ -63,6 +63,10 @@ class Entry:
         """The same for a reader of lines."""
         raise NotImplementedError
 
+    def holds(self, wanted: str) -> bool:
+        """Whether this stands in it, in small letters."""
+        return wanted in self.text.casefold()
+
     def stamp(self) -> Run:
         return clock(self.time) + " ", "time"
 
@@ -133,6 +137,7 @@ class Spoken(Entry):
 class Table(Notice):
     """A notice with rows of two columns below it, side by side where they are many and there is room."""
     items: list[tuple[str, str]] = field(default_factory=list)
+    beside: bool = True             # rows may stand beside each other
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         rows = Notice.rows(self, width, ruler)
@@ -142,13 +147,16 @@ class Table(Notice):
             return rows + [row for item, word in self.items
                            for row in hang((("  ", ""),), f"{item}  {word}", "", indent, width, ruler)]
         cell = first + max((ruler.width(word) for _, word in self.items), default=0) + 3
-        across = max(1, (width - indent) // cell) if len(self.items) > TABLE_LONG else 1
+        across = max(1, (width - indent) // cell) if self.beside and len(self.items) > TABLE_LONG else 1
         for at in range(0, len(self.items), across):
             row: list[Run] = [(" " * indent, "")]
             for item, word in self.items[at:at + across]:
                 row += [(ruler.pad(item, first), self.style), (ruler.pad(word, cell - first), "")]
             rows += _rows_of(row, first + indent, width, ruler) if across == 1 else [tuple(row)]
         return rows
+
+    def holds(self, wanted: str) -> bool:
+        return Notice.holds(self, wanted) or any(wanted in f"{item} {word}".casefold() for item, word in self.items)
 
     def line(self) -> str:
         return "\n".join([Notice.line(self), *(f"  {item:8} {word}" for item, word in self.items)])
@@ -198,6 +206,7 @@ class Pane:
         self._anchor: tuple[int, int] | None = None     # serial and row at the top of the view; None: at the end
         self._new = (-1, 0)                     # `-- 2 new --`: above which serial, how many
         self._absent = False                    # whether the next unseen message still belongs to it
+        self._found = ("", -1)                  # what was looked for, and the serial of the entry that holds it
 
     # What is in it
 
@@ -299,6 +308,26 @@ class Pane:
         if self._entries:
             self._move((self._next - 1, 0), 0)
 
+    def find(self, text: str) -> bool:
+        """Go to the last entry that holds this text, whatever its case; the same again: to the one above it.  When
+        there is no more, False, and the next time it begins at the end."""
+        wanted, below = text.casefold(), self._next
+        if wanted == self._found[0] and self._found[1] >= 0:
+            below = self._found[1]
+        self._mark("", -1)
+        for serial in range(below - 1, self._next - len(self._entries) - 1, -1):
+            if self._entries[serial].holds(wanted):
+                self._mark(wanted, serial)
+                self._move((serial, 0), 0)
+                return True
+        return False
+
+    def _mark(self, wanted: str, serial: int) -> None:
+        """This entry has a rule above it, and no other."""
+        for changed in self._found[1], serial:
+            self._wrapped.pop(changed, None)
+        self._found = wanted, serial
+
     def to_new(self) -> None:
         """Show what is new from its first row on, if that does not fit a view."""
         if self._new[0] in self._entries:
@@ -351,6 +380,8 @@ class Pane:
         entry, width = self._entries[serial], self._width
         above, count = self._new
         rows = [rule(f"{count} new", width, "new", self.ruler)] if serial == above else []
+        if serial == self._found[1]:
+            rows.append(rule("found", width, "new", self.ruler))
         if entry.day:
             rows.insert(0, rule(entry.day, width, "rule", self.ruler))
         return rows + [fitted(row, width, self.ruler) for row in entry.rows(width, self.ruler)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import wire
 from display import display
-from pane import DELIVERED, REFUSED, SENT, STORED, Entry, Notice, Pane, Said, Spoken, Table, name_style
+from pane import DELIVERED, REFUSED, SENT, STORED, Entry, Notice, Pane, Said, Spoken, Table, clock, name_style
 from who import NAMED, Here, counted, listed, recipients, unknown
 from wire import Outcome, SendFlag, Why
 
@@ -266,6 +266,19 @@ class Talk:
             self.pane.to_end()
             if len(self._lines) > OWN_MAX:
                 del self._lines[next(iter(self._lines))]
+        return ""
+
+    def history(self, number: int) -> str:
+        """The last messages that were read, in a table."""
+        try:
+            records = self.link.last(number)
+        except self.refusals as fault:
+            return str(fault)
+        if not records:
+            return "no message is in your archive"
+        what = f"the last {counted(len(records), 'message')} that you have read:"
+        items = [(f"{clock(record.time, '%-d %b %H:%M')} {display(record.sender)}", record.text) for record in records]
+        self.pane.add(Table(self.now, what, items=items, beside=False))
         return ""
 
     def _ask(self, what: str, ask: Callable[[], int]) -> str:

@@ -1,4 +1,5 @@
 """A link that does what a test says: no socket, no daemon; what was asked of it is written down."""
+from collections.abc import Sequence
 from typing import Any
 
 import wire
@@ -23,11 +24,17 @@ class FakeLink:
         self.sock: Any = None
         self.asked: list[tuple[Any, ...]] = []
         self._numbers = 0
+        self.read: Sequence[Any] | None = ()    # what was shown before; None: it can't be read
 
     def _ask(self, *what: Any) -> int:
         self._numbers += 1
         self.asked.append(what)
         return self._numbers
+
+    def last(self, n: int) -> Sequence[Any]:
+        if self.read is None:
+            raise ValueError("can't keep messages")
+        return self.read[-n:]
 
     def connect(self) -> None:
         self.asked.append(("connect",))

@@ -61,6 +61,42 @@ class Items(unittest.TestCase):
         self.play.press("<Down>")
         self.assertEqual(self.play.menu.line.text, "1. List users")
 
+    def test_history_is_what_was_read_before(self) -> None:
+        play = self.play
+        for line in ("/history", "/history 0", "/history 1001", "/history many", "/history \u0663"):
+            play.enter(line)
+            self.assertIn("archive" if line == "/history" else "how many?", play.menu.error, line)
+            play.press("<C-u>")
+        play.link.read = [wire.Mail(n, n * 1_000_000, 1, 0, 1, "bob", f"text {n}\nbelow") for n in range(30)]
+        for line, count in (("/history", 20), ("/history 3", 3), ("/history 1000", 30)):
+            play.enter(line)
+            rows = play.last.split("\n")
+            self.assertEqual(rows[0], f"* the last {count} messages that you have read:")
+            self.assertEqual((len([row for row in rows if "bob" in row]), "text 29" in rows[-2]), (count, True))
+        play.enter("/find Text 7")
+        self.assertEqual(play.menu.error, "")
+        play.link.read = None
+        play.enter("/history")
+        self.assertEqual((play.menu.error, play.menu.line.text), ("can't keep messages", "/history"))
+
+    def test_find_goes_up_from_the_newest(self) -> None:
+        play = self.play
+        play.enter("/find")
+        self.assertIn("what?", play.menu.error)
+        play.press("<C-u>")
+        for n in range(40):
+            play.hear(wire.Mail(n, play.now, n, 0, 1, "bob", f"the {'Drawer' if n in (3, 20) else 'bay'} {n}"))
+        found = []
+        for line in ("/find drawer", "/find", "/find", "/find DRAWER", "/find bay 39"):
+            play.enter(line)
+            rows = ["".join(text for text, _ in row) for row in play.menu.pane.view(60, 8)]
+            at = next((place for place, row in enumerate(rows) if row.startswith("-- found ")), None)
+            found.append("" if at is None else rows[at + 1].split("the ")[1])
+            if play.menu.error:
+                self.assertIn("no more with 'drawer' above", play.menu.error)
+                play.press("<C-u>")
+        self.assertEqual(found, ["Drawer 20", "Drawer 3", "", "Drawer 20", "bay 39"])
+
     def test_up_is_what_was_typed_before_until_an_item_is_marked(self) -> None:
         """In every other program it is; the last item is Exit, and Enter would take it."""
         self.play.press("<Up>", "<Enter>")

@@ -113,7 +113,7 @@ def hold(menu: Menu, rest: str) -> str:
     wanted = {"on": True, "off": False}.get(rest.strip().lower())
     if wanted is None:
         state = "on" if menu.link.holding else "off"
-        return f"holding is {state}: /hold on lets new messages wait until you check, /hold off shows them"
+        return f"holding is {state}; /hold on: new messages wait for a check; /hold off: they are shown"
     return menu.talk.hold(wanted)
 
 

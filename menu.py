@@ -438,7 +438,7 @@ class Menu:
         if not self.link.online:
             self.link.connect()
             return ""
-        return f"nothing is marked: type 1-{len(self.items)} or use the arrows, then Enter"
+        return f"nothing is marked; 1-{len(self.items)} or arrows mark; then Enter"
 
     def _typed(self, text: str) -> Item | None:
         """The item that a line names by its number or its words."""

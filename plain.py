@@ -144,6 +144,7 @@ class Plain:
         self._printed = 0                   # the serial of the next entry to print
         self._mode: object = None           # the mode last shown
         self._question: tuple[str, ...] = ()        # the one last shown
+        self._prompted = False              # the cursor stands behind a prompt
         self._named = not menu.at_login     # by an option: no line is a name then
         self._code = os.EX_OK               # of the end
         menu.strict = True
@@ -226,6 +227,7 @@ class Plain:
             self._waiter.ignore(self._fd)
             data = b"\n" if self._rest else b""
         *lines, self._rest = (self._rest + data).split(b"\n")
+        self._prompted = self._prompted and not lines
         self._lines += [line.decode(errors="replace").rstrip("\r") for line in lines]
 
     def _is_free(self) -> bool:
@@ -253,7 +255,7 @@ class Plain:
     def _complain(self, what: str, code: int = os.EX_OK) -> None:
         """To people among the rest; of a script on stderr, and it ends with this code, if with none before."""
         if self.interactive:
-            write(f"? {display(what)}")
+            self._write(f"? {display(what)}")
         else:
             print(f"parley: {display(what)}", file=sys.stderr)
             self._code = self._code or code
@@ -277,10 +279,18 @@ class Plain:
         elif not printed and self.menu.question == self._question:
             return
         if self.menu.question and self.menu.question != self._question:
-            write(self.menu.question[0])
+            self._write(self.menu.question[0])
         self._question = self.menu.question
         if self.interactive and not self.menu.leaving:
             write(f"{self.menu.prompt} ", b"")
+            self._prompted = True
+
+    def _write(self, line: str) -> None:
+        """A line by itself, also when somebody is typing one."""
+        if self._prompted:
+            write("")
+            self._prompted = False
+        write(line)
 
     def _echo(self, on: bool) -> None:
         """Let the terminal show what is typed, or not."""
@@ -299,11 +309,11 @@ class Plain:
         settled, self.menu.talk.settled = self.menu.talk.settled, []
         for entry in entries:
             if entry.day:
-                write(f"-- {entry.day} --")
-            write(entry.line())
+                self._write(f"-- {entry.day} --")
+            self._write(entry.line())
         for said in settled:
             if said not in entries:
-                write(self._settled(said))
+                self._write(self._settled(said))
         return bool(entries or settled)
 
     def _settled(self, said: Said) -> str:
@@ -314,11 +324,11 @@ class Plain:
         """What can be done now."""
         picker = self.menu.picker
         if picker:
-            write(f"{picker.title}:")
+            self._write(f"{picker.title}:")
             for choice in picker.all:
-                write(f"  {choice.label}  {choice.note}".rstrip())
+                self._write(f"  {choice.label}  {choice.note}".rstrip())
         elif self.menu.at_items:
-            write(" ".join(item.label for item in self.menu.items))
+            self._write(" ".join(item.label for item in self.menu.items))
 
 
 # ---- one-shot ----
@@ -398,18 +408,22 @@ def send(link: Link, names: str, text: str) -> int:
                 raise Failure(refused(event), display(event.reason))
             if isinstance(event, wire.Stored):
                 unstored = {number for number in unstored if not event.first <= number <= event.last}
-            _outcome(event)
+            _outcome(event, link.name)
         if not unstored:
             break
-    leave(link, _outcome)
+    leave(link, lambda event: _outcome(event, link.name))
     return 0
 
 
-def _outcome(event: Any) -> None:
-    """Say what became of it for those who are not reading."""
+def _outcome(event: Any, me: str) -> None:
+    """Say what became of it for those who are not reading; that includes whoever sends to himself by --send."""
     if isinstance(event, wire.Outcomes) and event.outcome in set(Outcome):
-        several = len(event.to) > 1
-        write(f"{listed(event.to, NAMED)} {'are' if several else 'is'} {OUTCOMES[event.outcome][several]}")
+        others = [name for name in event.to if name.lower() != me.lower()]
+        several = len(others) > 1
+        if others:
+            write(f"{listed(others, NAMED)} {'are' if several else 'is'} {OUTCOMES[event.outcome][several]}")
+        if len(others) < len(event.to):
+            write("kept in your own mailbox until checked")
 
 
 def check(link: Link) -> int:

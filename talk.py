@@ -77,6 +77,7 @@ class Talk:
         self._here: Here | None = None
         self._asked: dict[int, str] = {}                # what was asked, by request
         self._lines: dict[int, Spoken] = {}             # own lines of the chat, by request
+        self._heard_at = 0                              # when the daemon said anything last
         self._own: dict[int, Own] = {}
         self._listing: list[wire.Entry] = []            # the answer to LIST as far as it came
         self._repeated = 0                              # of a check: messages that had been shown before
@@ -305,6 +306,8 @@ class Talk:
     def hear(self, event: Any) -> None:
         """Take in one event of the link."""
         handler = HEARD.get(type(event).__name__)
+        if handler is not Talk.on_offline:
+            self._heard_at = self.now
         if handler:
             handler(self, event)
 
@@ -334,6 +337,10 @@ class Talk:
         if self.chat:
             self.chat = None
             self.note(f"Chat session ended: {reason}")
+            for line in self._lines.values():
+                if line.time >= self._heard_at:
+                    line.reason = "perhaps not heard: the connection was lost"
+                    self.pane.changed(line)
         for invitation in self.invitations.values():
             self.note(f"{self._whose(invitation)} is off: {reason}")
         self.invitations.clear()

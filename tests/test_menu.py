@@ -510,6 +510,19 @@ class Chatting(unittest.TestCase):
         self.play.press("8", "<Enter>")
         self.assertEqual(self.play.asked, [("answer", 10, False)])
 
+    def test_lines_after_which_nothing_was_heard_may_be_lost(self) -> None:
+        play = self.play
+        play.enter("/chat bob")
+        play.hear(wire.Inviting(1, 9, 60, ("alice", "bob")), wire.Started(4, 9, ("alice", "bob")))
+        play.enter("heard")
+        play.now += 1_000_000
+        play.hear(wire.Line(4, play.now, "bob", "yes"))
+        play.now += 1_000_000
+        play.enter("anybody there?")
+        play.hear(Offline("the daemon closed the line", 1.0))
+        self.assertEqual([line for line in play.lines if "alice: " in line],
+                         ["alice: heard", "alice: anybody there? ! perhaps not heard: the connection was lost"])
+
     def test_the_prompt_says_where_a_line_goes_that_says_it_itself(self) -> None:
         play = self.play
         play.enter("/chat bob")

@@ -127,6 +127,14 @@ class OneShot(WithDaemon):
         self.assertEqual([line.split(": ")[1] for line in out.split("\n")[:-1]],
                          [f"text {number}" for number in range(1, 2501)])
 
+    def test_a_note_to_oneself(self) -> None:
+        self.known("bob")
+        self.assertEqual(self.parley("--name", "ann", "--send", "ann", "buy milk"),
+                         (0, "kept in your own mailbox until checked\n", ""))
+        self.assertEqual(self.parley("--name", "ann", "--send", "ann,bob", "buy milk")[1],
+                         "bob is not connected: kept in the mailbox\nkept in your own mailbox until checked\n")
+        self.assertEqual(self.parley("--name", "ann", "--check")[1].count("buy milk"), 2)
+
     def test_who(self) -> None:
         self.assertEqual(self.parley("--name", "ann", "--who"), (0, "No other client.\n", ""))
         with self.daemon.client("bob"):
@@ -261,6 +269,17 @@ class AtATerminal(WithDaemon):
             person.until("Chat session ended")
         ann.type("/exit\r")
         self.assertEqual(ann.wait(), 0)
+
+    def test_what_arrives_has_a_line_by_itself(self) -> None:
+        """Not the rest of the prompt's, nor of what is being typed."""
+        ann = self.person("ann", "--plain")
+        ann.until("menu>")
+        ann.type("half")
+        with self.daemon.client("bob") as bob:
+            bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "hello"))
+            ann.until("bob > you: hello")
+        rows = ann.screen.text().split("\n")
+        self.assertEqual([row for row in rows if "hello" in row and "menu>" in row], [])
 
     def test_an_empty_line_goes_back(self) -> None:
         ann = self.person("ann", "--plain")

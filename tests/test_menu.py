@@ -520,7 +520,7 @@ class Chatting(unittest.TestCase):
         play.now += 1_000_000
         play.enter("anybody there?")
         play.hear(Offline("the daemon closed the line", 1.0))
-        self.assertEqual([line for line in play.lines if "alice: " in line],
+        self.assertEqual([line for line in play.lines if line.startswith("alice: ")],
                          ["alice: heard", "alice: anybody there? ! perhaps not heard: the connection was lost"])
 
     def test_the_prompt_says_where_a_line_goes_that_says_it_itself(self) -> None:

@@ -626,17 +626,22 @@ class Mailbox:
     def _roll(self, journal: Journal, first: int) -> None:
         """The old journal is cut to its size and listed with the new one.  Nothing may be written meanwhile, so the
         loop waits for this: what there is to sync is small."""
-        old = self._journal
+        old, written = self._journal, self._written
         before, size = list(self._old), old.finish()
-        self.last = self._written = self._synced = first - 1
-        self._clear()
+        self._begin_at(first)
         self._old.append((old.number, size))
         try:
             self._use(journal)
-        except OSError:
+        except OSError:  # back in the old one, whose seqs have no gap: what stands in it would look like a loss
             self._old = before
+            self._begin_at(written + 1)
             raise
         old.close()
+
+    def _begin_at(self, seq: int) -> None:
+        """All that was written is on the disk; the next batch has this seq."""
+        self.last = self._written = self._synced = seq - 1
+        self._clear()
 
     def _retire(self, carried: frozenset[int]) -> Iterator[object]:
         """Unlink what the manifest lists no more; one journal becomes the next one's file."""

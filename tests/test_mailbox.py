@@ -236,6 +236,30 @@ class TestMail(StoreCase):
                             self.assertEqual(texts(found), [b"x" * n for n in sizes[:fit]])
                             self.assertEqual(found[0].body, body_of([b"x" * n for n in sizes[:fit]]))
 
+    def test_a_journal_that_could_not_be_rolled_has_no_gap(self) -> None:
+        """Else of two batches after it, of which a power cut takes the first, the second says that more is lost."""
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        first = box.put(ann, 0, 1, [bob], 0, b"first")
+        self.keep(box)
+        with mock.patch("manifest.saving", side_effect=OSError(errno.ENOSPC, "full")):
+            self.seal(box)
+        self.assertIn("cannot seal", box.notes[-1])
+        journal = box._journal
+        lost = box.put(ann, 0, 1, [bob], 0, b"lost")
+        begin = journal.offset
+        box.write()
+        end = journal.offset
+        last = box.put(ann, 0, 1, [bob], 0, b"last")
+        box.write()
+        self.assertEqual([mail.id - first.id for mail in (lost, last)], [1, 2])
+        with open(journal.path, "r+b") as file:
+            file.seek(begin)
+            file.write(bytes(end - begin))
+        again = self.reopen_copy(box)
+        self.assertEqual(self.texts(again, again.users[1]), [b"first"])
+        self.assertEqual(len(again.notes), 1, again.notes)      # what was torn is said
+
     def test_a_sealed_run_that_is_read_one_by_one_leaves_no_ranges(self) -> None:
         """Each is beside the one before, so nothing lies between them."""
         box = self.open()

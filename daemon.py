@@ -150,7 +150,8 @@ class Daemon:
         self._strangers: dict[Connection, None] = {}            # those without a name, as they came
         self.doors = Doors(self.selector, self.adopt, self._is_full, self._idle, console.note, limits.strangers,
                            limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
-        self.signal = 0                                         # the last one that came
+        self.signal = 0                                         # the one that ends it
+        self._came: list[int] = []                              # signals, until the loop looks
         self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # had their share: not read until then
@@ -170,6 +171,8 @@ class Daemon:
         """One turn of the loop, waiting for at most so many seconds (None: until there is something to do)."""
         ready = self.selector.select(self._timeout(wait))
         self.now = self.clock()
+        if self._came:
+            self._on_signals()
         self._rested()
         for connection in list(self._unfinished):
             self._process(connection)
@@ -562,19 +565,20 @@ class Daemon:
     # ---- the process ----
 
     def catch_signals(self) -> None:
-        """From now on signals set a flag and wake the loop."""
+        """From now on signals are noted and wake the loop; should that fail, it sees them within a second."""
         inner, outer = socket.socketpair()
         for end in (inner, outer):
             end.setblocking(False)
         signal.set_wakeup_fd(outer.fileno(), warn_on_full_buffer=False)
-        self.selector.register(inner, selectors.EVENT_READ, self._on_signal)
+        self.selector.register(inner, selectors.EVENT_READ, lambda *_: inner.recv(64))
         self._wakeup = (inner, outer)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, lambda number, _: self._came.append(number))
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-    def _on_signal(self, sock: socket.socket, mask: int) -> None:
-        for number in sock.recv(64):
+    def _on_signals(self) -> None:
+        came, self._came = self._came, []
+        for number in came:
             if number == signal.SIGHUP and self.console.hung_up():
                 self.signal = number            # the terminal it was shown on is gone
             elif number == signal.SIGHUP:

@@ -139,7 +139,7 @@ def quit_chat(menu: Menu, rest: str) -> str:
 def history(menu: Menu, rest: str) -> str:
     """So many of the messages that were read, in this run or before."""
     number = rest.strip() or str(HISTORY)
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= HISTORY_MAX):
+    if not (number.isascii() and number.isdigit() and len(number) < 6 and 1 <= int(number) <= HISTORY_MAX):
         return f"how many? /history {HISTORY}, {HISTORY_MAX} at most"
     fault = menu.talk.history(int(number))
     if not fault:
@@ -149,12 +149,12 @@ def history(menu: Menu, rest: str) -> str:
 
 def find(menu: Menu, rest: str) -> str:
     """Upwards from the newest; the same again goes on."""
-    menu.sought = rest.strip() or menu.sought
-    if not menu.sought:
+    text = rest.strip() or menu.sought
+    if not text:
         return "what? /find drawer"
-    if not menu.pane.find(menu.sought):
-        return f"no more with {display(menu.sought)!r} above; /find begins at the newest again"
-    return ""
+    above = menu.found if text.casefold() == menu.sought.casefold() else None
+    menu.sought, menu.found = text, menu.pane.find(text, above)
+    return "" if menu.found is not None else f"nothing above holds {display(text)!r}; again begins at the newest"
 
 
 def show_help(menu: Menu, rest: str) -> str:

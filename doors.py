@@ -193,8 +193,8 @@ def _entering(mode: int) -> int:
 
 def shut_directory(where: Address, mode: int) -> str:
     """The directory that keeps those out who may use this socket; "" when none does.  It was there before."""
-    directory = os.path.dirname(where.path)
-    return directory if where.path and _entering(mode) & ~os.stat(directory).st_mode else ""
+    directory = Path(where.path).parent
+    return str(directory) if where.path and _entering(mode) & ~directory.stat().st_mode else ""
 
 
 def _own_directory(directory: Path, mode: int) -> None:

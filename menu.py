@@ -65,6 +65,7 @@ class Menu:
         self.ring = False               # the bell should sound
         self.leaving = False            # the user has taken leave
         self.sought = ""                # what /find looked for last
+        self.found: int | None = None   # and where it was, in the pane
         self.pick_for = modes.TO_ONE
         self._kept: dict[Mode, str] = {}
         self._aside = self.line         # the line, while a passphrase is typed into another
@@ -82,7 +83,8 @@ class Menu:
     @property
     def prompt(self) -> str:
         """What Enter will do, before the line."""
-        return f"to {self.addressed}>" if self.addressed else modes.MODES[self.mode].prompt(self)
+        to = self.addressed
+        return f"to {to}>" if to else modes.MODES[self.mode].prompt(self)
 
     @property
     def addressed(self) -> str:
@@ -109,8 +111,8 @@ class Menu:
         """The keys that matter here."""
         if not self.pane.at_end:
             return "reading back: PageUp, PageDown; M-> to the newest"
-        if self.addressed:
-            return f"Enter sends to {self.addressed}; @@ begins a text with an @"
+        if to := self.addressed:
+            return f"Enter sends to {to}; @@ begins a text with an @"
         return modes.MODES[self.mode].hint(self)
 
     @property
@@ -176,7 +178,7 @@ class Menu:
             self._chat_changed()
         if marked and self._marked is not marked:
             self._clear_echo()
-            self.error = "the invitation that you had marked an answer for is over"
+            self.error = "that invitation is over; nothing is marked"
         if self.talk.ring:
             self.ring |= not (self._focused and self.pane.at_end)
             self.talk.ring = False
@@ -184,7 +186,7 @@ class Menu:
     @property
     def _marked(self) -> object:
         """The invitation that the marked answer is for."""
-        is_answer = any(self.chosen == item.number for item in modes.ANSWERS)
+        is_answer = self.chosen and any(self.chosen == item.number for item in modes.ANSWERS)
         return self.talk.questions[0] if is_answer and self.talk.questions else None
 
     def _looks(self) -> bool:
@@ -427,7 +429,10 @@ class Menu:
             return self.command(text)
         item = next((item for item in self.choices if item.number == self.chosen), None) or self._typed(text)
         if item is None and text.casefold() == "quit":
-            return self.command("/quit")
+            fault = commands.quit_chat(self, "")
+            if not fault:
+                self._clear()
+            return fault
         if item is None:
             return f"{display(text)!r} is no item: 1-{len(self.items)} mark one; /help; \"@bob hi\" sends at once"
         self.chosen = 0

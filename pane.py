@@ -206,7 +206,7 @@ class Pane:
         self._anchor: tuple[int, int] | None = None     # serial and row at the top of the view; None: at the end
         self._new = (-1, 0)                     # `-- 2 new --`: above which serial, how many
         self._absent = False                    # whether the next unseen message still belongs to it
-        self._found = ("", -1)                  # what was looked for, and the serial of the entry that holds it
+        self._found = -1                        # `-- found --`: above which serial
 
     # What is in it
 
@@ -298,6 +298,7 @@ class Pane:
 
     def to_end(self) -> None:
         self._anchor = None
+        self._rule_above(-1)
 
     def to_start(self) -> None:
         if self._entries:
@@ -308,25 +309,22 @@ class Pane:
         if self._entries:
             self._move((self._next - 1, 0), 0)
 
-    def find(self, text: str) -> bool:
-        """Go to the last entry that holds this text, whatever its case; the same again: to the one above it.  When
-        there is no more, False, and the next time it begins at the end."""
-        wanted, below = text.casefold(), self._next
-        if wanted == self._found[0] and self._found[1] >= 0:
-            below = self._found[1]
-        self._mark("", -1)
-        for serial in range(below - 1, self._next - len(self._entries) - 1, -1):
+    def find(self, text: str, above: int | None = None) -> int | None:
+        """Go to the last entry that holds this text, whatever its case, above the one with that serial if it is given;
+        its serial."""
+        wanted, first = text.casefold(), self._next - len(self._entries)
+        for serial in range((self._next if above is None else above) - 1, first - 1, -1):
             if self._entries[serial].holds(wanted):
-                self._mark(wanted, serial)
+                self._rule_above(serial)
                 self._move((serial, 0), 0)
-                return True
-        return False
+                return serial
+        return None
 
-    def _mark(self, wanted: str, serial: int) -> None:
-        """This entry has a rule above it, and no other."""
-        for changed in self._found[1], serial:
+    def _rule_above(self, found: int) -> None:
+        """This entry was found, and no other."""
+        for changed in self._found, found:
             self._wrapped.pop(changed, None)
-        self._found = wanted, serial
+        self._found = found
 
     def to_new(self) -> None:
         """Show what is new from its first row on, if that does not fit a view."""
@@ -380,7 +378,7 @@ class Pane:
         entry, width = self._entries[serial], self._width
         above, count = self._new
         rows = [rule(f"{count} new", width, "new", self.ruler)] if serial == above else []
-        if serial == self._found[1]:
+        if serial == self._found:
             rows.append(rule("found", width, "new", self.ruler))
         if entry.day:
             rows.insert(0, rule(entry.day, width, "rule", self.ruler))

@@ -65,7 +65,7 @@ def refusal(event: NameRefused) -> Failure:
     return Failure(os.EX_TEMPFAIL if event.why == Why.TAKEN else os.EX_DATAERR, display(event.reason))
 
 
-def refused(event: wire.Refused) -> int:
+def code_of(event: wire.Refused) -> int:
     """The exit code for a message that the daemon did not take."""
     return os.EX_TEMPFAIL if event.why == Why.FULL else os.EX_DATAERR
 
@@ -212,7 +212,7 @@ class Plain:
             if isinstance(event, NameRefused) and (self._named or (self._ended and not self._lines)):
                 raise refusal(event)
             if isinstance(event, wire.Refused):
-                self._code = self._code or refused(event)
+                self._code = self._code or code_of(event)
             if isinstance(event, Locked):
                 raise locked(self.link, event)
         self.menu.hear(event, now())
@@ -405,7 +405,7 @@ def send(link: Link, names: str, text: str) -> int:
     for heard in turns(link):
         for event in heard:
             if isinstance(event, wire.Refused):
-                raise Failure(refused(event), display(event.reason))
+                raise Failure(code_of(event), display(event.reason))
             if isinstance(event, wire.Stored):
                 unstored = {number for number in unstored if not event.first <= number <= event.last}
             _outcome(event, link.name)

@@ -277,9 +277,9 @@ class Talk:
             return str(fault)
         if not records:
             return "no message is in your archive"
-        what = f"the last {counted(len(records), 'message')} that you have read:"
+        what = "message" if len(records) == 1 else f"{len(records)} messages"
         items = [(f"{clock(record.time, '%-d %b %H:%M')} {display(record.sender)}", record.text) for record in records]
-        self.pane.add(Table(self.now, what, items=items, beside=False))
+        self.pane.add(Table(self.now, f"the last {what} that you have read:", items=items, beside=False))
         return ""
 
     def _ask(self, what: str, ask: Callable[[], int]) -> str:

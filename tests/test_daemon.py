@@ -801,6 +801,7 @@ class Sockets(unittest.TestCase):
                 self.assertEqual(shut_directory(self.where, mode), self.directory if told else "", (mode, rights))
             self.assertEqual(os.stat(self.directory).st_mode & 0o777, rights)
         self.assertEqual(shut_directory(parse("127.0.0.1:0"), 0o666), "")
+        self.assertEqual(shut_directory(parse("unix:s")._replace(path="s"), 0o600), "")
 
     def test_a_stale_one_is_removed(self):
         open_listener(self.where).close()

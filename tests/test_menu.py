@@ -68,10 +68,11 @@ class Items(unittest.TestCase):
             self.assertIn("archive" if line == "/history" else "how many?", play.menu.error, line)
             play.press("<C-u>")
         play.link.read = [wire.Mail(n, n * 1_000_000, 1, 0, 1, "bob", f"text {n}\nbelow") for n in range(30)]
-        for line, count in (("/history", 20), ("/history 3", 3), ("/history 1000", 30)):
+        for line, count in (("/history", 20), ("/history 3", 3), ("/history 1000", 30), ("/history 1", 1)):
             play.enter(line)
             rows = play.last.split("\n")
-            self.assertEqual(rows[0], f"* the last {count} messages that you have read:")
+            what = "message" if count == 1 else f"{count} messages"
+            self.assertEqual(rows[0], f"* the last {what} that you have read:")
             self.assertEqual((len([row for row in rows if "bob" in row]), "text 29" in rows[-2]), (count, True))
         play.enter("/find Text 7")
         self.assertEqual(play.menu.error, "")
@@ -93,9 +94,11 @@ class Items(unittest.TestCase):
             at = next((place for place, row in enumerate(rows) if row.startswith("-- found ")), None)
             found.append("" if at is None else rows[at + 1].split("the ")[1])
             if play.menu.error:
-                self.assertIn("no more with 'drawer' above", play.menu.error)
+                self.assertIn("nothing above holds 'drawer'", play.menu.error)
                 play.press("<C-u>")
         self.assertEqual(found, ["Drawer 20", "Drawer 3", "", "Drawer 20", "bay 39"])
+        play.enter("@bob thanks")
+        self.assertNotIn("found", str(play.menu.pane.view(60, 8)))
 
     def test_up_is_what_was_typed_before_until_an_item_is_marked(self) -> None:
         """In every other program it is; the last item is Exit, and Enter would take it."""
@@ -592,6 +595,7 @@ class Chatting(unittest.TestCase):
     def test_quit_where_there_is_no_chat_says_how_to_leave(self) -> None:
         self.play.enter("Quit")
         self.assertIn("/exit", self.play.menu.error)
+        self.assertEqual(self.play.menu.line.text, "Quit")
         self.play.press("<C-u>")
 
     def test_one_available_is_no_group(self) -> None:

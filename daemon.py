@@ -411,7 +411,8 @@ class Daemon:
         self._no_stranger(connection)
         connection.client, entered.peer = entered, connection
         self._rounds.put(connection, connection.heard + self.limits.silence_seconds)
-        if more := connection.decoder.widen(wire.FRAME_MAX):
+        connection.decoder.widen(wire.FRAME_MAX)
+        if more := connection.decoder.split(b""):       # what came behind HELLO may be longer than a stranger's
             connection.frames = [*connection.frames, *more]
 
     def _no_stranger(self, connection: Connection) -> None:

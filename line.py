@@ -116,7 +116,7 @@ class Line:
     def let_in(self) -> None:
         """The daemon has said WELCOME: from now on silence calls for a PING, and a loss is a loss."""
         self.online, self._deadline, self._failures = True, None, 0
-        self._decoder.limit = wire.FRAME_MAX
+        self._decoder.widen(wire.FRAME_MAX)
 
     def lost(self, reason: str) -> list[Offline]:
         """This line is over: another address, or another time."""

@@ -695,11 +695,14 @@ def decode(frame: bytes, speaker: Direction) -> Any:
 
 
 class Decoder:
-    """Turns a stream of bytes, however cut, into frames.  `fault`: a length broke the limit, it can't go on."""
+    """Turns a stream of bytes, however cut, into frames.  `fault`: a length broke the limit, it can't go on.
+
+    The limit that counts is the one at the moment a frame is split off.  What stands behind a frame that breaks it is
+    kept, so widen() holds for the bytes that came already: split(b"") has their frames."""
     __slots__ = ("_need", "_rest", "fault", "limit")
 
     def __init__(self, limit: int = HELLO_MAX) -> None:
-        self.limit = limit              # longest frame accepted; raised to FRAME_MAX at login
+        self.limit = limit              # longest frame accepted; widen() raises it to FRAME_MAX at login
         self.fault = ""
         self._rest: bytes | bytearray = b""     # what arrived of a frame that is not whole yet
         self._need = 4                  # how many bytes it takes to go on
@@ -730,14 +733,17 @@ class Decoder:
             self._need = 4 + LENGTH.unpack_from(data, at)[0] if end - at >= 4 and not self.fault else 4
         return frames
 
-    def widen(self, limit: int) -> list[bytes]:
-        """From here on frames may be longer; those that came already."""
+    def widen(self, limit: int) -> None:
+        """From here on frames may be longer, those too that came already and are not split off."""
         self.limit, self.fault = limit, ""
-        return self.split(b"") if self._rest else []
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The same one by one; raises ProtocolError after the last when a length breaks the limit."""
-        yield from self.split(data)
+        """The same one by one, also when one of them widens the limit for those behind it; raises ProtocolError after
+        the last when a length breaks the limit."""
+        frames = self.split(data)
+        while frames:
+            yield from frames
+            frames = self.split(b"")
         if self.fault:
             raise ProtocolError(self.fault)
 

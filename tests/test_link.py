@@ -128,6 +128,37 @@ class TestRoster(Linked):
         self.back(welcome(store=OTHER))
         self.assertEqual((self.link.roster, self.link.roster_whole), ({}, False))
 
+    LOG = tuple(entry(f"{'n' * 24}{number}") for number in range(1300))      # as much as one frame holds
+
+    def logs_in_by(self, pieces: list[bytes]) -> None:
+        """The login's bytes come in these pieces, each of them one read."""
+        self.link = self.make()
+        self.link.connect()
+        self.pump()
+        events = []
+        for piece in pieces:
+            self.house.end.sendall(piece)
+            events += self.pump()
+        kinds = [type(event) for event in events]
+        self.assertEqual((kinds, len(self.link.roster)), ([Online, wire.Roster, wire.Roster], 1345))
+        self.assertTrue(self.link.roster_whole)
+
+    def test_a_log_in_the_same_read_as_welcome(self) -> None:
+        """A frame longer than a stranger may send stands behind the WELCOME that allows it, however they are cut."""
+        some = tuple(entry(f"{'m' * 24}{number}") for number in range(45))      # just too long for a stranger
+        data = b"".join(map(wire.encode, (welcome(), wire.Roster(0, 0, some), wire.Roster(0, 1, self.LOG))))
+        greeting = len(wire.encode(welcome()))
+        cuts = {*range(greeting + 30), *range(greeting, len(data), 1009), len(data)}
+        for pieces in ([data[:cut], data[cut:]] for cut in sorted(cuts)):
+            self.logs_in_by(pieces)
+        self.logs_in_by([data[at:at + 1] for at in range(4000)] + [data[4000:]])
+
+    def test_a_stranger_of_a_daemon_is_held_to_the_short_limit(self) -> None:
+        """Without a WELCOME before it the same frame is refused."""
+        self.link.connect()
+        self.pump()
+        self.offline(self.given(wire.Roster(0, 1, self.LOG)), "1 to 1024 are allowed")
+
     def test_a_list_is_no_login_log(self) -> None:
         self.login()
         request = self.link.list()

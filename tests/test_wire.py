@@ -203,12 +203,35 @@ class FrameLimits(unittest.TestCase):
         for cut in range(HELLO_MAX + 15):
             data = frame_of(10) + frame_of(HELLO_MAX + 1)
             decoder = Decoder()
-            frames = decoder.split(data[:cut]) + decoder.widen(FRAME_MAX) + decoder.split(data[cut:])
+            frames = decoder.split(data[:cut])
+            decoder.widen(FRAME_MAX)
+            frames += decoder.split(b"") + decoder.split(data[cut:])
             self.assertEqual([len(frame) for frame in frames], [10, HELLO_MAX + 1])
         decoder = Decoder()
         self.assertEqual(len(decoder.split(data)), 1)
         self.assertIn("1 to 1024", decoder.fault)
-        self.assertEqual([len(frame) for frame in decoder.widen(FRAME_MAX)], [HELLO_MAX + 1])
+        decoder.widen(FRAME_MAX)
+        self.assertEqual([len(frame) for frame in decoder.split(b"")], [HELLO_MAX + 1])
+
+    def test_raised_by_one_who_is_fed(self):
+        """The first frame of a piece raises the limit, as WELCOME does: it holds for those behind it in the piece."""
+        data = b"".join(map(frame_of, (10, FRAME_MAX, 7, HELLO_MAX + 1, 1)))
+        for pieces in ([data], [data[:14], data[14:]], *([data[:cut], data[cut:]] for cut in range(0, len(data), 97)),
+                       [data[at:at + 1] for at in range(len(data))]):
+            decoder, lengths = Decoder(), []
+            for piece in pieces:
+                for frame in decoder.feed(piece):
+                    lengths.append(len(frame))
+                    decoder.widen(FRAME_MAX)
+            self.assertEqual((lengths, decoder.held), ([10, FRAME_MAX, 7, HELLO_MAX + 1, 1], 0))
+
+    def test_raised_and_broken_again(self):
+        decoder, lengths = Decoder(), []
+        with self.assertRaisesRegex(ProtocolError, f"{FRAME_MAX + 1} bytes; 1 to {FRAME_MAX} "):
+            for frame in decoder.feed(b"".join(map(frame_of, (10, HELLO_MAX + 1, FRAME_MAX + 1)))):
+                lengths.append(len(frame))
+                decoder.widen(FRAME_MAX)
+        self.assertEqual(lengths, [10, HELLO_MAX + 1])
 
     def test_what_is_encoded_fits(self):
         """NOTICE has a text alone: a frame of FRAME_MAX with its kind, not one byte more."""

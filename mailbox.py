@@ -11,14 +11,14 @@ How it works
     batch one record each.  Then `write` (one pwrite of one batch to the journal), `sync` (one fdatasync), and only then
     may the answers leave.  `work` is called after that, with the time that the turn can spare.
 
-    When the journals have grown, `work` seals, in steps of about a millisecond: it rolls the journal, copies what
-    still waits in the old ones into a new dbm file that is never modified again (segment.py), checks it, lists it in
-    the manifest and drops the old journals.  Reading touches no segment: a watermark for each user, and a few ranges
-    above it, say what is read.  A segment that everybody has read is unlinked whole; one that is nearly read, or
-    small, is carried into the next one.
+    When the journals have grown, `work` seals (upkeep.py), in steps of about a millisecond: it rolls the journal,
+    copies what still waits in the old ones into a new dbm file that is never modified again (segment.py), checks it,
+    lists it in the manifest and drops the old journals.  Reading touches no segment: a watermark for each user, and a
+    few ranges above it, say what is read.  A segment that everybody has read is unlinked whole; one that is nearly
+    read, or small, is carried into the next one.
 
-        mailbox -> recovery -> seal -> segment -> disk      manifest: which files count
-                -> records  -> journal         -> disk      user: one name and its queue
+        mailbox -> upkeep, recovery -> seal -> segment -> disk      manifest: which files count
+                -> records  -> journal                 -> disk      user: one name and its queue
 
     Start: lock; manifest; newest segment's users; journals; indexes (recovery.py).  Then a new journal is begun: one
     from before a crash is never appended to.  New ids start 2**20 above the highest found, because mail may be pushed
@@ -59,7 +59,7 @@ from contextlib import suppress
 import manifest as manifests
 from bodies import body_of, count_of
 from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
-from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
+from journal import BLANK, FIRST_ROOM, ROOM, Journal, file_name
 from mail import BY_ID, WHOLE, Mail, between, limited, messages, place_of
 from manifest import Manifest
 from records import (
@@ -72,21 +72,16 @@ from records import (
 )
 from recovery import Recovery, lock_store
 from reserve import Reserve
-from seal import Seal
-from segment import ENTRY_MAX, Listed, Writer, choose, remove
+from segment import ENTRY_MAX, Listed, choose
+from upkeep import JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
 from user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]
 
-SEAL_AT = 8 << 20  # bytes in journals: below, a start reads them in a tenth of a second; above, memory
-JOURNALS_MAX = 16  # each start adds one; their number alone must not grow
-SMALL = 1 << 20  # a segment with fewer bytes is carried into the next, so that there is one of this size at most
 RETRY_ROOM = 0.25  # seconds between two looks for room
-RETRY_TASK = 5.0  # seconds after a seal found no room
 UNSYNCED_MAX = 1 << 16  # seqs written and not on disk: above, the loop waits for the disk
 ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a turn
-USER_BYTES = 128  # what a user's records take in a segment
 NAME_MAX = 255  # bytes
 NEW = tuple.__new__  # half the time of Mail(...)
 END = object()  # there are no more steps
@@ -111,15 +106,11 @@ class Mailbox:
                  seal_at: int = SEAL_AT, journals_max: int = JOURNALS_MAX, small: int = SMALL) -> None:
         self.directory, self.disk = os.path.abspath(directory), disk or Disk()
         self._reserve = Reserve(self.disk, self.directory)
-        self.seal_at, self.journals_max, self.small = seal_at, journals_max, small
         self.notes: list[str] = []
         self.refusing: str | None = None
         self._failed: Failed | None = None
-        self._task: Iterator[object] | None = None
-        self._seal: Seal | None = None
-        self._writer: Writer | None = None  # of a segment that no manifest lists yet
-        self._now = self._look_after = self._task_after = 0.0
-        self._must_seal = False
+        self.upkeep = Upkeep(self, seal_at, journals_max, small)
+        self._now = self._look_after = 0.0
         self._syncing: int | None = None  # what the sync under way will have put on disk
         self._rolling = False  # no further sync is begun: the journal is about to be finished
         self._stuck = False  # not even the reserve was enough: no write until `work` has looked for room again
@@ -330,8 +321,8 @@ class Mailbox:
                 self.last += 1
             if touched:
                 self._readers[user.number][1].append(touched)
-            if self._seal is not None:
-                self._seal.read(user, newly[0].id, newly[-1].last)
+            if self.upkeep.seal is not None:
+                self.upkeep.seal.read(user, newly[0].id, newly[-1].last)
         return newly
 
     def _read_anywhere(self, user: User, first: int, last: int) -> tuple[list[Mail], Range | None]:
@@ -434,7 +425,7 @@ class Mailbox:
     def _refuse(self, error: OSError) -> None:
         """Take no mail until there is room; give up the reserve, so that what was read can still be written."""
         self.refusing = error.strerror or str(error)
-        self._must_seal = self._must_seal or error.errno == errno.EFBIG
+        self.upkeep.must_seal = self.upkeep.must_seal or error.errno == errno.EFBIG
         self._reserve.give_up()
 
     def settled(self, wait: bool = False) -> int:
@@ -487,18 +478,18 @@ class Mailbox:
             self._look_after = start + RETRY_ROOM
             self._stuck = False
             self._regain_reserve()
+        upkeep = self.upkeep
         while True:
-            if self._task is None:
-                self._task = self._next_task()
-            if self._task is None or self._puts or self._registered or self._before:
-                return self._task is not None
+            task = upkeep.task = upkeep.task or upkeep.next_task()
+            if task is None or self._puts or self._registered or self._before:
+                return task is not None
             try:
-                step = next(self._task, END)
+                step = next(task, END)
             except Failed as error:
                 self._failed = error
                 raise
             if step is END:
-                self._task = None
+                upkeep.task = None
             elif step is WAIT:
                 return False
             if now_fn() - start >= seconds:
@@ -513,47 +504,7 @@ class Mailbox:
     @property
     def working(self) -> bool:
         """Is there background work under way, even if only the disk can help it now?"""
-        return self._task is not None
-
-    def _next_task(self) -> Iterator[object] | None:
-        if self._now < self._task_after:
-            return None
-        held = self._journal_bytes()
-        if held and (held > self.seal_at or len(self._old) >= self.journals_max or self._must_seal):
-            return self._sealing()
-        idle = self._idle_segments()
-        return self._dropping(idle) if idle else None
-
-    def _journal_bytes(self) -> int:
-        """What the journals hold; 0 when there is nothing to seal."""
-        return sum([size for _, size in self._old]) + self._journal.offset - HEADER_SIZE
-
-    def _idle_segments(self) -> list[int]:
-        """Segments that nobody waits for; the newest stays, for its records of users."""
-        segments = self._shelf.segments
-        newest = max(segments, default=0)
-        return [number for number, segment in segments.items() if not segment.left and number != newest]
-
-    def _dropping(self, numbers: list[int]) -> Iterator[object]:
-        yield from self._durable()
-        try:
-            yield from self._saving(self._manifest.journals, self._listed_without(numbers))
-            for number in numbers:
-                self._forget(number)
-        except OSError as error:
-            self._postpone(f"cannot drop a segment: {error}")
-
-    def _listed_without(self, numbers: Sequence[int] | frozenset[int]) -> tuple[Listed, ...]:
-        return tuple(listed for listed in self._manifest.segments if listed.number not in numbers)
-
-    def _forget(self, number: int) -> None:
-        """Unlink a segment that the manifest lists no more."""
-        self._shelf.remove(number)
-        remove(self.disk, self.directory, number)
-
-    def _postpone(self, why: str) -> None:
-        self._task_after = self._now + RETRY_TASK
-        self.notes.append(f"{self.directory}: {why}; trying again later")
+        return self.upkeep.task is not None
 
     def _regain_reserve(self) -> None:
         """Take mail again once the reserve is whole."""
@@ -563,50 +514,6 @@ class Mailbox:
             self.refusing = error.strerror or str(error)
         else:
             self.refusing = None
-
-    # Sealing
-
-    def _carried(self) -> frozenset[int]:
-        """Segments whose survivors go into the next one: three quarters read, or small."""
-        return frozenset(number for number, segment in self._shelf.segments.items()
-                         if segment.left * 4 < segment.messages or segment.bytes < self.small)
-
-    def _sealing(self) -> Iterator[object]:
-        carried = self._carried()
-        need = self._journal_bytes() + sum([self._shelf.segments[number].bytes for number in carried])
-        writer = None
-        try:
-            if self.disk.free(self.directory) < 3 * (need + len(self.users) * USER_BYTES):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if self._journal.offset > HEADER_SIZE:
-                yield from self._rolled()
-            upto = self._synced  # what is put from now on is in the journal that stays
-            self._rolling = False
-            yield None
-            number = max(self._shelf.segments, default=0) + 1
-            writer = self._writer = Writer(self.disk, self.directory, self.store, number, self.backend)
-            seal = self._seal = Seal(writer, self._shelf, self.users, upto, carried)
-            yield from seal.write()
-            yield from self._durable()
-            yield from self._saving(((self._journal.number, None),), (*self._listed_without(carried), writer.listed))
-        except OSError as error:
-            self._abandon(writer)
-            self._postpone(f"cannot seal: {error.strerror or error}")
-            return
-        except Damaged:
-            self._abandon(writer)
-            raise
-        self._writer = None
-        yield None
-        yield from seal.switch(self.disk, self.directory, self.store)
-        self._seal, self._must_seal = None, False
-        yield from self._retire(carried)
-
-    def _abandon(self, writer: Writer | None) -> None:
-        self._seal = self._writer = None
-        self._rolling = False
-        if writer is not None:
-            writer.abandon()
 
     def _rolled(self) -> Iterator[object]:
         """Go on in a new journal.  It is made ready while the old one is written, so its first seq is one that is not
@@ -643,24 +550,6 @@ class Mailbox:
         self.last = self._written = self._synced = seq - 1
         self._clear()
 
-    def _retire(self, carried: frozenset[int]) -> Iterator[object]:
-        """Unlink what the manifest lists no more; one journal becomes the next one's file."""
-        gone, self._old = self._old, []
-        try:
-            for number, size in gone:
-                path, spare = self._path(file_name(number)), SPARE not in self.disk.listdir(self.directory)
-                if spare and size <= 2 * SEAL_AT:
-                    self.disk.rename(path, self._path(SPARE))
-                else:
-                    self.disk.unlink(path)
-                yield None
-            for number in carried:
-                self._forget(number)
-                yield None
-            yield from self.disk.syncing_directory(self.directory)
-        except OSError as error:
-            self._postpone(f"cannot remove what is sealed: {error}")
-
     def close(self) -> None:
         """Write what is batched, say on disk that it is all there, let go.  A crash instead costs only the batch."""
         self._rolling = False
@@ -674,8 +563,8 @@ class Mailbox:
         except OSError as error:
             raise StoreError(f"{self.directory}: {error}") from error
         finally:
-            if self._writer is not None:  # its files stay: a manifest that is being saved may list them
-                self._writer.close()
+            if self.upkeep.writer is not None:  # its files stay: a manifest that is being saved may list them
+                self.upkeep.writer.close()
             self._shelf.close()
             self._journal.close()
             self.disk.close(self._lock)

@@ -362,7 +362,7 @@ class Life:
                 return
 
     def seal(self) -> None:
-        self.box._must_seal, self.box._task_after = True, 0.0
+        self.box.upkeep.must_seal, self.box.upkeep.after = True, 0.0
         self.work_it_off()
 
     def drain(self, share: float) -> None:
@@ -378,7 +378,7 @@ class Life:
         for _ in range(1000):
             self.settle()
             self.work(50)
-            if self.box._task is None and not self.promised:
+            if self.box.upkeep.task is None and not self.promised:
                 for user in self.box.users:
                     assert user.waiting == len(self.queue(user)), user
                 return
@@ -461,8 +461,8 @@ class Life:
     def leave(self, files: State) -> None:
         """Let go of everything without another write; what dbm writes when it closes is undone."""
         box = self.box
-        if box._writer is not None:
-            box._writer._database.close()
+        if box.upkeep.writer is not None:
+            box.upkeep.writer._database.close()
         box._shelf.close()
         self.disk.close(box._journal.fd)
         self.disk.close(box._lock)

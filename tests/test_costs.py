@@ -173,9 +173,9 @@ class Sealing(unittest.TestCase):
 
     def steps(self, between):
         """Seal, step by step, and do something after each; how many pages were read in each step."""
-        self.mailbox._must_seal, loads = True, []
+        self.mailbox.upkeep.must_seal, loads = True, []
         with mock.patch.object(Shelf, "mails", autospec=True, side_effect=Shelf.mails) as mails:
-            while self.mailbox._must_seal or self.mailbox.working:
+            while self.mailbox.upkeep.must_seal or self.mailbox.working:
                 before = mails.call_count
                 self.mailbox.work(0)
                 loads.append(mails.call_count - before)
@@ -197,7 +197,7 @@ class Sealing(unittest.TestCase):
         done = []
 
         def between():
-            if not done and self.mailbox._seal and self.mailbox._seal.writer.pages:
+            if not done and self.mailbox.upkeep.seal and self.mailbox.upkeep.seal.writer.pages:
                 done.append(self.mails[self.COUNT // 3 * 2 + 1])
                 self.read(done)
         self.assertLessEqual(sum(self.steps(between)), 2)
@@ -209,7 +209,7 @@ class Sealing(unittest.TestCase):
         left = iter(self.mails[1::2])
 
         def between():
-            if self.mailbox._seal:
+            if self.mailbox.upkeep.seal:
                 self.read(list(islice(left, 40))[::8])
         self.assertLessEqual(max(self.steps(between)), 3)
         self.check()

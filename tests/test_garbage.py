@@ -27,7 +27,7 @@ class NoCycles(unittest.TestCase):
         """People come, send, check, chat, break the protocol and go; segments are written, read and dropped."""
         for backend in BACKENDS:
             with self.subTest(backend=backend), Service(backend=backend) as service:
-                service.mailbox.seal_at = 4000
+                service.mailbox.upkeep.seal_at = 4000
                 self.assertEqual(self.left_behind(lambda: self.day(service, Random(3))), 0)
                 self.assertGreater(max(service.mailbox._shelf.segments), 3)
 

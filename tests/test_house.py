@@ -24,7 +24,8 @@ ARROWS = {
     "seal": "disk mail records segment user",
     "manifest": "disk journal segment",
     "recovery": "disk journal manifest records seal segment user",
-    "mailbox": "bodies disk journal mail manifest records recovery reserve seal segment user",
+    "upkeep": "disk journal seal segment",
+    "mailbox": "bodies disk journal mail manifest records recovery reserve segment upkeep user",
     "salvage": "bodies disk journal mail manifest records recovery segment user",
     # bytes and messages; places; the rules of the house
     "wire": "bodies",

@@ -158,7 +158,7 @@ class MailboxQuota(unittest.TestCase):
         chance = random.Random(5)
         quotas = Quotas(20, 3000, 9, 1500)
         with house(quotas) as service:
-            service.mailbox.seal_at = 4000
+            service.mailbox.upkeep.seal_at = 4000
             names = ("ann", "bob", "cat")
             clients = dict(zip(names, service.users(*names), strict=True))
             for client in clients.values():
@@ -206,7 +206,7 @@ class Accounts(unittest.TestCase):
                 to = ("bob", "cat")[number % 2]
                 ann.send(to, "x" * (number * 11 % 4000 + 1))
                 sizes[to] += number * 11 % 4000 + 1
-            service.mailbox._must_seal = True
+            service.mailbox.upkeep.must_seal = True
             while service.mailbox.work(1) or service.mailbox.find("bob").tail:
                 pass
             self.assertGreater(len(service.mailbox.find("bob").pages), 2)

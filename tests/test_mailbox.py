@@ -45,7 +45,7 @@ class StoreCase(unittest.TestCase):
         if box.__dict__.setdefault("gone", False):
             return
         box.__dict__["gone"] = True
-        box._abandon(box._writer)
+        box.upkeep.abandon()
         box._shelf.close()
         for fd in (box._lock, box._journal.fd):
             with suppress(OSError):
@@ -81,7 +81,7 @@ class StoreCase(unittest.TestCase):
         self.fail("the work never ends")
 
     def seal(self, box: Mailbox) -> None:
-        box._must_seal = True
+        box.upkeep.must_seal = True
         self.work(box)
 
     def texts(self, box: Mailbox, user: User) -> list[bytes]:
@@ -504,10 +504,10 @@ class TestSettings(StoreCase):
         """A segment must not hold what the disk may refuse yet."""
         box = self.open()
         ann, = self.names(box, "ann")
-        box._must_seal = True
+        box.upkeep.must_seal = True
         box.set(ann, 1, b"refused")
         self.assertTrue(box.work(0, lambda: self.now))
-        self.assertIsNone(box._seal)
+        self.assertIsNone(box.upkeep.seal)
         self.disk.fail("write", errno.ENOSPC, times=1)
         self.assertRaises(Full, box.write)
         self.work(box)
@@ -521,7 +521,7 @@ class TestSettings(StoreCase):
         for user in users:
             box.set(user, 1, b"old")
         self.keep(box)
-        box._must_seal = True
+        box.upkeep.must_seal = True
         step = 0
         while box.work(0, lambda: self.now):
             step += 1
@@ -898,7 +898,7 @@ class TestWork(StoreCase):
         ann, = self.names(box, "ann")
         box.put(ann, 0, 1, [ann], 0, b"x")
         self.keep(box)
-        box._must_seal = True
+        box.upkeep.must_seal = True
         box.put(ann, 0, 1, [ann], 0, b"y")
         for _ in range(3):
             self.assertTrue(box.work(9, lambda: 0.0))
@@ -912,7 +912,7 @@ class TestWork(StoreCase):
         ann, = self.names(box, "ann")
         box.put(ann, 0, 1, [ann], 0, b"x")
         self.keep(box)
-        box._must_seal = True
+        box.upkeep.must_seal = True
         times = iter([0.0, 0.001, 0.002, 0.003])
         self.assertTrue(box.work(0.0025, lambda: next(times)))
         self.assertEqual(list(times), [])

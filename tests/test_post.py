@@ -398,7 +398,7 @@ class Confirming(unittest.TestCase):
                     bob.say(wire.Confirm(high, low))
                     bob.hears(wire.Confirmed, first=high, last=low)
                 self.assertEqual((service.mailbox.find("bob").waiting, service.mailbox.find("bob").ranges), (6, []))
-                service.mailbox._must_seal = True
+                service.mailbox.upkeep.must_seal = True
                 while service.mailbox.work(1):
                     pass
                 self.assertEqual(service.mailbox.find("bob").tail, [])

@@ -104,7 +104,7 @@ class Recoveries:
             box.write()
             box.sync()
             if len(self.views) % 16 == 0:
-                box._must_seal = True
+                box.upkeep.must_seal = True
                 while box.work(0, lambda: 0.0):
                     pass
                 demand(box._shelf.segments, "nothing was sealed")

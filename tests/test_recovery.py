@@ -13,12 +13,13 @@ from unittest import mock
 import manifest as manifests
 from disk import Damaged, NoBackend, StoreError
 from journal import SPARE
-from mailbox import EVERYONE, ID_JUMP, JOURNALS_MAX, Mail, Mailbox, User
+from mailbox import EVERYONE, ID_JUMP, Mail, Mailbox, User
 from tests.faulty_disk import RecordingDisk
 from tests.lives import is_repeat
 from tests.test_mailbox import EVER, StoreCase
 from tests.test_segment import BACKENDS
 from tests.waiting import singles
+from upkeep import JOURNALS_MAX
 
 Queues = dict[str, list[Mail]]
 
@@ -87,7 +88,7 @@ class TestKill(RecoveryCase):
 
     def kill_while_sealing(self, box: Mailbox, busy: bool) -> None:
         ann, bob, cy = box.users
-        box._must_seal = True
+        box.upkeep.must_seal = True
         steps, more = 0, True
         while more:
             wanted = self.queues(box)
@@ -109,7 +110,7 @@ class TestKill(RecoveryCase):
 
     def test_nothing_unfinished_is_left_after_the_next_start(self) -> None:
         box = self.lively(BACKENDS[0])
-        box._must_seal = True
+        box.upkeep.must_seal = True
         while box.work(0, lambda: 0.0):
             path = self.copy()
             for name in ("manifest.tmp", "segment.00000099", "segment.00000099.dat", "journal.00000099"):
@@ -412,7 +413,7 @@ class Life:
             self.box._look_after = 0.0
             self.box.work(0, lambda: 1.0)
             self.case.assertIsNone(self.box.refusing)
-        self.box._look_after = self.box._task_after = 0.0
+        self.box._look_after = self.box.upkeep.after = 0.0
 
 
 class TestSize(RecoveryCase):

@@ -108,7 +108,7 @@ class Store(unittest.TestCase):
         """And nothing written to it is forgotten meanwhile."""
         self.write()
         self.box.sync()
-        self.box._must_seal = True
+        self.box.upkeep.must_seal = True
         self.assertFalse(self.box.work(9))              # the disk alone can help
         self.write()
         self.end()                                      # and the next is begun
@@ -124,8 +124,8 @@ class Store(unittest.TestCase):
     def test_a_segment_is_listed_when_what_it_tells_of_is_on_disk(self) -> None:
         self.write()
         self.end()
-        self.box._must_seal = True
-        until(lambda: self.box.work(0) and self.box._seal)
+        self.box.upkeep.must_seal = True
+        until(lambda: self.box.work(0) and self.box.upkeep.seal)
         origin = 1 << 32 | 7
         self.box.put(self.ann, origin, 1, [self.ann], 0, b"x")      # the segment will know that it was put
         self.box.write()

@@ -40,6 +40,7 @@ from wire import Outcome, SendFlag, Why
 
 READ_SIZE = 65536
 ANSWER_SECONDS = 20.0       # for the answers that a script waits for; the daemon's disk may be slow
+CHOICES_SHOWN = 20          # rows of a list to choose from: a reader hears all of them before the prompt
 LEAVE_SECONDS = 3.0         # for the daemon to take leave
 
 HELP = ": is the daemon running?  --connect names another place"
@@ -325,8 +326,10 @@ class Plain:
         picker = self.menu.picker
         if picker:
             self._write(f"{picker.title}:")
-            for choice in picker.all:
+            for choice in picker.all[:CHOICES_SHOWN]:
                 self._write(f"  {choice.label}  {choice.note}".rstrip())
+            if (more := len(picker.all) - CHOICES_SHOWN) > 0:
+                self._write(f"  and {more} more: type a name")
         elif self.menu.at_items:
             self._write(" ".join(item.label for item in self.menu.items))
 

@@ -109,7 +109,7 @@ def text_of(sender: str, origin: int) -> str:
 class EndToEnd:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.daemon = DaemonProcess(program=(HERE + "/tests/small_store.py", str(SEAL_AT)))
+        self.daemon = DaemonProcess(program=(HERE + "/tests/small_store.py", str(SEAL_AT)), bare=True)
         self.directory = self.daemon.directory
         for name in READERS:                        # so that they can be written to
             self.daemon.client(name).close()

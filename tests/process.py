@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import wire
+from tests import lived_in
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 START_SECONDS = 20          # until it listens; far more than it takes, for a busy machine
@@ -26,11 +27,13 @@ def say_figures(text: str) -> None:
 class DaemonProcess:
     """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end.
 
-    `program`: another one, with its first arguments; `under`: a command that runs it; `store`: another place.  With
-    `wait` false it may still be starting, or die: wait()."""
+    The store is that of a house where people live, and 200 of them are connected (lived_in.py); `bare`: an empty one.
+    `program`: another one, with its first arguments; `under`: a command that runs it; `store`: another place, left as
+    it is, and nobody lives there.  With `wait` false it may still be starting, or die: wait()."""
 
     def __init__(self, *options: str, python: str = sys.executable, console: str = "none", store: str = "",
-                 program: Sequence[str] = (HERE + "/daemon.py",), under: Sequence[str] = (), wait: bool = True) -> None:
+                 program: Sequence[str] = (HERE + "/daemon.py",), under: Sequence[str] = (), wait: bool = True,
+                 bare: bool = False) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="parley-process-")
         self.directory = self._directory.name
         self.path = self.directory + "/sock"
@@ -38,6 +41,11 @@ class DaemonProcess:
         self.command = [*under, python, *program, "--state", self.store, "--listen", "unix:" + self.path,
                         "--console", console, *MANY, *options]
         self.process: subprocess.Popen[bytes] | None = None
+        self.is_lived_in = not (bare or store)
+        self.residents: lived_in.Residents | None = None
+        if self.is_lived_in:
+            lived_in.furnish(self.store)
+            lived_in.keep_a_year(self.directory + "/state", self.store, *lived_in.PEOPLE)
         self.launch()
         if wait:
             self.wait()
@@ -54,13 +62,23 @@ class DaemonProcess:
         return time.monotonic() - started
 
     def wait(self) -> None:
-        """Until it takes a connection."""
+        """Until it takes a connection, and those who live there are back."""
         assert self.process is not None
+        self._send_away()
         started = time.monotonic()
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() - started > START_SECONDS:
                 raise AssertionError(f"the daemon did not start: {self.output()}")
             time.sleep(0.005)
+        if self.is_lived_in:
+            self.residents = lived_in.Residents(self.path)
+            self.residents.settle()
+
+    def _send_away(self) -> None:
+        """Those who lived there."""
+        if self.residents:
+            self.residents.close()
+            self.residents = None
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -88,6 +106,7 @@ class DaemonProcess:
     def close(self) -> None:
         if self.process and self.process.poll() is None:
             self.end()
+        self._send_away()
         self._directory.cleanup()
 
     def __enter__(self) -> "DaemonProcess":

@@ -91,7 +91,7 @@ class Crowd(unittest.TestCase):
             self.skipTest(f"the limit of open files, {hard}, is too low for {CROWD} clients")
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        daemon = DaemonProcess()
+        daemon = DaemonProcess(bare=True)       # every copy of a message to all is counted
         self.addCleanup(daemon.close)
         self.path = daemon.path
         self.selector = selectors.DefaultSelector()

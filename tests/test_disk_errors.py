@@ -159,7 +159,8 @@ class Slow(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.log = directory.name + "/calls"
         slow = inject("fdatasync", "1+", f"delay_enter={int(SLOW * 1e6)}")
-        self.daemon = DaemonProcess(under=under(self.log, slow, trace=("pwrite64", "fdatasync", "recvfrom", "sendto")))
+        self.daemon = DaemonProcess(under=under(self.log, slow, trace=("pwrite64", "fdatasync", "recvfrom", "sendto")),
+                                    bare=True)      # each call is counted
         self.addCleanup(self.daemon.close)
 
     def test_no_promise_leaves_before_its_sync(self) -> None:

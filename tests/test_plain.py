@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import unittest
+from pathlib import Path
 
 import wire
+from tests import lived_in
 from tests.process import HERE, DaemonProcess
 from tests.terminals import Terminal, environment
 
@@ -15,8 +17,10 @@ MENU = "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exi
 
 
 class WithDaemon(unittest.TestCase):
+    bare = False
+
     def setUp(self) -> None:
-        self.daemon = DaemonProcess()
+        self.daemon = DaemonProcess(bare=self.bare)
         self.addCleanup(self.daemon.close)
         self.env = environment(XDG_STATE_HOME=self.daemon.directory + "/state", TZ="UTC")
 
@@ -103,8 +107,10 @@ class OneShot(WithDaemon):
     def test_check_without_archive(self) -> None:
         self.known("bob")
         self.parley("--name", "ann", "--send", "bob", "hi")
+        (archive,) = Path(self.daemon.directory, "state/parley").glob("bob.*")
+        before = archive.read_bytes()
         self.assertIn("hi", self.parley("--name", "bob", "--check", "--no-archive")[1])
-        self.assertEqual(glob.glob(self.daemon.directory + "/state/parley/bob*"), [])
+        self.assertEqual(archive.read_bytes(), before)
         self.assertEqual(self.parley("--name", "bob", "--check")[1], "No messages available\n")
 
     def test_what_was_not_printed_is_not_lost(self) -> None:
@@ -136,9 +142,11 @@ class OneShot(WithDaemon):
         self.assertEqual(self.parley("--name", "ann", "--check")[1].count("buy milk"), 2)
 
     def test_who(self) -> None:
-        self.assertEqual(self.parley("--name", "ann", "--who"), (0, "No other client.\n", ""))
         with self.daemon.client("bob"):
-            self.assertEqual(self.parley("--name", "ann", "--who"), (0, "bob      Available\n", ""))
+            code, out, err = self.parley("--name", "ann", "--who")
+        rows = out.splitlines()
+        self.assertEqual((code, rows[0], len(rows), err), (0, "bob      Available", lived_in.CONNECTED + 1, ""))
+        self.assertIn("v-0      Chatting with Vera.1", rows)
 
     def test_failures(self) -> None:
         self.known("bob")
@@ -163,6 +171,28 @@ class OneShot(WithDaemon):
         self.assertIn("--plain", self.parley("--help")[1])
 
 
+class Alone(WithDaemon):
+    """What is said to who is alone takes a house where nobody lives."""
+
+    bare = True
+
+    def test_who(self) -> None:
+        self.assertEqual(self.parley("--name", "ann", "--who"), (0, "No other client.\n", ""))
+        with self.daemon.client("bob"):
+            self.assertEqual(self.parley("--name", "ann", "--who"), (0, "bob      Available\n", ""))
+
+    def test_a_script(self) -> None:
+        out = self.parley("--plain", "--name", "ann", stdin="1\n2\n/log\n")[1]
+        for line in ("* No other client.", "* 1 name in the log:"):
+            self.assertIn(line, out)
+
+    def test_no_archive_is_made(self) -> None:
+        self.known("bob")
+        self.parley("--name", "ann", "--send", "bob", "hi")
+        self.assertIn("hi", self.parley("--name", "bob", "--check", "--no-archive")[1])
+        self.assertEqual(glob.glob(self.daemon.directory + "/state/parley/bob*"), [])
+
+
 class Piped(WithDaemon):
     def test_a_script(self) -> None:
         self.known("bob")
@@ -172,9 +202,11 @@ class Piped(WithDaemon):
             "parley: 'zed' is no item: 1-6 mark one; /help; \"@bob hi\" sends at once"]))
         self.assertTrue(err.startswith("parley: /nonsense is no command"), err)
         words = [line[6:] if line[2:3] == ":" else line for line in out.split("\n")]
-        for line in ("* connected to", MENU, "* No other client.", "1. One user 2. Several users 3. All users",
+        for line in ("* connected to", MENU, "* 201 current users:", "  v-0      Chatting with Vera.1",
+                     "1. One user 2. Several users 3. All users",
                      "  bob  not connected: kept in the mailbox", "you > bob .: hello bob", "= you > bob: stored",
-                     "* bob is not connected: kept in the mailbox", "* No messages available", "* 2 names in the log:"):
+                     "* bob is not connected: kept in the mailbox", "* No messages available",
+                     "* 5002 names in the log:"):
             self.assertTrue(any(word.startswith(line) for word in words), (line, out))
 
     def test_the_end_of_the_input_waits_until_all_is_stored(self) -> None:
@@ -232,7 +264,7 @@ class Piped(WithDaemon):
         with open(path) as script:
             done = subprocess.run(self.command("--plain", "--name", "ann"), stdin=script, capture_output=True,
                                   env=self.env, timeout=SECONDS)
-        self.assertIn(b"No other client.", done.stdout)
+        self.assertIn(b"201 current users:", done.stdout)
 
     def test_hostile_text_cannot_forge_a_line_or_reach_the_terminal(self) -> None:
         self.known("bob")

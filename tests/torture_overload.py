@@ -48,7 +48,7 @@ def ticks(pid: int) -> float:
 
 
 def started(*options: str, console: str = "none") -> DaemonProcess:
-    daemon = DaemonProcess(*options, console=console)
+    daemon = DaemonProcess(*options, console=console, bare=True)
     assert daemon.process is not None
     pin(0, daemon.process.pid)
     return daemon

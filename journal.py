@@ -93,9 +93,9 @@ def _header(store: bytes, number: int, first: int, mark: bytes) -> bytes:
 class Journal:
     """The journal being written.  `offset` is where the next batch goes, `size` how far the file has been extended."""
 
-    def __init__(self, disk: Disk, path: str, fd: int, number: int, mark: bytes, size: int) -> None:
+    def __init__(self, disk: Disk, path: str, fd: int, number: int, first: int, mark: bytes, size: int) -> None:
         self.disk, self.path, self.fd = disk, path, fd
-        self.number, self.mark, self.seed = number, mark, _seed(mark)
+        self.number, self.first, self.mark, self.seed = number, first, mark, _seed(mark)
         self.offset, self.size = HEADER_SIZE, size
 
     @classmethod
@@ -111,7 +111,10 @@ class Journal:
         path, spare = os.path.join(directory, file_name(number)), os.path.join(directory, SPARE)
         mark = os.urandom(8)
         head = _header(store, number, first, mark)
-        recycled = SPARE in disk.listdir(directory)
+        names = disk.listdir(directory)
+        recycled = SPARE in names
+        if file_name(number) in names:  # one that was begun before, was never listed, and could not be removed
+            disk.unlink(path)
         fd = disk.open(spare) if recycled else disk.create(path)
         try:
             data = head if recycled else head + bytes(max(0, room - len(head)))
@@ -125,7 +128,7 @@ class Journal:
             disk.close(fd)
             disk.unlink(spare if recycled and file_name(number) not in disk.listdir(directory) else path)
             raise
-        return cls(disk, path, fd, number, mark, size)
+        return cls(disk, path, fd, number, first, mark, size)
 
     def append(self, parts: list[bytes], seq: int, settled: int, count: int, room: int = ROOM) -> None:
         """Write one batch: parts[0] is BLANK, the others are whole records.  OSError: nothing of it stays."""

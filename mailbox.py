@@ -166,25 +166,27 @@ class Mailbox:
         self._use(Journal.create(self.disk, self.directory, self.store, number, self._base, room))
 
     def _use(self, journal: Journal) -> None:
-        """From now on this one is written."""
+        """From now on this one is written, and ids begin where it does."""
         try:
-            self._save((*self._old, (journal.number, None)), self._manifest.segments)
+            self._save((*self._old, (journal.number, None)), self._manifest.segments, journal.first - 1)
         except OSError:
             journal.close()
             self.disk.unlink(journal.path)
             raise
         self._journal = journal
+        self._begin_at(journal.first)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.directory, name)
 
-    def _save(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...]) -> None:
-        self.disk.at_once(self._saving(journals, segments))
+    def _save(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...], seq: int) -> None:
+        self.disk.at_once(self._saving(journals, segments, seq))
 
-    def _saving(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...]
+    def _saving(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...], seq: int = 0
                 ) -> Generator[object, None, None]:
+        """List these.  `seq`: a floor for new ids, if it is above all that were given."""
         generation = self._manifest.generation + 1
-        new = Manifest(self.store, generation, self.last, tuple(journals), segments)
+        new = Manifest(self.store, generation, max(self.last, seq), tuple(journals), segments)
         yield from manifests.saving(self.disk, self.directory, new)
         self._manifest = new
 
@@ -426,7 +428,8 @@ class Mailbox:
         """Take no mail until there is room; give up the reserve, so that what was read can still be written."""
         self.refusing = error.strerror or str(error)
         self.upkeep.must_seal = self.upkeep.must_seal or error.errno == errno.EFBIG
-        self._reserve.give_up()
+        with suppress(OSError):  # as on a disk that can only be read any more
+            self._reserve.give_up()
 
     def settled(self, wait: bool = False) -> int:
         """The seq up to which all is settled: on the disk, or refused.  Raises Failed.
@@ -533,21 +536,20 @@ class Mailbox:
     def _roll(self, journal: Journal, first: int) -> None:
         """The old journal is cut to its size and listed with the new one.  Nothing may be written meanwhile, so the
         loop waits for this: what there is to sync is small."""
-        old, written = self._journal, self._written
-        before, size = list(self._old), old.finish()
-        self._begin_at(first)
-        self._old.append((old.number, size))
+        old, before = self._journal, list(self._old)
+        self._old.append((old.number, old.finish()))
+        self._synced = self._written
         try:
             self._use(journal)
-        except OSError:  # back in the old one, whose seqs have no gap: what stands in it would look like a loss
+        except OSError:  # back in the old one
             self._old = before
-            self._begin_at(written + 1)
             raise
         old.close()
 
     def _begin_at(self, seq: int) -> None:
-        """All that was written is on the disk; the next batch has this seq."""
-        self.last = self._written = self._synced = seq - 1
+        """All that was written is on the disk, in other journals; the next batch has this seq or a higher one."""
+        self._written = self._synced = seq - 1
+        self.last = max(self.last, seq - 1)  # what was refused has had its seqs, and they are not given again
         self._clear()
 
     def close(self) -> None:

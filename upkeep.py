@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from disk import Damaged
@@ -124,7 +125,8 @@ class Upkeep:
         writer, self.seal, self.writer = self.writer, None, None
         self.box._rolling = False
         if writer is not None:
-            writer.abandon()
+            with suppress(OSError):  # what stays is removed when its number is taken again, or at the next start
+                writer.abandon()
 
     def _retire(self, carried: frozenset[int]) -> Iterator[object]:
         """Unlink what the manifest lists no more; one journal becomes the next one's file."""

@@ -42,10 +42,18 @@ def parse(text: str) -> Address:
     tls, text = text.startswith("tls:"), text.removeprefix("tls:")
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+    if not _is_host(host) or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
         raise ValueError(f"{text!r} is no address: write unix:PATH, HOST:PORT or tls:HOST:PORT, "
                          f"such as 127.0.0.1:{PORT}")
     return Address("", host, int(port), tls)
+
+
+def _is_host(host: str) -> bool:
+    """Whether this can be asked for: its labels are short enough, and its letters such as a name of a host may have."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def default_socket() -> Address:

@@ -10,8 +10,10 @@ A stopped terminal or a full pipe never stalls the service: nothing here waits. 
 up to PENDING_MAX bytes, then dropped, and the next line that gets through says how many were lost.  Frames of the
 table are not kept at all: the next one shows the latest state.
 
-All foreign text passes display().  With `--no-text` the bodies of messages and lines are left out; a log file
-(`--log`) never has them.
+All foreign text passes display(), and each whole line passes it once more as the last step.  In a pipe
+or a file an event is one line.  On a terminal a long line takes several rows, and every row except the
+first begins with a gutter (display.fold).  With `--no-text` the bodies of messages and lines are left
+out; a log file (`--log`) never has them.
 """
 import errno
 import os
@@ -24,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
 
-from display import clip, display, pad, width
+from display import clip, display, fold, pad, width
 from switchboard import Row
 
 FRAME_SECONDS = 0.2         # at most 5 frames a second
@@ -207,7 +209,8 @@ class LogStream:
         if len(self._pending) > PENDING_MAX:
             self.lost += 1
             return
-        self._pending += line.encode(errors="backslashreplace") + b"\n"
+        shown = "\n".join(fold(line, _size(self.outlet.fd)[0])) if self.outlet.is_terminal else display(line)
+        self._pending += shown.encode(errors="backslashreplace") + b"\n"
 
     def flush(self) -> None:
         if self._pending:
@@ -339,7 +342,8 @@ class Console:
         for number, line in enumerate(screen):
             if number >= len(old) or old[number] != line:
                 style = b"\x1b[7m" if number == 0 else b"\x1b[1m" if number == 1 else b""
-                body = (pad(line, size[0]) if number == 0 else line).encode(errors="replace")
+                shown = display(line)           # the last step
+                body = (pad(shown, size[0]) if number == 0 else shown).encode(errors="replace")
                 parts.append(b"\x1b[%d;1H\x1b[K%s%s\x1b[m" % (number + 1, style, body))
         self._shown = screen
         data = b"".join(parts)

@@ -19,7 +19,8 @@ import sys
 
 HOME = os.path.dirname(os.path.abspath(__file__))
 if HOME not in map(os.path.abspath, sys.path):      # python -P or -I: our own modules would not be found
-    print(f"parley: start {HOME}/curses_client.py as a script, without -P, -I or PYTHONSAFEPATH", file=sys.stderr)
+    print(f"parley: start {HOME + '/curses_client.py'!a} as a script, without -P, -I or PYTHONSAFEPATH",
+          file=sys.stderr)
     raise SystemExit(os.EX_CONFIG)
 
 import argparse
@@ -41,22 +42,23 @@ from typing import IO, Any
 
 import address
 import plain
+import printer
 import wire
 from archive import Archive
-from display import Ruler, unicode_cells
+from display import Ruler, display, unicode_cells
 from keys import Keys
 from keyring import Keyring
 from link import BAD_NAME, ArchiveError, Busy, Link
 from menu import Menu
 from pane import NAME_COLOURS
-from plain import Failure, now
+from plain import PROGRAM, Failure, now
 from screen import Frame, frame
 from secure import Secured
 from usage import RELEASE, Parser, die, open_standard
 from who import counted
 
-PROGRAM = "parley"
 READ_SIZE = 4096            # bytes of keys in one read
+STDERR_MAX = 65536          # bytes shown of what was written to stderr while curses was on
 FRAME_SECONDS = 1 / 30      # between two pictures that no key asked for
 BELL_SECONDS = 1.0          # between two bells
 LEAVE_SECONDS = 3.0         # for the daemon to take leave
@@ -74,7 +76,7 @@ assert len(PALETTE) == len(BASIC) == NAME_COLOURS
 STYLES = {                  # attributes say what they can; colour is only for names
     "time": curses.A_DIM, "notice": 0, "alert": curses.A_BOLD, "mark": curses.A_BOLD, "rule": curses.A_DIM,
     "new": curses.A_BOLD, "bar": curses.A_REVERSE, "menu": 0, "chosen": curses.A_REVERSE, "hint": curses.A_DIM,
-    "question": curses.A_BOLD, "prompt": curses.A_BOLD,
+    "question": curses.A_BOLD, "prompt": curses.A_BOLD, "gutter": curses.A_DIM,
 }
 
 
@@ -172,7 +174,8 @@ class Terminal:
         window.erase()
         for at, row in enumerate(picture.rows):
             column = 0
-            for text, style in row:
+            for foreign, style in row:
+                text = display(foreign)         # the last step: nothing gets past it
                 # The lower right cell is written and then reported as an error.
                 with contextlib.suppress(curses.error):
                     window.addstr(at, column, text, self._styles.get(style, STYLES.get(style, curses.A_BOLD if style
@@ -232,7 +235,9 @@ class Terminal:
         os.close(self._real_stderr)
         if self._stderr:
             self._stderr.seek(0)
-            os.write(2, self._stderr.read(65536))
+            caught = self._stderr.read(STDERR_MAX).decode(errors="replace").rstrip("\n")
+            if caught:
+                printer.line(caught, 2)
             self._stderr.close()
             self._stderr = None
 
@@ -535,9 +540,9 @@ def choose(options: argparse.Namespace) -> int:
         try:
             return paint(options)
         except NoScreen as fault:
-            print(f"{PROGRAM}: {fault}: plain lines instead", file=sys.stderr)
+            printer.complain(PROGRAM, f"{fault}: plain lines instead")
     elif not options.plain:
-        print(f"{PROGRAM}: no terminal: plain lines (over ssh, -t gives the screen)", file=sys.stderr)
+        printer.complain(PROGRAM, "no terminal: plain lines (over ssh, -t gives the screen)")
     return converse(options, interactive)
 
 

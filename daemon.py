@@ -39,7 +39,7 @@ import mailbox
 
 HOME = os.path.dirname(os.path.abspath(__file__))
 if os.path.dirname(os.path.abspath(mailbox.__file__)) != HOME:
-    print(f"parleyd: Python found another module named mailbox ({mailbox.__file__}): start {HOME}/daemon.py "
+    print(f"parleyd: Python found another module named mailbox ({mailbox.__file__!a}): start {HOME + '/daemon.py'!a} "
           "as a script, without -P, -I or PYTHONSAFEPATH", file=sys.stderr)
     raise SystemExit(os.EX_CONFIG)
 
@@ -70,7 +70,7 @@ from rounds import NEVER, Rounds
 from secure import Secured
 from switchboard import Switchboard
 from syncer import BackgroundDisk
-from usage import die, open_standard
+from usage import die, open_standard, say
 
 # Limits, each with its reason.
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
@@ -633,7 +633,7 @@ def _inspect(lines: Iterator[str]) -> int:
     """Print a report as it comes; damage is its last line and exit code 65."""
     try:
         for line in lines:
-            print(line)
+            say(PROGRAM, line)
     except StoreError as error:
         die(PROGRAM, error.code, str(error))
     return os.EX_OK

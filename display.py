@@ -4,6 +4,10 @@ display() is the one sanitiser: its result holds printable characters only (and 
 most MARKS_MAX marks on a base, and no mark that could land on whatever was painted before it.  It is total, and
 display(display(x)) == display(x).  A Ruler measures, cuts and wraps text that display() has made; the functions
 width, clip, shorten, pad and wrap are those of UNICODE, the Ruler for when there is no terminal to ask.
+A text of several rows cannot pass for the rows of others.  Every row of a text except its first one
+begins with gutter(): GUTTER is the first cell in it that is not blank, at every width.  The programs
+begin no row of their own with GUTTER.  So a stranger writes the beginning of no row of a screen or of
+a pipe.  fold() does this for the rows of one string, pane.hang() for rows of runs.
 Nothing here raises for any string or size.  Bad at: Arabic and Persian (joiners are shown, not obeyed), emoji
 sequences (their parts stand side by side), and Korean and Indic syllables that only a font can compose.
 """
@@ -17,12 +21,15 @@ from unicodedata import category, combining, east_asian_width, normalize
 
 MARKS_MAX = 4  # per base: the longest honest stacks (Vietnamese, Hebrew, Thai) need three
 RUN_MAX = 32  # marks let into normalize(), whose sort is quadratic: 65 ms for 8,192 marks, 4.1 s for 65,536
+GUTTER = "|"  # ASCII, and no name, time, rule, bar or prompt begins with it
+INDENT = 6  # cells of a gutter in lines: as wide as `14:05 `; less where there is little room
 CACHE_MAX = 4096  # characters remembered per table: a hostile text may use a million different ones
 
 # Joiners, variation selectors, keycaps, tags and skin tones: terminals disagree on the width of what they join.
 _DROPPED = re.compile("[\u200d\ufe00-\ufe0f\u20e3\U000e0000-\U000e007f\U0001f3fb-\U0001f3ff]")
 # Blank or ignorable although their category says letter, mark or symbol: good for forging empty or equal names.
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufffc\U000e0100-\U000e01ef]")
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufffc\U0001d159"
+                        "\U00013441\U00013442\U000e0100-\U000e01ef]")
 # Vowels and finals that terminals stack on the syllable before them.
 _JAMO = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
 # Private use is escaped with the rest: what such a character looks like, and how wide, is each font's own affair.
@@ -116,7 +123,7 @@ def _visible(text: str, multiline: bool) -> str:
 @lru_cache(CACHE_MAX)
 def _alone(char: str) -> str:
     kind = category(char)
-    if kind == "Zs" or char == "\t":
+    if kind == "Zs" or char in "\t\u2800":  # Braille without a dot is as blank
         return " "
     return escape(char) if kind in _UNSAFE or _INVISIBLE.match(char) else char
 
@@ -198,5 +205,26 @@ class Ruler:
                 yield from (part if self.width(part) <= rest else "?" for part in clusters(piece))
 
 
+def gutter(indent: int) -> str:
+    """What every row of a text but its first begins with: indent cells, one at least."""
+    return " " * (indent - 2) + GUTTER + " " if indent > 1 else GUTTER
+
+
 UNICODE = Ruler()
+
+
+def fold(line: str, cells: int | None = None, ruler: Ruler = UNICODE) -> list[str]:
+    """The rows of a line on a terminal of so many cells; a stranger may have written parts of the line.
+
+    Without a width only newlines end a row.
+    """
+    shown = display(line, multiline=True)
+    if cells is None:
+        first, *rest = shown.split("\n")
+        return [first, *(gutter(INDENT) + row for row in rest)]
+    under = gutter(min(INDENT, cells // 6))
+    first, *rest = ruler.wrap(shown, cells, cells - len(under))
+    return [first, *(ruler.clip(under + row, cells) for row in rest)]
+
+
 width, clip, shorten, pad, wrap = UNICODE.width, UNICODE.clip, UNICODE.shorten, UNICODE.pad, UNICODE.wrap

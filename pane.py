@@ -8,6 +8,11 @@ The place of reading is an anchor (entry, row of it) or the end, so that neither
 what is being read.  Two kinds of rows belong to no entry of their own but stand above one: the rule of a new day, and
 `-- 2 new --` above the first message that came while nobody looked.
 
+No text can forge a row, at any width.  The rows of an entry are: the head, which begins with the time;
+the items of a table; the `! reason` of a message of one's own.  Every other row begins with a gutter
+(display.py), and so do the further rows of a head that is too wide for one.  The text that stands on
+the row of a head stands behind the head.
+
 Nothing here raises for any text, time or size.  Bad at: one message of 16,384 lines, wrapped whole before it is seen.
 """
 from __future__ import annotations
@@ -17,7 +22,7 @@ from datetime import datetime
 from typing import TypeAlias
 from zlib import crc32
 
-from display import UNICODE, Ruler, display
+from display import UNICODE, Ruler, display, gutter
 
 Run: TypeAlias = tuple[str, str]        # text and the name of its style
 Row: TypeAlias = tuple[Run, ...]
@@ -59,8 +64,8 @@ class Entry:
         """Its rows, each at most width cells wide."""
         raise NotImplementedError
 
-    def line(self) -> str:
-        """The same for a reader of lines."""
+    def lines(self) -> list[str]:
+        """The same for --plain, raw: printer.line() makes each of them safe."""
         raise NotImplementedError
 
     def holds(self, wanted: str) -> bool:
@@ -79,8 +84,8 @@ class Notice(Entry):
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         return hang((self.stamp(), ("* ", self.style)), self.text, self.style, min(8, width // 5), width, ruler)
 
-    def line(self) -> str:
-        return f"{clock(self.time)} * {below(self.text)}"
+    def lines(self) -> list[str]:
+        return [f"{clock(self.time)} * {self.text}"]
 
 
 @dataclass(slots=True, eq=False)
@@ -108,9 +113,9 @@ class Said(Entry):
             rows += hang(((" " * indent, ""),), "! " + self.reason, "alert", indent, width, ruler)
         return rows
 
-    def line(self) -> str:
+    def lines(self) -> list[str]:
         mark, reason = (f" {part}" if part else "" for part in (self.mark, display(self.reason)))
-        return f"{clock(self.time)} {display(self.sender)} > {display(self.to)}{mark}{reason}: {below(self.text)}"
+        return [f"{clock(self.time)} {display(self.sender)} > {display(self.to)}{mark}{reason}: {self.text}"]
 
 
 @dataclass(slots=True, eq=False)
@@ -128,9 +133,9 @@ class Spoken(Entry):
             rows += hang(((" " * indent, ""),), "! " + self.reason, "alert", indent, width, ruler)
         return rows
 
-    def line(self) -> str:
+    def lines(self) -> list[str]:
         reason = f" ! {display(self.reason)}" if self.reason else ""
-        return f"{clock(self.time)} {display(self.sender)}: {below(self.text)}{reason}"
+        return [f"{clock(self.time)} {display(self.sender)}: {self.text}{reason}"]
 
 
 @dataclass(slots=True, eq=False)
@@ -158,8 +163,8 @@ class Table(Notice):
     def holds(self, wanted: str) -> bool:
         return Notice.holds(self, wanted) or any(wanted in f"{item} {word}".casefold() for item, word in self.items)
 
-    def line(self) -> str:
-        return "\n".join([Notice.line(self), *(f"  {item:8} {word}" for item, word in self.items)])
+    def lines(self) -> list[str]:
+        return [*Notice.lines(self), *(f"  {item:8} {word}" for item, word in self.items)]
 
 
 def _rows_of(row: list[Run], indent: int, width: int, ruler: Ruler) -> list[Row]:
@@ -168,22 +173,18 @@ def _rows_of(row: list[Run], indent: int, width: int, ruler: Ruler) -> list[Row]
     return hang(tuple(row[:-1]), text.rstrip(), style, indent, width, ruler)
 
 
-def below(text: str) -> str:
-    """A text for a reader of lines: no line of it can be taken for another entry."""
-    return display(text, multiline=True).replace("\n", "\n      ")
-
-
 def hang(head: Row, text: str, style: str, indent: int, width: int, ruler: Ruler) -> list[Row]:
-    """Rows of a head with a text beside it and below it, indented; the head on rows of its own where it is too wide."""
-    text = display(text, multiline=True)
-    room = width - sum(ruler.width(run) for run, _ in head)
-    above: list[Row] = []
-    if room < min(BODY_MIN, ruler.width(text)):
-        alone = "".join(run for run, _ in head).rstrip()
-        above = [((row, head[-1][1]),) for row in ruler.wrap(alone, width, width)] if alone else []
-        head, room = ((" " * indent, ""),), width - indent
-    first, *rest = ruler.wrap(text, room, width - indent)
-    return [*above, (*head, (first, style)), *(((" " * indent, ""), (row, style)) for row in rest)]
+    """The rows of a head and a text: the text begins beside the head and goes on below it, behind a
+    gutter.  A head that leaves too little room has rows of its own."""
+    text, under = display(text, multiline=True), gutter(indent)
+    room, rest = width - sum(ruler.width(run) for run, _ in head), width - len(under)
+    rows: list[Row] = []
+    alone = "".join(run for run, _ in head).rstrip()
+    if alone and room < min(BODY_MIN, ruler.width(text)):
+        rows = [((row, head[-1][1]),) for row in ruler.wrap(alone, width, rest)]
+        head, room = (), rest
+    rows += [((row, style),) for row in ruler.wrap(text, room, rest)]
+    return [(*head, *rows[0]), *(((under, "gutter"), *row) for row in rows[1:])]
 
 
 def rule(text: str, width: int, style: str, ruler: Ruler, fill: str = "-") -> Row:

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import printer
 import wire
 from display import display
 from link import ArchiveError, Link, Locked, NameRefused, Offline, Over, Remark
@@ -38,6 +39,7 @@ from talk import OUTCOMES
 from who import NAMED, Here, listed, split_names, unknown
 from wire import Outcome, SendFlag, Why
 
+PROGRAM = "parley"
 READ_SIZE = 65536
 ANSWER_SECONDS = 20.0       # for the answers that a script waits for; the daemon's disk may be slow
 CHOICES_SHOWN = 20          # rows of a list to choose from: a reader hears all of them before the prompt
@@ -116,12 +118,10 @@ class Waiter:
             self._watched = wanted
 
 
-def write(text: str, end: bytes = b"\n") -> None:
-    """A line to stdout, at once.  Raises Failure.  Past Python's buffer, which would fail once more at the end."""
-    data = text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "replace") + end
+def write(text: str, end: str = "\n") -> None:
+    """A line to stdout, at once.  Raises Failure."""
     try:
-        while data:
-            data = data[os.write(1, data):]
+        printer.line(text, 1, end)
     except OSError as fault:
         raise Failure(os.EX_IOERR, f"stdout can't be written: {fault.strerror}") from None
 
@@ -258,7 +258,7 @@ class Plain:
         if self.interactive:
             self._write(f"? {display(what)}")
         else:
-            print(f"parley: {display(what)}", file=sys.stderr)
+            printer.complain(PROGRAM, what)
             self._code = self._code or code
 
     def _show(self) -> None:
@@ -283,7 +283,7 @@ class Plain:
             self._write(self.menu.question[0])
         self._question = self.menu.question
         if self.interactive and not self.menu.leaving:
-            write(f"{self.menu.prompt} ", b"")
+            write(f"{self.menu.prompt} ", "")
             self._prompted = True
 
     def _write(self, line: str) -> None:
@@ -311,7 +311,8 @@ class Plain:
         for entry in entries:
             if entry.day:
                 self._write(f"-- {entry.day} --")
-            self._write(entry.line())
+            for line in entry.lines():
+                self._write(line)
         for said in settled:
             if said not in entries:
                 self._write(self._settled(said))
@@ -347,7 +348,7 @@ def turns(link: Link) -> Iterator[list[Any]]:
             if isinstance(event, Locked):
                 raise locked(link, event)
             if isinstance(event, Remark):
-                print(f"parley: {display(event.text)}", file=sys.stderr)
+                printer.complain(PROGRAM, event.text)
             if isinstance(event, Offline | Over):
                 raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP * isinstance(event, Offline))
         if heard:
@@ -437,7 +438,8 @@ def check(link: Link) -> int:
         mails = [event for event in heard if isinstance(event, wire.Mail)]
         for mail in mails:
             to = "all" if mail.flags & SendFlag.EVERYONE else "you"
-            write(f"{clock(mail.time, '%Y-%m-%d')} {Said(mail.time, mail.text, mail.sender, to).line()}")
+            for line in Said(mail.time, mail.text, mail.sender, to).lines():
+                write(f"{clock(mail.time, '%Y-%m-%d')} {line}")
         if mails:
             link.shown(mails)
         if _checked(heard, request):

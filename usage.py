@@ -6,7 +6,9 @@ code of sysexits(3).  Never a traceback: that is for our own faults.
 import argparse
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import printer
 
 RELEASE = "0.1"         # of parley: both programs say it with --version
 
@@ -17,9 +19,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         die(self.prog, os.EX_USAGE, f"{message}; see {self.prog} --help")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """What --help and --version say."""
+        for row in message.splitlines():
+            say(self.prog, row)
+
 
 def open_standard(program: str, needs_output: bool) -> None:
     """Have all of stdin, stdout and stderr, so that no socket takes their place; what was closed leads nowhere."""
+    printer.catch_faults()
     for number in range(3):
         try:
             os.fstat(number)
@@ -34,8 +42,16 @@ def open_standard(program: str, needs_output: bool) -> None:
 
 def die(program: str, code: int, message: str) -> NoReturn:
     """Say it and exit."""
-    print(f"{program}: {message}", file=sys.stderr)
+    printer.complain(program, message)
     raise SystemExit(code)
+
+
+def say(program: str, text: str) -> None:
+    """A line of a report, on stdout; the end where nobody can read it."""
+    try:
+        printer.line(text)
+    except OSError as error:
+        die(program, os.EX_IOERR, f"standard output can't be written: {error.strerror}")
 
 
 def positive(text: str) -> int:

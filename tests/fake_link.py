@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import wire
+from display import fold
 from link import NameRefused, Offline, Online, Over
 from menu import Menu
 
@@ -129,7 +130,8 @@ class Play:
     @property
     def lines(self) -> list[str]:
         """What the pane says, without times."""
-        return [entry.line().split(" ", 1)[1] for entry in self.menu.pane.entries]
+        return ["\n".join(row for line in entry.lines() for row in fold(line)).split(" ", 1)[1]
+                for entry in self.menu.pane.entries]
 
     @property
     def last(self) -> str:

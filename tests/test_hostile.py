@@ -13,7 +13,7 @@ import archive
 import plain
 import wire
 from console import NOTES, Console, frame, note_line, status_lines
-from display import width
+from display import fold, width
 from link import NameRefused, Offline, Over, Repeated
 from screen import frame as screen_frame
 from switchboard import Row
@@ -59,7 +59,8 @@ class Screen(Base):
 
     def plain(self, play: Play) -> None:
         for entry in play.menu.pane.entries:
-            self.harmless(entry.line(), allowed="\n")
+            for line in entry.lines():
+                self.harmless("".join(fold(line)))
 
     def filled(self, codec: wire.Codec, text: str, number: int) -> Any:
         """A message of this row of the table with the text wherever it has one."""

@@ -31,7 +31,7 @@ ARROWS = {
     "wire": "bodies",
     "runs": "bodies wire",
     "address": "",
-    "usage": "",
+    "usage": "printer",
     "hosts": "wire",
     "presence": "hosts wire",
     "quota": "hosts wire",
@@ -56,6 +56,7 @@ ARROWS = {
               "startup switchboard syncer usage wire",
     # the client
     "display": "",
+    "printer": "display",
     "keys": "",
     "lineedit": "display keys",
     "archive": "",
@@ -77,9 +78,9 @@ ARROWS = {
     "modes": "commands pane picker talk who wire",
     "menu": "commands display keys lineedit modes pane picker talk who wire",
     "screen": "commands display lineedit menu modes pane picker who wire",
-    "plain": "address archive display keys link lineedit menu pane screen talk usage who wire",
-    "curses_client": "address archive display keyring keys link lineedit menu modes pane plain screen secure talk "
-                     "usage who wire",
+    "plain": "address archive display keys link lineedit menu pane printer screen talk usage who wire",
+    "curses_client": "address archive display keyring keys link lineedit menu modes pane plain printer screen "
+                     "secure talk usage who wire",
 }
 
 # What only these may touch.

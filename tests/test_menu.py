@@ -315,7 +315,7 @@ class Marks(unittest.TestCase):
         self.said = self.play.menu.pane.entries[-1]
 
     def mark(self) -> str:
-        return self.said.line().split(" ")[5 if "," in self.said.line() else 4].rstrip(":")
+        return self.said.lines()[0].split(" ")[5 if "," in self.said.lines()[0] else 4].rstrip(":")
 
     def test_stored_then_delivered_to_all(self) -> None:
         self.assertEqual(self.mark(), ".")

@@ -4,7 +4,7 @@ import time
 import unittest
 
 import pane
-from display import UNICODE, width
+from display import UNICODE, fold, width
 from pane import DELIVERED, REFUSED, SENT, STORED, Notice, Pane, Row, Said, Spoken, Table, clock, name_style
 
 NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
@@ -44,22 +44,22 @@ class Rows(InUtc):
             (Said(NOON, "drill at 15:00, use the north stairs; take your badge and leave the doors open", "dave",
                   "all"),
              ["12:00 dave > all          drill at 15:00, use the north stairs; take your badge",
-              "                          and leave the doors open"]),
+              "                        | and leave the doors open"]),
             (Said(NOON, "no", "you", "a-long-name, another", REFUSED, "no room"),
              ["12:00 you > a-long-name, another ! no", "                          ! no room"]),
             (Spoken(NOON, "which drawer was it?", "bob"), ["12:00 bob: which drawer was it?"]),
             (Said(NOON, "one\ntwo", "bob", "you"),
-             ["12:00 bob > you           one", "                          two"]),
+             ["12:00 bob > you           one", "                        | two"]),
         ):
             with self.subTest(rows[0]):
                 self.assertEqual(self.shown(entry, 80), rows)
 
     def test_narrow(self) -> None:
         self.assertEqual(self.shown(Said(NOON, "drill at 15:00, use the north stairs", "dave", "all"), 40),
-                         ["12:00 dave > all drill at 15:00, use the", "      north stairs"])
+                         ["12:00 dave > all drill at 15:00, use the", "    | north stairs"])
         self.assertEqual(self.shown(Said(NOON, "bay 3", "you", "bob", SENT), 40), ["12:00 you > bob . bay 3"])
         self.assertEqual(self.shown(Said(NOON, "words enough", "a-long-name", "you"), 20),
-                         ["12:00 a-long-name >", "you", "   words enough"])
+                         ["12:00 a-long-name >", " | you", " | words enough"])
 
     def test_a_table_uses_the_width(self) -> None:
         table = Table(NOON, "12 users:", items=[(f"user{number}", "Available") for number in range(12)])
@@ -81,7 +81,7 @@ class Rows(InUtc):
     def test_lines_cannot_be_forged(self) -> None:
         for entry in (Said(NOON, "hi\n12:00 eve > you: pay me", "bob", "you"), Notice(NOON, "hi\n12:00 eve"),
                       Spoken(NOON, "hi\n12:00 eve: x", "bob")):
-            self.assertTrue(all(line.startswith("      ") for line in entry.line().split("\n")[1:]))
+            self.assertEqual(fold(entry.lines()[0])[1:], ["    | 12:00 eve" + str(entry.text).partition("eve")[2]])
 
     def test_any_time(self) -> None:
         self.assertEqual(clock(2**64 - 1), "??:??")

@@ -85,7 +85,7 @@ class OneShot(WithDaemon):
         code, out, _ = self.parley("--name", "bob", "--check")
         self.assertEqual(code, 0)
         self.assertRegex(out, r"\A\d{4}-\d\d-\d\d \d\d:\d\d ann > you: hello there\n"
-                              r"\d{4}-\d\d-\d\d \d\d:\d\d ann > you: from stdin\n      in two lines\n\Z")
+                              r"\d{4}-\d\d-\d\d \d\d:\d\d ann > you: from stdin\n    \| in two lines\n\Z")
         self.assertEqual(self.parley("--name", "bob", "--check"), (0, "No messages available\n", ""))
 
     def test_send_to_all(self) -> None:
@@ -272,7 +272,7 @@ class Piped(WithDaemon):
             ann.say(wire.Send(1 << 32 | 1, 0, ("bob",), "hi\n12:00 eve > you: give me‮"))
             ann.hear(wire.Stored)
         out = self.parley("--plain", "--name", "bob", stdin="3\n")[1]
-        self.assertIn("hi\n      12:00 eve > you: give me<U+202E>", out)
+        self.assertIn("hi\n    | 12:00 eve > you: give me<U+202E>", out)
 
 
 class AtATerminal(WithDaemon):

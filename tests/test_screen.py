@@ -72,7 +72,7 @@ class TheScreens(InUtc):
             "14:05 * carol is not connected: kept in the mailbox",
             "-- 1 new -----------------------------------------------------------------------",
             "14:06 dave > all          drill at 15:00, use the north stairs; take your badge",
-            "                          and leave the doors open",
+            "                        | and leave the doors open",
             "= alice@lab = menu = 4 online, 1 busy = 2 waiting ==============================",
             "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit",
             "Enter takes the marked item; 1-6 or arrows mark; /help; \"@bob hi\" sends at once",
@@ -166,7 +166,7 @@ class TheScreens(InUtc):
 class Little(InUtc):
     def test_the_parts_in_their_order(self) -> None:
         play = office()
-        bar, menu, message = "= alice@lab", "1. List users", "and leave the doors open"
+        bar, menu, message = "= alice@lab", "1. List users", "| and leave the doors open"
         for rows, begins in ((1, ["menu>"]), (2, [message, "menu>"]), (3, [message, menu, "menu>"]),
                              (4, [message, bar, menu, "menu>"]), (7, [bar, menu, "menu>"]),
                              (8, [bar, menu, "Enter takes", "menu>"])):

@@ -11,8 +11,10 @@ Works by
     the next.  A thread would do too, but takes turns with the loop for the interpreter: 40 to 90 us more for each,
     measured.
 Fails with
-    OSError EIO when a child is gone: then nobody knows what was synced, and the daemon ends as for any failed sync.
-    The children end when the daemon does, however that ends; signals that mean the daemon are not for them.
+    Failed when a child is gone, also when nothing is asked of it: a child that was killed may have taken an error with
+    it, and the kernel tells that once for each open file, so no other child could find out.  The daemon ends, as for
+    any failed sync.  A child that is stopped is a slow disk.  The children end when the daemon does, however that ends;
+    signals that mean the daemon are not for them.
 Is bad at
     what must happen between two batches: the end of a journal, with the manifest that lists the next, is still synced
     in the loop.  It is little: some kilobytes, once for 8 MiB of journal.  dbm.sqlite3 and dbm.gnu sync by themselves
@@ -30,10 +32,9 @@ import struct
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
-from disk import WAIT, Disk
+from disk import WAIT, Disk, Failed
 
 ANSWER = struct.Struct("!i")
-GONE = b"-"  # in place of an answer
 ALL, DATA = b"\0", b"\1"  # what is asked for: fsync, fdatasync
 HOLD = b"\2"  # a descriptor follows
 T = TypeVar("T")
@@ -52,22 +53,32 @@ class Child:
 
     def ask(self, what: bytes, fd: int | None) -> None:
         """Begin a sync; of the same file as the last one when no descriptor is given."""
-        if fd is not None:
-            self.line.send(HOLD)
-            socket.send_fds(self.line, [HOLD], [fd])
-        self.line.send(what)
+        try:
+            if fd is not None:
+                self.line.send(HOLD)
+                socket.send_fds(self.line, [HOLD], [fd])
+            self.line.send(what)
+        except ConnectionError as error:
+            raise self._gone() from error
 
     def take(self) -> None:
-        """Take the answer, waiting for it."""
-        self._answer = self.line.recv(ANSWER.size) or GONE
+        """Take the answer, waiting for it.  Raises Failed when there will be none."""
+        try:
+            self._answer = self.line.recv(ANSWER.size)
+        except ConnectionError as error:
+            raise self._gone() from error
+        if not self._answer:
+            raise self._gone()
+
+    def _gone(self) -> Failed:
+        return Failed(f"the process that syncs (pid {self.pid}) is gone, and what it was last told of the disk with it; "
+                      "what the disk holds shows at the next start")
 
     def has_ended(self) -> bool:
         """Whether the answer was taken.  Raises the OSError that it is."""
         if not self._answer:
             return False
         answer, self._answer = self._answer, b""
-        if answer == GONE:
-            raise OSError(errno.EIO, "the process that syncs is gone")
         (error,) = ANSWER.unpack(answer)
         if error:
             raise OSError(error, os.strerror(error))

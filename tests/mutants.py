@@ -125,6 +125,8 @@ MUTANTS = [Mutant(*row) for row in (
      POWER),
     ("syncer: the end of the fsync", "syncer.py", "while not self._tasks.has_ended():",
      "while self._tasks.has_ended():", "test_syncer"),
+    ("syncer: a child that is gone", "syncer.py", "        if not self._answer:\n            raise self._gone()\n", "",
+     "test_children test_syncer"),
     ("upkeep: the newest segment stays", "upkeep.py", "if not segment.left and number != newest",
      "if not segment.left", "test_recovery"),
     ("recovery: a tear is cut off", "recovery.py", "                self.disk.truncate(fd, end)\n",

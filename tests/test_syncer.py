@@ -13,7 +13,7 @@ import manifest as manifests
 import wire
 from disk import WAIT, Disk
 from mailbox import ID_JUMP, UNSYNCED_MAX, Failed, Mailbox
-from syncer import BackgroundDisk
+from syncer import ALL, BackgroundDisk
 from tests.service import Service
 from tests.terminals import until
 from tests.waiting import texts
@@ -306,10 +306,21 @@ class TheChild(unittest.TestCase):
         self.disk.begin_datasync(1, self.file.fileno())
         self.assertTrue(self.ended())
         os.kill(self.disk._journal.pid, signal.SIGKILL)
-        with self.assertRaises(OSError):
-            for _ in range(1000):                       # it may take a last one with it
+        with self.assertRaisesRegex(Failed, "is gone"):
+            for _ in range(1000):                       # it may do a last one
                 self.disk.begin_datasync(1, self.file.fileno())
                 self.ended()
+
+    def test_a_child_that_is_gone_is_no_answer(self) -> None:
+        """Whatever is asked or taken then; also of one that had not read what was asked before."""
+        for child, (_, take) in zip((self.disk._journal, self.disk._tasks), self.disk.ready, strict=True):
+            with self.subTest(child=child.pid):
+                os.kill(child.pid, signal.SIGSTOP)
+                child.ask(ALL, self.file.fileno())
+                os.kill(child.pid, signal.SIGKILL)
+                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+                for said in take, take, lambda child=child: child.ask(ALL, None), lambda child=child: child.ask(ALL, 0):
+                    self.assertRaisesRegex(Failed, "is gone", said)
 
     def test_the_store_fails_for_good(self) -> None:
         with tempfile.TemporaryDirectory() as home:
@@ -318,7 +329,7 @@ class TheChild(unittest.TestCase):
             box.write()
             os.kill(self.disk._journal.pid, signal.SIGKILL)
             for _ in range(2):
-                with self.assertRaisesRegex(Failed, "fdatasync failed"):
+                with self.assertRaisesRegex(Failed, "is gone"):
                     box.sync(wait=True)
             for close in box._journal.close, lambda: os.close(box._lock), box._shelf.close:
                 close()

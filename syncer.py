@@ -71,7 +71,7 @@ class Child:
             raise self._gone()
 
     def _gone(self) -> Failed:
-        return Failed(f"the process that syncs (pid {self.pid}) is gone, and what it was last told of the disk with it; "
+        return Failed(f"the process that syncs (pid {self.pid}) is gone, and with it what it was last told; "
                       "what the disk holds shows at the next start")
 
     def has_ended(self) -> bool:

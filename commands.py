@@ -6,20 +6,19 @@ one line for the user, or "" when it is done; with a fault the line stays as it 
 """
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from display import display
 from pane import Table
-from who import split_names
+from who import ONE_WORD, addressees, only_names
 from wire import SendFlag
 
 if TYPE_CHECKING:
     from menu import Menu
 
-ADDRESSED = re.compile(r"\s*((?:[^\s,]+\s*,\s*)*[^\s,]+)(?:\s+(.*))?", re.DOTALL)      # bob, erin TEXT
 EVERYONE = "all"        # a reserved word, so nobody's name
+WHOM = "in a chat a line goes to the chat as it is; /all TEXT goes to everybody in the log"     # for @all there
 LITERAL = ("//", "@@")  # a text that begins with the second of them
 HISTORY, HISTORY_MAX = 20, 1000     # messages shown, and shown at most
 ELSEWHERE = {           # what the same is called in other programs
@@ -47,16 +46,22 @@ def literal(text: str) -> str:
     return text[1:] if text.startswith(LITERAL) else text
 
 
-def addressed(text: str) -> str:
-    """Whom `@bob,erin TEXT` is for, as typed; "" for any other line, also for names without a text."""
-    found = ADDRESSED.fullmatch(text[1:]) if text.startswith("@") and is_command(text) else None
-    return found[1] if found and found[2] is not None else ""
+def addressed(text: str) -> list[str]:
+    """Whom `@bob,erin TEXT` is for; nobody for any other line, also for names without a text."""
+    names, rest = addressees(text[1:]) if text.startswith("@") and is_command(text) else ([], None)
+    return names if rest is not None else []
+
+
+def is_all(names: list[str]) -> bool:
+    """Whether these are `all`."""
+    return [name.lower() for name in names] == [EVERYONE]
 
 
 def run(menu: Menu, text: str) -> str:
     """Do what the line asks."""
     if text.startswith("@"):
-        return send(menu, text[1:])
+        in_chat = menu.talk.chat and is_all(addressees(text[1:])[0])
+        return WHOM if in_chat else send(menu, text[1:])
     word, _, rest = text[1:].partition(" ")
     command = COMMANDS.get(word.lower())
     if command is None:
@@ -69,11 +74,13 @@ def run(menu: Menu, text: str) -> str:
 
 def send(menu: Menu, rest: str, flags: int = 0) -> str:
     """To names, with a text at once, without one after asking for it."""
-    found = ADDRESSED.fullmatch(rest)
-    if not found:
+    names, text = addressees(rest)
+    text = text or ""
+    if not names:
         return "to whom? /send bob,erin TEXT"
-    names, text = split_names(found[1]), found[2] or ""
-    if [name.lower() for name in names] == [EVERYONE]:
+    if text.startswith(","):
+        return ONE_WORD
+    if is_all(names):
         return send_all(menu, text, flags)
     to, fault = menu.talk.resolve(names)
     if fault:
@@ -94,18 +101,18 @@ def send_now(menu: Menu, rest: str) -> str:
 
 def chat(menu: Menu, rest: str) -> str:
     """With one user, typed or picked."""
-    names = split_names(rest)
+    names, fault = only_names(rest)
     if len(names) > 1:
         return "a chat is with one user: /group bob,erin invites several"
-    return menu.invite(names) if names else menu.pick_chat()
+    return fault or (menu.invite(names) if names else menu.pick_chat())
 
 
 def group(menu: Menu, rest: str) -> str:
     """With several users, typed or picked."""
-    names = split_names(rest)
+    names, fault = only_names(rest)
     if len(names) == 1:
         return "a group chat is with two or more: /group bob,erin"
-    return menu.invite(names) if names else menu.pick_group()
+    return fault or (menu.invite(names) if names else menu.pick_group())
 
 
 def hold(menu: Menu, rest: str) -> str:
@@ -119,15 +126,15 @@ def hold(menu: Menu, rest: str) -> str:
 
 def ignore(menu: Menu, rest: str) -> str:
     """Put a name on the list; without one, the list."""
-    names = split_names(rest)
-    if len(names) > 1:
+    names, fault = only_names(rest)
+    if fault or len(names) > 1:
         return "one name at a time: /ignore bob"
     return menu.talk.ignore(names[0], True) if names else menu.talk.list_ignored()
 
 
 def unignore(menu: Menu, rest: str) -> str:
     """Take a name off it."""
-    names = split_names(rest)
+    names, _ = only_names(rest)
     return menu.talk.ignore(names[0], False) if len(names) == 1 else "whom? /unignore bob"
 
 

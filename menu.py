@@ -84,12 +84,23 @@ class Menu:
     def prompt(self) -> str:
         """What Enter will do, before the line."""
         to = self.addressed
+        if to and self._all_in_chat:
+            return "@all?>"
         return f"to {to}>" if to else modes.MODES[self.mode].prompt(self)
 
     @property
     def addressed(self) -> str:
         """Whom the line goes to by its own first words, wherever it is typed: `@bob hi`."""
-        return display(commands.addressed(self.line.text)) if self.mode in modes.ADDRESSING else ""
+        return display(", ".join(self._addressees))
+
+    @property
+    def _addressees(self) -> list[str]:
+        return commands.addressed(self.line.text) if self.mode in modes.ADDRESSING else []
+
+    @property
+    def _all_in_chat(self) -> bool:
+        """Whether `@all` is typed where it might mean the chat: it is asked about, and goes to nobody."""
+        return self.talk.chat is not None and commands.is_all(self._addressees)
 
     @property
     def where(self) -> str:
@@ -111,6 +122,8 @@ class Menu:
         """The keys that matter here."""
         if not self.pane.at_end:
             return "reading back: PageUp, PageDown; M-> to the newest"
+        if self._all_in_chat:
+            return commands.WHOM
         if to := self.addressed:
             return f"Enter sends to {to}; @@ begins a text with an @"
         return modes.MODES[self.mode].hint(self)

@@ -36,7 +36,7 @@ from link import ArchiveError, Link, Locked, NameRefused, Offline, Over, Remark
 from menu import TOO_LONG, Menu
 from pane import REFUSED, Said, clock
 from talk import OUTCOMES
-from who import NAMED, Here, listed, split_names, unknown
+from who import NAMED, Here, listed, only_names, unknown
 from wire import Outcome, SendFlag, Why
 
 PROGRAM = "parley"
@@ -397,8 +397,10 @@ def message(words: Sequence[str]) -> str:
 
 def send(link: Link, names: str, text: str) -> int:
     """--send.  Raises Failure."""
+    typed, fault = only_names(names)
+    if fault:
+        raise Failure(os.EX_USAGE, f"--send: {fault}")
     here = log_in(link)
-    typed = split_names(names)
     everyone = [name.lower() for name in typed] == ["all"]
     missing = [] if everyone else [name for name in typed if name.lower() not in here.names]
     if missing or not typed:

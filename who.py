@@ -7,6 +7,7 @@ raises.  Names are made safe where they become part of a sentence.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -115,6 +116,26 @@ def unknown(names: Sequence[str], known: Iterable[str], where: str) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not {where}{ask}"
 
 
+ONE_WORD = "names are one word, with commas and no blanks between them: bob,erin"
+
+
+def addressees(text: str) -> tuple[list[str], str | None]:
+    """The names at the beginning of `bob,erin TEXT`, and TEXT; None if not even a blank follows them.
+
+    This is the rule wherever names are typed before a text or behind a command: the names are one word,
+    with commas between them, and the first blank ends them.  So `bob, carol is leaving us` is a text for
+    bob alone.  A comma too many (`bob,` `bob,,erin`) names nobody."""
+    found = re.fullmatch(r"\s*(\S*)(\s*)(.*)", text, re.DOTALL)
+    assert found is not None            # it matches every string
+    return [name for name in found[1].split(",") if name], found[3] if found[2] else None
+
+
+def only_names(text: str) -> tuple[list[str], str]:
+    """The names behind a command that takes no text; or the fault, where more than names stands there."""
+    names, rest = addressees(text)
+    return ([], ONE_WORD) if rest else (names, "")
+
+
 def split_names(text: str) -> list[str]:
-    """Names with commas or blanks between them."""
-    return [name for name in text.replace(",", " ").split() if name]
+    """What is typed into a list of names: nothing but names can stand there, so blanks separate them too."""
+    return text.replace(",", " ").split()

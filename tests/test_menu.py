@@ -239,7 +239,8 @@ class Sending(unittest.TestCase):
     def test_commands(self) -> None:
         for line, asked in {
             "/send bob,erin TEXT": ("send", ("bob", "erin"), "TEXT", 0),
-            "/send bob, erin  a b": ("send", ("bob", "erin"), "a b", 0),
+            "/send bob, erin  a b": ("send", ("bob",), "erin  a b", 0),
+            "/send  bob,,erin,  a b": ("send", ("bob", "erin"), "a b", 0),
             "@Bob hi": ("send", ("bob",), "hi", 0),
             "@bob,carol hi": ("send", ("bob", "carol"), "hi", 0),
             "@all hi": ("send", (), "hi", EVERYONE),
@@ -532,11 +533,11 @@ class Chatting(unittest.TestCase):
         play.hear(wire.Inviting(1, 9, 60, ("alice", "bob")), wire.Started(4, 9, ("alice", "bob")))
         play.asked.clear()
         for text, prompt in (("@carol", "bob>"), (" hi", "to carol>"), ("@@carol, look", "bob>"), ("/who", "bob>"),
-                             ("@bob,carol hi", "to bob,carol>")):
+                             ("@bob,carol hi", "to bob, carol>")):
             play.menu.line.set("@carol" * (text == " hi"))
             play.type(text)
             self.assertEqual(play.menu.prompt, prompt, text)
-        self.assertIn("Enter sends to bob,carol", play.menu.hint)
+        self.assertIn("Enter sends to bob, carol", play.menu.hint)
         play.press("<C-u>")
         play.enter("@@carol, look")
         self.assertEqual(play.asked, [("say", 4, "@carol, look")])

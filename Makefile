@@ -7,6 +7,7 @@ WORKS   =# of make bench: W1,W5; all by default
 ROUNDS  = 3
 PEERS   =# installed ones: mosquitto-q1 redis
 HOME_OF = $(PREFIX)/lib/parley
+UNITS   = $(PREFIX)/lib/systemd/system
 MODULES = $(wildcard *.py)
 MANUALS = $(wildcard man/*.[1578])
 RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
@@ -14,7 +15,7 @@ RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
 .PHONY: run client demo test mutants fuzz torture bench bench-growth bench-stalls bench-client bench-figures lint \
         install uninstall dist clean
 
-run:            ## the daemon, at its default places
+run:            ## the daemon, for oneself; README, Start, says how one serves all logins of the host
 	$(PYTHON) daemon.py $(ARGS)
 
 client:         ## a client of that daemon
@@ -76,10 +77,12 @@ install:
 	    chmod 755 "$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; done
 	for page in $(MANUALS); do \
 	    install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
+	install -d "$(DESTDIR)$(UNITS)"
+	sed 's,@PREFIX@,$(PREFIX),' etc/parleyd.service >"$(DESTDIR)$(UNITS)/parleyd.service"
 
 uninstall:
 	rm -rf "$(DESTDIR)$(HOME_OF)"
-	rm -f "$(DESTDIR)$(PREFIX)/bin/parleyd" "$(DESTDIR)$(PREFIX)/bin/parley"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/parleyd" "$(DESTDIR)$(PREFIX)/bin/parley" "$(DESTDIR)$(UNITS)/parleyd.service"
 	for page in $(MANUALS); do rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
 
 dist:           ## the tree of the last commit, as a tar file

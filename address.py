@@ -1,9 +1,8 @@
 """address: where the daemon listens, and where both programs keep their files.
 
 An address is written `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`, either of these after `tls:`, or as a bare path with a
-slash in it.  Without options the daemon listens at default_socket() and at 127.0.0.1 port 6464; a client looks there,
-and between the two at SYSTEM_SOCKET, where the daemon of a whole host listens.  The places
-follow the XDG base directory specification: sockets under $XDG_RUNTIME_DIR, what must survive under $XDG_STATE_HOME.
+slash in it.  Where a daemon listens, and a client looks, without options is said in places.py.  What must survive lies
+under $XDG_STATE_HOME, as the XDG base directory specification has it.
 This module opens nothing; it only knows the names of places.
 """
 import os
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 PORT = 6464
-SYSTEM_SOCKET = "/run/parley/parley.sock"
 SOCKET_PATH_MAX = 107       # bytes: sockaddr_un of Linux (unix(7)) less the final NUL
 
 
@@ -22,6 +20,7 @@ class Address(NamedTuple):
     port: int
     tls: bool = False
     known_as: str = ""      # how it was written, when `host` was looked up
+    default: bool = False   # a default place, which the user did not name: its listener must be believed (places.py)
 
     def __str__(self) -> str:
         if self.path:
@@ -54,23 +53,6 @@ def _is_host(host: str) -> bool:
         return bool(host.encode("idna"))
     except UnicodeError:
         return False
-
-
-def default_socket() -> Address:
-    """The Unix socket of this user's own daemon."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    directory = Path(runtime, "parley") if runtime else Path(f"/tmp/parley-{os.getuid()}")
-    return Address(str(directory / "parley.sock"), "", 0)
-
-
-def default_port() -> Address:
-    """The TCP port of this host's daemon."""
-    return Address("", "127.0.0.1", PORT)
-
-
-def default_addresses() -> list[Address]:
-    """Where a client looks for the daemon, in this order, when it was not told."""
-    return [default_socket(), Address(SYSTEM_SOCKET, "", 0), default_port()]
 
 
 def state_directory() -> Path:

@@ -40,6 +40,9 @@ PIPE_WRITE = 4096           # a pipe that polls writable takes PIPE_BUF bytes wi
 NOTES: dict[str, tuple[str, str]] = {
     "listening": ("address", "the daemon takes connections at this address"),
     "shut-directory": ("address directory", "who may use this socket can't enter its directory: chmod it"),
+    "passed-over": ("address reason", "the daemon can't listen at this default place, and goes on to the next"),
+    "socket-gone": ("address", "the file of this socket was removed: it is bound again"),
+    "socket-lost": ("address reason", "clients can't find this socket, and why; connected clients stay"),
     "certificate": ("fingerprint", "TLS is spoken with this certificate"),
     "unprotected": ("reason", "names are not kept for their owners, and why"),
     "slow-login": ("login seconds", "the host's list of users was slow to answer, and everybody waited"),

@@ -41,6 +41,7 @@ from functools import lru_cache
 from typing import IO, Any
 
 import address
+import places
 import plain
 import printer
 import wire
@@ -436,7 +437,8 @@ def parser() -> argparse.ArgumentParser:
                          "69 no daemon, 74 input or output broke, 75 try later, 77 a passphrase is needed.")
     add = made.add_argument
     add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
-        help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, where `make run` listens")
+        help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, the socket of your own daemon, then "
+             "that of the host's")
     add("--name", metavar="NAME", default=os.environ.get("PARLEY_NAME", ""),
         help="your username ($PARLEY_NAME); without it you are asked")
     add("--plain", action="store_true", help="line in, line out: for screen readers, pipes and dumb terminals")
@@ -453,18 +455,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def places(given: str | None) -> list[address.Address]:
+def where_to(given: str | None) -> list[address.Address]:
     """Where to look for the daemon.  Raises Failure."""
     if given:
         try:
             return [address.parse(given)]
         except ValueError as fault:
             raise Failure(os.EX_USAGE, str(fault)) from None
-    own = address.default_socket()
-    with contextlib.suppress(OSError):
-        if os.stat(os.path.dirname(own.path)).st_uid != os.getuid():
-            raise Failure(os.EX_NOPERM, f"{os.path.dirname(own.path)} is another user's: name the daemon by --connect")
-    return address.default_addresses()
+    return places.for_client()
 
 
 def login_name() -> str:
@@ -481,7 +479,7 @@ def make_link(options: argparse.Namespace, features: int) -> Link:
     if options.name and not wire.is_name(options.name):
         raise Failure(os.EX_USAGE, f"--name {options.name!r}: {BAD_NAME}")
     archive = None if options.no_archive else Archive(address.state_directory())
-    return Link(places(options.connect), options.name, archive, features=features | wire.Feature.PROVE,
+    return Link(where_to(options.connect), options.name, archive, features=features | wire.Feature.PROVE,
                 monotonic=time.monotonic, instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random,
                 ring=Keyring(address.state_directory()))
 

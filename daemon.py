@@ -24,9 +24,9 @@ LOGIN_SECONDS, and are counted at the doors (doors.py).  Where they are too many
 longest makes room for the newcomer.
 
 Signals set a flag and wake the loop.  TERM and INT: stop accepting, put on disk what was accepted, tell the clients,
-exit 0; a second one ends at once.  HUP: open the log again; clients stay.  But when the terminal that the console is
-shown on is gone, HUP is as TERM: nobody would see the daemon, or know that it still runs.  The table ends with its
-terminal even if no HUP comes.
+exit 0; a second one ends at once.  HUP: open the log again, look whether the sockets' files are there (doors.py);
+clients stay.  But when the terminal that the console is shown on is gone, HUP is as TERM: nobody would see the daemon,
+or know that it still runs.  The table ends with its terminal even if no HUP comes.
 
 Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused (post.py), or the process
 ends with one line, code 70, as soon as an fdatasync fails.  Ours: a traceback, for it is a bug.
@@ -232,6 +232,7 @@ class Daemon:
                 self._check_stranger(connection)
             for connection in self._rounds.take(monotonic):
                 self._check_silence(connection)
+            self.doors.look(monotonic)
         self.doors.tick(monotonic)
         if self._working or self.mailbox.working or monotonic >= self._work_at:
             self._work_at, self._looked = monotonic + WORK_SECONDS, self.mailbox.last
@@ -595,6 +596,7 @@ class Daemon:
             self.console.reopen()
         except OSError as error:
             self.console.note("store", says=f"the log could not be opened again: {error}")
+        self.doors.look(self.now.monotonic, now=True)
         self.console.note("reloaded")
 
     def run(self) -> None:
@@ -662,7 +664,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
     daemon.catch_signals()
-    startup.listen(daemon.doors, console, options.addresses, int(options.socket_mode, 8), server)
+    mode = int(options.socket_mode, 8) if options.socket_mode else None
+    startup.listen(daemon.doors, console, options.places, mode, server)
     if server:
         console.note("certificate", fingerprint=server.fingerprint)
     return _serve(daemon)

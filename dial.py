@@ -1,20 +1,34 @@
-"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts.
+"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts; and who answers.
 
-Over TLS it is a Secured (secure.py), which has a handshake before it when the socket is connected."""
+Over TLS it is a Secured (secure.py), which has a handshake before it when the socket is connected.
+
+At a Unix socket the kernel says whose process listens there, and believe() looks at that on every dial, before a byte
+is said.  At a default place, which the user did not name, the listener must be one that places.py believes.  A socket
+that the user named is believed whoever listens: a colleague's daemon is a fair thing to name.  But the first listener
+there who let the client in must be the one at every dial after that.
+"""
 from __future__ import annotations
 
 import errno
 import socket
 from typing import TypeAlias
 
+import places
 import secure
 from address import Address
+from logins import peer_uid
 
 Socket: TypeAlias = socket.socket | secure.Secured
 
 
+class Stranger(Exception):
+    """Whoever has this place is not believed: one line that says who it is and what to do."""
+
+
 def dial(address: Address) -> Socket:
-    """A socket on its way to an address: connected as soon as it is writable.  Raises OSError."""
+    """A socket on its way to an address: connected as soon as it is writable.  Raises OSError, Stranger."""
+    if whose := places.foreign(address):
+        raise Stranger(f"{whose}, not to you: passed over; root can remove it")
     family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -26,15 +40,35 @@ def dial(address: Address) -> Socket:
         if error.errno != errno.EINPROGRESS:        # a Unix socket whose daemon accepts nobody
             sock.close()
             raise
+    except PermissionError as error:
+        sock.close()
+        raise PermissionError(error.errno, places.closed(address.path) if address.path else error.strerror) from None
     except BaseException:
         sock.close()
         raise
     return secure.Secured(sock, secure.client_context()) if address.tls else sock
 
 
+def believe(address: Address, sock: Socket, before: int | None) -> int | None:
+    """The uid that listens at the other end of a Unix socket, if it is believed; `before`: the uid that let us in there
+    last time.  Raises Stranger."""
+    if not address.path or not isinstance(sock, socket.socket):
+        return None
+    uid = peer_uid(sock)
+    uid = places.file_owner(address.path) if uid is None else uid
+    who = "an unknown user" if uid is None else places.login(uid)
+    if address.default and uid not in places.believed():
+        raise Stranger(f"{who} listens at {address}, who is neither you, nor root, nor the owner of /run/parley: not "
+                       f"believed; --connect {address} if that is the daemon you mean")
+    if before is not None and uid != before:
+        raise Stranger(f"{who} listens at {address} now, before it was {places.login(before)}: not believed; start "
+                       "parley again if that is right")
+    return uid
+
+
 def numeric(address: Address) -> list[Address]:
     """A TCP address by its numbers; what can't be looked up stays as it is, to fail in its turn."""
-    if address.path:
+    if address.path or address.known_as:
         return [address]
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)

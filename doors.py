@@ -12,32 +12,46 @@ descriptor, kept for this, is given up to take one caller and turn it away; then
 
 Over TLS a connection is wrapped as it comes in (secure.py); the loop does not know the difference.
 
-A Unix socket's file is made 0600 in a 0700 directory, or with --socket-mode open to a group or to everybody; then the
-kernel tells who calls (logins.py).  A file left by a daemon that was killed is removed, when
-nobody answers there.
+At a Unix socket the kernel tells who calls (logins.py).  Its file (sockets.py) is looked at every LOOK_SECONDS, and at
+SIGHUP: /tmp is cleaned by some, and /run/user/UID goes with its user's last session.  Where the file is gone the socket
+is bound again, at the same place or, for a default one, at the next (places.py); clients that are connected stay.  The
+file of another daemon that took the place stays too, and the log says so.
 """
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import selectors
 import socket
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import Any
 
+import places
 from address import Address
-from logins import Logins, caller_uid
+from logins import Logins, peer_uid
 from presence import Caller
 from secure import Secured, Server
+from sockets import File, file_at, open_listener, remove, shut_directory
 
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
 NOTE_SECONDS = 5.0          # between two lines that say that there is no descriptor: it may last for hours
-BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
+LOOK_SECONDS = 30.0         # between two looks at the files of sockets: as long is a client kept out at most
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 Adopt = Callable[[socket.socket | Secured, str, Caller], None]      # a connected socket, its listener, who calls
+
+
+@dataclass
+class Door:
+    """A Unix socket that is listened at."""
+    where: Address
+    mode: int
+    listener: socket.socket
+    file: File | None
+    trouble: str = ""           # why clients can't find it, as it was last noted
 
 
 class Doors:
@@ -57,6 +71,8 @@ class Doors:
         self.logins = Logins()
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
         self._servers: dict[socket.socket, Server] = {}     # the certificate of those that speak TLS
+        self._doors: list[Door] = []                        # the Unix sockets among them
+        self._look_at = 0.0                        # the next look at their files, on the monotonic clock
         self._resting: dict[socket.socket, float] = {}      # until when, on the monotonic clock
         self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
         self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
@@ -73,6 +89,76 @@ class Doors:
         self.listeners[listener] = name
         self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
         self.note("listening", address=name)
+
+    def open(self, choices: Sequence[Address], mode: int, server: Server | None = None) -> None:
+        """Listen at the first of these places that can be opened.  Raises OSError; `filename` is the place.
+
+        A place that another daemon has is not passed over: it may be a second daemon by mistake."""
+        for where in choices:
+            if str(where) in self.listeners.values():
+                return
+            try:
+                listener = open_listener(where, mode)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE or where == choices[-1]:
+                    error.filename = str(where)
+                    raise
+                self.note("passed-over", address=str(where), reason=error.strerror or str(error))
+                continue
+            self._opened(where, mode, listener, server)
+            return
+
+    def _opened(self, where: Address, mode: int, listener: socket.socket, server: Server | None = None) -> None:
+        self.listen(listener, str(where), server if where.tls else None)
+        if where.path:
+            self._doors.append(Door(where, mode, listener, file_at(where.path)))
+            if directory := shut_directory(where, mode):
+                self.note("shut-directory", address=str(where), directory=directory)
+
+    def look(self, monotonic: float, *, now: bool = False) -> None:
+        """If it is time, see whether clients still find the Unix sockets; one whose file is gone is bound again."""
+        if not now and monotonic < self._look_at:
+            return
+        self._look_at = monotonic + LOOK_SECONDS
+        for door in list(self._doors):
+            found = file_at(door.where.path)
+            if found is None:
+                self._open_again(door)
+            else:
+                self._say(door, "" if found == door.file else "another file is in its place: clients do not come here")
+
+    def _open_again(self, door: Door) -> None:
+        """The file is gone: bind anew, and give up the old socket once its callers were taken in."""
+        choices = places.for_daemon()[0] if door.where.default else [door.where]
+        reason = "its file is gone"
+        for where in choices:
+            if where != door.where and str(where) in self.listeners.values():
+                continue
+            try:
+                listener = open_listener(where, door.mode, patience=0)
+            except OSError as error:
+                reason = f"its file is gone, and it could not be bound again: {error.strerror or error}"
+                continue
+            self.note("socket-gone", address=str(door.where))
+            self._give_up(door)
+            self._opened(where, door.mode, listener)
+            return
+        self._say(door, reason)
+
+    def _give_up(self, door: Door) -> None:
+        if door.listener not in self._resting:
+            self._on_accept(door.listener, selectors.EVENT_READ)
+            self.selector.unregister(door.listener)
+        for table in (self.listeners, self._resting, self._tired):
+            table.pop(door.listener, None)
+        door.listener.close()
+        self._doors.remove(door)
+
+    def _say(self, door: Door, trouble: str) -> None:
+        """Note why clients can't find a socket, once."""
+        if trouble and trouble != door.trouble:
+            self.note("socket-lost", address=str(door.where), reason=trouble)
+        door.trouble = trouble
 
     def stranger(self, place: str, host: str, step: int) -> None:
         """One stranger more (1) or less (-1) here."""
@@ -109,13 +195,14 @@ class Doors:
         return min(self._resting.values(), default=inf)
 
     def close(self) -> None:
-        """Shut for good; the files of Unix sockets go too."""
-        for listener, name in self.listeners.items():
+        """Shut for good; the files of its own Unix sockets go too."""
+        for door in self._doors:
+            remove(door.where.path, door.file)
+        for listener in self.listeners:
             if listener not in self._resting:
                 self.selector.unregister(listener)
             listener.close()
-            if name.startswith("unix:"):
-                Path(name.removeprefix("unix:")).unlink(missing_ok=True)
+        self._doors.clear()
         self.listeners.clear()
         self._resting.clear()
         self._tired.clear()
@@ -144,7 +231,7 @@ class Doors:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             where = f"{peer[0]}:{peer[1]}"
         else:
-            uid = caller_uid(sock)
+            uid = peer_uid(sock)
             where = "unix" if uid is None else f"unix:{self.logins.name(uid)}"
         self.adopt(server.wrap(sock) if server else sock, self.listeners[listener],
                    Caller(where, uid, server.binding if server else b""))
@@ -166,61 +253,3 @@ class Doors:
         self._spare = None
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def open_listener(where: Address, mode: int = 0o600) -> socket.socket:
-    """A listening socket; a Unix socket with this mode.  Raises OSError."""
-    if not where.path:
-        family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-        return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
-    _own_directory(Path(where.path).parent, 0o700 | _entering(mode))
-    _remove_stale(where.path)
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(where.path)
-        os.chmod(where.path, mode)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _entering(mode: int) -> int:
-    """What those who may use a socket of this mode need of its directory."""
-    return (mode & 0o066) >> 1 & 0o011
-
-
-def shut_directory(where: Address, mode: int) -> str:
-    """The directory that keeps those out who may use this socket; "" when none does.  It was there before."""
-    directory = Path(where.path).parent
-    return str(directory) if where.path and _entering(mode) & ~directory.stat().st_mode else ""
-
-
-def _own_directory(directory: Path, mode: int) -> None:
-    """Make it; one that is there must not be another user's, nor one in which others may replace our socket."""
-    if not directory.exists():
-        directory.mkdir(mode=0o700, parents=True)
-        directory.chmod(mode)
-    for status in (directory.lstat(), directory.stat()):
-        if status.st_uid not in (os.geteuid(), 0):
-            raise PermissionError(errno.EPERM, f"{directory} belongs to another user")
-    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
-        raise PermissionError(errno.EPERM, f"others may write in {directory}: chmod go-w it")
-
-
-def _remove_stale(path: str) -> None:
-    """Unlink a socket that nobody listens at any more; one that answers is in use, and no other file is touched."""
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise FileExistsError(errno.EEXIST, "a file that is no socket is there")
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        else:
-            raise OSError(errno.EADDRINUSE, "Address already in use")

@@ -6,8 +6,10 @@ Who answers there, and what is said, is not its business: link.py greets when op
 the daemon has agreed.
 
 Promises.  A line that is open is alive: no address has more than LOGIN_SECONDS, a silent daemon is asked with PING, and
-one that does not answer, or reads nothing of what it is sent, raises Lost.  After lost() the next address is dialled;
-after the last one, or when the line had been let in, the first is tried again after a delay that grows.
+one that does not answer, or reads nothing of what it is sent, raises Lost.  After lost() the next address is dialled,
+and after the last one the first again, after a delay that grows.  So it is until a daemon has let the client in: from
+then on this address alone is dialled, so that no other daemon gets what was meant for that one.  Nothing is said to a
+listener that is not believed (dial.py).
 What is held for a daemon that does not read is bounded (OUT_MAX), and a flood from it is read a few blocks at a time.
 
 Failure.  Nothing here ends the program: Lost has the reason in words, ProtocolError what a peer must not say; whoever
@@ -18,16 +20,18 @@ Bad at: names of hosts.  They are looked up before dialling, and that waits; add
 """
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any
+from typing import Any, NamedTuple
 
+import places
 import wire
 from address import Address
-from dial import Socket, numeric
+from dial import Socket, Stranger, believe, numeric
 from events import Offline
 from secure import Secured
 
@@ -39,11 +43,27 @@ PING_SECONDS = 20                   # for its answer
 OUT_LOW = 64 * 1024                 # bytes ready to leave; `more` is asked when there are fewer
 OUT_MAX = 1024 * 1024               # more than this unread by the daemon: it is not reading
 READ_SIZE = 64 * 1024
+ABSENT = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
+ABSENT_WORDS = {os.strerror(number) for number in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH,
+                                                   errno.ETIMEDOUT)}
 READS = 4                           # in one call of hear(), so that keys are not kept waiting by a flood
 
 
 class Lost(Exception):
     """The line is of no more use: why, in words."""
+
+
+class Trouble(NamedTuple):
+    """What became of an address."""
+    address: Address
+    reason: str
+    is_absent: bool = False     # nobody listens there
+    is_strange: bool = False    # somebody is there who is not believed
+
+    @property
+    def is_looked_for(self) -> bool:
+        """Nobody listens at a place that the user did not name."""
+        return self.is_absent and self.address.default
 
 
 class Line:
@@ -58,10 +78,14 @@ class Line:
         self.opening = False                            # dialled, not known to be connected
         self.online = False                             # let in
         self.retry_at: float | None = None
-        self._addresses = list(addresses)
+        self._addresses = list(addresses)               # once a daemon has let us in: its own alone
+        self._is_known = False                          # that is so
         self._now, self._jitter, self._dial, self._more = monotonic, jitter, dial, more
         self._places: deque[Address] = deque()          # not yet tried
-        self._troubles: list[str] = []                  # what became of those tried
+        self._troubles: list[Trouble] = []              # what became of those tried
+        self._told: set[str] = set()                    # strangers that the user has heard of
+        self._listener: int | None = None               # the uid that listens where we are connected
+        self._before: int | None = None                 # and that which let us in there
         self._failures = 0                              # in a row: the place in RETRIES
         self._broken = False                            # it can't be written to; what it still says is read
         self._deadline: float | None = None             # when it has to have come to something
@@ -81,16 +105,43 @@ class Line:
 
     def _dial_next(self) -> list[Offline]:
         while self._places:
-            self.address = self._places.popleft()
+            self.address = address = self._places.popleft()
             try:
-                self.sock = self._dial(self.address)
+                self.sock = self._dial(address)
+                self._listener = believe(address, self.sock, self._before)
+            except Stranger as stranger:
+                self.close()
+                self._troubles.append(Trouble(address, str(stranger), is_strange=True))
             except (OSError, ValueError) as error:
-                self._troubles.append(f"{self.address}: {_reason(error)}")
-                continue
-            self.opening, self.mask = True, EVENT_WRITE
-            self.allow(LOGIN_SECONDS)
-            return []
-        return self.later("; ".join(self._troubles) or "no address to connect to")
+                self._troubles.append(Trouble(address, _reason(error), isinstance(error, ABSENT)))
+            else:
+                self.opening, self.mask = True, EVENT_WRITE
+                self.allow(LOGIN_SECONDS)
+                return []
+        return self.later(self._in_words())
+
+    def _in_words(self) -> str:
+        """Why there is no line: where was looked, and what was found there."""
+        nowhere = [] if self._is_known else [each.address for each in self._troubles if each.is_looked_for]
+        others = [each for each in self._troubles if each.address not in nowhere]
+        words = [each.reason if each.is_strange else f"{each.address}: {each.reason}" for each in others]
+        if nowhere:
+            words.append(places.nobody(nowhere))
+        asks = ": is the daemon running?" * any(each.is_absent for each in others)
+        return ("; ".join(words) or "no address to connect to") + asks
+
+    def passed_over(self) -> list[str]:
+        """What is to be said of places that were passed over before this one was found; each once."""
+        strange = [trouble.reason for trouble in self._troubles if trouble.is_strange]
+        new = [reason for reason in dict.fromkeys(strange) if reason not in self._told]
+        self._told.update(new)
+        return new
+
+    @property
+    def run_by(self) -> str:
+        """The login that runs the daemon, if it is neither the user, nor root, nor the host's."""
+        is_other = self._listener is not None and self._listener not in places.believed()
+        return places.login(self._listener) if is_other and self._listener is not None else ""
 
     def open(self) -> bool:
         """The socket is ready: go on opening; whether the line can carry messages now.  Raises Lost."""
@@ -116,6 +167,9 @@ class Line:
     def let_in(self) -> None:
         """The daemon has said WELCOME: from now on silence calls for a PING, and a loss is a loss."""
         self.online, self._deadline, self._failures = True, None, 0
+        if self.address:
+            self._addresses, self._is_known = [self.address], True
+            self._before = None if self.address.default else self._listener
         self._decoder.widen(wire.FRAME_MAX)
 
     def lost(self, reason: str) -> list[Offline]:
@@ -124,7 +178,8 @@ class Line:
         self.close()
         if was_online:
             return self.later(reason)
-        self._troubles.append(f"{address}: {reason}")
+        if address:
+            self._troubles.append(Trouble(address, reason, reason in ABSENT_WORDS))
         return self._dial_next()
 
     def later(self, reason: str) -> list[Offline]:
@@ -253,6 +308,4 @@ class Line:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return f"{error.strerror} (its operator opens it: --socket-mode)"
     return getattr(error, "strerror", None) or str(error)

@@ -1,8 +1,8 @@
 """logins: what the kernel and the host's list of users say about who calls.
 
-caller_uid() is the kernel's word on the other end of a Unix socket: SO_PEERCRED on Linux, LOCAL_PEERCRED on macOS and
-FreeBSD.  Elsewhere it is None, and names at the Unix socket are as little protected as over TCP; the daemon says so at
-its start.
+peer_uid() is the kernel's word on the other end of a Unix socket, for either program: SO_PEERCRED on Linux,
+LOCAL_PEERCRED on macOS and FreeBSD.  Elsewhere it is None, and names at the Unix socket are as little protected as over
+TCP; the daemon says so at its start.
 
 Logins asks for names and uids through pwd(3), thus through whatever the host has: files, LDAP, SSSD.  That can wait,
 and while it does the whole daemon waits.  So it is asked when somebody logs in and at no other time, and answers, a
@@ -54,11 +54,11 @@ def can_tell() -> bool:
     """Whether the kernel says who is at the other end of a Unix socket, in a way that is known here."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        return caller_uid(ours) is not None
+        return peer_uid(ours) is not None
 
 
-def caller_uid(sock: socket.socket) -> int | None:
-    """The uid of who connected to this Unix socket."""
+def peer_uid(sock: socket.socket) -> int | None:
+    """The uid that connected to this Unix socket, or that listens where it is connected to."""
     if sock.family != socket.AF_UNIX:
         return None
     try:

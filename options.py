@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import address
+import places
 from address import Address
 from chats import PATIENCE
 from hosts import CLIENTS_LEAST, CLIENTS_PART, NAMES, NEW_NAMES
@@ -44,10 +45,12 @@ class Limits(NamedTuple):
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, with `state`, `addresses` and `house` made out.  Exits with 64 on wrong use."""
+    """The options, with `state`, `places` and `house` made out.  Exits with 64 on wrong use.
+
+    `places` are lists: the daemon listens at the first of each that it can open."""
     options = _parser().parse_args(arguments)
     options.state = options.state or str(address.state_directory() / "store")
-    options.addresses = _addresses(options)
+    options.places = _places(options)
     options.house = _house(options.name)
     return options
 
@@ -69,7 +72,7 @@ def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="A message service for one host or a small network.")
     add = parser.add_argument
     add("--listen", metavar="ADDRESS", action="append", help="unix:PATH or HOST:PORT; may be given again")
-    add("--socket-mode", metavar="MODE", choices=("600", "660", "666"), default="600",
+    add("--socket-mode", metavar="MODE", choices=("600", "660", "666"),
         help="who may connect to a Unix socket: 600, 660 or 666")
     add("--tls-cert", metavar="FILE", help="speak TLS at every TCP address, with this certificate")
     add("--tls-key", metavar="FILE", help="its key; without it the key is in the file of the certificate")
@@ -117,8 +120,8 @@ def amount(text: str) -> int:
     return int(number) * factor
 
 
-def _addresses(options: argparse.Namespace) -> list[Address]:
-    """Where to listen; what strangers on the network could reach only when that was said."""
+def _places(options: argparse.Namespace) -> list[list[Address]]:
+    """Where to listen; at TCP only when that was said, and where the network can reach it only with care."""
     try:
         wanted = [address.parse(text) for text in options.listen or ()]
     except ValueError as error:
@@ -131,8 +134,8 @@ def _addresses(options: argparse.Namespace) -> list[Address]:
         if not (where.path or options.insecure or options.tls_cert or _is_loopback(where.host)):
             die(PROGRAM, os.EX_USAGE, f"{where} can be reached from the network, and nothing on it is encrypted: "
                              "give --tls-cert, use ssh, or say --insecure if that is meant")
-    wanted = wanted or [address.default_socket(), address.default_port()]
-    return [where if where.path else where._replace(tls=bool(options.tls_cert)) for where in wanted]
+    found = [[where if where.path else where._replace(tls=bool(options.tls_cert))] for where in wanted]
+    return found or places.for_daemon()
 
 
 def _house(name: str) -> str:

@@ -17,10 +17,11 @@ from address import Address
 from claims import TRUSTING, Identity
 from console import Console
 from disk import Disk
-from doors import Doors, open_listener, shut_directory
+from doors import Doors
 from logins import Logins, can_tell
 from mailbox import Mailbox, StoreError
 from options import PROGRAM
+from places import SYSTEM_SOCKET
 from secure import BadCertificate, Server
 from usage import die
 
@@ -78,7 +79,7 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
     if options.trust_names:
         console.note("unprotected", reason="every name is free for everybody, by --trust-names")
         return TRUSTING._replace(operators=operators)
-    telling = any(where.path for where in options.addresses) and can_tell()
+    telling = any(where.path for choices in options.places for where in choices) and can_tell()
     if not telling:
         console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only claimed names are kept")
     try:
@@ -102,17 +103,25 @@ def _secret(path: str) -> bytes:
     return found
 
 
-def listen(doors: Doors, console: Console, wanted: Sequence[Address], mode: int, server: Server | None) -> None:
-    """Open every listener."""
-    for where in wanted:
+def listen(doors: Doors, console: Console, wanted: Sequence[Sequence[Address]], mode: int | None,
+           server: Server | None) -> None:
+    """Listen at the first place of each list that can be opened.  Without --listen one place is enough."""
+    for choices in wanted:
         try:
-            doors.listen(open_listener(where, mode), str(where), server if where.tls else None)
-            if directory := shut_directory(where, mode):
-                console.note("shut-directory", address=str(where), directory=directory)
+            doors.open(choices, default_mode(choices[0]) if mode is None else mode, server)
         except OSError as error:
+            if doors.listeners and choices[0].default:
+                console.note("passed-over", address=error.filename, reason=error.strerror or str(error))
+                continue
             code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
             in_use = ", by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
-            reason = os.strerror(errno.EADDRINUSE) if in_use else error.strerror or error
+            reason = os.strerror(errno.EADDRINUSE) if in_use else error.strerror or str(error)
+            other = "; --listen unix:PATH names another place" if choices[0].default and not in_use else ""
             console.close()
             doors.close()
-            die(PROGRAM, code, f"{where}: {reason}{in_use}")
+            die(PROGRAM, code, f"{error.filename}: {reason}{in_use}{other}")
+
+
+def default_mode(where: Address) -> int:
+    """Who may use a Unix socket if --socket-mode does not say: that of the host is for all logins."""
+    return 0o666 if where.path == SYSTEM_SOCKET else 0o600

@@ -27,10 +27,10 @@ from daemon import (
     SWEEP_SECONDS,
     UNSENT_MAX,
 )
-from doors import open_listener, shut_directory
 from fairness import BUDGET, CALM
 from options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from presence import Caller
+from sockets import open_listener
 from tests.service import Service
 from tests.waiting import texts
 from wire import Feature, SendFlag, Why
@@ -332,7 +332,7 @@ class Strangers(unittest.TestCase):
                 (caller,) = self.call(path, 1)
                 caller.sendall(wire.encode(hello("ann", Feature.PROVE)))
                 return caller
-            with mock.patch("doors.caller_uid", lambda sock: None):
+            with mock.patch("doors.peer_uid", lambda sock: None):
                 callers = [call() for _ in range(2)]
                 service.run()
                 self.assertEqual(len(service.daemon.connections), 2)
@@ -778,49 +778,6 @@ class Signals(unittest.TestCase):
             heard = b""
             while wire.encode(wire.Pong(77)) not in heard:
                 heard += sock.recv(65536)
-
-
-class Sockets(unittest.TestCase):
-    def setUp(self):
-        self.directory = tempfile.mkdtemp(prefix="parley-test-")
-        self.addCleanup(shutil.rmtree, self.directory)
-        self.where = parse(f"unix:{self.directory}/s")
-
-    def test_private(self):
-        where = parse(f"unix:{self.directory}/new/s")
-        with open_listener(where):
-            self.assertEqual(os.stat(where.path).st_mode & 0o777, 0o600)
-            self.assertEqual(os.stat(f"{self.directory}/new").st_mode & 0o777, 0o700)
-
-    def test_a_directory_that_shuts_others_out_is_told(self):
-        """It is left as it is: whoever made it may have meant it."""
-        for mode, rights, told in ((0o666, 0o700, True), (0o660, 0o700, True), (0o666, 0o710, True),
-                                   (0o660, 0o710, False), (0o666, 0o711, False), (0o600, 0o700, False)):
-            os.chmod(self.directory, rights)
-            with open_listener(self.where, mode):
-                self.assertEqual(shut_directory(self.where, mode), self.directory if told else "", (mode, rights))
-            self.assertEqual(os.stat(self.directory).st_mode & 0o777, rights)
-        self.assertEqual(shut_directory(parse("127.0.0.1:0"), 0o666), "")
-        self.assertEqual(shut_directory(parse("unix:s")._replace(path="s"), 0o600), "")
-
-    def test_a_stale_one_is_removed(self):
-        open_listener(self.where).close()
-        self.assertTrue(os.path.exists(self.where.path))
-        with open_listener(self.where), socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(self.where.path)
-
-    def test_a_live_one_is_not(self):
-        with open_listener(self.where):
-            with self.assertRaises(OSError):
-                open_listener(self.where)
-            with socket.socket(socket.AF_UNIX) as sock:
-                sock.connect(self.where.path)
-
-    def test_another_file_is_not(self):
-        Path(self.where.path).write_text("precious")
-        with self.assertRaises(OSError):
-            open_listener(self.where).close()
-        self.assertEqual(Path(self.where.path).read_text(), "precious")
 
 
 class ExitCodes(unittest.TestCase):

@@ -49,9 +49,11 @@ ARROWS = {
     "console": "display switchboard",
     "logins": "",
     "secure": "",
-    "doors": "address logins presence secure",
-    "options": "address chats hosts quota usage",
-    "startup": "address claims console disk doors logins mailbox options secure usage",
+    "places": "address",
+    "sockets": "address places",
+    "doors": "address logins places presence secure sockets",
+    "options": "address chats hosts places quota usage",
+    "startup": "address claims console disk doors logins mailbox options places secure usage",
     "daemon": "claims console doors fairness hosts logins mailbox options presence quota rounds runs salvage secure "
               "startup switchboard syncer usage wire",
     # the client
@@ -64,9 +66,9 @@ ARROWS = {
     "arrivals": "archive wire",
     "keyring": "archive",
     "proofs": "address keyring scram secure wire",
-    "dial": "address secure",
+    "dial": "address logins places secure",
     "events": "wire",
-    "line": "address dial events secure wire",
+    "line": "address dial events places secure wire",
     "inbox": "archive arrivals events wire",
     "validity": "wire",
     "link": "address archive dial events inbox keyring line outbox proofs validity wire",
@@ -79,14 +81,14 @@ ARROWS = {
     "menu": "commands display keys lineedit modes pane picker talk who wire",
     "screen": "commands display lineedit menu modes pane picker who wire",
     "plain": "address archive display keys link lineedit menu pane printer screen talk usage who wire",
-    "curses_client": "address archive display keyring keys link lineedit menu modes pane plain printer screen "
+    "curses_client": "address archive display keyring keys link lineedit menu modes pane places plain printer screen "
                      "secure talk usage who wire",
 }
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "logins", "secure", "console", "syncer", "dial", "line", "plain",
-               "curses_client"},
+    "socket": {"options", "daemon", "doors", "sockets", "logins", "secure", "console", "syncer", "dial", "line",
+               "plain", "curses_client"},
     "ssl": {"secure"},
     "selectors": {"daemon", "doors", "secure", "line", "plain", "curses_client"},
     "curses": {"curses_client"},

@@ -22,9 +22,9 @@ from logins import (
     SLOW_SECONDS,
     Logins,
     _version,
-    caller_uid,
     can_tell,
     lists_all,
+    peer_uid,
 )
 from presence import Caller, Setting
 from tests.process import HERE, DaemonProcess
@@ -638,9 +638,9 @@ class TheHost(unittest.TestCase):
             listener.listen()
             caller.connect(home + "/sock")
             with listener.accept()[0] as met:
-                self.assertEqual(caller_uid(met), os.getuid())
+                self.assertEqual(peer_uid(met), os.getuid())
         with socket.socket() as other:
-            self.assertIsNone(caller_uid(other))
+            self.assertIsNone(peer_uid(other))
 
     def test_logins_are_remembered_for_a_while(self):
         now = [0.0]

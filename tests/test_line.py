@@ -7,6 +7,7 @@ import unittest
 from collections.abc import Iterator
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
+from unittest import mock
 
 import dial
 import line
@@ -15,6 +16,8 @@ from address import Address
 from line import Line, Lost
 from link import Link, Offline, Online
 from tests.linked import HERE, THERE, Linked, welcome
+
+ELSEWHERE = Address("", "127.0.0.1", 6465)
 
 
 class Pipe:
@@ -147,13 +150,40 @@ class Dialling(Linked):
         self.assertEqual(self.house.dialled, [HERE, THERE])
         self.assertEqual(self.link.address, THERE)
 
+    def test_once_let_in_that_address_alone(self) -> None:
+        self.addresses = (HERE, THERE, ELSEWHERE)
+        self.link = self.make()
+        self.house.closed[HERE] = "Connection refused"
+        self.login()
+        self.cut()
+        self.house.closed = {THERE: "Connection refused"}
+        self.house.dialled.clear()
+        for _ in range(3):
+            self.offline(self.wait(40), f"^{THERE}: Connection refused: is the daemon running\\?$")
+        self.house.closed.clear()
+        self.back()
+        self.assertEqual(set(self.house.dialled), {THERE})
+
+    def test_the_address_of_a_name_is_not_looked_up_again(self) -> None:
+        """A name may have several, and anybody may listen at the others."""
+        self.addresses = (Address("", "localhost", 6464),)
+        found = [(2, 1, 6, "", ("127.0.0.7", 6464)), (10, 1, 6, "", ("::7", 6464, 0, 0))]
+        first = Address("", "127.0.0.7", 6464, known_as="localhost:6464")
+        with mock.patch("dial.socket.getaddrinfo", lambda *_, **__: found):
+            self.link = self.make()
+            self.login()
+            self.cut()
+            self.house.closed[first] = "Connection refused"
+            self.wait(40)
+        self.assertEqual(self.house.dialled, [first, first])
+
     def test_no_address_answers(self) -> None:
         self.addresses = (HERE, THERE)
         self.link = self.make()
         self.house.closed = {HERE: "No such file", THERE: "Connection refused"}
         self.link.connect()
         self.assertEqual(self.link.timeout(), 0.0)
-        self.offline(self.pump(), f"^{HERE}: No such file; {THERE}: Connection refused$")
+        self.offline(self.pump(), f"^{HERE}: No such file; {THERE}: Connection refused: is the daemon running\\?$")
 
     def test_the_next_address_when_the_login_gets_no_answer(self) -> None:
         self.addresses = (HERE, THERE)

@@ -31,6 +31,9 @@ class Makefile(unittest.TestCase):
             self.assertEqual((said.returncode, said.stdout), (0, f"{program} {RELEASE}\n"), said.stderr)
         for page in Path(HERE, "man").iterdir():
             self.assertTrue((prefix / f"share/man/man{page.suffix[1:]}" / page.name).is_file())
+        unit = (prefix / "lib/systemd/system/parleyd.service").read_text()
+        started = [row for row in unit.splitlines() if row.startswith("ExecStart=")]
+        self.assertEqual([row.split()[0] for row in started], [f"ExecStart={prefix}/bin/parleyd"])
         self.make("uninstall", f"PREFIX={prefix}")
         left = [path for path in prefix.rglob("*") if path.is_file()]
         self.assertEqual(left, [])

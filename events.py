@@ -15,6 +15,7 @@ class Online(NamedTuple):
     """Logged in."""
     welcome: wire.Welcome
     again: bool             # after a lost line
+    run_by: str = ""        # the login that runs the daemon, if it is neither one's own, nor root, nor the host's
 
 
 class Offline(NamedTuple):
@@ -29,10 +30,17 @@ class NameRefused(NamedTuple):
     reason: str
 
 
+class OtherStore(NamedTuple):
+    """The daemon that answers has not the store of the one before; nothing was said to it but HELLO, and nothing is
+    retried: accept(), or not, then connect()."""
+    reason: str
+
+
 class Locked(NamedTuple):
     """The name takes a passphrase; nothing is retried: unlock(), or rename(), then connect()."""
     reason: str
     again: bool             # the one that was given is wrong
+    advice: str = ""        # what else there is to know
 
 
 class Remark(NamedTuple):

@@ -16,6 +16,9 @@ it goes out again with the same id.  Every request gets one answer with its numb
 FAILED (GONE).  A message becomes a Mail event once: a copy of one that the archive holds is Repeated, a copy of one
 that waits to be shown is no event at all.  No message is confirmed that was not given to shown() and kept.
 
+Which daemon.  After a lost line the link says what it has to say to the same daemon or to none: line.py dials the same
+address, and a WELCOME from another store ends the line with OtherStore.  The user decides: accept(), then connect().
+
 Failure.  The daemon is not trusted: what breaks the protocol, or can't be, ends the line with Offline and a reason; no
 call raises on its account, and what it can make us hold is bounded.  send() and the requests raise ValueError for what
 no daemon would take, and Busy when too much waits already.  shown() raises ArchiveError, one line: those messages are
@@ -32,7 +35,7 @@ import wire
 from address import Address
 from archive import Archive, ArchiveError, Record
 from dial import Socket, dial
-from events import Event, Locked, NameRefused, Offline, Online, Over, Remark, Repeated
+from events import Event, Locked, NameRefused, Offline, Online, OtherStore, Over, Remark, Repeated
 from inbox import CHECK, LIVE, Inbox, Kept
 from keyring import Keyring
 from line import Line, Lost
@@ -40,14 +43,17 @@ from outbox import Busy, Outbox, Pending, check_names, check_text
 from proofs import Impostor, Proofs, RingError
 from wire import Outcome, ProtocolError, SendFlag, Why
 
-__all__ = ["ArchiveError", "Busy", "Event", "Link", "Locked", "NameRefused", "Offline", "Online", "Over", "Pending",
-           "Remark", "Repeated"]
+__all__ = ["ArchiveError", "Busy", "Event", "Link", "Locked", "NameRefused", "Offline", "Online", "OtherStore",
+           "Over", "Pending", "Remark", "Repeated"]
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
 ROSTER_MAX = 250_000                # names: some 60 MB, the bound on what a daemon can make us hold
 NO_TOKEN = bytes(16)
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
+# A stranger must not learn which of the two it is (claims.py).
+KEPT = ("if {name} has no passphrase yet, it belongs to a login of that host: there, at the daemon's Unix socket, its "
+        "owner needs none, and sets one with /claim")
 BAD_NAME = f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter or digit"
 
 Events: TypeAlias = list[Event]
@@ -80,6 +86,8 @@ class Link:
         self._leaving = self._exited = self._over = False
         self._token = NO_TOKEN
         self._store: tuple[bytes, str] | None = None    # and whose: what ids mean
+        self._other = b""                               # another store that answered
+        self._accepted = b""                            # and may be talked to
         self._request = count(1)
         self._asked: dict[int, Callable[[], None]] = {}     # requests without an answer; what to do when it is DONE
         self._events: list[Event] = []
@@ -234,6 +242,10 @@ class Link:
     def withdraw(self, invitation: int) -> None:
         self._tell(wire.Withdraw(invitation))
 
+    def accept(self) -> None:
+        """The other store that OtherStore told of is right; connect() then."""
+        self._accepted = self._other
+
     def unlock(self, passphrase: str) -> None:
         """The passphrase that Locked asked for; connect() then.  Takes its time.  Raises ValueError."""
         self._proofs.unlock(passphrase)
@@ -361,8 +373,7 @@ class Link:
         except (Impostor, RingError) as fault:
             self._end(str(fault))
             return
-        if remark:
-            self._events.append(Remark(remark))
+        self._events += [Remark(word) for word in (*self._line.passed_over(), remark) if word]
         features = self._features | (wire.Feature.HOLD if self.holding else 0)
         self._say(wire.Hello(wire.VERSION, features, self._token, self.name))
 
@@ -372,6 +383,11 @@ class Link:
             return False
         if said.name.lower() != self.name.lower():
             raise ProtocolError("a WELCOME for somebody else")
+        if self._store and said.store not in (self._store[0], self._accepted):
+            self._other, address = said.store, self._line.address
+            self._drop()
+            self._events.append(OtherStore(f"the daemon at {address} is not the one before: it has another store"))
+            return False
         try:
             self._proofs.welcome(said.name)
         except Impostor as fault:
@@ -387,7 +403,7 @@ class Link:
 
     def _event_of_login(self, said: wire.Welcome) -> None:
         again, store = self._store is not None, (said.store, said.name.lower())
-        self._events.append(Online(said, again))
+        self._events.append(Online(said, again, self._line.run_by))
         if store != self._store:
             self._store = store
             self._inbox.forget()
@@ -426,8 +442,9 @@ class Link:
         if proof:
             self._say(proof)
         else:
+            advice = "" if self._line.address and self._line.address.path else KEPT.format(name=self.name)
             self._drop()
-            self._events.append(Locked(f"{self.name} takes a passphrase here", False))
+            self._events.append(Locked(f"{self.name} is kept for its owner there", False, advice))
         return False
 
     def _on_verified(self, said: wire.Verified) -> bool:

@@ -105,7 +105,7 @@ class Menu:
     @property
     def where(self) -> str:
         """The same, for the bar."""
-        if self.link.online:
+        if self.link.online or self.mode is Mode.OTHER:
             return modes.MODES[self.mode].where(self)
         if not self.talk.offline:
             return "connecting" if not self.at_login or self.joining else modes.MODES[self.mode].where(self)
@@ -184,6 +184,7 @@ class Menu:
         chatting, marked = self.talk.chat, self._marked
         self.talk.hear(event)
         after = {"Online": self._on_online, "NameRefused": self._on_name_refused, "Locked": self._on_locked,
+                 "OtherStore": self._on_other_store,
                  "Roster": self._on_roster}.get(type(event).__name__)
         if after:
             after()
@@ -215,6 +216,10 @@ class Menu:
     def _on_locked(self) -> None:
         self.error = self.talk.refused
         self._go(Mode.PASSPHRASE)
+
+    def _on_other_store(self) -> None:
+        self._go(Mode.OTHER)
+        self.error = "another daemon answers, or its store was made anew; type yes to go on with it; Esc dials again"
 
     def _on_name_refused(self) -> None:
         self.error = self.talk.refused
@@ -406,6 +411,24 @@ class Menu:
         """Esc instead of a passphrase: another name."""
         self._go(Mode.LOGIN)
         self.line.set(self.link.name)
+        return ""
+
+    def accept(self) -> str:
+        """Enter after `yes`: go on with the other daemon.  A word, for a stray Enter must not do it."""
+        text = self.line.text.strip()
+        if commands.is_command(text):
+            return self.command(text)
+        if text.casefold() not in ("yes", "y"):
+            return "type yes to go on with this daemon; Esc dials again, for the one before; /exit leaves"
+        self._clear()
+        self.link.accept()
+        return self.redial()
+
+    def redial(self) -> str:
+        """Esc instead: perhaps the daemon that it was is there again."""
+        self.line.set("")
+        self.home()
+        self.link.connect()
         return ""
 
     def ask_claim(self) -> str:

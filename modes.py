@@ -30,6 +30,7 @@ class Mode(Enum):
     PASSPHRASE = "passphrase"
     CLAIM = "claim"
     AGAIN = "again"
+    OTHER = "other"
 
 
 SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})       # what is typed there is not shown, nor remembered
@@ -169,6 +170,10 @@ MODES: dict[Mode, Ways] = {
         lambda menu: "once more>", lambda menu: "claim",
         lambda menu: "type the same passphrase once more; Esc back",
         lambda menu: menu.claim(), lambda menu: menu.home()),
+    Mode.OTHER: Ways(
+        lambda menu: "go on with it?>", lambda menu: "another daemon",
+        lambda menu: "type yes to go on with the other daemon; Esc dials again, for the one before",
+        lambda menu: menu.accept(), lambda menu: menu.redial()),
 }
 
 

@@ -32,7 +32,7 @@ from typing import Any
 import printer
 import wire
 from display import display
-from link import ArchiveError, Link, Locked, NameRefused, Offline, Over, Remark
+from link import ArchiveError, Link, Locked, NameRefused, Offline, OtherStore, Over, Remark
 from menu import TOO_LONG, Menu
 from pane import REFUSED, Said, clock
 from talk import OUTCOMES
@@ -44,8 +44,6 @@ READ_SIZE = 65536
 ANSWER_SECONDS = 20.0       # for the answers that a script waits for; the daemon's disk may be slow
 CHOICES_SHOWN = 20          # rows of a list to choose from: a reader hears all of them before the prompt
 LEAVE_SECONDS = 3.0         # for the daemon to take leave
-
-HELP = ": is the daemon running?  --connect names another place"
 
 WORDS = {"=": "stored", "+": "delivered"}       # what a mark means, for a reader of lines
 
@@ -75,9 +73,10 @@ def code_of(event: wire.Refused) -> int:
 
 def locked(link: Link, event: Locked) -> Failure:
     """The failure that a passphrase is, where nobody can be asked for it."""
-    what = display(event.reason) if event.again else f"{link.name} takes a passphrase"
-    return Failure(os.EX_NOPERM, f"{what}: give it once in `parley --name {link.name}` on a terminal here; the key is "
-                                 "kept, and scripts use it then")
+    what = display(event.reason)
+    advice = f"; {display(event.advice)}" if event.advice else ""
+    return Failure(os.EX_NOPERM, f"{what}: give its passphrase once in `parley --name {link.name}` on a terminal here; "
+                                 f"the key is kept, and scripts use it then{advice}")
 
 
 class Waiter:
@@ -209,7 +208,9 @@ class Plain:
     def _hear(self, event: Any) -> None:
         if not self.interactive and not self.menu.leaving:
             if isinstance(event, Offline) and self._printed == 0:
-                raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP)
+                raise Failure(os.EX_UNAVAILABLE, display(event.reason))
+            if isinstance(event, OtherStore):
+                raise Failure(os.EX_UNAVAILABLE, f"{display(event.reason)}: nothing was sent to it")
             if isinstance(event, NameRefused) and (self._named or (self._ended and not self._lines)):
                 raise refusal(event)
             if isinstance(event, wire.Refused):
@@ -350,7 +351,7 @@ def turns(link: Link) -> Iterator[list[Any]]:
             if isinstance(event, Remark):
                 printer.complain(PROGRAM, event.text)
             if isinstance(event, Offline | Over):
-                raise Failure(os.EX_UNAVAILABLE, display(event.reason) + HELP * isinstance(event, Offline))
+                raise Failure(os.EX_UNAVAILABLE, display(event.reason))
         if heard:
             until = time.monotonic() + ANSWER_SECONDS
             yield heard

@@ -314,7 +314,8 @@ class Talk:
     def on_online(self, event: Any) -> None:
         self._was_online, self._lost, self._here = True, "", None
         again = " again" if event.again else ""
-        self._greeting = f"connected{again} to {display(event.welcome.house)} as {display(event.welcome.name)}"
+        run_by = f", run by {display(event.run_by)}," if event.run_by else ""
+        self._greeting = f"connected{again} to {display(event.welcome.house)}{run_by} as {display(event.welcome.name)}"
         if not event.welcome.features & wire.Feature.ROSTER:
             self._greet()
 
@@ -329,7 +330,7 @@ class Talk:
             self.note(f"connection lost: {reason}", "alert")
             self._forget("the connection was lost")
         elif reason != self._lost:
-            self.note(f"not connected: {reason}: is the daemon running?", "alert")
+            self.note(f"not connected: {reason}", "alert")
         self._lost, self._was_online = reason, False
 
     def _forget(self, reason: str) -> None:
@@ -351,6 +352,18 @@ class Talk:
 
     def on_locked(self, event: Any) -> None:
         self.refused = display(event.reason)
+        if event.advice:
+            self.note(display(event.advice), "alert")
+
+    def on_other_store(self, event: Any) -> None:
+        """Who answers is another daemon, or one whose store was made anew; the menu asks."""
+        waiting = len(self.link.pending)
+        would = f"; {counted(waiting, 'message')} of yours had no answer and would go to it" if waiting else ""
+        self.ring = True
+        self.note(f"{display(event.reason)}{would}", "alert")
+        if self._was_online:
+            self._forget("the connection was lost")
+        self._was_online, self._lost = False, ""
 
     def on_remark(self, event: Any) -> None:
         self.note(display(event.text), "alert")
@@ -589,7 +602,7 @@ FAILED: dict[str, str] = {
 
 HEARD: dict[str, Callable[[Talk, Any], None]] = {
     "Online": Talk.on_online, "Offline": Talk.on_offline, "NameRefused": Talk.on_name_refused, "Over": Talk.on_over,
-    "Locked": Talk.on_locked, "Remark": Talk.on_remark,
+    "Locked": Talk.on_locked, "OtherStore": Talk.on_other_store, "Remark": Talk.on_remark,
     "Repeated": Talk.on_repeated, "Notice": Talk.on_notice,
     "Stored": Talk.on_stored, "Outcomes": Talk.on_outcomes, "Delivered": Talk.on_delivered,
     "Refused": Talk.on_refused, "Mail": Talk.on_mail, "Checked": Talk.on_checked, "Roster": Talk.on_roster,

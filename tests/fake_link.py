@@ -4,7 +4,7 @@ from typing import Any
 
 import wire
 from display import fold
-from link import NameRefused, Offline, Online, Over
+from link import NameRefused, Offline, Online, OtherStore, Over
 from menu import Menu
 
 NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
@@ -36,6 +36,9 @@ class FakeLink:
         if self.read is None:
             raise ValueError("can't keep messages")
         return self.read[-n:]
+
+    def accept(self) -> None:
+        self.asked.append(("accept",))
 
     def connect(self) -> None:
         self.asked.append(("connect",))
@@ -144,4 +147,5 @@ class Play:
         return asked
 
 
-__all__ = ["AWAY", "BUSY", "FREE", "NOON", "FakeLink", "NameRefused", "Offline", "Online", "Over", "Play"]
+__all__ = ["AWAY", "BUSY", "FREE", "NOON", "FakeLink", "NameRefused", "Offline", "Online", "OtherStore", "Over",
+           "Play"]

@@ -8,7 +8,7 @@ from typing import Any
 import wire
 from address import Address
 from archive import Archive
-from link import Link, Offline, Online
+from link import Link, Offline, Online, OtherStore
 from wire import Direction, Feature, Presence
 
 STORE, OTHER = b"s" * 16, b"o" * 16
@@ -132,6 +132,21 @@ class Linked(unittest.TestCase):
         self.pump()
         (self.hello,) = self.house.hear()
         self.assertIsInstance(self.given(said or welcome())[0], Online)
+        return self.house.hear()
+
+    def back_elsewhere(self, said: wire.Welcome) -> list[Any]:
+        """The same where another store answers, and the user says that it is right."""
+        assert self.link.retry_at is not None
+        self.now = self.link.retry_at
+        self.pump()
+        self.house.hear()
+        self.assertIsInstance(self.given(said)[-1], OtherStore)
+        self.assertEqual((self.house.hear(), self.link.sock, self.link.retry_at), ([], None, None))
+        self.link.accept()
+        self.link.connect()
+        self.pump()
+        (self.hello,) = self.house.hear()
+        self.assertIsInstance(self.given(said)[0], Online)
         return self.house.hear()
 
     def offline(self, events: list[Any], reason: str) -> None:

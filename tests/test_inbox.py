@@ -153,7 +153,7 @@ class Mail(Linked):
         self.show(self.given(mail(5), mail(6)))
         self.house.say(mail(5), mail(6))
         self.offline(self.given(wire.Stored(2, 1)), "ends before")
-        self.assertEqual(self.back(welcome(store=OTHER)), [])
+        self.assertEqual(self.back_elsewhere(welcome(store=OTHER)), [])
         self.given(wire.Notice("welcome"))
         self.assertEqual(self.house.hear(), [])
 
@@ -188,7 +188,7 @@ class Mail(Linked):
         events = self.given(mail(5), mail(6))
         self.link.shown(events[:1])
         self.cut()
-        self.assertEqual(self.back(welcome(store=OTHER)), [])
+        self.assertEqual(self.back_elsewhere(welcome(store=OTHER)), [])
         self.assertEqual(self.show(events), [])
         self.assertEqual(self.given(mail(5)), [mail(5)])
 
@@ -274,7 +274,7 @@ class Archived(Mail):
                 self.assertRaises(ArchiveError):
             self.link.shown(events)
         self.cut()
-        self.back(welcome(store=OTHER))
+        self.back_elsewhere(welcome(store=OTHER))
         self.link.shown([])
         self.assertEqual((self.file.last(9), self.house.hear()), ([], []))
 

@@ -10,8 +10,7 @@ import link
 import outbox
 import validity
 import wire
-from address import Address, default_addresses, default_port, default_socket
-from link import Busy, NameRefused, Offline, Online, Over, Repeated
+from link import Busy, NameRefused, Offline, Online, OtherStore, Over, Repeated
 from tests.linked import ALL, FIRST, HERE, OTHER, Linked, entry, mail, welcome
 from wire import Feature, Outcome, Presence, SendFlag, Why
 
@@ -74,9 +73,34 @@ class TestLogin(Linked):
         self.link.connect()
         self.assertIsNone(self.link.sock)
 
-    def test_defaults(self) -> None:
-        system = Address("/run/parley/parley.sock", "", 0)
-        self.assertEqual(default_addresses(), [default_socket(), system, default_port()])
+    def test_another_store_gets_nothing(self) -> None:
+        self.login()
+        number, = self.link.send(["bob"], "for the daemon before")
+        self.house.hear()
+        self.cut()
+        self.now = self.link.retry_at or 0
+        self.pump()
+        self.house.hear()
+        *_, event = self.given(welcome(store=OTHER), mail(1))
+        self.assertRegex(event.reason, f"the daemon at {HERE} is not the one before")
+        self.assertIsInstance(event, OtherStore)
+        self.assertEqual((self.house.hear(), list(self.link.pending)), ([], [number]))
+        self.assertEqual((self.link.sock, self.link.timeout()), (None, None))
+        self.link.connect()                             # not accepted: perhaps it is the one before again
+        self.pump()
+        self.house.hear()
+        self.assertEqual(self.given(welcome()), [Online(welcome(), True)])
+        self.assertEqual([said.id for said in self.house.hear()], [number])
+
+    def test_another_store_that_was_accepted_is_not_asked_about_again(self) -> None:
+        self.login()
+        self.link.send(["bob"], "for whoever it is")
+        self.cut()
+        self.assertEqual(len(self.back_elsewhere(welcome(store=OTHER))), 1)
+        self.cut()
+        self.back(welcome(store=OTHER))
+        self.cut()
+        self.back_elsewhere(welcome(store=b"third" + bytes(11)))
 
     def test_the_ghost_is_taken_over_by_its_token(self) -> None:
         self.login(welcome(token=b"x" * 16))
@@ -125,7 +149,7 @@ class TestRoster(Linked):
         self.back()
         self.assertTrue(self.link.roster_whole)
         self.cut()
-        self.back(welcome(store=OTHER))
+        self.back_elsewhere(welcome(store=OTHER))
         self.assertEqual((self.link.roster, self.link.roster_whole), ({}, False))
 
     LOG = tuple(entry(f"{'n' * 24}{number}") for number in range(1300))      # as much as one frame holds
@@ -241,7 +265,7 @@ class TestSending(Linked):
         self.given(wire.Stored(ids[1], ids[2]))
         self.cut()
         ids += self.link.send(["bob"], "later")
-        sent = self.back(welcome(store=OTHER))
+        sent = self.back_elsewhere(welcome(store=OTHER))
         self.assertEqual([said.id for said in sent], [ids[0], *ids[3:]])
         self.assertEqual(sent[-1].text, "later")
 

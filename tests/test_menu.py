@@ -4,7 +4,7 @@ import unittest
 import wire
 from keys import Paste
 from modes import Mode
-from tests.fake_link import AWAY, BUSY, FREE, NameRefused, Offline, Over, Play
+from tests.fake_link import AWAY, BUSY, FREE, NameRefused, Offline, OtherStore, Over, Play
 from wire import Outcome, SendFlag, Why
 
 EVERYONE, NOW, CHECK = int(SendFlag.EVERYONE), int(SendFlag.NOW), SendFlag.CHECK
@@ -437,6 +437,47 @@ class Connection(unittest.TestCase):
         play = Play()
         play.hear(Over("another version"))
         self.assertEqual(play.menu.talk.over, "another version")
+
+
+class AnotherStore(unittest.TestCase):
+    """The daemon that answers after a lost line is not the one before: the user decides."""
+
+    def setUp(self) -> None:
+        self.play = Play().online("bob")
+        self.play.enter("@bob for the daemon before")
+        self.play.type("begun")
+        self.play.link.online = False
+        self.play.hear(Offline("cut", 1.0), OtherStore("the daemon at unix:/s is not the one before"))
+        self.assertEqual(self.play.asked[1:], [])
+
+    def test_it_is_asked_in_words(self) -> None:
+        self.assertEqual(self.play.menu.prompt, "go on with it?>")
+        self.assertEqual(self.play.menu.where, "another daemon")
+        self.assertIn("the daemon at unix:/s is not the one before; 1 message of yours had no answer and would go "
+                      "to it", self.play.last)
+        self.assertIn("type yes", self.play.menu.error)
+
+    def test_only_a_word_goes_on(self) -> None:
+        for text in ("", "no", "begun"):
+            self.play.enter(text)
+            self.assertEqual((self.play.asked, self.play.menu.prompt), ([], "go on with it?>"), text)
+            self.assertIn("type yes", self.play.menu.error)
+            self.play.press("<C-u>")
+        self.play.enter("Yes")
+        self.assertEqual(self.play.asked, [("accept",), ("connect",)])
+        self.assertEqual(self.play.menu.prompt, "offline>")
+
+    def test_esc_dials_again(self) -> None:
+        self.play.press("<Esc>")
+        self.assertEqual(self.play.asked, [("connect",)])
+        self.play.press("<Up>")
+        self.assertEqual(self.play.menu.line.text, "begun")
+
+    def test_exit_leaves(self) -> None:
+        self.play.enter("/exit")
+        self.assertIn("would be lost", self.play.menu.error)        # a message has no answer; the command stays
+        self.play.press("<Enter>")
+        self.assertEqual(self.play.asked, [("exit",)])
 
 
 class Chatting(unittest.TestCase):

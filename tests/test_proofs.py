@@ -17,7 +17,7 @@ import wire
 from address import Address
 from claims import WRONG_SECONDS, Identity
 from keyring import KEYS, Keyring, RingError
-from link import Link, Locked, NameRefused, Offline, Online, Over, Remark
+from link import KEPT, Link, Locked, NameRefused, Offline, Online, Over, Remark
 from presence import Caller
 from proofs import Impostor, Proofs
 from screen import frame
@@ -88,7 +88,8 @@ class Keys(Met):
         elsewhere = Keyring(self.home.with_name("elsewhere"))
         link = self.link(ring=elsewhere)
         locked, = self.connect(link, Locked)
-        self.assertEqual((locked, link.sock, link.retry_at), (Locked("sam takes a passphrase here", False), None, None))
+        expected = Locked("sam is kept for its owner there", False, KEPT.format(name="sam"))
+        self.assertEqual((locked, link.sock, link.retry_at), (expected, None, None))
         link.unlock("wrong")
         locked, = self.connect(link, Locked)
         self.assertTrue(locked.again)
@@ -267,7 +268,7 @@ class OnScreen(unittest.TestCase):
         play.link.online = False
         unlocked = []
         play.link.unlock = unlocked.append
-        play.hear(Locked("alice takes a passphrase here", False))
+        play.hear(Locked("alice is kept for its owner there", False))
         self.assertEqual(play.menu.prompt, "passphrase of alice>")
         play.press("<Enter>")
         self.assertIn("type the passphrase", play.menu.error)
@@ -277,7 +278,7 @@ class OnScreen(unittest.TestCase):
         self.assertIn("not the passphrase", self.painted(play))
         play.press("<Esc>")
         self.assertEqual((play.menu.prompt, play.menu.line.text), ("username>", "alice"))
-        play.hear(Locked("alice takes a passphrase here", False))
+        play.hear(Locked("alice is kept for its owner there", False))
         play.online("bob")
         self.assertTrue(play.menu.at_menu)
 

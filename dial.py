@@ -56,9 +56,9 @@ def believe(address: Address, sock: Socket, before: int | None) -> int | None:
         return None
     uid = peer_uid(sock)
     uid = places.file_owner(address.path) if uid is None else uid
-    who = "an unknown user" if uid is None else places.login(uid)
+    who = "somebody whom the kernel does not name" if uid is None else f"the user {places.login(uid)}"
     if address.default and uid not in places.believed():
-        raise Stranger(f"{who} listens at {address}, who is neither you, nor root, nor the owner of /run/parley: not "
+        raise Stranger(f"{who} listens at {address}, and is neither you, nor root, nor the owner of /run/parley: not "
                        f"believed; --connect {address} if that is the daemon you mean")
     if before is not None and uid != before:
         raise Stranger(f"{who} listens at {address} now, before it was {places.login(before)}: not believed; start "

@@ -3,6 +3,9 @@
 A Host is a mount and a network namespace, held by a process that sleeps: /run and /tmp are empty there, /etc/passwd
 has LOGINS, port 6464 is free, and the tree lies at TREE, for all to read.  run() and start() run a program in it under
 a login; path() is a file of it as the test sees it.  When the process ends, all of it is gone.
+
+A daemon has the store of a house where people have lived (lived_in.py), each login another one, unless it is told
+where its store is.
 """
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.lived_in import furnish
 from tests.process import HERE
 from tests.terminals import find_program, until
 
@@ -29,20 +33,24 @@ SETUP = r"""
 set -e
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir -p $1 /mnt/home
-cp -r "$0"/*.py "$0"/Makefile "$0"/man $1
+cp -r "$0"/*.py "$0"/Makefile "$0"/etc "$0"/man $1
 chmod -R a+rX /mnt
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 cp /etc/passwd /mnt/passwd
+(umask 077; cat /etc/shadow >/mnt/shadow 2>/dev/null || :)
 shift
 for login; do
     name=${login%:*} uid=${login#*:}
     mkdir -p -m 700 /mnt/home/$name
     chown $uid:$uid /mnt/home/$name
-    [ $name = root ] || echo "$name:x:$uid:$uid::/mnt/home/$name:/bin/sh" >>/mnt/passwd
+    [ $name = root ] && continue
+    echo "$name:x:$uid:$uid::/mnt/home/$name:/bin/sh" >>/mnt/passwd
+    echo "$name:*:19000:0:99999:7:::" >>/mnt/shadow
 done
 chmod 644 /mnt/passwd
 mount --bind /mnt/passwd /etc/passwd
+[ ! -e /etc/shadow ] || mount --bind /mnt/shadow /etc/shadow
 ip link set lo up
 echo ready
 exec sleep infinity
@@ -131,10 +139,20 @@ class Host:
 
     def daemon(self, login: str, *options: str, listens: bool = True, **more: str) -> Program:
         """A daemon that takes connections."""
+        self._furnish(login)
         started = self.start(login, sys.executable, f"{TREE}/daemon.py", "--console", "log", *options, **more)
         if listens:
             started.says(" listening ")
         return started
+
+    def _furnish(self, login: str) -> None:
+        """Give a login's daemon its store, once."""
+        home, store = self.path(f"/mnt/home/{login}"), self.path(f"/mnt/home/{login}/.local/state/parley/store")
+        if not store.exists():
+            store.parent.mkdir(mode=0o700, parents=True)
+            furnish(store, house=list(LOGINS).index(login))
+            for path in (home, *home.rglob("*")):
+                os.chown(path, LOGINS[login], LOGINS[login])
 
     def impostor(self, login: str, *places: str) -> Program:
         """Somebody who listens where a daemon might."""

@@ -1,13 +1,16 @@
 """Several logins on one host, with real programs on both ends: who finds whom, and who is never believed."""
 import os
+import re
 import shutil
 import signal
 import sys
 import unittest
+from pathlib import Path
 from typing import Any
 
 from tests.neighbours import LOGINS, PATIENCE, TREE, Host, Program, reason_not_to
-from tests.terminals import Terminal, until
+from tests.process import HERE
+from tests.terminals import Terminal, needs, until
 
 ALICE, BOB = LOGINS["alice"], LOGINS["bob"]
 HOSTS = "unix:/run/parley/parley.sock"
@@ -172,6 +175,26 @@ class Together(Neighbours):
         denied = self.host.parley("mallory", "--name", "bob", "--check")
         self.assertEqual(denied.returncode, os.EX_DATAERR)
         self.assertIn("belongs to another login", denied.stderr)
+
+    @needs("make", "su")
+    def test_the_very_lines_of_readme(self) -> None:
+        """Its lines for a host without systemd; here the programs and the user's home lie elsewhere."""
+        self.root("make", "-s", "install", "PREFIX=/mnt/usr", f"PYTHON={sys.executable}")
+        self.root("chmod", "-R", "a+rX", "/mnt/usr")
+        lines = re.findall(r"^    ((?:install -d|su -s) .*)$", Path(HERE, "README.md").read_text(), re.MULTILINE)
+        self.assertEqual(len(lines), 2)
+        home = "/mnt/home/parley"
+        for line in lines:
+            line = line.replace("'parleyd", "'/mnt/usr/bin/parleyd").replace("/var/lib/parley", home)
+            self.assertEqual(self.host.run("root", "sh", "-c", f"{line} >/dev/null 2>&1").returncode, 0, line)
+        lock, log = self.host.path(f"{home}/store/lock"), self.host.path(f"{home}/log")
+        until(lambda: log.exists() and f"listening address={HOSTS}" in log.read_text(), PATIENCE, "the daemon")
+        self.addCleanup(lambda: os.kill(int(lock.read_text()), signal.SIGKILL))
+        sent = self.host.run("alice", "/mnt/usr/bin/parley", "--name", "alice", "--send", "alice", "to myself")
+        self.assertEqual((sent.returncode, sent.stderr), (0, ""))
+        bob = self.come("bob")
+        self.host.run("alice", "/mnt/usr/bin/parley", "--name", "alice", "--send", "bob", "bay 3")
+        bob.says("alice > you: bay 3")
 
     def test_the_host_s_socket_by_root(self) -> None:
         """Root names the place once; from then on /run/parley is root's, and so is the service."""

@@ -212,6 +212,24 @@ MUTANTS = [Mutant(*row) for row in (
     ("mailbox: how much may be unsynced", "mailbox.py", "wait or self._written - self._synced > UNSYNCED_MAX", "wait",
      "test_mailbox test_syncer"),
     ("user: instances remembered", "user.py", "if len(origins) > INSTANCES:", "if False:", "test_mailbox"),
+    # to whom mail is given
+    ("dial: who listens at a default place", "dial.py", "if address.default and uid not in places.believed():",
+     "if False:", "test_places"),
+    ("dial: who listened before", "dial.py", "if before is not None and uid != before:", "if False:", "test_places"),
+    ("dial: whose directory it is", "dial.py", "if whose := places.foreign(address):", "if whose := '':",
+     "test_neighbours"),
+    ("places: who can have made /run/parley", "places.py", "is_roots = above.st_uid == 0 and not above.st_mode & 0o022",
+     "is_roots = True", "test_places"),
+    ("line: once let in, that address alone", "line.py", "self._addresses, self._is_known = [self.address], True",
+     "self._is_known = True", "test_line"),
+    ("link: the number of the store", "link.py",
+     "if self._store and said.store not in (self._store[0], self._accepted):", "if False:", "test_link"),
+    ("sockets: the lock from the look to listen", "sockets.py", "fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+     "pass", "test_sockets"),
+    ("sockets: the file of another stays", "sockets.py", "if file is not None and file_at(path) == file:",
+     "if file is not None:", "test_sockets"),
+    ("doors: a file that is gone", "doors.py", "            if found is None:\n                self._open_again(door)",
+     "            if found is None:\n                pass", "test_sockets"),
 )]
 
 

@@ -7,9 +7,9 @@ the daemon has agreed.
 
 Promises.  A line that is open is alive: no address has more than LOGIN_SECONDS, a silent daemon is asked with PING, and
 one that does not answer, or reads nothing of what it is sent, raises Lost.  After lost() the next address is dialled,
-and after the last one the first again, after a delay that grows.  So it is until a daemon has let the client in: from
-then on this address alone is dialled, so that no other daemon gets what was meant for that one.  Nothing is said to a
-listener that is not believed (dial.py).
+and after the last one the first again, after a delay that grows.  But no other daemon gets what was meant for one: a
+default place where a daemon listens is the last that is tried, whatever is wrong with that daemon; and once a daemon
+has let the client in, its address alone is dialled.  Nothing is said to a listener that is not believed (dial.py).
 What is held for a daemon that does not read is bounded (OUT_MAX), and a flood from it is read a few blocks at a time.
 
 Failure.  Nothing here ends the program: Lost has the reason in words, ProtocolError what a peer must not say; whoever
@@ -83,6 +83,7 @@ class Line:
         self._now, self._jitter, self._dial, self._more = monotonic, jitter, dial, more
         self._places: deque[Address] = deque()          # not yet tried
         self._troubles: list[Trouble] = []              # what became of those tried
+        self._is_met = False                            # a daemon was at a default place, and did not let us in
         self._told: set[str] = set()                    # strangers that the user has heard of
         self._listener: int | None = None               # the uid that listens where we are connected
         self._before: int | None = None                 # and that which let us in there
@@ -100,6 +101,7 @@ class Line:
         """Dial now, each address in order.  Offline, if none could be."""
         self.retry_at = None
         self._troubles.clear()
+        self._is_met = False
         self._places = deque(place for address in self._addresses for place in numeric(address))
         return self._dial_next()
 
@@ -114,6 +116,8 @@ class Line:
                 self._troubles.append(Trouble(address, str(stranger), is_strange=True))
             except (OSError, ValueError) as error:
                 self._troubles.append(Trouble(address, _reason(error), isinstance(error, ABSENT)))
+                if isinstance(error, BlockingIOError):      # its queue of callers is full
+                    self._stay_at(address)
             else:
                 self.opening, self.mask = True, EVENT_WRITE
                 self.allow(LOGIN_SECONDS)
@@ -122,10 +126,10 @@ class Line:
 
     def _in_words(self) -> str:
         """Why there is no line: where was looked, and what was found there."""
-        nowhere = [] if self._is_known else [each.address for each in self._troubles if each.is_looked_for]
+        nowhere = [each.address for each in self._troubles if each.is_looked_for and not self._is_known]
         others = [each for each in self._troubles if each.address not in nowhere]
         words = [each.reason if each.is_strange else f"{each.address}: {each.reason}" for each in others]
-        if nowhere:
+        if nowhere and not self._is_met:
             words.append(places.nobody(nowhere))
         asks = ": is the daemon running?" * any(each.is_absent for each in others)
         return ("; ".join(words) or "no address to connect to") + asks
@@ -180,7 +184,14 @@ class Line:
             return self.later(reason)
         if address:
             self._troubles.append(Trouble(address, reason, reason in ABSENT_WORDS))
+            self._stay_at(address)
         return self._dial_next()
+
+    def _stay_at(self, address: Address) -> None:
+        """A daemon is at a default place, whatever is wrong with it: the user meant this one and no other."""
+        if address.default:
+            self._is_met = True
+            self._places.clear()
 
     def later(self, reason: str) -> list[Offline]:
         """No line for now."""

@@ -150,6 +150,21 @@ class Dialling(Linked):
         self.assertEqual(self.house.dialled, [HERE, THERE])
         self.assertEqual(self.link.address, THERE)
 
+    def test_a_daemon_at_a_default_place_is_the_one_that_was_meant(self) -> None:
+        """The user's own, which stands still: its mail is not for the daemon of the host."""
+        absent, own, hosts = (Address(f"/nowhere/{name}", "", 0, default=True) for name in ("absent", "own", "hosts"))
+        self.addresses = (absent, own, hosts)
+        self.house.closed[absent] = "Connection refused"
+        self.link = self.make()
+        self.link.connect()
+        self.pump()
+        self.offline(self.wait(line.LOGIN_SECONDS), f"^{own}: the daemon did not answer in time$")
+        self.wait(1)
+        self.house.hear()
+        self.house.end.close()
+        self.offline(self.pump(), f"^{own}: the daemon closed the line$")
+        self.assertEqual(self.house.dialled, [absent, own] * 2)
+
     def test_once_let_in_that_address_alone(self) -> None:
         self.addresses = (HERE, THERE, ELSEWHERE)
         self.link = self.make()

@@ -86,7 +86,7 @@ class Link:
         self._leaving = self._exited = self._over = False
         self._token = NO_TOKEN
         self._store: tuple[bytes, str] | None = None    # and whose: what ids mean
-        self._other = b""                               # another store that answered
+        self._other = b"", NO_TOKEN                     # another store that answered, and our session there
         self._accepted = b""                            # and may be talked to
         self._request = count(1)
         self._asked: dict[int, Callable[[], None]] = {}     # requests without an answer; what to do when it is DONE
@@ -244,7 +244,7 @@ class Link:
 
     def accept(self) -> None:
         """The other store that OtherStore told of is right; connect() then."""
-        self._accepted = self._other
+        self._accepted, self._token = self._other
 
     def unlock(self, passphrase: str) -> None:
         """The passphrase that Locked asked for; connect() then.  Takes its time.  Raises ValueError."""
@@ -384,7 +384,7 @@ class Link:
         if said.name.lower() != self.name.lower():
             raise ProtocolError("a WELCOME for somebody else")
         if self._store and said.store not in (self._store[0], self._accepted):
-            self._other, address = said.store, self._line.address
+            self._other, address = (said.store, said.token), self._line.address
             self._drop()
             self._events.append(OtherStore(f"the daemon at {address} is not the one before: it has another store"))
             return False

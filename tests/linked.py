@@ -146,6 +146,7 @@ class Linked(unittest.TestCase):
         self.link.connect()
         self.pump()
         (self.hello,) = self.house.hear()
+        self.assertEqual(self.hello.token, said.token, "the session that was hung up may still be there")
         self.assertIsInstance(self.given(said)[0], Online)
         return self.house.hear()
 

@@ -96,7 +96,7 @@ class TestLogin(Linked):
         self.login()
         self.link.send(["bob"], "for whoever it is")
         self.cut()
-        self.assertEqual(len(self.back_elsewhere(welcome(store=OTHER))), 1)
+        self.assertEqual(len(self.back_elsewhere(welcome(store=OTHER, token=b"o" * 16))), 1)
         self.cut()
         self.back(welcome(store=OTHER))
         self.cut()
@@ -149,7 +149,7 @@ class TestRoster(Linked):
         self.back()
         self.assertTrue(self.link.roster_whole)
         self.cut()
-        self.back_elsewhere(welcome(store=OTHER))
+        self.back_elsewhere(welcome(store=OTHER, token=b"o" * 16))
         self.assertEqual((self.link.roster, self.link.roster_whole), ({}, False))
 
     LOG = tuple(entry(f"{'n' * 24}{number}") for number in range(1300))      # as much as one frame holds
@@ -265,7 +265,7 @@ class TestSending(Linked):
         self.given(wire.Stored(ids[1], ids[2]))
         self.cut()
         ids += self.link.send(["bob"], "later")
-        sent = self.back_elsewhere(welcome(store=OTHER))
+        sent = self.back_elsewhere(welcome(store=OTHER, token=b"o" * 16))
         self.assertEqual([said.id for said in sent], [ids[0], *ids[3:]])
         self.assertEqual(sent[-1].text, "later")
 

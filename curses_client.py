@@ -481,7 +481,7 @@ def make_link(options: argparse.Namespace, features: int) -> Link:
     archive = None if options.no_archive else Archive(address.state_directory())
     return Link(where_to(options.connect), options.name, archive, features=features | wire.Feature.PROVE,
                 monotonic=time.monotonic, instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random,
-                ring=Keyring(address.state_directory()))
+                ring=Keyring(address.state_directory()), token=os.urandom(16))
 
 
 def once(options: argparse.Namespace) -> int:

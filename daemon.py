@@ -58,13 +58,13 @@ import startup
 import wire
 from claims import TRUSTING, Identity, Question
 from console import Console
-from doors import Doors
+from doors import Doors, is_gone
 from fairness import BUDGET, FREE, Fairness, Share
 from hosts import Hosts
 from logins import Logins
 from mailbox import Full, Mailbox, StoreError
 from options import PROGRAM, Limits, limits, parse
-from presence import Caller, Client, Now, Refusal
+from presence import Caller, Client, Doubtful, Now, Refusal
 from quota import Accounts, Everyone
 from rounds import NEVER, Rounds
 from secure import Secured
@@ -78,6 +78,9 @@ BACKLOG_MAX = 256 * 1024    # bytes unsent above which a connection is not read:
 UNSENT_MAX = 2 * 1024 * 1024    # above which it is closed: more than windows, lists and chats can leave unread by their
                                 # own limits; a message is in its queue all the same
 ANSWER_SECONDS = 20         # for the PONG
+GHOST_SECONDS = 5           # for the PONG, while its own owner waits for the name: less than a client's patience (10 s)
+ALIVE_SECONDS = 1           # whoever was heard so lately is not asked
+DOUBT_SECONDS = 0.1         # between two looks whether it has answered
 PROOF_SECONDS = 2.0         # for the PROOF, while others wait for the place: a client has its key ready
 LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it was still told
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
@@ -98,8 +101,8 @@ def clock() -> Now:
 
 class Connection:
     """A socket, whoever is at its other end: any stream socket will do, one of a socketpair too."""
-    __slots__ = ("address", "asked", "binding", "client", "closing", "decoder", "due", "frames", "heard", "mask",
-                 "next", "opened", "pinged", "place", "question", "share", "sock", "uid", "unsent")
+    __slots__ = ("address", "asked", "binding", "client", "closing", "decoder", "due", "ended", "frames", "heard",
+                 "mask", "next", "opened", "pinged", "place", "question", "share", "sock", "uid", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float, rate: int) -> None:
         self.sock = sock
@@ -117,6 +120,7 @@ class Connection:
         self.opened = self.heard = now          # monotonic
         self.due = NEVER                        # the list of those who are looked at in one second
         self.pinged = 0.0                       # when, 0: not since it was last heard
+        self.ended = False                      # it has said all that it will say, and listens
         self.closing = ""                       # why it is closed as soon as everything was sent
 
     @property
@@ -145,6 +149,7 @@ class Daemon:
                                  everyone=Everyone(limits.everyone, limits.everyone_seconds),
                                  hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
                                  identity=identity, is_silent=console.is_silent)
+        self.board.is_alive = self._is_alive
         self.selector = selectors.DefaultSelector()
         self._count = 0                                         # of connections
         self._strangers: dict[Connection, None] = {}            # those without a name, as they came
@@ -279,15 +284,18 @@ class Daemon:
 
     def _idle(self, place: str, host: str = "") -> Connection | None:
         """The oldest stranger of this listener, and host, who was told to go, has not said HELLO, or was asked for its
-        proof some time ago and does not give it."""
+        proof some time ago and does not give it.  Not one who waits for its own ghost's end."""
         long_ago = self.now.monotonic - PROOF_SECONDS
         for other in self._strangers:
-            question = other.question
-            if other.place == place and (
-                    other.closing or question is None or (not question.at and other.asked <= long_ago)) and (
-                    host in ("", other.caller.host)):
+            if other.place == place and host in ("", other.caller.host) and self._is_idle(other, long_ago):
                 return other
         return None
+
+    def _is_idle(self, stranger: Connection, long_ago: float) -> bool:
+        question = stranger.question
+        if stranger.closing or question is None:
+            return bool(stranger.closing) or stranger not in self._resting
+        return not question.at and stranger.asked <= long_ago
 
     def _is_full(self) -> bool:
         return self._count >= self.limits.clients
@@ -304,6 +312,8 @@ class Daemon:
             self._transmit(connection, connection.unsent)
         if mask & selectors.EVENT_READ and not connection.frames and not connection.closing:
             self._read(connection)
+        elif not mask and connection.client is None:
+            self._close(connection, "the line was closed")      # nothing is waited for but a hang-up, or an error
 
     def _read(self, connection: Connection) -> None:
         try:
@@ -314,11 +324,20 @@ class Daemon:
             self._close(connection, error.strerror or str(error))
             return
         if not data:
-            self._close(connection, "the line was closed")
+            self._on_end(connection)
             return
         connection.heard, connection.pinged = self.now.monotonic, 0.0
         connection.frames, connection.next = connection.decoder.split(data), 0
         self._process(connection)
+
+    def _on_end(self, connection: Connection) -> None:
+        """The peer will say no more.  One that said EXIT, and only shut down that direction, hears what it is owed."""
+        client = connection.client
+        if client is None or not client.left or is_gone(connection.sock, said_all=False):
+            self._close(connection, "the line was closed")
+        else:
+            connection.ended = True
+            self._watch(connection)
 
     def _process(self, connection: Connection) -> None:
         """The frames that arrived, as many as its share of the turn allows, and while what they answer is read."""
@@ -338,6 +357,11 @@ class Daemon:
                     share.tokens = tokens = tokens - asked
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
+        except Doubtful:
+            connection.next -= 1                # its HELLO, or PROOF, is looked at again in a moment
+            self._resting[connection] = now + DOUBT_SECONDS
+            self._watch(connection)
+            return
         fairness.had(share, spent)
         if connection.next < len(frames) and not connection.closing:
             if tokens >= 1:
@@ -396,6 +420,10 @@ class Daemon:
         question, kind = connection.question, type(said)
         if kind is not (wire.Proof if question else wire.Hello) or (question and question.at):
             raise wire.ProtocolError(f"a {wire.name_of(said)} before {'CHALLENGE' if question else 'HELLO'}")
+        decoder, frames = connection.decoder, connection.frames
+        if is_gone(connection.sock, connection.next == len(frames) and not decoder.held):
+            self._close(connection, "the line was closed before it was let in")
+            return
         try:
             entered: Client | Question
             if question:
@@ -412,9 +440,24 @@ class Daemon:
         self._no_stranger(connection)
         connection.client, entered.peer = entered, connection
         self._rounds.put(connection, connection.heard + self.limits.silence_seconds)
-        connection.decoder.widen(wire.FRAME_MAX)
-        if more := connection.decoder.split(b""):       # what came behind HELLO may be longer than a stranger's
-            connection.frames = [*connection.frames, *more]
+        decoder.widen(wire.FRAME_MAX)
+        if more := decoder.split(b""):                  # what came behind HELLO may be longer than a stranger's
+            connection.frames = [*frames, *more]
+
+    def _is_alive(self, client: Client) -> bool:
+        """Whether a session answers that is in the way of its owner; if not, it is over.  Raises Doubtful meanwhile."""
+        connection, now = client.peer, self.now.monotonic
+        if not isinstance(connection, Connection):
+            return False
+        if now - connection.heard < ALIVE_SECONDS or connection.frames or connection in self._resting:
+            return True
+        if not connection.pinged:
+            connection.pinged = now
+            self._send(connection, wire.encode(wire.Ping(self.now.wall)))
+        if connection.is_open and now - connection.pinged < GHOST_SECONDS:
+            raise Doubtful
+        self._close(connection, "no answer to PING")
+        return False
 
     def _no_stranger(self, connection: Connection) -> None:
         """It is counted no more among those who have no name."""
@@ -472,7 +515,7 @@ class Daemon:
             self._close(connection, connection.closing)
             return
         mask = selectors.EVENT_WRITE if backlog else 0
-        if backlog < BACKLOG_MAX and not connection.closing and connection not in self._resting:
+        if backlog < BACKLOG_MAX and not (connection.closing or connection.ended or connection in self._resting):
             mask |= selectors.EVENT_READ
             if connection.frames:
                 self._unfinished[connection] = None

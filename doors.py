@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import selectors
 import socket
 from collections.abc import Callable, Sequence
@@ -253,3 +254,21 @@ class Doors:
         self._spare = None
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def is_gone(sock: socket.socket | Secured, said_all: bool) -> bool:
+    """Whether nobody is left at the other end to hear an answer; `said_all`: all that came from there is read.
+
+    A Unix socket tells a close from a shutdown of one direction (POLLHUP); TCP does so only when a reset came.  There a
+    line that has ended may still be listened to; but not by a client that has said nothing after HELLO, for it can
+    never confirm or answer anything."""
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)         # POLLHUP and POLLERR are told all the same
+    if poll.poll(0):
+        return True
+    try:
+        return said_all and isinstance(sock, socket.socket) and not sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -22,6 +22,7 @@ class Offline(NamedTuple):
     """The line was lost, or could not be opened; it is retried by itself."""
     reason: str
     retry_in: float         # seconds
+    answered: bool = False  # the daemon said so itself: it runs
 
 
 class NameRefused(NamedTuple):

@@ -193,13 +193,13 @@ class Line:
             self._is_met = True
             self._places.clear()
 
-    def later(self, reason: str) -> list[Offline]:
-        """No line for now."""
+    def later(self, reason: str, *, answered: bool = False) -> list[Offline]:
+        """No line for now; `answered`: by the daemon's own word."""
         self.close()
         delay = RETRIES[min(self._failures, len(RETRIES) - 1)] * (1 + JITTER * (self._jitter() - 0.5))
         self._failures += 1
         self.retry_at = self._now() + delay
-        return [Offline(reason, delay)]
+        return [Offline(reason, delay, answered)]
 
     def close(self) -> None:
         """Let go of the line, and of trying; harmless at any time."""

@@ -69,8 +69,10 @@ class Link:
 
     def __init__(self, addresses: Sequence[Address], name: str, archive: Archive | None, *, features: int,
                  monotonic: Callable[[], float], instance: int, jitter: Callable[[], float],
-                 dial: Callable[[Address], Socket] = dial, ring: Keyring | None = None) -> None:
-        """`instance`: 32 random bits; `jitter`: a random number from 0 to 1; `dial`: gives a socket on its way."""
+                 dial: Callable[[Address], Socket] = dial, ring: Keyring | None = None,
+                 token: bytes = NO_TOKEN) -> None:
+        """`instance`: 32 random bits; `jitter`: a random number from 0 to 1; `dial`: gives a socket on its way;
+        `token`: 16 random bytes, by which a daemon knows two tries to come in for the same program's."""
         self.name = name
         self.house = ""
         self.granted = 0                                # the features of this daemon
@@ -84,7 +86,7 @@ class Link:
         self._line = Line(addresses, monotonic=monotonic, jitter=jitter, dial=dial, more=self._more)
         self._features = features & ~wire.Feature.HOLD | wire.Feature.IGNORE
         self._leaving = self._exited = self._over = False
-        self._token = NO_TOKEN
+        self._token = self._own_token = token
         self._store: tuple[bytes, str] | None = None    # and whose: what ids mean
         self._other = b"", NO_TOKEN                     # another store that answered, and our session there
         self._accepted = b""                            # and may be talked to
@@ -295,7 +297,7 @@ class Link:
             self._events += [wire.Refused(number, Why.GONE, f"not known to be stored: {self.name} is taken")
                              for number in self.pending]
             self.pending.answered(0, max(self.pending, default=0))
-        self.name, self._token = name, NO_TOKEN
+        self.name, self._token = name, self._own_token
 
     # ---- what is said ----
 
@@ -425,10 +427,12 @@ class Link:
         if said.why == Why.DENIED and self._proofs.answered:
             self._proofs.wrong()
             self._events.append(Locked(said.reason, True))
+        elif said.why == Why.TAKEN and self._store is not None and self._store[1] == self.name.lower():
+            self._events += self._line.later(said.reason, answered=True)    # by a ghost, or by oneself elsewhere
         elif said.why in NAME_WHYS:
             self._events.append(NameRefused(said.why, said.reason))
         elif said.why == Why.FULL:
-            self._events += self._line.later(said.reason)
+            self._events += self._line.later(said.reason, answered=True)
         else:
             self._end(said.reason)
         return False

@@ -110,7 +110,7 @@ class Menu:
         if not self.talk.offline:
             return "connecting" if not self.at_login or self.joining else modes.MODES[self.mode].where(self)
         enter = ", Enter now" if self.mode in (Mode.MENU, Mode.LOGIN) else ""
-        return f"offline: retry in {self.retry_in} s{enter}"
+        return f"{self.talk.turned_away or 'offline'}: retry in {self.retry_in} s{enter}"
 
     @property
     def joining(self) -> bool:

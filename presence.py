@@ -76,6 +76,10 @@ class Refusal(Exception):
         self.message = wire.Rejected(why, reason)
 
 
+class Doubtful(Exception):
+    """Whether a client can be let in takes a moment to find out: its HELLO or PROOF is to be looked at again."""
+
+
 class Client:
     """A connected user.  Everything here is volatile.
 
@@ -83,8 +87,8 @@ class Client:
     then."""
     __slots__ = ("address", "backlog", "chat", "checking", "features", "greeting", "holding", "host",
                  "in_flight", "invitations", "inviting", "left", "listed_at", "listing", "live", "mail", "operator",
-                 "out", "passed", "peer", "pledged", "roster_at", "since", "size", "spent", "stale", "token", "told",
-                 "user", "welcomed", "withheld")
+                 "out", "passed", "peer", "pledged", "presented", "roster_at", "since", "size", "spent", "stale",
+                 "token", "told", "user", "welcomed", "withheld")
 
     def __init__(self, user: User, address: str, features: int, token: bytes, now: int) -> None:
         # the connection
@@ -93,7 +97,8 @@ class Client:
         self.host = ""                                      # what it is counted by (Caller.host)
         self.operator = False                               # root's login, or the daemon's own (claims.py)
         self.features = features
-        self.token = token
+        self.token = token                                  # given in WELCOME
+        self.presented = b""                                # brought in HELLO, if it was one
         self.since = now                                    # microseconds since 1970: of the present state
         self.left = False                                   # no longer among the users; its connection is closing
         self.welcomed = False                               # WELCOME was said; nothing else is said before it

@@ -19,8 +19,10 @@ The turn, as the daemon calls it (the order is the promise):
 
 The door: a name is 1 to 32 of A-Z a-z 0-9 . _ -, beginning with a letter or digit; case does not tell two names apart.
 Some words are nobody's name.  Whether a name is kept for somebody else is asked first, in claims.py.  Two connected
-clients never share one: the second is refused, unless it brings the token that the first was given: then the first is
-its own dead session, and is put out.
+clients never share one: the second is refused, unless the first is its own ghost, and is put out.  It is if both
+brought the same token, or the second brings the one that the first was given (the WELCOME that told it may never have
+come).  And the first may be dead without the daemon's knowing: where the second comes from the same host or login, or
+proved who it is, the first is asked whether it is alive before the second is refused (is_alive).
 """
 from __future__ import annotations
 
@@ -74,6 +76,7 @@ class Switchboard:
         self.house = house                      # what the daemon calls itself
         self.hosts = hosts
         self.token = token                      # makes 16 unguessable bytes
+        self.is_alive: Callable[[Client], bool] = lambda client: True   # the daemon knows; Doubtful while it asks
         self.roster = Roster(mailbox.users)
         self.ignores = Ignores(mailbox, self.roster, note)
         self.promises = Promises(self.roster)
@@ -131,9 +134,9 @@ class Switchboard:
 
     def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
         host = caller.host
-        user = self._user(hello, host, now)
+        user = self._user(hello, host, now, proven)
         client = Client(user, caller.address, hello.features & FEATURES, self.token(), now.wall)
-        client.host = host
+        client.host, client.presented = host, hello.token
         self.hosts.enter(host)
         self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
@@ -152,7 +155,7 @@ class Switchboard:
         if hello.name.lower() in RESERVED:
             raise Refusal(Why.BAD_NAME, f"{hello.name} is a reserved word: choose another name")
 
-    def _user(self, hello: wire.Hello, host: str, now: Now) -> User:
+    def _user(self, hello: wire.Hello, host: str, now: Now, proven: bool) -> User:
         """The user of that name, new or known, whose place is free, if this host may have one client more."""
         user = self.mailbox.find(hello.name)
         other = self.roster.clients.get(user.number) if user else None
@@ -166,9 +169,10 @@ class Switchboard:
             self.note("new-name", name=hello.name)
             return self.mailbox.register(hello.name, now.wall)
         if other is not None:
-            if hello.token == NO_TOKEN or not compare_digest(hello.token, other.token):
+            if _is_own(hello.token, other):
+                self.put_out(other, "taken over by its owner", now)
+            elif not (proven or other.host == host) or self.is_alive(other):
                 raise Refusal(Why.TAKEN, f"{user.name} is already in use: choose another name")
-            self.put_out(other, "taken over by its owner", now)
         return user
 
     def put_out(self, client: Client, reason: str, now: Now) -> None:
@@ -275,6 +279,11 @@ class Switchboard:
         rows += [Row(user.name, "not connected", user.last_seen, user.waiting, "")
                  for user in recent[:limit - len(rows)]]
         return rows, len(users) - len(rows)
+
+
+def _is_own(token: bytes, other: Client) -> bool:
+    """Whether who brings this token is the program whose session that is."""
+    return token != NO_TOKEN and (compare_digest(token, other.token) or compare_digest(token, other.presented))
 
 
 def _status(client: Client) -> str:

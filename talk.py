@@ -73,6 +73,7 @@ class Talk:
         self.heard: dict[str, None] = {}                # names, the most recent last
         self._greeting: str | None = None               # to be said when the whole roster is here
         self._lost = ""                                 # the reason last told for being offline
+        self.turned_away = ""                           # the same, in short, if the daemon itself said it
         self._was_online = False
         self._here: Here | None = None
         self._asked: dict[int, str] = {}                # what was asked, by request
@@ -332,6 +333,7 @@ class Talk:
         elif reason != self._lost:
             self.note(f"not connected: {reason}", "alert")
         self._lost, self._was_online = reason, False
+        self.turned_away = reason.partition(":")[0] if event.answered else ""
 
     def _forget(self, reason: str) -> None:
         """The daemon has forgotten chats, invitations and questions with the connection."""

@@ -60,6 +60,11 @@ of their ids, and so do those of one CHECK (a flag tells them apart); a client c
 that spans both, nor one that spans a HOLD: what came while it held waits for CHECK.  STORED comes before the OUTCOMES
 of the same message.
 
+Ghosts.  What a client said may be heard after it hung up: then a session of its own has the name that it asks for
+again.  So before it was given a token it puts 16 random bytes of its own into HELLO, the same in each try.  A session
+ends for the client that brings the token which was given to it, or which it brought itself; the name's own conditions
+come first.
+
 Text is UTF-8 without control characters but newline and tab, 16 KiB at most.  The receiver still treats it as hostile
 (display.py): the wire keeps out what has no meaning, the screen what has too much.
 
@@ -231,10 +236,10 @@ CLIENT, DAEMON, BOTH = Direction
 
 @message(1, CLIENT, "WELCOME")
 class Hello(NamedTuple):
-    """The first message: who I am.  The token of an earlier WELCOME takes over one's own dead session."""
+    """The first message: who I am.  The token takes over one's own dead session."""
     version: U16
     features: U32       # Feature
-    token: Key16        # 16 zeros: none
+    token: Key16        # of the last WELCOME; before one, 16 random bytes, the same in each try; 16 zeros: none
     name: Word
 
 

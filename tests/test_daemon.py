@@ -18,8 +18,10 @@ import wire
 from address import parse
 from claims import Identity
 from daemon import (
+    ALIVE_SECONDS,
     ANSWER_SECONDS,
     BACKLOG_MAX,
+    GHOST_SECONDS,
     LEAVE_SECONDS,
     OF_ONE_HOST,
     PROOF_SECONDS,
@@ -648,8 +650,140 @@ class TakeOver(unittest.TestCase):
         with Service() as service:
             first = service.user("ann")
             second = service.user("ann", token=first.welcome.token)
-            service.client("ann", token=first.welcome.token).hears(wire.Rejected, why=Why.TAKEN)
-            self.assertFalse(second.is_disconnected())
+            third = service.user("ann", token=second.welcome.token)
+            for token in (first.welcome.token, bytes(16)):
+                service.client("ann", token=token).hears(wire.Rejected, why=Why.TAKEN)
+            self.assertFalse(third.is_disconnected())
+
+    def test_by_what_the_session_itself_brought(self):
+        """HELLO 1 and 2 were given up before their WELCOME came, and got the name: HELLO 3 is the same program's."""
+        for given in (False, True):
+            with self.subTest(given=given), Service() as service:
+                token = service.user("ann").welcome.token if given else b"\x17" * 16
+                ghosts = [service.user("ann", token=token) for _ in range(3)]
+                living = service.user("ann", token=token)
+                self.assertEqual([ghost.is_disconnected() for ghost in ghosts], [True] * 3)
+                again = service.user("ann", token=living.welcome.token)
+                self.assertTrue(living.is_disconnected())
+                service.client("ann", token=token).hears(wire.Rejected, why=Why.TAKEN)
+                self.assertFalse(again.is_disconnected())
+
+    def test_two_copies_of_one_program_do_not_push_each_other_out_for_ever(self):
+        with Service() as service:
+            token, turns = [b"\x17" * 16] * 2, 0
+            while turns < 10:
+                client = service.client("ann", token=token[turns % 2])
+                client.listen()
+                if isinstance(client.heard[0], wire.Rejected):
+                    break
+                token[turns % 2], turns = client.heard[0].token, turns + 1
+            self.assertEqual(turns, 2)
+
+
+class Ghosts(unittest.TestCase):
+    """A session that stands in the way of its own owner is asked whether it is alive."""
+
+    def waiting(self, service, **more):
+        """A second client of a name, while the first is asked: both."""
+        first = service.user("ann", **more)
+        service.forward(ALIVE_SECONDS)
+        second = service.connect(**more)
+        second.sock.send(wire.encode(wire.Hello(1, 0, bytes(16), "ann")))
+        service.daemon.turn(0)
+        return first, second
+
+    def test_the_dead_makes_room(self):
+        with Service() as service:
+            first, second = self.waiting(service)
+            second.hears(wire.Welcome)          # Service.run() lets the time pass that one rests
+            first.hears(wire.Ping)
+            self.assertTrue(first.is_disconnected())
+            (said,) = [note["reason"] for note in service.notes.events("disconnected")]
+            self.assertEqual(said, "no answer to PING")
+            self.assertLess(service.clock.monotonic - 1000, 2 + GHOST_SECONDS)
+
+    def test_the_living_stays(self):
+        with Service() as service:
+            first, second = self.waiting(service)
+            first.sock.send(wire.encode(wire.Pong(1)))
+            service.daemon.turn(0)
+            second.hears(wire.Rejected, why=Why.TAKEN)
+            self.assertFalse(first.is_disconnected())
+            self.assertLess(service.clock.monotonic - 1000, 2)
+
+    def test_a_stranger_s_hello_asks_nobody(self):
+        """Nor a HELLO from another host, at a name that anybody may have."""
+        with Service() as service:
+            first = service.user("ann")
+            service.forward(60 / 2)
+            service.client("ann", caller=Caller("192.0.2.7:1")).hears(wire.Rejected, why=Why.TAKEN)
+            first.hears_nothing()
+
+    def test_who_waits_is_not_idle(self):
+        """Its place is not taken for a newcomer."""
+        with Service(Limits(1000, strangers_each=1)) as service:
+            _, second = self.waiting(service)
+            newcomer = service.connect()
+            service.daemon.turn(0)
+            newcomer.sock.setblocking(True)
+            self.assertIn(b"logging in: try again", newcomer.sock.recv(1000))
+            second.hears(wire.Welcome)
+
+    def test_who_waits_and_hangs_up_has_changed_nothing(self):
+        with Service() as service:
+            first, second = self.waiting(service)
+            second.sock.close()
+            service.daemon.turn(0)
+            first.sock.send(wire.encode(wire.Pong(1)))
+            second.closed = True
+            service.run()
+            self.assertFalse(first.is_disconnected())
+            self.assertEqual(len(service.notes.events("connected")), 1)
+
+
+class HalfClosed(unittest.TestCase):
+    """Who has shut down one direction may still be told something; who has closed may not have a name."""
+
+    def test_a_hello_and_a_close(self):
+        with Service() as service:
+            service.mailbox.register("ann", 1)
+            for said in ((), (wire.Check(1),)):
+                ghost = service.connect()
+                ghost.sock.send(b"".join(map(wire.encode, (wire.Hello(1, 0, bytes(16), "ann"), *said))))
+                ghost.hang_up()
+            self.assertEqual(service.notes.events("connected"), [])
+            service.user("ann")
+
+    def test_everything_at_once_and_a_shutdown(self):
+        with Service() as service:
+            service.user("bob")
+            script = service.connect()
+            script.sock.send(b"".join(map(wire.encode, (
+                wire.Hello(1, 0, bytes(16), "ann"), wire.Send(1 << 32, 0, ("bob",), "hi"), wire.Exit()))))
+            script.sock.shutdown(socket.SHUT_WR)
+            script.hears(wire.Welcome)
+            script.hears(wire.Stored)
+            self.assertTrue(script.is_disconnected())
+
+    def test_a_hello_alone_and_a_shutdown(self):
+        """It could never confirm anything."""
+        with Service() as service:
+            script = service.connect()
+            script.sock.send(wire.encode(wire.Hello(1, 0, bytes(16), "ann")))
+            script.sock.shutdown(socket.SHUT_WR)
+            self.assertTrue(script.is_disconnected())
+            self.assertEqual(service.notes.events("connected"), [])
+
+    def test_over_tcp(self):
+        """There a close can't be told from a shutdown; behind HELLO alone both are one."""
+        with Service() as service, socket.create_server(("127.0.0.1", 0)) as listener:
+            for said, comes_in in (((), 0), ((wire.Exit(),), 1)):
+                with socket.create_connection(listener.getsockname()) as sock:
+                    sock.sendall(b"".join(map(wire.encode, (wire.Hello(1, 0, bytes(16), "ann"), *said))))
+                    sock.shutdown(socket.SHUT_WR)
+                    service.daemon.adopt(listener.accept()[0], "tcp", Caller("127.0.0.1:9"))
+                    service.run()
+                    self.assertEqual(len(service.notes.events("connected")), comes_in)
 
     def test_tokens_differ(self):
         with Service() as service:

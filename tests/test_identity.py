@@ -363,7 +363,8 @@ class Claimed(unittest.TestCase):
 
     def test_guessing_is_slow_also_for_who_hangs_up(self):
         with House() as house:
-            house.claims(house.enters("sam", tcp("192.0.2.9")), "right")
+            sam = house.enters("sam", tcp("192.0.2.9"))
+            house.claims(sam, "right")
             client, challenge = house.challenged("sam", tcp())
             house.answers(client, challenge, "guess")
             client.hears(wire.Rejected)
@@ -377,6 +378,7 @@ class Claimed(unittest.TestCase):
             house.forward(WRONG_SECONDS / 2)
             late.hears_nothing()
             house.forward(WRONG_SECONDS / 2 + 1)
+            sam.say(wire.Ping(1))
             house.answers(late, late.hears(wire.Challenge), "right")
             late.hears(wire.Rejected, why=Why.TAKEN)         # right, but sam is here
 

@@ -333,6 +333,7 @@ class Idle(unittest.TestCase):
             ann = house.watch("ann")
             house.forward(1)
             take_rosters(ann)
+            ann.say(wire.Ping(1))                   # or it would be asked whether it is there
             house.client("ann").hears(wire.Rejected)
             house.client("a b").hears(wire.Rejected)
             house.forward(1)

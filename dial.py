@@ -1,11 +1,13 @@
-"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts; and who answers.
+"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts;
+and who answers.
 
 Over TLS it is a Secured (secure.py), which has a handshake before it when the socket is connected.
 
-At a Unix socket the kernel says whose process listens there, and believe() looks at that on every dial, before a byte
-is said.  At a default place, which the user did not name, the listener must be one that places.py believes.  A socket
-that the user named is believed whoever listens: a colleague's daemon is a fair thing to name.  But the first listener
-there who let the client in must be the one at every dial after that.
+At a Unix socket the kernel says whose process listens there, and believe() looks at that on every
+dial, before a byte is said.  At a default place, which the user did not name, the listener must be
+one that places.py believes.  A socket that the user named is believed whoever listens: a
+colleague's daemon is a fair thing to name.  But the first listener there who let the client in must
+be the one at every dial after that.
 """
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ class Stranger(Exception):
 
 
 def dial(address: Address) -> Socket:
-    """A socket on its way to an address: connected as soon as it is writable.  Raises OSError, Stranger."""
+    """A socket on its way: connected as soon as it is writable.  Raises OSError, Stranger."""
     if whose := places.foreign(address):
         raise Stranger(f"{whose}, not to you: passed over; root can remove it")
     family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
@@ -42,7 +44,8 @@ def dial(address: Address) -> Socket:
             raise
     except PermissionError as error:
         sock.close()
-        raise PermissionError(error.errno, places.closed(address.path) if address.path else error.strerror) from None
+        reason = places.closed(address.path) if address.path else error.strerror
+        raise PermissionError(error.errno, reason) from None
     except BaseException:
         sock.close()
         raise
@@ -50,19 +53,22 @@ def dial(address: Address) -> Socket:
 
 
 def believe(address: Address, sock: Socket, before: int | None) -> int | None:
-    """The uid that listens at the other end of a Unix socket, if it is believed; `before`: the uid that let us in there
-    last time.  Raises Stranger."""
+    """The uid that listens at the other end of a Unix socket, if it is believed.  Raises Stranger.
+
+    `before`: the uid that let us in there last time."""
     if not address.path or not isinstance(sock, socket.socket):
         return None
     uid = peer_uid(sock)
     uid = places.file_owner(address.path) if uid is None else uid
-    who = "somebody whom the kernel does not name" if uid is None else f"the user {places.login(uid)}"
+    who = "somebody whom the kernel does not name"
+    if uid is not None:
+        who = f"the user {places.login(uid)}"
     if address.default and uid not in places.believed():
-        raise Stranger(f"{who} listens at {address}, and is neither you, nor root, nor the owner of /run/parley: not "
-                       f"believed; --connect {address} if that is the daemon you mean")
+        raise Stranger(f"{who} listens at {address}, and is neither you, nor root, nor the owner of "
+                       f"/run/parley: not believed; --connect {address} if that is the daemon you mean")
     if before is not None and uid != before:
-        raise Stranger(f"{who} listens at {address} now, before it was {places.login(before)}: not believed; start "
-                       "parley again if that is right")
+        raise Stranger(f"{who} listens at {address} now, before it was {places.login(before)}: not "
+                       "believed; start parley again if that is right")
     return uid
 
 

@@ -2,23 +2,26 @@
 
 Both programs have their default places from here, in this order, whatever their environment lacks:
 
-    $XDG_RUNTIME_DIR/parley/parley.sock   if that directory is the user's own: su and sudo leave another user's behind
-    /run/user/UID/parley/parley.sock      if that directory exists and is the user's own: cron does not set the variable
+    $XDG_RUNTIME_DIR/parley/parley.sock   if that directory is the user's own: su and sudo leave
+                                          that of another user behind
+    /run/user/UID/parley/parley.sock      if that directory exists and is the user's own: cron does
+                                          not set the variable
     /tmp/parley-UID/parley.sock           always: a container may have neither
     /run/parley/parley.sock               the daemon of the host, which serves all logins
 
-The user's own places come first.  A user starts a daemon of their own on purpose, and means it; the host's daemon is
-for those who did not.  A daemon listens at the first own place that it can open.  If that place is known through
-$XDG_RUNTIME_DIR alone, the daemon also listens at the first place after it, where a client without the variable looks.
-The owner of /run/parley, as a rule a system user, serves the host and listens there alone.
+The user's own places come first.  A user starts a daemon of their own on purpose, and means it; the
+host's daemon is for those who did not.  A daemon listens at the first own place that it can open.
+If that place is known through $XDG_RUNTIME_DIR alone, the daemon also listens at the first place
+after it, where a client without the variable looks.  The owner of /run/parley, as a rule a system
+user, serves the host and listens there alone.
 
-A client believes a listener at a default place only if it is the user, root, or the owner of /run/parley, which only
-root can have made.  Who the listener is, the kernel says on each connection (dial.py).  Anybody may make
-/tmp/parley-UID before its user does: a place whose directory belongs to somebody else is passed over, by both
-programs, with a line that says so.
+A client believes a listener at a default place only if it is the user, root, or the owner of
+/run/parley, which only root can have made.  Who the listener is, the kernel says on each connection
+(dial.py).  Anybody may make /tmp/parley-UID before its user does: a place whose directory belongs to
+somebody else is passed over, by both programs, with a line that says so.
 
-This module looks at directories and at the kernel's list of sockets, and opens nothing.  A look that fails is taken
-for "not there".
+This module looks at directories and at the kernel's list of sockets, and opens nothing.  A look
+that fails is taken for "not there".
 """
 from __future__ import annotations
 
@@ -47,8 +50,9 @@ def own() -> list[Address]:
 
 def _own(*runtime: str) -> list[Address]:
     directories = [Path(where, "parley") for where in runtime if _is_own(where)]
-    paths = [str(directory / "parley.sock") for directory in (*directories, Path(f"/tmp/parley-{os.geteuid()}"))]
-    return [_default(path) for path in dict.fromkeys(paths) if len(os.fsencode(path)) <= SOCKET_PATH_MAX]
+    directories.append(Path(f"/tmp/parley-{os.geteuid()}"))
+    paths = dict.fromkeys(str(directory / "parley.sock") for directory in directories)
+    return [_default(path) for path in paths if len(os.fsencode(path)) <= SOCKET_PATH_MAX]
 
 
 def _default(path: str) -> Address:
@@ -79,7 +83,7 @@ def _is_own(directory: str) -> bool:
 # ---- whom to believe ----
 
 def host_owner() -> int | None:
-    """The uid whose daemon serves this host: the owner of /run/parley, if only root can have made that directory."""
+    """The uid whose daemon serves this host: the owner of /run/parley, if only root can make that."""
     directory = os.path.dirname(SYSTEM_SOCKET)
     try:
         above, found = os.stat(os.path.dirname(directory)), os.lstat(directory)
@@ -96,7 +100,7 @@ def believed() -> set[int]:
 
 
 def foreign(where: Address) -> str:
-    """Whose the directory of a default place is, in words, if it is neither this user's nor root's; else ""."""
+    """Whose the directory of a default place is, in words; "" if it is this user's or root's."""
     directory = os.path.dirname(where.path)
     if not where.default or where.path == SYSTEM_SOCKET:
         return ""
@@ -108,13 +112,14 @@ def foreign(where: Address) -> str:
 
 
 def file_owner(path: str) -> int | None:
-    """The uid that a socket file and its directory belong to, for a kernel that does not say who listens; None if they
-    belong to several, or others may write in the directory."""
+    """The uid that a socket file and its directory belong to, for a kernel that does not say who
+    listens; None if they belong to several, or others may write in the directory."""
     try:
         file, directory = os.lstat(path), os.stat(os.path.dirname(path) or ".")
     except OSError:
         return None
-    return file.st_uid if directory.st_uid in (file.st_uid, 0) and not directory.st_mode & 0o022 else None
+    is_ones = directory.st_uid in (file.st_uid, 0) and not directory.st_mode & 0o022
+    return file.st_uid if is_ones else None
 
 
 def login(uid: int) -> str:
@@ -128,11 +133,12 @@ def login(uid: int) -> str:
 # ---- words for a client that found nothing ----
 
 def nobody(looked: Sequence[Address]) -> str:
-    """Says that no daemon listens at these default places, which others there are, and what to do."""
+    """Says that no daemon listens at these places, which others there are, and what to do."""
     places = [str(where) for where in looked]
     where = f"{', '.join(places[:-1])} or {places[-1]}" if len(places) > 1 else places[0]
-    return (f"no daemon listens at {where}{''.join(_nearby())}; `make run` or parleyd starts one for you alone, and "
-            "root can start one for all logins (parleyd(8), EXAMPLES); --connect names another place")
+    return (f"no daemon listens at {where}{''.join(_nearby())}; `make run` or parleyd starts one for you "
+            "alone, and root can start one for all logins (parleyd(8), EXAMPLES); --connect names "
+            "another place")
 
 
 def closed(path: str) -> str:
@@ -141,11 +147,14 @@ def closed(path: str) -> str:
     owner = login(uid)
     to = f"{owner} and the group {group}" if group else owner
     opens = f"{owner} can open it to all logins with --socket-mode 666"
-    return f"this daemon serves {to} only: {opens}" if _listens(path) else f"only {to} can get there"
+    if not _listens(path):
+        return f"only {to} can get there"
+    return f"this daemon serves {to} only: {opens}"
 
 
 def _keeper(path: str) -> tuple[int, str]:
-    """The owner of a socket, or of the nearest directory above that can be looked at; and the group it is open to."""
+    """The owner of a socket, or of the nearest directory above that can be looked at; and the group
+    that the socket is open to."""
     for place in (path, *map(str, Path(path).parents)):
         try:
             found = os.lstat(place)
@@ -164,7 +173,7 @@ def _group(gid: int) -> str:
 
 
 def _nearby() -> list[str]:
-    """What is to be said of the daemons that other users run, as far as the kernel's list shows them."""
+    """What is to be said of the daemons that other users run, if the kernel's list shows them."""
     said = []
     for path in sorted(_listening()):
         match = OTHERS.fullmatch(path)
@@ -181,7 +190,7 @@ def _listens(path: str) -> bool:
 
 
 def _listening() -> set[str]:
-    """The paths of the Unix sockets that somebody listens at; none where the kernel has no such list."""
+    """The paths of the Unix sockets that somebody listens at; none if the kernel has no such list."""
     try:
         with open(SOCKETS, encoding="utf-8", errors="replace") as file:
             rows = [row.split(maxsplit=7) for row in file.read(SOCKETS_MAX).splitlines()]

@@ -1,13 +1,15 @@
 """sockets: the file of a Unix socket: made, looked at, removed.
 
-Promises.  A socket's file is made 0600 in a directory of mode 0700, or open to a group or to everybody, as was asked;
-the directory belongs to the daemon's user or to root, and nobody else can replace a file in it.  A file is removed in
-two cases alone: nobody listens at it, or it is the very one that this daemon made (the same device and inode).
+Promises.  A socket's file is made 0600 in a directory of mode 0700, or open to a group or to
+everybody, as was asked; the directory belongs to the daemon's user or to root, and nobody else can
+replace a file in it.  A file is removed in two cases alone: nobody listens at it, or it is the very
+one that this daemon made (the same device and inode).
 
-How it works.  bind(2) fails where a file is, so two daemons never share one.  A file that a killed daemon left is found
-out by connecting to it: the kernel refuses.  It also refuses between bind(2) and listen(2), so a daemon that starts
-could take another that starts for a dead one.  Hence the directory is locked, flock(2), from the look to listen(2).
-The inode of a socket's file is not given to another file while the socket is open, so comparing it is enough.
+How it works.  bind(2) fails where a file is, so two daemons never share one.  A file that a killed
+daemon left is found out by connecting to it: the kernel refuses.  It also refuses between bind(2)
+and listen(2), so a daemon that starts could take another that starts for a dead one.  Hence the
+directory is locked, flock(2), from the look to listen(2).  The inode of a socket's file is not given
+to another file while the socket is open, so comparing it is enough.
 
 Bad at: a program that makes a socket at the same path without the lock, such as parleyd 0.1.
 """
@@ -33,8 +35,11 @@ LOCK_PAUSE = 0.01           # between two tries
 File = tuple[int, int]      # its device and inode
 
 
-def open_listener(where: Address, mode: int = 0o600, patience: float = LOCK_SECONDS) -> socket.socket:
-    """A listening socket; a Unix socket with this mode.  Waits so long for another daemon.  Raises OSError."""
+def open_listener(where: Address, mode: int = 0o600,
+                  patience: float = LOCK_SECONDS) -> socket.socket:
+    """A listening socket; a Unix socket with this mode.  `patience`: seconds to wait for the lock.
+
+    Raises OSError."""
     if not where.path:
         family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
         return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
@@ -65,7 +70,7 @@ def file_at(path: str) -> File | None:
 
 
 def remove(path: str, file: File | None) -> None:
-    """Remove the socket's file if it is still this one.  Its socket is still open, so nobody takes it for dead."""
+    """Remove the socket's file if it is still this one.  The socket must still be open."""
     if file is not None and file_at(path) == file:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -77,7 +82,7 @@ def _entering(mode: int) -> int:
 
 
 def shut_directory(where: Address, mode: int) -> str:
-    """The first directory on the way that keeps those out who may use this socket; "" when none does."""
+    """The first directory on the way that shuts out users of this socket; "" if none does."""
     for directory in reversed(Path(where.path).absolute().parents) if where.path else ():
         if _entering(mode) & ~directory.stat().st_mode:
             return str(directory)
@@ -85,7 +90,7 @@ def shut_directory(where: Address, mode: int) -> str:
 
 
 def _own_directory(directory: Path, mode: int, parents: bool) -> None:
-    """Make it; one that is there must not be another user's, nor one in which others may replace our socket."""
+    """Make it; one that is there must not be another user's, nor one that others may write in."""
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700, parents=parents)
         directory.chmod(mode)
@@ -98,7 +103,7 @@ def _own_directory(directory: Path, mode: int, parents: bool) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: Path, patience: float) -> Iterator[None]:
-    """Hold the lock of a directory.  A file system that has no locks does without.  Raises OSError."""
+    """Hold the lock of a directory; a file system without locks does without.  Raises OSError."""
     until, held = time.monotonic() + patience, -1
     try:
         while held < 0:
@@ -109,7 +114,8 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
                 os.close(held)
                 held = -1
                 if time.monotonic() >= until:
-                    raise OSError(errno.EAGAIN, f"another process holds the lock of {directory}") from None
+                    reason = f"another process holds the lock of {directory}"
+                    raise OSError(errno.EAGAIN, reason) from None
                 time.sleep(LOCK_PAUSE)
             except OSError:
                 break
@@ -120,7 +126,7 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
 
 
 def _remove_stale(path: str) -> None:
-    """Unlink a socket that nobody listens at any more; one that answers is in use, and no other file is touched."""
+    """Unlink a socket that nobody listens at any more.  No other file is touched.  Raises OSError."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise FileExistsError(errno.EEXIST, "a file that is no socket is there")

@@ -1,11 +1,12 @@
 """A host of its own, with several logins: real programs under real uids.  Needs root, and Linux.
 
-A Host is a mount and a network namespace, held by a process that sleeps: /run and /tmp are empty there, /etc/passwd
-has LOGINS, port 6464 is free, and the tree lies at TREE, for all to read.  run() and start() run a program in it under
-a login; path() is a file of it as the test sees it.  When the process ends, all of it is gone.
+A Host is a mount and a network namespace, held by a process that sleeps: /run and /tmp are empty
+there, /etc/passwd has LOGINS, port 6464 is free, and the tree lies at TREE, for all to read.  run()
+and start() run a program in it under a login; path() is a file of it as the test sees it.  When the
+process ends, all of it is gone.
 
-A daemon has the store of a house where people have lived (lived_in.py), each login another one, unless it is told
-where its store is.
+A daemon has the store of a house where people have lived (lived_in.py), each login another one,
+unless it is told where its store is.
 """
 from __future__ import annotations
 

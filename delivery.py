@@ -111,7 +111,9 @@ class Delivery:
                 client.mail -= messages([mail for mail in mails if mail.id <= client.live.start])
             self._receipts(client, mails)
             self.note("delivered", name=client.name, messages=count, first=mails[0].id, last=mails[-1].last)
-        self.promises.turn.others.append((client, wire.Confirmed(said.first, said.last)))
+        last = self.mailbox.was_kept(said.first, said.last)
+        if last == said.last or last >= said.first:
+            self.promises.turn.others.append((client, wire.Confirmed(said.first, last)))
         self.stirred[client] = self.counted[client] = None
 
     def _receipts(self, reader: Client, mails: list[Mail]) -> None:

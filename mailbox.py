@@ -74,7 +74,7 @@ from recovery import Recovery, lock_store
 from reserve import Reserve
 from segment import ENTRY_MAX, Listed, choose
 from upkeep import JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
-from user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User
+from user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User, united
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]
@@ -82,6 +82,7 @@ __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "I
 RETRY_ROOM = 0.25  # seconds between two looks for room
 UNSYNCED_MAX = 1 << 16  # seqs written and not on disk: above, the loop waits for the disk
 ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a turn
+LOST_MAX = 256  # ranges of ids that starts passed over, remembered for who asks late: 6 KB in the manifest
 NAME_MAX = 255  # bytes
 NEW = tuple.__new__  # half the time of Mail(...)
 END = object()  # there are no more steps
@@ -139,6 +140,8 @@ class Mailbox:
         for user in self.users:
             self._names[user.name] = self._names[user.name.lower()] = user
         self.last = recovery.last + (ID_JUMP if found.journals or found.segments else 0)
+        passed = [(recovery.kept + 1, self.last)] if found.journals else []
+        self._lost = tuple(united([*found.lost, *passed]))[-LOST_MAX:]
         self._synced = self._written = self.last  # the highest seq that is on disk; that was written
         self._old = recovery.with_mail()  # journals before the one being written: number, size
         self._readers: dict[int, tuple[int, list[Range]]] = {}  # whose READ is due: its place, what ranges changed
@@ -186,7 +189,7 @@ class Mailbox:
                 ) -> Generator[object, None, None]:
         """List these.  `seq`: a floor for new ids, if it is above all that were given."""
         generation = self._manifest.generation + 1
-        new = Manifest(self.store, generation, max(self.last, seq), tuple(journals), segments)
+        new = Manifest(self.store, generation, max(self.last, seq), tuple(journals), segments, self._lost)
         yield from manifests.saving(self.disk, self.directory, new)
         self._manifest = new
 
@@ -356,6 +359,15 @@ class Mailbox:
         page.left -= number
         self._shelf.segments[page.segment].left -= number
         return mails
+
+    def was_kept(self, first: int, last: int) -> int:
+        """Up to which of these ids, from the first on, what had them was on the disk, or nothing had; first - 1 for
+        none.  What was read of them never comes back.  The others may have been shown, and were lost by a power cut:
+        their sender may send them again."""
+        place = bisect_left(self._lost, first, key=BY_END)
+        if place == len(self._lost) or self._lost[place][0] > last or first > last:
+            return last
+        return self._lost[place][0] - 1 if self._lost[place][0] > first else first - 1
 
     # The disk
 

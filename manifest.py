@@ -1,12 +1,14 @@
 """manifest: the small file that says which journals and segments count.
 
     {"version": 1, "store": "32 hex digits", "generation": 7, "seq": 1048601,
-     "journals": [[3, 88123], [4, null]], "segments": [[2, "dbm.gnu", {"segment.00000002": 90112}]]}
+     "journals": [[3, 88123], [4, null]], "segments": [[2, "dbm.gnu", {"segment.00000002": 90112}]],
+     "lost": [[24, 1048600]]}
     crc32 of the line above, 8 hex digits
 
 One line of JSON and its checksum.  It is replaced whole: written beside, synced, renamed, the directory synced; so
 there is always one, and what it does not list is the rest of something unfinished and may be removed.  The size of a
 journal is null while it is the last: the one being written.  `seq` is a floor for new ids: it outlives the journals.
+`lost`: ids that a start passed over, the last LOST_MAX of such ranges: whatever had one of them is not on the disk.
 Fails with OSError when the new one cannot be written (the old one stands) and Failed when it cannot be told which of
 the two stands.
 """
@@ -33,11 +35,13 @@ class Manifest(NamedTuple):
     seq: int
     journals: tuple[tuple[int, int | None], ...]  # number, size
     segments: tuple[Listed, ...]
+    lost: tuple[tuple[int, int], ...] = ()  # first and last
 
 
 def encode(manifest: Manifest) -> bytes:
     line = json.dumps({"version": VERSION, "store": manifest.store.hex(), "generation": manifest.generation,
-                       "seq": manifest.seq, "journals": manifest.journals, "segments": manifest.segments}).encode()
+                       "seq": manifest.seq, "journals": manifest.journals, "segments": manifest.segments,
+                       "lost": manifest.lost}).encode()
     return b"%s\n%08x\n" % (line, crc32(line))
 
 
@@ -56,7 +60,8 @@ def _decode(fields: dict[str, Any], name: str) -> Manifest:
         raise Damaged(name, 0, f"version {fields['version']} is not one that this program reads")
     return Manifest(bytes.fromhex(fields["store"]), int(fields["generation"]), int(fields["seq"]),
                     tuple((int(number), size) for number, size in fields["journals"]),
-                    tuple(Listed(int(number), backend, files) for number, backend, files in fields["segments"]))
+                    tuple(Listed(int(number), backend, files) for number, backend, files in fields["segments"]),
+                    tuple((int(first), int(last)) for first, last in fields.get("lost", ())))  # since 0.2
 
 
 def load(disk: Disk, directory: str) -> Manifest | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from quota import Accounts, Everyone
 
 AUDIENCES_MAX = 500_000         # names and users in the audiences that are remembered: some megabytes
+VAGUE = "sent again after too long: it is not known any more whether it was stored"
 ALONE = 8                       # units of work more (fairness.py) for one that is refused or looked at by itself
 NAMES_READ = 2                  # names that are as much work to read and to look up as a message to one is to put
 
@@ -111,6 +112,9 @@ class Post:
         first, left = run.first + done, run.count - done
         known, last = self.mailbox.known(client.user, first)
         if known == first:
+            if client.user.is_vague(first):
+                self._refuse(client, first, Why.OTHER, VAGUE)
+                return 1
             last = min(last, first + left - 1)
             self.note("repeated", name=client.name, first=first, last=last)
             self.promises.turn.add_stored(client, first, last)

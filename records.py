@@ -24,7 +24,7 @@ from bodies import count_of, is_whole
 from disk import Damaged
 from journal import RECORD
 from mail import WHOLE, Mail, messages
-from user import NO_MAIL, NUMBER, SETTING_MAX, Range, User
+from user import NO_MAIL, NUMBER, RUNS_MAX, SETTING_MAX, Range, User
 
 NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
 EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
@@ -184,8 +184,13 @@ class Replay:
 
     def _origins(self, seq: int, payload: bytes) -> None:
         (number,) = ORIGINS_HEAD.unpack_from(payload)
+        lowest: dict[int, list[int]] = {}
         for first, last in RANGE.iter_unpack(payload[ORIGINS_HEAD.size:]):
             self.users[number].mark(first, last)
+            lowest.setdefault(first >> NUMBER, []).append(last)
+        for instance, lasts in lowest.items():
+            if len(lasts) == RUNS_MAX:      # before 0.2 there were no signs of those that were forgotten below
+                self.users[number].mark(instance << NUMBER, lasts[0])
 
     def _setting(self, seq: int, payload: bytes) -> None:
         number, kind, set_at = SETTING_HEAD.unpack_from(payload)

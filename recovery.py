@@ -28,7 +28,9 @@ LOCK = "lock"
 
 
 class Recovery:
-    """What a store holds: `users`, their mail on `shelf`, the `journals` with their sizes, the highest id in `last`."""
+    """What a store holds: `users`, their mail on `shelf`, the `journals` with their sizes, the highest id in `last`.
+
+    `kept`: what had an id above this one is lost, though some such ids may have been given and shown."""
 
     def __init__(self, disk: Disk, directory: str, manifest: Manifest, repair: bool = True) -> None:
         self.disk, self.directory, self.manifest, self.repair = disk, directory, manifest, repair
@@ -36,7 +38,7 @@ class Recovery:
         self.journals: list[tuple[int, int]] = []
         self.shelf = Shelf()
         self.replay = Replay()
-        self.last = manifest.seq
+        self.last, self.kept = manifest.seq, 0
         collecting = gc.isenabled()
         gc.disable()  # nothing here is garbage: looking for it takes a third of the time
         try:
@@ -83,6 +85,7 @@ class Recovery:
         self.replay.apply(scan, path)
         end, last, torn = scan.tail
         self.last = max(self.last, last)
+        self.kept = max(last, scan.header.first - 1)
         if torn:
             self.notes.append(f"{path}: a batch torn at offset {end} was cut off; nobody was told that it was kept")
         if size is None and self.repair:

@@ -6,7 +6,8 @@ user is closed at once, so in practice there is one, or none.
 
 `origins` says which of a sender's own messages were put, for each instance of his client, as ranges of its counter;
 again there is mostly one.  What was refused is not in them, so that sending it again is no repetition, also when later
-ones were put.
+ones were put.  Of more than RUNS_MAX ranges the lowest become one, from counter 0 on, of which it is not known any more
+what was put and what was refused: nothing in it is ever put again.  (0 is no client's counter, parley-wire(7).)
 
 `settings` is what the house keeps about a user, by kind: bytes, which the store does not look into.
 `set_at` says which seq set each, also those that were removed: of two the higher seq wins, whatever the order in which
@@ -31,7 +32,7 @@ from mail import Mail, between, place_of
 Range = tuple[int, int]
 
 INSTANCES = 8  # client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk
-RUNS_MAX = 64  # ranges remembered per instance; one more, and the lowest is forgotten: better stored twice than never
+RUNS_MAX = 64  # ranges remembered per instance: 1 KB on disk, and more refusals among sends than anybody has on the way
 SETTING_MAX = 4096  # bytes of one setting: room for a thousand user numbers; kinds times this is what a user costs
 NONE: Mapping[int, int] = {}
 NOTHING: Mapping[int, bytes] = {}
@@ -133,9 +134,9 @@ class User:
         if runs and runs[-1][1] == low - 1:
             origins[instance] = (*runs[:-1], (runs[-1][0], high))
         elif not runs or runs[-1][1] < low:
-            origins[instance] = (*runs, (low, high))[-RUNS_MAX:]
+            origins[instance] = _bounded((*runs, (low, high)))
         else:
-            origins[instance] = tuple(united([*runs, (low, high)]))[-RUNS_MAX:]
+            origins[instance] = _bounded(tuple(united([*runs, (low, high)])))
         if len(origins) > INSTANCES:
             del origins[next(iter(origins))]
 
@@ -146,6 +147,11 @@ class User:
             if last >= counter:
                 return origin - counter + max(first, counter), origin - counter + last
         return (origin | LOW) + 1, (origin | LOW) + 1
+
+    def is_vague(self, origin: int) -> bool:
+        """Whether it is one of those of which it is not known any more if they were put."""
+        first, last = self.origins.get(origin >> NUMBER, ((1, 0),))[0]
+        return not first and origin & LOW <= last
 
     def set(self, kind: int, seq: int, value: bytes) -> None:
         """Take in a setting, unless a later one is known; an empty value removes it."""
@@ -227,6 +233,13 @@ class User:
         else:
             self.ranges = [(first, last)]
         return first, last
+
+
+def _bounded(runs: tuple[Range, ...]) -> tuple[Range, ...]:
+    """No more than RUNS_MAX ranges; the lowest become one."""
+    if len(runs) <= RUNS_MAX:
+        return runs
+    return (0, runs[-RUNS_MAX][1]), *runs[1 - RUNS_MAX:]
 
 
 def united(ranges: list[Range]) -> list[Range]:

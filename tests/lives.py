@@ -111,6 +111,7 @@ class Ledger:
         self.settings: dict[tuple[str, int], list[bytes]] = {}  # the last that was acknowledged, and those after it
         self.highest = 0  # of all ids that were ever given, refused or lost ones too
         self.origins: dict[int, bool] = {}  # (all are of user0): was it acknowledged?
+        self.vanished: set[int] = set()  # ids of what a start did not find, and does not know
 
     def take(self, event: tuple[str, Sequence[Thing]]) -> None:
         what, things = event
@@ -151,6 +152,9 @@ class Ledger:
         elif value is not None:
             self.settings[user, id].remove(value)
 
+    def _vanished(self, kind: str, user: str, id: int, value: Mail | bytes | None) -> None:
+        self.vanished.add(id)
+
     def _gone(self, user: str, id: int) -> None:
         """It never comes back."""
         self.mails.pop((user, id), None)
@@ -170,7 +174,9 @@ class Ledger:
         never: list[Thing] = [("setting", *key, value) for key, values in self.settings.items() for value in values
                               if value != found[key]]
         kept: list[Thing] = [("setting", *key, value) for key, value in found.items()]
-        return [("refused", lost + never), ("acked", [*gone, *names, *there, *known, *kept])]
+        vanished: list[Thing] = [("mail", *key, mail) for key, mail in self.mails.items()
+                                 if key not in keys and not is_repeat(box, box.users[0], mail.origin)]
+        return [("vanished", vanished), ("refused", lost + never), ("acked", [*gone, *names, *there, *known, *kept])]
 
     def must(self) -> set[tuple[str, int]]:
         return self.acked - self.reading

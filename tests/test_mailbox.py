@@ -14,14 +14,15 @@ from unittest import mock
 
 import salvage
 from bodies import ONE, body_of
+from journal import RECORD
 from mail import WHOLE, Mail
 from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
-from records import Replay, name_record, setting_record, split
+from records import NAME, ORIGINS, Replay, name_record, origins_record, setting_record, split
 from segment import ENTRY_MAX
 from tests.faulty_disk import FullDisk, RecordingDisk
 from tests.lives import is_repeat
 from tests.waiting import singles, texts
-from user import INSTANCES, SETTING_MAX
+from user import INSTANCES, RUNS_MAX, SETTING_MAX
 
 EVER = 1 << 63
 
@@ -427,6 +428,44 @@ class TestMail(StoreCase):
             if step == 1:
                 self.seal(box)
             box = self.reopen(box)
+
+    def test_more_ranges_than_are_remembered(self) -> None:
+        """Whatever was put counts as put, for ever; of what is too low it is not known, and that is known."""
+        box = self.open()
+        ann, bob = self.names(box, "ann", "bob")
+        put = range(10, 10 + 2 * (RUNS_MAX + 5), 2)
+        for counter in put:
+            box.put(ann, 3 << 32 | counter, 1, [bob], 0, b"x")
+        self.keep(box)
+        floor = put[-RUNS_MAX]
+        for step in range(4):
+            ann = box.users[0]
+            self.assertEqual([counter for counter in put if not is_repeat(box, ann, 3 << 32 | counter)], [])
+            self.assertEqual([counter for counter in range(200) if ann.is_vague(3 << 32 | counter)],
+                             list(range(floor + 1)))
+            self.assertFalse(is_repeat(box, ann, 3 << 32 | floor + 1))
+            self.assertFalse(ann.is_vague(4 << 32 | 1) or box.users[1].is_vague(3 << 32 | 1))
+            if step == 1:
+                self.seal(box)
+            box = self.reopen(box)
+        ann, bob = box.users
+        box.put(ann, 3 << 32 | floor + 1, 1, [bob], 0, b"late")     # two ranges become one: no sign is lost by that
+        self.keep(box)
+        ann = self.reopen(box).users[0]
+        self.assertTrue(ann.is_vague(3 << 32 | 1))
+
+    def test_a_store_of_parley_0_1_with_as_many_ranges_as_it_remembered(self) -> None:
+        """It forgot the lower ones without a sign."""
+        users = [User(0, "ann", 1), User(1, "bob", 1)]
+        for user, count in zip(users, (RUNS_MAX, RUNS_MAX - 1), strict=True):
+            user.origins = {5: tuple((counter, counter) for counter in range(100, 100 + 2 * count, 2))}
+        replay = Replay()
+        for user in users:
+            replay.apply([(0, NAME, name_record(user)[RECORD.size:])], "a file")
+            replay.apply([(0, ORIGINS, origins_record(user)[RECORD.size:])], "a file")
+        ann, bob = replay.users
+        self.assertTrue(ann.is_vague(5 << 32 | 1) and ann.is_vague(5 << 32 | 100))
+        self.assertFalse(ann.is_vague(5 << 32 | 101) or bob.is_vague(5 << 32 | 1))
 
 
 class TestSettings(StoreCase):

@@ -7,7 +7,8 @@ import itertools
 import os
 import tempfile
 import unittest
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Set
 from random import Random
 from typing import NamedTuple
 from unittest import mock
@@ -18,7 +19,7 @@ from tests.lives import EVER, Ledger, Life, small_rooms
 from tests.platter import Content, MemoryDisk, Platter, State
 from tests.test_segment import BACKENDS
 from tests.waiting import singles
-from user import NUMBER
+from user import BY_END, NUMBER
 
 STATES = 20_500
 EACH = 14  # drawn at each operation, and as many from the short list
@@ -44,6 +45,7 @@ class View(NamedTuple):
     names: list[tuple[str, Mapping[int, bytes]]]  # with settings
     known: frozenset[int]  # origins of user0 that would not be taken again
     last: int
+    lost: tuple[tuple[int, int], ...]  # ids of which CONFIRMED is never said
 
 
 class Recoveries:
@@ -71,7 +73,7 @@ class Recoveries:
         if left not in self.views:
             again = self.start()
             demand(again.last > view.last, "ids: the second start gives some again")
-            demand(again._replace(last=view.last) == view, "the second start found other things")
+            demand(again._replace(last=view.last, lost=view.lost) == view, "the second start found other things")
             self.work_on(view)
             self.views[left] = view
         demand(self.views[left] == view, "the second start would find other things")
@@ -84,7 +86,7 @@ class Recoveries:
             origins = box.users[0].origins if box.users else {}
             known = frozenset(instance << NUMBER | n for instance, runs in origins.items() for first, last in runs
                               for n in range(first, last + 1))
-            return View(queues(box), [(user.name, user.settings) for user in box.users], known, box.last)
+            return View(queues(box), [(user.name, user.settings) for user in box.users], known, box.last, box._lost)
         finally:
             box._shelf.close()
 
@@ -139,6 +141,21 @@ def judge(view: View, ledger: Ledger) -> None:
         found = settings.get(name, {}).get(kind, b"")
         demand(found in values, f"setting {kind} of {name} is {found!r}, not in {values}")
     judge_origins(view, {mail.origin for mail in rows.values()}, ledger)
+    judge_lost(view, rows.keys() | ledger.acked, ledger)
+
+
+def judge_lost(view: View, there: Set[tuple[str, int]], ledger: Ledger) -> None:
+    """What a reader may be told is deleted for good: what is there, or was; not what the daemon never had on disk, for
+    that may come again."""
+    def is_lost(id: int) -> bool:
+        place = bisect_left(view.lost, id, key=BY_END)
+        return place < len(view.lost) and view.lost[place][0] <= id
+
+    wrong = [key for key in there if key in ledger.mails and is_lost(key[1])]
+    demand(not wrong, f"there, and said to be lost: {wrong[:3]}")
+    wrong = [key for key, mail in ledger.mails.items() if mail.origin not in view.known and not is_lost(key[1])]
+    demand(not wrong, f"would come again, and is not known to be lost: {wrong[:3]}")
+    demand(all(map(is_lost, ledger.vanished)), "a later start has forgotten what was lost")
 
 
 def judge_origins(view: View, there: set[int], ledger: Ledger) -> None:

@@ -1,91 +1,69 @@
 """archive: what was shown to a user, kept in a file of the user's own.
 
-One text file for each name and store, `NAME.STORE.txt`, mode 0600 in a directory of mode 0700.  A message is one line:
+One text file for each name and store, `NAME.STORE.txt`, mode 0600 in a directory of mode 0700.  A
+message is one line (letters.py).
 
-    2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 copies=1 text="the \\"long\\" one\\n"
+Promises: when keep() returns, the messages are in the file and fsynced.  Only then may they be
+confirmed, so that the daemon forgets nothing that is not here.  No message is in the file twice,
+whatever comes: has() knows all that it holds.
 
-The time is the daemon's, UTC, to the microsecond; what a terminal might take for a command, a newline, a quote or a
-backslash in the text is escaped as in Python, all other letters stand as they are: grep finds them, cat is safe in a
-UTF-8 terminal, and `parse` gives back exactly what was kept.
+When can no further copy of a message come?  A copy is made where a sender sends again what has no
+answer, and no daemon can know all that it ever stored: a power cut takes what it had pushed and not
+synced, and it remembers the last instances of each sender.  Nor can a reader know which senders
+still live.  So there is no such time, and nothing is ever forgotten here: the file itself is the
+memory, for as long as the user keeps it.  What has the same sender, the same origin and the same
+text as a message in it is a copy.  The text is compared because instances are random: of 100,000
+programs that send one message each, two have the same.  An index (index.py) says where to look.
 
-Promises: when keep() returns, the messages are in the file and fsynced.  Only then may they be confirmed, so that the
-daemon forgets nothing that is not here.  It knows which of the messages that it holds the daemon may still send again.
+How: the file is only appended to, under a lock.  `unconfirmed` holds (sender, origin) of what was
+kept and not settled: what is worth confirming again after the next login, and no more.  Now and
+then, when it is empty, a mark line says that nothing above it has to be; at start what stands below
+the last mark is read, found backwards.  A mark is not fsynced: without it some old messages are
+confirmed once more.  The index, `NAME.STORE.index`, covers the beginning of the file; the rest is
+read at start, and what other clients have appended is read at each login and before each keep().
 
-How: the file is only appended to.  `unconfirmed` holds (sender, origin) of what was kept and not settled; now and then,
-when it is empty, a mark line says that nothing above it comes again, and at start only what stands below the last
-mark is read, found backwards.  A mark is not fsynced: without it some old messages are confirmed once more.
-
-Failure: a full disk, a missing permission, a file that is a link or another user's give ArchiveError, one line, and
-what was not kept is not in `unconfirmed`; the next keep() tries again from the start.  A last line torn by a crash is
-ignored, and a newline is put before the next record.  A damaged line is skipped in reading.
+Failure: a full disk, a missing permission, a file that is a link or another user's give
+ArchiveError, one line, and what was not kept is not in `unconfirmed`; the next keep() tries again
+from the start.  A last line torn by a crash is ignored, and a newline is put before the next
+record; one that misses its newline only is given it.  A damaged line is skipped in reading.  An
+index that is missing, damaged or of another file is made anew: some seconds for a million messages.
+If it can't be read, a message may be shown again; none is ever taken for shown that is not in the
+file.
 
 Bad at: growing.  Nothing is ever deleted; the user may, while no client runs or while one does.
 """
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from zlib import crc32
 
-BLOCK = 64 * 1024           # bytes in one read
+from index import FOLD, Index, Key, Sign, Unusable
+from letters import Letter, Record, below, heads, line, line_at, lines, lines_backwards, parse, pieces
+
 MARK = b"-- all above confirmed\n"
 MARK_EVERY = 100            # records at least between two marks: so few are confirmed in vain after a crash
-U64_MAX = 2**64 - 1
+UNCONFIRMED_BYTES = 1 << 20 # at the end of the file, where a start looks for them; what is above comes with a CHECK
+FOLD_AT_CLOSE = 1000        # messages that are not in the index: a start reads them in some milliseconds
+SHOWN_MAX = 100_000         # messages that are remembered without an archive: 20 MB
+LOCK_SECONDS = 1.0          # for another client of the same user to write what it is writing
+LOCK_STEP = 0.01
+SIGN_BYTES = 4096           # of which a checksum tells one archive from another
+INDEX_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK     # NONBLOCK: a FIFO must not stall us
 
-EPOCH = datetime(1970, 1, 1)    # UTC, like every time here
-MICROSECOND = timedelta(microseconds=1)
-LAST_TIME = (datetime.max - EPOCH) // MICROSECOND
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")     # no slash, no dot in front: it becomes a file's name
-QUOTED = r'"((?:[^"\\]|\\.)*)"'
-NUMBER = r"(\d{1,20})"
-LINE = re.compile(rf"(?:(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}})Z|@{NUMBER}) id={NUMBER} origin={NUMBER} "
-                  rf"from=(?:([A-Za-z0-9._-]+)|{QUOTED}) flags={NUMBER} copies={NUMBER} text={QUOTED}", re.ASCII)
-ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
-SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-LONG = {escape[1]: letter for letter, escape in SHORT.items()}
-
-Key: TypeAlias = tuple[str, int]    # sender and origin: the same for every copy of a message
 
 
 class ArchiveError(Exception):
     """Messages could not be kept, and why, in one line; they stay in the mailbox."""
-
-
-class Letter(Protocol):
-    """What is kept: a wire.Mail, or a Record."""
-    @property
-    def id(self) -> int: ...
-    @property
-    def time(self) -> int: ...
-    @property
-    def origin(self) -> int: ...
-    @property
-    def flags(self) -> int: ...
-    @property
-    def copies(self) -> int: ...
-    @property
-    def sender(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-
-
-class Record(NamedTuple):
-    """One message as it stands in the file; the fields of wire.Mail."""
-    id: int
-    time: int           # microseconds since 1970
-    origin: int
-    flags: int
-    copies: int
-    sender: str
-    text: str
 
 
 class Memory:
@@ -93,6 +71,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.unconfirmed: dict[Key, int] = {}       # kept, and the daemon may still send it: with the daemon's id
+        self._shown: dict[Key, int] = {}            # the hash of its text: the last SHOWN_MAX
         self._of: tuple[bytes, str] | None = None   # store and name
 
     def open(self, store: bytes, name: str) -> None:
@@ -101,13 +80,26 @@ class Memory:
             self.close()
             self._of = store, name
             self.unconfirmed.clear()
+            self._shown.clear()
+
+    def has(self, letter: Letter) -> bool:
+        """Whether this was shown before: a copy of it was kept."""
+        return self._shown.get((letter.sender, letter.origin)) == hash(letter.text)
 
     def keep(self, letters: Sequence[Letter]) -> None:
         """Remember that these were shown.  Raises ArchiveError, and then none of them is kept."""
+        self._await(letters)
+        for letter in letters:
+            self._shown[letter.sender, letter.origin] = hash(letter.text)
+        while len(self._shown) > SHOWN_MAX:
+            del self._shown[next(iter(self._shown))]
+
+    def _await(self, letters: Sequence[Letter]) -> None:
+        """They are kept, and the daemon is to forget them."""
         self.unconfirmed.update({(letter.sender, letter.origin): letter.id for letter in letters})
 
     def settle(self, keys: Iterable[Key]) -> None:
-        """The daemon has forgotten these: they never come again."""
+        """The daemon does not hold these any more: they need not be confirmed again."""
         for key in keys:
             self.unconfirmed.pop(key, None)
 
@@ -128,6 +120,10 @@ class Archive(Memory):
         self._fsync = fsync or sync
         self._fd = -1
         self._unmarked = 0      # records below the last mark
+        self._index = Index()
+        self._known = 0         # the index has what stands above this, in whole lines
+        self._size = 0          # of the file, when that was found out
+        self._fold_at = FOLD    # so many in memory go to its file
 
     @property
     def path(self) -> Path | None:
@@ -140,13 +136,52 @@ class Archive(Memory):
         super().open(store, name)
         with self._one_line():
             self._attach()
+            self._read_on()
+
+    def has(self, letter: Letter) -> bool:
+        """Whether the file holds it.  Where that can't be found out it is better shown again than never."""
+        try:
+            return not self._index.is_new(letter.sender, letter.origin) and self._holds(letter)
+        except (OSError, Unusable):
+            return self._holds_after_all(letter)
+
+    def _holds_after_all(self, letter: Letter) -> bool:
+        """The same with an index that is made anew."""
+        with contextlib.suppress(OSError, Unusable):
+            self._begin_index()
+            self._read_on()
+            return self._holds(letter)
+        return False
+
+    def _holds(self, letter: Letter) -> bool:
+        for place in self._index.places(letter.sender, letter.origin):
+            found = parse(line_at(self._fd, place))
+            if found and (found.sender, found.origin, found.text) == (letter.sender, letter.origin, letter.text):
+                return True
+        return False
 
     def keep(self, letters: Sequence[Letter]) -> None:
         with self._one_line():
             self._attach()
-            self._append(b"".join([line(letter).encode() + b"\n" for letter in letters]))
-        super().keep(letters)
-        self._unmarked += len(letters)
+            with _locked(self._fd):
+                self._read_on()
+                fresh = [letter for letter in letters if not self.has(letter)]
+                if fresh:
+                    self._write(fresh)
+        self._await(letters)
+        self._unmarked += len(fresh)
+        if self._index.recent >= self._fold_at:
+            self._fold()
+
+    def _write(self, letters: Sequence[Letter]) -> None:
+        """Append them, and know where they stand."""
+        written = [line(letter).encode() + b"\n" for letter in letters]
+        place = begin = self._append(b"".join(written))
+        for letter, data in zip(letters, written, strict=True):
+            self._index.add(letter.sender, letter.origin, place)
+            place += len(data)
+        if begin in (self._size, self._size + 1) and os.fstat(self._fd).st_size == place:
+            self._known = self._size = place        # else others, that know of no lock, wrote too: it will be read
 
     def settle(self, keys: Iterable[Key]) -> None:
         super().settle(keys)
@@ -157,7 +192,7 @@ class Archive(Memory):
         found: list[Record] = []
         with self._one_line():
             self._attach()
-            for raw in _lines_backwards(self._fd):
+            for raw in lines_backwards(self._fd):
                 if len(found) == n:
                     break
                 if record := parse(raw):
@@ -168,6 +203,9 @@ class Archive(Memory):
         if self._fd >= 0:
             if not self.unconfirmed and self._unmarked:
                 self._mark()
+            if self._index.recent >= FOLD_AT_CLOSE:
+                self._fold()
+            self._begin_index()
             os.close(self._fd)
             self._fd = -1
 
@@ -195,23 +233,101 @@ class Archive(Memory):
             fd = os.open(_file_name(*self._of), FLAGS | os.O_CREAT, 0o600, dir_fd=directory)
             try:
                 check_private(fd)
-                self._load(fd)
+                with _locked(fd):
+                    self._load(fd)
                 self._fsync(directory)      # a new file's name
             except BaseException:
                 os.close(fd)
                 raise
+            self._fd = fd
+            self._open_index(directory)
+            self._read_on()
         finally:
             os.close(directory)
-        self._fd = fd
 
     def _load(self, fd: int) -> None:
+        """What may be confirmed again.  A killed process may have written it and not come to sync it."""
         self._unmarked = 0
-        for record in filter(None, map(parse, _lines(fd, _after_mark(fd)))):
+        _end_line(fd)
+        for record in filter(None, map(parse, lines(fd, below(fd, MARK, UNCONFIRMED_BYTES)))):
             self.unconfirmed.setdefault((record.sender, record.origin), record.id)
             self._unmarked += 1
+        if self._unmarked:
+            self._fsync(fd)
 
-    def _append(self, data: bytes, durable: bool = True) -> None:
-        """Append these lines and fsync them, or leave the file as it was."""
+    # ---- the index ----
+
+    def _open_index(self, directory: int) -> None:
+        """Of this file, or an empty one."""
+        self._begin_index()
+        with contextlib.suppress(OSError, Unusable):
+            fd = os.open(_index_name(*self._named), INDEX_FLAGS, dir_fd=directory)
+            try:
+                check_private(fd)
+                found = Index.load(fd)
+                if found.sign != _sign(self._fd, found.upto):
+                    raise Unusable("it is of another archive")
+            except BaseException:
+                os.close(fd)
+                raise
+            self._index, self._known = found, found.upto
+
+    def _begin_index(self) -> None:
+        """Nothing is known of the file."""
+        self._index.close()
+        self._index, self._known, self._size, self._fold_at = Index(), 0, 0, FOLD
+
+    def _read_on(self) -> None:
+        """Take in what stands in the file beyond what is known."""
+        size = os.fstat(self._fd).st_size
+        if size == self._size:
+            return
+        if size < self._known:
+            self._begin_index()
+        self._size = size
+        for place, data in pieces(self._fd, self._known):
+            for sender, origin, start in heads(data):
+                self._index.add(sender, origin, place + start)
+            self._known = place + len(data)
+            if self._index.recent >= self._fold_at:
+                self._fold()
+
+    def _fold(self) -> None:
+        """Write the index anew.  That it can't be written costs memory, and the next start some time."""
+        self._fold_at = self._index.recent + FOLD
+        with contextlib.suppress(OSError, Unusable):
+            directory = private_directory(self.directory)
+            try:
+                self._write_index(directory)
+            finally:
+                os.close(directory)
+
+    def _write_index(self, directory: int) -> None:
+        name = _index_name(*self._named)
+        new = f"{name}.{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new, dir_fd=directory)
+        fd = os.open(new, INDEX_FLAGS | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
+        try:
+            with open(fd, "wb", closefd=False) as file:
+                file.writelines(self._index.folded(self._known, _sign(self._fd, self._known)))
+            index = Index.load(fd)
+            os.rename(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.unlink(new, dir_fd=directory)
+            raise
+        self._index.close()
+        self._index, self._fold_at = index, FOLD
+
+    @property
+    def _named(self) -> tuple[bytes, str]:
+        assert self._of is not None
+        return self._of
+
+    def _append(self, data: bytes, durable: bool = True) -> int:
+        """Append these lines and fsync them, or leave the file as it was.  Where they begin."""
         size = os.fstat(self._fd).st_size
         torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
         rest = memoryview(b"\n" + data if torn else data)
@@ -226,6 +342,7 @@ class Archive(Memory):
                 if os.fstat(self._fd).st_size == size + written:    # else another client has appended: leave it
                     os.ftruncate(self._fd, size)
             raise
+        return size + torn
 
     def _mark(self) -> None:
         """A mark that can't be written is not missed: the next one will do."""
@@ -270,6 +387,52 @@ def check_private(fd: int) -> None:
         os.fchmod(fd, 0o600)
 
 
+@contextlib.contextmanager
+def _locked(fd: int) -> Iterator[None]:
+    """No other client of the same user writes meanwhile.  Raises OSError when one does not come to an end."""
+    until = time.monotonic() + LOCK_SECONDS
+    while not _lock(fd):
+        if time.monotonic() > until:
+            raise OSError(errno.EAGAIN, "another client is writing there")
+        time.sleep(LOCK_STEP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _lock(fd: int) -> bool:
+    """Lock it, unless another has.  On file systems that know no locks there are none."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _end_line(fd: int) -> None:
+    """Give a last record of which only the newline was lost its newline: it counts."""
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n" and parse(next(lines_backwards(fd, torn=False))):
+        os.write(fd, b"\n")
+
+
+def _index_name(store: bytes, name: str) -> str:
+    return f"{name.lower()}.{store.hex()}.index"
+
+
+def _sign(fd: int, upto: int) -> Sign:
+    """Two checksums that tell this archive, up to there, from another."""
+    size = min(upto, SIGN_BYTES)
+    last = os.pread(fd, size, upto - size)
+    if len(last) < size or not last.endswith(b"\n"):
+        raise Unusable("the archive is shorter")
+    return crc32(os.pread(fd, size, 0)), crc32(last)
+
+
 def _file_name(store: bytes, name: str) -> str:
     """Case does not tell two names apart, and some file systems agree."""
     return f"{name.lower()}.{store.hex()}.txt"
@@ -281,102 +444,6 @@ def read(path: str | os.PathLike[str]) -> Iterator[Record]:
     """The messages of a file, oldest first.  Raises OSError when it can't be read."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield from filter(None, map(parse, _lines(fd, 0)))
+        yield from filter(None, map(parse, lines(fd, 0)))
     finally:
         os.close(fd)
-
-
-def _lines(fd: int, at: int) -> Iterator[bytes]:
-    """The whole lines from an offset on."""
-    rest = b""
-    while block := os.pread(fd, BLOCK, at):
-        at += len(block)
-        *whole, rest = (rest + block).split(b"\n")
-        yield from whole
-
-
-def _lines_backwards(fd: int) -> Iterator[bytes]:
-    """The whole lines, the last one first."""
-    at, rest = os.fstat(fd).st_size, b""
-    torn = True                         # what stands behind the last newline is no line
-    while at:
-        begin = max(0, at - BLOCK)
-        rest, *whole = (os.pread(fd, at - begin, begin) + rest).split(b"\n")
-        at = begin
-        if whole and torn:
-            whole.pop()
-            torn = False
-        yield from reversed(whole)
-    if not torn:
-        yield rest
-
-
-def _after_mark(fd: int) -> int:
-    """The offset below the last mark; 0 without one."""
-    at, rest = os.fstat(fd).st_size, b""
-    while at:
-        begin = max(0, at - BLOCK)
-        block = os.pread(fd, at - begin, begin) + rest
-        place = block.rfind(b"\n" + MARK)
-        if place >= 0:
-            return begin + place + 1 + len(MARK)
-        at, rest = begin, block[:len(MARK)]
-    return 0
-
-
-# ---- one line ----
-
-def line(letter: Letter) -> str:
-    """A message as its line, without the newline."""
-    return (f"{_stamp(letter.time)} id={letter.id} origin={letter.origin} from={_name(letter.sender)} "
-            f'flags={letter.flags} copies={letter.copies} text="{escape(letter.text)}"')
-
-
-def parse(raw: bytes) -> Record | None:
-    """The message of a line; None for a mark, and for anything that line() does not write."""
-    try:
-        found = LINE.fullmatch(raw.decode())
-        if found is None:
-            return None
-        iso, number, ident, origin, plain, quoted, flags, copies, text = found.groups()
-        time = (datetime.fromisoformat(iso) - EPOCH) // MICROSECOND if iso else int(number)
-        sender = plain if plain is not None else unescape(quoted)
-        record = Record(int(ident), time, int(origin), int(flags), int(copies), sender, unescape(text))
-    except (ValueError, OverflowError):
-        return None
-    return record if max(record[:5]) <= U64_MAX and time >= 0 else None
-
-
-def escape(text: str) -> str:
-    """A text on one line, without anything that a terminal obeys."""
-    if text.isprintable() and '"' not in text and "\\" not in text:
-        return text
-    return "".join([SHORT.get(letter) or (letter if letter.isprintable() else _code(letter)) for letter in text])
-
-
-def unescape(text: str) -> str:
-    """The reverse.  Raises ValueError for what escape() does not write."""
-    def letter(found: re.Match[str]) -> str:
-        short = found[4]
-        if short is None:
-            return chr(int(found[1] or found[2] or found[3], 16))
-        if short not in LONG:
-            raise ValueError(f"no escape: {found[0]!r}")
-        return LONG[short]
-    return ESCAPE.sub(letter, text) if "\\" in text else text
-
-
-def _code(letter: str) -> str:
-    code = ord(letter)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def _stamp(time: int) -> str:
-    """A time that no calendar has is a bare number of microseconds."""
-    if time > LAST_TIME:
-        return f"@{time}"
-    return (EPOCH + time * MICROSECOND).isoformat(timespec="microseconds") + "Z"
-
-
-def _name(sender: str) -> str:
-    return sender if re.fullmatch(r"[A-Za-z0-9._-]+", sender) else f'"{escape(sender)}"'

@@ -14,7 +14,7 @@ from itertools import count
 from typing import NamedTuple
 
 import wire
-from archive import Key
+from index import Key
 
 LIVE, CHECK = 0, 1                  # the two kinds of streams of mail
 

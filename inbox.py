@@ -6,7 +6,9 @@ An Inbox says nothing to the daemon: it gives out the ranges that may stand in C
 
 Confirming is the one thing in a client that can destroy mail: what may stand under one range is decided in arrivals.py.
 What had no CONFIRMED when the line was cut, or the program ended, is given out once more after the next WELCOME, id by
-id; ids are never used again, not even after a crash (mailbox.py).
+id; ids are never used again, not even after a crash (mailbox.py).  That is for the reader's comfort: unless it is
+confirmed, all of it comes again as Repeated.  CONFIRMED does not make anything forgotten: after a power cut the daemon
+may hear CONFIRM for what it never had on disk, and its sender may send it again.  What was shown the archive knows.
 
 Failure: what the archive can't keep is not confirmed, and is tried again with what is shown next (ArchiveError).
 """
@@ -18,9 +20,11 @@ from operator import itemgetter
 from typing import TypeAlias
 
 import wire
-from archive import Archive, ArchiveError, Key, Memory, Record
+from archive import Archive, ArchiveError, Memory
 from arrivals import CHECK, LIVE, Arrival, Arrivals
 from events import Repeated
+from index import Key
+from letters import Record
 from wire import ProtocolError
 
 UNSHOWN_MAX = 10_000                # messages given to the client and not shown: ten windows of the daemon's
@@ -40,6 +44,7 @@ class Inbox:
         self._unkept: dict[Key, wire.Mail] = {}         # shown, but the archive did not take it
         self._repeated: Kept = []                       # copies that came since repeated()
         self._confirming: dict[Range, list[Key]] = {}   # ranges without CONFIRMED
+        self._again: list[Range] = []                   # those of them that were shown before this line
 
     def forget(self) -> None:
         """Another name or store: ids mean something else there."""
@@ -50,6 +55,7 @@ class Inbox:
         """Logged in: what the daemon had to say on the line before is not to be expected any more."""
         self._repeated.clear()
         self._confirming.clear()
+        self._again.clear()
         self.cut(LIVE)
         self.cut(CHECK)
         with contextlib.suppress(ArchiveError):         # shown() will say so, when there is something to be kept
@@ -72,7 +78,7 @@ class Inbox:
     def take(self, mail: wire.Mail) -> list[wire.Mail | Repeated]:
         """A message has arrived: what that is to the user.  Raises ProtocolError."""
         key, arrival = _key(mail), self._unshown.place(mail)
-        if key in self._archive.unconfirmed:
+        if self._archive.has(mail):
             self._archive.unconfirmed[key] = mail.id
             self._repeated.append((key, arrival))
             return [Repeated(mail)]
@@ -116,13 +122,20 @@ class Inbox:
                 runs.append((number, number, [key]))
         for first, last, keys in runs[:CONFIRMS_MAX]:
             self._confirming[first, last] = keys
+            self._again.append((first, last))
             yield first, last
 
     def confirmed(self, first: int, last: int) -> None:
-        """The daemon has forgotten what was confirmed between these; ranges may come back joined."""
+        """The daemon has forgotten what was confirmed between these; ranges may come back joined.
+
+        It answers in order: when the first range of this line is answered, what was asked again before it and was not
+        will never be.  A power cut took it."""
         exact = (first, last)
         covered = [exact] if exact in self._confirming else [
             run for run in self._confirming if first <= run[0] and run[1] <= last]
+        if self._again and not set(covered).issubset(self._again):
+            covered += [run for run in self._again if run in self._confirming and run not in covered]
+            self._again.clear()
         for run in covered:
             self._archive.settle(self._confirming.pop(run))
 

@@ -33,11 +33,12 @@ from typing import Any, TypeAlias
 import validity
 import wire
 from address import Address
-from archive import Archive, ArchiveError, Record
+from archive import Archive, ArchiveError
 from dial import Socket, dial
 from events import Event, Locked, NameRefused, Offline, Online, OtherStore, Over, Remark, Repeated
 from inbox import CHECK, LIVE, Inbox, Kept
 from keyring import Keyring
+from letters import Record
 from line import Line, Lost
 from outbox import Busy, Outbox, Pending, check_names, check_text
 from proofs import Impostor, Proofs, RingError

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import archive
+import letters
 import manifest
 import scram
 import wire
@@ -163,9 +164,9 @@ def furnish(store: str | Path, names: int = NAMES, backend: str | None = None, h
 @functools.cache
 def _year() -> bytes:
     """The lines of an archive."""
-    records = (archive.Record(number + 1, SINCE + number * (YEAR // KEPT), (9 << 32) + number, 0, 1,
+    records = (letters.Record(number + 1, SINCE + number * (YEAR // KEPT), (9 << 32) + number, 0, 1,
                               name_of(number % 40), TEXTS[number % len(TEXTS)]) for number in range(KEPT))
-    return "".join([archive.line(record) + "\n" for record in records]).encode() + archive.MARK
+    return "".join([letters.line(record) + "\n" for record in records]).encode() + archive.MARK
 
 
 def keep_a_year(state: str | Path, store: str | Path, *names: str) -> None:

@@ -230,6 +230,27 @@ MUTANTS = [Mutant(*row) for row in (
      "if file is not None:", "test_sockets"),
     ("doors: a file that is gone", "doors.py", "            if found is None:\n                self._open_again(door)",
      "            if found is None:\n                pass", "test_sockets"),
+    # shown once
+    ("inbox: copies are known by the archive", "inbox.py", "if self._archive.has(mail):",
+     "if key in self._archive.unconfirmed:", "test_twice"),
+    ("archive: a copy has the same text", "archive.py",
+     "(found.sender, found.origin, found.text) == (letter.sender, letter.origin, letter.text)",
+     "(found.sender, found.origin) == (letter.sender, letter.origin)", "test_archive"),
+    ("archive: what another client kept", "archive.py", "                self._read_on()\n                fresh",
+     "                fresh", "test_archive"),
+    ("archive: the index is of this file", "archive.py", "if found.sign != _sign(self._fd, found.upto):", "if False:",
+     "test_archive"),
+    ("archive: synced before it counts", "archive.py", "        if self._unmarked:\n            self._fsync(fd)\n", "",
+     "test_archive"),
+    ("index: the checksum of a block", "index.py", "CRC.unpack_from(data)[0] != crc32(data[CRC.size:])", "False",
+     "test_index"),
+    ("user: what was forgotten counts as put", "user.py", "return (0, runs[-RUNS_MAX][1]), *runs[1 - RUNS_MAX:]",
+     "return runs[-RUNS_MAX:]", "test_mailbox"),
+    ("post: what was forgotten is refused", "post.py", "if client.user.is_vague(first):", "if False:", "test_twice"),
+    ("delivery: no CONFIRMED for what was lost", "delivery.py", "self.mailbox.was_kept(said.first, said.last)",
+     "said.last", "test_twice"),
+    ("mailbox: what was lost is remembered", "mailbox.py", "united([*found.lost, *passed])", "united(passed)",
+     "test_twice"),
 )]
 
 

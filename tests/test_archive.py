@@ -9,7 +9,9 @@ from pathlib import Path
 from unittest import mock
 
 import archive
-from archive import Archive, ArchiveError, Memory, Record
+import letters
+from archive import Archive, ArchiveError, Memory
+from letters import Record
 
 STORE = bytes(range(16))
 OTHER = bytes(16)
@@ -49,47 +51,47 @@ class Base(unittest.TestCase):
 class TestLine(unittest.TestCase):
     def test_looks_as_the_manual_says(self) -> None:
         kept = Record(17, 1_795_269_723_000_017, 4294967301, 0, 1, "bob", 'the "long" one\n')
-        self.assertEqual(archive.line(kept), "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
+        self.assertEqual(letters.line(kept), "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
                                              'copies=1 text="the \\"long\\" one\\n"')
 
     def test_every_letter_comes_back(self) -> None:
-        letters = [*map(chr, range(0x3000)), *map(chr, range(0xd7f0, 0xe010)), *map(chr, range(0xfe00, 0x10100)),
+        every = [*map(chr, range(0x3000)), *map(chr, range(0xd7f0, 0xe010)), *map(chr, range(0xfe00, 0x10100)),
                    "\U0001f600", "\U000e0001", "\U0010ffff"]
-        for text in [*letters, "".join(letters)]:
-            raw = archive.line(record(1, text)).encode()
+        for text in [*every, "".join(every)]:
+            raw = letters.line(record(1, text)).encode()
             self.assertNotIn(b"\n", raw)
-            self.assertEqual(archive.parse(raw), record(1, text))
+            self.assertEqual(letters.parse(raw), record(1, text))
 
     def test_hostile_texts_come_back_and_are_safe_to_print(self) -> None:
         for seed in range(2000):
             kept = record(seed, hostile(seed))
-            line = archive.line(kept)
+            line = letters.line(kept)
             self.assertTrue(line.isprintable(), line)
-            self.assertEqual(archive.parse(line.encode()), kept)
+            self.assertEqual(letters.parse(line.encode()), kept)
 
     def test_numbers_to_their_ends(self) -> None:
         top = 2**64 - 1
-        for time in (0, 1, archive.LAST_TIME, archive.LAST_TIME + 1, top):
+        for time in (0, 1, letters.LAST_TIME, letters.LAST_TIME + 1, top):
             kept = Record(top, time, top, 255, 2**32 - 1, "Z.-_9", "")
-            self.assertEqual(archive.parse(archive.line(kept).encode()), kept)
+            self.assertEqual(letters.parse(letters.line(kept).encode()), kept)
 
     def test_a_sender_that_is_no_name(self) -> None:
         for sender in ("", "a b", 'x" text="', "\x1b"):
             kept = record(1, sender=sender)
-            self.assertEqual(archive.parse(archive.line(kept).encode()), kept)
+            self.assertEqual(letters.parse(letters.line(kept).encode()), kept)
 
     def test_what_is_no_line(self) -> None:
-        whole = archive.line(record(1)).encode()
+        whole = letters.line(record(1)).encode()
         for raw in (b"", archive.MARK.rstrip(), b"\xff" + whole, whole + b" ", whole[:-1], b"x" + whole,
                     whole.replace(b"hello", b"\\q"), whole.replace(b"hello", b"\\U00110000"),
                     whole.replace(b"hello", b"\\Uffffffff"),
                     whole.replace(b"-11-", b"-13-"), whole.replace(b"id=1 ", b"id=99999999999999999999 ")):
-            self.assertIsNone(archive.parse(raw), raw)
+            self.assertIsNone(letters.parse(raw), raw)
 
     def test_no_piece_of_a_line_is_a_line(self) -> None:
-        whole = archive.line(record(1, 'a\\"b"')).encode()
+        whole = letters.line(record(1, 'a\\"b"')).encode()
         for cut in range(len(whole)):
-            self.assertIsNone(archive.parse(whole[:cut]))
+            self.assertIsNone(letters.parse(whole[:cut]))
 
 
 class TestFile(Base):
@@ -146,7 +148,7 @@ class TestFile(Base):
         found = self.opened()
         found.keep([record(1)])
         before = self.path().read_bytes()
-        write, size = os.write, len(archive.line(record(2))) + 1
+        write, size = os.write, len(letters.line(record(2))) + 1
         for room in range(size):
             left = [room]
 
@@ -169,13 +171,13 @@ class TestFile(Base):
         for cut in range(len(whole) + 1):
             self.path().write_bytes(whole[:cut])
             found = self.opened()
-            expected = [n for n, end in ((1, first), (2, len(whole))) if cut >= end]
+            # a record of which only the newline was lost gets it back, and counts
+            expected = [n for n, end in ((1, first), (2, len(whole))) if cut >= end - 1]
             self.assertEqual(sorted(found.unconfirmed.values()), expected)
             self.assertEqual([r.id for r in found.last(5)], expected)
+            self.assertEqual([n for n in (1, 2) if found.has(record(n, ("", "hello", "two\nlines")[n]))], expected)
             found.keep([record(3)])
-            # a record of which only the newline was lost gets it back, and counts again
-            back = [1] * (cut >= first - 1) + [2] * (cut >= len(whole) - 1)
-            self.assertEqual([r.id for r in self.kept()], [*back, 3])
+            self.assertEqual([r.id for r in self.kept()], [*expected, 3])
             found.close()
 
     def test_deleted_while_open(self) -> None:
@@ -299,11 +301,11 @@ class TestMarks(Base):
 
     def test_found_wherever_it_stands_in_a_block(self) -> None:
         self.directory.mkdir(parents=True)
-        head, tail = archive.line(record(1)).encode() + b"\n", archive.line(record(2)).encode() + b"\n"
+        head, tail = letters.line(record(1)).encode() + b"\n", letters.line(record(2)).encode() + b"\n"
         for block in (1, 7, 16, 64, 100):
             for filler in range(2 * block + 3):
                 self.path().write_bytes(head + archive.MARK + b"#" * filler + b"\n" + tail)
-                with mock.patch("archive.BLOCK", block):
+                with mock.patch("letters.BLOCK", block):
                     found = self.opened()
                 self.assertEqual(list(found.unconfirmed.values()), [2], (block, filler))
                 found.close()
@@ -314,7 +316,9 @@ class TestMarks(Base):
             for at in range(0, 20_000, 1000):
                 found.keep([record(n, "x" * 100) for n in range(at, at + 1000)])
                 self.settle(found, *range(at, at + 1000))
-            found.keep([record(20_000)])
+            found.close()
+            again = self.opened()
+            again.keep([record(20_000)])
         read: list[int] = []
         pread = os.pread
 
@@ -325,7 +329,7 @@ class TestMarks(Base):
         with mock.patch("os.pread", counted):
             again = self.opened()
         self.assertEqual(list(again.unconfirmed.values()), [20_000])
-        self.assertLess(sum(read), 4 * archive.BLOCK)
+        self.assertLess(sum(read), 4 * letters.BLOCK)
 
     def test_a_mark_that_cant_be_written_is_no_error(self) -> None:
         found = self.opened()
@@ -345,6 +349,189 @@ class TestMarks(Base):
         self.assertEqual(list(found.unconfirmed.values()), [1])
 
 
+class TestOnce(Base):
+    """What it holds, it holds once, and knows."""
+
+    def index(self) -> Path:
+        return self.path().with_suffix(".index")
+
+    def many(self) -> list[Record]:
+        return [record(n, hostile(n), f"u{n % 7}") for n in range(archive.FOLD_AT_CLOSE + 500)]
+
+    def knows(self, found: Archive, messages: list[Record]) -> None:
+        """These, and nothing that is like one of them in all but one thing."""
+        self.assertEqual([letter for letter in messages if not found.has(letter)], [])
+        for other in ({"text": "else"}, {"sender": "z"}, {"origin": 2**63}):
+            self.assertEqual([letter for letter in messages if found.has(letter._replace(**other))], [])
+
+    def test_kept_once(self) -> None:
+        found = self.opened()
+        found.keep([record(1), record(2)])
+        found.settle([("bob", 1 << 32 | 1), ("bob", 1 << 32 | 2)])
+        copy = record(1)._replace(id=99, time=5, flags=4)
+        self.assertTrue(found.has(copy))
+        found.keep([copy, record(3)])
+        self.assertEqual([r.id for r in self.kept()], [1, 2, 3])
+        self.assertEqual(sorted(found.unconfirmed.values()), [3, 99])
+
+    def test_another_text_is_another_message(self) -> None:
+        """Of 100,000 robots two have the same instance."""
+        found = self.opened()
+        found.keep([record(1, "one")])
+        self.assertFalse(found.has(record(1, "two")))
+        found.keep([record(1, "two")])
+        self.assertEqual([r.text for r in self.kept()], ["one", "two"])
+        self.assertTrue(found.has(record(1, "one")) and found.has(record(1, "two")))
+
+    def test_by_another_process(self) -> None:
+        messages = self.many()
+        found = self.opened()
+        for letter in messages[:3]:
+            found.keep([letter])
+        found.keep(messages[3:])
+        self.assertFalse(self.index().exists())
+        self.knows(self.opened(), messages)              # after SIGKILL
+        found.close()
+        self.assertTrue(self.index().exists())
+        self.assertEqual(stat.S_IMODE(self.index().stat().st_mode), 0o600)
+        again = self.opened()
+        self.assertEqual(again._index.recent, 0)
+        self.knows(again, messages)
+        again.keep(messages)
+        self.assertEqual(self.kept(), messages)
+
+    def test_what_another_client_has_kept(self) -> None:
+        one, two = self.opened(), self.opened()
+        two.keep([record(1)])
+        self.assertFalse(one.has(record(1)))            # it was shown by both, or nearly; but
+        one.keep([record(1), record(2)])
+        self.assertEqual([r.id for r in self.kept()], [1, 2])
+        two.open(STORE, "alice")                        # at the next login
+        self.assertTrue(two.has(record(2)))
+        self.assertNotIn(("bob", 1 << 32 | 2), two.unconfirmed)
+
+    def test_one_that_writes_without_a_lock(self) -> None:
+        """As parley 0.1 did."""
+        found = self.opened()
+        whole = letters.line(record(1)).encode() + b"\n"
+        write = os.write
+
+        def late(fd: int, data: bytes) -> int:
+            with self.path().open("ab") as file:
+                file.write(whole)
+            return write(fd, data)
+
+        with mock.patch("os.write", late):
+            found.keep([record(2)])
+        found.keep([record(3)])
+        self.knows(found, [record(1), record(2), record(3)])
+
+    def test_locked_out(self) -> None:
+        one, two = self.opened(), self.opened()
+        with mock.patch("archive.LOCK_SECONDS", 0), archive._locked(one._fd), \
+                self.assertRaisesRegex(ArchiveError, "another client is writing"):
+            two.keep([record(1)])
+        self.assertEqual(two.unconfirmed, {})
+        two.keep([record(1)])
+        self.assertEqual([r.id for r in self.kept()], [1])
+
+    def test_an_index_that_is_damaged_missing_or_of_another_file(self) -> None:
+        messages = self.many()
+        found = self.opened()
+        found.keep(messages)
+        found.close()
+        data = self.index().read_bytes()
+        for broken in (b"", data[:50], data[:-1], data[:5000] + b"?" + data[5001:], b"x" * len(data)):
+            self.index().write_bytes(broken)
+            self.knows(self.opened(), messages)
+        self.index().unlink()
+        self.knows(self.opened(), messages)
+        self.index().write_bytes(data)
+        self.path().write_bytes(b"".join([letters.line(letter).encode() + b"\n" for letter in messages[100:]]))
+        again = self.opened()
+        self.knows(again, messages[100:])
+        self.assertFalse(any(map(again.has, messages[:100])))
+        others = [*(record(n) for n in range(9000, 9500)), *messages]       # a longer one
+        self.path().write_bytes(b"".join([letters.line(other).encode() + b"\n" for other in others]))
+        self.knows(self.opened(), others)
+
+    def test_an_index_that_breaks_while_it_is_open(self) -> None:
+        messages = self.many()
+        found = self.opened()
+        found.keep(messages)
+        found.close()
+        again = self.opened()
+        with self.index().open("r+b") as file:
+            file.truncate(200)
+        self.knows(again, messages)
+
+    def test_an_index_never_hides_what_the_file_has_not(self) -> None:
+        """However wrong it is: what it says is looked at."""
+        found = self.opened()
+        found.keep([record(1)])
+        for place in (0, 3, 10**6):
+            found._index.add("bob", 1 << 32 | 2, place)
+        self.assertFalse(found.has(record(2)))
+
+    def test_an_index_that_cant_be_written(self) -> None:
+        messages = self.many()
+        with mock.patch("archive.FOLD", 10):
+            found = self.opened()
+            with mock.patch("os.rename", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+                for letter in messages[:50]:
+                    found.keep([letter])
+            self.knows(found, messages[:50])
+            found.keep(messages[50:])
+        self.assertTrue(self.index().exists())
+        self.assertEqual(sorted(path.name for path in self.directory.iterdir()), [self.index().name, self.path().name])
+        self.knows(found, messages)
+
+    def test_folded_while_it_is_open(self) -> None:
+        messages = self.many()
+        with mock.patch("archive.FOLD", 100):
+            found = self.opened()
+            for at in range(0, len(messages), 30):
+                found.keep(messages[at:at + 30])
+                self.assertLess(found._index.recent, 130)
+        self.knows(found, messages)
+
+    def test_cut_short_while_it_is_open(self) -> None:
+        found = self.opened()
+        found.keep([record(1), record(2)])
+        os.truncate(self.path(), len(letters.line(record(1))) + 1)
+        found.keep([record(3)])
+        self.assertEqual([r.id for r in self.kept()], [1, 3])
+        self.assertEqual([found.has(record(n)) for n in (1, 2, 3)], [True, False, True])
+
+    def test_what_was_written_by_a_killed_process_is_synced_before_it_counts(self) -> None:
+        self.directory.mkdir(parents=True)
+        self.path().write_bytes(letters.line(record(1)).encode())       # without its newline
+        done: list[int] = []
+        found = Archive(self.directory, fsync=done.append)
+        self.addCleanup(found.close)
+        found.open(STORE, "alice")
+        self.assertEqual(len(done), 2)                                  # the file and the directory
+        self.assertEqual(list(found.unconfirmed.values()), [1])
+        self.assertTrue(self.path().read_bytes().endswith(b"\n"))
+
+    def test_no_more_than_the_end_is_confirmed_again(self) -> None:
+        found = self.opened()
+        found.keep([record(n, "x" * 100) for n in range(100)])
+        with mock.patch("archive.UNCONFIRMED_BYTES", 1000):
+            again = self.opened()
+        self.assertLess(len(again.unconfirmed), 10)
+        self.assertIn(99, again.unconfirmed.values())
+        self.assertTrue(again.has(record(0, "x" * 100)))
+
+    def test_long_lines(self) -> None:
+        messages = [record(1, "\x1b" * 16384), record(2, "\U000e0041" * 4096), record(3)]
+        found = self.opened()
+        found.keep(messages)
+        self.knows(found, messages)
+        with mock.patch("letters.PIECE", 100):
+            self.knows(self.opened(), messages)
+
+
 class TestLast(Base):
     def test_last(self) -> None:
         found = self.opened()
@@ -354,7 +541,7 @@ class TestLast(Base):
             found.keep([letter])
             found._mark()
         for block in (1, 13, 64, 5000, 1 << 20):
-            with mock.patch("archive.BLOCK", block):
+            with mock.patch("letters.BLOCK", block):
                 for n in (0, 1, 2, 49, 50, 51):
                     self.assertEqual(found.last(n), letters[50 - min(n, 50):], (block, n))
 
@@ -365,8 +552,14 @@ class TestLast(Base):
         memory.settle([("bob", 1 << 32 | 1)])
         memory.open(STORE, "alice")
         self.assertEqual(list(memory.unconfirmed.values()), [2])
+        self.assertEqual([memory.has(record(n)) for n in (1, 2, 3)], [True, True, False])
+        self.assertFalse(memory.has(record(1, "else")))
+        with mock.patch("archive.SHOWN_MAX", 2):
+            memory.keep([record(3)])
+        self.assertEqual([memory.has(record(n)) for n in (1, 2, 3)], [False, True, True])
         memory.open(OTHER, "alice")
         self.assertEqual(memory.unconfirmed, {})
+        self.assertFalse(memory.has(record(3)))
         memory.close()
 
 

@@ -9,7 +9,7 @@ import unicodedata
 import unittest
 from typing import Any
 
-import archive
+import letters
 import plain
 import wire
 from console import NOTES, Console, frame, note_line, status_lines
@@ -211,9 +211,9 @@ class Archived(Base):
     def test_a_line_each_and_back_again(self) -> None:
         for number, text in enumerate(texts()):
             mail = wire.Mail(number + 1, NOON, number + 1, 0, 1, "bob", text.encode("utf-8", "replace").decode())
-            line = archive.line(mail)
+            line = letters.line(mail)
             self.harmless(line)
-            record = archive.parse(line.encode())
+            record = letters.parse(line.encode())
             assert record is not None
             self.assertEqual(record.text, mail.text)
 

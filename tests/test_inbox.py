@@ -59,6 +59,26 @@ class Alone(unittest.TestCase):
         self.inbox.confirmed(5, 5)
         self.assertEqual(list(self.inbox.confirm_again()), [(5, 5)])
 
+    def test_what_has_no_answer_is_not_asked_again_for_ever(self) -> None:
+        """A power cut took it: the daemon answers for what came later, and says nothing of that."""
+        self.show(mail(5), mail(6))
+        self.inbox.cut(CHECK)
+        self.show(mail(9))
+        self.inbox.open(STORE, "alice")
+        self.assertEqual(list(self.inbox.confirm_again()), [(5, 6), (9, 9)])
+        self.assertEqual(self.show(mail(20)), [(20, 20)])
+        self.inbox.confirmed(5, 6)
+        self.assertEqual(sorted(self.memory.unconfirmed.values()), [9, 20])
+        self.inbox.confirmed(20, 20)
+        self.assertEqual(self.memory.unconfirmed, {})
+        self.assertEqual(self.inbox.take(mail(30, 1009)), [Repeated(mail(30, 1009))])
+
+    def test_confirmed_is_not_forgotten(self) -> None:
+        self.show(mail(5))
+        self.inbox.confirmed(5, 5)
+        self.assertEqual(self.inbox.take(mail(7, 1005)), [Repeated(mail(7, 1005))])
+        self.assertEqual(self.inbox.take(mail(8, 1005, text="else")), [mail(8, 1005, text="else")])
+
 
 class Mail(Linked):
     """What is confirmed, and what is not."""

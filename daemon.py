@@ -690,9 +690,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     os.umask(0o077)
     if options.check_store:
-        return _inspect(salvage.check(options.state))
+        return _inspect(salvage.check(options.state, BackgroundDisk()))
     if options.salvage:
-        return _inspect(salvage.salvage(options.state, options.salvage, backend=options.backend))
+        return _inspect(salvage.salvage(options.state, options.salvage, BackgroundDisk(), options.backend))
     room = startup.file_limit()
     server = startup.certificate(options)
     started = time.monotonic()

@@ -34,6 +34,7 @@ WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory,
 CROWD = 256                 # readers pushed in a turn, when a message is for more: 2 ms, and as many confirmations come
 PASSED_MAX = 16             # streams that are over, remembered for what is in flight, before they are looked through
 EVER = 2**64 - 1            # the end of the live stream
+UNREADABLE = "{} of your messages cannot be read from the daemon's disk; they are kept, and its operator was told"
 
 
 class Stream:
@@ -173,6 +174,8 @@ class Delivery:
             self._pass(client, check)
             self.roster.tell(client, wire.Checked(check.request, check.total))
             self.note("checked", name=client.name, messages=check.total)
+            if lacking := self.mailbox.unreadable(client.user):
+                self.roster.tell(client, wire.Notice(UNREADABLE.format(lacking)))
         if not client.holding:
             self._pushed(client, client.live, 0)
 

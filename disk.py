@@ -5,7 +5,8 @@ Works by being thin: one method is one system call or the few that belong togeth
 of its own in this place that records, fails or reorders them.  Nothing else calls fsync, fdatasync, rename or unlink.
 Fails with OSError, and with nothing else; what an error means is decided above (journal.py, mailbox.py).
 Is bad at: dbm.  The backends of the standard library open and write their files themselves; the segments are synced
-here (`sync_path`), but their writes do not pass this door, so a recorder sees them only when they are synced.
+here, through descriptors that were held before the writing (`hold`), but their writes do not pass this door, so a
+recorder sees them only when they are synced.
 
 On macOS fsync leaves the data in the drive's cache: F_FULLFSYNC is used there.
 
@@ -16,13 +17,15 @@ what to do, and a code of sysexits(3) for the daemon to exit with.
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 READ_SIZE = 1 << 20  # bytes asked for in one read
+SECTOR = 4096  # bytes, the least that is read or lost at once
 WAIT = object()  # a step of a task: only the disk can help
 T = TypeVar("T")
 
@@ -98,6 +101,22 @@ class Disk:
         finally:
             os.close(fd)
 
+    def read_around(self, path: str) -> tuple[bytes, int]:
+        """The whole file as far as it can be read, zeros in place of the rest; how many bytes that is."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            _forget(fd)
+            parts, bad = [], 0
+            for at in range(0, os.fstat(fd).st_size, SECTOR):
+                try:
+                    parts.append(os.pread(fd, SECTOR, at))
+                except OSError:
+                    parts.append(bytes(min(SECTOR, os.fstat(fd).st_size - at)))
+                    bad += len(parts[-1])
+            return b"".join(parts), bad
+        finally:
+            os.close(fd)
+
     def forget(self, path: str) -> None:
         """Ask that the next reader of this file reads the disk: a page that never reached it must not be believed."""
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -137,13 +156,8 @@ class Disk:
         self.sync(fd)
         return iter(())
 
-    def syncing_path(self, path: str) -> Iterator[object]:
-        """The same for `sync_path`."""
-        self.sync_path(path)
-        return iter(())
-
     def syncing_directory(self, path: str) -> Iterator[object]:
-        """And for `sync_directory`."""
+        """The same for `sync_directory`."""
         self.sync_directory(path)
         return iter(())
 
@@ -165,13 +179,19 @@ class Disk:
         else:
             os.fsync(fd)
 
-    def sync_path(self, path: str) -> None:
-        """fsync through a descriptor of our own: it is the file that is synced, whoever wrote it."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            self.sync(fd)
-        finally:
-            os.close(fd)
+    def hold(self, path: str) -> int:
+        """A descriptor whose fsync tells of each write to this file that fails from now on, whoever wrote it.  The
+        kernel tells of a failed write once to each descriptor that was open when it failed: a library that syncs and
+        passes over the error takes it away from descriptors that are opened later."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def file_number(self, path: str) -> int:
+        """The inode: the same name may be another file by now."""
+        return os.stat(path, follow_symlinks=False).st_ino
+
+    def database(self, backend: str, path: str, flag: str) -> Any:
+        """A dbm file, as dbm.open gives it; `flag` is "r", or "n" for a new one."""
+        return importlib.import_module(backend).open(path, flag, 0o600)
 
     def sync_directory(self, path: str) -> None:
         """The names in a directory are on the disk: after a create, a rename, an unlink."""

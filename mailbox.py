@@ -37,7 +37,8 @@ How it fails
     `refusing` holds the reason, and `put`, `register` and `set` raise Full, until `work` has the reserve back: call it
     at least every quarter of a second while `refusing` is set.
     `Failed` from anything: the disk did not keep its word.  Nothing is retried; the daemon must exit (70).
-    `Damaged` from the start, from `unread`, `read` or `work`: a file is not what was written; it is named, with offset.
+    `Damaged` from the start: a file is not what was written; it is named, with offset.  Later a page that cannot be
+    read is passed over: its messages are not shown, not read and not dropped; a note names it; `unreadable` counts.
     `notes` collects lines for the daemon's log; take them and clear the list.
 
 Bad at
@@ -296,8 +297,12 @@ class Mailbox:
     def _unread(self, user: User, after: int) -> Iterator[Mail]:
         """All unread mail above an id, oldest first; a page is read when its turn comes."""
         for page in user.pages[bisect_right(user.pages, after, key=BY_LAST):]:
-            yield from user.each_unread(between(self._shelf.mails(page), after + 1, page.last))
+            yield from user.each_unread(between(self._shelf.mails_for(user, page), after + 1, page.last))
         yield from between(user.tail, after + 1, self.last)
+
+    def unreadable(self, user: User) -> int:
+        """How many of the waiting messages the disk did not give back."""
+        return sum([page.left for page in user.pages if page.damaged])
 
     def read(self, user: User, first: int, last: int) -> list[Mail]:
         """Everything of this user's with first <= id <= last is read; the newly read, in order."""
@@ -318,31 +323,33 @@ class Mailbox:
             if newly:
                 user.watermark = newly[-1].last
                 user.waiting -= messages(newly)
-            touched = None
+            touched = []
         if newly:
             if user.number not in self._readers:
                 self._readers[user.number] = len(self._parts), []
                 self._parts.append(b"")
                 self.last += 1
-            if touched:
-                self._readers[user.number][1].append(touched)
+            self._readers[user.number][1].extend(touched)
             if self.upkeep.seal is not None:
                 self.upkeep.seal.read(user, newly[0].id, newly[-1].last)
         return newly
 
-    def _read_anywhere(self, user: User, first: int, last: int) -> tuple[list[Mail], Range | None]:
-        newly: list[Mail] = []
+    def _read_anywhere(self, user: User, first: int, last: int) -> tuple[list[Mail], list[Range]]:
+        """A page that cannot be read was not shown, whatever stood before and behind it: it stays unread."""
+        parts: list[list[Mail]] = [[]]  # of what is newly read, between pages that cannot be read
         low = bisect_left(user.pages, first, key=BY_LAST)
         high = bisect_right(user.pages, last, lo=low, key=BY_FIRST)
         for page in user.pages[low:high]:
-            newly += self._read_page(user, page, first, last)
+            parts[-1] += self._read_page(user, page, first, last)
+            if page.damaged:
+                parts.append([])
         user.pages[low:high] = [page for page in user.pages[low:high] if page.left]
-        newly += self._read_tail(user.tail, first, last)
-        if not newly:
-            return newly, None
+        parts[-1] += self._read_tail(user.tail, first, last)
+        newly = [mail for part in parts for mail in part]
         user.waiting -= messages(newly)
-        touched = user.close_gaps(newly[0].id, newly[-1].last, self._shelf.mails)
-        return newly, touched if touched[0] else None
+        touched = [user.close_gaps(part[0].id, part[-1].last, lambda page: self._shelf.mails_for(user, page))
+                   for part in parts if part]
+        return newly, [span for span in touched if span[0]]
 
     def _read_tail(self, tail: list[Mail], first: int, last: int) -> list[Mail]:
         newly = between(tail, first, last)
@@ -354,7 +361,7 @@ class Mailbox:
         return newly
 
     def _read_page(self, user: User, page: Page, first: int, last: int) -> list[Mail]:
-        mails = user.unread_of(between(self._shelf.mails(page), first, last))
+        mails = user.unread_of(between(self._shelf.mails_for(user, page), first, last))
         number = messages(mails)
         page.left -= number
         self._shelf.segments[page.segment].left -= number

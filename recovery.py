@@ -36,7 +36,7 @@ class Recovery:
         self.disk, self.directory, self.manifest, self.repair = disk, directory, manifest, repair
         self.notes: list[str] = []
         self.journals: list[tuple[int, int]] = []
-        self.shelf = Shelf()
+        self.shelf = Shelf(self.notes)
         self.replay = Replay()
         self.last, self.kept = manifest.seq, 0
         collecting = gc.isenabled()

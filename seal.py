@@ -126,10 +126,12 @@ class Seal:
 
 
 def count_left(user: User, page: Page, shelf: Shelf) -> int:
-    """Set and return how many messages of a page are unread; it is read only if that is needed."""
+    """Set and return how many messages of a page are unread; it is read only if that is needed.  Of one that cannot be
+    read all count, so that it stays where it is."""
     covered = user.is_covered(page.first, page.last)
     if covered is None:
-        page.left = messages(user.unread_of(shelf.mails(page)))
+        mails = shelf.mails_for(user, page)
+        page.left = page.count if page.damaged else messages(user.unread_of(mails))
     else:
         page.left = 0 if covered else page.count
     return page.left

@@ -45,14 +45,13 @@ Bad at
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import struct
 import sys
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -60,7 +59,7 @@ from zlib import crc32
 from bodies import LENGTH, count_of
 from disk import Damaged, Disk, Failed, NoBackend, OtherVersion
 from mail import WHOLE, Mail, amount, messages
-from user import Page
+from user import Page, User
 
 VERSION = 2
 BEST_FIRST = ("dbm.sqlite3", "dbm.gnu", "dbm.dumb")
@@ -80,6 +79,7 @@ INDEX = struct.Struct("!IIIIIQQ")
 PAGE = struct.Struct("!II")
 ENTRY = struct.Struct("!QQIQBIIII")
 assert (HEAD.size, INDEX.size, PAGE.size, ENTRY.size) == (34, 36, 8, 45)
+KINDS = ("index", "users", "mail", "shared")  # of values, as the head counts them
 ROOM = BLOCK - CRC.size
 ENTRY_MAX = ROOM - PAGE.size - ENTRY.size  # the longest body that a page can hold
 
@@ -118,7 +118,7 @@ def module(backend: str) -> Any:
 def choose(backend: str | None = None) -> str:
     """The backend for new segments: the one asked for, else the best that this Python has."""
     if backend is None:
-        return next(name for name in BEST_FIRST if _is_there(name))
+        return next(name for name in BEST_FIRST if is_there(name))
     if backend not in (*BEST_FIRST, "dbm.ndbm"):
         raise NoBackend(f"{backend} is no module for segments: take one of {', '.join(BEST_FIRST)}, dbm.ndbm")
     module(backend)
@@ -127,7 +127,7 @@ def choose(backend: str | None = None) -> str:
     return backend
 
 
-def _is_there(backend: str) -> bool:
+def is_there(backend: str) -> bool:
     try:
         importlib.import_module(backend)
     except ImportError:
@@ -152,31 +152,41 @@ def _keeps_large_values(backend: str) -> bool:
             return False
 
 
-def _open(backend: str, path: str, flag: str) -> Any:
-    """The database.  dbm.dumb leaves cycles behind for each key that it reads.  Where the collector is off, as in the
-    daemon, they are collected here, and nothing else is looked through."""
-    if gc.isenabled():
-        return module(backend).open(path, flag, 0o600)
-    gc.freeze()
-    try:
-        return module(backend).open(path, flag, 0o600)
-    finally:
-        gc.collect()
+def words(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
 
 
 def _key(kind: str, number: int) -> bytes:
     return f"{kind} {number}".encode() if number else kind.encode()
 
 
-def _crc(store: bytes, segment: int, key: bytes, body: bytes | memoryview) -> int:
-    return crc32(body, crc32(b"%s %d %s" % (store, segment, key), 1))
+def seed_of(store: bytes) -> int:
+    """All that the checksums of values know of a store."""
+    return crc32(store, 1)
+
+
+def start_of(seed: int, segment: int, key: bytes) -> int:
+    """What the checksum of a value starts from."""
+    return crc32(b" %d %s" % (segment, key), seed)
+
+
+def head_of(body: bytes, path: str) -> tuple[dict[str, int], int, int]:
+    """What the head says: how many values of each kind there are, messages, bytes.  Raises Damaged."""
+    version = int.from_bytes(body[:2], "big")
+    if version != VERSION:
+        raise OtherVersion(path, version)
+    if len(body) != HEAD.size:
+        raise Damaged(path, 0, f"a head of {len(body)} bytes")
+    _, *counts, messages, size = HEAD.unpack(body)
+    return dict(zip(KINDS, counts, strict=True)), messages, size
 
 
 class Writer:
     """Writes one segment, in small steps: `add` and `record` what it shall hold, then run `finish` to its end."""
 
     def __init__(self, disk: Disk, directory: str, store: bytes, number: int, backend: str) -> None:
-        self.disk, self.directory, self.store, self.number, self.backend = disk, directory, store, number, backend
+        self.disk, self.directory, self.number, self.backend = disk, directory, number, backend
+        self.seed = seed_of(store)
         self.pages: dict[int, list[Page]] = {}  # by user
         self.messages = self.bytes = 0
         self._sums: dict[bytes, int] = {}  # key: crc of its value, to compare when it is read back
@@ -184,11 +194,16 @@ class Writer:
         self._filling: dict[str, bytearray] = {kind: bytearray() for kind in self._counts}
         self._bodies: dict[tuple[int, int], tuple[int, int]] = {}  # shared ones by first and last id: value, start
         self._unsynced = 0
+        self._held: dict[str, tuple[int, int]] = {}  # file: its number, and a descriptor from before it was written
         remove(disk, directory, number)
-        path = os.path.join(directory, base_name(number))
-        self._database = _open(backend, path, "n")
+        self._database = disk.database(backend, os.path.join(directory, base_name(number)), "n")
+        try:
+            self._hold()
+        except OSError:
+            self.abandon()
+            raise
 
-    def add(self, user: int, mails: Iterable[Mail]) -> Iterator[object]:
+    def add(self, user: int, mails: Iterable[Mail]) -> Generator[object, None, None]:
         """A user's mail, by id, from where this user's last `add` ended.  A step is one value written."""
         page: list[tuple[Mail, bytes]] = []
         filled = PAGE.size
@@ -206,7 +221,7 @@ class Writer:
         if page:
             yield from self._page(user, page)
 
-    def _share(self, mail: Mail, body: bytes) -> Iterator[object]:
+    def _share(self, mail: Mail, body: bytes) -> Generator[object, None, None]:
         if (mail.id, mail.last) in self._bodies:
             return
         yield from self._make_room("shared", len(body))
@@ -214,7 +229,7 @@ class Writer:
         self._bodies[mail.id, mail.last] = self._counts["shared"] + 1, len(filling)
         filling += body
 
-    def _page(self, user: int, mails: list[tuple[Mail, bytes]]) -> Iterator[object]:
+    def _page(self, user: int, mails: list[tuple[Mail, bytes]]) -> Generator[object, None, None]:
         """Mail and its texts, the user's next page."""
         entries, bodies, start, pack = [PAGE.pack(user, len(mails))], [], 0, ENTRY.pack
         for (id, last, time, sender, origin, flags, count, *_), body in mails:
@@ -237,16 +252,16 @@ class Writer:
         self._filling["index"] += INDEX.pack(user, page.block, page.offset, page.entries, page.count, page.first,
                                              page.last)
 
-    def record(self, data: bytes) -> Iterator[object]:
+    def record(self, data: bytes) -> Generator[object, None, None]:
         """The records of one user."""
         yield from self._make_room("users", len(data))
         self._filling["users"] += data
 
-    def _make_room(self, kind: str, need: int) -> Iterator[object]:
+    def _make_room(self, kind: str, need: int) -> Generator[object, None, None]:
         if len(self._filling[kind]) + need > ROOM and self._filling[kind]:
             yield from self._flush(kind)
 
-    def _flush(self, kind: str) -> Iterator[object]:
+    def _flush(self, kind: str) -> Generator[object, None, None]:
         body, self._filling[kind] = self._filling[kind], bytearray()
         self._counts[kind] += 1
         self._put(_key(kind, self._counts[kind]), bytes(body))
@@ -257,26 +272,42 @@ class Writer:
         yield None
 
     def _put(self, key: bytes, body: bytes) -> None:
-        self._sums[key] = _crc(self.store, self.number, key, body)
+        self._sums[key] = crc32(body, start_of(self.seed, self.number, key))
         value = CRC.pack(self._sums[key]) + body
         self._database[key] = value
         self._unsynced += len(value)
 
-    def _sync(self) -> Iterator[object]:
+    def _sync(self) -> Generator[object, None, None]:
         """Sync what the backend has written so far."""
         self._unsynced = 0
-        for name in files_of(self.disk, self.directory, self.number):
-            if not name.endswith("-shm"):  # shared memory of dbm.sqlite3, gone when it closes
-                yield from self._sync_file(name)
+        for name in self._hold():
+            yield from self._sync_file(name)
 
-    def _sync_file(self, name: str) -> Iterator[object]:
+    def _hold(self) -> list[str]:
+        """Hold a descriptor of each file that there is now; dbm.dumb replaces one, dbm.sqlite3 makes another."""
+        names = [name for name in files_of(self.disk, self.directory, self.number)
+                 if not name.endswith("-shm")]  # shared memory of dbm.sqlite3, gone when it closes
+        for name in names:
+            path = os.path.join(self.directory, name)
+            number, fd = self._held.get(name, (0, -1))
+            if self.disk.file_number(path) != number:
+                self._held[name] = self.disk.file_number(path), self.disk.hold(path)
+                if fd >= 0:
+                    self.disk.close(fd)
+        return names
+
+    def _let_go(self) -> None:
+        while self._held:
+            self.disk.close(self._held.popitem()[1][1])
+
+    def _sync_file(self, name: str) -> Generator[object, None, None]:
         """A failure is final: it may not be told twice."""
         try:
-            yield from self.disk.syncing_path(os.path.join(self.directory, name))
+            yield from self.disk.syncing(self._held[name][1])
         except OSError as error:
             raise Failed(f"{os.path.join(self.directory, name)}: fsync failed ({error})") from error
 
-    def finish(self) -> Iterator[object]:
+    def finish(self) -> Generator[object, None, None]:
         """Write the rest, close, sync every file and the directory, read everything back.  Then `listed` is right."""
         for kind in ("shared", "mail", "users", "index"):
             if self._filling[kind]:
@@ -288,9 +319,10 @@ class Writer:
             if name.endswith(".bak"):  # dbm.dumb's copy of an older directory, of no use to a file written once
                 self.disk.unlink(os.path.join(self.directory, name))
         yield None
-        for name in files_of(self.disk, self.directory, self.number):
+        for name in self._hold():
             yield from self._sync_file(name)
             yield None
+        self._let_go()
         yield from self.disk.syncing_directory(self.directory)
         self.listed = Listed(self.number, self.backend, self._sizes())
         yield None
@@ -302,27 +334,38 @@ class Writer:
             raise OSError(f"{base_name(self.number)}: dbm.sqlite3 could not put its log into the file")
         return {name: self.disk.size(os.path.join(self.directory, name)) for name in names}
 
-    def _verify(self) -> Iterator[object]:
-        database = _open(self.backend, os.path.join(self.directory, base_name(self.number)), "r")
+    def _verify(self) -> Generator[object, None, None]:
+        """Compare with what the disk holds, not with what the page cache remembers of the writing."""
+        for name in self.listed.files:
+            self.disk.forget(os.path.join(self.directory, name))
         try:
-            if len(database.keys()) != len(self._sums):
-                raise OSError(f"{base_name(self.number)}: {self.backend} lost a key")
-            for key, wanted in self._sums.items():
-                value = database[key]
-                if (value[:CRC.size] != CRC.pack(wanted)
-                        or _crc(self.store, self.number, key, memoryview(value)[CRC.size:]) != wanted):
-                    raise OSError(f"{base_name(self.number)}: {self.backend} changed the value of {key.decode()}")
-                yield None
-        finally:
-            database.close()
+            database = self.disk.database(self.backend, os.path.join(self.directory, base_name(self.number)), "r")
+            with closing(database):
+                yield from self._compare(database)
+        except OSError:
+            raise
+        except Exception as error:  # backends raise whatever they like over a file that is not theirs
+            raise OSError(f"{base_name(self.number)}: {self.backend} cannot read it: {words(error)}") from error
+
+    def _compare(self, database: Any) -> Generator[object, None, None]:
+        if len(database.keys()) != len(self._sums):
+            raise OSError(f"{base_name(self.number)}: {self.backend} lost a key")
+        for key, wanted in self._sums.items():
+            value = database[key]
+            if (value[:CRC.size] != CRC.pack(wanted)
+                    or crc32(memoryview(value)[CRC.size:], start_of(self.seed, self.number, key)) != wanted):
+                raise OSError(f"{base_name(self.number)}: {self.backend} changed the value of {key.decode()}")
+            yield None
 
     def abandon(self) -> None:
-        """Give up; leave no file."""
+        """Give up; leave no file, unless the disk refuses that too: what no manifest lists goes at the next start."""
         self.close()
-        remove(self.disk, self.directory, self.number)
+        with suppress(OSError):
+            remove(self.disk, self.directory, self.number)
 
     def close(self) -> None:
         """Let go.  Unless a manifest lists them, the next start removes the files."""
+        self._let_go()
         with suppress(Exception):  # it may have failed before
             self._database.close()
 
@@ -332,8 +375,9 @@ class Segment:
     from the disk; else what the page cache holds may never have reached the disk, and is not believed."""
 
     def __init__(self, disk: Disk, directory: str, store: bytes, listed: Listed, *, is_on_disk: bool = False) -> None:
-        self.disk, self.directory, self.store, self.listed = disk, directory, store, listed
+        self.disk, self.directory, self.seed, self.listed = disk, directory, seed_of(store), listed
         self.number, self.name = listed.number, base_name(listed.number)
+        self.path = os.path.join(directory, self.name)
         self.messages = self.bytes = self.left = 0
         self.is_on_disk = is_on_disk
         self.counts = {"index": 0, "users": 0, "mail": 0, "shared": 0}
@@ -341,58 +385,44 @@ class Segment:
 
     def open(self) -> None:
         """Check the files' sizes; read the head."""
-        self.attach()
-        self.read_head()
+        self._attach()
+        self._read_head()
 
-    def attach(self) -> None:
-        """Open it without its head, for `salvage`: then `counts` are not known, but `numbers` are."""
+    def _attach(self) -> None:
         module(self.listed.backend)
         for name, size in self.listed.files.items():
             path = os.path.join(self.directory, name)
             try:
                 found = self.disk.size(path)
+                if not self.is_on_disk:
+                    self.disk.forget(path)
             except FileNotFoundError:
                 raise Damaged(path, 0, "listed in the manifest, but missing") from None
+            except OSError as error:
+                raise Damaged(path, 0, error.strerror or str(error)) from error
             if found != size:
                 raise Damaged(path, min(found, size), f"{found} bytes, not the {size} that it had")
-            if not self.is_on_disk:
-                self.disk.forget(path)
         self.is_on_disk = True
         try:
-            self._database = _open(self.listed.backend, os.path.join(self.directory, self.name), "r")
+            self._database = self.disk.database(self.listed.backend, self.path, "r")
         except Exception as error:  # backends raise whatever they like over a file that is not theirs
-            raise self._damaged(b"head", repr(error)) from error
+            raise self._damaged(b"head", words(error)) from error
 
-    def numbers(self, kind: str) -> list[int]:
-        """Which values of a kind there are: those that the head counts, and those that the backend knows of."""
-        found = set(range(1, self.counts[kind] + 1))
-        with suppress(Exception):  # see attach
-            keys = [bytes(key).split() for key in self._database.keys()]  # noqa: SIM118 dbm iterates by keys() only
-            found.update(int(key[1]) for key in keys if len(key) == 2 and key[0] == kind.encode())
-        return sorted(found)
-
-    def read_head(self) -> None:
+    def _read_head(self) -> None:
         """How many values of each kind there are."""
-        body = self.value("head", 0)
-        version = int.from_bytes(body[:2], "big")
-        if version != VERSION:
-            raise OtherVersion(os.path.join(self.directory, self.name), version)
-        if len(body) != HEAD.size:
-            raise self._damaged(b"head", f"{len(body)} bytes")
-        _, index, users, mail, shared, self.messages, self.bytes = HEAD.unpack(body)
-        self.counts = {"index": index, "users": users, "mail": mail, "shared": shared}
+        self.counts, self.messages, self.bytes = head_of(self.value("head", 0), self.path)
 
     def is_open(self) -> bool:
         return self._database is not None
 
     def close(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        database, self._database = self._database, None
+        if database is not None:
+            with suppress(OSError):  # nothing was written
+                database.close()
 
     def _damaged(self, key: bytes, what: str) -> Damaged:
-        path = os.path.join(self.directory, self.name)
-        return Damaged(path, 0, f"value {key.decode()!r} ({self.listed.backend}): {what}")
+        return Damaged(self.path, 0, f"value {key.decode()!r} ({self.listed.backend}): {what}")
 
     def value(self, kind: str, number: int) -> bytes:
         """A value without its checksum, which was right."""
@@ -401,10 +431,10 @@ class Segment:
             self.open()
         try:
             data = bytes(self._database[key])
-        except Exception as error:  # see attach
-            raise self._damaged(key, repr(error)) from error
+        except Exception as error:  # see _attach
+            raise self._damaged(key, words(error)) from error
         body = data[CRC.size:]
-        if data[:CRC.size] != CRC.pack(_crc(self.store, self.number, key, body)):
+        if data[:CRC.size] != CRC.pack(crc32(body, start_of(self.seed, self.number, key))):
             raise self._damaged(key, "wrong checksum")
         return body
 
@@ -430,10 +460,13 @@ def _sized(page: Page, end: int) -> Page:
 
 
 class Shelf:
-    """All segments that count, by number, with what was lately read of them."""
+    """All segments that count, by number, with what was lately read of them.  `damaged`: those of which something
+    could not be read; `notes`: lines for the operator about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, notes: list[str] | None = None) -> None:
         self.segments: dict[int, Segment] = {}
+        self.damaged: set[int] = set()
+        self.notes = [] if notes is None else notes
         self._open: OrderedDict[int, Segment] = OrderedDict()
         self._values: OrderedDict[tuple[int, str, int], bytes] = OrderedDict()
         self._pages: OrderedDict[tuple[int, int, int], list[Mail]] = OrderedDict()
@@ -478,18 +511,36 @@ class Shelf:
         key = page.segment, page.block, page.offset
         mails = self._pages.get(key)
         if mails is None:
-            mails = self._pages[key] = self._read(page)
+            try:
+                mails = self._pages[key] = self._read(page)
+            except Damaged:
+                self.damaged.add(page.segment)
+                raise
             if len(self._pages) > CACHED_PAGES:
                 self._pages.popitem(last=False)
         else:
             self._pages.move_to_end(key)
         return mails
 
+    def mails_for(self, user: User, page: Page) -> list[Mail]:
+        """The same; none if the disk does not give it back.  It is not tried again before the next start: what a reader
+        did not see may not be taken for what it saw."""
+        if page.damaged:
+            return []
+        try:
+            return self.mails(page)
+        except Damaged as error:
+            page.damaged = True
+            self.notes.append(f"{self.segments[page.segment].path}: {page.left} messages for {user.name}, ids "
+                              f"{page.first} to {page.last}, cannot be read: {error.what}; they stay there, and are "
+                              "tried again at the next start; --check-store, --salvage DIR")
+            return []
+
     def _read(self, page: Page) -> list[Mail]:
         data, number = self.value(page.segment, "mail", page.block), page.segment
         end = page.offset + PAGE.size + page.entries * ENTRY.size
         if end > len(data) or PAGE.unpack_from(data, page.offset)[1] != page.entries:
-            raise Damaged(base_name(number), 0, f"mail {page.block} does not hold the page that the index names")
+            raise Damaged(self.segments[number].path, 0, f"mail {page.block} does not hold the page of the index")
         mails: list[Mail] = []
         new = tuple.__new__
         with memoryview(data)[page.offset + PAGE.size:end] as entries:
@@ -498,5 +549,5 @@ class Shelf:
                     else data[end + start:end + start + length]
                 mails.append(new(Mail, (id, id + count_of(body) - 1, time, sender, origin, flags, count, body, WHOLE)))
         if messages(mails) != page.count:
-            raise Damaged(base_name(number), 0, f"mail {page.block} does not hold as many messages as the index says")
+            raise Damaged(self.segments[number].path, 0, f"mail {page.block} has not as many messages as its index")
         return mails

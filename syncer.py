@@ -15,6 +15,7 @@ Fails with
     it, and the kernel tells that once for each open file, so no other child could find out.  The daemon ends, as for
     any failed sync.  A child that is stopped is a slow disk.  The children end when the daemon does, however that ends;
     signals that mean the daemon are not for them.
+    dbm files are opened in a process of their own too, for another reason: library.py.
 Is bad at
     what must happen between two batches: the end of a journal, with the manifest that lists the next, is still synced
     in the loop.  It is little: some kilobytes, once for 8 MiB of journal.  dbm.sqlite3 and dbm.gnu sync by themselves
@@ -25,14 +26,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
 import socket
 import struct
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 from disk import WAIT, Disk, Failed
+from library import Database, Library, alone
 
 ANSWER = struct.Struct("!i")
 ALL, DATA = b"\0", b"\1"  # what is asked for: fsync, fdatasync
@@ -93,7 +93,7 @@ class BackgroundDisk(Disk):
     """The disk, with syncs made by child processes."""
 
     def __init__(self) -> None:
-        self._journal, self._tasks = Child(), Child()
+        self._journal, self._tasks, self._library = Child(), Child(), Library()
         self._key = -1  # of the journal whose descriptor the child has
         self.ready = [(child.line.fileno(), child.take) for child in (self._journal, self._tasks)]
 
@@ -114,14 +114,15 @@ class BackgroundDisk(Disk):
         while not self._tasks.has_ended():
             yield WAIT
 
-    def syncing_path(self, path: str) -> Iterator[object]:
+    def syncing_directory(self, path: str) -> Iterator[object]:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             yield from self.syncing(fd)
         finally:
             os.close(fd)
 
-    syncing_directory = syncing_path
+    def database(self, backend: str, path: str, flag: str) -> Database:
+        return self._library.open(backend, path, flag)
 
     def at_once(self, task: Generator[object, None, T]) -> T:
         try:
@@ -135,14 +136,13 @@ class BackgroundDisk(Disk):
     def end(self) -> None:
         self._journal.end()
         self._tasks.end()
+        self._library.end()
 
 
 def _serve(line: socket.socket) -> None:
     """The child: never returns."""
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        _close_all_but(line.fileno())
+        alone(line.fileno())
         disk, held = Disk(), -1
         while True:
             asked, error = line.recv(1), 0
@@ -175,13 +175,3 @@ def _descriptor(line: socket.socket) -> int:
             return descriptors[0]
         if not announced:
             raise EOFError("the daemon is gone")
-
-
-def _close_all_but(kept: int) -> None:
-    """Hold nobody's terminal or pipe open, and let nothing that is printed reach a file that was passed."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    os.closerange(3, kept)
-    os.closerange(kept + 1, soft if 0 < soft < 1 << 20 else 1 << 20)

@@ -3,8 +3,8 @@
 Promises: a step takes about a millisecond, but for the end of a roll; a crash between any two steps loses nothing.
 Works by one task at a time, a generator whose steps `Mailbox.work` takes between batches.  Sealing rolls the journal,
 copies what waits into a new segment (seal.py), lists that, and drops the journals and segments it came from.
-Fails by leaving everything as it was, with a line in the mailbox's notes, and tries again later; Failed and Damaged
-go up.
+Fails by leaving everything as it was, with a line in the mailbox's notes, and tries again later; Failed goes up.  A
+segment of which something cannot be read stays where it is, and is not carried.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ class Upkeep:
 
     def _carried(self) -> frozenset[int]:
         """Segments whose survivors go into the next one: three quarters read, or small."""
-        return frozenset(number for number, segment in self.box._shelf.segments.items()
-                         if segment.left * 4 < segment.messages or segment.bytes < self.small)
+        shelf = self.box._shelf
+        return frozenset(number for number, segment in shelf.segments.items() if number not in shelf.damaged
+                         and (segment.left * 4 < segment.messages or segment.bytes < self.small))
 
     def _sealing(self) -> Iterator[object]:
         box, carried = self.box, self._carried()
@@ -111,9 +112,10 @@ class Upkeep:
             self.abandon()
             self._postpone(f"cannot seal: {error.strerror or error}")
             return
-        except Damaged:
+        except Damaged as error:
             self.abandon()
-            raise
+            self._postpone(f"cannot seal: {error}")
+            return
         self.writer = None
         yield None
         yield from seal.switch(box.disk, box.directory, box.store)

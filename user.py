@@ -41,9 +41,9 @@ NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its o
 
 class Page:
     """Where a part of a user's sealed mail lies.  `left` of its `count` messages are unread, in `entries` runs.
-    `size`: about how many bytes of text."""
+    `size`: about how many bytes of text.  `damaged`: the disk did not give it back since the start."""
 
-    __slots__ = ("block", "count", "entries", "first", "last", "left", "offset", "segment", "size")
+    __slots__ = ("block", "count", "damaged", "entries", "first", "last", "left", "offset", "segment", "size")
 
     def __init__(self, segment: int, block: int, offset: int, entries: int, count: int, first: int, last: int,
                  size: int = 0) -> None:
@@ -51,6 +51,7 @@ class Page:
         self.count, self.first, self.last = count, first, last
         self.left = count
         self.size = size
+        self.damaged = False
 
 
 # What a user begins with; these are everybody's, and who has anything is given his own.
@@ -182,7 +183,7 @@ class User:
         for page in self.overlapping(first, last):
             if first <= page.first and page.last <= last:
                 return True
-            if self.unread_of(between(load(page), first, last)):
+            if self.unread_of(between(load(page), first, last)) or page.damaged:
                 return True
         return False
 

@@ -39,6 +39,7 @@ class RecordingDisk(Disk):
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.files: dict[int, str] = {}
+        self.held: set[int] = set()  # of the files of segments
         self.faults: dict[str, list[int]] = {}  # name: how many still pass, error, how many fail
         self.short = 0  # the next write takes so many bytes only
         self.room = 1 << 40
@@ -120,13 +121,15 @@ class RecordingDisk(Disk):
         self._note(Op("sync", self.files[fd]))
 
     def sync(self, fd: int) -> None:
-        self._try("sync")
+        self._try("sync_held" if fd in self.held else "sync")
         if fd in self.files:
             self._note(Op("sync", self.files[fd]))
 
-    def sync_path(self, path: str) -> None:
-        self._try("sync_path")
-        self._note(Op("sync", os.path.basename(path)))
+    def hold(self, path: str) -> int:
+        fd = super().hold(path)
+        self.files[fd] = os.path.basename(path)
+        self.held.add(fd)
+        return fd
 
     def sync_directory(self, path: str) -> None:
         self._try("sync_directory")
@@ -150,6 +153,7 @@ class RecordingDisk(Disk):
     def close(self, fd: int) -> None:
         super().close(fd)
         self.files.pop(fd, None)
+        self.held.discard(fd)
 
     def read(self, path: str) -> bytes:
         with open(path, "rb") as file:

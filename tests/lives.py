@@ -79,10 +79,6 @@ class MortalDisk(FullDisk):
         yield from repeat(WAIT, self.slow)
         self.sync(fd)
 
-    def syncing_path(self, path: str) -> Iterator[object]:
-        yield from repeat(WAIT, self.slow)
-        self.sync_path(path)
-
     def syncing_directory(self, path: str) -> Iterator[object]:
         yield from repeat(WAIT, self.slow)
         self.sync_directory(path)

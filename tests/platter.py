@@ -283,6 +283,9 @@ class MemoryDisk(Disk):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return self._fd(path)
 
+    def hold(self, path: str) -> int:
+        return self._fd(path)
+
     def close(self, fd: int) -> None:
         del self.opened[fd]
 
@@ -308,10 +311,8 @@ class MemoryDisk(Disk):
 
     sync = datasync
 
-    def sync_path(self, path: str) -> None:
+    def sync_directory(self, path: str) -> None:
         pass
-
-    sync_directory = sync_path
 
     def rename(self, old: str, new: str) -> None:
         self.files[os.path.basename(new)] = self.files.pop(os.path.basename(old))

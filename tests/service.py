@@ -18,6 +18,7 @@ import wire
 from claims import TRUSTING, Identity
 from console import NOTES, Console
 from daemon import Daemon
+from disk import Disk
 from fairness import TICK
 from mailbox import Mailbox
 from options import Limits
@@ -64,12 +65,13 @@ class Notes(Console):
 class Service:
     """A daemon on a store in a directory that goes with it."""
 
-    def __init__(self, limits: Limits | None = None, backend: str | None = None, identity: Identity = TRUSTING) -> None:
+    def __init__(self, limits: Limits | None = None, backend: str | None = None, identity: Identity = TRUSTING,
+                 disk: Disk | None = None) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.store = self.directory + "/store"
         self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000, everyone_seconds=0,
                                        new_names=0)
-        self.backend = backend
+        self.backend, self.disk = backend, disk
         self.identity = identity
         self.clock = Clock()
         self.clients: list[Client] = []
@@ -77,7 +79,7 @@ class Service:
 
     def start(self) -> None:
         self.notes = Notes()
-        self.mailbox = Mailbox(self.store, backend=self.backend)
+        self.mailbox = Mailbox(self.store, self.disk, backend=self.backend)
         self.daemon = Daemon(self.mailbox, self.notes, self.limits, house="test", clock=self.clock,
                              identity=self.identity)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
 from random import Random
 from unittest import mock
 
@@ -25,6 +26,16 @@ from tests.test_segment import BACKENDS
 from tests.waiting import texts
 
 LAST = 16 << 10  # bytes of a journal that are cut off one after the other
+
+
+def said(lines: Iterator[str]) -> list[str]:
+    """What salvage prints; its last line is an error if anything may be missing."""
+    found: list[str] = []
+    try:
+        found.extend(lines)
+    except salvage.Incomplete as error:
+        found.append(str(error))
+    return found
 
 
 class DamageCase(RecoveryCase):
@@ -162,7 +173,7 @@ class TestFlips(DamageCase):
 
 class TestSalvage(DamageCase):
     def lines(self, directory: str, into: str) -> str:
-        return "\n".join(salvage.salvage(directory, into, RecordingDisk(), "dbm.dumb"))
+        return "\n".join(said(salvage.salvage(directory, into, RecordingDisk(), "dbm.dumb")))
 
     def test_check_reads_everything_and_changes_nothing(self) -> None:
         for backend in BACKENDS:
@@ -328,12 +339,12 @@ class TestSalvage(DamageCase):
         box.put(ann, 0, 1, [bob], 0, b"in the journal")
         self.keep(box)
         self.let_go(box)
-        for module, left in ("segment", 0), ("journal", 1):
+        for module, left in ("segment", 1), ("journal", 1):
             with mock.patch(f"{module}.VERSION", 3):
                 with self.assertRaises(Damaged) as caught:
                     Mailbox(self.path)
                 self.assertNotIn("--salvage", str(caught.exception))
-                lines = "\n".join(salvage.salvage(self.path, f"{self.path}-{module}", backend="dbm.dumb"))
+                lines = "\n".join(said(salvage.salvage(self.path, f"{self.path}-{module}", backend="dbm.dumb")))
             self.assertIn("version 2 is not one that this program reads", lines)
             self.assertIn(f"{left} waiting messages copied", lines)
 

@@ -16,7 +16,8 @@ ARROWS = {
     "bodies": "",
     "mail": "bodies",
     "user": "mail",
-    "syncer": "disk",
+    "library": "disk",
+    "syncer": "disk library",
     "reserve": "disk",
     "journal": "disk",
     "segment": "bodies disk mail user",
@@ -26,7 +27,8 @@ ARROWS = {
     "recovery": "disk journal manifest records seal segment user",
     "upkeep": "disk journal seal segment",
     "mailbox": "bodies disk journal mail manifest records recovery reserve segment upkeep user",
-    "salvage": "bodies disk journal mail manifest records recovery segment user",
+    "carve": "bodies journal segment",
+    "salvage": "bodies carve disk journal mail manifest records recovery segment user",
     # bytes and messages; places; the rules of the house
     "wire": "bodies",
     "runs": "bodies wire",
@@ -89,8 +91,8 @@ ARROWS = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "sockets", "logins", "secure", "console", "syncer", "dial", "line",
-               "plain", "curses_client"},
+    "socket": {"options", "daemon", "doors", "sockets", "logins", "secure", "console", "library", "syncer", "dial",
+               "line", "plain", "curses_client"},
     "ssl": {"secure"},
     "selectors": {"daemon", "doors", "secure", "line", "plain", "curses_client"},
     "curses": {"curses_client"},

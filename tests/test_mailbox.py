@@ -857,7 +857,7 @@ class TestFailingDisk(StoreCase):
     def test_a_failed_fsync_of_a_segment_or_the_manifest_is_final(self) -> None:
         box = self.open()
         self.names(box, "ann")
-        self.disk.fail("sync_path", errno.EIO, times=1)
+        self.disk.fail("sync_held", errno.EIO, times=1)
         self.assertRaises(Failed, self.seal, box)
         self.assertRaises(Failed, box.write)
 

@@ -127,8 +127,7 @@ class TestBackends(SegmentCase):
                 self[b"mail 1"] = b"\0" + self[b"mail 1"][1:]
 
         store = Store()
-        fake = types.SimpleNamespace(open=lambda path, flag, mode=0: store)
-        with mock.patch.object(segment, "module", lambda name: fake), self.assertRaises(OSError):
+        with mock.patch.object(self.disk, "database", lambda *_: store), self.assertRaises(OSError):
             self.write("fake", {1: [mail(1)]})
 
     def test_a_backend_that_loses_a_key_is_found_out(self) -> None:
@@ -137,8 +136,7 @@ class TestBackends(SegmentCase):
                 self.pop(b"mail 1", None)
 
         store = Store()
-        fake = types.SimpleNamespace(open=lambda path, flag, mode=0: store)
-        with mock.patch.object(segment, "module", lambda name: fake), self.assertRaises(OSError):
+        with mock.patch.object(self.disk, "database", lambda *_: store), self.assertRaises(OSError):
             self.write("fake", {1: [mail(1)]})
 
     def test_every_file_and_the_directory_are_synced_once_it_is_closed(self) -> None:
@@ -156,7 +154,7 @@ class TestBackends(SegmentCase):
 
     def test_a_failed_fsync_is_final(self) -> None:
         disk = self.disk = RecordingDisk()
-        disk.fail("sync_path", 5)
+        disk.fail("sync_held", 5)
         with self.assertRaises(Failed):
             self.write("dbm.dumb", {1: [mail(1)]})
 

@@ -269,9 +269,9 @@ class TheChild(unittest.TestCase):
             self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))       # the child must end
 
     def test_a_task_goes_on_when_its_file_is_synced(self) -> None:
-        """A file, by descriptor and by path, and a directory; an error comes out of the task."""
+        """A file, and a directory; an error comes out of the task."""
         with tempfile.TemporaryDirectory() as home:
-            for steps in (lambda: self.disk.syncing(self.file.fileno()), lambda: self.disk.syncing_path(self.file.name),
+            for steps in (lambda: self.disk.syncing(self.file.fileno()),
                           lambda: self.disk.syncing_directory(home)):
                 task = steps()
                 for _ in range(5):

@@ -6,7 +6,8 @@ import importlib
 import sys
 import time
 
-PARTS = ("power_cuts", "kills", "disk_errors", "end_to_end", "restart", "torture_overload")
+PARTS = ("power_cuts", "kills", "disk_errors", "device_errors", "every_flip", "end_to_end", "restart",
+         "torture_overload")
 
 
 def main() -> int:

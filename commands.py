@@ -17,6 +17,7 @@ from wire import SendFlag
 if TYPE_CHECKING:
     from menu import Menu
 
+OFFERS_MAX = 10_000     # names that Tab goes through
 EVERYONE = "all"        # a reserved word, so nobody's name
 WHOM = "in a chat a line goes to the chat as it is; /all TEXT goes to everybody in the log"     # for @all there
 LITERAL = ("//", "@@")  # a text that begins with the second of them
@@ -188,9 +189,9 @@ def _names(menu: Menu, word: str, end: str) -> list[str]:
     at = max(word.rfind(","), word.rfind("@")) + 1
     head, begin = word[:at], word[at:].lower()
     here = menu.talk.here
-    known = [here.names[name.lower()] for name in reversed(menu.talk.heard) if name.lower() in here.names]
-    known += [entry.name for entry in here.others if entry.state] if begin or head else []
-    known += [entry.name for entry in here.others] if begin else []
+    known = [name for name in map(here.spelled, reversed(menu.talk.heard)) if name]
+    known += [entry.name for entry in here.current if entry.name.lower() != here.me] if begin or head else []
+    known += [name for name in here.beginning(begin, OFFERS_MAX) if name.lower() != here.me] if begin else []
     return [head + name + end for name in dict.fromkeys(known) if name.lower().startswith(begin)]
 
 

@@ -20,7 +20,6 @@ LOOPBACK = "127.0.0.1"
 NETWORK = 64                # bits of an IPv6 address that say whose it is: the rest anybody makes up for himself
 NEW_NAMES = 20              # by one host at once: a class that comes in through one tunnel, or most of it
 NEW_NAME_SECONDS = 10       # between two of them, in the long run: 8640 a day
-NAMES = 1_000_000           # in the log: some 300 MB of memory, and a start of some seconds
 BUCKETS_MAX = 10_000        # of one kind, remembered: a megabyte; the oldest is then taken for full
 CLIENTS_PART = 4            # a host has a quarter of all connections: three others must help it to take them all
 CLIENTS_LEAST = 8           # where that is very few
@@ -84,7 +83,7 @@ class Hosts:
     def __init__(self, clients: int, new_names: int, names: int) -> None:
         self.clients = clients              # of one host at once, 0: no limit
         self.new_names = new_names          # by one host at once, 0: no limit
-        self.names = names                  # of all, 0: no limit
+        self.names = names                  # of all
         self._clients: dict[str, int] = {}
         self._new = Buckets(new_names, NEW_NAME_SECONDS)
 
@@ -102,7 +101,7 @@ class Hosts:
 
     def admit_name(self, host: str, known: int, now: float) -> tuple[wire.Why, str] | None:
         """One name more than the `known` ones, by this host; or why not.  `now`: the monotonic clock."""
-        if 0 < self.names <= known:
+        if known >= self.names:
             return wire.Why.FULL, f"no new names: the log holds {known}, as many as it may; use one that is known"
         if not self.new_names:
             return None

@@ -49,7 +49,6 @@ __all__ = ["ArchiveError", "Busy", "Event", "Link", "Locked", "NameRefused", "Of
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
-ROSTER_MAX = 250_000                # names: some 60 MB, the bound on what a daemon can make us hold
 NO_TOKEN = bytes(16)
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 # A stranger must not learn which of the two it is (claims.py).
@@ -480,8 +479,8 @@ class Link:
 
     def _on_roster(self, said: wire.Roster) -> bool:
         self.roster.update({entry.name: entry for entry in said.entries})
-        if len(self.roster) > ROSTER_MAX:
-            raise ProtocolError(f"a log of more than {ROSTER_MAX} names")
+        if len(self.roster) > wire.LOG_MAX:
+            raise ProtocolError(f"a log of more than {wire.LOG_MAX} names")
         if said.last and not said.request:
             self.roster_whole = True
         if said.last:

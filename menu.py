@@ -372,7 +372,7 @@ class Menu:
 
     def write(self, to: tuple[str, ...], flags: int = 0) -> str:
         """Ask for the text of a message to these."""
-        if flags & SendFlag.EVERYONE and not self.talk.here.others:
+        if flags & SendFlag.EVERYONE and self.talk.here.is_alone:
             return "there is nobody else in the log yet"
         self.to, self.flags = to, flags
         self._go(Mode.WRITE)
@@ -576,7 +576,7 @@ class Menu:
 
     def pick(self, pick: Pick) -> str:
         """Open a list of names."""
-        picker = Picker(pick.title, lambda: pick.choices(self.talk.here), several=pick.least > 0,
+        picker = Picker(pick.title, lambda wanted: pick.choices(self.talk.here, wanted), several=pick.least > 0,
                         least=max(1, pick.least), where=pick.outside)
         if not picker.all:
             return "not connected yet: the log of names is not here"

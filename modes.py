@@ -57,7 +57,7 @@ class Pick(NamedTuple):
     prompt: str
     verb: str                           # what Enter does with the names
     where: str                          # for the bar
-    choices: Callable[[Here], list[Choice]]
+    choices: Callable[[Here, str], list[Choice]]
     outside: str                        # what a refused name is not
     least: int                          # how many names to mark; 0: one, without marks
     then: Callable[[Menu, tuple[str, ...]], str]

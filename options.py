@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import address
 import places
+import wire
 from address import Address
 from chats import PATIENCE
-from hosts import CLIENTS_LEAST, CLIENTS_PART, NAMES, NEW_NAMES
+from hosts import CLIENTS_LEAST, CLIENTS_PART, NEW_NAMES
 from quota import ALL_SECONDS, MAILBOX_BYTES, MAILBOX_MESSAGES, SENDER_BYTES, SENDER_MESSAGES, Quotas
 from usage import RELEASE, Parser, die, positive
 
@@ -41,7 +42,7 @@ class Limits(NamedTuple):
     everyone: str = "everyone"  # who may send to all
     everyone_seconds: int = ALL_SECONDS
     new_names: int = NEW_NAMES  # by one host, or one login, at once; 0: no limit
-    names: int = NAMES          # in the log; 0: no limit
+    names: int = wire.LOG_MAX   # in the log
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -101,11 +102,19 @@ def _parser() -> Parser:
         help="who may send to all: everyone, operators or nobody")
     add("--all-seconds", metavar="N", type=amount, default=ALL_SECONDS, help="between two messages to all by one user")
     add("--new-names", metavar="N", type=amount, default=NEW_NAMES, help="by one address at once")
-    add("--names", metavar="N", type=amount, default=NAMES, help="in the log of names, at most")
+    add("--names", metavar="N", type=names, default=wire.LOG_MAX, help="in the log of names, at most")
     add("--check-store", action="store_true", help="verify the whole store, say what it holds, and exit")
     add("--salvage", metavar="DIR", help="copy what is valid in a damaged store to a new one, and exit")
     add("-V", "--version", action="version", version=f"parleyd {RELEASE}")
     return parser
+
+
+def names(text: str) -> int:
+    """How many names there may be in the log: no more than clients take, none for so many; for argparse."""
+    number = amount(text) or wire.LOG_MAX
+    if number > wire.LOG_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {wire.LOG_MAX}: no client takes a longer log")
+    return number
 
 
 def amount(text: str) -> int:

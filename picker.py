@@ -16,6 +16,7 @@ from display import display
 from who import Here, listed, split_names, unknown
 from wire import Presence
 
+LISTED_MAX = 10_000     # names of a long log listed at once, of those that begin with what is typed: 15 ms a key
 FEW = 4                 # available users whose groups are all listed: 11 groups, half a small screen
 
 
@@ -36,8 +37,9 @@ class Taken(NamedTuple):
 class Picker:
     """The list, its filter, its cursor and its marks."""
 
-    def __init__(self, title: str, choices: Callable[[], list[Choice]], *, several: bool = False, least: int = 1,
+    def __init__(self, title: str, choices: Callable[[str], list[Choice]], *, several: bool = False, least: int = 1,
                  where: str = "in the log") -> None:
+        """`choices`: the list; of a long one, those that begin with a text."""
         self.title = title
         self.several = several
         self.least = least              # how many names it takes
@@ -50,20 +52,35 @@ class Picker:
 
     def renew(self) -> None:
         """The roster changed: look again."""
-        self.all = self._choices()
-        known = {choice.name for choice in self.all}
-        self.marked = {name: None for name in self.marked if name in known}
+        self.all = self._choices(self._wanted)
+        self.marked = {name: None for name in self.marked if self._find(name)}
         self._sift()
+
+    @property
+    def _wanted(self) -> str:
+        """What the name begins with that is being typed."""
+        return (split_names(self.filter)[-1:] or [""])[0].lower()
+
+    @property
+    def count(self) -> str:
+        """How many there are to choose from, `10000+` where only so many are listed."""
+        return f"{len(self.all)}{'+' * (len(self.all) >= LISTED_MAX)}"
+
+    def _find(self, name: str) -> Choice | None:
+        """The choice of this name."""
+        return next((choice for choice in self._choices(name) if choice.name.lower() == name.lower()), None)
 
     def narrow(self, text: str) -> None:
         """Filter by a text; the cursor goes to what fits best."""
         if text != self.filter:
+            before = self._wanted
             self.filter, self.cursor = text, self.cursor if not text else ""
+            if len(self.all) >= LISTED_MAX or not self._wanted.startswith(before):
+                self.all = self._choices(self._wanted)
             self._sift()
 
     def _sift(self) -> None:
-        wanted = split_names(self.filter)[-1:] or [""]
-        self.shown = _filtered(self.all, wanted[0].lower())
+        self.shown = _filtered(self.all, self._wanted)
         names = [choice.name for choice in self.shown]
         if self.cursor not in names:
             self.cursor = names[0] if names else ""
@@ -82,8 +99,8 @@ class Picker:
 
     def taken(self, strict: bool = False) -> Taken:
         """What Enter means; when strict, only a whole name counts, for one who can't see the cursor."""
-        known = {choice.name.lower(): choice for choice in self.all}
         typed = split_names(self.filter)
+        known = {name.lower(): choice for name in (*self.marked, *typed) if (choice := self._find(name))}
         missing = [name for name in typed if name.lower() not in known]
         if exact := self._named(typed):
             return self._enough([exact])
@@ -124,10 +141,12 @@ def _filtered(choices: list[Choice], wanted: str) -> list[Choice]:
 
 # ---- the lists there are ----
 
-def everybody(here: Here) -> list[Choice]:
-    """All names of the log, oneself last: a note to oneself."""
-    rows = [Choice(entry.name, display(entry.name), _becomes(entry, here), (entry.name,)) for entry in here.others]
-    me = here.names.get(here.me)
+def everybody(here: Here, wanted: str = "") -> list[Choice]:
+    """All names of the log, or of a long one some that begin with a text; oneself last: a note to oneself."""
+    names = here.order if len(here) <= LISTED_MAX else here.beginning(wanted, LISTED_MAX)
+    rows = [Choice(entry.name, display(entry.name), _becomes(entry, here), (entry.name,))
+            for entry in map(here.entry, names) if entry.name.lower() != here.me]
+    me = here.spelled(here.me)
     return [*rows, Choice(me, display(me), "yourself: a note", (me,))] if me else rows
 
 
@@ -140,12 +159,12 @@ def _becomes(entry: wire.Entry, here: Here) -> str:
     return f"chatting with {here.partners(entry)}" if entry.state == Presence.BUSY else "available"
 
 
-def available(here: Here) -> list[Choice]:
+def available(here: Here, wanted: str = "") -> list[Choice]:
     """Whom one may invite."""
     return [Choice(name, display(name), "available", (name,)) for name in here.available]
 
 
-def groups(here: Here) -> list[Choice]:
+def groups(here: Here, wanted: str = "") -> list[Choice]:
     """Every group of two or more of the available, smaller ones first, numbered."""
     names = here.available[:FEW]
     sets = [group for size in range(2, len(names) + 1) for group in combinations(names, size)]

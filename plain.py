@@ -331,7 +331,7 @@ class Plain:
             for choice in picker.all[:CHOICES_SHOWN]:
                 self._write(f"  {choice.label}  {choice.note}".rstrip())
             if (more := len(picker.all) - CHOICES_SHOWN) > 0:
-                self._write(f"  and {more} more: type a name")
+                self._write(f"  and {more}{'+' * (not picker.count.isdigit())} more: type a name")
         elif self.menu.at_items:
             self._write(" ".join(item.label for item in self.menu.items))
 
@@ -403,11 +403,11 @@ def send(link: Link, names: str, text: str) -> int:
         raise Failure(os.EX_USAGE, f"--send: {fault}")
     here = log_in(link)
     everyone = [name.lower() for name in typed] == ["all"]
-    missing = [] if everyone else [name for name in typed if name.lower() not in here.names]
+    missing = [] if everyone else [name for name in typed if not here.spelled(name)]
     if missing or not typed:
-        raise Failure(os.EX_NOUSER, unknown([display(name) for name in missing], here.names.values(), "in the log")
+        raise Failure(os.EX_NOUSER, unknown([display(name) for name in missing], here.names, "in the log")
                       if typed else "--send needs names: --send bob,erin TEXT")
-    to = () if everyone else tuple(here.names[name.lower()] for name in typed)
+    to = () if everyone else tuple(map(here.spelled, typed))
     unstored = set(link.send(to, text, SendFlag.EVERYONE if everyone else 0))
     for heard in turns(link):
         for event in heard:

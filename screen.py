@@ -172,8 +172,8 @@ def _list(picker: Picker, height: int, cols: int, ruler: Ruler) -> list[Row]:
 
 def _title(picker: Picker, cols: int, ruler: Ruler) -> Row:
     """`= send to several: mark who gets it ==== 2 of 6 marked =`"""
-    total = len(picker.all)
-    count = f"{len(picker.marked)} of {total} marked" if picker.several else counted(total, "choice")
+    choices = counted(len(picker.all), "choice") if picker.count.isdigit() else f"{picker.count} choices"
+    count = f"{len(picker.marked)} of {picker.count} marked" if picker.several else choices
     left, right = f"= {picker.title} =", f" {count} ="
     if len(left) + len(right) > cols:
         right = ""

@@ -137,12 +137,12 @@ class Talk:
 
     def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
         """The names as registered, each once; or why not."""
-        missing = [display(name) for name in names if name.lower() not in self.here.names]
-        if missing and not self.link.roster_whole and not self.here.names:
+        missing = [display(name) for name in names if not self.here.spelled(name)]
+        if missing and not self.link.roster_whole and not len(self.here):
             return (), "not connected yet: the log of names is not here"
         if missing:
-            return (), unknown(missing, self.here.names.values(), "in the log")
-        return tuple(dict.fromkeys(self.here.names[name.lower()] for name in names)), ""
+            return (), unknown(missing, self.here.names, "in the log")
+        return tuple(dict.fromkeys(map(self.here.spelled, names))), ""
 
     # ---- deeds ----
 
@@ -168,7 +168,8 @@ class Talk:
             return str(fault)
         self.pane.add(entry)
         self.pane.to_end()
-        own = Own(entry, set(ids), {name.lower() for name in names})
+        own = Own(entry, set(ids), set(self.here.order) - {self.here.me} if everyone
+                  else {name.lower() for name in names})
         self._own.update((number, own) for number in ids)
         while len(self._own) > OWN_MAX:
             del self._own[next(iter(self._own))]
@@ -460,7 +461,8 @@ class Talk:
     # ---- who is here ----
 
     def on_roster(self, event: wire.Roster) -> None:
-        self._here = None
+        if self._here is not None:
+            self._here.update(event.entries)
         what = self._asked.get(event.request, "")
         if what:
             self._listing += event.entries

@@ -1,6 +1,6 @@
 """who: the log of names as a user sees it, and the names that a user types.
 
-Here is the roster looked at once: who is connected, who may be invited, who chats with whom, in the words of the
+Here is the roster, kept up: who is connected, who may be invited, who chats with whom, in the words of the
 specifications.  The functions put names into sentences and find what a mistyped one was meant to be.  Pure; it never
 raises.  Names are made safe where they become part of a sentence.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -22,26 +23,96 @@ NEAREST_OF = 2_000      # names compared in full: difflib takes 20 ms for so man
 
 
 class Here:
-    """Who is in the log and what they do: the roster, looked at once between two changes."""
+    """Who is in the log and what they do, kept up by update(): a log may have a million names, and a line of it changes
+    at any time, so nothing that is asked often looks at all of it."""
 
     def __init__(self, roster: Iterable[wire.Entry], me: str) -> None:
         self.me = me.lower()
-        self.entries = sorted(roster, key=lambda entry: entry.name.lower())
-        self.names = {entry.name.lower(): entry.name for entry in self.entries}
+        self._log: dict[str, wire.Entry] = {}           # by the name in lower case
+        self._present: dict[str, wire.Entry] = {}       # of those, who is connected
+        self._order: list[str] = []                     # of the log, but for those that are new
+        self._new: list[str] = []
+        self.update(roster)
+
+    def update(self, entries: Iterable[wire.Entry]) -> None:
+        """These lines of the log changed, or are new."""
+        log, present = self._log, self._present
+        for entry in entries:
+            name = entry.name.lower()
+            if name not in log:
+                self._new.append(name)
+            log[name] = entry
+            if entry.state != Presence.AWAY:
+                present[name] = entry
+            else:
+                present.pop(name, None)
+        for cached in ("current", "busy", "_chats"):
+            vars(self).pop(cached, None)
+
+    # ---- the log ----
+
+    def __len__(self) -> int:
+        """How many names are in the log."""
+        return len(self._log)
+
+    def spelled(self, name: str) -> str:
+        """A name of the log as it was first registered; "" for one that is not there."""
+        entry = self._log.get(name.lower())
+        return entry.name if entry else ""
+
+    def entry(self, name: str) -> wire.Entry:
+        """Its line.  Raises KeyError."""
+        return self._log[name.lower()]
+
+    @property
+    def order(self) -> list[str]:
+        """All names in lower case, sorted."""
+        if self._new:
+            self._order += self._new
+            self._order.sort()                          # quick where only a few are new
+            self._new = []
+        return self._order
+
+    @property
+    def entries(self) -> list[wire.Entry]:
+        """The log; takes its time."""
+        return [self._log[name] for name in self.order]
 
     @property
     def others(self) -> list[wire.Entry]:
-        return [entry for entry in self.entries if entry.name.lower() != self.me]
+        """The same without oneself."""
+        return [self._log[name] for name in self.order if name != self.me]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else is in the log."""
+        return len(self._log) <= (self.me in self._log)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the log, in no order; takes its time."""
+        return [entry.name for entry in self._log.values()]
+
+    def beginning(self, text: str, most: int) -> list[str]:
+        """The names that begin with a text, whatever the case, sorted; of very many the first, and the last one,
+        so that these have in common what all have."""
+        order, text = self.order, text.lower()
+        start, end = bisect_left(order, text), bisect_left(order, text + "\U0010ffff")
+        some = order[start:end] if end - start <= most else [*order[start:start + most - 1], order[end - 1]]
+        return [self._log[name].name for name in some]
+
+    # ---- those who are connected ----
 
     @cached_property
     def current(self) -> list[wire.Entry]:
         """Those who are connected, oneself among them."""
-        return [entry for entry in self.entries if entry.state != Presence.AWAY]
+        return [self._present[name] for name in sorted(self._present)]
 
     @property
     def available(self) -> list[str]:
         """Whom one may invite."""
-        return [entry.name for entry in self.others if entry.state == Presence.AVAILABLE]
+        return [entry.name for entry in self.current
+                if entry.state == Presence.AVAILABLE and entry.name.lower() != self.me]
 
     @cached_property
     def busy(self) -> int:

@@ -91,6 +91,8 @@ TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parle
 NAME_MAX = 32           # characters; fits a column of the table
 NAMED = 8               # names in a line for the log: of more, one fewer and how many others
 NAMES_MAX = 1400        # recipients named in one SENDS: the longest names still fit a frame beside the longest text
+LOG_MAX = 1_000_000     # names in the log, for both programs: 300 MB and a start of some seconds in the daemon, 360 MB
+                        # and a login of 8 s in a client
 COPIES_MAX = NAMES_MAX  # texts times recipients of one SENDS: one frame is not more work than another.  And texts of
                         # any frame: an empty one takes two bytes there, and a hundred in memory
 

@@ -1,4 +1,7 @@
 """What counts as one host, and what one host may have: clients and new names, each at n-1, n, n+1."""
+import contextlib
+import io
+import os
 import unittest
 
 import wire
@@ -141,7 +144,10 @@ class NewNames(unittest.TestCase):
         found = limits(parse([*LISTEN, "--new-names", "7", "--names", "2K"]), 100)
         self.assertEqual((found.new_names, found.names), (7, 2048))
         found = limits(parse([*LISTEN, "--new-names", "none", "--names", "none"]), 100)
-        self.assertEqual((found.new_names, found.names), (0, 0))
+        self.assertEqual((found.new_names, found.names), (0, wire.LOG_MAX))
+        with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as refused:
+            parse([*LISTEN, "--names", str(wire.LOG_MAX + 1)])          # no client could come in
+        self.assertEqual(refused.exception.code, os.EX_USAGE)
 
 
 if __name__ == "__main__":

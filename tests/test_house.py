@@ -54,7 +54,7 @@ ARROWS = {
     "places": "address",
     "sockets": "address places",
     "doors": "address logins places presence secure sockets",
-    "options": "address chats hosts places quota usage",
+    "options": "address chats hosts places quota usage wire",
     "startup": "address claims console disk doors logins mailbox options places secure usage",
     "daemon": "claims console doors fairness hosts logins mailbox options presence quota rounds runs salvage secure "
               "startup switchboard syncer usage wire",

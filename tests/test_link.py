@@ -193,7 +193,7 @@ class TestRoster(Linked):
 
     def test_bounded(self) -> None:
         self.login()
-        with mock.patch("link.ROSTER_MAX", 2):
+        with mock.patch("wire.LOG_MAX", 2):
             self.offline(self.given(wire.Roster(0, 1, (entry("a"), entry("b"), entry("c")))), "more than 2 names")
 
 

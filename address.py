@@ -4,8 +4,14 @@ An address is written `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`, either of these a
 slash in it.  Where a daemon listens, and a client looks, without options is said in places.py.  What must survive lies
 under $XDG_STATE_HOME, as the XDG base directory specification has it.
 This module opens nothing; it only knows the names of places.
+
+state_directory() is the one place that asks where the user's home is.  A variable that holds no whole path counts as
+not set.  A home that is not there, or a place in another user's directory, is refused with a line that says what to
+set: root with HOME=/home/alice would leave files there that alice can neither read nor remove.
 """
+import errno
 import os
+import pwd
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +62,27 @@ def _is_host(host: str) -> bool:
 
 
 def state_directory() -> Path:
-    """Where the daemon's store and a client's archives live."""
-    home = os.environ.get("XDG_STATE_HOME")
-    return Path(home) / "parley" if home else Path("~/.local/state/parley").expanduser()
+    """Where the daemon's store and a client's archives live.  Raises OSError, a line that says what to set."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    directory = Path(given if os.path.isabs(given) else os.path.join(_home(), ".local", "state"), "parley")
+    nearest = next(path for path in (directory, *directory.parents) if os.path.exists(path))
+    if os.stat(nearest).st_uid not in (0, os.geteuid()):
+        raise _no_place(errno.EPERM, f"{nearest} belongs to another user")
+    return directory
+
+
+def _home() -> str:
+    """The home directory of this user.  Raises OSError."""
+    home = os.environ.get("HOME", "")
+    if not os.path.isabs(home):
+        try:
+            home = pwd.getpwuid(os.geteuid()).pw_dir
+        except KeyError:
+            raise _no_place(errno.ENOENT, "this user has no home directory") from None
+    if not os.path.isdir(home):
+        raise _no_place(errno.ENOTDIR, f"there is no home directory {home} for this user")
+    return home
+
+
+def _no_place(number: int, why: str) -> OSError:
+    return OSError(number, f"{why}: set HOME or XDG_STATE_HOME to a directory of your own")

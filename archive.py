@@ -22,8 +22,8 @@ the last mark is read, found backwards.  A mark is not fsynced: without it some 
 confirmed once more.  The index, `NAME.STORE.index`, covers the beginning of the file; the rest is
 read at start, and what other clients have appended is read at each login and before each keep().
 
-Failure: a full disk, a missing permission, a file that is a link or another user's give
-ArchiveError, one line, and what was not kept is not in `unconfirmed`; the next keep() tries again
+Failure: no directory at all, a full disk, a missing permission, a file that is a link or another
+user's give ArchiveError, one line, and what was not kept is not in `unconfirmed`; the next keep() tries again
 from the start.  A last line torn by a crash is ignored, and a newline is put before the next
 record; one that misses its newline only is given it.  A damaged line is skipped in reading.  An
 index that is missing, damaged or of another file is made anew: some seconds for a million messages.
@@ -114,9 +114,12 @@ class Memory:
 class Archive(Memory):
     """The archive files in one directory; one of them at a time is open."""
 
-    def __init__(self, directory: str | os.PathLike[str], *, fsync: Callable[[int], None] | None = None) -> None:
+    def __init__(self, directory: str | os.PathLike[str] | OSError, *,
+                 fsync: Callable[[int], None] | None = None) -> None:
+        """`directory`: an OSError says why there is none; then nothing can be kept."""
         super().__init__()
-        self.directory = Path(directory)
+        self._lack = directory if isinstance(directory, OSError) else None
+        self.directory = Path() if isinstance(directory, OSError) else Path(directory)
         self._fsync = fsync or sync
         self._fd = -1
         self._unmarked = 0      # records below the last mark
@@ -128,7 +131,7 @@ class Archive(Memory):
     @property
     def path(self) -> Path | None:
         """The open file's, or the one that could not be opened; None before the first open()."""
-        return self.directory / _file_name(*self._of) if self._of else None
+        return self.directory / _file_name(*self._of) if self._of and not self._lack else None
 
     def open(self, store: bytes, name: str) -> None:
         if not NAME.fullmatch(name):
@@ -217,13 +220,14 @@ class Archive(Memory):
         try:
             yield
         except OSError as error:
-            raise ArchiveError(f"can't keep messages in {self.path or self.directory}: {error.strerror or error}; "
+            where = "" if self._lack else f" in {self.path or self.directory}"
+            raise ArchiveError(f"can't keep messages{where}: {error.strerror or error}; "
                                "they stay in the mailbox") from error
 
     def _attach(self) -> None:
         """Open the file, unless it is open and still has its name; read what may come again."""
-        if self._of is None:
-            raise OSError("no name and store yet")
+        if self._of is None or self._lack:
+            raise self._lack or OSError("no name and store yet")
         if self._fd >= 0:
             if os.fstat(self._fd).st_nlink:
                 return

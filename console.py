@@ -15,6 +15,7 @@ or a file an event is one line.  On a terminal a long line takes several rows, a
 first begins with a gutter (display.fold).  With `--no-text` the bodies of messages and lines are left
 out; a log file (`--log`) never has them.
 """
+import contextlib
 import errno
 import os
 import re
@@ -156,6 +157,27 @@ def table_rows(rows: int) -> int:
 
 # ---- output that never waits ----
 
+class NoTerminal(OSError):
+    """Standard output is a terminal that this user may not open."""
+
+
+def open_terminal(fd: int) -> int:
+    """A terminal, opened anew and without waiting.  Raises NoTerminal.
+
+    By its name; if it has none in this /dev, as in a container, by the descriptor; and if it is another login's, as
+    after su, as one's own controlling terminal."""
+    for name in (os.ttyname, "/dev/fd/{}".format, _controlling):
+        with contextlib.suppress(OSError):
+            return os.open(name(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    raise NoTerminal("standard output is a terminal that this user may not open")
+
+
+def _controlling(fd: int) -> str:
+    """The name of one's controlling terminal, if this is it.  Raises OSError."""
+    os.tcgetpgrp(fd)
+    return "/dev/tty"
+
+
 class Outlet:
     """A descriptor that is written without waiting, and without making it non-blocking for others.
 
@@ -173,7 +195,7 @@ class Outlet:
             sock = socket.socket(fileno=os.dup(fd))
             return lambda data: sock.send(data, socket.MSG_DONTWAIT)
         if os.isatty(fd):
-            self.fd = own = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self.fd = own = open_terminal(fd)
             return lambda data: os.write(own, data)
         if stat.S_ISFIFO(mode):
             return self._to_pipe

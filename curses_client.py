@@ -7,7 +7,10 @@ others sent at most 30 times a second.  A message is confirmed after it was pain
 
 Whatever way the program ends (exit, Ctrl-C, a signal, the terminal gone, a fault of ours) the terminal is as it was
 before: leave() does each of its steps on its own and may be called twice.  Ctrl-Z gives the terminal back in the same
-way.  While curses is on, stderr goes to a file; what it holds is shown after.
+way.  While curses is on, stderr goes into a pipe; what it holds is shown after.
+
+The place it runs in may be poor: a home that cannot be used, signals that are ignored or blocked, descriptors that do
+not wait, few of them, a full disk.  prepare() puts right what can be; for the rest there is one line.
 
 Without a terminal, with --plain, or where no entry of terminfo fits, plain.py takes over.  Errors are one line that
 says what to do, with an exit code of sysexits(3); a signal gives 128 and its number.
@@ -33,12 +36,12 @@ import random
 import selectors
 import signal
 import socket
-import tempfile
 import termios
 import time
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import address
 import places
@@ -55,7 +58,7 @@ from pane import NAME_COLOURS
 from plain import PROGRAM, Failure, now
 from screen import Frame, frame
 from secure import Secured
-from usage import RELEASE, Parser, die, open_standard
+from usage import RELEASE, Parser, die, die_of_lack, open_standard
 from who import counted
 
 READ_SIZE = 4096            # bytes of keys in one read
@@ -121,8 +124,9 @@ class Terminal:
         self._on = False
         self._window: Any = None
         self._styles: dict[str, int] = {}
-        self._stderr: IO[bytes] | None = None       # what fd 2 is while curses is on
+        self._stderr = -1                           # where fd 2 is read while curses is on
         self._real_stderr = -1
+        self._waits = [os.get_blocking(fd) for fd in (0, 1)]
         self._bell_at = 0.0
         use_utf8()
         known_term()
@@ -133,6 +137,8 @@ class Terminal:
         """Take the terminal; again after leave()."""
         self._on = True
         self._catch_stderr()
+        for fd in (0, 1):                           # curses loses what a terminal that does not wait has no room for
+            os.set_blocking(fd, True)
         if self._window is None:
             self._window = curses.initscr()
             self._styles = self._colours() if self._colour else {}
@@ -153,7 +159,8 @@ class Terminal:
         if self._on:
             self._on = False
             for step in (lambda: os.write(1, MODES_OFF), curses.endwin,
-                         lambda: termios.tcsetattr(0, termios.TCSADRAIN, self._saved), self._show_stderr):
+                         lambda: termios.tcsetattr(0, termios.TCSADRAIN, self._saved), self._let_go,
+                         self._show_stderr):
                 with contextlib.suppress(OSError, curses.error, termios.error):
                     step()
 
@@ -226,21 +233,28 @@ class Terminal:
                 styles[f"name{number}"] = curses.color_pair(number + 1)
         return styles
 
+    def _let_go(self) -> None:
+        """O_NONBLOCK as it was found: it belongs to the open file, so to whoever has the terminal after us too."""
+        for fd, waits in enumerate(self._waits):
+            os.set_blocking(fd, waits)
+
     def _catch_stderr(self) -> None:
+        """A pipe needs no disk.  What it has no room for is lost."""
         self._real_stderr = os.dup(2)
-        self._stderr = self._stderr or tempfile.TemporaryFile()  # noqa: SIM115
-        os.dup2(self._stderr.fileno(), 2)
+        self._stderr, end = os.pipe()
+        for fd in (self._stderr, end):
+            os.set_blocking(fd, False)
+        os.dup2(end, 2)
+        os.close(end)
 
     def _show_stderr(self) -> None:
+        """Only this program holds the pipe: what is in it has come, and then it ends."""
         os.dup2(self._real_stderr, 2)
         os.close(self._real_stderr)
-        if self._stderr:
-            self._stderr.seek(0)
-            caught = self._stderr.read(STDERR_MAX).decode(errors="replace").rstrip("\n")
-            if caught:
-                printer.line(caught, 2)
-            self._stderr.close()
-            self._stderr = None
+        caught = os.read(self._stderr, STDERR_MAX).decode(errors="replace").rstrip("\n")
+        os.close(self._stderr)
+        if caught:
+            printer.line(caught, 2)
 
 
 # ---- the loop ----
@@ -274,6 +288,13 @@ class Client:
         for number in SIGNALS:
             signal.signal(number, lambda number, _: self._caught.add(signal.Signals(number)))
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def close(self) -> None:
+        """Let go of what wakes the loop; harmless at any time."""
+        signal.set_wakeup_fd(-1)
+        for end in (self._wake, self._waker, self._selector):
+            end.close()
 
     def measure(self, ruler: Ruler) -> None:
         """From here on, widths are the terminal's."""
@@ -434,7 +455,8 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     made = Parser(prog=PROGRAM, description="Chat and mail with the users of one host.",
                   epilog="Exit codes: 0 done, 64 wrong use, 65 text or name refused, 67 recipient not in the log, "
-                         "69 no daemon, 74 input or output broke, 75 try later, 77 a passphrase is needed.")
+                         "69 no daemon, 71 too few descriptors, 74 input or output broke, 75 try later, "
+                         "77 a passphrase is needed.")
     add = made.add_argument
     add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
         help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, the socket of your own daemon, then "
@@ -474,14 +496,23 @@ def login_name() -> str:
     return name if wire.is_name(name) and name != "root" else ""
 
 
+def state_directory() -> Path | OSError:
+    """Where archive and keys are, or why nowhere.  One can come in all the same, and mail stays in the mailbox."""
+    try:
+        return address.state_directory()
+    except OSError as fault:
+        return fault
+
+
 def make_link(options: argparse.Namespace, features: int) -> Link:
     """The client's end of the wire.  Raises Failure."""
     if options.name and not wire.is_name(options.name):
         raise Failure(os.EX_USAGE, f"--name {options.name!r}: {BAD_NAME}")
-    archive = None if options.no_archive else Archive(address.state_directory())
+    state = state_directory()
+    archive = None if options.no_archive else Archive(state)
     return Link(where_to(options.connect), options.name, archive, features=features | wire.Feature.PROVE,
                 monotonic=time.monotonic, instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random,
-                ring=Keyring(address.state_directory()), token=os.urandom(16))
+                ring=Keyring(state), token=os.urandom(16))
 
 
 def once(options: argparse.Namespace) -> int:
@@ -522,6 +553,7 @@ def paint(options: argparse.Namespace) -> int:
     finally:
         terminal.leave()
         link.close()
+        client.close()
     if link.pending and code in (0, 128 + signal.SIGINT):
         raise Failure(os.EX_TEMPFAIL, f"{counted(len(link.pending), 'message')} had no answer from the daemon")
     return code
@@ -544,9 +576,20 @@ def choose(options: argparse.Namespace) -> int:
     return converse(options, interactive)
 
 
+def prepare() -> None:
+    """Undo what a parent may have left: files are made for this user alone, and what ends a program ends this one.
+
+    An ignored SIGINT stays ignored for a script in the background; at a terminal C-c leaves, as the manual says."""
+    os.umask(0o077)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    if os.isatty(0) and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; whatever goes wrong is one line."""
     open_standard(PROGRAM, needs_output=True)
+    prepare()
     options = parser().parse_args(argv)
     try:
         return choose(options)
@@ -556,6 +599,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         die(PROGRAM, os.EX_IOERR, f"{fault}; --no-archive keeps no copies")
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except OSError as fault:
+        die_of_lack(PROGRAM, fault)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ longest makes room for the newcomer.
 Signals set a flag and wake the loop.  TERM and INT: stop accepting, put on disk what was accepted, tell the clients,
 exit 0; a second one ends at once.  HUP: open the log again, look whether the sockets' files are there (doors.py);
 clients stay.  But when the terminal that the console is shown on is gone, HUP is as TERM: nobody would see the daemon,
-or know that it still runs.  The table ends with its terminal even if no HUP comes.
+or know that it still runs.  The table ends with its terminal even if no HUP comes.  A parent may have blocked these
+signals: they are let through.  One that has ignored INT runs the daemon in the background of a script, whose Ctrl-C is
+not for the daemon: INT stays ignored.
 
 Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused (post.py), or the process
 ends with one line, code 70, as soon as an fdatasync fails.  Ours: a traceback, for it is a bug.
@@ -58,6 +60,7 @@ import startup
 import wire
 from claims import TRUSTING, Identity, Question
 from console import Console
+from disk import Disk
 from doors import Doors, is_gone
 from fairness import BUDGET, FREE, Fairness, Share
 from hosts import Hosts
@@ -69,8 +72,7 @@ from quota import Accounts, Everyone
 from rounds import NEVER, Rounds
 from secure import Secured
 from switchboard import Switchboard
-from syncer import BackgroundDisk
-from usage import die, open_standard, say
+from usage import die, die_of_lack, open_standard, say
 
 # Limits, each with its reason.
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
@@ -89,6 +91,8 @@ RETRY_SECONDS = 0.25        # between two looks whether a full disk has room aga
 SLICE = 0.002               # seconds of the mailbox's own work in a turn, if the rest took as long: it is then twice as
                             # long at most, or longer by one step of that work
 WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH)      # that mean the daemon
 
 OF_ONE_HOST = "too many connections from your address are logging in: try again"
 OF_ONE_DOOR = "too many connections are logging in: try again"
@@ -157,6 +161,7 @@ class Daemon:
                            limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
         self.signal = 0                                         # the one that ends it
         self._came: list[int] = []                              # signals, until the loop looks
+        self._wakeup: tuple[socket.socket, ...] = ()            # what wakes it for them
         self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # had their share: not read until then
@@ -617,9 +622,11 @@ class Daemon:
         signal.set_wakeup_fd(outer.fileno(), warn_on_full_buffer=False)
         self.selector.register(inner, selectors.EVENT_READ, lambda *_: inner.recv(64))
         self._wakeup = (inner, outer)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH):
-            signal.signal(number, lambda number, _: self._came.append(number))
+        for number in SIGNALS:
+            if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _: self._came.append(number))
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _on_signals(self) -> None:
         came, self._came = self._came, []
@@ -661,6 +668,10 @@ class Daemon:
         for connection in list(self.connections.values()):
             connection.sock.close()
         self.mailbox.close()
+        if self._wakeup:
+            signal.set_wakeup_fd(-1)
+        for end in self._wakeup:
+            end.close()
 
     def _owes(self) -> bool:
         """Does anybody wait for an answer that is on its way to the disk, or into a socket?"""
@@ -674,30 +685,44 @@ class Daemon:
 
 # ---- the program ----
 
-def _inspect(lines: Iterator[str]) -> int:
+def _inspect(look: Callable[[Disk], Iterator[str]]) -> int:
     """Print a report as it comes; damage is its last line and exit code 65."""
+    disk = startup.open_disk()[0]
     try:
-        for line in lines:
+        for line in look(disk):
             say(PROGRAM, line)
     except StoreError as error:
         die(PROGRAM, error.code, str(error))
+    finally:
+        disk.end()
     return os.EX_OK
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program.  Returns or raises the exit code of sysexits(3)."""
+    try:
+        return _main(arguments)
+    except OSError as fault:
+        die_of_lack(PROGRAM, fault)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     open_standard(PROGRAM, needs_output=False)
     options = parse(arguments)
     os.umask(0o077)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # a parent may ignore it, and then no child can be waited for
     if options.check_store:
-        return _inspect(salvage.check(options.state, BackgroundDisk()))
+        return _inspect(lambda disk: salvage.check(options.state, disk))
     if options.salvage:
-        return _inspect(salvage.salvage(options.state, options.salvage, BackgroundDisk(), options.backend))
+        return _inspect(lambda disk: salvage.salvage(options.state, options.salvage, disk, options.backend))
     room = startup.file_limit()
     server = startup.certificate(options)
     started = time.monotonic()
-    store = startup.open_store(options, BackgroundDisk())
+    disk, slow = startup.open_disk()
+    store = startup.open_store(options, disk)
     console = startup.open_console(options)
+    if slow:
+        console.note("store", says=slow)
     logins = Logins(lambda login, seconds: console.note("slow-login", login=login, seconds=f"{seconds:.1f}"))
     daemon = Daemon(store, console, limits(options, room), house=options.house,
                     identity=startup.identity(options, console, logins))

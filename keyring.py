@@ -34,8 +34,10 @@ class RingError(Exception):
 class Keyring:
     """The files of one directory; without a directory, what this program has heard so far."""
 
-    def __init__(self, directory: Path | None) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path | OSError | None) -> None:
+        """An OSError says why there is no directory: then nothing can be kept, and a certificate cannot be known."""
+        self._lack = directory if isinstance(directory, OSError) else None
+        self.directory = None if isinstance(directory, OSError) else directory
         self._said: dict[str, list[str]] = {KEYS: [], KNOWN: []}        # what no file has
 
     def key(self, name: str, salt: bytes, iterations: int) -> bytes | None:
@@ -84,6 +86,8 @@ class Keyring:
             return os.pread(fd, FILE_MAX, 0).decode(errors="replace").splitlines() + self._said[file]
 
     def _append(self, file: str, line: str) -> None:
+        if self._lack:
+            raise RingError(f"{file} cannot be kept: {self._lack.strerror}")
         self._said[file].append(line)
         if self.directory is not None:
             with self._open(file) as fd:

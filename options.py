@@ -6,6 +6,7 @@ wrong is one line and exit code 64; what comes out of here is right.
 import argparse
 import os
 import socket
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
     `places` are lists: the daemon listens at the first of each that it can open."""
     options = _parser().parse_args(arguments)
-    options.state = options.state or str(address.state_directory() / "store")
+    options.state = options.state or _store()
     options.places = _places(options)
     options.house = _house(options.name)
     return options
@@ -147,9 +148,23 @@ def _places(options: argparse.Namespace) -> list[list[Address]]:
     return found or places.for_daemon()
 
 
+def _store() -> str:
+    """Where the store is when nobody said it.  A daemon does not look for a second place: it would be another store."""
+    try:
+        return str(address.state_directory() / "store")
+    except OSError as error:
+        die(PROGRAM, os.EX_CONFIG, f"{error.strerror}, or name a directory by --state")
+
+
+def _hostname() -> str:
+    """The host's name in printable ASCII, as far as it has any: büro-pc is buro-pc."""
+    plain = unicodedata.normalize("NFKD", socket.gethostname().partition(".")[0]).encode("ascii", "ignore").decode()
+    return "".join(filter(str.isprintable, plain))[:HOUSE_MAX] or "parley"
+
+
 def _house(name: str) -> str:
     """What the daemon calls itself: its option, else the host's name."""
-    house = name or socket.gethostname().partition(".")[0] or "parley"
+    house = name or _hostname()
     if len(house) > HOUSE_MAX or not house.isprintable() or not house.isascii():
         die(PROGRAM, os.EX_USAGE, f"--name takes up to {HOUSE_MAX} printable ASCII characters")
     return house

@@ -4,8 +4,10 @@ For screen readers, dumb terminals and pipes.  The same menu as on the screen re
 typed before Enter; an empty line is Esc, in a chat it is nothing.  Everything that the pane would show is printed once,
 as it comes; a message that is shown is confirmed after it was written.  Prompts are for people: without a terminal at
 stdin there are none, lines wait until the answers to those before them are here, and the end of the input is the end of
-the program, once what was sent is stored.  There too, a name that was given and is refused ends the program, and what
-can't be done is said on stderr, goes on with the next line, and is the exit code in the end.
+the program, once what was sent is stored.  There too, a name that is refused ends the program, by whatever way it was
+given: what stands below it must not be taken for another name.  What can't be done is said on stderr, goes on with the
+next line, and is the exit code in the end: a line that is no command or no text, an answer that is a refusal, a step
+that the end of the input left unfinished, lines that no daemon was there for.
 
 The one-shot commands connect, do one thing and leave; they never take live messages, only --check reads the mailbox:
 
@@ -22,8 +24,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +36,10 @@ import wire
 from display import display
 from link import ArchiveError, Link, Locked, NameRefused, Offline, OtherStore, Over, Remark
 from menu import TOO_LONG, Menu
+from modes import Mode
 from pane import REFUSED, Said, clock
 from talk import OUTCOMES
-from who import NAMED, Here, listed, only_names, unknown
+from who import NAMED, Here, counted, listed, only_names, unknown
 from wire import Outcome, SendFlag, Why
 
 PROGRAM = "parley"
@@ -44,6 +47,10 @@ READ_SIZE = 65536
 ANSWER_SECONDS = 20.0       # for the answers that a script waits for; the daemon's disk may be slow
 CHOICES_SHOWN = 20          # rows of a list to choose from: a reader hears all of them before the prompt
 LEAVE_SECONDS = 3.0         # for the daemon to take leave
+
+NOT_DELIVERED = frozenset({Outcome.ABSENT, Outcome.FULL})
+LATER = frozenset({Why.FULL, Why.BUSY, Why.GONE, Why.SLOW, Why.TAKEN})      # what time may heal
+UNFINISHED = frozenset({Mode.HOW, Mode.PICK, Mode.WRITE, Mode.CLAIM, Mode.AGAIN})   # more input is needed
 
 WORDS = {"=": "stored", "+": "delivered"}       # what a mark means, for a reader of lines
 
@@ -66,9 +73,24 @@ def refusal(event: NameRefused) -> Failure:
     return Failure(os.EX_TEMPFAIL if event.why == Why.TAKEN else os.EX_DATAERR, display(event.reason))
 
 
-def code_of(event: wire.Refused) -> int:
-    """The exit code for a message that the daemon did not take."""
-    return os.EX_TEMPFAIL if event.why == Why.FULL else os.EX_DATAERR
+def code_of(event: wire.Refused | wire.Failed) -> int:
+    """The exit code for what the daemon did not take."""
+    return os.EX_TEMPFAIL if event.why in LATER else os.EX_DATAERR
+
+
+def fault_of(event: Any) -> tuple[str, int] | None:
+    """What a script's line could not do, if this event says so, and the exit code for it."""
+    if isinstance(event, wire.Refused | wire.Failed):
+        return display(event.reason), code_of(event)
+    if isinstance(event, wire.Outcomes) and event.outcome in NOT_DELIVERED:
+        return outcome_of(event.to, event.outcome), os.EX_TEMPFAIL
+    return None
+
+
+def outcome_of(names: Sequence[str], outcome: int) -> str:
+    """What became of a message for these."""
+    several = len(names) > 1
+    return f"{listed(names, NAMED)} {'are' if several else 'is'} {OUTCOMES[outcome][several]}"
 
 
 def locked(link: Link, event: Locked) -> Failure:
@@ -136,7 +158,7 @@ class Plain:
         self.interactive = interactive
         self._fd = fd
         self._waiter = Waiter(link)
-        self._lines: list[str] = []         # read and not yet obeyed
+        self._lines: list[bytes] = []       # read and not yet obeyed
         self._rest = b""
         self._ended = False                 # the input is
         self._echoing = True                # the terminal shows what is typed
@@ -145,7 +167,6 @@ class Plain:
         self._mode: object = None           # the mode last shown
         self._question: tuple[str, ...] = ()        # the one last shown
         self._prompted = False              # the cursor stands behind a prompt
-        self._named = not menu.at_login     # by an option: no line is a name then
         self._code = os.EX_OK               # of the end
         menu.strict = True
 
@@ -170,6 +191,7 @@ class Plain:
             self._show()
             while self._lines and self._is_free() and not self.menu.leaving:
                 self._obey(self._lines.pop(0))
+                self._until = None          # the next one has its own time
                 self._show()
         return self._code if not self.link.pending else os.EX_TEMPFAIL
 
@@ -179,16 +201,26 @@ class Plain:
             if not self.menu.leaving:
                 raise Failure(os.EX_UNAVAILABLE, self.menu.talk.over)
             return True
-        if self._ended and not self._lines and not self.menu.leaving:
+        if self._ended and not self.menu.leaving:
             if self.menu.talk.pledge:
                 self._until = None              # people are asked, and have the daemon's patience
                 return False
             self._until = self._until or time.monotonic() + ANSWER_SECONDS
-            if self._is_settled():
+            if self._is_settled() and not self._lines:
+                self._check_finished()
                 self._leave()
             elif time.monotonic() >= self._until:
-                raise Failure(os.EX_TEMPFAIL, "the daemon did not answer in time")
+                left = f"; nothing was done for the last {counted(len(self._lines), 'line')}" if self._lines else ""
+                raise Failure(os.EX_TEMPFAIL, f"the daemon did not answer in time{left}")
         return False
+
+    def _check_finished(self) -> None:
+        """The input of a script has ended: not in the middle of something."""
+        if self.menu.at_login and not self.interactive:
+            raise Failure(os.EX_USAGE, "the input ended before a username: --name NAME gives one")
+        if self.menu.mode in UNFINISHED:
+            self._complain(f"the input ended at \"{self.menu.prompt}\": what was begun there is not done",
+                           os.EX_DATAERR)
 
     def _is_settled(self) -> bool:
         """Whether nothing is on its way."""
@@ -211,18 +243,22 @@ class Plain:
                 raise Failure(os.EX_UNAVAILABLE, display(event.reason))
             if isinstance(event, OtherStore):
                 raise Failure(os.EX_UNAVAILABLE, f"{display(event.reason)}: nothing was sent to it")
-            if isinstance(event, NameRefused) and (self._named or (self._ended and not self._lines)):
+            if isinstance(event, NameRefused):
                 raise refusal(event)
-            if isinstance(event, wire.Refused):
-                self._code = self._code or code_of(event)
             if isinstance(event, Locked):
                 raise locked(self.link, event)
+            if fault := fault_of(event):
+                self._complain(*fault)
         self.menu.hear(event, now())
 
     def _read(self) -> None:
         try:
             data = os.read(self._fd, READ_SIZE)
-        except OSError:
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as fault:
+            if not self.interactive:
+                self._complain(f"stdin can't be read: {fault.strerror}", os.EX_IOERR)
             data = b""
         if not data:
             self._ended = True
@@ -230,7 +266,7 @@ class Plain:
             data = b"\n" if self._rest else b""
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._prompted = self._prompted and not lines
-        self._lines += [line.decode(errors="replace").rstrip("\r") for line in lines]
+        self._lines += lines
 
     def _is_free(self) -> bool:
         """Whether the next line may be obeyed: a script's lines wait for the answers to those before them."""
@@ -240,7 +276,12 @@ class Plain:
             return True
         return self.link.online and self.link.roster_whole and not self.menu.talk.busy
 
-    def _obey(self, line: str) -> None:
+    def _obey(self, raw: bytes) -> None:
+        try:
+            line = raw.decode().rstrip("\r")
+        except UnicodeDecodeError:
+            self._complain("a line that is not UTF-8 is left out", os.EX_DATAERR)
+            return
         mode = self.menu.mode
         if line.strip():
             self.menu.enter(line, now())
@@ -249,7 +290,9 @@ class Plain:
         self._mode = None if self.interactive or self.menu.mode is not mode else self._mode
         if self.menu.error:
             self._show_entries()
-            self._complain(self.menu.error, os.EX_OK if self.menu.at_login else os.EX_DATAERR)
+            if self.menu.at_login and not self.interactive:
+                raise Failure(os.EX_DATAERR, self.menu.error)
+            self._complain(self.menu.error, os.EX_DATAERR)
             self.menu.error = ""
 
     # ---- output ----
@@ -367,7 +410,7 @@ def log_in(link: Link) -> Here:
     return Here(link.roster.values(), link.name)
 
 
-def leave(link: Link, hear: Callable[[Any], None] = lambda event: None) -> None:
+def leave(link: Link, hear: Callable[[Any], object] = lambda event: None) -> None:
     """Take leave, hearing what still comes."""
     link.exit()
     waiter, until = Waiter(link), time.monotonic() + LEAVE_SECONDS
@@ -378,17 +421,43 @@ def leave(link: Link, hear: Callable[[Any], None] = lambda event: None) -> None:
             hear(event)
 
 
-def message(words: Sequence[str]) -> str:
-    """The text of --send: its words, or stdin.  Raises Failure."""
+def read_text(fd: int, most: int) -> bytes:
+    """So many bytes, or all up to the end, also of a descriptor that does not wait.  Raises Failure."""
+    data, came = b"", select.poll()
+    came.register(fd, select.POLLIN)
     try:
-        raw = b"" if words else sys.stdin.buffer.read(wire.TEXT_MAX + 3)
-        if len(raw.rstrip(b"\r\n")) > wire.TEXT_MAX:
-            raise Failure(os.EX_DATAERR, TOO_LONG)
-        text = " ".join(words) or raw.decode()
-    except UnicodeDecodeError:
-        raise Failure(os.EX_DATAERR, "the text on stdin is not UTF-8") from None
+        while len(data) < most:
+            came.poll()
+            with contextlib.suppress(BlockingIOError):
+                part = os.read(fd, most - len(data))
+                if not part:
+                    break
+                data += part
     except OSError as fault:
         raise Failure(os.EX_IOERR, f"stdin can't be read: {fault.strerror}") from None
+    return data
+
+
+def spoken(words: Sequence[str]) -> str:
+    """The words of the command line; in a locale that has no letters for them they are UTF-8, as stdin is."""
+    text = " ".join(words)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = os.fsencode(text).decode()
+    return text
+
+
+def message(words: Sequence[str]) -> str:
+    """The text of --send: its words, or stdin.  Raises Failure."""
+    raw = b"" if words else read_text(0, wire.TEXT_MAX + 3)
+    if len(raw.rstrip(b"\r\n")) > wire.TEXT_MAX:
+        raise Failure(os.EX_DATAERR, TOO_LONG)
+    try:
+        text = spoken(words) or raw.decode()
+    except UnicodeDecodeError:
+        raise Failure(os.EX_DATAERR, "the text on stdin is not UTF-8") from None
     text = text.replace("\r\n", "\n").rstrip("\n")
     flaw = wire.flaw(text)
     if flaw:
@@ -409,28 +478,35 @@ def send(link: Link, names: str, text: str) -> int:
                       if typed else "--send needs names: --send bob,erin TEXT")
     to = () if everyone else tuple(map(here.spelled, typed))
     unstored = set(link.send(to, text, SendFlag.EVERYONE if everyone else 0))
+    missed = False
     for heard in turns(link):
         for event in heard:
             if isinstance(event, wire.Refused):
                 raise Failure(code_of(event), display(event.reason))
             if isinstance(event, wire.Stored):
                 unstored = {number for number in unstored if not event.first <= number <= event.last}
-            _outcome(event, link.name)
+            missed |= _outcome(event, link.name)
         if not unstored:
             break
     leave(link, lambda event: _outcome(event, link.name))
-    return 0
+    return os.EX_TEMPFAIL if missed else os.EX_OK
 
 
-def _outcome(event: Any, me: str) -> None:
-    """Say what became of it for those who are not reading; that includes whoever sends to himself by --send."""
-    if isinstance(event, wire.Outcomes) and event.outcome in set(Outcome):
-        others = [name for name in event.to if name.lower() != me.lower()]
-        several = len(others) > 1
-        if others:
-            write(f"{listed(others, NAMED)} {'are' if several else 'is'} {OUTCOMES[event.outcome][several]}")
-        if len(others) < len(event.to):
-            write("kept in your own mailbox until checked")
+def _outcome(event: Any, me: str) -> bool:
+    """Say what became of it for those who are not reading; that includes whoever sends to himself by --send.
+
+    Those who do not get it are said on stderr: True."""
+    if not isinstance(event, wire.Outcomes) or event.outcome not in set(Outcome):
+        return False
+    if event.outcome in NOT_DELIVERED:
+        printer.complain(PROGRAM, outcome_of(event.to, event.outcome))
+        return True
+    others = [name for name in event.to if name.lower() != me.lower()]
+    if others:
+        write(outcome_of(others, event.outcome))
+    if len(others) < len(event.to):
+        write("kept in your own mailbox until checked")
+    return False
 
 
 def check(link: Link) -> int:

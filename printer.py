@@ -19,6 +19,7 @@ terminal, for the programs then do not know its width.
 from __future__ import annotations
 
 import os
+import select
 import sys
 import traceback
 from contextlib import suppress
@@ -34,7 +35,17 @@ def line(text: str, fd: int = 1, end: str = "\n") -> None:
     Raises OSError."""
     data = ("\n".join(fold(text, _columns(fd))) + end).encode(_encoding(fd), "replace")
     while data:
-        data = data[os.write(fd, data):]
+        try:
+            data = data[os.write(fd, data):]
+        except BlockingIOError:
+            _wait(fd)
+
+
+def _wait(fd: int) -> None:
+    """Wait for room, for a descriptor does not: O_NONBLOCK belongs to the open file, and another program has set it."""
+    room = select.poll()
+    room.register(fd, select.POLLOUT)
+    room.poll()
 
 
 def complain(program: str, message: str) -> None:

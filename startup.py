@@ -15,7 +15,7 @@ from pathlib import Path
 
 from address import Address
 from claims import TRUSTING, Identity
-from console import Console
+from console import Console, NoTerminal
 from disk import Disk
 from doors import Doors
 from logins import Logins, can_tell
@@ -23,9 +23,11 @@ from mailbox import Mailbox, StoreError
 from options import PROGRAM
 from places import SYSTEM_SOCKET
 from secure import BadCertificate, Server
+from syncer import BackgroundDisk
 from usage import die
 
 SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
+ROOM_LEAST = 4              # connections; with room for fewer nobody is served, and strangers keep the users out
 SECRET_SIZE = 32            # bytes
 
 
@@ -37,7 +39,20 @@ def file_limit() -> int:
         soft = hard
     except (OSError, ValueError):
         pass
-    return max(1, soft - SPARE_DESCRIPTORS)
+    if soft < SPARE_DESCRIPTORS + ROOM_LEAST:
+        die(PROGRAM, os.EX_OSERR, f"only {soft} files may be open at once, and the daemon needs at least "
+                                  f"{SPARE_DESCRIPTORS + ROOM_LEAST}: raise the limit, see ulimit -n")
+    return soft - SPARE_DESCRIPTORS
+
+
+def open_disk() -> tuple[Disk, str]:
+    """The disk, and why its syncs are made in the loop, if they are: then all wait while it works, and nothing is lost.
+
+    A host that refuses one more process must not keep its users from their mail."""
+    try:
+        return BackgroundDisk(), ""
+    except OSError as error:
+        return Disk(), f"no process can be made that syncs ({error.strerror}): everybody waits while the disk works"
 
 
 def certificate(options: argparse.Namespace) -> Server | None:
@@ -69,6 +84,8 @@ def open_console(options: argparse.Namespace) -> Console:
         die(PROGRAM, os.EX_USAGE, "--console table needs a terminal: use --console log")
     try:
         return Console(mode, 1, lambda: time.time_ns() // 1000, with_text=not options.no_text, log=options.log)
+    except NoTerminal as error:
+        die(PROGRAM, os.EX_NOPERM, f"{error}: append `| cat`, or say --console none")
     except OSError as error:
         die(PROGRAM, os.EX_CANTCREAT, f"the log {options.log} could not be opened: {error.strerror}")
 

@@ -14,7 +14,8 @@ Fails with
     Failed when a child is gone, also when nothing is asked of it: a child that was killed may have taken an error with
     it, and the kernel tells that once for each open file, so no other child could find out.  The daemon ends, as for
     any failed sync.  A child that is stopped is a slow disk.  The children end when the daemon does, however that ends;
-    signals that mean the daemon are not for them.
+    signals that mean the daemon are not for them.  OSError at the beginning, where the host refuses a process: then the
+    daemon syncs in its loop (startup.py).
     dbm files are opened in a process of their own too, for another reason: library.py.
 Is bad at
     what must happen between two batches: the end of a journal, with the manifest that lists the next, is still synced
@@ -24,6 +25,7 @@ Is bad at
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -46,7 +48,12 @@ class Child:
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()
         self._answer = b""  # that was taken from the line before it was asked for
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            self.line.close()
+            theirs.close()
+            raise
         if not self.pid:
             _serve(theirs)
         theirs.close()
@@ -93,7 +100,13 @@ class BackgroundDisk(Disk):
     """The disk, with syncs made by child processes."""
 
     def __init__(self) -> None:
-        self._journal, self._tasks, self._library = Child(), Child(), Library()
+        with contextlib.ExitStack() as made:    # a process that is refused ends those that were made before it
+            self._journal = Child()
+            made.callback(self._journal.end)
+            self._tasks = Child()
+            made.callback(self._tasks.end)
+            self._library = Library()
+            made.pop_all()
         self._key = -1  # of the journal whose descriptor the child has
         self.ready = [(child.line.fileno(), child.take) for child in (self._journal, self._tasks)]
 

@@ -4,11 +4,15 @@ Wrong use, and whatever keeps a program from doing its work, is one line on stde
 code of sysexits(3).  Never a traceback: that is for our own faults.
 """
 import argparse
+import errno
 import os
 import sys
 from typing import Any, NoReturn
 
 import printer
+
+# The system had no descriptor or memory left: nobody's fault, and nothing that a traceback explains.
+LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 RELEASE = "0.1"         # of parley: both programs say it with --version
 
@@ -52,6 +56,13 @@ def say(program: str, text: str) -> None:
         printer.line(text)
     except OSError as error:
         die(program, os.EX_IOERR, f"standard output can't be written: {error.strerror}")
+
+
+def die_of_lack(program: str, fault: OSError) -> NoReturn:
+    """The system has no more of what a program needs: one line.  Any other OSError is a bug, and a traceback."""
+    if fault.errno not in LACKS:
+        raise fault
+    die(program, os.EX_OSERR, f"{fault.strerror}: the limits of this session are too low, see ulimit -a")
 
 
 def positive(text: str) -> int:

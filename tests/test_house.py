@@ -55,9 +55,9 @@ ARROWS = {
     "sockets": "address places",
     "doors": "address logins places presence secure sockets",
     "options": "address chats hosts places quota usage wire",
-    "startup": "address claims console disk doors logins mailbox options places secure usage",
-    "daemon": "claims console doors fairness hosts logins mailbox options presence quota rounds runs salvage secure "
-              "startup switchboard syncer usage wire",
+    "startup": "address claims console disk doors logins mailbox options places secure syncer usage",
+    "daemon": "claims console disk doors fairness hosts logins mailbox options presence quota rounds runs salvage "
+              "secure startup switchboard usage wire",
     # the client
     "display": "",
     "printer": "display",
@@ -84,7 +84,7 @@ ARROWS = {
     "modes": "commands pane picker talk who wire",
     "menu": "commands display keys lineedit modes pane picker talk who wire",
     "screen": "commands display lineedit menu modes pane picker who wire",
-    "plain": "address archive display keys link lineedit menu pane printer screen talk usage who wire",
+    "plain": "address archive display keys link lineedit menu modes pane printer screen talk usage who wire",
     "curses_client": "address archive display keyring keys link lineedit menu modes pane places plain printer screen "
                      "secure talk usage who wire",
 }

@@ -217,13 +217,16 @@ class Piped(WithDaemon):
         self.assertEqual(out.count("message "), 200)
         self.assertIn("the last, without a newline", out)
 
-    def test_the_name_is_asked_for_until_it_is_free(self) -> None:
+    def test_a_script_whose_name_is_refused_ends_there(self) -> None:
+        """The lines below it were to be sent: none of them is taken for another name."""
+        self.known("bob")
         with self.daemon.client("ann"):
-            code, out, err = self.parley("--plain", stdin="ann\nno name\nann2\n")
-        self.assertEqual(code, 0)
-        self.assertIn("parley: ann is already in use", err)
-        self.assertIn("parley: a username has 1 to 32", err)
-        self.assertIn("as ann2", out)
+            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain", stdin="ann\nzorro\n@bob hi\n")
+        for name, said in (("bad name", "a username has 1 to 32"), ("", "a username has 1 to 32"), ("all", "reserved")):
+            self.fails(os.EX_DATAERR, said, "--plain", stdin=f"{name}\nzorro\n@bob hi\n")
+        self.fails(os.EX_USAGE, "the input ended before a username", "--plain")
+        self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"), 0)
+        self.assertIn("No messages available", self.parley("--name", "bob", "--check")[1])
 
     def test_a_name_that_was_given_is_the_name_or_the_end(self) -> None:
         """What was to be sent is not taken for another name."""
@@ -277,7 +280,8 @@ class Piped(WithDaemon):
 
 class AtATerminal(WithDaemon):
     def person(self, name: str, *options: str, env: dict[str, str] | None = None) -> Terminal:
-        terminal = Terminal(self.command("--name", name, *options), env or self.env)
+        # Tall enough for the list of those to chat with and what comes while it is shown.
+        terminal = Terminal(self.command("--name", name, *options), env or self.env, rows=48)
         self.addCleanup(terminal.close)
         return terminal
 

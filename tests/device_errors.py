@@ -122,7 +122,7 @@ class Store:
     def is_sealed(self) -> bool:
         found = manifest.load(Disk(), self.path)
         return bool(found and found.segments and len(found.journals) == 1
-                    and not manifest.strangers(Disk(), self.path, found))
+                    and all(name.endswith(("-wal", "-shm")) for name in manifest.strangers(Disk(), self.path, found)))
 
     def hurt(self) -> str:
         """The file whose sector is bad from now on."""

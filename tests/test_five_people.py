@@ -1,6 +1,7 @@
 """Five people at five terminals, in a real tmux, with the real daemon in a sixth: a morning's work, told in order.
 
-Everything that a person would see is waited for on the screen; nothing is asked of the programs' insides.
+Everything that a person would see is waited for on the screen; nothing is asked of the programs' insides.  The house is
+lived in, 5,000 names, mail and archives, but its other people are away: the five say who is here, one by one.
 """
 import os
 import signal
@@ -9,6 +10,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from tests import lived_in
 from tests.process import HERE
 from tests.terminals import Tmux, environment, needs, until
 
@@ -22,6 +24,10 @@ class FivePeople(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="parley-five-")
         self.addCleanup(directory.cleanup)
         self.home = directory.name
+        store = Path(self.home, "parley/store")
+        store.parent.mkdir(0o700)
+        lived_in.furnish(store)
+        lived_in.keep_a_year(self.home, store, *PEOPLE)
         self.env = environment("tmux-256color", XDG_RUNTIME_DIR=self.home, XDG_STATE_HOME=self.home)
         self.tmux = Tmux()
         self.addCleanup(self.tmux.close)
@@ -33,9 +39,9 @@ class FivePeople(unittest.TestCase):
                        "--patience", "600"], name="daemon", env=self.env)
         until(lambda: Path(self.home, "parley/parley.sock").exists(), PATIENCE, "the daemon's socket")
 
-    def kill_daemon(self) -> None:
-        """With -9, by its own pid."""
-        os.kill(int(Path(self.home, "parley/store/lock").read_text()), signal.SIGKILL)
+    def kill_daemon(self, number: int = signal.SIGKILL) -> None:
+        """By its own pid."""
+        os.kill(int(Path(self.home, "parley/store/lock").read_text()), number)
         until(lambda: self.tmux.exit_code(name="daemon") is not None, PATIENCE, "the daemon to be gone")
         self.tmux.kill(name="daemon")
 
@@ -83,6 +89,8 @@ class FivePeople(unittest.TestCase):
         self.chats()
         self.a_partner_vanishes()
         self.groups()
+        self.leaves(*PEOPLE)
+        self.kill_daemon(signal.SIGTERM)
 
     def alone(self) -> None:
         self.arrive("ann")

@@ -50,7 +50,7 @@ import printer
 import wire
 from archive import Archive
 from display import Ruler, display, unicode_cells
-from keys import Keys
+from keys import Reads
 from keyring import Keyring
 from link import BAD_NAME, ArchiveError, Busy, Link
 from menu import Menu
@@ -267,7 +267,7 @@ class Client:
         self.menu = menu
         self.terminal = terminal
         self.code: int | None = None            # how to end
-        self._keys = Keys()
+        self._keys = Reads()
         self._keys_at = math.inf                # when an unfinished key is decided
         self._ruler = menu.pane.ruler
         self._selector = selectors.DefaultSelector()

@@ -213,17 +213,17 @@ def gutter(indent: int) -> str:
 UNICODE = Ruler()
 
 
-def fold(line: str, cells: int | None = None, ruler: Ruler = UNICODE) -> list[str]:
+def fold(line: str, cells: int | None = None, used: int = 0, ruler: Ruler = UNICODE) -> list[str]:
     """The rows of a line on a terminal of so many cells; a stranger may have written parts of the line.
 
-    Without a width only newlines end a row.
+    Without a width only newlines end a row.  `used`: cells of the first row that may be taken already.
     """
     shown = display(line, multiline=True)
     if cells is None:
         first, *rest = shown.split("\n")
         return [first, *(gutter(INDENT) + row for row in rest)]
     under = gutter(min(INDENT, cells // 6))
-    first, *rest = ruler.wrap(shown, cells, cells - len(under))
+    first, *rest = ruler.wrap(shown, cells - used, cells - len(under))
     return [first, *(ruler.clip(under + row, cells) for row in rest)]
 
 

@@ -1,4 +1,5 @@
-"""Terminal bytes to keys: a decoder that gives the same events however the bytes were cut into reads.
+"""Terminal bytes to keys: a decoder that gives the same events however the bytes were cut into reads,
+and a guess at pastes that the terminal does not mark.
 
 A key is a str: a character typed is that character, anything else a name of more than one character such as
 <Enter>, <C-a>, <M-b>, <PageUp>; a bracketed paste is one Paste.  What is not known (other function keys, replies to
@@ -6,6 +7,23 @@ queries, mouse reports, C1 characters) is swallowed whole.  Bytes are read one a
 current state, so chunks cannot matter.  No clock is read: after feed() the caller waits at most timeout() seconds
 for more and then calls expire().  Nothing raises, for any bytes; bad UTF-8 gives U+FFFD; what is held has a bound.
 Bad at: Alt-[ Alt-] Alt-O and the like, which begin sequences and are dropped when nothing follows.
+
+Reads is the guess, for terminals without bracketed paste (GNU screen, serial consoles): there a paste
+looks like typing, and each of its newlines like Enter.  The rule:
+
+  - A newline with text behind it, in one read or within GAP seconds, is no Enter: nobody types that
+    fast.  Everything around it is one Paste: keys cannot be told from text in it, so no other key in
+    it counts.  The Paste ends after PASTE_GAP seconds of silence, however many reads it took.
+  - A newline with nothing behind it is Enter, GAP seconds later.  So `y` and Enter in one read of a slow
+    line are what they were.
+  - BURST characters in one read wait for GAP seconds too: a long paste comes in pieces, and the newline
+    may be at the beginning of the next piece.
+
+Limits: a paste of one line that ends in a newline is that line and Enter, for it is what a quick typist
+on a slow line sends.  A paste without a newline is keys, its control characters too.  A paste that stands
+still for longer than the gap right behind its first newline has its first line taken for typed.  What
+somebody types ahead on a line that stands still, several lines of it, is taken for a paste: it stays in
+the input line, and nothing of it is done.
 """
 
 from __future__ import annotations
@@ -19,6 +37,9 @@ SEQUENCE_WAIT = 0.5  # seconds: a slow line may cut a sequence in two
 PASTE_WAIT = 10.0  # seconds of silence in a paste: a lost end mark must not swallow the keyboard for ever
 SEQUENCE_MAX = 64  # bytes in ESC [ or ESC O: twice the longest reply seen
 STRING_MAX = 4096  # bytes in an OSC or DCS reply
+GAP = 0.01  # seconds: ten bytes at 9600 baud; a tenth of what a quick typist takes from Enter to the next key
+PASTE_GAP = 0.05  # seconds, in what is a paste for sure: its next piece may be held up for a moment
+BURST = 32  # characters in one read: three seconds of typing
 PASTE_MAX = 256 * 1024  # bytes kept of a paste: many times the longest message, so that its excess can be told
 
 
@@ -201,3 +222,51 @@ class Keys:
         # Not final when cut: half a character at the cut is left out instead of replaced.
         text = codecs.getincrementaldecoder("utf-8")("replace").decode(data[:PASTE_MAX], final=not cut)
         self._keys.append(Paste(text.replace("\r\n", "\n").replace("\r", "\n"), cut))
+
+
+class Reads:
+    """Keys, from what each read of a terminal gave: a paste that was not marked is one Paste too."""
+
+    def __init__(self) -> None:
+        self._decoder = Keys()
+        self._held: list[Key] = []  # what may be a paste, or the beginning of one
+        self._entered = False  # a newline is among them
+        self._pasting = False  # and text behind it: it is a paste
+        self._dropped = False  # whether keys of it were dropped
+
+    def feed(self, data: bytes) -> list[Key]:
+        """Keys that are decided now, of one read."""
+        keys = self._decoder.feed(data)
+        if not self._held and "<Enter>" not in keys and len(keys) < BURST:
+            return keys
+        for key in keys:
+            self._pasting = self._pasting or (self._entered and len(key) == 1)
+            self._entered = self._entered or key == "<Enter>"
+        room = PASTE_MAX - len(self._held)
+        self._dropped = self._dropped or len(keys) > room
+        self._held += keys[:room]
+        return []
+
+    def timeout(self) -> float | None:
+        """Seconds of silence after which expire() is due; None when nothing is undecided."""
+        if self._held:
+            return PASTE_GAP if self._pasting else GAP
+        return self._decoder.timeout()
+
+    def expire(self) -> list[Key]:
+        """Decide: first whether what was held is a paste, the next time what the decoder left open."""
+        if not self._held:
+            return self._decoder.expire()
+        held, pasting, dropped = self._held, self._pasting or self._dropped, self._dropped
+        self._held, self._entered, self._pasting, self._dropped = [], False, False, False
+        if not pasting:
+            return held
+        focus = [key for key in held if key in ("<FocusIn>", "<FocusOut>")]
+        return [Paste("".join(map(_pasted, held)), dropped), *focus]
+
+
+def _pasted(key: Key) -> str:
+    """The text that a key was in a paste."""
+    if isinstance(key, Paste):
+        return key.text
+    return key if len(key) == 1 else {"<Enter>": "\n", "<Tab>": "\t"}.get(key, "")

@@ -9,6 +9,9 @@ given: what stands below it must not be taken for another name.  What can't be d
 next line, and is the exit code in the end: a line that is no command or no text, an answer that is a refusal, a step
 that the end of the input left unfinished, lines that no daemon was there for.
 
+At a terminal, lines that come within GAP seconds of each other are a paste.  None of them is obeyed: the user is asked
+whether they are one text.  In a pipe each line is a line.
+
 The one-shot commands connect, do one thing and leave; they never take live messages, only --check reads the mailbox:
 
     --send NAMES [TEXT...]      send; without TEXT it is read from stdin
@@ -33,7 +36,8 @@ from typing import Any
 
 import printer
 import wire
-from display import display
+from display import display, width
+from keys import GAP, PASTE_MAX
 from link import ArchiveError, Link, Locked, NameRefused, Offline, OtherStore, Over, Remark
 from menu import TOO_LONG, Menu
 from modes import Mode
@@ -139,10 +143,10 @@ class Waiter:
             self._watched = wanted
 
 
-def write(text: str, end: str = "\n") -> None:
+def write(text: str, end: str = "\n", used: int = 0) -> None:
     """A line to stdout, at once.  Raises Failure."""
     try:
-        printer.line(text, 1, end)
+        printer.line(text, 1, end, used)
     except OSError as fault:
         raise Failure(os.EX_IOERR, f"stdout can't be written: {fault.strerror}") from None
 
@@ -158,8 +162,10 @@ class Plain:
         self.interactive = interactive
         self._fd = fd
         self._waiter = Waiter(link)
-        self._lines: list[bytes] = []       # read and not yet obeyed
+        self._lines: list[bytes] = []       # read and not yet obeyed; a paste is one
         self._rest = b""
+        self._at_terminal = os.isatty(fd)   # and there lines that come at once are a paste
+        self._pasted = ""                   # one that is asked about
         self._ended = False                 # the input is
         self._echoing = True                # the terminal shows what is typed
         self._until: float | None = None    # when to stop waiting after its end
@@ -167,6 +173,7 @@ class Plain:
         self._mode: object = None           # the mode last shown
         self._question: tuple[str, ...] = ()        # the one last shown
         self._prompted = False              # the cursor stands behind a prompt
+        self._used = 0                      # cells of it, if the user's Enter came before it and not behind it
         self._code = os.EX_OK               # of the end
         menu.strict = True
 
@@ -252,21 +259,36 @@ class Plain:
         self.menu.hear(event, now())
 
     def _read(self) -> None:
-        try:
-            data = os.read(self._fd, READ_SIZE)
-        except (BlockingIOError, InterruptedError):
+        data = self._input()
+        while self._at_terminal and data and data.endswith(b"\n") and len(data) < PASTE_MAX and self._follows():
+            more = self._input()
+            if not more:
+                break                   # end-of-file: select says it again
+            data += more
+        if data is None:
             return
-        except OSError as fault:
-            if not self.interactive:
-                self._complain(f"stdin can't be read: {fault.strerror}", os.EX_IOERR)
-            data = b""
         if not data:
             self._ended = True
             self._waiter.ignore(self._fd)
             data = b"\n" if self._rest else b""
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._prompted = self._prompted and not lines
-        self._lines += lines
+        self._lines += [b"\n".join(lines)] if self._at_terminal and lines else lines
+
+    def _input(self) -> bytes | None:
+        """What was read; b"" at the end, None for nothing yet."""
+        try:
+            return os.read(self._fd, READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as fault:
+            if not self.interactive:
+                self._complain(f"stdin can't be read: {fault.strerror}", os.EX_IOERR)
+            return b""
+
+    def _follows(self) -> bool:
+        """Whether a line comes so soon behind another that nobody has typed it."""
+        return bool(select.select([self._fd], [], [], GAP)[0])
 
     def _is_free(self) -> bool:
         """Whether the next line may be obeyed: a script's lines wait for the answers to those before them."""
@@ -283,7 +305,9 @@ class Plain:
             self._complain("a line that is not UTF-8 is left out", os.EX_DATAERR)
             return
         mode = self.menu.mode
-        if line.strip():
+        if self._pasted or "\n" in line.strip():
+            self._paste(line)
+        elif line.strip():
             self.menu.enter(line, now())
         elif not self.menu.at_chat:
             self.menu.enter("", now()) if self.menu.at_login else self.menu.press("<Esc>", now())
@@ -294,6 +318,25 @@ class Plain:
                 raise Failure(os.EX_DATAERR, self.menu.error)
             self._complain(self.menu.error, os.EX_DATAERR)
             self.menu.error = ""
+
+    def _paste(self, line: str) -> None:
+        """Lines that came at once: ask whether they are one text.  A line that is no answer is one of
+        them: the terminal gives the last line of a paste only when the user ends it."""
+        text, self._pasted = self._pasted, ""
+        answer = line.strip().lower() if text else ""
+        if self.menu.secret:
+            self.menu.error = "a passphrase is one line: nothing was taken"
+        elif text and answer in ("", "n", "no"):
+            self.menu.error = "left out"
+        elif answer in ("y", "yes"):
+            self.menu.enter(text, now())
+            self._pasted = text if self.menu.error else ""
+        else:
+            self._pasted = f"{text}\n{line}" if text else line
+            self.menu.line.set(self._pasted)
+            self._write(f"? {self._pasted.count(chr(10)) + 1} lines came at once: y gives them as one text to "
+                        f"`{self.menu.prompt}`, n leaves them out")
+            self.menu.line.set("")
 
     # ---- output ----
 
@@ -327,15 +370,17 @@ class Plain:
             self._write(self.menu.question[0])
         self._question = self.menu.question
         if self.interactive and not self.menu.leaving:
-            write(f"{self.menu.prompt} ", "")
-            self._prompted = True
+            prompt = "y or n> " if self._pasted else f"{self.menu.prompt} "
+            write(prompt, "")
+            self._prompted, self._used = True, width(prompt)
 
     def _write(self, line: str) -> None:
         """A line by itself, also when somebody is typing one."""
         if self._prompted:
             write("")
-            self._prompted = False
-        write(line)
+            self._prompted, self._used = False, 0
+        write(line, used=self._used)
+        self._used = 0
 
     def _echo(self, on: bool) -> None:
         """Let the terminal show what is typed, or not."""

@@ -29,11 +29,11 @@ from typing import Any
 from display import display, fold
 
 
-def line(text: str, fd: int = 1, end: str = "\n") -> None:
-    """Print a line, made safe, at once.  Python's buffer would report a failure a second time at exit.
+def line(text: str, fd: int = 1, end: str = "\n", used: int = 0) -> None:
+    """Print a line, made safe, at once.  A prompt may have taken `used` cells of the first row.
 
-    Raises OSError."""
-    data = ("\n".join(fold(text, _columns(fd))) + end).encode(_encoding(fd), "replace")
+    Not through Python's buffer, which would report a failure a second time at exit.  Raises OSError."""
+    data = ("\n".join(fold(text, _columns(fd), used)) + end).encode(_encoding(fd), "replace")
     while data:
         try:
             data = data[os.write(fd, data):]

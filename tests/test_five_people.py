@@ -54,9 +54,19 @@ class FivePeople(unittest.TestCase):
         self.sees(name, f"as {name}:")
 
     def types(self, name: str, *lines: str) -> None:
+        """Line by line: Enter when the line is on the screen, the next line when Enter has changed something; what
+        comes sooner is a paste."""
         for line in lines:
             self.tmux.type(line, name=name)
+            shown = self.tmux.until(lambda screen, line=line: self.is_typed(screen, line), PATIENCE, name=name)
             self.tmux.send("Enter", name=name)
+            self.tmux.until(lambda screen, shown=shown: screen != shown, PATIENCE, name=name)
+
+    @staticmethod
+    def is_typed(screen: str, line: str) -> bool:
+        """Whether it stands behind the prompt, a digit perhaps as the item that it marks."""
+        row = screen.rstrip().rpartition("\n")[2]
+        return row.endswith(line) or (line.isdigit() and f"> {line}. " in row)
 
     def sees(self, name: str, *texts: str) -> None:
         for text in texts:

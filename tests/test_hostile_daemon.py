@@ -18,6 +18,13 @@ COMMANDS = (
     "/deny nobody", "/accept bob", "/check", "a line of the chat", "/withdraw", "Quit", "/quit", "/nonsense", "/back")
 
 
+EFFECTS = {             # of some of them, without blanks: what shows that they were done
+    "/who": "4currentusers", "/log": "4namesin", "@bob hi": "in-refused", "/check": "in-checked", "/hold on": "in-hold",
+    "/ignore bob": "in-ignore", "/ignored": "in-ignored", "/unclaim": "in-unclaim", "/chat bob": "in-invite",
+    "/history": "youhaveread", "/help": "whereveryoutype", "/deny nobody": "noinvitationfrom", "/accept bob": "in-line",
+    "Quit": "Chatsessionended", "/nonsense": "isnocommand"}
+
+
 class WithHostile(Base):
     def setUp(self) -> None:
         self.daemon = self.hostile()
@@ -81,14 +88,22 @@ class ByLines(WithHostile):
     def test_at_a_terminal(self) -> None:
         with Terminal([*self.command(self.daemon), "--plain"], self.env(self.daemon), rows=50, cols=40) as ann:
             ann.until("menu>", SECONDS)
-            for command in COMMANDS:
+            for command, effect in EFFECTS.items():     # each after what the last one did: together they are a paste
+                before = len(ann.transcript)
                 ann.type(command + "\r")
+                ann.until(lambda _, before=before, effect=effect: effect in self.flat(ann.transcript[before:])
+                          and ann.transcript.endswith(b"> "), SECONDS)
             ann.type("/exit\r")
             ann.wait(SECONDS)
             said = ann.transcript.decode()
         self.assertEqual({char for char in said if not char.isprintable()}, {"\r", "\n"})
         self.assertNotIn("14:06", {line[:5] for line in said.replace("\r", "").split("\n")})
-        self.assertIn("in-checked", said.replace("\r\n", "").replace(f"    {GUTTER} ", ""))
+        self.assertIn("in-live", self.flat(ann.transcript))
+
+    def flat(self, said: bytes) -> str:
+        """What was said without the ends of rows, the gutters and blanks."""
+        rows = said.decode(errors="replace").replace("\r", "").split("\n")
+        return "".join("".join(row.lstrip(" ").removeprefix(GUTTER) for row in rows).split())
 
 
 class OnTheScreen(WithHostile):

@@ -3,7 +3,20 @@
 import random
 import unittest
 
-from keys import ESC_WAIT, PASTE_MAX, PASTE_WAIT, SEQUENCE_MAX, SEQUENCE_WAIT, STRING_MAX, Keys, Paste
+from keys import (
+    BURST,
+    ESC_WAIT,
+    GAP,
+    PASTE_GAP,
+    PASTE_MAX,
+    PASTE_WAIT,
+    SEQUENCE_MAX,
+    SEQUENCE_WAIT,
+    STRING_MAX,
+    Keys,
+    Paste,
+    Reads,
+)
 
 # bytes, the keys they are
 SEQUENCES = [
@@ -153,6 +166,88 @@ class Bounds(unittest.TestCase):
             self.assertEqual(keys.feed(start + b"1" * most), [])
             self.assertEqual(keys.feed(b"11"), ["1", "1"])
             self.assertIsNone(keys.timeout())
+
+
+def read(*reads):
+    """The keys of reads that follow each other at once, and of the silence behind them."""
+    keys = Reads()
+    got = [key for data in reads for key in keys.feed(data)]
+    while keys.timeout() is not None:
+        got += keys.expire()
+    return got
+
+
+class Unmarked(unittest.TestCase):
+    """Pastes that the terminal does not mark."""
+
+    def test_what_is_typed(self):
+        """A newline that nothing follows is Enter, alone or behind what a slow line brings with it."""
+        for data, keys in ((b"\r", ["<Enter>"]), (b"y\r", ["y", "<Enter>"]), (b"text\r", [*"text", "<Enter>"]),
+                           (b"\r\r", ["<Enter>", "<Enter>"]), (b"y\r\n", ["y", "<Enter>", "<Enter>"]),
+                           (b"x" * 60 + b"\r", ["x"] * 60 + ["<Enter>"]), (b"\r\x1b[A", ["<Enter>", "<Up>"]),
+                           (b"hi\r\x1b[O", ["h", "i", "<Enter>", "<FocusOut>"]), (b"\r\x1b", ["<Enter>", "<Esc>"]),
+                           (b"1\x7f2\r", ["1", "<Backspace>", "2", "<Enter>"]), (b"\x1bOM", ["<Enter>"])):
+            self.assertEqual(read(data), keys, data)
+            self.assertEqual(read(*(bytes((byte,)) for byte in data)), keys, data)
+
+    def test_what_is_pasted(self):
+        for data, text in ((b"one\rtwo\r", "one\ntwo\n"), (b"one\rtwo", "one\ntwo"), (b"one\ntwo\n", "one\ntwo\n"),
+                           (b"\rtwo", "\ntwo"), (b"/exit\r@bob hi\r6\r", "/exit\n@bob hi\n6\n"),
+                           (b"if x:\r\treturn\r\r", "if x:\n\treturn\n\n"), ("é\r漢".encode(), "é\n漢"),
+                           (b"a\r\x01\x1b[Ab\x1bOM", "a\nb\n"), (b"a\r" * 9000, "a\n" * 9000)):
+            self.assertEqual(read(data), [Paste(text)], data[:80])
+
+    def test_in_any_pieces(self):
+        """As long as they follow each other at once it is one paste, also where a piece ends in a newline."""
+        data = "one line of it, longer than a burst is\r/exit\ré漢\r\rlast\r".encode()
+        whole = read(data)
+        self.assertEqual(len(whole), 1)
+        for at in range(1, len(data)):
+            got = read(data[:at], data[at:])
+            self.assertNotIn("<Enter>", got, data[:at])
+            if at >= BURST:
+                self.assertEqual(got, whole, data[:at])
+        self.assertNotIn("<Enter>", read(*(bytes((byte,)) for byte in data)))
+
+    def test_the_wait(self):
+        keys = Reads()
+        self.assertEqual((keys.feed(b"abc"), keys.timeout()), (["a", "b", "c"], None))
+        self.assertEqual((keys.feed(b"\r"), keys.timeout()), ([], GAP))
+        self.assertEqual((keys.feed(b"x"), keys.timeout()), ([], PASTE_GAP))
+        self.assertEqual((keys.feed(b"\r"), keys.timeout()), ([], PASTE_GAP))
+        self.assertEqual((keys.expire(), keys.timeout()), ([Paste("\nx\n")], None))
+        self.assertEqual((keys.feed(b"\r"), keys.expire(), keys.feed(b"y")), ([], ["<Enter>"], ["y"]))
+
+    def test_marked_ones_are_as_they_were(self):
+        marked = b"\x1b[200~one\rtwo\x1b[201~"
+        self.assertEqual(read(marked), [Paste("one\ntwo")])
+        self.assertEqual(read(marked + b"\r"), [Paste("one\ntwo"), "<Enter>"])
+
+    def test_focus_is_not_lost(self):
+        self.assertEqual(read(b"a\rb\x1b[O"), [Paste("a\nb"), "<FocusOut>"])
+
+    def test_a_bound(self):
+        keys = Reads()
+        for _ in range(200):
+            self.assertEqual(keys.feed(b"x\r" * 2048), [])
+        self.assertLessEqual(len(keys._held), PASTE_MAX)
+        (paste,) = keys.expire()
+        self.assertEqual((len(paste.text), paste.cut), (PASTE_MAX, True))
+
+    def test_any_bytes_in_any_reads(self):
+        """A newline with a character behind it is never Enter; without one, all is as the decoder says."""
+        source = random.Random(4)
+        for _ in range(3000):
+            data = Fuzz().stream(source)
+            decoder = Keys()
+            keys = decoder.feed(data) + decoder.expire()
+            got = read(data)
+            chars = [at for at, key in enumerate(keys) if len(key) == 1]
+            enters = [at for at, key in enumerate(keys) if key == "<Enter>"]
+            if enters and chars and enters[0] < chars[-1]:
+                self.assertNotIn("<Enter>", got, data)
+            else:
+                self.assertEqual(got, keys, data)
 
 
 class Fuzz(unittest.TestCase):

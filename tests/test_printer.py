@@ -31,15 +31,16 @@ ALLOWED = {
     # the Outlet: what comes from LogStream.add() and _paint(), both after display(), and sequences of the table's own
     ("console", "flush", "self.outlet.write"), ("console", "_paint", "self._outlet.write"),
     ("console", "__init__", "self._outlet.write"), ("console", "close", "self._outlet.write"),
-    # files of our own and sockets
-    ("archive", "_append", "os.write"), ("keyring", "_append", "os.write"), ("startup", "_secret", "os.pwrite"),
-    ("disk", "write", "os.pwrite"), ("secure", "sendmsg", "self.send"), ("daemon", "_transmit", "connection.sock.send"),
+    # a file of our own, and sockets
+    ("startup", "_secret", "os.pwrite"), ("secure", "sendmsg", "self.send"),
+    ("daemon", "_transmit", "connection.sock.send"),
     ("secure", "_flush", "self.sock.send"), ("line", "flush", "self.sock.send"),
     ("syncer", "ask", "self.line.send"), ("syncer", "_serve", "line.send"),
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
 ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.", "self.mailbox.", "menu.",
              "self.talk.", "link.", "plain.")
+FILES = {"archive", "keyring", "disk"}          # these open what they write
 OURS = {("plain", "write"), ("plain", "send"), ("commands", "send")}      # functions of ours with such a name
 
 
@@ -58,7 +59,9 @@ class Found(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         name = ast.unparse(node.func)
-        if name.rpartition(".")[2] in CALLS and not name.startswith(ELSEWHERE) and (self.module, name) not in OURS:
+        known = name.startswith(ELSEWHERE) or (self.module, name) in OURS
+        known = known or (self.module in FILES and name in ("os.write", "os.pwrite", "file.writelines"))
+        if name.rpartition(".")[2] in CALLS and not known:
             self.calls.add((self.module, self.inside[-1], name))
         self.generic_visit(node)
 

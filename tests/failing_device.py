@@ -45,7 +45,7 @@ SILENT = (FORGET, BATCH_FORGET, INTERRUPT)  # no answer is expected
 ORDERS = struct.Struct("=QQQQQ")            # writes that fail: first, end, by number; bytes unreadable: first, end;
                                             # whether the writes that fail are said to be done
 COUNTS = struct.Struct("=QQ")               # writes and reads so far
-COUNTS_AT = 64
+COUNTS_AT, LOOP_AT = 64, 128                # and from there the name of the loop device
 ALL = 1 << 63
 
 
@@ -143,6 +143,7 @@ class FailingDevice:
         self._serve()
         try:
             self.loop = _run("losetup", "--find", "--show", self._fuse + "/disk")
+            self._orders[LOOP_AT:LOOP_AT + len(self.loop)] = self.loop.encode()
             self.mount()
         except BaseException:
             self.close()
@@ -164,12 +165,17 @@ class FailingDevice:
                 os.close(self._alive)
                 Server(fuse, backing, self._orders).serve(parent)
                 os.close(fuse)
-                for path in (self.root, self._fuse):
-                    subprocess.run(["umount", "--lazy", path], capture_output=True, check=False)
+                self._forsake()
             finally:
                 os._exit(0)
         for fd in (fuse, backing, parent):
             os.close(fd)
+
+    def _forsake(self) -> None:
+        """The test has died: leave nothing behind it."""
+        loop = bytes(self._orders[LOOP_AT:]).partition(b"\0")[0].decode()
+        for command in ("umount", "--lazy", self.root), ("losetup", "--detach", loop), ("umount", "--lazy", self._fuse):
+            subprocess.run(command, capture_output=True, check=False)
 
     # ---- orders ----
 
@@ -225,8 +231,13 @@ class FailingDevice:
 
     def close(self) -> None:
         self.heal()
-        if os.path.ismount(self.root):
-            self.unmount()
+        try:
+            if os.path.ismount(self.root):
+                self.unmount()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self.loop:
             subprocess.run(["losetup", "--detach", self.loop], check=False)
         deadline = time.monotonic() + WAIT_SECONDS

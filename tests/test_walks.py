@@ -295,7 +295,7 @@ class Walk:
     def intrude(self):
         name = self.one(self.here)
         if name:
-            self.here[name].say(wire.Pong(0))               # alive: else it is asked, and put out when it does not answer
+            self.here[name].say(wire.Pong(0))       # alive: else it is asked, and put out without an answer
             assert self.service.client(name.upper()).hears(wire.Rejected).why == wire.Why.TAKEN
 
     def crash(self):

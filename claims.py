@@ -206,7 +206,7 @@ class Claims:
             return                                      # nobody's, until the list answers
         claim, owner = self._claim(client.user), self._owner(client.user)
         if caller.uid in owners or (not owners and (proven or not claim)):
-            if owner not in (owners or {caller.uid}) and not self.mailbox.refusing:     # it is done the next time
+            if owner not in (owners or {caller.uid}) and not self.mailbox.refusal:     # it is done the next time
                 self.mailbox.set(client.user, Setting.OWNER, UID.pack(caller.uid))
         elif not proven:
             self.note("operator", name=client.name, address=caller.address)
@@ -230,8 +230,8 @@ class Claims:
     def _set(self, client: Client, request: int, value: bytes) -> bool:
         if self.identity.trusting:
             self._fail(client, request, "this daemon takes every name on trust")
-        elif self.mailbox.refusing:
-            self._fail(client, request, self.mailbox.refusing, Why.FULL)
+        elif self.mailbox.refusal:
+            self._fail(client, request, self.mailbox.refusal, Why.FULL)
         else:
             self.mailbox.set(client.user, Setting.CLAIM, value)
             self.promises.turn.settings.append((client, request))

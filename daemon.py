@@ -52,6 +52,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Any
 
 import runs
@@ -90,9 +91,15 @@ SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 SLICE = 0.002               # seconds of the mailbox's own work in a turn, if the rest took as long: it is then twice as
                             # long at most, or longer by one step of that work
+QUIET_SECONDS = 0.1         # without a batch, before the journal says that all is on the disk: one small write more for
+                            # a burst of messages, and none for each of a stream
+HOLD_SECONDS = 5.0          # that a request waits for a disk that is too far behind, before it is refused; a client
+                            # waits 20 s for its PONG
 WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH)      # that mean the daemon
+KEPT = frozenset(wire.CODECS[cls].kind for cls in (     # requests that may need the disk, and can be refused
+    wire.Sends, wire.Hello, wire.Proof, wire.Ignore, wire.Claim, wire.Unclaim))
 
 OF_ONE_HOST = "too many connections from your address are logging in: try again"
 OF_ONE_DOOR = "too many connections are logging in: try again"
@@ -165,12 +172,16 @@ class Daemon:
         self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # had their share: not read until then
+        self._held: dict[Connection, None] = {}                 # wait for the disk, and are not read
+        self._behind_at = 0.0                                   # since when some were; 0: it is not too far behind
         self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
         self._rounds: Rounds[Connection] = Rounds()             # when clients may have been silent for long
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._work_at = 0.0                                     # the next look whether it has
         self._looked = -1                                       # what it had counted to at the last look
+        self._quiet_at = inf                                    # if nothing is written till then, the journal says so
+        self._noticed = mailbox.last                              # what it had counted to when that was found out
         self._refusing: str | None = None                       # why it refused, when last noted
         for descriptor, take in mailbox.disk.ready:             # when a sync has ended
             self.selector.register(descriptor, selectors.EVENT_READ, lambda *_, take=take: take())
@@ -222,8 +233,10 @@ class Daemon:
         if self._unfinished or self._working:
             return 0.0
         monotonic = self.now.monotonic          # of the turn's beginning: nothing is due to the millisecond
-        until = min(self._sweep_at, self.board.next_timer(), self.doors.open_at, self.console.next_draw(),
-                    *self._resting.values())
+        until = min(self._sweep_at, self._quiet_at, self.board.next_timer(), self.doors.open_at,
+                    self.console.next_draw(), *self._resting.values())
+        if self._held:
+            until = min(until, self._behind_at + HOLD_SECONDS)
         if self.mailbox.last != self._looked:
             until = min(until, self._work_at)
         if self.mailbox.refusing:
@@ -248,6 +261,12 @@ class Daemon:
             self._work_at, self._looked = monotonic + WORK_SECONDS, self.mailbox.last
             taken = self.clock().monotonic - monotonic
             self._working = self.mailbox.work(min(SLICE, taken))
+        if self.mailbox.last != self._noticed:
+            self._noticed, self._quiet_at = self.mailbox.last, monotonic + QUIET_SECONDS
+        elif monotonic >= self._quiet_at:
+            self._quiet_at = inf if self.mailbox.settle() else monotonic + RETRY_SECONDS
+        if self._behind_at:
+            self._let_go()
         for line in self.mailbox.notes:
             self.console.note("store", says=line)
         self.mailbox.notes.clear()
@@ -350,11 +369,14 @@ class Daemon:
         if len(connection.unsent) >= BACKLOG_MAX:
             return                              # _watch goes on with them when the peer has read
         fairness, share, now, frames = self.fairness, connection.share, self.now.monotonic, connection.frames
+        mailbox = self.mailbox
         allowed, spent = fairness.allowance(share, len(self._unfinished) + len(self._resting), now), 0
         tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
         try:
             while connection.next < len(frames) and spent < allowed and tokens >= 1 and not connection.closing:
                 kind = frames[connection.next][0]
+                if kind in KEPT and mailbox.last > mailbox.most and self._hold(connection):
+                    break
                 asked, work = self._frames(connection, int(min(allowed - spent, tokens)))
                 spent += work
                 frames = connection.frames      # who entered may send longer ones; who was put out has none
@@ -368,6 +390,8 @@ class Daemon:
             self._watch(connection)
             return
         fairness.had(share, spent)
+        if connection in self._held:
+            return
         if connection.next < len(frames) and not connection.closing:
             if tokens >= 1:
                 fairness.floods(share, now)
@@ -412,6 +436,29 @@ class Daemon:
         share = connection.share
         self._resting[connection] = self.fairness.rest(share, len(self._resting), self.now.monotonic)
         self._watch(connection)
+
+    def _hold(self, connection: Connection) -> bool:
+        """The disk is too far behind for what this one asks: it is not read, till the disk has come nearer.  False: it
+        has waited long enough, and is refused."""
+        now = self.now.monotonic
+        self._behind_at = self._behind_at or now
+        if now - self._behind_at >= HOLD_SECONDS:
+            return False
+        self._held[connection] = None
+        self._watch(connection)
+        return True
+
+    def _let_go(self) -> None:
+        """Go on with those who are held: the disk is not far behind any more, or they have waited long enough."""
+        now = self.now.monotonic
+        if not self.mailbox.is_behind:
+            self._behind_at = 0.0
+        elif now - self._behind_at < HOLD_SECONDS:
+            return
+        held, self._held = self._held, {}
+        for connection in held:
+            connection.heard = now
+            self._watch(connection)
 
     def _rested(self) -> None:
         """Read those again that have rested."""
@@ -520,7 +567,8 @@ class Daemon:
             self._close(connection, connection.closing)
             return
         mask = selectors.EVENT_WRITE if backlog else 0
-        if backlog < BACKLOG_MAX and not (connection.closing or connection.ended or connection in self._resting):
+        if backlog < BACKLOG_MAX and not (connection.closing or connection.ended or connection in self._resting
+                                          or connection in self._held):
             mask |= selectors.EVENT_READ
             if connection.frames:
                 self._unfinished[connection] = None
@@ -579,6 +627,7 @@ class Daemon:
         connection.frames, connection.closing = (), connection.closing or reason
         self._unfinished.pop(connection, None)
         self._resting.pop(connection, None)
+        self._held.pop(connection, None)
         if connection.client is None:
             self._no_stranger(connection)
             self.console.note("closed", address=connection.address, reason=reason)

@@ -165,10 +165,14 @@ class Disk:
         """Do all steps of a task, waiting for the disk; what it returns."""
         try:
             while True:
-                next(task)
+                if next(task) is WAIT:
+                    self.wait()
         except StopIteration as end:
             value: T = end.value
             return value
+
+    def wait(self) -> None:
+        """Behind a step WAIT of a task: until the next can be taken."""
 
     def end(self) -> None:
         """Nothing more is asked."""

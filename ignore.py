@@ -66,8 +66,8 @@ class Ignores:
             return Why.UNKNOWN, f"no user named {said.name[:64]} is in the log"
         if other is client.user:
             return Why.OTHER, "one can't ignore oneself"
-        if self.mailbox.refusing:
-            return Why.FULL, self.mailbox.refusing
+        if self.mailbox.refusal:
+            return Why.FULL, self.mailbox.refusal
         client.spent += len(ignored)
         if bool(said.on) == (other.number in ignored):
             return None

@@ -44,8 +44,9 @@ How it fails
     unknown, nothing is retried, the daemon stops and the next start finds out.
 
 Bad at
-    The very last batch of a file: if it is damaged after it was settled and nothing was written after it, that cannot
-    be told from a tear, and it is cut off (and said).  `settle` closes this for a daemon that stops in good order.
+    The batches that no later one calls settled: the very last, or all that were written while one sync was under way.
+    If one is damaged and nothing more was written, that cannot be told from a tear, and it is cut off with what stands
+    behind it (and said).  `settle` closes this a moment after the last of them; till then it is open.
     Reading takes a whole file into memory.
 """
 
@@ -175,14 +176,12 @@ class Journal:
     def settle(self, seq: int, settled: int) -> None:
         """Write an empty batch that says: all so far was on the disk.  Damage to it then cannot pass for a tear."""
         self.append([BLANK], seq, settled, 0, room=0)
-        if not self.begin_sync():
-            self.sync_ended(wait=True)
 
-    def finish(self) -> int:
-        """Cut what was extended but never written, durably; the size of the file.  After this nothing is appended."""
+    def finishing(self) -> Generator[object, None, int]:
+        """Cut what was extended but never written, durably; the size of the file.  Nothing is appended meanwhile."""
         try:
             self.disk.truncate(self.fd, self.offset)
-            self.disk.sync(self.fd)
+            yield from self.disk.syncing(self.fd)
         except OSError as error:
             raise Failed(f"{self.path}: {error}") from error
         self.size = self.offset

@@ -60,7 +60,7 @@ from contextlib import suppress
 import manifest as manifests
 from bodies import body_of, count_of
 from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
-from journal import BLANK, FIRST_ROOM, ROOM, Journal, file_name
+from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, Journal, file_name
 from mail import BY_ID, WHOLE, Mail, between, limited, messages, place_of
 from manifest import Manifest
 from records import (
@@ -74,19 +74,19 @@ from records import (
 from recovery import Recovery, lock_store
 from reserve import Reserve
 from segment import ENTRY_MAX, Listed, choose
-from upkeep import JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
+from upkeep import END, ID_JUMP, JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
 from user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User, united
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]
 
 RETRY_ROOM = 0.25  # seconds between two looks for room
-UNSYNCED_MAX = 1 << 16  # seqs written and not on disk: above, the loop waits for the disk
-ID_JUMP = 1 << 20  # more than can be pushed between two syncs: the above, and a turn
 LOST_MAX = 256  # ranges of ids that starts passed over, remembered for who asks late: 6 KB in the manifest
+UNSYNCED_MAX = 1 << 16  # seqs given and not on disk: above, no mail, name or setting is taken
+UNSYNCED_BYTES = 32 << 20  # the same in bytes of the journal: they are memory, the system's and ours
+TOO_SLOW = "the disk is too slow now: try again"
 NAME_MAX = 255  # bytes
 NEW = tuple.__new__  # half the time of Mail(...)
-END = object()  # there are no more steps
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -114,7 +114,9 @@ class Mailbox:
         self.upkeep = Upkeep(self, seal_at, journals_max, small)
         self._now = self._look_after = 0.0
         self._syncing: int | None = None  # what the sync under way will have put on disk
+        self._dirty = False  # something was written since the last sync began
         self._rolling = False  # no further sync is begun: the journal is about to be finished
+        self._ending = False  # nothing is written: the journal is being finished, and the next one listed
         self._stuck = False  # not even the reserve was enough: no write until `work` has looked for room again
         self._lock = lock_store(self.disk, self.directory)
         try:
@@ -167,24 +169,22 @@ class Mailbox:
             self.disk.unlink(self._path(file_name(gone)))
 
     def _begin(self, number: int, room: int = FIRST_ROOM) -> None:
-        self._use(Journal.create(self.disk, self.directory, self.store, number, self._base, room))
+        journal = Journal.create(self.disk, self.directory, self.store, number, self._base, room)
+        self.disk.at_once(self._using(journal, self._old))
 
-    def _use(self, journal: Journal) -> None:
-        """From now on this one is written, and ids begin where it does."""
+    def _using(self, journal: Journal, old: list[tuple[int, int]]) -> Generator[object, None, None]:
+        """From now on this one is written, behind the old ones, and ids begin where it does."""
         try:
-            self._save((*self._old, (journal.number, None)), self._manifest.segments, journal.first - 1)
+            yield from self._saving((*old, (journal.number, None)), self._manifest.segments, journal.first - 1)
         except OSError:
             journal.close()
             self.disk.unlink(journal.path)
             raise
-        self._journal = journal
+        self._journal, self._old = journal, old
         self._begin_at(journal.first)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.directory, name)
-
-    def _save(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...], seq: int) -> None:
-        self.disk.at_once(self._saving(journals, segments, seq))
 
     def _saving(self, journals: Sequence[tuple[int, int | None]], segments: tuple[Listed, ...], seq: int = 0
                 ) -> Generator[object, None, None]:
@@ -193,6 +193,27 @@ class Mailbox:
         new = Manifest(self.store, generation, max(self.last, seq), tuple(journals), segments, self._lost)
         yield from manifests.saving(self.disk, self.directory, new)
         self._manifest = new
+
+    # Whether it takes anything
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no mail, name or setting is taken now: the disk is full, or too far behind."""
+        return self.refusing or (TOO_SLOW if self.last > self.most else None)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether only the disk can help: it has not what was written, or the journal's end is being made."""
+        return self.last > self.most
+
+    def _reached(self, seq: int) -> None:
+        """All up to here is on the disk.  `most`: the last id after which others may be given."""
+        self._synced = seq
+        self.most = -1 if self._ending or self._is_long() else seq + UNSYNCED_MAX
+
+    def _is_long(self) -> bool:
+        """Whether more bytes than may be are not on the disk."""
+        return self._journal.offset - self._offset > UNSYNCED_BYTES
 
     # Names
 
@@ -205,8 +226,8 @@ class Mailbox:
         user = self.find(name)
         if user is not None:
             return user
-        if self.refusing is not None:
-            raise Full(self.refusing, [], [])
+        if self.refusing is not None or self.last > self.most:
+            raise Full(self.refusal or "", [], [])
         if not 0 < len(name.encode()) <= NAME_MAX:
             raise ValueError(f"a name of {len(name.encode())} bytes")
         user = User(len(self.users), name, now)
@@ -225,8 +246,8 @@ class Mailbox:
 
     def set(self, user: User, kind: int, value: bytes) -> None:
         """Set one of a user's settings, or with an empty value remove it.  Durable after write and sync."""
-        if self.refusing is not None:
-            raise Full(self.refusing, [], [])
+        if self.refusing is not None or self.last > self.most:
+            raise Full(self.refusal or "", [], [])
         if len(value) > SETTING_MAX:
             raise ValueError(f"a setting of {len(value)} bytes")
         if user.settings.get(kind, b"") == value:
@@ -258,8 +279,8 @@ class Mailbox:
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
                 body: bytes) -> Mail:
         """The same for messages to the same recipients whose origins follow one upon the other, in one instance."""
-        if self.refusing is not None:
-            raise Full(self.refusing, [], [])
+        if self.refusing is not None or self.last > self.most:
+            raise Full(self.refusal or "", [], [])
         count, number, everyone = len(recipients), sender.number, len(self.users) - 1
         if len(body) > ENTRY_MAX:
             raise ValueError(f"texts of {len(body)} bytes")
@@ -397,7 +418,7 @@ class Mailbox:
         """Write what was batched, at once.  Raises Full, with the mail and the names undone, or Failed."""
         if self._failed is not None:
             raise self._failed
-        if self.last >= self._base and not self._stuck:
+        if self.last >= self._base and not self._stuck and not self._ending:
             self._append()
 
     def _append(self) -> None:
@@ -414,7 +435,9 @@ class Mailbox:
         except Failed as error:
             self._failed = error
             raise
-        self._written = self.last
+        self._written, self._said, self._dirty = self.last, self._synced, True
+        if self._is_long():
+            self.most = -1
         for number, ranges in self._origins.items():
             for first, last in ranges:
                 users[number].mark(first, last)
@@ -463,28 +486,51 @@ class Mailbox:
                 self._failed = error
                 raise
             if ended:
-                self._synced, self._syncing = self._syncing, None
+                done, self._syncing = self._syncing, None
+                self._reached(done)
         return self._due - 1 if self._synced == self._written else min(self._synced, self._due - 1)
 
     def sync(self, wait: bool = False) -> int:
         """Begin to put on the disk what was written, unless that is under way; what is settled then.  Raises Failed.
 
-        A disk that works in the background is waited for only when it is far behind: call again when `disk.ready` was
-        readable and `disk.take` was called."""
-        wait = wait or self._written - self._synced > UNSYNCED_MAX
+        A disk that works in the background is not waited for: call again when `disk.ready` was readable and `disk.take`
+        was called."""
         settled = self.settled(wait)
-        if self._syncing is not None or self._written == self._synced or self._rolling:
+        if self._syncing is not None or not self._dirty or self._rolling:
             return settled
         try:
             ended = self._journal.begin_sync()
         except Failed as error:
             self._failed = error
             raise
+        self._dirty, self._offset = False, self._journal.offset
         if not ended:
             self._syncing = self._written
             return self.settled(wait) if wait else settled
-        self._synced = self._written
+        self._reached(self._written)
         return self.settled()
+
+    def settle(self) -> bool:
+        """Say on the disk that all so far is on it, so that damage to it can't pass for a tear.  False: not yet.
+
+        It is for a quiet moment: any other batch says the same of those before it."""
+        if self._failed is not None:
+            raise self._failed
+        if self._syncing is not None or self._dirty or self._rolling or self.last >= self._base:
+            return False
+        if self._said >= self.last:
+            return True
+        try:
+            self._journal.settle(self.last + 1, self._synced)
+        except OSError:  # no room for so little
+            return False
+        except Failed as error:
+            self._failed = error
+            raise
+        self._written = self._said = self.last
+        self._dirty = True
+        self.sync()
+        return True
 
     # Background work
 
@@ -537,50 +583,25 @@ class Mailbox:
         else:
             self.refusing = None
 
-    def _rolled(self) -> Iterator[object]:
-        """Go on in a new journal.  It is made ready while the old one is written, so its first seq is one that is not
-        reached till then; ids jump to it."""
-        first = self._base + ID_JUMP
-        journal = yield from Journal.creating(self.disk, self.directory, self.store, self._journal.number + 1, first)
-        yield from self._durable()
-        self._rolling = True
-        while self._syncing is not None:
-            yield WAIT
-        if self.last >= first:
-            journal.close()
-            self.disk.unlink(journal.path)
-            raise OSError(errno.EAGAIN, "the disk is too slow")
-        self._roll(journal, first)
-
-    def _roll(self, journal: Journal, first: int) -> None:
-        """The old journal is cut to its size and listed with the new one.  Nothing may be written meanwhile, so the
-        loop waits for this: what there is to sync is small."""
-        old, before = self._journal, list(self._old)
-        self._old.append((old.number, old.finish()))
-        self._synced = self._written
-        try:
-            self._use(journal)
-        except OSError:  # back in the old one
-            self._old = before
-            raise
-        old.close()
-
     def _begin_at(self, seq: int) -> None:
         """All that was written is on the disk, in other journals; the next batch has this seq or a higher one."""
-        self._written = self._synced = seq - 1
+        self._written = self._said = seq - 1  # the highest seq that was written; that the journal calls settled
+        self._dirty, self._offset = False, HEADER_SIZE  # of the journal, when the last sync began
         self.last = max(self.last, seq - 1)  # what was refused has had its seqs, and they are not given again
+        self._reached(seq - 1)
         self._clear()
 
     def close(self) -> None:
         """Write what is batched, say on disk that it is all there, let go.  A crash instead costs only the batch."""
-        self._rolling = False
         try:
             if self._failed is None:
+                self.upkeep.end_roll()
+                self._rolling = False
                 if self.last >= self._base or self._seers:
                     self._append()
                 self.sync(wait=True)
-                with suppress(OSError):
-                    self._journal.settle(self.last + 1, self._synced)
+                self.settle()
+                self.sync(wait=True)
         except OSError as error:
             raise StoreError(f"{self.directory}: {error}") from error
         finally:

@@ -169,8 +169,8 @@ class Post:
         first, flags, to = run.first + done, run.flags, run.to
         if not first:
             raise Unfit(Why.OTHER, "the id of a message is not 0")
-        if self.mailbox.refusing:
-            raise Unfit(Why.FULL, self.mailbox.refusing)
+        if self.mailbox.refusal:
+            raise Unfit(Why.FULL, self.mailbox.refusal)
         if self._version != self.roster.version or self._remembered > AUDIENCES_MAX:
             self._forget()
         flags &= SendFlag.NOW | SendFlag.EVERYONE

@@ -162,8 +162,8 @@ class Switchboard:
         if self.hosts.is_full(host) and not (other and other.host == host):
             raise Refusal(Why.FULL, f"from your address {self.hosts.clients} clients are connected, and no more may be")
         if user is None:
-            if self.mailbox.refusing:
-                raise Refusal(Why.FULL, f"no new names now: {self.mailbox.refusing}")
+            if self.mailbox.refusal:
+                raise Refusal(Why.FULL, f"no new names now: {self.mailbox.refusal}")
             if refusal := self.hosts.admit_name(host, len(self.mailbox.users), now.monotonic):
                 raise Refusal(*refusal)
             self.note("new-name", name=hello.name)

@@ -18,9 +18,8 @@ Fails with
     daemon syncs in its loop (startup.py).
     dbm files are opened in a process of their own too, for another reason: library.py.
 Is bad at
-    what must happen between two batches: the end of a journal, with the manifest that lists the next, is still synced
-    in the loop.  It is little: some kilobytes, once for 8 MiB of journal.  dbm.sqlite3 and dbm.gnu sync by themselves
-    what they write, in the loop.
+    all that is not a sync.  dbm.sqlite3 and dbm.gnu sync by themselves what they write, in the loop; a write may wait
+    where the system has no memory for it, and the reserve is synced in the loop when a full disk has room again.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Generator, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from disk import WAIT, Disk, Failed
 from library import Database, Library, alone
@@ -39,7 +37,6 @@ from library import Database, Library, alone
 ANSWER = struct.Struct("!i")
 ALL, DATA = b"\0", b"\1"  # what is asked for: fsync, fdatasync
 HOLD = b"\2"  # a descriptor follows
-T = TypeVar("T")
 
 
 class Child:
@@ -137,14 +134,8 @@ class BackgroundDisk(Disk):
     def database(self, backend: str, path: str, flag: str) -> Database:
         return self._library.open(backend, path, flag)
 
-    def at_once(self, task: Generator[object, None, T]) -> T:
-        try:
-            while True:
-                if next(task) is WAIT:
-                    self._tasks.take()
-        except StopIteration as end:
-            value: T = end.value
-            return value
+    def wait(self) -> None:
+        self._tasks.take()
 
     def end(self) -> None:
         self._journal.end()

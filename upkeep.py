@@ -1,6 +1,6 @@
 """upkeep: the mailbox's own work, done when nobody waits: it seals, and drops what is read.
 
-Promises: a step takes about a millisecond, but for the end of a roll; a crash between any two steps loses nothing.
+Promises: a step takes about a millisecond, and none waits for the disk; a crash between any two steps loses nothing.
 Works by one task at a time, a generator whose steps `Mailbox.work` takes between batches.  Sealing rolls the journal,
 copies what waits into a new segment (seal.py), lists that, and drops the journals and segments it came from.
 Fails by leaving everything as it was, with a line in the mailbox's notes, and tries again later; Failed goes up.  A
@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from disk import Damaged
-from journal import HEADER_SIZE, SPARE, file_name
+from disk import WAIT, Damaged
+from journal import HEADER_SIZE, SPARE, Journal, file_name
 from seal import Seal
 from segment import Listed, Writer, remove
 
@@ -27,6 +27,8 @@ SEAL_AT = 8 << 20  # bytes in journals: below, a start reads them in a tenth of 
 JOURNALS_MAX = 16  # each start adds one; their number alone must not grow
 SMALL = 1 << 20  # a segment with fewer bytes is carried into the next, so that there is one of this size at most
 RETRY_TASK = 5.0  # seconds after a seal found no room
+ID_JUMP = 1 << 20  # more than the ids that may be shown between two syncs: UNSYNCED_MAX, and one run of messages
+END = object()  # there are no more steps
 USER_BYTES = 128  # what a user's records take in a segment
 
 
@@ -98,7 +100,7 @@ class Upkeep:
             if box.disk.free(box.directory) < 3 * (need + len(box.users) * USER_BYTES):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if box._journal.offset > HEADER_SIZE:
-                yield from box._rolled()
+                yield from self._rolled()
             upto = box._synced  # what is put from now on is in the journal that stays
             box._rolling = False
             yield None
@@ -121,6 +123,43 @@ class Upkeep:
         yield from seal.switch(box.disk, box.directory, box.store)
         self.seal, self.must_seal = None, False
         yield from self._retire(carried)
+
+    def _rolled(self) -> Iterator[object]:
+        """Go on in a new journal.  It is made ready while the old one is written, so its first seq is one that is not
+        reached till then; ids jump to it."""
+        box = self.box
+        first, number = box._base + ID_JUMP, box._journal.number + 1
+        journal = yield from Journal.creating(box.disk, box.directory, box.store, number, first)
+        yield from box._durable()
+        box._rolling = True
+        while box._syncing is not None:
+            yield WAIT
+        if box.last >= first:
+            journal.close()
+            box.disk.unlink(journal.path)
+            raise OSError(errno.EAGAIN, "the disk is too slow")
+        box._ending, box.most = True, -1
+        try:
+            yield from self._roll(journal)
+        finally:
+            box._ending = False
+            box._reached(box._synced)
+
+    def _roll(self, journal: Journal) -> Iterator[object]:
+        """The old journal is cut to its size and listed with the new one.  Nothing is written meanwhile, and nothing
+        but READs may be batched: they go into the one that is written then."""
+        box, old = self.box, self.box._journal
+        size = yield from old.finishing()
+        box._dirty, box._offset = False, size
+        box._reached(box._written)
+        yield from box._using(journal, [*box._old, (old.number, size)])
+        old.close()
+
+    def end_roll(self) -> None:
+        """Wait for the end of a roll: only then it is known which journal is written."""
+        while self.box._ending and self.task and (step := next(self.task, END)) is not END:
+            if step is WAIT:
+                self.box.disk.wait()
 
     def abandon(self) -> None:
         """Give up the segment that is being written."""

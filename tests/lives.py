@@ -253,6 +253,8 @@ class Life:
                 self.put()
                 self.write()
             self.settle()
+            if self.dice.random() < 0.2 and self.box.settle():
+                self.seen.add("said")
             self.work(self.dice.randint(0, 8))
             self.now += 1
 

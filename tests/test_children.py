@@ -1,18 +1,21 @@
 """The processes that sync, killed and stopped under the real daemon, in each state in which they can be."""
 
 import os
+import select
 import signal
 import sys
+import threading
 import unittest
 
 import wire
-from tests.process import HERE, DaemonProcess, Speaker
+from tests.process import HERE, DaemonProcess, Speaker, say_figures
 from tests.terminals import until
 
 CHILDREN = ("of the journal", "of the tasks")       # in the order in which they are made
 SECONDS = 20
 SEAL_AT = 20_000            # bytes
 ORIGIN = 3 << 32
+MEMORY = 64 << 20           # bytes: 65,536 short messages in their queue, and what is read of some connections
 
 
 def state_of(pid: int) -> str:
@@ -104,6 +107,36 @@ class Killed(ChildCase):
         self.ends(1)
 
 
+class Flooder(threading.Thread):
+    """Sends as fast as it is read, till it is refused; then, when the disk goes on, till one more is stored."""
+
+    def __init__(self, client: Speaker) -> None:
+        super().__init__(daemon=True)
+        self.client, self.origin = client, ORIGIN
+        self.refused = self.stored = False
+        self.disk_goes_on = threading.Event()
+
+    def send(self, count: int) -> None:
+        self.origin += count
+        self.client.say(wire.Sends(self.origin, 0, ("bob",), ("x" * 20,) * count))
+
+    def run(self) -> None:
+        heard = self.client.messages()
+        while not self.refused:
+            self.send(wire.COPIES_MAX)
+            while select.select([self.client.sock], [], [], 0)[0] and not self.refused:
+                self.refused = isinstance(next(heard), wire.Refused)
+        self.disk_goes_on.wait(SECONDS)
+        self.origin += wire.COPIES_MAX
+        self.send(1)
+        for said in heard:
+            if isinstance(said, wire.Stored) and said.last == self.origin:
+                self.stored = True
+                return
+            if isinstance(said, wire.Refused) and said.id == self.origin:
+                self.send(1)
+
+
 class Stopped(ChildCase):
     """A disk that takes its time: what it must make true is late, and nothing else."""
 
@@ -122,6 +155,37 @@ class Stopped(ChildCase):
         self.assertNotIn(wire.Stored, heard)
         os.kill(self.children[0], signal.SIGCONT)
         self.assertEqual(ann.hear(wire.Stored).first, sent[0])
+
+    def test_a_disk_that_does_nothing_while_some_flood_it(self) -> None:
+        """Both are stopped.  Who floods is held, and then refused; the others chat; nobody is disconnected, and what
+        the daemon holds has a bound."""
+        self.start()
+        ann, bob = self.enter("ann"), self.enter("bob")
+        flooders = [Flooder(self.enter(f"flooder{n}")) for n in range(4)]
+        ann.say(wire.Invite(1, ("bob",)))
+        bob.say(wire.Answer(bob.hear(wire.Invitation).invitation, 1))
+        chat = bob.hear(wire.Started).chat
+        for child in 0, 1:
+            self.stop(child)
+        before, answered = self.daemon.rss(), 0
+        for flooder in flooders:
+            flooder.start()
+        while not all(flooder.refused for flooder in flooders):
+            answered += 1
+            ann.say(wire.Say(0, chat, "still there?"), wire.List(answered))
+            self.assertEqual(bob.hear(wire.Line).text, "still there?")
+            self.assertEqual(ann.hear(wire.Roster).request, answered)
+            self.answers(bob)
+        held = self.daemon.rss() - before
+        say_figures(f"a stopped disk: {answered} lines meanwhile, {held >> 20} MiB more")
+        self.assertLess(held, MEMORY)
+        for pid in self.children:
+            os.kill(pid, signal.SIGCONT)
+        for flooder in flooders:
+            flooder.disk_goes_on.set()
+            flooder.join(SECONDS)
+        self.assertEqual([flooder.stored for flooder in flooders], [True] * 4)
+        self.answers(ann)
 
     def test_sealing_waits_and_all_else_goes_on(self) -> None:
         self.start()

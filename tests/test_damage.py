@@ -23,6 +23,7 @@ from tests.platter import MemoryDisk, State, content
 from tests.test_mailbox import EVER
 from tests.test_recovery import Queues, RecoveryCase, queues
 from tests.test_segment import BACKENDS
+from tests.test_syncer import SlowDisk
 from tests.waiting import texts
 
 LAST = 16 << 10  # bytes of a journal that are cut off one after the other
@@ -136,6 +137,40 @@ class TestFlips(DamageCase):
                 box = self.reopen(box, backend=backend, small=0)
                 users = box.users
         return box
+
+    def test_every_byte_of_every_acknowledged_batch(self) -> None:
+        """Many were written while one sync was under way, and nothing after them: a moment later all are safe."""
+        box = self.open(disk=SlowDisk(), small=0)
+        ann = box.register("ann", 1)
+        ends = [box._journal.offset]
+        for n in range(40):
+            box.put(ann, 7 << 32 | n + 1, n, [ann], 0, b"message %d" % n)
+            box.write()
+            box.sync()
+            ends.append(box._journal.offset)
+        self.assertFalse(box.settle())                  # not while the disk has the word
+        while box.sync() < box.last:
+            box.disk.done = True  # type: ignore[attr-defined]
+        self.assertTrue(box.settle())
+        box.sync(wait=True)
+        size, wanted = box._journal.offset, self.texts(box, ann)
+        self.assertTrue(box.settle())                   # and there is no more to be said
+        box.sync(wait=True)
+        self.assertEqual(box._journal.offset, size)
+        self.let_go(box)
+        disk, files, name = self.memory(), self.files(), file_name(1)
+        data = files[name].whole()
+        for place in range(ends[0], size):
+            changed = bytearray(data)
+            changed[place] ^= 0x10
+            self.lay(disk, files, name, bytes(changed))
+            if place < ends[-1]:
+                with self.assertRaises(Damaged) as caught:
+                    self.look(disk)
+                self.assertEqual(caught.exception.offset, max(end for end in ends if end <= place))
+            else:
+                (_, found, _), _ = self.look(disk)  # type: ignore[misc]
+                self.assertEqual(texts(found["ann"]), wanted)
 
     def flip_all(self, backend: str) -> None:
         disk, files, dice = self.memory(), self.files(), Random(11)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import errno
 import random
+import shutil
+import unittest
+from unittest import mock
 
-from mailbox import Failed, Full, Mailbox, StoreError
+import mailbox
+import wire
+from bodies import body_of
+from mailbox import ID_JUMP, UNSYNCED_MAX, Failed, Full, Mailbox, StoreError
+from tests.service import Service
 from tests.test_mailbox import StoreCase
+from tests.test_syncer import SlowDisk, slow
 
 LIVES, STEPS = 60, 120
 FAULTS = ("create", "write", "sync", "rename", "truncate", "sync_directory", "unlink")
@@ -108,3 +116,78 @@ class TestGiven(StoreCase):
                 self.disk.heal()
         self.synced = 0
         self.assertGreater(self.box.last, before)
+
+
+class TestShown(StoreCase):
+    """Mail is shown before it is on the disk.  After a power cut the new ids begin above all that were shown."""
+
+    def cut(self, box: Mailbox, synced: int) -> int:
+        """How far it had counted when power is back: nothing above the offset that was synced is there."""
+        path = self.path + "-cut"
+        shutil.copytree(self.path, path)
+        with open(path + "/" + box._journal.path.rpartition("/")[2], "r+b") as file:
+            file.truncate(synced)
+        again = Mailbox(path)
+        self.addCleanup(self.let_go, again)
+        return again.last
+
+    def test_however_many_come_between_two_syncs(self) -> None:
+        """Runs of the most messages, turn after turn, until no more are taken."""
+        box = self.open(disk=SlowDisk())
+        ann, = box.users or [box.register("ann", 1)]
+        box.write()
+        box.sync(wait=True)
+        synced, body, shown = box._journal.offset, body_of([b"x"] * wire.COPIES_MAX), 0
+        with self.assertRaises(Full):
+            for _ in range(2 * ID_JUMP // wire.COPIES_MAX):
+                shown = box.put_run(ann, 0, 1, [ann], 0, body).last
+                if not shown % 3:
+                    box.write()
+                    box.sync()
+        box.write()
+        self.assertGreater(shown, UNSYNCED_MAX)
+        self.assertGreater(self.cut(box, synced), shown)
+
+    def test_behind_a_gap_of_refused_ones(self) -> None:
+        """Refused again and again, they count as well: before one is shown beyond, the disk has heard how far it is."""
+        box = self.open()
+        ann, = self.names(box, "ann")
+        body, refused = body_of([b"x"] * wire.COPIES_MAX), box.last
+        while refused < 2 * ID_JUMP:
+            self.now += 1
+            box.work(0, lambda: self.now)
+            self.disk.fail("write", errno.ENOSPC, times=1)
+            self.assertFalse(box.refusing)
+            try:
+                refused = box.put_run(ann, 0, 1, [ann], 0, body).last
+                self.assertRaises(Full, box.write)
+            except Full:
+                self.disk.heal()
+                self.assertTrue(box.is_behind)
+                self.assertTrue(box.settle())
+                self.assertFalse(box.is_behind)
+        self.disk.heal()
+        self.now += 1
+        box.work(0, lambda: self.now)
+        synced = box._journal.offset
+        mail = box.put(ann, 0, 1, [ann], 0, b"shown")
+        box.write()
+        self.assertGreater(self.cut(box, synced), mail.id)
+
+
+class TestFlooders(unittest.TestCase):
+    def test_all_in_one_turn(self) -> None:
+        """What each of them may ask in one turn is together more than may be unsynced."""
+        with mock.patch.object(mailbox, "UNSYNCED_MAX", 1 << 10), Service() as service:
+            clients = service.users(*(f"user{n}" for n in range(40)))
+            slow(service)
+            frame = wire.encode(wire.Sends(7 << 32 | 1, 0, ("user0",), ("x",) * 500))
+            for client in clients:
+                client.sock.send(frame)
+            service.run()
+            box = service.mailbox
+            self.assertGreater(box.last, box._synced + (1 << 10))
+            self.assertLess(box.last, box._synced + (1 << 10) + 500 + len(clients))
+
+
+assert UNSYNCED_MAX + wire.COPIES_MAX < ID_JUMP

@@ -73,7 +73,7 @@ class TestCodec(JournalCase):
             self.batch(journal, payload)
         self.batch(journal, *payloads)
         self.assertEqual(self.rows(), [(n + 1, 2, payload) for n, payload in enumerate(payloads * 2)])
-        size = journal.finish()
+        size = self.disk.at_once(journal.finishing())
         self.assertEqual(os.path.getsize(self.path), size)
         self.assertEqual(len(self.rows(size=size)), 2 * len(sizes))
 
@@ -97,7 +97,7 @@ class TestCodec(JournalCase):
 
     def test_a_recycled_file_shows_nothing_of_its_former_life(self) -> None:
         journal, _ = self.five()
-        journal.finish()
+        self.disk.at_once(journal.finishing())
         os.rename(self.path, os.path.join(self.home.name, SPARE))
         size = os.path.getsize(os.path.join(self.home.name, SPARE))
         again = self.journal(2, self.seq + 1)
@@ -199,7 +199,7 @@ class TestTears(JournalCase):
 
     def test_a_listed_size_is_exact(self) -> None:
         journal, ends = self.five()
-        size = journal.finish()
+        size = self.disk.at_once(journal.finishing())
         data = self.data()
         self.assertEqual(len(self.rows(size=size)), 15)
         for wrong in (data[:ends[-2]], data[:-1], data + b"\0"):

@@ -24,7 +24,7 @@ from user import BY_END, NUMBER
 STATES = 20_500
 EACH = 14  # drawn at each operation, and as many from the short list
 HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "regained", "killed", "killed at the start", "cut",
-            "failed", "sync_parent", "sync_begins", "sync_ends"}
+            "failed", "said", "sync_parent", "sync_begins", "sync_ends"}
 Queues = dict[str, list[Mail]]
 Key = frozenset[tuple[str, Content]]  # a state
 

@@ -7,12 +7,16 @@ import socket
 import tempfile
 import unittest
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
+import mailbox
 import manifest as manifests
 import wire
+from daemon import HOLD_SECONDS, QUIET_SECONDS, WORK_SECONDS
 from disk import WAIT, Disk
-from mailbox import ID_JUMP, UNSYNCED_MAX, Failed, Mailbox
+from journal import BATCH, batches, read_header
+from mailbox import ID_JUMP, TOO_SLOW, UNSYNCED_MAX, Failed, Full, Mailbox
 from syncer import ALL, BackgroundDisk
 from tests.service import Service
 from tests.terminals import until
@@ -95,14 +99,40 @@ class Store(unittest.TestCase):
         self.assertEqual(self.end(), second)
         self.assertFalse(self.disk.under_way)
 
-    def test_a_disk_that_falls_too_far_behind_is_waited_for(self) -> None:
+    def test_from_a_disk_that_falls_too_far_behind_nothing_is_asked(self) -> None:
+        """No mail, no name, no setting; reading goes on, and nobody waits."""
+        waited = self.disk.waited
         self.write()
         self.box.sync()
         for _ in range(UNSYNCED_MAX):
             self.put()
+        self.refuses()
         self.box.write()
-        self.assertEqual(self.box.sync(), self.box.last)
-        self.assertGreater(self.disk.waited, 0)
+        self.box.sync()
+        self.refuses()
+        self.assertEqual(self.box.read(self.ann, 0, 1 << 62)[-1].id, self.box.last - 1)
+        self.box.write()
+        self.end()
+        self.refuses()                                  # what was written before that sync began was little
+        self.end()
+        self.assertFalse(self.box.is_behind)
+        self.assertGreater(self.write(), UNSYNCED_MAX)
+        self.assertEqual(self.disk.waited, waited)
+
+    def refuses(self) -> None:
+        self.assertEqual((self.box.is_behind, self.box.refusal), (True, TOO_SLOW))
+        for ask in self.put, lambda: self.box.register("eve", 1), lambda: self.box.set(self.ann, 1, b"x"):
+            self.assertRaisesRegex(Full, TOO_SLOW, ask)
+
+    def test_so_many_bytes_may_be_unsynced(self) -> None:
+        with mock.patch.object(mailbox, "UNSYNCED_BYTES", 1000):
+            while not self.box.is_behind:
+                self.write()
+                self.box.sync()
+            self.assertLess(self.box._journal.offset, 1200)
+            self.end()
+            self.end()
+            self.assertFalse(self.box.is_behind)
 
     def test_the_journal_is_rolled_between_two_syncs(self) -> None:
         """And nothing written to it is forgotten meanwhile."""
@@ -192,6 +222,24 @@ class TheTurn(unittest.TestCase):
                 self.assertEqual([said.first for said in ann.hears_all(wire.Stored)], [number])
                 self.assertTrue(ann.is_disconnected())
 
+    def test_when_it_is_quiet_the_journal_says_that_all_is_on_the_disk(self) -> None:
+        """Once for a burst, a moment after it; then nothing more is written, however long it is quiet."""
+        with Service() as service:
+            ann, bob = service.users("ann", "bob")
+            journal, ends = service.mailbox._journal, []
+            for wait in 0, QUIET_SECONDS / 2, QUIET_SECONDS / 2, 0:
+                service.forward(wait)
+                ann.send("bob", "hi")
+                bob.hears(wire.Mail)
+                ends.append(journal.offset)
+            one = ends[1] - ends[0]
+            self.assertEqual(ends[-1], ends[0] + 3 * one)
+            for wait in (QUIET_SECONDS, *[1.0] * 60):
+                service.forward(wait)
+                self.assertEqual(journal.offset, ends[-1] + BATCH.size)
+            scan = list(batches(Path(journal.path).read_bytes(), read_header(Path(journal.path).read_bytes(), "")))
+            self.assertEqual((scan[-1].records, scan[-1].settled), (0, service.mailbox.last))
+
     def test_a_name_is_welcome_when_it_is_on_disk(self) -> None:
         with Service() as service:
             disk = slow(service)
@@ -203,6 +251,146 @@ class TheTurn(unittest.TestCase):
             eve.hears(wire.Welcome)
 
 
+class FarBehind(unittest.TestCase):
+    """Where too much is not on the disk, who sends waits for a while, and is refused then; all others go on."""
+
+    def setUp(self) -> None:
+        self.enterContext(mock.patch.object(mailbox, "UNSYNCED_MAX", 20))
+        self.service = self.enterContext(Service())
+        self.ann, self.bob, self.cy = self.service.users("ann", "bob", "cy")
+        self.cy.say(wire.Invite(1, ("bob",)))
+        self.bob.say(wire.Answer(self.bob.hears(wire.Invitation).invitation, 1))
+        self.chat = self.bob.hears(wire.Started).chat
+        self.cy.listen()
+        self.cy.heard.clear()
+        self.disk = slow(self.service)
+
+    def all_else_goes_on(self) -> None:
+        """A chat, a ping, a list, a confirmation that waits for the disk."""
+        self.cy.say(wire.Say(0, self.chat, "still there?"), wire.Ping(7), wire.List(9), wire.Confirm(1, 2))
+        self.bob.listen()
+        self.assertEqual([said.text for said in self.bob.hears_all(wire.Line)], ["still there?"])
+        self.assertEqual([said.stamp for said in self.cy.hears_all(wire.Pong)], [7])
+        self.assertEqual({said.request for said in self.cy.hears_all(wire.Roster)}, {9})
+        self.assertEqual(self.cy.hears_all(wire.Confirmed), [])
+
+    def nobody_was_disconnected(self) -> None:
+        for client in self.ann, self.bob, self.cy:
+            client.listen()
+            self.assertFalse(client.closed)
+
+    def the_disk_goes_on(self) -> None:
+        for _ in range(5):
+            self.disk.done = True
+            self.service.run()
+
+    def test_who_sends_is_held_and_then_goes_on(self) -> None:
+        numbers = [self.ann.send("bob", str(n)) for n in range(40)]
+        self.assertEqual(len(self.bob.hears_all(wire.Mail)), 21)
+        self.all_else_goes_on()
+        self.the_disk_goes_on()
+        self.assertEqual(self.ann.hears_all(wire.Refused), [])
+        self.assertEqual([said.text for said in self.bob.hears_all(wire.Mail)], [str(n) for n in range(21, 40)])
+        self.the_disk_goes_on()
+        said = self.ann.hears_all(wire.Stored)
+        self.assertEqual((said[0].first, said[-1].last), (numbers[0], numbers[-1]))
+        self.assertEqual(len(self.cy.hears_all(wire.Confirmed)), 1)
+        self.nobody_was_disconnected()
+
+    def test_who_was_held_for_long_is_refused_with_words(self) -> None:
+        numbers = [self.ann.send("bob", str(n)) for n in range(40)]
+        for _ in range(61):                             # a minute
+            self.service.forward(1)
+            self.all_else_goes_on()
+        refused = self.ann.hears_all(wire.Refused)
+        self.assertEqual([said.id for said in refused], numbers[21:])
+        self.assertEqual({said.reason for said in refused}, {TOO_SLOW})
+        self.the_disk_goes_on()
+        self.assertEqual([said.last for said in self.ann.hears_all(wire.Stored)][-1], numbers[20])
+        last = self.ann.send("bob", "at last")
+        self.the_disk_goes_on()
+        self.ann.hears(wire.Stored, first=last)
+        self.nobody_was_disconnected()
+
+    def test_a_newcomer(self) -> None:
+        """Who is known waits for WELCOME; a new name waits, and is refused then."""
+        for n in range(40):
+            self.ann.send("bob", str(n))
+        self.bob.hang_up()
+        bob, eve = self.service.client("bob"), self.service.client("eve")
+        for client in bob, eve:
+            client.hears_nothing()
+        self.service.forward(HOLD_SECONDS)
+        self.service.forward(HOLD_SECONDS / 4)
+        self.assertIn(TOO_SLOW, eve.hears(wire.Rejected).reason)
+        bob.hears_nothing()
+        self.the_disk_goes_on()
+        bob.hears(wire.Welcome)
+        eve = self.service.client("eve")
+        self.the_disk_goes_on()
+        eve.hears(wire.Welcome)
+
+    def test_settings_wait_and_are_refused(self) -> None:
+        for n in range(40):
+            self.ann.send("bob", str(n))
+        self.cy.say(wire.Ignore(3, 1, "ann"))
+        self.cy.hears_nothing()
+        self.service.forward(HOLD_SECONDS)
+        self.service.forward(HOLD_SECONDS / 4)
+        self.assertEqual(self.cy.hears(wire.Failed, request=3).reason, TOO_SLOW)
+
+    def test_the_end_of_a_roll(self) -> None:
+        """Whatever the disk is waited for in it, the loop goes on."""
+        stalls = Stalls()
+        self.service.mailbox.disk = self.service.mailbox._journal.disk = stalls
+        number = self.ann.send("bob", "before")
+        self.bob.hears(wire.Mail)
+        self.ann.hears(wire.Stored, first=number)
+        self.service.mailbox.upkeep.must_seal = True
+        held = 0
+        for _ in range(40):
+            self.service.forward(WORK_SECONDS)
+            self.all_goes_on_in_a_roll()
+            held += self.service.mailbox._ending
+            number = self.ann.send("bob", "meanwhile")
+            stalls.steps += 1
+            self.service.forward(WORK_SECONDS)
+        stalls.steps = 1 << 30
+        self.service.forward(1)
+        self.assertGreater(held, 2)
+        self.assertEqual(self.ann.hears_all(wire.Refused), [])
+        self.assertEqual(self.ann.hears_all(wire.Stored)[-1].last, number)
+        self.assertEqual(len(self.bob.hears_all(wire.Mail)), 40)
+        self.assertTrue(self.service.mailbox._manifest.segments)
+        self.service.restart()
+        self.assertEqual(self.service.mailbox.users[1].waiting, 41)
+
+    def all_goes_on_in_a_roll(self) -> None:
+        self.cy.say(wire.Say(0, self.chat, "still there?"), wire.Ping(7))
+        self.bob.listen()
+        self.assertEqual(len(self.bob.hears_all(wire.Line)), 1)
+        self.assertEqual(len(self.cy.hears_all(wire.Pong)), 1)
+
+    def test_it_is_read_in_the_end_of_a_roll(self) -> None:
+        """Confirmed when it is in the next journal, and on the disk."""
+        stalls = Stalls()
+        self.service.mailbox.disk = self.service.mailbox._journal.disk = stalls
+        self.ann.send("bob", "before")
+        mail = self.bob.hears(wire.Mail)
+        self.service.mailbox.upkeep.must_seal = True
+        while not self.service.mailbox._ending:
+            stalls.steps += 1
+            self.service.forward(WORK_SECONDS)
+        self.bob.confirm(mail)
+        while self.service.mailbox._ending:
+            self.bob.hears_nothing()
+            stalls.steps += 1
+            self.service.forward(WORK_SECONDS)
+        self.bob.hears(wire.Confirmed)
+        self.service.restart()
+        self.assertEqual(self.service.mailbox.users[1].waiting, 0)
+
+
 class Waits(Disk):
     """A task waits for each directory, and the rest is done at once."""
 
@@ -211,7 +399,59 @@ class Waits(Disk):
         self.sync_directory(path)
 
 
+class Stalls(Disk):
+    """So many syncs of tasks have ended, and the next waits."""
+
+    def __init__(self) -> None:
+        self.steps = self.done = 0
+
+    def _stalled(self) -> Iterator[object]:
+        while self.done >= self.steps:
+            yield WAIT
+        self.done += 1
+
+    def syncing(self, fd: int) -> Iterator[object]:
+        yield from self._stalled()
+        self.sync(fd)
+
+    def syncing_path(self, path: str) -> Iterator[object]:
+        yield from self._stalled()
+        self.sync_path(path)
+
+    def syncing_directory(self, path: str) -> Iterator[object]:
+        yield from self._stalled()
+        self.sync_directory(path)
+
+    def wait(self) -> None:
+        self.steps += 1
+
+
 class AtTheEnd(unittest.TestCase):
+    def test_in_each_moment_of_a_roll(self) -> None:
+        """It waits for the end of the roll: only then it is known which journal is written."""
+        ending = 0
+        for steps in range(12):
+            with tempfile.TemporaryDirectory() as home:
+                disk = Stalls()
+                disk.steps = 99
+                box = Mailbox(home + "/store", disk, seal_at=1)
+                ann = box.register("ann", 1)
+                box.put(ann, 1, 1, [ann], 0, b"hi")
+                box.write()
+                box.sync()
+                disk.steps = disk.done + steps
+                box.work(1)
+                if box._ending:
+                    box.read(ann, 0, 1 << 62)
+                    box.write()
+                ending += box._ending
+                waiting = ann.waiting
+                box.close()
+                again = Mailbox(home + "/store")
+                self.assertEqual(again.users[0].waiting, waiting)
+                again.close()
+        self.assertGreater(ending, 2)
+
     def test_a_segment_that_the_manifest_may_list_already_stays(self) -> None:
         """Closing in each moment of a seal, also when the manifest has its name and the loop waits to hear of it."""
         listed = 0
@@ -286,8 +526,8 @@ class TheChild(unittest.TestCase):
             self.disk.at_once(self.disk.syncing(writing))
         self.assertEqual(caught.exception.errno, errno.EINVAL)
 
-    def test_sealing_waits_for_no_sync_but_the_end_of_the_journal(self) -> None:
-        """Of all that a seal syncs, only the old journal and the manifest of the roll are synced in the loop."""
+    def test_sealing_waits_for_no_sync(self) -> None:
+        """Nothing of what a seal syncs is synced in the loop."""
         disk = BackgroundDisk()
         with tempfile.TemporaryDirectory() as home, mock.patch.object(os, "fsync", wraps=os.fsync) as fsync:
             box = Mailbox(home + "/store", disk, seal_at=1)
@@ -299,7 +539,7 @@ class TheChild(unittest.TestCase):
             with mock.patch.object(disk, "at_once", wraps=disk.at_once) as at_once:
                 until(lambda: not box.work(0) and (not box.working or disk._tasks.take()))
             self.assertEqual([page.segment for page in bob.pages], [1])
-            self.assertEqual((fsync.call_count, at_once.call_count), (1, 1))    # the journal, the manifest
+            self.assertEqual((fsync.call_count, at_once.call_count), (0, 0))
             box.close()
 
     def test_without_the_child_nothing_is_believed(self) -> None:

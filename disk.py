@@ -3,7 +3,8 @@
 Promises: files are created new (O_EXCL), 0600, never through a link, closed on exec; directories are 0700.
 Works by being thin: one method is one system call or the few that belong together, so that a test can put an object
 of its own in this place that records, fails or reorders them.  Nothing else calls fsync, fdatasync, rename or unlink.
-Fails with OSError, and with nothing else; what an error means is decided above (journal.py, mailbox.py).
+Fails with OSError; what an error means is decided above (journal.py, mailbox.py).  And with Failed when a directory
+whose lock is held was moved or replaced, or its lock was: every name in it is then another's, and none is touched.
 Is bad at: dbm.  The backends of the standard library open and write their files themselves; the segments are synced
 here, through descriptors that were held before the writing (`hold`), but their writes do not pass this door, so a
 recorder sees them only when they are synced.
@@ -22,7 +23,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 READ_SIZE = 1 << 20  # bytes asked for in one read
 SECTOR = 4096  # bytes, the least that is read or lost at once
@@ -77,20 +78,56 @@ class NoBackend(StoreError):
     code = os.EX_UNAVAILABLE
 
 
+Identity = tuple[int, int]
+
+
+class Held(NamedTuple):
+    """A directory whose lock we have."""
+
+    fd: int
+    directory: Identity
+    lock: str  # its path
+    file: Identity
+
+
+def identity(path: str) -> Identity:
+    """What stays the same as long as it is the same file, whatever its name."""
+    found = os.stat(path, follow_symlinks=False)
+    return found.st_dev, found.st_ino
+
+
 class Disk:
     """The system calls of the store.  Every path is whole; every error is an OSError."""
 
+    _locks: dict[str, Held] = {}  # by directory: whose lock we have  # noqa: RUF012 replaced, never changed
+
+    def look(self, directory: str) -> None:
+        """Is this directory, if we have its lock, still the one that it was?  Raises Failed."""
+        held = self._locks.get(directory)
+        if held:
+            try:
+                found = identity(directory), identity(held.lock)
+            except OSError:
+                found = None
+            if found != (held.directory, held.file):
+                raise Failed(f"{directory} was moved, removed or replaced, or its lock was, while it was in use; what "
+                             "is there now is left as it is")
+
     def create(self, path: str) -> int:
+        self.look(os.path.dirname(path))
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def open(self, path: str) -> int:
+        self.look(os.path.dirname(path))
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self, fd: int) -> None:
+        self._locks = {name: held for name, held in self._locks.items() if held.fd != fd}
         os.close(fd)
 
     def read(self, path: str) -> bytes:
         """The whole file, from the disk itself where the system can be told to forget its copy."""
+        self.look(os.path.dirname(path))
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             _forget(fd)
@@ -195,6 +232,7 @@ class Disk:
 
     def database(self, backend: str, path: str, flag: str) -> Any:
         """A dbm file, as dbm.open gives it; `flag` is "r", or "n" for a new one."""
+        self.look(os.path.dirname(path))
         return importlib.import_module(backend).open(path, flag, 0o600)
 
     def sync_directory(self, path: str) -> None:
@@ -206,15 +244,19 @@ class Disk:
             os.close(fd)
 
     def rename(self, old: str, new: str) -> None:
+        self.look(os.path.dirname(new))
         os.rename(old, new)
 
     def unlink(self, path: str) -> None:
+        self.look(os.path.dirname(path))
         os.unlink(path)
 
     def listdir(self, path: str) -> list[str]:
+        self.look(path)
         return sorted(os.listdir(path))
 
     def size(self, path: str) -> int:
+        self.look(os.path.dirname(path))
         return os.stat(path, follow_symlinks=False).st_size
 
     def free(self, path: str) -> int:
@@ -235,9 +277,12 @@ class Disk:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            directory = os.path.dirname(path)
+            held = Held(fd, identity(directory), path, identity(path))
         except OSError:
             os.close(fd)
             raise
+        self._locks = {**self._locks, directory: held}
         return fd
 
 

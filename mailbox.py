@@ -81,6 +81,7 @@ __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "I
            "StoreError", "User"]
 
 RETRY_ROOM = 0.25  # seconds between two looks for room
+LOOK = 1.0  # seconds between two looks whether the directory is the one that it was
 LOST_MAX = 256  # ranges of ids that starts passed over, remembered for who asks late: 6 KB in the manifest
 UNSYNCED_MAX = 1 << 16  # seqs given and not on disk: above, no mail, name or setting is taken
 UNSYNCED_BYTES = 32 << 20  # the same in bytes of the journal: they are memory, the system's and ours
@@ -112,7 +113,7 @@ class Mailbox:
         self.refusing: str | None = None
         self._failed: Failed | None = None
         self.upkeep = Upkeep(self, seal_at, journals_max, small)
-        self._now = self._look_after = 0.0
+        self._now = self._look_after = self._look_at = 0.0
         self._syncing: int | None = None  # what the sync under way will have put on disk
         self._dirty = False  # something was written since the last sync began
         self._rolling = False  # no further sync is begun: the journal is about to be finished
@@ -542,6 +543,9 @@ class Mailbox:
         if self._failed is not None:
             raise self._failed
         start = self._now = now_fn()
+        if start >= self._look_at:
+            self._look_at = start + LOOK
+            self._look()
         if self.refusing is not None and start >= self._look_after:
             self._look_after = start + RETRY_ROOM
             self._stuck = False
@@ -555,6 +559,7 @@ class Mailbox:
                 step = next(task, END)
             except Failed as error:
                 self._failed = error
+                upkeep.leave()
                 raise
             if step is END:
                 upkeep.task = None
@@ -562,6 +567,14 @@ class Mailbox:
                 return False
             if now_fn() - start >= seconds:
                 return True
+
+    def _look(self) -> None:
+        try:
+            self.disk.look(self.directory)
+        except Failed as error:
+            self._failed = error
+            self.upkeep.leave()
+            raise
 
     def _durable(self) -> Iterator[object]:
         """Until all that is written now, and that a segment or a manifest may tell of, is on the disk."""

@@ -272,6 +272,7 @@ class Writer:
         yield None
 
     def _put(self, key: bytes, body: bytes) -> None:
+        self.disk.look(self.directory)  # the backends open by name
         self._sums[key] = crc32(body, start_of(self.seed, self.number, key))
         value = CRC.pack(self._sums[key]) + body
         self._database[key] = value
@@ -314,6 +315,7 @@ class Writer:
                 yield from self._flush(kind)
         counts = [self._counts[kind] for kind in ("index", "users", "mail", "shared")]
         self._put(b"head", HEAD.pack(VERSION, *counts, self.messages, self.bytes))
+        self.disk.look(self.directory)
         self._database.close()
         for name in files_of(self.disk, self.directory, self.number):
             if name.endswith(".bak"):  # dbm.dumb's copy of an older directory, of no use to a file written once
@@ -362,6 +364,11 @@ class Writer:
         self.close()
         with suppress(OSError):
             remove(self.disk, self.directory, self.number)
+
+    def leave(self) -> None:
+        """Touch no name any more: they may be another's.  dbm.dumb would write its index even as it is forgotten."""
+        if hasattr(self._database, "_modified"):
+            self._database._modified = False
 
     def close(self) -> None:
         """Let go.  Unless a manifest lists them, the next start removes the files."""

@@ -169,6 +169,11 @@ class Upkeep:
             with suppress(OSError):  # what stays is removed when its number is taken again, or at the next start
                 writer.abandon()
 
+    def leave(self) -> None:
+        """What is being written is left as it is."""
+        if self.writer is not None:
+            self.writer.leave()
+
     def _retire(self, carried: frozenset[int]) -> Iterator[object]:
         """Unlink what the manifest lists no more; one journal becomes the next one's file."""
         box = self.box

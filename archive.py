@@ -48,6 +48,7 @@ from zlib import crc32
 from index import FOLD, Index, Key, Sign, Unusable
 from letters import Letter, Record, below, heads, line, line_at, lines, lines_backwards, parse, pieces
 
+CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)    # a file system that does not sync directories
 MARK = b"-- all above confirmed\n"
 MARK_EVERY = 100            # records at least between two marks: so few are confirmed in vain after a crash
 UNCONFIRMED_BYTES = 1 << 20 # at the end of the file, where a start looks for them; what is above comes with a CHECK
@@ -239,7 +240,7 @@ class Archive(Memory):
                 check_private(fd)
                 with _locked(fd):
                     self._load(fd)
-                self._fsync(directory)      # a new file's name
+                self._sync_name(directory)
             except BaseException:
                 os.close(fd)
                 raise
@@ -248,6 +249,14 @@ class Archive(Memory):
             self._read_on()
         finally:
             os.close(directory)
+
+    def _sync_name(self, directory: int) -> None:
+        """Of a new file.  Some file systems, as CIFS, can't: there the server keeps a name when it is made."""
+        try:
+            self._fsync(directory)
+        except OSError as error:
+            if error.errno not in CANNOT:
+                raise
 
     def _load(self, fd: int) -> None:
         """What may be confirmed again.  A killed process may have written it and not come to sync it."""

@@ -3,8 +3,9 @@
 Promises: files are created new (O_EXCL), 0600, never through a link, closed on exec; directories are 0700.
 Works by being thin: one method is one system call or the few that belong together, so that a test can put an object
 of its own in this place that records, fails or reorders them.  Nothing else calls fsync, fdatasync, rename or unlink.
-Fails with OSError; what an error means is decided above (journal.py, mailbox.py).  And with Failed when a directory
-whose lock is held was moved or replaced, or its lock was: every name in it is then another's, and none is touched.
+Fails with OSError; what an error means is decided above (journal.py, mailbox.py).  With CannotCreate
+when a file system can't sync a directory at all, as CIFS.  And with Failed when a directory whose lock is held was
+moved or replaced, or its lock was: every name in it is then another's, and none is touched.
 Is bad at: dbm.  The backends of the standard library open and write their files themselves; the segments are synced
 here, through descriptors that were held before the writing (`hold`), but their writes do not pass this door, so a
 recorder sees them only when they are synced.
@@ -17,6 +18,7 @@ what to do, and a code of sysexits(3) for the daemon to exit with.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import importlib
 import os
@@ -27,6 +29,7 @@ from typing import Any, NamedTuple, TypeVar
 
 READ_SIZE = 1 << 20  # bytes asked for in one read
 SECTOR = 4096  # bytes, the least that is read or lost at once
+CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # a file system that doesn't do that
 WAIT = object()  # a step of a task: only the disk can help
 T = TypeVar("T")
 
@@ -240,6 +243,11 @@ class Disk:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
         try:
             os.fsync(fd)
+        except OSError as error:
+            if error.errno in CANNOT:
+                raise CannotCreate(f"{path}: its file system can't sync a directory, so what is acknowledged would not "
+                                   "survive a power cut: choose another place with --state") from error
+            raise
         finally:
             os.close(fd)
 

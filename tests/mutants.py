@@ -143,6 +143,8 @@ MUTANTS = [Mutant(*row) for row in (
      POWER),
     ("syncer: the end of the fsync", "syncer.py", "while not self._tasks.has_ended():",
      "while self._tasks.has_ended():", "test_syncer"),
+    ("disk: a place that can't sync a directory", "disk.py", "if error.errno in CANNOT:", "if False:",
+     "test_mailbox"),
     ("disk: a store that was replaced", "disk.py", "if found != (held.directory, held.file):", "if False:",
      "test_swapped"),
     ("segment: dbm.dumb leaves what was replaced", "segment.py", "self._database._modified = False", "pass",

@@ -132,6 +132,23 @@ class TestFile(Base):
         found.keep([record(n) for n in range(100)])
         self.assertEqual(len(done), 1)
 
+    def test_a_file_system_that_cannot_sync_a_directory(self) -> None:
+        """As CIFS: messages are kept there, for the file itself is synced.  Another error of the directory counts."""
+        def fsync(fd: int) -> None:
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                raise OSError(error, os.strerror(error))
+            done.append(fd)
+
+        for error in errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF:
+            done: list[int] = []
+            found = Archive(self.directory / str(error), fsync=fsync)
+            self.addCleanup(found.close)
+            found.open(STORE, "alice")
+            found.keep([record(1)])
+            self.assertEqual(([r.id for r in found.last(9)], len(done)), ([1], 1))
+        error = errno.EIO
+        self.assertRaises(ArchiveError, Archive(self.directory / "bad", fsync=fsync).open, STORE, "alice")
+
     def test_a_failed_fsync_keeps_nothing(self) -> None:
         found = self.opened()
         found.keep([record(1)])

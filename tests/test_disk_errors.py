@@ -35,6 +35,25 @@ def all_of(one: Any, *arguments: Any) -> list[Result]:
 
 
 @needs("strace")
+class NoDirectories(unittest.TestCase):
+    """A file system that can't sync a directory, as CIFS."""
+
+    def test_the_daemon_does_not_start_there(self) -> None:
+        with tempfile.TemporaryDirectory() as home:
+            log = home + "/log"
+            daemon = DaemonProcess(store=home + "/store", wait=False,
+                                   under=("strace", "-f", "-o", log, "-P", home, "-P", home + "/store",
+                                          "-e", "inject=fsync:error=EINVAL"))
+            self.addCleanup(daemon.close)
+            assert daemon.process
+            self.assertEqual(daemon.process.wait(SCREEN_SECONDS), os.EX_CANTCREAT)
+            line, = daemon.output().splitlines()
+            self.assertIn("can't sync a directory", line)
+            self.assertIn("--state", line)
+            self.assertNotIn("manifest", os.listdir(home + "/store"))
+
+
+@needs("strace")
 class ByStrace(unittest.TestCase):
     def agrees(self, what: str, results: list[Result], least: int) -> None:
         reached = sum(bool(result.reached) for result in results)

@@ -863,6 +863,22 @@ class TestFailingDisk(StoreCase):
 
 
 class TestPlace(StoreCase):
+    def test_a_file_system_that_cannot_sync_a_directory(self) -> None:
+        """As CIFS: what is promised can't be kept there, and is not promised.  An old store there is left as it is."""
+        for old in False, True:
+            if old:
+                self.open().close()
+                self.disk = RecordingDisk()
+            for error in errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF:
+                with self.subTest(old=old, error=error), \
+                        mock.patch.object(os, "fsync", side_effect=OSError(error, os.strerror(error))), \
+                        self.assertRaisesRegex(CannotCreate, "can't sync a directory.* --state"):
+                    Mailbox(self.path)
+            self.assertEqual(os.path.exists(self.path) and "manifest" in os.listdir(self.path), old)
+        with mock.patch.object(os, "fsync", side_effect=OSError(errno.EIO, "Input/output error")), \
+                self.assertRaisesRegex(StoreError, "Input/output error"):
+            Mailbox(self.path)
+
     def test_it_is_private(self) -> None:
         os.umask(os.umask(0o022))
         box = self.open()

@@ -132,6 +132,7 @@ class BackgroundDisk(Disk):
             os.close(fd)
 
     def database(self, backend: str, path: str, flag: str) -> Database:
+        self.look(os.path.dirname(path))
         return self._library.open(backend, path, flag)
 
     def wait(self) -> None:

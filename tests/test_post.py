@@ -844,8 +844,7 @@ class Roomless(Service):
     """A daemon on such a disk; with the reserve that is given up, reads can be written."""
 
     def __init__(self):
-        self.disk = FailingDisk()
-        super().__init__()
+        super().__init__(disk=FailingDisk())
 
     def start(self):
         self.notes = Notes()

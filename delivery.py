@@ -112,9 +112,9 @@ class Delivery:
                 client.mail -= messages([mail for mail in mails if mail.id <= client.live.start])
             self._receipts(client, mails)
             self.note("delivered", name=client.name, messages=count, first=mails[0].id, last=mails[-1].last)
-        last = self.mailbox.was_kept(said.first, said.last)
-        if last == said.last or last >= said.first:
-            self.promises.turn.others.append((client, wire.Confirmed(said.first, last)))
+        parts = list(self.mailbox.kept(said.first, said.last))
+        self.promises.turn.others += [(client, wire.Confirmed(*part)) for part in parts]
+        client.spent += len(parts) - bool(parts)
         self.stirred[client] = self.counted[client] = None
 
     def _receipts(self, reader: Client, mails: list[Mail]) -> None:

@@ -389,14 +389,22 @@ class Mailbox:
         self._shelf.segments[page.segment].left -= number
         return mails
 
-    def was_kept(self, first: int, last: int) -> int:
-        """Up to which of these ids, from the first on, what had them was on the disk, or nothing had; first - 1 for
-        none.  What was read of them never comes back.  The others may have been shown, and were lost by a power cut:
-        their sender may send them again."""
-        place = bisect_left(self._lost, first, key=BY_END)
-        if place == len(self._lost) or self._lost[place][0] > last or first > last:
-            return last
-        return self._lost[place][0] - 1 if self._lost[place][0] > first else first - 1
+    def kept(self, first: int, last: int) -> Iterator[Range]:
+        """The parts of this range of ids in which whatever had an id was on the disk.
+
+        What was read there never comes back.  What had the other ids may have been shown, and was lost
+        by a power cut: its sender may send it again.  A range the wrong way round holds no id, and is kept."""
+        if first > last:
+            yield first, last
+        for place in range(bisect_left(self._lost, first, key=BY_END), len(self._lost)):
+            begin, end = self._lost[place]
+            if begin > last:
+                break
+            if begin > first:
+                yield first, begin - 1
+            first = end + 1
+        if first <= last:
+            yield first, last
 
     # The disk
 

@@ -272,8 +272,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("user: what was forgotten counts as put", "user.py", "return (0, runs[-RUNS_MAX][1]), *runs[1 - RUNS_MAX:]",
      "return runs[-RUNS_MAX:]", "test_mailbox"),
     ("post: what was forgotten is refused", "post.py", "if client.user.is_vague(first):", "if False:", "test_twice"),
-    ("delivery: no CONFIRMED for what was lost", "delivery.py", "self.mailbox.was_kept(said.first, said.last)",
-     "said.last", "test_twice"),
+    ("delivery: no CONFIRMED for what was lost", "delivery.py", "list(self.mailbox.kept(said.first, said.last))",
+     "[(said.first, said.last)]", "test_twice"),
     ("mailbox: what was lost is remembered", "mailbox.py", "united([*found.lost, *passed])", "united(passed)",
      "test_twice"),
 )]

@@ -436,7 +436,7 @@ class Walk:
                 self.receipts.setdefault((key[0], name), set()).add(key[1])
         self.here[name].say(wire.Confirm(first, last))
         self.hear()
-        parts = [said for said in self.news[name] if isinstance(said, wire.Confirmed)]  # what a start passed over is not there
+        parts = [said for said in self.news[name] if isinstance(said, wire.Confirmed)]      # a start passes ids over
         for number in self.shown[name]:
             if first <= number <= last:
                 assert any(part.first <= number <= part.last for part in parts), (number, parts)

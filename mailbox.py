@@ -135,6 +135,7 @@ class Mailbox:
     def _recover(self) -> None:
         found = manifests.load(self.disk, self.directory)
         if found is None:
+            self.disk.sync_directory(self.directory)  # not every file system can: better now than never
             found = Manifest(os.urandom(16), 0, 0, (), ())
             manifests.save(self.disk, self.directory, found)
         self._manifest, self.store = found, found.store

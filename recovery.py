@@ -137,8 +137,6 @@ def lock_store(disk: Disk, directory: str, make: bool = True) -> int:
         if not disk.is_private(directory):
             raise Denied(f"{directory} must be a directory of yours, for this alone, that nobody else can enter: name "
                          "one that is not there yet, or chmod 700 your own")
-        if make:  # before anything is promised: not every file system can
-            disk.sync_directory(directory)
         fd = disk.lock(path)
         with suppress(OSError):  # only to say who holds it: a full disk is no reason not to start
             disk.truncate(fd, 0)

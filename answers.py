@@ -14,6 +14,9 @@ from collections.abc import Sequence
 import wire
 from presence import Client, Roster
 
+LATE = 256                  # turns whose answers wait for the disk, above which those of each client are counted: with
+                            # a disk that works they are some tens
+OWED_MAX = 4096             # answers that one client may then wait for before it is read no more: four windows, 1 MB
 OUTCOME_NAMES = 1000        # names in one OUTCOMES: 33 KB of the longest, under the frame limit
 
 Ranges = list[list[int]]    # first and last
@@ -76,6 +79,7 @@ class Promises:
         self.roster = roster
         self.turn = Answers()
         self._unsettled: deque[tuple[int, Answers]] = deque()
+        self._owed: dict[Client, int] = {}      # answers of each, while the disk is late
 
     @property
     def owes(self) -> bool:
@@ -90,7 +94,23 @@ class Promises:
         """The batch of the turn is written, up to this seq: its answers wait for the disk."""
         if not self.turn.is_empty:
             self._unsettled.append((seq, self.turn))
+            if len(self._unsettled) > LATE:
+                self._count(self.turn)
             self.turn = Answers()
+
+    def _count(self, answers: Answers) -> None:
+        owed = self._owed
+        for client, _ in (*answers.others, *answers.settings):
+            owed[client] = owed.get(client, 0) + 1
+        for client, ranges in answers.stored.items():
+            owed[client] = owed.get(client, 0) + len(ranges)
+        for (client, _), ranges in answers.outcomes.items():
+            owed[client] = owed.get(client, 0) + len(ranges)
+
+    def is_owed_much(self, client: Client | None) -> bool:
+        """Whether this client has asked so much that no more may wait for the disk.  Some requests have no seq, such as
+        to confirm what is not there."""
+        return bool(self._owed) and client is not None and self._owed.get(client, 0) > OWED_MAX
 
     def settle(self, seq: int) -> list[Client]:
         """Everything up to this seq is on disk: say what promised it.  Returns the newcomers who were welcomed."""
@@ -99,6 +119,8 @@ class Promises:
             _, answers = self._unsettled.popleft()
             self._say(answers)
             welcomed += [client for client, _ in answers.welcomes]
+        if self._owed and len(self._unsettled) <= LATE:
+            self._owed.clear()
         return welcomed
 
     def _say(self, answers: Answers) -> None:

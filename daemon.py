@@ -173,6 +173,7 @@ class Daemon:
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # had their share: not read until then
         self._held: dict[Connection, None] = {}                 # wait for the disk, and are not read
+        self._owed: dict[Connection, None] = {}                 # are owed much that waits for the disk: not read either
         self._behind_at = 0.0                                   # since when some were; 0: it is not too far behind
         self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
         self._rounds: Rounds[Connection] = Rounds()             # when clients may have been silent for long
@@ -267,6 +268,8 @@ class Daemon:
             self._quiet_at = inf if self.mailbox.settle() else monotonic + RETRY_SECONDS
         if self._behind_at:
             self._let_go()
+        if self._owed:
+            self._paid()
         for line in self.mailbox.notes:
             self.console.note("store", says=line)
         self.mailbox.notes.clear()
@@ -369,13 +372,17 @@ class Daemon:
         if len(connection.unsent) >= BACKLOG_MAX:
             return                              # _watch goes on with them when the peer has read
         fairness, share, now, frames = self.fairness, connection.share, self.now.monotonic, connection.frames
-        mailbox = self.mailbox
+        mailbox, owes_much = self.mailbox, self.board.promises.is_owed_much
         allowed, spent = fairness.allowance(share, len(self._unfinished) + len(self._resting), now), 0
         tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
         try:
             while connection.next < len(frames) and spent < allowed and tokens >= 1 and not connection.closing:
                 kind = frames[connection.next][0]
                 if kind in KEPT and mailbox.last > mailbox.most and self._hold(connection):
+                    break
+                if owes_much(connection.client):
+                    self._owed[connection] = None
+                    self._watch(connection)
                     break
                 asked, work = self._frames(connection, int(min(allowed - spent, tokens)))
                 spent += work
@@ -390,8 +397,8 @@ class Daemon:
             self._watch(connection)
             return
         fairness.had(share, spent)
-        if connection in self._held:
-            return
+        if connection in self._held or connection in self._owed:
+            return                              # it is not read until the disk has come nearer
         if connection.next < len(frames) and not connection.closing:
             if tokens >= 1:
                 fairness.floods(share, now)
@@ -458,6 +465,13 @@ class Daemon:
         held, self._held = self._held, {}
         for connection in held:
             connection.heard = now
+            self._watch(connection)
+
+    def _paid(self) -> None:
+        """Read those again who were owed much, and are no more."""
+        for connection in [each for each in self._owed if not self.board.promises.is_owed_much(each.client)]:
+            del self._owed[connection]
+            connection.heard = self.now.monotonic
             self._watch(connection)
 
     def _rested(self) -> None:
@@ -568,7 +582,7 @@ class Daemon:
             return
         mask = selectors.EVENT_WRITE if backlog else 0
         if backlog < BACKLOG_MAX and not (connection.closing or connection.ended or connection in self._resting
-                                          or connection in self._held):
+                                          or connection in self._held or connection in self._owed):
             mask |= selectors.EVENT_READ
             if connection.frames:
                 self._unfinished[connection] = None
@@ -628,6 +642,7 @@ class Daemon:
         self._unfinished.pop(connection, None)
         self._resting.pop(connection, None)
         self._held.pop(connection, None)
+        self._owed.pop(connection, None)
         if connection.client is None:
             self._no_stranger(connection)
             self.console.note("closed", address=connection.address, reason=reason)
@@ -647,7 +662,7 @@ class Daemon:
         now, client = self.now.monotonic, connection.client
         if client is not None and client.left:
             reason, until = connection.closing, connection.heard + LEAVE_SECONDS
-        elif connection in self._resting:
+        elif connection in self._resting or connection in self._owed:
             reason, until = "", now + SWEEP_SECONDS
         elif connection.pinged:
             reason, until = "no answer to PING", connection.pinged + ANSWER_SECONDS

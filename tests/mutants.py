@@ -122,6 +122,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("upkeep: closing waits for the end of a roll", "mailbox.py", "self.upkeep.end_roll()", "pass", "test_syncer"),
     ("daemon: it says on the disk what is settled", "daemon.py", "inf if self.mailbox.settle() else",
      "inf if True else", "test_syncer"),
+    ("daemon: who is owed too much is not read", "daemon.py", "if owes_much(connection.client):", "if False:",
+     "test_syncer"),
     ("daemon: who asks too much of the disk is held", "daemon.py", "and self._hold(connection):", "and False:",
      "test_syncer"),
     ("mailbox: what is settled", "mailbox.py", "else min(self._synced, self._due - 1)", "else self._due - 1",

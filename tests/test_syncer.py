@@ -7,9 +7,11 @@ import socket
 import tempfile
 import unittest
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
+import answers
 import mailbox
 import manifest as manifests
 import wire
@@ -258,6 +260,8 @@ class FarBehind(unittest.TestCase):
         self.enterContext(mock.patch.object(mailbox, "UNSYNCED_MAX", 20))
         self.service = self.enterContext(Service())
         self.ann, self.bob, self.cy = self.service.users("ann", "bob", "cy")
+        for number, client in enumerate((self.ann, self.bob, self.cy)):
+            client.number = number
         self.cy.say(wire.Invite(1, ("bob",)))
         self.bob.say(wire.Answer(self.bob.hears(wire.Invitation).invitation, 1))
         self.chat = self.bob.hears(wire.Started).chat
@@ -310,6 +314,33 @@ class FarBehind(unittest.TestCase):
         last = self.ann.send("bob", "at last")
         self.the_disk_goes_on()
         self.ann.hears(wire.Stored, first=last)
+        self.nobody_was_disconnected()
+
+    def test_what_one_client_is_owed_has_a_bound(self) -> None:
+        """It confirms what is not there, for which no seq is given, or sends again what is known."""
+        for client in self.cy, self.ann:
+            number = self.ann.send("bob", "it waits for the disk")
+            frame = wire.encode(wire.Confirm(5, 5)) * 10
+            if client is self.ann:
+                frame = wire.encode(wire.Send(number, 0, ("bob",), "it waits for the disk"))
+            with mock.patch.object(answers, "LATE", 4), mock.patch.object(answers, "OWED_MAX", 50):
+                promises = self.service.daemon.board.promises
+                sent = 0
+                for _ in range(400):
+                    with suppress(BlockingIOError):     # it is not read any more
+                        sent += client.sock.send(frame) // len(frame)
+                    self.service.daemon.turn(0)
+                self.assertTrue(promises.is_owed_much(self.service.daemon.board.roster.clients[client.number]))
+                self.assertLess(len(promises._unsettled), 80)
+                self.assertFalse(promises.is_owed_much(self.service.daemon.board.roster.clients[self.bob.number]))
+                self.bob.say(wire.Ping(7))
+                self.assertEqual(len(self.bob.hears_all(wire.Pong)), 1)
+                for _ in range(40):
+                    self.disk.done = True
+                    self.service.forward(1)
+                self.assertGreater(sent, 60)
+                if client is self.cy:
+                    self.assertEqual(len(self.cy.hears_all(wire.Confirmed)), 10 * sent)
         self.nobody_was_disconnected()
 
     def test_a_newcomer(self) -> None:

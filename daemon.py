@@ -52,6 +52,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -87,6 +88,7 @@ DOUBT_SECONDS = 0.1         # between two looks whether it has answered
 PROOF_SECONDS = 2.0         # for the PROOF, while others wait for the place: a client has its key ready
 LEAVE_SECONDS = 10          # for one who left, or was put out, to take what it was still told
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
+REST_SECONDS = 3.0          # to bring to rest what waits at the end: what takes longer is as well off in the journals
 SWEEP_SECONDS = 1.0         # between two looks at who was silent
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 SLICE = 0.002               # seconds of the mailbox's own work in a turn, if the rest took as long: it is then twice as
@@ -222,7 +224,9 @@ class Daemon:
             try:
                 self.mailbox.write()
             except Full as full:
-                self.console.note("disk-full", reason=full.reason)
+                if not self._refusing:
+                    self.console.note("disk-full", reason=full.reason)
+                    self._refusing = full.reason
                 for client in self.board.refuse(full, self.now):
                     self._reject(client, f"no new names now: {full.reason}")
             else:
@@ -274,9 +278,11 @@ class Daemon:
             self.console.note("store", says=line)
         self.mailbox.notes.clear()
         if self._refusing != self.mailbox.refusing:
-            self._refusing = self.mailbox.refusing
-            if not self._refusing:
+            if not self.mailbox.refusing:
                 self.console.note("disk-free")
+            elif not self._refusing:
+                self.console.note("disk-full", reason=self.mailbox.refusing)
+            self._refusing = self.mailbox.refusing
 
     # ---- coming in ----
 
@@ -730,12 +736,23 @@ class Daemon:
         while self._owes() and self.clock().monotonic < deadline:
             self.turn(0.05)
         for connection in list(self.connections.values()):
+            self.selector.unregister(connection.sock)
             connection.sock.close()
+        self._seal()
         self.mailbox.close()
         if self._wakeup:
             signal.set_wakeup_fd(-1)
         for end in self._wakeup:
             end.close()
+
+    def _seal(self) -> None:
+        """What waits, and the log of names, come to rest in dbm, if that does not take long."""
+        deadline = self.clock().monotonic + REST_SECONDS
+        with suppress(Full):
+            self.mailbox.rest()
+            while self.mailbox.resting and self.clock().monotonic < deadline:
+                if not self.mailbox.work(SLICE):
+                    self.turn(SLICE)            # only the disk can help it
 
     def _owes(self) -> bool:
         """Does anybody wait for an answer that is on its way to the disk, or into a socket?"""

@@ -268,9 +268,14 @@ class Disk:
         return os.stat(path, follow_symlinks=False).st_size
 
     def free(self, path: str) -> int:
-        """Bytes that this user may still write on the file system of `path`."""
+        """Bytes that this user may still write on the file system of `path`; some are for root alone."""
         room = os.statvfs(path)
-        return room.f_bavail * room.f_frsize
+        return (room.f_bavail if os.geteuid() else room.f_bfree) * room.f_frsize
+
+    def capacity(self, path: str) -> int:
+        """How many bytes that file system has in all."""
+        room = os.statvfs(path)
+        return room.f_blocks * room.f_frsize
 
     def make_directory(self, path: str) -> None:
         os.mkdir(path, 0o700)

@@ -34,8 +34,9 @@ How it fails
     `Full` from `write`: the batch is undone, on disk and in memory; `mails`, `users`, `settings` say what was refused.
     What was read stays batched: call `write` and `sync` again, for which a file of zeros, `reserve`, was given up.
     If that fails too, `write` does nothing until `work` has looked for room, and `sync` does not count it as settled.
-    `refusing` holds the reason, and `put`, `register` and `set` raise Full, until `work` has the reserve back: call it
-    at least every quarter of a second while `refusing` is set.
+    `refusing` holds the reason, and `put`, `register` and `set` raise Full, until `work` has won room (upkeep.py) and
+    has the reserve back: call it at least every quarter of a second while `refusing` is set.  It is also set, and
+    nothing else happens, when a batch was written and left too little room to seal what the journals hold (room.py).
     `Failed` from anything: the disk did not keep its word.  Nothing is retried; the daemon must exit (70).
     `Damaged` from the start: a file is not what was written; it is named, with offset.  Later a page that cannot be
     read is passed over: its messages are not shown, not read and not dropped; a note names it; `unreadable` counts.
@@ -60,7 +61,7 @@ from contextlib import suppress
 import manifest as manifests
 from bodies import body_of, count_of
 from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
-from journal import BLANK, FIRST_ROOM, HEADER_SIZE, ROOM, Journal, file_name
+from journal import BLANK, FIRST_ROOM, HEADER_SIZE, Journal, file_name
 from mail import BY_ID, WHOLE, Mail, between, limited, messages, place_of
 from manifest import Manifest
 from records import (
@@ -72,7 +73,7 @@ from records import (
     setting_record,
 )
 from recovery import Recovery, lock_store
-from reserve import Reserve
+from reserve import LAST, Reserve
 from segment import ENTRY_MAX, Listed, choose
 from upkeep import END, ID_JUMP, JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
 from user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User, united
@@ -112,16 +113,17 @@ class Mailbox:
         self.notes: list[str] = []
         self.refusing: str | None = None
         self._failed: Failed | None = None
-        self.upkeep = Upkeep(self, seal_at, journals_max, small)
         self._now = self._look_after = self._look_at = 0.0
         self._syncing: int | None = None  # what the sync under way will have put on disk
         self._dirty = False  # something was written since the last sync began
         self._rolling = False  # no further sync is begun: the journal is about to be finished
         self._ending = False  # nothing is written: the journal is being finished, and the next one listed
+        self._gave_up = False  # the reserve, since mail is refused
         self._stuck = False  # not even the reserve was enough: no write until `work` has looked for room again
         self._lock = lock_store(self.disk, self.directory)
         try:
             self.backend = choose(backend)
+            self.upkeep = Upkeep(self, seal_at, journals_max, small)
             self._recover()
         except OSError as error:
             self.disk.close(self._lock)
@@ -149,6 +151,8 @@ class Mailbox:
         self._lost = tuple(united([*found.lost, *passed]))[-LOST_MAX:]
         self._synced = self._written = self.last  # the highest seq that is on disk; that was written
         self._old = recovery.with_mail()  # journals before the one being written: number, size
+        self.upkeep.records, self.upkeep.recorded = recovery.records, recovery.recorded
+        self.ends = recovery.ends  # by number of such a journal: the highest seq in it
         self._readers: dict[int, tuple[int, list[Range]]] = {}  # whose READ is due: its place, what ranges changed
         self._clear()
         self._seers: dict[int, User] = {}
@@ -158,7 +162,7 @@ class Mailbox:
         self._regain_reserve()
 
     def _begin_with_room(self, known: list[int]) -> None:
-        """Begin a journal; on a full disk a short one, in the room of the reserve."""
+        """Begin a journal; on a full disk a short one, in the room of the reserves."""
         number = max(known, default=0) + 1
         try:
             self._begin(number)
@@ -166,6 +170,7 @@ class Mailbox:
             if error.errno not in NO_ROOM:
                 raise
             self._refuse(error)
+            self.upkeep.make_way()
             self._begin(number, 0)
         for gone in set(known) - {number for number, _ in self._old}:
             self.disk.unlink(self._path(file_name(gone)))
@@ -437,9 +442,12 @@ class Mailbox:
             parts[place] = read_record(users[number], ranges)
         parts += [seen_record(user) for user in self._seers.values()]
         self.last += len(self._seers)
+        size = self._journal.size
         try:
+            if self._gave_up:
+                self._leave_room_to_start(parts)
             self._journal.append(parts, self._base, self._synced, self.last - self._base + 1,
-                                 ROOM if self.refusing is None else 0)
+                                 self.upkeep.extension if self.refusing is None else 0)
         except OSError as error:
             raise self._undo(error) from error
         except Failed as error:
@@ -454,6 +462,14 @@ class Mailbox:
         self._readers.clear()
         self._seers.clear()
         self._clear()
+        if self._journal.size != size and self.refusing is None and not self.upkeep.has_room():
+            self.refusing, self.upkeep.after = os.strerror(errno.ENOSPC), 0.0  # what there is will be needed to seal
+
+    def _leave_room_to_start(self, parts: list[bytes]) -> None:
+        """Raise ENOSPC for a batch that would take the last blocks of the disk."""
+        grows = self._journal.offset + sum(map(len, parts)) - self._journal.size
+        if grows > 0 and self.disk.free(self.directory) < LAST + grows:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _undo(self, error: OSError) -> Full:
         """Take the batch's mail and names back.  Their ids are not given again: they may have been shown."""
@@ -471,15 +487,16 @@ class Mailbox:
             self._seers.pop(user.number, None)
         mails, names = [mail for mail, _ in self._puts], self._registered
         replaced = [(user, kind) for user, kind, _, _ in self._before]
-        self._stuck = self.refusing is not None
+        self._stuck = self._gave_up
         self._clear()
         self._refuse(error)
         return Full(error.strerror or str(error), mails, names, replaced)
 
     def _refuse(self, error: OSError) -> None:
         """Take no mail until there is room; give up the reserve, so that what was read can still be written."""
-        self.refusing = error.strerror or str(error)
+        self.refusing, self._gave_up = error.strerror or str(error), True
         self.upkeep.must_seal = self.upkeep.must_seal or error.errno == errno.EFBIG
+        self.upkeep.after = 0.0
         with suppress(OSError):  # as on a disk that can only be read any more
             self._reserve.give_up()
 
@@ -591,19 +608,34 @@ class Mailbox:
         while self._synced < written:
             yield WAIT
 
+    def rest(self) -> None:
+        """Seal all that the journals hold, at once: `work` while this is `resting`, but no longer than there is time.
+
+        Nothing depends on it: what was acknowledged is safe before, and while it is done."""
+        if self.last >= self._base or self._seers:
+            self._append()
+        self.upkeep.resting = True
+
+    @property
+    def resting(self) -> bool:
+        return self.upkeep.resting
+
     @property
     def working(self) -> bool:
         """Is there background work under way, even if only the disk can help it now?"""
         return self.upkeep.task is not None
 
     def _regain_reserve(self) -> None:
-        """Take mail again once the reserve is whole."""
+        """Take mail again once the reserves are whole, and there is room to seal what comes."""
         try:
+            if not self.upkeep.has_room(again=True):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._reserve.regain()
+            self.upkeep.reserve.regain()
         except OSError as error:
             self.refusing = error.strerror or str(error)
         else:
-            self.refusing = None
+            self.refusing, self._gave_up, self.upkeep.after = None, False, 0.0
 
     def _begin_at(self, seq: int) -> None:
         """All that was written is on the disk, in other journals; the next batch has this seq or a higher one."""
@@ -622,8 +654,9 @@ class Mailbox:
                 if self.last >= self._base or self._seers:
                     self._append()
                 self.sync(wait=True)
-                self.settle()
-                self.sync(wait=True)
+                if self._journal.offset > HEADER_SIZE:
+                    self.settle()
+                    self.sync(wait=True)
         except OSError as error:
             raise StoreError(f"{self.directory}: {error}") from error
         finally:

@@ -36,6 +36,8 @@ class Recovery:
         self.disk, self.directory, self.manifest, self.repair = disk, directory, manifest, repair
         self.notes: list[str] = []
         self.journals: list[tuple[int, int]] = []
+        self.records = self.recorded = 0  # bytes of the newest segment's records of users, and of how many
+        self.ends: dict[int, int] = {}  # by number of a journal: the highest seq in it
         self.shelf = Shelf(self.notes)
         self.replay = Replay()
         self.last, self.kept = manifest.seq, 0
@@ -73,7 +75,9 @@ class Recovery:
             self.shelf.touch(segment)
             if listed.number == newest:
                 for body in segment.values("users"):
+                    self.records += len(body)
                     self.replay.apply(split(body), os.path.join(self.directory, segment.name))
+        self.recorded = len(self.users)
 
     def _journal(self, number: int, size: int | None) -> None:
         path = os.path.join(self.directory, file_name(number))
@@ -84,7 +88,7 @@ class Recovery:
         scan = Scan(data, path, self.manifest.store, number, size)
         self.replay.apply(scan, path)
         end, last, torn = scan.tail
-        self.last = max(self.last, last)
+        self.last, self.ends[number] = max(self.last, last), last
         self.kept = max(last, scan.header.first - 1)
         if torn:
             self.notes.append(f"{path}: a batch torn at offset {end} was cut off; nobody was told that it was kept")

@@ -1,8 +1,9 @@
-"""reserve: a file of zeros that is given up when the disk is full, so that what was read can still be recorded.
+"""reserve: files of zeros that are given up when the disk is full, so that room can still be won back.
 
-Recording that mail was read is what frees room, so it must not fail for want of some.  The file is unlinked when a
-write finds none, and made again, whole and synced, before mail is taken again: a room that the reserve does not fit
-into is not room.  Fails with OSError, and leaves no half of it.
+Recording that mail was read is what frees room, so it must not fail for want of some: that is what `reserve` is for.
+And so must sealing what is left not (`reserve.seal`, upkeep.py).  Each is unlinked when it is needed, and made again,
+whole and synced, before mail is taken again: a room that the reserves do not fit into is not room.  Fails with OSError,
+and leaves no half of one.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import os
 from disk import Disk
 
 NAME = "reserve"
-SIZE = 256 << 10  # bytes: the READs of some 10,000 users
+SEAL = "reserve.seal"
+SIZE = 256 << 10  # bytes: the READs of some 10,000 users; or a segment with the records of some 700 and a manifest
+LAST = 32 << 10  # bytes that READs leave free: a start needs some blocks, for a journal's header and a manifest
 LOOK = 3 * SIZE  # bytes free below which it is not tried
 
 
 class Reserve:
-    def __init__(self, disk: Disk, directory: str) -> None:
-        self.disk, self.directory, self.path = disk, directory, os.path.join(directory, NAME)
+    def __init__(self, disk: Disk, directory: str, name: str = NAME) -> None:
+        self.disk, self.directory, self.name, self.path = disk, directory, name, os.path.join(directory, name)
 
     def is_there(self) -> bool:
-        return NAME in self.disk.listdir(self.directory)
+        return self.name in self.disk.listdir(self.directory)
 
     def give_up(self) -> None:
         if self.is_there():

@@ -38,6 +38,7 @@ class Seal:
         self.writer, self.shelf, self.users, self.upto, self.carried = writer, shelf, users, upto, carried
         self.touched: dict[int, list[Range]] = {}
         self.count = len(users)
+        self.records = 0  # bytes
 
     def read(self, user: User, first: int, last: int) -> None:
         """This user has read something between these."""
@@ -56,6 +57,7 @@ class Seal:
                 yield None
         for number in range(self.count):
             for part in user_records(self.users[number]):
+                self.records += len(part)
                 yield from self.writer.record(part)
             if not number % SLICE:
                 yield None

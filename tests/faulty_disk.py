@@ -165,6 +165,9 @@ class RecordingDisk(Disk):
     def free(self, path: str) -> int:
         return self.room
 
+    def capacity(self, path: str) -> int:
+        return 1 << 40
+
     def note(self, event: object) -> None:
         """A mark of the test's own among the ops."""
         self._note(Op("note", "", event=event))
@@ -183,6 +186,9 @@ class FullDisk(RecordingDisk):
 
     def free(self, path: str) -> int:
         return max(0, self.space - self.used())
+
+    def capacity(self, path: str) -> int:
+        return self.space
 
     def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> int:
         grows = max(0, offset + len(data) - os.fstat(fd).st_size)

@@ -23,6 +23,8 @@ from unittest import mock
 
 import mailbox
 import reserve
+import room
+import upkeep
 from bodies import body_of
 from disk import WAIT
 from journal import Journal
@@ -181,9 +183,11 @@ class Ledger:
 @contextmanager
 def small_rooms() -> Iterator[None]:
     """Journals are extended, and the reserve is made, by a few hundred bytes, so that few writes meet the end."""
-    with (mock.patch.object(Mailbox._begin, "__defaults__", (900,)), mock.patch.object(mailbox, "ROOM", 700),
+    with (mock.patch.object(Mailbox._begin, "__defaults__", (900,)), mock.patch.object(upkeep, "ROOM", 700),
           mock.patch.object(vars(Journal)["creating"].__func__, "__defaults__", (900,)),
-          mock.patch.object(reserve, "SIZE", 3000), mock.patch.object(reserve, "LOOK", 9000)):
+          mock.patch.object(reserve, "SIZE", 3000), mock.patch.object(reserve, "LOOK", 9000),
+          mock.patch.object(mailbox, "LAST", 1500), mock.patch.object(room, "BASE", 500),
+          mock.patch.object(upkeep, "GAIN", 200)):
         yield
 
 
@@ -216,13 +220,24 @@ class Life:
         self.turns(5)
         self.kill(self.a_turn)
         self.turns(3)
-        self.fill()
+        self.fill(alone=True)
+        self.make_room()
+        self.turns(2)
+        self.fill(alone=False)
         self.kill(self.a_turn)
         self.turns(2)
         self.make_room()
         self.turns(4)
         self.cut()
         self.turns(4)
+        self.quiet()
+        self.turns(2)
+        self.stop(self.dice.randint(1, 8))
+        self.turns(2)
+        self.quiet()
+        self.kill(self.a_turn)
+        self.stop(2000)
+        self.turns(1)
         for _ in range(3):
             self.kill(self.sealing, self.dice.randint(1, 40))
         self.turns(2)
@@ -388,16 +403,46 @@ class Life:
                 return
         raise AssertionError("the work never ends")
 
-    def fill(self) -> None:
-        """Until mail is refused; then read, for which there is the reserve."""
-        self.disk.space = self.disk.used() + self.dice.randint(0, 4000)
+    def fill(self, alone: bool) -> None:
+        """Until mail is refused, because there is too little room to seal, or none since another program takes all;
+        then it has taken what was left, and what waits is read, for which there is the reserve."""
+        self.disk.space = self.disk.used() + self.dice.randint(0, 20000)
         while self.box.refusing is None:
+            if not alone:
+                self.disk.space = min(self.disk.space, self.disk.used() + self.dice.randint(0, 500))
             self.turns(1)
+        self.seen.add("short" if self.box._reserve.is_there() else "")
+        self.disk.space = min(self.disk.space, self.disk.used() + self.dice.randint(2000, 2500))  # a start takes some
         for _ in range(3):
             self.read()
             self.write()
             self.settle()
             self.work(1)
+
+    def quiet(self) -> None:
+        """Nothing is written for a minute, and long enough since the last time."""
+        self.put()
+        before = self.box._journal.number
+        for _ in range(2):
+            self.write()
+            self.settle()
+            self.work(1)
+            self.now += 1e6
+        self.work_it_off()
+        self.seen.add("rested" if self.box._journal.number != before else "")
+
+    def stop(self, steps: int) -> None:
+        """In good order, with so much time to come to rest."""
+        self.put()
+        self.write()
+        self.box.rest()
+        for _ in range(steps):
+            self.settle()
+            self.work(1)
+        self.seen.add("stopped before it rested" if self.box.resting else "stopped")
+        self.box.close()
+        self.disk.observe()
+        self.restart()
 
     def make_room(self) -> None:
         self.disk.space = 1 << 40

@@ -338,6 +338,8 @@ class MemoryDisk(Disk):
     def free(self, path: str) -> int:
         return 1 << 40
 
+    capacity = free
+
     def make_directory(self, path: str) -> None:
         if not self.is_new:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

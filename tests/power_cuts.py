@@ -48,11 +48,11 @@ CONTROL_CUTS = 10                           # the control loses at the first or 
 class Image:
     """An ext4 file system of its own, mounted, whose power can be cut."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, size: int = IMAGE_SIZE) -> None:
         self.file, self.root = directory + "/image", directory + "/mounted"
         os.mkdir(self.root)
         with open(self.file, "wb") as file:
-            file.truncate(IMAGE_SIZE)
+            file.truncate(size)
         subprocess.run([find_program("mkfs.ext4") or "", "-q", "-F", self.file], check=True)
         self.mounted = False
         self.mount()

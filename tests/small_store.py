@@ -2,6 +2,8 @@
 
     python tests/small_store.py SEAL_AT [options of daemon.py]
 
+With SEAL_AT:SECONDS it also comes to rest after so many seconds of quiet, and not 60.
+
 So a test sees in a second the rolls, seals and drops that a service has in a day.
 """
 import functools
@@ -12,12 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import daemon
 import startup
+import upkeep
 
 JOURNALS_MAX = 4            # a journal for each start: after so many it seals, whatever they hold
 
 
 def main() -> int:
-    seal_at = int(sys.argv[1])
+    most, _, quiet = sys.argv[1].partition(":")
+    seal_at, vars(upkeep)["QUIET_SECONDS"] = int(most), float(quiet or upkeep.QUIET_SECONDS)
     vars(startup)["Mailbox"] = functools.partial(startup.Mailbox, seal_at=seal_at, journals_max=JOURNALS_MAX,
                                                 small=seal_at // 8)
     return daemon.main(sys.argv[2:])

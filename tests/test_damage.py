@@ -178,7 +178,7 @@ class TestFlips(DamageCase):
         wanted, _ = self.look(disk)
         found: dict[str, list[int]] = {}  # by kind of file: bytes, detected
         for name, whole in files.items():
-            if name in ("lock", "reserve", "journal.spare"):
+            if name in ("lock", "reserve", "reserve.seal", "journal.spare"):
                 continue
             data, row = whole.whole(), found.setdefault(name[:7], [0, 0])
             for place in range(len(data)):

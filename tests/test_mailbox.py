@@ -18,6 +18,7 @@ from journal import RECORD
 from mail import WHOLE, Mail
 from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
 from records import NAME, ORIGINS, Replay, name_record, origins_record, setting_record, split
+from room import USER_BYTES, need
 from segment import ENTRY_MAX
 from tests.faulty_disk import FullDisk, RecordingDisk
 from tests.lives import is_repeat
@@ -772,7 +773,7 @@ class TestFullDisk(StoreCase):
         box.put(ann, 0, 1, [ann], 0, b"x")
         self.keep(box)
         self.let_go(box)
-        self.disk.room = 0
+        self.disk.room = 100_000  # too little for the reserve
         self.disk.fail("create", errno.ENOSPC, times=1)
         box = self.open()
         self.assertEqual((box.refusing, self.texts(box, box.users[0])), ("No space left on device", [b"x"]))
@@ -841,18 +842,24 @@ class TestFailingDisk(StoreCase):
                 self.assertEqual((len(ann.pages), ann.tail, box.notes), (1, [], []))
                 self.assertEqual(self.texts(self.reopen(box), box.users[0]), [b"x", b"y"])
 
-    def test_a_seal_asks_for_three_times_its_size(self) -> None:
-        box = self.open()
-        ann, = self.names(box, "ann")
-        box.put(ann, 0, 1, [ann], 0, bytes(10000))
-        self.keep(box)
-        self.disk.room = 30000
-        self.seal(box)
-        self.assertEqual(ann.pages, [])
-        self.disk.room = 31000
-        self.now = 10
-        self.work(box)
-        self.assertEqual(len(ann.pages), 1)
+    def test_a_seal_asks_for_the_room_of_what_waits(self) -> None:
+        """What is read needs none."""
+        for read, room in ((0, 10_000), (9, 1_000)):
+            self.path, self.disk.room = os.path.join(self.home.name, str(read)), 1 << 40
+            box = self.open()
+            ann, = self.names(box, "ann")
+            mails = [box.put(ann, 0, 1, [ann], 0, bytes(1000)) for _ in range(10)]
+            self.keep(box)
+            if read:
+                box.read(ann, 0, mails[read - 1].id)
+                self.keep(box)
+            least = need(room + 60, USER_BYTES, box.backend) + box.upkeep.extension  # 60: an entry's head, at least
+            self.disk.room = least - need(0, 0, box.backend) // 2
+            self.seal(box)
+            self.assertEqual(ann.pages, [])
+            self.disk.room, self.now = least + 3000, self.now + 10
+            self.work(box)
+            self.assertEqual(len(ann.pages), 1)
 
     def test_a_failed_fsync_of_a_segment_or_the_manifest_is_final(self) -> None:
         box = self.open()

@@ -22,9 +22,10 @@ from tests.waiting import singles
 from user import BY_END, NUMBER
 
 STATES = 20_500
-EACH = 14  # drawn at each operation, and as many from the short list
-HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "regained", "killed", "killed at the start", "cut",
-            "failed", "said", "sync_parent", "sync_begins", "sync_ends"}
+EACH = 8  # drawn at each operation, and as many from the short list
+HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "short", "regained", "killed",
+            "killed at the start", "cut", "failed", "said", "sync_parent", "sync_begins", "sync_ends", "rested",
+            "stopped", "stopped before it rested"}
 Queues = dict[str, list[Mail]]
 Key = frozenset[tuple[str, Content]]  # a state
 

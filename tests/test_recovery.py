@@ -118,7 +118,7 @@ class TestKill(RecoveryCase):
                     file.write("unfinished")
             again = Mailbox(path, disk=RecordingDisk())
             left = again._manifest
-            wanted = {"lock", "manifest", "reserve", *(f"journal.{n:08}" for n, _ in left.journals),
+            wanted = {"lock", "manifest", "reserve", "reserve.seal", *(f"journal.{n:08}" for n, _ in left.journals),
                       *(name for listed in left.segments for name in listed.files)}
             found = {name for name in os.listdir(path) if not name.endswith(("-wal", "-shm"))} - {SPARE}
             self.assertEqual(found, wanted)

@@ -6,7 +6,7 @@ import importlib
 import sys
 import time
 
-PARTS = ("power_cuts", "kills", "disk_errors", "device_errors", "every_flip", "end_to_end", "restart",
+PARTS = ("power_cuts", "kills", "disk_errors", "full_disk", "device_errors", "every_flip", "end_to_end", "restart",
          "torture_overload")
 
 

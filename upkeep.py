@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from disk import WAIT, Damaged
-from journal import FIRST_ROOM, HEADER_SIZE, ROOM, SPARE, Journal, file_name
+from journal import HEADER_SIZE, ROOM, SPARE, Journal, file_name
 from reserve import SEAL, Reserve
 from room import BASE, GAIN, PART, SLACK, USER_BYTES, Disposal, Plan, need, plan, plans, size_of_tails, survivors
 from seal import Seal
@@ -222,8 +222,8 @@ class Upkeep:
         reached till then; ids jump to it."""
         box = self.box
         first, number = box._base + ID_JUMP, box._journal.number + 1
-        room = FIRST_ROOM if box.refusing is None else 0
-        journal = yield from Journal.creating(box.disk, box.directory, box.store, number, first, room)
+        room = () if box.refusing is None else (0,)  # a full disk has blocks for its header
+        journal = yield from Journal.creating(box.disk, box.directory, box.store, number, first, *room)
         yield from box._durable()
         box._rolling = True
         while box._syncing is not None:

@@ -286,7 +286,7 @@ class Life:
 
     def put(self, again: int = 0) -> None:
         """Messages of user0's, new ones or one that was not answered."""
-        if self.box.refusing is not None:
+        if self.box.refusal is not None:
             return
         users, dice = self.box.users, self.dice
         if again:
@@ -310,7 +310,7 @@ class Life:
         self.promise(self.batch[mail.id])
 
     def change_setting(self) -> None:
-        if self.box.refusing is None:
+        if self.box.refusal is None:
             user, kind = self.dice.choice(self.box.users[:3]), self.dice.randint(1, 2)
             value = b"%s is %d" % (user.name.encode(), len(self.ops))
             self.box.set(user, kind, value)
@@ -549,14 +549,15 @@ class Life:
         self.promised.clear()
         self.disk.begun, self.disk.lag, self.disk.slow = "", 0, self.dice.choice([0, 0, 1, 4])
         self.disk.left = self.dice.choice([0, self.dice.randint(1, 8)])
-        opened = False
+        self.disk.locked, opened = -1, False
         try:
             self.box, opened = self.open(), True
         except Killed:
             self.seen.add("killed at the start")
         self.disk.left = 0
         if not opened:
-            self.disk.close(self.disk.locked)
+            if self.disk.locked >= 0:
+                self.disk.close(self.disk.locked)
             with warnings.catch_warnings():  # that dbm.sqlite3 was not closed
                 warnings.simplefilter("ignore", ResourceWarning)
                 gc.collect()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from unittest import mock
 
 import delivery
+import reserve
 import wire
 from answers import OUTCOME_NAMES
 from daemon import Daemon
@@ -863,7 +864,7 @@ class Roomless(Service):
     def reserve(self):
         """From now on there is what the reserve held: small writes succeed, but there is no room."""
         self.disk.full = False
-        self.disk.free = lambda path: 0
+        self.disk.free = lambda path: reserve.SIZE
 
     def together(self, *pairs):
         """Several clients' words in one turn of the loop."""

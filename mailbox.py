@@ -119,6 +119,7 @@ class Mailbox:
         self._rolling = False  # no further sync is begun: the journal is about to be finished
         self._ending = False  # nothing is written: the journal is being finished, and the next one listed
         self._gave_up = False  # the reserve, since mail is refused
+        self._late = self._late_at = 0  # what is settled till the second is on the disk: READs promised before a roll
         self._stuck = False  # not even the reserve was enough: no write until `work` has looked for room again
         self._lock = lock_store(self.disk, self.directory)
         try:
@@ -453,6 +454,9 @@ class Mailbox:
         except Failed as error:
             self._failed = error
             raise
+        if self._due < self._base:  # READs that were promised with lower seqs, in the batch of another journal
+            self._late = self._late if self._synced < self._late_at else self._due - 1
+            self._late_at = self.last
         self._written, self._said, self._dirty = self.last, self._synced, True
         if self._is_long():
             self.most = -1
@@ -515,6 +519,8 @@ class Mailbox:
             if ended:
                 done, self._syncing = self._syncing, None
                 self._reached(done)
+        if self._synced < self._late_at:
+            return min(self._synced, self._late)
         return self._due - 1 if self._synced == self._written else min(self._synced, self._due - 1)
 
     def sync(self, wait: bool = False) -> int:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from collections.abc import Iterator
 from contextlib import suppress
 from unittest import mock
 
 import salvage
 from bodies import ONE, body_of
+from disk import WAIT
 from journal import RECORD
 from mail import WHOLE, Mail
 from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
@@ -793,6 +795,49 @@ class TestFullDisk(StoreCase):
         self.assertRaises(Full, box.write)
         self.work(box)
         self.assertEqual((len(ann.pages), box.refusing), (1, None))
+
+
+class HeldDisk(RecordingDisk):
+    """An fdatasync that is begun while it is `held` ends when it is not; fsyncs take a step."""
+
+    held = False
+
+    def begin_datasync(self, key: int, fd: int) -> bool:
+        return super().begin_datasync(key, fd) and not self.held
+
+    def datasync_ended(self, wait: bool = False) -> bool:
+        return not self.held
+
+    def syncing(self, fd: int) -> Iterator[object]:
+        yield WAIT
+        yield from super().syncing(fd)
+
+
+class TestRoll(StoreCase):
+    def test_a_read_during_the_end_of_a_roll_is_settled_when_it_is_on_disk(self) -> None:
+        """It is promised with a seq of before the roll, and written with one of after it."""
+        self.disk = disk = HeldDisk()
+        box = self.open()
+        ann, = self.names(box, "ann")
+        mail = box.put(ann, 0, 1, [ann], 0, b"x")
+        self.keep(box)
+        box.upkeep.must_seal = True
+        for _ in range(100):
+            box.work(0, lambda: self.now)
+            if box._ending:
+                break
+        box.read(ann, mail.id, mail.id)
+        promised = box.last
+        for _ in range(100):
+            box.work(0, lambda: self.now)
+            if not box._ending:
+                break
+        disk.held = True
+        box.write()
+        self.assertLess(box.sync(), promised)
+        self.assertLess(box.settled(), promised)
+        disk.held = False
+        self.assertGreaterEqual(box.settled(), promised)
 
 
 class TestFailingDisk(StoreCase):

@@ -40,9 +40,14 @@ class Life:
         self.disk, self.now, self.count = FullDisk(self.path), 0.0, 0
         self.disk.space = space
         self.box = self.open()
-        self.users = [self.box.register(f"u{n}", 1).name for n in range(users)]
+        for n in range(users):
+            self.box.register(f"u{n}", 1)
+            if not n % 10_000:
+                self.box.write()
+                self.box.sync()
         self.box.write()
-        self.waiting: dict[str, list[bytes]] = {name: [] for name in self.users[:USERS]}
+        self.box.sync()
+        self.waiting: dict[str, list[bytes]] = {f"u{n}": [] for n in range(USERS)}
 
     def open(self) -> Mailbox:
         return Mailbox(self.path, self.disk, self.backend)

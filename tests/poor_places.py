@@ -241,9 +241,15 @@ class Place:
         shutil.rmtree(self.directory)
 
 
-@functools.cache
-def lack(row_user: bool, needs_stranger: bool, namespaces: str) -> str:
+def lack(row: Row) -> str:
     """Why a row can't be run here; "" when it can."""
+    if not ROOT and any("{alice}" in (value or "") for value in row.env.values()):
+        return "needs root, for a directory that is another user's"
+    return _lack(row.user, "nobody-knows-me" in row.under, row.namespaces)
+
+
+@functools.cache
+def _lack(row_user: bool, needs_stranger: bool, namespaces: str) -> str:
     if needs_stranger and not ROOT:
         with contextlib.suppress(KeyError):
             return f"{pwd.getpwuid(os.geteuid()).pw_name} has a passwd entry"

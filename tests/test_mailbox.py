@@ -906,6 +906,28 @@ class TestFailingDisk(StoreCase):
             self.work(box)
             self.assertEqual(len(ann.pages), 1)
 
+    def test_a_seal_of_some_journals(self) -> None:
+        """Of three there is room for what waits in the first."""
+        sent = []
+        for n in range(3):
+            box = self.reopen(box) if n else self.open()
+            ann, = self.names(box, "ann")
+            for k in range(10):
+                sent.append(b"%d %d".ljust(15_000, b".") % (n, k))
+                box.put(ann, 0, 1, [ann], 0, sent[-1])
+                self.keep(box)
+        first = box.unread(ann, 0, EVER, 9, 1 << 30)
+        box.read(ann, 0, first[-1].id)
+        self.keep(box)
+        box.upkeep.short, box.refusing = True, "full"
+        self.disk.room = need(2 * 15_000, USER_BYTES, box.backend)
+        self.work(box)
+        self.assertEqual([number for number, _ in box._manifest.journals], [2, 3])
+        self.assertEqual((sum(page.count for page in ann.pages), len(ann.tail)), (1, 20))
+        self.assertEqual(self.texts(box, ann), sent[9:])
+        box = self.reopen(box)
+        self.assertEqual(self.texts(box, box.users[0]), sent[9:])
+
     def test_a_failed_fsync_of_a_segment_or_the_manifest_is_final(self) -> None:
         box = self.open()
         self.names(box, "ann")

@@ -908,9 +908,9 @@ class TestFailingDisk(StoreCase):
 
     def test_a_seal_of_some_journals(self) -> None:
         """Of three there is room for what waits in the first."""
-        sent = []
+        sent, box = [], self.open()
         for n in range(3):
-            box = self.reopen(box) if n else self.open()
+            box = self.reopen(box) if n else box
             ann, = self.names(box, "ann")
             for k in range(10):
                 sent.append(b"%d %d".ljust(15_000, b".") % (n, k))

@@ -32,15 +32,15 @@ test:           ## all tests; what needs a further tool says so and is skipped w
 	$(PYTHON) -m unittest discover -s tests -t . $(ARGS)
 
 mutants:        ## each safeguard taken out in turn: does a test notice?  ARGS=--write puts the table into HACKING
-	$(PYTHON) tests/mutants.py $(ARGS)
+	$(PYTHON) tests/house/mutants.py $(ARGS)
 
 FUZZ_SECONDS = 60
 fuzz:           ## what others may send, by chance and by Hypothesis, in a virtual environment of its own
 	[ -x .fuzz/bin/python ] || { $(PYTHON) -m venv .fuzz && .fuzz/bin/pip -q install hypothesis; }
-	.fuzz/bin/python -m tests.fuzz --hypothesis --seconds $(FUZZ_SECONDS) $(ARGS)
+	.fuzz/bin/python -m tests.torture.fuzz --hypothesis --seconds $(FUZZ_SECONDS) $(ARGS)
 
 torture:        ## power cuts, kills at every call, disk errors, a million messages, floods: root, strace, ext4; ten minutes
-	$(PYTHON) -m tests.torture $(ARGS)
+	$(PYTHON) -m tests.torture.torture $(ARGS)
 
 bench:          ## W1 to W7: parley, the bare routers, PEERS; needs a C compiler and some minutes; bench/README
 	$(MAKE) -s -C bench

@@ -43,23 +43,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import address
-import places
-import plain
-import printer
+from net import address
+from net import places
+from ui import plain
+from terminal import printer
 import wire
-from archive import Archive
-from display import Ruler, display, unicode_cells
-from keys import Reads
-from keyring import Keyring
-from link import BAD_NAME, ArchiveError, Busy, Link
-from menu import Menu
-from pane import NAME_COLOURS
-from plain import PROGRAM, Failure, now
-from screen import Frame, frame
-from secure import Secured
-from usage import RELEASE, Parser, die, die_of_lack, open_standard
-from who import counted
+from client.archive import Archive
+from terminal.display import Ruler, display, unicode_cells
+from terminal.keys import Reads
+from client.keyring import Keyring
+from client.link import BAD_NAME, ArchiveError, Busy, Link
+from ui.menu import Menu
+from ui.pane import NAME_COLOURS
+from ui.plain import PROGRAM, Failure, now
+from ui.screen import Frame, frame
+from net.secure import Secured
+from terminal.usage import RELEASE, Parser, die, die_of_lack, open_standard
+from ui.who import counted
 
 READ_SIZE = 4096            # bytes of keys in one read
 STDERR_MAX = 65536          # bytes shown of what was written to stderr while curses was on

@@ -56,25 +56,25 @@ from contextlib import suppress
 from math import inf
 from typing import Any
 
-import runs
-import salvage
-import startup
+from rules import runs
+from store import salvage
+from server import startup
 import wire
-from claims import TRUSTING, Identity, Question
-from console import Console
-from disk import Disk
-from doors import Doors, is_gone
-from fairness import BUDGET, FREE, Fairness, Share
-from hosts import Hosts
-from logins import Logins
+from rules.claims import TRUSTING, Identity, Question
+from server.console import Console
+from store.disk import Disk
+from server.doors import Doors, is_gone
+from server.fairness import BUDGET, FREE, Fairness, Share
+from rules.hosts import Hosts
+from net.logins import Logins
 from mailbox import Full, Mailbox, StoreError
-from options import PROGRAM, Limits, limits, parse
-from presence import Caller, Client, Doubtful, Now, Refusal
-from quota import Accounts, Everyone
-from rounds import NEVER, Rounds
-from secure import Secured
-from switchboard import Switchboard
-from usage import die, die_of_lack, open_standard, say
+from server.options import PROGRAM, Limits, limits, parse
+from rules.presence import Caller, Client, Doubtful, Now, Refusal
+from rules.quota import Accounts, Everyone
+from server.rounds import NEVER, Rounds
+from net.secure import Secured
+from rules.switchboard import Switchboard
+from terminal.usage import die, die_of_lack, open_standard, say
 
 # Limits, each with its reason.
 READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation and gains nothing
@@ -808,7 +808,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     daemon = Daemon(store, console, limits(options, room), house=options.house,
                     identity=startup.identity(options, console, logins))
     daemon.doors.logins = logins
-    gc.disable()    # nothing leaves cycles behind (tests/test_garbage.py), and to look for them among a million names
+    gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for them among a million names
                     # takes a third of a second
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")

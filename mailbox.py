@@ -58,13 +58,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-import manifest as manifests
-from bodies import body_of, count_of
-from disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
-from journal import BLANK, FIRST_ROOM, HEADER_SIZE, Journal, file_name
-from mail import BY_ID, WHOLE, Mail, between, limited, messages, place_of
-from manifest import Manifest
-from records import (
+from net.bodies import body_of, count_of
+from store import manifest as manifests
+from store.disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
+from store.journal import BLANK, FIRST_ROOM, HEADER_SIZE, Journal, file_name
+from store.mail import BY_ID, WHOLE, Mail, between, limited, messages, place_of
+from store.manifest import Manifest
+from store.records import (
     EVERYONE,
     name_record,
     put_record,
@@ -72,11 +72,11 @@ from records import (
     seen_record,
     setting_record,
 )
-from recovery import Recovery, lock_store
-from reserve import LAST, Reserve
-from segment import ENTRY_MAX, Listed, choose
-from upkeep import END, ID_JUMP, JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
-from user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User, united
+from store.recovery import Recovery, lock_store
+from store.reserve import LAST, Reserve
+from store.segment import ENTRY_MAX, Listed, choose
+from store.upkeep import END, ID_JUMP, JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
+from store.user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User, united
 
 __all__ = ["EVERYONE", "CannotCreate", "Damaged", "Denied", "Failed", "Full", "InUse", "Mail", "Mailbox", "NoBackend",
            "StoreError", "User"]

@@ -80,7 +80,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
-from bodies import body_of, count_of, is_whole, texts_of
+from net.bodies import body_of, count_of, is_whole, texts_of
 
 VERSION = 1
 

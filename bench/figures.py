@@ -12,11 +12,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import client
 import report
 from report import Runs, shown
 from servers import HERE, HOME, PEERS, results_directory
 from works import WORKS
+
+import client
 
 BEGIN, END = "<!-- speed: written by `make bench-figures` -->", "<!-- end of speed -->"
 BEFORE = "## Manuals"               # where the section comes the first time

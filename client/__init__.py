@@ -1,0 +1,1 @@
+"""client: the client's end of the line.  No screen, no keyboard."""

@@ -1,0 +1,83 @@
+"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts;
+and who answers.
+
+Over TLS it is a Secured (secure.py), which has a handshake before it when the socket is connected.
+
+At a Unix socket the kernel says whose process listens there, and believe() looks at that on every
+dial, before a byte is said.  At a default place, which the user did not name, the listener must be
+one that places.py believes.  A socket that the user named is believed whoever listens: a
+colleague's daemon is a fair thing to name.  But the first listener there who let the client in must
+be the one at every dial after that.
+"""
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TypeAlias
+
+from net import places, secure
+from net.address import Address
+from net.logins import peer_uid
+
+Socket: TypeAlias = socket.socket | secure.Secured
+
+
+class Stranger(Exception):
+    """Whoever has this place is not believed: one line that says who it is and what to do."""
+
+
+def dial(address: Address) -> Socket:
+    """A socket on its way: connected as soon as it is writable.  Raises OSError, Stranger."""
+    if whose := places.foreign(address):
+        raise Stranger(f"{whose}, not to you: passed over; root can remove it")
+    family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        if not address.path:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(address.path or (address.host, address.port))
+    except BlockingIOError as error:
+        if error.errno != errno.EINPROGRESS:        # a Unix socket whose daemon accepts nobody
+            sock.close()
+            raise
+    except PermissionError as error:
+        sock.close()
+        reason = places.closed(address.path) if address.path else error.strerror
+        raise PermissionError(error.errno, reason) from None
+    except BaseException:
+        sock.close()
+        raise
+    return secure.Secured(sock, secure.client_context()) if address.tls else sock
+
+
+def believe(address: Address, sock: Socket, before: int | None) -> int | None:
+    """The uid that listens at the other end of a Unix socket, if it is believed.  Raises Stranger.
+
+    `before`: the uid that let us in there last time."""
+    if not address.path or not isinstance(sock, socket.socket):
+        return None
+    uid = peer_uid(sock)
+    uid = places.file_owner(address.path) if uid is None else uid
+    who = "somebody whom the kernel does not name"
+    if uid is not None:
+        who = f"the user {places.login(uid)}"
+    if address.default and uid not in places.believed():
+        raise Stranger(f"{who} listens at {address}, and is neither you, nor root, nor the owner of "
+                       f"/run/parley: not believed; --connect {address} if that is the daemon you mean")
+    if before is not None and uid != before:
+        raise Stranger(f"{who} listens at {address} now, before it was {places.login(before)}: not "
+                       "believed; start parley again if that is right")
+    return uid
+
+
+def numeric(address: Address) -> list[Address]:
+    """A TCP address by its numbers; what can't be looked up stays as it is, to fail in its turn."""
+    if address.path or address.known_as:
+        return [address]
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return [address]
+    hosts = [str(place[0]) for *_, place in found]
+    return [address._replace(host=host, known_as="" if host == address.host else str(address)) for host in hosts]

@@ -1,0 +1,199 @@
+"""places: where the daemons of a host are found, and whom a client believes there.
+
+Both programs have their default places from here, in this order, whatever their environment lacks:
+
+    $XDG_RUNTIME_DIR/parley/parley.sock   if that directory is the user's own: su and sudo leave
+                                          that of another user behind
+    /run/user/UID/parley/parley.sock      if that directory exists and is the user's own: cron does
+                                          not set the variable
+    /tmp/parley-UID/parley.sock           always: a container may have neither
+    /run/parley/parley.sock               the daemon of the host, which serves all logins
+
+The user's own places come first.  A user starts a daemon of their own on purpose, and means it; the
+host's daemon is for those who did not.  A daemon listens at the first own place that it can open.
+If that place is known through $XDG_RUNTIME_DIR alone, the daemon also listens at the first place
+after it, where a client without the variable looks.  The owner of /run/parley, as a rule a system
+user, serves the host and listens there alone.
+
+A client believes a listener at a default place only if it is the user, root, or the owner of
+/run/parley, which only root can have made.  Who the listener is, the kernel says on each connection
+(dial.py).  Anybody may make /tmp/parley-UID before its user does: a place whose directory belongs to
+somebody else is passed over, by both programs, with a line that says so.
+
+This module looks at directories and at the kernel's list of sockets, and opens nothing.  A look
+that fails is taken for "not there".
+"""
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from net.address import SOCKET_PATH_MAX, Address
+
+SYSTEM_SOCKET = "/run/parley/parley.sock"
+SOCKETS = "/proc/net/unix"          # Linux: the sockets of this network namespace
+SOCKETS_MAX = 4 << 20               # bytes of it that are read: 40,000 sockets
+LISTENING = "00010000"              # in its field Flags: listen() was called (__SO_ACCEPTCON)
+NEARBY_MAX = 3                      # other users' daemons that one line names
+OTHERS = re.compile(r"(/run/user/(\d+)/parley|/tmp/parley-(\d+))/parley\.sock")
+
+
+def own() -> list[Address]:
+    """Where this user's own daemon may listen, the first choice first."""
+    return _own(os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}")
+
+
+def _own(*runtime: str) -> list[Address]:
+    directories = [Path(where, "parley") for where in runtime if _is_own(where)]
+    directories.append(Path(f"/tmp/parley-{os.geteuid()}"))
+    paths = dict.fromkeys(str(directory / "parley.sock") for directory in directories)
+    return [_default(path) for path in paths if len(os.fsencode(path)) <= SOCKET_PATH_MAX]
+
+
+def _default(path: str) -> Address:
+    return Address(path, "", 0, default=True)
+
+
+def for_client() -> list[Address]:
+    """Where a client looks for its daemon, in this order."""
+    return [*own(), _default(SYSTEM_SOCKET)]
+
+
+def for_daemon() -> list[list[Address]]:
+    """Where a daemon listens: at the first place of each list that it can open."""
+    if host_owner() == os.geteuid():
+        return [[_default(SYSTEM_SOCKET)]]
+    choices, without = own(), _own(f"/run/user/{os.geteuid()}")
+    return [choices] if choices[0] in without else [choices, without]
+
+
+def _is_own(directory: str) -> bool:
+    try:
+        found = os.stat(directory)
+    except (OSError, ValueError):
+        return False
+    return os.path.isabs(directory) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+# ---- whom to believe ----
+
+def host_owner() -> int | None:
+    """The uid whose daemon serves this host: the owner of /run/parley, if only root can make that."""
+    directory = os.path.dirname(SYSTEM_SOCKET)
+    try:
+        above, found = os.stat(os.path.dirname(directory)), os.lstat(directory)
+    except OSError:
+        return None
+    is_roots = above.st_uid == 0 and not above.st_mode & 0o022
+    return found.st_uid if is_roots and stat.S_ISDIR(found.st_mode) else None
+
+
+def believed() -> set[int]:
+    """The uids whose daemon a client talks to at a default place."""
+    host = host_owner()
+    return {os.geteuid(), 0} | ({host} if host is not None else set())
+
+
+def foreign(where: Address) -> str:
+    """Whose the directory of a default place is, in words; "" if it is this user's or root's."""
+    directory = os.path.dirname(where.path)
+    if not where.default or where.path == SYSTEM_SOCKET:
+        return ""
+    try:
+        owners = {os.lstat(directory).st_uid, os.stat(directory).st_uid} - {os.geteuid(), 0}
+    except OSError:
+        return ""
+    return f"{directory} belongs to {login(owners.pop())}" if owners else ""
+
+
+def file_owner(path: str) -> int | None:
+    """The uid that a socket file and its directory belong to, for a kernel that does not say who
+    listens; None if they belong to several, or others may write in the directory."""
+    try:
+        file, directory = os.lstat(path), os.stat(os.path.dirname(path) or ".")
+    except OSError:
+        return None
+    is_ones = directory.st_uid in (file.st_uid, 0) and not directory.st_mode & 0o022
+    return file.st_uid if is_ones else None
+
+
+def login(uid: int) -> str:
+    """The login name of a uid."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OSError):
+        return f"uid {uid}"
+
+
+# ---- words for a client that found nothing ----
+
+def nobody(looked: Sequence[Address]) -> str:
+    """Says that no daemon listens at these places, which others there are, and what to do."""
+    places = [str(where) for where in looked]
+    where = f"{', '.join(places[:-1])} or {places[-1]}" if len(places) > 1 else places[0]
+    return (f"no daemon listens at {where}{''.join(_nearby())}; `make run` or parleyd starts one for you "
+            "alone, and root can start one for all logins (parleyd(8), EXAMPLES); --connect names "
+            "another place")
+
+
+def closed(path: str) -> str:
+    """Says whom the daemon at a socket serves that this user may not use."""
+    uid, group = _keeper(path)
+    owner = login(uid)
+    to = f"{owner} and the group {group}" if group else owner
+    opens = f"{owner} can open it to all logins with --socket-mode 666"
+    if not _listens(path):
+        return f"only {to} can get there"
+    return f"this daemon serves {to} only: {opens}"
+
+
+def _keeper(path: str) -> tuple[int, str]:
+    """The owner of a socket, or of the nearest directory above that can be looked at; and the group
+    that the socket is open to."""
+    for place in (path, *map(str, Path(path).parents)):
+        try:
+            found = os.lstat(place)
+        except OSError:
+            continue
+        is_open = stat.S_ISSOCK(found.st_mode) and found.st_mode & stat.S_IWGRP
+        return found.st_uid, _group(found.st_gid) if is_open else ""
+    return 0, ""
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except (KeyError, OSError):
+        return str(gid)
+
+
+def _nearby() -> list[str]:
+    """What is to be said of the daemons that other users run, if the kernel's list shows them."""
+    said = []
+    for path in sorted(_listening()):
+        match = OTHERS.fullmatch(path)
+        uid = int(match[2] or match[3]) if match else os.geteuid()
+        if uid != os.geteuid() and _keeper(path)[0] == uid:
+            name, is_open = login(uid), os.access(path, os.W_OK)
+            said.append(f"; {name} runs a daemon " + (f"(--connect unix:{path})" if is_open else
+                                                      f"for {name} alone (unix:{path})"))
+    return said[:NEARBY_MAX]
+
+
+def _listens(path: str) -> bool:
+    return os.path.abspath(path) in _listening()
+
+
+def _listening() -> set[str]:
+    """The paths of the Unix sockets that somebody listens at; none if the kernel has no such list."""
+    try:
+        with open(SOCKETS, encoding="utf-8", errors="replace") as file:
+            rows = [row.split(maxsplit=7) for row in file.read(SOCKETS_MAX).splitlines()]
+    except OSError:
+        return set()
+    return {row[7] for row in rows if len(row) == 8 and row[3] == LISTENING}

@@ -1,0 +1,1 @@
+"""rules: who may do what, and who hears of it.  No socket, no clock, no disk."""

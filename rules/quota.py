@@ -1,0 +1,172 @@
+"""quota: what one sender may put into other people's mailboxes.
+
+Quotas bound what waits in one mailbox, in messages and in bytes of text, and what of it comes from one sender, so that
+nobody can fill the disk, nor a mailbox against everybody else.  A message that does not fit is refused, "mailbox full",
+before anything is stored; nothing that was stored is ever dropped.
+
+What it costs.  How many messages more, of whatever length, a mailbox surely has room for is asked once a turn for each
+sender and those he writes to (post.Audience); until that many were put, by anybody to anybody, nothing is asked.  A
+mailbox in which fewer than `free` messages wait can't be over any of the limits.  Only beyond does it have an
+`Account`: how many bytes wait, and what of it is whose, kept by adding and subtracting.  It is opened by looking
+through the mail of the journals, which is in memory; it is closed when half has been read, so that an account is opened
+at most once for each `low` messages.
+
+What it does not know.  Mail that lay in segments when the account was opened, after a restart or because it was moved
+there while the mailbox was short, counts for the mailbox but for no sender: to know its senders would be to read it.
+So one sender can have up to twice his share, and more after a restart; never more than the mailbox may hold.  The bytes
+of such mail are taken from the index of its segment: exact, but for the last page of a block, which is taken as full.
+
+Messages to all names have a rate of their own, for they are what one user does to all: a bucket of ALL_BURST for each
+sender, by name, so that coming back does not fill it again, and one for each host or login, so that coming back under
+other names does not either.  Invitations have one too (chats.py).
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import wire
+from rules.hosts import Buckets
+
+if TYPE_CHECKING:
+    from mailbox import Mail, User
+
+MAILBOX_MESSAGES = 1_000_000        # more than anybody reads; a start with them takes a second
+MAILBOX_BYTES = 512 << 20           # of text: what one name may take of a disk that others need
+SENDER_MESSAGES = 100_000           # a tenth: one script gone wrong leaves room for the others
+SENDER_BYTES = 64 << 20             # an eighth
+ALL_SECONDS = 10                    # between two messages to all by one user, in the long run
+ALL_BURST = 10                      # messages to all that may come at once: a correction, and a correction of that
+NO_LIMIT = 1 << 62
+
+
+class Quotas(NamedTuple):
+    """The limits of a mailbox and of one sender in it; 0 is none."""
+    messages: int = MAILBOX_MESSAGES
+    size: int = MAILBOX_BYTES
+    sender_messages: int = SENDER_MESSAGES
+    sender_size: int = SENDER_BYTES
+
+    @property
+    def free(self) -> int:
+        """With fewer messages than this in a mailbox no limit can have been reached, however long they are."""
+        sizes = [size // wire.TEXT_MAX for size in (self.size, self.sender_size) if size]
+        return min([self.messages or NO_LIMIT, self.sender_messages or NO_LIMIT, *sizes])
+
+
+class Account:
+    """What waits in one mailbox, and whose it is."""
+    __slots__ = ("shares", "size", "start")
+
+    def __init__(self, user: User) -> None:
+        self.start = user.pages[-1].last if user.pages else 0       # what has an id above this is counted by sender
+        self.size = sum([page.size * page.left // page.count for page in user.pages])
+        self.shares: dict[int, list[int]] = {}                      # by number of the sender: messages, bytes
+        for mail in user.tail:
+            self.add(mail)
+
+    def add(self, mail: Mail) -> None:
+        share = self.shares.setdefault(mail.sender, [0, 0])
+        count, size = mail.amount
+        self.size += size
+        share[0] += count
+        share[1] += size
+
+    def remove(self, mails: Sequence[Mail]) -> None:
+        gone = 0
+        for mail in mails:
+            share, (count, size) = self.shares.get(mail.sender), mail.amount
+            gone += size
+            if share and mail.id > self.start:
+                share[0] -= count
+                share[1] -= size
+        self.size = max(0, self.size - gone)
+
+
+class Accounts:
+    """The mailboxes that hold so much that they have to be watched."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self.quotas = quotas
+        self.free = quotas.free
+        self.low = self.free // 2 + self.free % 2       # fewer in a mailbox: nothing to ask, and no account
+        self._open: dict[int, Account] = {}             # by number of the user
+
+    def full(self, recipients: Sequence[User], sender: User, size: int) -> list[User]:
+        """Those of them whose mailbox has no room for a text of this size by this sender."""
+        return [user for user in recipients if self._is_full(user, sender.number, size)]
+
+    def _is_full(self, user: User, sender: int, size: int) -> bool:
+        account = self._open.get(user.number)
+        if account is None:
+            if user.waiting < self.free:
+                return False
+            account = self._open[user.number] = Account(user)
+        quotas = self.quotas
+        messages, bytes_ = account.shares.get(sender, (0, 0))
+        return (0 < quotas.messages <= user.waiting or 0 < quotas.size < account.size + size
+                or 0 < quotas.sender_messages <= messages or 0 < quotas.sender_size < bytes_ + size)
+
+    def room(self, users: Sequence[User], sender: User) -> int:
+        """How many messages of this sender, of any length, each of these mailboxes surely has room for."""
+        room, quotas = NO_LIMIT, self.quotas
+        for user in users:
+            account, waiting = self._open.get(user.number), user.waiting
+            if account is None:
+                room = min(room, self.free - waiting)
+                continue
+            messages, size = account.shares.get(sender.number, (0, 0))
+            room = min(room, (quotas.messages or NO_LIMIT) - waiting,
+                       (quotas.sender_messages or NO_LIMIT) - messages,
+                       ((quotas.size or NO_LIMIT) - account.size) // wire.TEXT_MAX,
+                       ((quotas.sender_size or NO_LIMIT) - size) // wire.TEXT_MAX)
+        return max(0, room)
+
+    def put(self, mail: Mail, users: Sequence[User]) -> None:
+        """These were put for each of the users."""
+        for user in users:
+            if account := self._open.get(user.number):
+                account.add(mail)
+
+    def read(self, user: User, mails: Sequence[Mail]) -> None:
+        """These have left a mailbox."""
+        if account := self._open.get(user.number):
+            account.remove(mails)
+            if user.waiting < self.low:
+                del self._open[user.number]
+
+    def forget(self) -> None:
+        """Something was taken back: count anew, from what is there, when it is asked next."""
+        self._open.clear()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._open
+
+
+class Everyone:
+    """Who may send to all names, and how often."""
+
+    def __init__(self, who: str, seconds: int) -> None:
+        self.who = who                          # everyone, operators or nobody
+        self.seconds = seconds                  # for one message more, 0: no limit
+        self._buckets = Buckets(ALL_BURST, seconds)     # by number of the sender, and by host
+
+    def admit(self, sender: int, is_operator: bool, now: float, wanted: int, host: str = ""
+              ) -> tuple[int, tuple[wire.Why, str] | None]:
+        """How many of so many this one, at this host, may send to all now, and they are counted; if none, why.  `now`:
+        the monotonic clock."""
+        if self.who == "nobody" or (self.who == "operators" and not is_operator):
+            whom = "nobody" if self.who == "nobody" else "operators alone"
+            return 0, (wire.Why.OTHER, f"here {whom} may send to all: choose the names")
+        if not self.seconds:
+            return wanted, None
+        counted = (sender, host) if host else (sender,)
+        least = min(counted, key=lambda who: self._buckets.left(who, now))
+        left = self._buckets.left(least, now)
+        if left < 1:
+            return 0, (wire.Why.BUSY, f"too many messages to all: wait {self._buckets.wait(least, now)} s")
+        wanted = min(wanted, int(left))
+        for who in counted:
+            self._buckets.take(who, now, wanted)
+        return wanted, None

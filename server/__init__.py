@@ -1,0 +1,1 @@
+"""server: sockets, time, and the operator."""

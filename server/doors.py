@@ -1,0 +1,274 @@
+"""doors: where connections come in.
+
+A `Doors` holds the listening sockets and decides who may come in at all, before a byte is read.  Strangers, those who
+have not given a name yet, are counted for each listener and, there, for each host (hosts.py): a flood at one door does
+not shut the others, and one host can't keep the rest out.  Nor can a few who connect and say nothing: where there are
+as many strangers as may be, the oldest who has said nothing is closed (daemon.py), for whoever means it says HELLO in
+the same breath.  Only if all of them are at their proofs is a newcomer told so, if they are of its own host; else the
+listener rests, and its callers wait in the kernel's queue.  So they do while the daemon has its number of clients.
+
+When descriptors run out, accept() fails and the listener stays readable: a loop that just tries again spins.  A spare
+descriptor, kept for this, is given up to take one caller and turn it away; then all listeners rest for a moment.
+
+Over TLS a connection is wrapped as it comes in (secure.py); the loop does not know the difference.
+
+At a Unix socket the kernel tells who calls (logins.py).  Its file (sockets.py) is looked at every LOOK_SECONDS, and at
+SIGHUP: /tmp is cleaned by some, and /run/user/UID goes with its user's last session.  Where the file is gone the socket
+is bound again, at the same place or, for a default one, at the next (places.py); clients that are connected stay.  The
+file of another daemon that took the place stays too, and the log says so.
+"""
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import selectors
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from net import places
+from net.address import Address
+from net.logins import Logins, peer_uid
+from net.secure import Secured, Server
+from rules.presence import Caller
+from server.sockets import File, file_at, open_listener, remove, shut_directory
+
+PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
+NOTE_SECONDS = 5.0          # between two lines that say that there is no descriptor: it may last for hours
+LOOK_SECONDS = 30.0         # between two looks at the files of sockets: as long is a client kept out at most
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+Adopt = Callable[[socket.socket | Secured, str, Caller], None]      # a connected socket, its listener, who calls
+
+
+@dataclass
+class Door:
+    """A Unix socket that is listened at."""
+    where: Address
+    mode: int
+    listener: socket.socket
+    file: File | None
+    trouble: str = ""           # why clients can't find it, as it was last noted
+
+
+class Doors:
+    """The listeners, and how many strangers stand in each."""
+
+    def __init__(self, selector: selectors.BaseSelector, adopt: Adopt, is_full: Callable[[], bool],
+                 idle: Callable[[str], object], note: Callable[..., None], strangers: int, each: int,
+                 accepts: Callable[[], int]) -> None:
+        self.selector = selector
+        self.adopt = adopt                                  # what becomes of a connection
+        self.is_full = is_full                              # no more clients, for now
+        self.idle = idle                                    # a stranger of this listener who can make room, or None
+        self.note = note
+        self.accepts = accepts                              # how many may come in at each listener in this turn
+        self.strangers = strangers                          # allowed, a listener
+        self.each = each                                    # and a host there
+        self.logins = Logins()
+        self.listeners: dict[socket.socket, str] = {}       # and the address of each
+        self._servers: dict[socket.socket, Server] = {}     # the certificate of those that speak TLS
+        self._doors: list[Door] = []                        # the Unix sockets among them
+        self._look_at = 0.0                        # the next look at their files, on the monotonic clock
+        self._resting: dict[socket.socket, float] = {}      # until when, on the monotonic clock
+        self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
+        self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
+        self._lack = ""                                     # why nobody can come in, until it is noted
+        self._noted_at = -NOTE_SECONDS
+        self._spare: int | None = None
+        self._keep_spare()
+
+    def listen(self, listener: socket.socket, name: str, server: Server | None = None) -> None:
+        """Take connections from this listening socket, with a certificate over TLS."""
+        listener.setblocking(False)
+        if server:
+            self._servers[listener] = server
+        self.listeners[listener] = name
+        self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
+        self.note("listening", address=name)
+
+    def open(self, choices: Sequence[Address], mode: int, server: Server | None = None) -> None:
+        """Listen at the first of these places that can be opened.  Raises OSError; `filename` is the place.
+
+        A place that another daemon has is not passed over: it may be a second daemon by mistake."""
+        for where in choices:
+            if str(where) in self.listeners.values():
+                return
+            try:
+                listener = open_listener(where, mode)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE or where == choices[-1]:
+                    error.filename = str(where)
+                    raise
+                self.note("passed-over", address=str(where), reason=error.strerror or str(error))
+                continue
+            self._opened(where, mode, listener, server)
+            return
+
+    def _opened(self, where: Address, mode: int, listener: socket.socket, server: Server | None = None) -> None:
+        self.listen(listener, str(where), server if where.tls else None)
+        if where.path:
+            self._doors.append(Door(where, mode, listener, file_at(where.path)))
+            if directory := shut_directory(where, mode):
+                self.note("shut-directory", address=str(where), directory=directory)
+
+    def look(self, monotonic: float, *, now: bool = False) -> None:
+        """If it is time, see whether clients still find the Unix sockets; one whose file is gone is bound again."""
+        if not now and monotonic < self._look_at:
+            return
+        self._look_at = monotonic + LOOK_SECONDS
+        for door in list(self._doors):
+            found = file_at(door.where.path)
+            if found is None:
+                self._open_again(door)
+            else:
+                self._say(door, "" if found == door.file else "another file is in its place: clients do not come here")
+
+    def _open_again(self, door: Door) -> None:
+        """The file is gone: bind anew, and give up the old socket once its callers were taken in."""
+        choices = places.for_daemon()[0] if door.where.default else [door.where]
+        reason = "its file is gone"
+        for where in choices:
+            if where != door.where and str(where) in self.listeners.values():
+                continue
+            try:
+                listener = open_listener(where, door.mode, patience=0)
+            except OSError as error:
+                reason = f"its file is gone, and it could not be bound again: {error.strerror or error}"
+                continue
+            self.note("socket-gone", address=str(door.where))
+            self._give_up(door)
+            self._opened(where, door.mode, listener)
+            return
+        self._say(door, reason)
+
+    def _give_up(self, door: Door) -> None:
+        if door.listener not in self._resting:
+            self._on_accept(door.listener, selectors.EVENT_READ)
+            self.selector.unregister(door.listener)
+        for table in (self.listeners, self._resting, self._tired):
+            table.pop(door.listener, None)
+        door.listener.close()
+        self._doors.remove(door)
+
+    def _say(self, door: Door, trouble: str) -> None:
+        """Note why clients can't find a socket, once."""
+        if trouble and trouble != door.trouble:
+            self.note("socket-lost", address=str(door.where), reason=trouble)
+        door.trouble = trouble
+
+    def stranger(self, place: str, host: str, step: int) -> None:
+        """One stranger more (1) or less (-1) here."""
+        for key in (place, f"{place} {host}"):
+            self._counts[key] = self._counts.get(key, 0) + step
+            if not self._counts[key]:
+                del self._counts[key]
+
+    def is_over(self, place: str, host: str = "") -> bool:
+        """Whether there are more strangers here than may be, or more of that host."""
+        most = self.each if host else self.strangers
+        return self._counts.get(f"{place} {host}" if host else place, 0) > most
+
+    def tick(self, monotonic: float) -> None:
+        """Let those rest that need it, and open those that have rested."""
+        if not (self._resting or self._tired or self._lack) and self._spare is not None:
+            return
+        for listener in [listener for listener, until in self._resting.items() if monotonic >= until]:
+            del self._resting[listener]
+            self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
+        for listener in self._tired:
+            self.selector.unregister(listener)
+            self._resting[listener] = monotonic + PAUSE_SECONDS
+        self._tired.clear()
+        if self._lack and monotonic - self._noted_at >= NOTE_SECONDS:
+            self.note("no-descriptors", reason=self._lack)
+            self._lack, self._noted_at = "", monotonic
+        if self._spare is None:
+            self._keep_spare()
+
+    @property
+    def open_at(self) -> float:
+        """When the next listener opens again, on the monotonic clock; inf: all are open."""
+        return min(self._resting.values(), default=inf)
+
+    def close(self) -> None:
+        """Shut for good; the files of its own Unix sockets go too."""
+        for door in self._doors:
+            remove(door.where.path, door.file)
+        for listener in self.listeners:
+            if listener not in self._resting:
+                self.selector.unregister(listener)
+            listener.close()
+        self._doors.clear()
+        self.listeners.clear()
+        self._resting.clear()
+        self._tired.clear()
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    def _on_accept(self, listener: socket.socket, mask: int) -> None:
+        place = self.listeners[listener]
+        for _ in range(self.accepts()):
+            if self.is_full() or (self._counts.get(place, 0) >= self.strangers and self.idle(place) is None):
+                self._tired[listener] = None
+                return
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._turn_away(listener, error)
+                return
+            self._adopt(listener, sock, peer)
+
+    def _adopt(self, listener: socket.socket, sock: socket.socket, peer: Any) -> None:
+        server, uid = self._servers.get(listener), None
+        if isinstance(peer, tuple):             # of the internet: a host and a port
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            where = f"{peer[0]}:{peer[1]}"
+        else:
+            uid = peer_uid(sock)
+            where = "unix" if uid is None else f"unix:{self.logins.name(uid)}"
+        self.adopt(server.wrap(sock) if server else sock, self.listeners[listener],
+                   Caller(where, uid, server.binding if server else b""))
+
+    def _turn_away(self, listener: socket.socket, error: OSError) -> None:
+        """No descriptor is left: take one caller with the spare one, and close it."""
+        if error.errno not in NO_ROOM:
+            return                              # the caller gave up, or a firewall spoke: nobody else is concerned
+        self._lack = error.strerror or "no descriptor"
+        if self._spare is not None:
+            os.close(self._spare)
+        with contextlib.suppress(OSError):
+            listener.accept()[0].close()
+        self._keep_spare()
+        self._tired.update(dict.fromkeys(self.listeners))
+
+    def _keep_spare(self) -> None:
+        """Hold a descriptor for the day on which there is none; without one, try again later."""
+        self._spare = None
+        with contextlib.suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def is_gone(sock: socket.socket | Secured, said_all: bool) -> bool:
+    """Whether nobody is left at the other end to hear an answer; `said_all`: all that came from there is read.
+
+    A Unix socket tells a close from a shutdown of one direction (POLLHUP); TCP does so only when a reset came.  There a
+    line that has ended may still be listened to; but not by a client that has said nothing after HELLO, for it can
+    never confirm or answer anything."""
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)         # POLLHUP and POLLERR are told all the same
+    if poll.poll(0):
+        return True
+    try:
+        return said_all and isinstance(sock, socket.socket) and not sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -1,0 +1,146 @@
+"""sockets: the file of a Unix socket: made, looked at, removed.
+
+Promises.  A socket's file is made 0600 in a directory of mode 0700, or open to a group or to
+everybody, as was asked; the directory belongs to the daemon's user or to root, and nobody else can
+replace a file in it.  A file is removed in two cases alone: nobody listens at it, or it is the very
+one that this daemon made (the same device and inode).
+
+How it works.  bind(2) fails where a file is, so two daemons never share one.  A file that a killed
+daemon left is found out by connecting to it: the kernel refuses.  It also refuses between bind(2)
+and listen(2), so a daemon that starts could take another that starts for a dead one.  Hence the
+directory is locked, flock(2), from the look to listen(2).  The inode of a socket's file is not given
+to another file while the socket is open, so comparing it is enough.
+
+Bad at: a program that makes a socket at the same path without the lock, such as parleyd 0.1.
+"""
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from net.address import Address
+from net.places import foreign
+
+BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
+LOCK_SECONDS = 5.0          # for the lock of a directory: it is held for less than a millisecond
+LOCK_PAUSE = 0.01           # between two tries
+
+File = tuple[int, int]      # its device and inode
+
+
+def open_listener(where: Address, mode: int = 0o600,
+                  patience: float = LOCK_SECONDS) -> socket.socket:
+    """A listening socket; a Unix socket with this mode.  `patience`: seconds to wait for the lock.
+
+    Raises OSError."""
+    if not where.path:
+        family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+        return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
+    directory = Path(where.path).parent
+    if whose := foreign(where):
+        raise PermissionError(errno.EPERM, f"{whose}: root can remove it")
+    _own_directory(directory, 0o700 | _entering(mode), parents=not where.default)
+    with _locked(directory, patience):
+        _remove_stale(where.path)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(where.path)
+            os.chmod(where.path, mode)
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    return listener
+
+
+def file_at(path: str) -> File | None:
+    """The file that is at this path; None if there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def remove(path: str, file: File | None) -> None:
+    """Remove the socket's file if it is still this one.  The socket must still be open."""
+    if file is not None and file_at(path) == file:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def _entering(mode: int) -> int:
+    """What those who may use a socket of this mode need of its directory."""
+    return (mode & 0o066) >> 1 & 0o011
+
+
+def shut_directory(where: Address, mode: int) -> str:
+    """The first directory on the way that shuts out users of this socket; "" if none does."""
+    for directory in reversed(Path(where.path).absolute().parents) if where.path else ():
+        if _entering(mode) & ~directory.stat().st_mode:
+            return str(directory)
+    return ""
+
+
+def _own_directory(directory: Path, mode: int, parents: bool) -> None:
+    """Make it; one that is there must not be another user's, nor one that others may write in."""
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700, parents=parents)
+        directory.chmod(mode)
+    for status in (directory.lstat(), directory.stat()):
+        if status.st_uid not in (os.geteuid(), 0):
+            raise PermissionError(errno.EPERM, f"{directory} belongs to another user")
+    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+        raise PermissionError(errno.EPERM, f"others may write in {directory}: chmod go-w it")
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, patience: float) -> Iterator[None]:
+    """Hold the lock of a directory; a file system without locks does without.  Raises OSError."""
+    until, held = time.monotonic() + patience, -1
+    try:
+        while held < 0:
+            held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(held)
+                held = -1
+                if time.monotonic() >= until:
+                    reason = f"another process holds the lock of {directory}"
+                    raise OSError(errno.EAGAIN, reason) from None
+                time.sleep(LOCK_PAUSE)
+            except OSError:
+                break
+        yield
+    finally:
+        if held >= 0:
+            os.close(held)
+
+
+def _remove_stale(path: str) -> None:
+    """Unlink a socket that nobody listens at any more.  No other file is touched.  Raises OSError."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "a file that is no socket is there")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except FileNotFoundError:
+            return
+        except BlockingIOError:
+            pass                        # somebody listens, and has too many callers
+    raise OSError(errno.EADDRINUSE, "Address already in use")

@@ -1,0 +1,263 @@
+"""library: the libraries behind dbm, in a process of their own.
+
+Promises
+    Whatever a library does with a file that the disk does not give back, or gives back wrong, it does to a process that
+    holds nothing else: a SIGBUS, a crash, a loop without end.  The caller gets an OSError that says so, and the next
+    call finds a new process.
+How it works
+    `open` returns a mapping of bytes to bytes, as dbm.open does.  Each access is a request to the worker, a process
+    that holds the open files, and its answer, over a socketpair; the caller waits for it, as it would for the library.
+
+     request  0    1        5            9              13
+             +----+--------+------------+--------------+------+-------+
+             | op | handle | key length | value length | key  | value |        of OPEN: backend and flag, path
+             +----+--------+------------+--------------+------+-------+
+     answer   0        1        5
+             +--------+--------+-------------------------+
+             | status | length | data, or errno and text |
+             +--------+--------+-------------------------+
+
+    Workers are forked by the spawner, a process that was forked from the caller when that was young and small, and that
+    does nothing else: it gets the worker's end of a new socketpair, forks, waits, and tells how the worker ended.
+    Mappings opened for reading are opened again in the next worker; those that were being written are lost.
+    GNU dbm maps its file into memory, and dbm.gnu.open has no flag against that (all of 3.11 to 3.13): a sector that
+    cannot be read is a SIGBUS there, not an error.  A value costs one round trip more, some 50 us for 64 KiB.
+How it fails
+    With OSError: what the library raised, or EIO when the worker ended.  An access that takes longer than PATIENCE ends
+    the worker.
+Bad at
+    A disk that neither answers nor fails: the worker cannot be ended then, and the caller waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import resource
+import signal
+import socket
+import struct
+from contextlib import suppress
+from typing import Any
+
+from store.disk import Disk
+
+REQUEST = struct.Struct("!cIII")
+ANSWER = struct.Struct("!cI")
+ERROR = struct.Struct("!H")
+STATUS = struct.Struct("!i")  # of a worker that has ended, from the spawner
+LENGTH = struct.Struct("!I")  # before each key of KEYS
+OPEN, GET, PUT, KEYS, CLOSE = b"o", b"g", b"p", b"k", b"c"
+DONE, FAILED = b"+", b"-"
+PATIENCE = {"r": 10, "n": 60}  # seconds for an access: a disk that is only slow is quicker; closing also syncs
+CHUNK = 1 << 18  # bytes asked of the line at once
+
+
+class Library:
+    """The processes.  Make it before any descriptor is open; no process is made but by need, and the first one."""
+
+    def __init__(self) -> None:
+        self.born = 0  # how many workers there were
+        self._line: socket.socket | None = None
+        self._spawn()
+
+    def _spawn(self) -> None:
+        self._spawner, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if not self.pid:
+            _spawner(theirs)
+        theirs.close()
+
+    def open(self, backend: str, path: str, flag: str) -> Database:
+        """A dbm file; `flag` is "r", or "n" for a new one."""
+        return Database(self, backend, path, flag)
+
+    def ask(self, op: bytes, handle: int, key: bytes, value: bytes) -> bytes:
+        """The answer of the worker, a new one if need be.  Raises OSError."""
+        line = self._line or self._worker()
+        try:
+            line.sendall(REQUEST.pack(op, handle, len(key), len(value)) + key + value)
+            status, length = ANSWER.unpack(_take(line, ANSWER.size))
+            data = _take(line, length)
+        except (EOFError, ConnectionError):
+            raise OSError(errno.EIO, f"the dbm library was ended by {self._ending()}") from None
+        if status == FAILED:
+            raise OSError(ERROR.unpack_from(data)[0], data[ERROR.size:].decode())
+        return data
+
+    def _worker(self) -> socket.socket:
+        self._line, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._spawner, [OPEN], [theirs.fileno()])
+        except ConnectionError:  # somebody has ended the spawner
+            self._reap()
+            self._spawn()
+            socket.send_fds(self._spawner, [OPEN], [theirs.fileno()])
+        finally:
+            theirs.close()
+        self.born += 1
+        return self._line
+
+    def _ending(self) -> str:
+        """The worker has ended: what by?"""
+        if self._line:
+            self._line.close()
+            self._line = None
+        try:
+            code = STATUS.unpack(_take(self._spawner, STATUS.size))[0]
+        except (EOFError, ConnectionError):
+            return "somebody"
+        if code == -signal.SIGALRM:
+            return "its deadline"
+        return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+    def _reap(self) -> None:
+        self._spawner.close()
+        os.waitpid(self.pid, 0)
+
+    def end(self) -> None:
+        if self._line:
+            self._line.close()
+        self._reap()
+
+
+class Database:
+    """A dbm file in the worker."""
+
+    def __init__(self, library: Library, backend: str, path: str, flag: str) -> None:
+        self.library, self.flag = library, flag
+        self._key, self._path = f"{backend} {flag}".encode(), os.fsencode(path)
+        self._born = self._handle = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._handle = LENGTH.unpack(self.library.ask(OPEN, 0, self._key, self._path))[0]
+        self._born = self.library.born
+
+    def _ask(self, op: bytes, key: bytes = b"", value: bytes = b"") -> bytes:
+        if self._born != self.library.born or not self.library._line:
+            if self.flag != "r":
+                raise OSError(errno.EIO, "the library ended while it wrote this")
+            self._open()
+        return self.library.ask(op, self._handle, key, value)
+
+    def __getitem__(self, key: bytes) -> bytes:
+        return self._ask(GET, key)
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._ask(PUT, key, value)
+
+    def keys(self) -> list[bytes]:
+        data, found, at = self._ask(KEYS), [], 0
+        while at < len(data):
+            (length,) = LENGTH.unpack_from(data, at)
+            found.append(data[at + LENGTH.size:at + LENGTH.size + length])
+            at += LENGTH.size + length
+        return found
+
+    def close(self) -> None:
+        if self.flag != "r" or (self._born == self.library.born and self.library._line):
+            self._ask(CLOSE)
+
+
+class Worker:
+    """What a worker does: the requests of one line."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.line, self.disk = line, Disk()
+        self.files: dict[int, tuple[Any, int]] = {}  # and the patience for each
+        self.count = 0
+        self.rows = {OPEN: self.open, GET: self.get, PUT: self.put, KEYS: self.keys, CLOSE: self.close}
+
+    def serve(self) -> None:
+        while True:
+            op, handle, key, value = REQUEST.unpack(_take(self.line, REQUEST.size))
+            words = _take(self.line, key + value)
+            signal.alarm(self.files[handle][1] if handle in self.files else max(PATIENCE.values()))
+            try:
+                status, data = DONE, self.rows[op](handle, words[:key], words[key:])
+            except Exception as error:  # the libraries raise whatever they like over a file that is not theirs
+                number = error.errno if isinstance(error, OSError) and isinstance(error.errno, int) else errno.EIO
+                text = str(error.strerror or error) if isinstance(error, OSError) else repr(error)
+                status, data = FAILED, ERROR.pack(number & 0xFFFF) + text.encode("utf-8", "replace")
+            signal.alarm(0)
+            self.line.sendall(ANSWER.pack(status, len(data)) + data)
+
+    def open(self, handle: int, key: bytes, path: bytes) -> bytes:
+        backend, flag = key.decode().split()
+        signal.alarm(PATIENCE[flag])
+        self.count += 1
+        self.files[self.count] = self.disk.database(backend, os.fsdecode(path), flag), PATIENCE[flag]
+        return LENGTH.pack(self.count)
+
+    def get(self, handle: int, key: bytes, value: bytes) -> bytes:
+        return bytes(self.files[handle][0][key])
+
+    def put(self, handle: int, key: bytes, value: bytes) -> bytes:
+        self.files[handle][0][key] = value
+        return b""
+
+    def keys(self, handle: int, key: bytes, value: bytes) -> bytes:
+        keys = [bytes(key) for key in self.files[handle][0].keys()]  # noqa: SIM118 dbm iterates by keys() only
+        return b"".join([LENGTH.pack(len(key)) + key for key in keys])
+
+    def close(self, handle: int, key: bytes, value: bytes) -> bytes:
+        self.files.pop(handle)[0].close()
+        return b""
+
+
+def _take(line: socket.socket, size: int) -> bytes:
+    """So many bytes.  Raises EOFError."""
+    parts: list[bytes] = []
+    while size:
+        part = line.recv(min(size, CHUNK))
+        if not part:
+            raise EOFError
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _spawner(line: socket.socket) -> None:
+    """The spawner: never returns."""
+    try:
+        alone(line.fileno())
+        while True:
+            _, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+            if not descriptors:
+                break
+            pid = os.fork()
+            if not pid:
+                _worker(descriptors[0])
+            os.close(descriptors[0])
+            line.sendall(STATUS.pack(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+    finally:
+        os._exit(0)
+
+
+def _worker(fd: int) -> None:
+    """A worker: never returns."""
+    try:
+        alone(fd)
+        gc.enable()  # dbm.dumb leaves cycles behind for each key that it reads
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with suppress(EOFError):
+            Worker(socket.socket(fileno=fd)).serve()
+    finally:
+        os._exit(0)
+
+
+def alone(kept: int) -> None:
+    """A child that works for the daemon alone: it has one descriptor, holds nobody's terminal or pipe open, lets
+    nothing that is printed reach a file that was passed, and is not meant by signals that mean the daemon."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(3, kept)
+    os.closerange(kept + 1, soft if 0 < soft < 1 << 20 else 1 << 20)

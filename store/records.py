@@ -1,0 +1,227 @@
+"""The records of the store: what a journal's records and a segment's records of users hold, and what they do.
+
+    NAME      user u32 | time u64 | name                             a name is registered
+    PUT       time u64 | sender u32 | origin u64 | flags u8 | count u32 | recipients u32 * count | body
+              a run of messages (bodies.py), whose seqs are their ids; `origin` of the first
+              with the flag EVERYONE: all users numbered below `count` but the sender, and no list
+    READ      user u32 | watermark u64 | count u32 | count * (first u64 | last u64)
+    SEEN      user u32 | time u64                                    was here last
+    ORIGINS   user u32 | count * (first u64 | last u64)              in segments only: the origins of many PUTs
+    SETTING   user u32 | kind u8 | seq u64 | value                   in force from this seq on; an empty value: none
+
+Replaying one twice, or one whose later effects are there already, changes nothing: a watermark only rises, ranges are
+united, of two settings the one with the higher seq holds.  That is why a SETTING carries its seq, in a journal too, and
+why one that was removed stays in the segments, without a value.  A segment's records of users are written in slices
+while the service goes on, so some of them hold effects of journals that are replayed after them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from net.bodies import count_of, is_whole
+from store.disk import Damaged
+from store.journal import RECORD
+from store.mail import WHOLE, Mail, messages
+from store.user import NO_MAIL, NUMBER, RUNS_MAX, SETTING_MAX, Range, User
+
+NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
+EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
+
+NAME_HEAD = struct.Struct("!IQ")
+PUT_HEAD = struct.Struct("!QIQBI")
+READ_HEAD = struct.Struct("!IQI")
+RANGE = struct.Struct("!QQ")
+SEEN_HEAD = struct.Struct("!IQ")
+ORIGINS_HEAD = struct.Struct("!I")
+SETTING_HEAD = struct.Struct("!IBQ")
+assert (PUT_HEAD.size, SETTING_HEAD.size) == (25, 13)
+assert NAME_HEAD.size == SEEN_HEAD.size == 12 and READ_HEAD.size == RANGE.size == 16
+PUT_WHOLE = struct.Struct("!IBHQIQBI")  # a record's head and a PUT's, in one go: the hot path
+PUT_ONE = struct.Struct("!QIQBII")  # a PUT's head and its only recipient
+assert PUT_WHOLE.size == RECORD.size + PUT_HEAD.size and PUT_ONE.size == PUT_HEAD.size + 4
+NEW = tuple.__new__  # half the time of Mail(...)
+RANGES = 1024  # in one record of a segment, so that it fits a value; the next record goes on
+
+
+def frame(type: int, payload: bytes) -> bytes:
+    return RECORD.pack(len(payload), type, 1) + payload
+
+
+def name_record(user: User) -> bytes:
+    return frame(NAME, NAME_HEAD.pack(user.number, user.first_seen) + user.name.encode())
+
+
+def put_record(time: int, sender: int, origin: int, flags: int, recipients: Sequence[User], everyone: int, body: bytes
+               ) -> tuple[bytes, bytes, bytes]:
+    """The parts of a record.  `everyone`: how many users there were, when they go to all of them."""
+    if flags & EVERYONE:
+        count, numbers = everyone, b""
+    else:
+        count = len(recipients)
+        numbers = struct.pack(f"!{count}I", *[user.number for user in recipients])
+    head = PUT_WHOLE.pack(PUT_HEAD.size + len(numbers) + len(body), PUT, count_of(body), time, sender, origin, flags,
+                          count)
+    return head, numbers, body
+
+
+def read_record(user: User, ranges: list[Range]) -> bytes:
+    above = [r for r in ranges if r[1] > user.watermark]
+    if not above:
+        return RECORD.pack(READ_HEAD.size, READ, 1) + READ_HEAD.pack(user.number, user.watermark, 0)
+    return frame(READ, READ_HEAD.pack(user.number, user.watermark, len(above))
+                 + b"".join([RANGE.pack(*r) for r in above]))
+
+
+def seen_record(user: User) -> bytes:
+    return frame(SEEN, SEEN_HEAD.pack(user.number, user.last_seen))
+
+
+def origins_record(user: User) -> bytes:
+    return frame(ORIGINS, ORIGINS_HEAD.pack(user.number)
+                 + b"".join([RANGE.pack(instance << NUMBER | first, instance << NUMBER | last)
+                             for instance, runs in user.origins.items() for first, last in runs]))
+
+
+def setting_record(user: User, kind: int) -> bytes:
+    return frame(SETTING, SETTING_HEAD.pack(user.number, kind, user.set_at[kind]) + user.settings.get(kind, b""))
+
+
+def user_records(user: User) -> Iterator[bytes]:
+    """All that is durable of a user, as records.  They may be asked for one by one while the user goes on reading."""
+    yield name_record(user)
+    if user.last_seen != user.first_seen:
+        yield seen_record(user)
+    if user.watermark or user.ranges:
+        ranges = user.ranges[:]
+        for place in range(0, len(ranges) or 1, RANGES):
+            yield read_record(user, ranges[place:place + RANGES])
+    if user.origins:
+        yield origins_record(user)
+    for kind in list(user.set_at):
+        yield setting_record(user, kind)
+
+
+class Replay:
+    """Builds the users and their waiting mail out of records.  `apply` each; then `finish`."""
+
+    def __init__(self) -> None:
+        self.users: list[User] = []
+        self.last = 0
+        self._ranges: dict[int, list[Range]] = {}  # read above the watermark, by number of the user: not united yet
+        self._rows: dict[int, Callable[[int, bytes], None]] = {
+            NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen, ORIGINS: self._origins,
+            SETTING: self._setting}
+
+    def apply(self, entries: Iterable[tuple[int, int, bytes]], file: str) -> None:
+        """Take in records.  One that makes no sense, though its checksum is right, is damage."""
+        rows, seq = self._rows, 0
+        try:
+            for seq, type, payload in entries:
+                rows[type](seq, payload)
+        except (struct.error, IndexError, KeyError, ValueError) as error:
+            raise Damaged(file, 0, f"record {seq} makes no sense ({error!r})") from error
+        self.last = max(self.last, seq)
+
+    def _name(self, seq: int, payload: bytes) -> None:
+        number, time = NAME_HEAD.unpack_from(payload)
+        name = payload[NAME_HEAD.size:].decode()
+        if number == len(self.users):
+            self.users.append(User(number, name, time))
+        elif self.users[number].name != name:
+            raise ValueError(f"user {number} is {self.users[number].name} and {name}")
+
+    def _put(self, seq: int, payload: bytes) -> None:
+        time, sender, origin, flags, count = PUT_HEAD.unpack_from(payload)
+        users, start = self.users, PUT_HEAD.size
+        if flags & EVERYONE:
+            to = [user for user in users[:count] if user.number != sender]
+        else:
+            to = [users[number] for number in struct.unpack_from(f"!{count}I", payload, start)]
+            start += 4 * count
+        body = payload[start:]
+        if not is_whole(body):
+            raise ValueError("texts that are not as long as their head says")
+        last = seq + count_of(body) - 1
+        if origin:
+            users[sender].mark(origin, origin + last - seq)
+        elif sender >= len(users):
+            raise IndexError(f"no user {sender}")
+        mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body, WHOLE))
+        for user in to:
+            user.queue(mail)
+        self.last = max(self.last, last)
+
+    def _put_one(self, seq: int, payload: bytes) -> None:
+        """One message to one recipient, as nearly all are: a start takes as long as this does."""
+        if len(payload) <= PUT_ONE.size:
+            return self._put(seq, payload)
+        time, sender, origin, flags, count, number = PUT_ONE.unpack_from(payload)
+        body = payload[PUT_ONE.size:]
+        if count != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1" or not is_whole(body):
+            return self._put(seq, payload)
+        self.users[sender].mark(origin, origin)
+        self.users[number].queue(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body, WHOLE)))
+        return None
+
+    def _read(self, seq: int, payload: bytes) -> None:
+        number, watermark, count = READ_HEAD.unpack_from(payload)
+        ranges = [RANGE.unpack_from(payload, READ_HEAD.size + RANGE.size * n) for n in range(count)]
+        self.users[number].merge(watermark, [])
+        if ranges:
+            found = self._ranges.setdefault(number, [])
+            for first, last in ranges:
+                if found and found[-1][0] <= first <= found[-1][1] + 1:  # the range grows, as it mostly does
+                    found[-1] = found[-1][0], max(found[-1][1], last)
+                else:
+                    found.append((first, last))
+
+    def _seen(self, seq: int, payload: bytes) -> None:
+        number, time = SEEN_HEAD.unpack(payload)
+        user = self.users[number]
+        user.last_seen = max(user.last_seen, time)
+
+    def _origins(self, seq: int, payload: bytes) -> None:
+        (number,) = ORIGINS_HEAD.unpack_from(payload)
+        lowest: dict[int, list[int]] = {}
+        for first, last in RANGE.iter_unpack(payload[ORIGINS_HEAD.size:]):
+            self.users[number].mark(first, last)
+            lowest.setdefault(first >> NUMBER, []).append(last)
+        for instance, lasts in lowest.items():
+            if len(lasts) == RUNS_MAX:      # before 0.2 there were no signs of those that were forgotten below
+                self.users[number].mark(instance << NUMBER, lasts[0])
+
+    def _setting(self, seq: int, payload: bytes) -> None:
+        number, kind, set_at = SETTING_HEAD.unpack_from(payload)
+        value = payload[SETTING_HEAD.size:]
+        if seq not in (0, set_at) or len(value) > SETTING_MAX:
+            raise ValueError(f"setting {kind} of {len(value)} bytes, in force from {set_at}")
+        self.users[number].set(kind, set_at, value)
+        self.last = max(self.last, set_at)
+
+    def finish(self) -> None:
+        """Leave in the tails what is unread.  The order of records does not matter: it is done once, at the end, and so
+        are ranges united: for each record it would take the square of their number."""
+        for number, ranges in self._ranges.items():
+            self.users[number].merge(0, ranges)
+        self._ranges.clear()
+        for user in self.users:
+            tail = user.tail
+            if not tail:
+                continue
+            if tail[-1].last <= user.watermark:
+                user.tail = NO_MAIL
+            elif tail[0].id <= user.watermark or user.ranges:
+                user.tail = user.unread_of(tail)
+            user.waiting = messages(user.tail)
+
+
+def split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Records that stand one after the other, as (0, type, payload)."""
+    offset = 0
+    while offset < len(data):
+        length, type, _ = RECORD.unpack_from(data, offset)
+        start = offset + RECORD.size
+        offset = start + length
+        yield 0, type, data[start:offset]

@@ -1,0 +1,155 @@
+"""recovery: from what lies on the disk to the users and their queues.
+
+Starting is always recovering from a crash; there is no other way to stop.  The newest segment's records of users are
+replayed, then the journals in order, then the indexes of all segments are laid over what is known to be read.  Of the
+last journal a torn tail is cut off, durably, so that it may be followed by another.  Anything else that is not as it
+was written is Damaged, and nothing is changed.  A page is read only when the user has read a part of it.
+
+A process that was killed leaves what it wrote in the system's memory, where a start finds it, and a power cut after
+that does not.  What a start has found it answers for (a message that is sent again is known), so it syncs the last
+journal, and the directory with the manifest's name, before it goes on; the rest was synced before it was listed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from contextlib import suppress
+
+from store.disk import CannotCreate, Damaged, Denied, Disk, InUse
+from store.journal import HEADER_SIZE, Scan, file_name
+from store.manifest import Manifest
+from store.records import Replay, split
+from store.seal import count_left
+from store.segment import Segment, Shelf
+from store.user import BY_FIRST, User
+
+LOCK = "lock"
+
+
+class Recovery:
+    """What a store holds: `users`, their mail on `shelf`, the `journals` with their sizes, the highest id in `last`.
+
+    `kept`: what had an id above this one is lost, though some such ids may have been given and shown."""
+
+    def __init__(self, disk: Disk, directory: str, manifest: Manifest, repair: bool = True) -> None:
+        self.disk, self.directory, self.manifest, self.repair = disk, directory, manifest, repair
+        self.notes: list[str] = []
+        self.journals: list[tuple[int, int]] = []
+        self.records = self.recorded = 0  # bytes of the newest segment's records of users, and of how many
+        self.ends: dict[int, int] = {}  # by number of a journal: the highest seq in it
+        self.shelf = Shelf(self.notes)
+        self.replay = Replay()
+        self.last, self.kept = manifest.seq, 0
+        collecting = gc.isenabled()
+        gc.disable()  # nothing here is garbage: looking for it takes a third of the time
+        try:
+            self._read()
+        except BaseException:
+            self.shelf.close()
+            raise
+        finally:
+            if collecting:
+                gc.enable()
+        self.last = max(self.last, self.replay.last)
+
+    def _read(self) -> None:
+        if self.repair:  # a killed process may have renamed the manifest and not come to sync that
+            self.disk.sync_directory(self.directory)
+        self._segments()
+        for number, size in self.manifest.journals:
+            self._journal(number, size)
+        self.replay.finish()
+        self._pages()
+
+    @property
+    def users(self) -> list[User]:
+        return self.replay.users
+
+    def _segments(self) -> None:
+        newest = max([listed.number for listed in self.manifest.segments], default=0)
+        for listed in self.manifest.segments:
+            segment = Segment(self.disk, self.directory, self.manifest.store, listed)
+            segment.open()
+            self.shelf.add(segment)
+            self.shelf.touch(segment)
+            if listed.number == newest:
+                for body in segment.values("users"):
+                    self.records += len(body)
+                    self.replay.apply(split(body), os.path.join(self.directory, segment.name))
+        self.recorded = len(self.users)
+
+    def _journal(self, number: int, size: int | None) -> None:
+        path = os.path.join(self.directory, file_name(number))
+        try:
+            data = self.disk.read(path)
+        except FileNotFoundError:
+            raise Damaged(path, 0, "listed in the manifest, but missing") from None
+        scan = Scan(data, path, self.manifest.store, number, size)
+        self.replay.apply(scan, path)
+        end, last, torn = scan.tail
+        self.last, self.ends[number] = max(self.last, last), last
+        self.kept = max(last, scan.header.first - 1)
+        if torn:
+            self.notes.append(f"{path}: a batch torn at offset {end} was cut off; nobody was told that it was kept")
+        if size is None and self.repair:
+            self._keep(path, end, len(data))
+        self.journals.append((number, end))
+
+    def _keep(self, path: str, end: int, size: int) -> None:
+        """Cut off a tear, and sync the rest: a killed process may have written it and not come to sync it."""
+        fd = self.disk.open(path)
+        try:
+            if size != end:
+                self.disk.truncate(fd, end)
+            self.disk.sync(fd)
+        finally:
+            self.disk.close(fd)
+
+    def _pages(self) -> None:
+        users, touched = self.users, set()
+        for segment in self.shelf.segments.values():
+            for number, page in segment.index():
+                if number >= len(users):
+                    raise Damaged(os.path.join(self.directory, segment.name), 0, f"a page of user {number}, unknown")
+                users[number].file(page)
+                touched.add(number)
+            self.shelf.touch(segment)
+        for number in sorted(touched):
+            self._count(users[number])
+
+    def _count(self, user: User) -> None:
+        """Keep the pages in which something is unread, in order."""
+        user.pages = [page for page in sorted(user.pages, key=BY_FIRST) if count_left(user, page, self.shelf)]
+        for page in user.pages:
+            self.shelf.segments[page.segment].left += page.left
+            user.waiting += page.left
+
+    def with_mail(self) -> list[tuple[int, int]]:
+        """The journals that hold anything."""
+        return [(number, size) for number, size in self.journals if size > HEADER_SIZE]
+
+
+def lock_store(disk: Disk, directory: str, make: bool = True) -> int:
+    """Make the directory if need be; it must be private.  A descriptor that holds its lock."""
+    path = os.path.join(directory, LOCK)
+    try:
+        if make:
+            with suppress(FileExistsError):
+                disk.make_directory(directory)
+                disk.sync_directory(os.path.dirname(directory))
+        if not disk.is_private(directory):
+            raise Denied(f"{directory} must be a directory of yours, for this alone, that nobody else can enter: name "
+                         "one that is not there yet, or chmod 700 your own")
+        fd = disk.lock(path)
+        with suppress(OSError):  # only to say who holds it: a full disk is no reason not to start
+            disk.truncate(fd, 0)
+            disk.write(fd, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError:
+        pid = disk.read(path).decode("ascii", "replace").strip()
+        raise InUse(f"{directory} is in use by another daemon (pid {pid or 'unknown'})") from None
+    except PermissionError as error:
+        raise Denied(f"{directory}: {error.strerror}") from error
+    except OSError as error:
+        raise CannotCreate(f"{directory}: {error.strerror}") from error
+    return fd

@@ -1,0 +1,1 @@
+"""terminal: keys, width, and harmless text.  It knows no other room."""

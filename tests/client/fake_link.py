@@ -1,0 +1,151 @@
+"""A link that does what a test says: no socket, no daemon; what was asked of it is written down."""
+from collections.abc import Sequence
+from typing import Any
+
+import wire
+from client.link import NameRefused, Offline, Online, OtherStore, Over
+from terminal.display import fold
+from ui.menu import Menu
+
+NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
+AWAY, FREE, BUSY = wire.Presence
+
+
+class FakeLink:
+    """Has a Link's face."""
+
+    def __init__(self, name: str = "alice") -> None:
+        self.name, self.house = name, ""
+        self.online = self.roster_whole = self.holding = False
+        self.roster: dict[str, wire.Entry] = {}
+        self.waiting = 0
+        self.granted = int(wire.Feature.IGNORE)
+        self.pending: dict[int, object] = {}
+        self.retry_at: float | None = None
+        self.sock: Any = None
+        self.asked: list[tuple[Any, ...]] = []
+        self._numbers = 0
+        self.read: Sequence[Any] | None = ()    # what was shown before; None: it can't be read
+
+    def _ask(self, *what: Any) -> int:
+        self._numbers += 1
+        self.asked.append(what)
+        return self._numbers
+
+    def last(self, n: int) -> Sequence[Any]:
+        if self.read is None:
+            raise ValueError("can't keep messages")
+        return self.read[-n:]
+
+    def accept(self) -> None:
+        self.asked.append(("accept",))
+
+    def connect(self) -> None:
+        self.asked.append(("connect",))
+
+    def rename(self, name: str) -> None:
+        self.name = name
+
+    def send(self, to: Any, text: str, flags: int = 0) -> list[int]:
+        number = self._ask("send", tuple(to), text, int(flags))
+        self.pending[number] = text
+        return [number]
+
+    def check(self) -> int:
+        return self._ask("check")
+
+    def hold(self, on: bool) -> int:
+        return self._ask("hold", on)
+
+    def list(self) -> int:
+        return self._ask("list")
+
+    def ignore(self, name: str, on: bool) -> int:
+        return self._ask("ignore", name, on)
+
+    def list_ignored(self) -> int:
+        return self._ask("list_ignored")
+
+    def invite(self, to: Any) -> int:
+        return self._ask("invite", tuple(to))
+
+    def say(self, chat: int, text: str) -> int:
+        return self._ask("say", chat, text)
+
+    def answer(self, invitation: int, accept: bool) -> None:
+        self.asked.append(("answer", invitation, accept))
+
+    def withdraw(self, invitation: int) -> None:
+        self.asked.append(("withdraw", invitation))
+
+    def exit(self) -> None:
+        self.asked.append(("exit",))
+
+
+class Play:
+    """A menu on a fake link: keys in, events in, words out."""
+
+    def __init__(self, name: str = "alice", offered: str = "") -> None:
+        self.link = FakeLink(name)
+        self.menu = Menu(self.link, name=name, offered=offered)      # type: ignore[arg-type]
+        self.now = NOON
+
+    def online(self, *names: str, away: tuple[str, ...] = (), waiting: int = 0, again: bool = False) -> "Play":
+        """Welcomed, and the log is here."""
+        self.link.online, self.link.house, self.link.waiting = True, "lab", waiting
+        features = int(wire.Feature.ROSTER)
+        self.hear(Online(wire.Welcome(1, features, bytes(16), bytes(16), 0, waiting, self.link.name, "lab"), again))
+        self.roster(**dict.fromkeys((self.link.name, *names), FREE), **dict.fromkeys(away, AWAY))
+        return self
+
+    def roster(self, **states: int | tuple[int, int]) -> None:
+        """Changes of the log: name=state, or name=(state, chat)."""
+        entries = [wire.Entry(name.replace("_", "."), *((state, 0, NOON, 0) if isinstance(state, int)
+                                                        else (state[0], 0, NOON, state[1])))
+                   for name, state in states.items()]
+        self.link.roster.update((entry.name, entry) for entry in entries)
+        self.link.roster_whole = True
+        self.hear(wire.Roster(0, 1, tuple(entries)))
+
+    def listed(self, request: int) -> None:
+        """The answer to LIST."""
+        self.hear(wire.Roster(request, 1, tuple(self.link.roster.values())))
+
+    def hear(self, *events: Any) -> None:
+        for event in events:
+            self.menu.hear(event, self.now)
+
+    def press(self, *keys: Any) -> None:
+        for key in keys:
+            self.menu.press(key, self.now)
+
+    def type(self, text: str, *keys: str) -> None:
+        self.press(*text, *keys)
+
+    def enter(self, text: str) -> None:
+        self.type(text, "<Enter>")
+
+    def mail(self, number: int, sender: str, text: str, flags: int = 0, copies: int = 1) -> wire.Mail:
+        mail = wire.Mail(number, self.now, number, flags, copies, sender, text)
+        self.hear(mail)
+        return mail
+
+    @property
+    def lines(self) -> list[str]:
+        """What the pane says, without times."""
+        return ["\n".join(row for line in entry.lines() for row in fold(line)).split(" ", 1)[1]
+                for entry in self.menu.pane.entries]
+
+    @property
+    def last(self) -> str:
+        return self.lines[-1]
+
+    @property
+    def asked(self) -> list[tuple[Any, ...]]:
+        """What was asked of the link since the last look."""
+        asked, self.link.asked = self.link.asked, []
+        return asked
+
+
+__all__ = ["AWAY", "BUSY", "FREE", "NOON", "FakeLink", "NameRefused", "Offline", "Online", "OtherStore", "Over",
+           "Play"]

@@ -1,0 +1,164 @@
+"""A real daemon in a process of its own, and a blocking client to talk to it."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import wire
+from tests.harness import lived_in
+
+HERE = str(Path(__file__).resolve().parents[2])
+START_SECONDS = 20          # until it listens; far more than it takes, for a busy machine
+
+MANY = ("--clients-each", "none", "--new-names", "none", "--all-seconds", "none")      # of a test, all are one login
+
+
+def say_figures(text: str) -> None:
+    """What a test has measured or counted, for who wants it: with -v."""
+    if "-v" in sys.argv:
+        print(text, file=sys.stderr)
+
+
+class DaemonProcess:
+    """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end.
+
+    The store is that of a house where people live, and 200 of them are connected (lived_in.py); `bare`: an empty one.
+    `program`: another one, with its first arguments; `under`: a command that runs it; `store`: another place, left as
+    it is, and nobody lives there.  With `wait` false it may still be starting, or die: wait()."""
+
+    def __init__(self, *options: str, python: str = sys.executable, console: str = "none", store: str = "",
+                 program: Sequence[str] = (HERE + "/daemon.py",), under: Sequence[str] = (), wait: bool = True,
+                 bare: bool = False) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="parley-process-")
+        self.directory = self._directory.name
+        self.path = self.directory + "/sock"
+        self.store = store or self.directory + "/store"
+        self.command = [*under, python, *program, "--state", self.store, "--listen", "unix:" + self.path,
+                        "--console", console, *MANY, *options]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.is_lived_in = not (bare or store)
+        self.residents: lived_in.Residents | None = None
+        if self.is_lived_in:
+            lived_in.furnish(self.store)
+            lived_in.keep_a_year(self.directory + "/state", self.store, *lived_in.PEOPLE)
+        self.launch()
+        if wait:
+            self.wait()
+
+    def launch(self) -> None:
+        with open(self.directory + "/output", "ab") as output:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+    def start(self) -> float:
+        """Start it; how many seconds until it took a connection."""
+        started = time.monotonic()
+        self.launch()
+        self.wait()
+        return time.monotonic() - started
+
+    def wait(self) -> None:
+        """Until it takes a connection, and those who live there are back."""
+        assert self.process is not None
+        self._send_away()
+        started = time.monotonic()
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() - started > START_SECONDS:
+                raise AssertionError(f"the daemon did not start: {self.output()}")
+            time.sleep(0.005)
+        if self.is_lived_in:
+            self.residents = lived_in.Residents(self.path)
+            self.residents.settle()
+
+    def _send_away(self) -> None:
+        """Those who lived there."""
+        if self.residents:
+            self.residents.close()
+            self.residents = None
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.path) == 0
+
+    def output(self) -> str:
+        with open(self.directory + "/output", encoding="utf-8", errors="replace") as output:
+            return output.read()
+
+    def end(self, number: int = signal.SIGKILL) -> int:
+        """Send it a signal and wait for its exit status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(START_SECONDS)
+
+    def rss(self) -> int:
+        """Its memory now, in bytes."""
+        assert self.process is not None
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def client(self, name: str, features: int = wire.Feature.RECEIPTS) -> "Speaker":
+        return Speaker(self.path, name, features)
+
+    def close(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.end()
+        self._send_away()
+        self._directory.cleanup()
+
+    def __enter__(self) -> "DaemonProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Speaker:
+    """A client that says and hears one thing after the other."""
+
+    def __init__(self, path: str, name: str, features: int) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(path)
+        self._decoder = wire.Decoder(wire.FRAME_MAX)
+        self._heard: list[Any] = []
+        self.say(wire.Hello(wire.VERSION, features, bytes(16), name))
+        try:
+            self.welcome = self.hear(wire.Welcome)
+        except BaseException:
+            self.close()
+            raise
+
+    def say(self, *said: wire.Message) -> None:
+        self.sock.sendall(b"".join(map(wire.encode, said)))
+
+    def messages(self) -> Iterator[Any]:
+        """What comes, as it comes."""
+        while True:
+            while self._heard:
+                yield self._heard.pop(0)
+            data = self.sock.recv(1 << 18)
+            if not data:
+                return
+            for frame in self._decoder.feed(data):
+                self._heard += wire.each(wire.decode(frame, wire.DAEMON))
+
+    def hear(self, kind: type) -> Any:
+        """The next message of this kind; the others before it are passed over."""
+        for said in self.messages():
+            if type(said) is kind:
+                return said
+        raise AssertionError(f"the line was closed before a {kind.__name__} came")
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def __enter__(self) -> "Speaker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

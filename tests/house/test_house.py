@@ -1,0 +1,258 @@
+"""The house: which room may know which, which module inside a room, what only one of them may touch,
+and what the papers say of the tree."""
+import ast
+import re
+import subprocess
+import sys
+import unittest
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parents[2]
+
+# Arrows between rooms go one way.  A front door (wire, mailbox, daemon, curses_client) is a room of one module.
+# Names used in annotations alone count as well.
+ROOMS = {
+    "net": "",
+    "terminal": "",
+    "wire": "net",
+    "store": "net",
+    "mailbox": "store net",
+    "rules": "mailbox store wire net",
+    "server": "rules mailbox store terminal wire net",
+    "daemon": "server rules mailbox store terminal wire net",
+    "client": "wire net",
+    "ui": "client terminal wire net",
+    "curses_client": "ui client terminal wire net",
+}
+
+# And inside a room: each module, and those beside it that it may import when it runs.
+INSIDE = {
+    "net": {
+        "address": "",
+        "bodies": "",
+        "logins": "",
+        "places": "address",
+        "scram": "",
+        "secure": "",
+    },
+    "store": {
+        "carve": "journal segment",
+        "disk": "",
+        "journal": "disk",
+        "library": "disk",
+        "mail": "",
+        "manifest": "disk journal segment",
+        "records": "disk journal mail user",
+        "recovery": "disk journal manifest records seal segment user",
+        "reserve": "disk",
+        "room": "segment user",
+        "salvage": "carve disk journal mail manifest records recovery segment user",
+        "seal": "disk mail records segment user",
+        "segment": "disk mail user",
+        "syncer": "disk library",
+        "upkeep": "disk journal reserve room seal segment",
+        "user": "mail",
+    },
+    "rules": {
+        "answers": "presence",
+        "chats": "hosts presence",
+        "claims": "answers hosts presence",
+        "delivery": "answers presence runs",
+        "hosts": "",
+        "ignore": "presence",
+        "post": "answers delivery presence runs",
+        "presence": "hosts",
+        "quota": "hosts",
+        "runs": "",
+        "switchboard": "answers chats claims delivery hosts ignore post presence runs",
+    },
+    "server": {
+        "console": "",
+        "doors": "sockets",
+        "fairness": "",
+        "options": "",
+        "rounds": "",
+        "sockets": "",
+        "startup": "console doors options",
+    },
+    "client": {
+        "archive": "index letters",
+        "arrivals": "index",
+        "dial": "",
+        "events": "",
+        "inbox": "archive arrivals events index letters",
+        "index": "",
+        "keyring": "archive",
+        "letters": "",
+        "line": "dial events",
+        "link": "archive dial events inbox keyring letters line outbox proofs validity",
+        "outbox": "",
+        "proofs": "keyring",
+        "validity": "",
+    },
+    "ui": {
+        "commands": "pane who",
+        "menu": "commands modes pane picker talk who",
+        "modes": "picker who",
+        "pane": "",
+        "picker": "who",
+        "plain": "menu modes pane talk who",
+        "screen": "pane picker who",
+        "talk": "pane who",
+        "who": "pane",
+    },
+    "terminal": {
+        "display": "",
+        "keys": "",
+        "lineedit": "display keys",
+        "printer": "display",
+        "usage": "printer",
+    },
+}
+
+# What only these may touch.
+ONLY = {
+    "socket": {"options", "daemon", "doors", "sockets", "logins", "secure", "console", "library", "syncer", "dial",
+               "line", "plain", "curses_client"},
+    "ssl": {"secure"},
+    "selectors": {"daemon", "doors", "secure", "line", "plain", "curses_client"},
+    "curses": {"curses_client"},
+    "dbm": {"segment"},
+    "fsync": {"disk", "archive"},
+    "fdatasync": {"disk"},
+}
+
+
+def modules() -> list[Path]:
+    """Every module of the program: the front doors, then room by room."""
+    return sorted(HOME.glob("*.py")) + [path for room in INSIDE for path in sorted((HOME / room).glob("*.py"))
+                                        if path.stem != "__init__"]
+
+
+def bench_modules() -> list[Path]:
+    return sorted((HOME / "bench").glob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    """The room that a module is in; a front door is its own."""
+    return path.stem if path.parent == HOME else path.parent.name
+
+
+def imports(path: Path, types: bool = False) -> Iterator[str]:
+    """The modules that a file imports, as room.module where they are ours, also inside functions.
+
+    With `types` those that only a type checker sees, too."""
+    def visit(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not types:
+            return
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield from ([f"{module}.{alias.name}" for alias in node.names] if module in INSIDE else [module])
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child)
+    yield from visit(ast.parse(path.read_text()))
+
+
+def tops(path: Path, types: bool = False) -> set[str]:
+    """The first names of what it imports: rooms, front doors, modules of the standard library."""
+    return {name.partition(".")[0] for name in imports(path, types)}
+
+
+def words(path: Path) -> set[str]:
+    """The names and attributes that a file uses."""
+    tree = ast.parse(path.read_text())
+    return ({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)})
+
+
+def unordered(arrows: Mapping[str, str]) -> set[str]:
+    """What stands in a circle, or rests on one."""
+    known: set[str] = set()
+    while new := {name for name, to in arrows.items() if name not in known and set(to.split()) <= known}:
+        known |= new
+    return set(arrows) - known
+
+
+class House(unittest.TestCase):
+    def test_rooms_know_what_is_below_them(self) -> None:
+        for path in modules():
+            room = room_of(path)
+            ours = tops(path, types=True) & set(ROOMS) - {room}
+            self.assertLessEqual(ours, set(ROOMS[room].split()), f"{path.relative_to(HOME)}: a room it may not know")
+
+    def test_modules_know_what_the_table_of_their_room_says(self) -> None:
+        for room, table in INSIDE.items():
+            paths = [path for path in modules() if path.parent.name == room]
+            self.assertEqual({path.stem for path in paths}, set(table), "a module that INSIDE does not know, or the reverse")
+            for path in paths:
+                beside = {name.removeprefix(room + ".") for name in imports(path) if name.startswith(room + ".")}
+                self.assertLessEqual(beside, set(table[path.stem].split()), f"{room}/{path.name}")
+
+    def test_the_arrows_have_no_circle(self) -> None:
+        for arrows in (ROOMS, *INSIDE.values()):
+            self.assertEqual(unordered(arrows), set())
+
+    def test_a_circle_is_seen(self) -> None:
+        self.assertEqual(unordered({"a": "b", "b": "c", "c": "b", "d": ""}), {"a", "b", "c"})
+
+    def test_modules_are_imported_by_name(self) -> None:
+        """`from store.journal import Journal`, never `import store.journal`: store is a good name for a variable."""
+        for path in modules():
+            self.assertEqual({name for name in imports(path) if name in INSIDE}, set(), path.name)
+
+    def test_nothing_but_the_standard_library_and_ours(self) -> None:
+        for path in modules():
+            self.assertEqual(tops(path) - set(ROOMS) - set(sys.stdlib_module_names), set(), path.name)
+
+    def test_each_room_opens_with_its_law(self) -> None:
+        for room in INSIDE:
+            law = ast.get_docstring(ast.parse((HOME / room / "__init__.py").read_text())) or ""
+            self.assertTrue(law.startswith(f"{room}: "), room)
+
+    def test_sockets_curses_dbm_and_fsync_have_their_places(self) -> None:
+        for path in modules():
+            touched = tops(path) | words(path)
+            for what, places in ONLY.items():
+                if path.stem not in places:
+                    self.assertNotIn(what, touched & {what}, f"{path.name} touches {what}")
+
+    def test_the_benchmark_needs_nothing_but_the_standard_library_and_itself(self) -> None:
+        ours = {path.stem for path in bench_modules()}
+        for path in bench_modules():
+            self.assertEqual(tops(path) - ours - set(sys.stdlib_module_names), set(), path.name)
+
+    def test_every_module_opens_with_its_manual(self) -> None:
+        for path in [*modules(), *bench_modules()]:
+            self.assertTrue(ast.get_docstring(ast.parse(path.read_text())), path.name)
+
+    def test_functions_are_small(self) -> None:
+        for path in [*modules(), *bench_modules()]:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef):
+                    lines = (node.end_lineno or 0) - node.lineno + 1
+                    self.assertLessEqual(lines, 60, f"{path.name}: {node.name}")
+
+    def test_tests_stand_in_rooms(self) -> None:
+        self.assertEqual({path.name for path in (HOME / "tests").glob("*.py")}, {"__init__.py", "__main__.py"})
+
+    def test_hacking_lists_every_module(self) -> None:
+        text = (HOME / "HACKING").read_text()
+        for path in modules():
+            self.assertRegex(text, rf"(?<![\w/]){path.relative_to(HOME)}\b")
+
+    def test_readme_shows_the_rooms(self) -> None:
+        """README's picture of the tree names what is at its top, and nothing else."""
+        text = (HOME / "README.md").read_text()
+        listed = set(re.findall(r"^    ([\w.-]+/?)  ", text, re.MULTILINE))
+        git = subprocess.run(["git", "-C", str(HOME), "ls-files"], capture_output=True, text=True)
+        if git.returncode:
+            self.skipTest("needs git and a checkout: " + git.stderr.strip())
+        tree = {name if "/" not in name else name.split("/")[0] + "/" for name in git.stdout.split()}
+        self.assertEqual(listed, {name for name in tree if not name.startswith(".")})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,361 @@
+"""The client on a real terminal: what a person sees, and the terminal as it was, however one leaves."""
+import os
+import shlex
+import signal
+import sys
+import unittest
+from typing import Any
+
+import wire
+from tests.harness.process import HERE, DaemonProcess
+from tests.harness.terminals import Terminal, environment, needs, until
+
+SECONDS = 20.0              # for anything to appear: a busy machine paints late
+
+
+class WithDaemon(unittest.TestCase):
+    def setUp(self) -> None:
+        self.daemon = DaemonProcess()
+        self.addCleanup(self.daemon.close)
+
+    def command(self, *options: str) -> list[str]:
+        return [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path, *options]
+
+    def environment(self, term: str = "xterm-256color", **more: str) -> dict[str, str]:
+        return environment(term, XDG_STATE_HOME=self.daemon.directory + "/state") | more
+
+    def terminal(self, *options: str, rows: int = 24, cols: int = 80, **more: str) -> Terminal:
+        terminal = Terminal(self.command(*options), self.environment(**more), rows=rows, cols=cols)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def person(self, name: str, *options: str, **more: Any) -> Terminal:
+        """A client that is connected and painted."""
+        terminal = self.terminal("--name", name, *options, **more)
+        self.sees(terminal, f"as {name}", "menu>")      # half a picture may have been read
+        return terminal
+
+    def sees(self, terminal: Terminal, *texts: str) -> None:
+        for text in texts:
+            terminal.until(text, SECONDS)
+
+
+class Leaving(WithDaemon):
+    """In every way, and the terminal is as it was."""
+
+    def leaves(self, terminal: Terminal, code: int, *shown: str) -> None:
+        self.assertEqual(terminal.wait(SECONDS), code, terminal.report("exit code"))
+        self.assertEqual(terminal.termios(), terminal.initial_termios)
+        self.assertTrue(terminal.transcript.rstrip().rfind(b"\x1b[?2004l") > terminal.transcript.rfind(b"\x1b[?2004h"))
+        self.assertTrue(terminal.transcript.rfind(b"\x1b[?1004l") > terminal.transcript.rfind(b"\x1b[?1004h"))
+        self.assertNotIn(b"Traceback", terminal.transcript)
+        for text in shown:
+            self.assertIn(text, terminal.screen.text())
+
+    def test_by_the_menu(self) -> None:
+        ann = self.person("ann")
+        ann.type("6")
+        ann.until("menu> 6. Exit")
+        ann.type("\r")
+        self.leaves(ann, 0)
+
+    def test_by_the_command(self) -> None:
+        ann = self.person("ann")
+        ann.type("/exit\r")
+        self.leaves(ann, 0)
+
+    def test_by_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            ann = self.person("ann")
+            ann.signal(number)
+            self.leaves(ann, 128 + number)
+
+    def test_by_control_c_also_at_the_login_prompt(self) -> None:
+        ann = self.person("ann")
+        ann.press(b"\x03")
+        self.leaves(ann, 130)
+        ann = self.terminal()
+        ann.until("username>")
+        ann.press(b"\x03")
+        self.leaves(ann, 130)
+
+    def test_when_the_terminal_goes(self) -> None:
+        ann = self.person("ann")
+        ann.hang_up()
+        self.assertEqual(ann.process.wait(SECONDS), 128 + signal.SIGHUP)
+
+    def test_when_no_signal_tells_that_the_terminal_went(self) -> None:
+        command = ["sh", "-c", f"trap '' HUP; exec {shlex.join(self.command('--name', 'ann'))}"]
+        ann = Terminal(command, self.environment())
+        self.addCleanup(ann.close)
+        self.sees(ann, "as ann")
+        ann.hang_up()
+        self.assertEqual(ann.process.wait(SECONDS), 128 + signal.SIGHUP)
+
+    def test_when_the_daemon_is_gone(self) -> None:
+        ann = self.person("ann")
+        self.daemon.end()
+        self.sees(ann, "offline: retry in")
+        ann.type("/exit\r")
+        self.leaves(ann, 0)
+
+    def test_when_the_program_has_a_fault(self) -> None:
+        fault = "import sys, curses_client; from ui import screen; sys.argv[0] = 'parley'\n" \
+                "def bad(*_): print('a word on stderr', file=sys.stderr); raise ZeroDivisionError('ours')\n" \
+                "curses_client.frame = bad\nsys.exit(curses_client.main())"
+        ann = Terminal([sys.executable, "-c", fault, *self.command("--name", "ann")[2:]], self.environment(), cwd=HERE)
+        self.addCleanup(ann.close)
+        self.assertEqual(ann.wait(SECONDS), 1)
+        self.assertEqual(ann.termios(), ann.initial_termios)
+        self.assertIn("ZeroDivisionError: ours", ann.screen.text())
+        self.assertIn("a word on stderr", ann.screen.text())
+
+    def test_control_z_and_back(self) -> None:
+        shell = Terminal(["bash", "--norc", "--noprofile", "-i"], self.environment(PS1="$ ", PATH=os.environ["PATH"]))
+        self.addCleanup(shell.close)
+        shell.until("$")
+        shell.type(shlex.join(self.command("--name", "ann")) + "\r")
+        self.sees(shell, "as ann")
+        shell.type("half")
+        shell.until("menu> half")
+        shell.press(b"\x1a")
+        shell.until("Stopped", SECONDS)
+        shell.type("echo back$((1 + 1)) $(stty -a | tr ';' '\\n' | grep -o ' -*icanon')\r")
+        shell.until("back2 icanon", SECONDS)
+        shell.type("fg\r")
+        shell.until("menu> half", SECONDS)
+        shell.type("-typed")
+        shell.until("menu> half-typed", SECONDS)
+        shell.press(b"\x15/exit\r")
+        shell.until("$", SECONDS)
+        shell.type("echo code $?\r")
+        shell.until("code 0", SECONDS)
+
+    def test_messages_without_an_answer_are_told(self) -> None:
+        self.daemon.client("bob").close()
+        ann = self.person("ann")
+        self.daemon.end()
+        self.sees(ann, "offline: retry in")
+        ann.type("@bob hello\r")
+        self.sees(ann, "you > bob         . hello")
+        ann.type("/exit\r")
+        self.sees(ann, "would be lost")
+        ann.type("\r")
+        self.leaves(ann, os.EX_TEMPFAIL, "1 message had no answer from the daemon")
+
+
+class Using(WithDaemon):
+    def test_asked_for_the_name_until_it_is_free(self) -> None:
+        self.person("bob")
+        ann = self.terminal(LOGNAME="bob", USER="bob")
+        ann.until("username> bob")
+        ann.type("\r")
+        self.sees(ann, "bob is already in use: choose another name", "username> bob")
+        ann.type("by\r")
+        self.sees(ann, "as bobby", "menu>")
+
+    def test_send_to_one_and_the_marks(self) -> None:
+        self.daemon.client("carol").close()
+        ann, bob = self.person("ann"), self.person("bob")
+        ann.type("2\r")
+        self.sees(ann, "send>")
+        ann.type("1\r")
+        self.sees(ann, "to>")
+        ann.type("carol")
+        self.sees(ann, "carol    not connected: kept in the mailbox")
+        ann.type("\x15bob\r")
+        self.sees(ann, "to bob>")
+        ann.type("hello\r")
+        self.sees(bob, "ann > you           hello")
+        self.sees(ann, "you > bob         + hello")
+        ann.type("@carol for later\r")
+        self.sees(ann, "you > carol       = for later", "carol is not connected: kept in the mailbox")
+
+    def test_check(self) -> None:
+        with self.daemon.client("ann") as ann:
+            self.daemon.client("bob").close()
+            ann.say(*(wire.Send(1 << 32 | number, 0, ("bob",), f"text {number}") for number in (1, 2)))
+            until(lambda: ann.hear(wire.Stored).last == 1 << 32 | 2)
+            bob = self.person("bob")
+            self.sees(bob, "2 messages waiting", "2 waiting")
+            bob.type("3\r")
+            self.sees(bob, "ann > you           text 1", "ann > you           text 2", "2 messages: nothing more waits")
+            ann.hear(wire.Delivered)
+            bob.type("3\r")
+            self.sees(bob, "No messages available")
+
+    def test_a_chat(self) -> None:
+        ann, bob = self.person("ann"), self.person("bob")
+        ann.type("4\r")
+        self.sees(ann, "chat with>")
+        ann.type("bob")
+        self.sees(ann, "bob      available")
+        ann.type("\r")
+        self.sees(bob, "ann invites you to a chat:  7. Accept  8. Deny")
+        bob.type("7\r")
+        for person, other in ((ann, "bob"), (bob, "ann")):
+            self.sees(person, f"chat with {other}: both of you are busy to others; Quit ends it", f"{other}>")
+        ann.type("found it\r")
+        self.sees(bob, "ann: found it")
+        bob.type("Quit\r")
+        for person in (ann, bob):
+            self.sees(person, "Chat session ended", "menu>")
+
+    def test_the_connection_is_lost_and_comes_back(self) -> None:
+        self.daemon.client("bob").close()
+        ann = self.person("ann")
+        ann.type("a draft")
+        self.daemon.end()
+        self.sees(ann, "offline: retry in", "connection lost", "a draft")
+        ann.press(b"\x15@bob kept until then\r")
+        self.sees(ann, "you > bob         . kept until then")
+        self.daemon.start()
+        ann.press(b"\r")
+        self.sees(ann, "connected again", "you > bob         = kept until then")
+        with self.daemon.client("bob") as bob:
+            bob.say(wire.Check(1))
+            self.assertEqual(bob.hear(wire.Mail).text, "kept until then")
+            self.assertEqual(bob.hear(wire.Checked).total, 1)
+
+    def test_a_paste_is_one_message(self) -> None:
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            ann.press(b"@bob \x1b[200~1\r2\r3\r4\r5\r6\r7\x1b[201~")
+            self.sees(ann, "paste 7 lines?>")
+            ann.press(b"\r")
+            self.sees(ann, "to bob> @bob 1^J2^J3^J4^J5^J6^J7")
+            ann.press(b"\r")
+            self.assertEqual(bob.hear(wire.Mail).text, "1\n2\n3\n4\n5\n6\n7")
+
+    def test_the_bell(self) -> None:
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "one"))
+            ann.until(lambda screen: "one" in screen.text() and screen.bells == 1, SECONDS)
+            ann.press(b"\x1b[I")
+            for number in range(2, 20):
+                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), f"text {number}"))
+            self.sees(ann, "text 19")
+            ann.type("x")                               # a fence: a bell would have come before it
+            self.sees(ann, "menu> x")
+            self.assertEqual(ann.screen.bells, 1)       # focused and at the end
+
+    def test_hostile_text(self) -> None:
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            for number, text in enumerate(("‮right to left", "zero\u200bwidth", "e" + "\u0301" * 40, "你好 wide"), 1):
+                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), text))
+            self.sees(ann, "<U+202E>right to left", "zero<U+200B>width", "你好 wide")
+            ann.type("x")
+            self.sees(ann, "menu> x")
+
+    def test_what_was_painted_is_kept_and_confirmed(self) -> None:
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "for the archive"))
+            bob.hear(wire.Delivered)
+            archives = [name for name in os.listdir(self.daemon.directory + "/state/parley") if name.startswith("ann")]
+            with open(f"{self.daemon.directory}/state/parley/{archives[0]}") as archive:
+                self.assertIn("for the archive", archive.read())
+            ann.type("/exit\r")
+            self.assertEqual(ann.wait(SECONDS), 0)
+
+
+TERMS_AND_LOCALES = ({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-terminal"}, {"term": "screen"},
+                     {"LC_ALL": "C", "LANG": "C"}, {"LC_ALL": "no_SUCH.locale"}, {"NO_COLOR": "1"})
+
+
+class Terminals(WithDaemon):
+    def test_sizes(self) -> None:
+        ann = self.person("ann")
+        for rows, cols in ((1, 1), (2, 7), (3, 17), (4, 40), (10, 40), (60, 200), (24, 80)):
+            ann.resize(rows, cols)
+            ann.press(b"x")
+            if cols > 1:
+                ann.until(lambda screen: screen.row(screen.rows - 1).strip() != "", SECONDS)
+            ann.press(b"\x15")
+        self.sees(ann, "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit", "menu>")
+
+    def test_lines_and_columns_do_not_lie(self) -> None:
+        ann = self.person("ann", LINES="50", COLUMNS="200")
+        self.assertIn("menu>", ann.screen.row(23))
+
+    def test_terms_and_locales(self) -> None:
+        for number, more in enumerate(TERMS_AND_LOCALES):
+            with self.subTest(more), self.daemon.client(f"bob{number}") as bob:
+                ann = self.person(f"ann{number}", **more)
+                bob.say(wire.Send(1 << 32 | 1, 0, (f"ann{number}",), "сосед, 你好"))
+                self.sees(ann, "сосед, 你好")
+                ann.type("é")
+                self.sees(ann, "menu> é")
+                ann.press(b"\x15/exit\r")
+                self.assertEqual(ann.wait(SECONDS), 0)
+
+    def test_colours_are_for_names_and_can_be_off(self) -> None:
+        for number, (options, coloured) in enumerate((((), True), (("--no-color",), False)), 1):
+            with self.daemon.client("bob") as bob:
+                ann = self.person("ann", *options)
+                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), "hi"))     # the same id again is a repeat
+                self.sees(ann, "bob > you")
+                row = next(at for at in range(24) if "bob > you" in ann.screen.row(at))
+                self.assertEqual(ann.screen.style(row, 6).foreground is not None, coloured)
+                ann.press(b"\x03")
+                ann.wait(SECONDS)
+
+    def test_escape_alone_and_keys_in_pieces(self) -> None:
+        ann = self.person("ann")
+        ann.press(b"2")
+        self.sees(ann, "menu> 2. Send")
+        ann.press(b"\x1b")
+        ann.until(lambda screen: screen.row(23).rstrip() == "menu>", SECONDS)
+        for byte in "é".encode() + b"\x1b[D" + b"x":
+            ann.press(bytes((byte,)))
+            ann.drain()
+        self.sees(ann, "menu> xé")
+
+    def test_a_flood_is_painted_now_and_then_and_keys_at_once(self) -> None:
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            bob.say(*(wire.Send(1 << 32 | number, 0, ("ann",), f"flood {number}") for number in range(1, 5001)))
+            ann.type("typed")
+            self.sees(ann, "menu> typed", "flood 5000")
+        self.assertLess(len(ann.transcript), 600_000)       # painting each message would be 7 MB
+
+
+@needs("tmux")
+class InTmux(WithDaemon):
+    def test_the_reader_is_right(self) -> None:
+        from tests.harness.terminals import Tmux
+        with Tmux() as tmux:
+            tmux.new(self.command("--name", "ann"), self.environment("tmux-256color"))
+            tmux.until("menu>", SECONDS)
+            ann = self.person("ann2")
+            tmux.type("@ann2 你好, out there")
+            tmux.send("Enter")
+            self.sees(ann, "ann > you           你好, out there")
+            tmux.until("you > ann2        + 你好, out there", SECONDS)
+            tmux.resize(10, 40)
+            tmux.until("1L 2S 3M 4C 5G 6X", SECONDS)
+
+
+class Wrong(WithDaemon):
+    def test_one_line_that_says_what_to_do(self) -> None:
+        for options, code in ((("--bogus",), os.EX_USAGE), (("--name", "a b"), os.EX_USAGE),
+                              (("--connect", "x"), os.EX_USAGE)):
+            ann = self.terminal(*options)
+            self.assertEqual(ann.wait(SECONDS), code)
+            self.assertTrue(ann.screen.row(0).startswith("parley: "), ann.screen.text())
+            self.assertEqual(ann.termios()[:6], ann.initial_termios[:6])
+
+    def test_no_daemon_is_told_and_tried_again(self) -> None:
+        self.daemon.end()
+        os.unlink(self.daemon.path)
+        ann = self.terminal("--name", "ann")
+        self.sees(ann, "is the daemon running?", "offline: retry in")
+        self.daemon.start()
+        ann.press(b"\r")
+        self.sees(ann, "as ann", "menu>")
+
+
+if __name__ == "__main__":
+    unittest.main()

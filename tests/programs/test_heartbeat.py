@@ -1,0 +1,81 @@
+"""The heartbeat: a client that asks every 5 ms whether the daemon is there, while the daemon seals all the time.
+
+The loop may not stall over 20 ms while sealing.  What the client sees on a busy machine is mostly the scheduler's and
+the disk's: who loads, who asks and the daemon share both with whatever else runs.  So the daemon itself measures each
+slice of the store's work (timed_store.py), and the limit is on the processor's time, which is its own.  What the fsyncs
+of sealing add to it, which are made in the loop, and what the client saw, is printed: that is the disk's.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import wire
+from tests.harness.process import HERE, DaemonProcess, Speaker, say_figures
+
+SECONDS = 4.0
+BEAT = 0.005
+STALL_MS = 20.0             # of the processor, for the store's work in one turn
+SEAL_AT = 1 << 20           # bytes: several seals a second
+BATCH = 100                 # messages sent at once by the load
+
+
+def load(path: str) -> None:
+    """Send until killed: `python -m tests.programs.test_heartbeat PATH`."""
+    number = 9 << 32
+    with Speaker(path, "ann", 0) as ann:
+        while True:
+            ann.say(*(wire.Send(number + n + 1, 0, ("bob",), "m" * 1000) for n in range(BATCH)))
+            number += BATCH
+            while ann.hear(wire.Stored).last < number:
+                pass
+
+
+def beats(client: Speaker, seconds: float) -> list[float]:
+    """Milliseconds from each PING to its PONG, sorted."""
+    found = []
+    until = time.monotonic() + seconds
+    while (started := time.monotonic()) < until:
+        client.say(wire.Ping(1))
+        client.hear(wire.Pong)
+        took = time.monotonic() - started
+        found.append(took * 1000)
+        time.sleep(max(0.0, BEAT - took))
+    return sorted(found)
+
+
+class Heartbeat(unittest.TestCase):
+    @unittest.skipUnless(sys.platform == "linux", "needs Linux's count of switches for each thread")
+    def test_sealing_does_not_stall_the_loop(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="parley-heart-") as directory:
+            times = Path(directory, "times")
+            program = (HERE + "/tests/torture/timed_store.py", str(times), str(SEAL_AT))
+            with DaemonProcess("--sender-bytes", "none", program=program) as daemon:
+                daemon.client("bob").close()
+                with daemon.client("eve", 0) as eve:
+                    idle = beats(eve, SECONDS / 8)
+                    loader = subprocess.Popen([sys.executable, "-m", "tests.programs.test_heartbeat", daemon.path], cwd=HERE)
+                    try:
+                        busy = beats(eve, SECONDS)
+                    finally:
+                        loader.kill()
+                        loader.wait()
+                self.assertEqual(daemon.end(15), os.EX_OK, daemon.output())
+            slices, rolls, longest, busiest = map(float, times.read_text().split())
+        say_figures(f"{rolls:.0f} seals begun in {slices:.0f} slices of work: the longest {longest} ms, of which the "
+                    f"processor at most {busiest} ms; PONG idle {middle(idle)}, while sealing {middle(busy)}")
+        self.assertGreater(rolls, SECONDS)
+        self.assertLess(busiest, STALL_MS)
+        self.assertGreater(len(busy), SECONDS / BEAT / 20)
+
+
+def middle(sorted_ms: list[float]) -> str:
+    return f"p50 {sorted_ms[len(sorted_ms) // 2]:.1f}, p99 {sorted_ms[len(sorted_ms) * 99 // 100]:.1f}, " \
+           f"max {sorted_ms[-1]:.1f} ms"
+
+
+if __name__ == "__main__":
+    load(sys.argv[1])

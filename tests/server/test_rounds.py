@@ -1,0 +1,95 @@
+"""Rounds: each is looked at in its second and at no other time, and who is gone stands nowhere."""
+import random
+import unittest
+
+import wire
+from server.rounds import NEVER, Rounds
+from tests.harness.service import Service
+
+
+class One:
+    def __init__(self):
+        self.due = NEVER
+
+
+class TestRounds(unittest.TestCase):
+    def setUp(self):
+        self.rounds = Rounds()
+        self.ann, self.bob, self.eve = One(), One(), One()
+
+    def test_in_their_seconds(self):
+        self.rounds.put(self.ann, 7.9)
+        self.rounds.put(self.bob, 8.0)
+        self.rounds.put(self.eve, 7.1)
+        self.assertEqual([self.rounds.take(now) for now in (0.0, 6.99)], [[], []])
+        self.assertEqual(self.rounds.take(7.0), [self.ann, self.eve])
+        self.assertEqual([self.rounds.take(now) for now in (7.5, 100.0, 101.0)], [[], [self.bob], []])
+
+    def test_the_last_word_counts(self):
+        self.rounds.put(self.ann, 5)
+        self.rounds.put(self.ann, 9)
+        self.assertEqual(self.rounds.take(5), [])
+        self.rounds.put(self.ann, 3)
+        self.assertEqual([self.rounds.take(5), self.rounds.take(9)], [[self.ann], []])
+
+    def test_who_was_dropped(self):
+        self.rounds.drop(self.ann)
+        for one in (self.ann, self.bob):
+            self.rounds.put(one, 5)
+        self.rounds.drop(self.ann)
+        self.assertEqual(self.rounds.take(9), [self.bob])
+        self.rounds.drop(self.bob)
+        self.rounds.put(self.ann, 9)
+        self.assertEqual(self.rounds.take(9), [self.ann])
+        self.assertEqual(NEVER, {})
+
+    def test_against_a_list(self):
+        chance, expected, now = random.Random(7), {}, 0
+        crowd = [One() for _ in range(50)]
+        for _ in range(2000):
+            one, at = chance.choice(crowd), now + chance.uniform(-2, 30)
+            what = chance.randrange(4)
+            if what == 0:
+                self.rounds.drop(one)
+                expected.pop(one, None)
+            elif what == 1:
+                now += chance.random()
+                due = {one for one, at in expected.items() if int(at) <= now}
+                taken = self.rounds.take(now)
+                self.assertEqual((set(taken), len(taken)), (due, len(due)))
+                for one in due:
+                    del expected[one]
+            else:
+                self.rounds.put(one, at)
+                expected[one] = at
+
+
+class InTheDaemon(unittest.TestCase):
+    def test_nobody_is_looked_at_before_his_time(self):
+        """A sweep over many who are silent for a moment looks at none of them; each is asked once, and then gone."""
+        with Service() as service:
+            clients = [service.user(f"u{number}") for number in range(20)]
+            looks, look = [], service.daemon._check_silence
+            service.daemon._check_silence = lambda connection: looks.append(connection) or look(connection)
+            for _ in range(int(service.limits.silence_seconds) - 2):
+                service.forward(1)
+            self.assertEqual(looks, [])
+            clients[0].say(wire.Ping(1))
+            for _ in range(3):
+                service.forward(1)
+            clients[0].hears(wire.Pong)
+            self.assertEqual([len(client.hears_all(wire.Ping)) for client in clients], [0] + [1] * 19)
+            self.assertLessEqual(len(looks), 2 * 20)
+
+    def test_who_is_gone_stands_nowhere(self):
+        with Service() as service:
+            for number in range(20):
+                service.user(f"u{number}").sock.close()
+                service.run()
+            self.assertEqual((service.daemon.connections, service.daemon._count), ({}, 0))
+            service.forward(1)
+            self.assertEqual(service.daemon._rounds._seconds, {})
+
+
+if __name__ == "__main__":
+    unittest.main()

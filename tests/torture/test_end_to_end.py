@@ -1,0 +1,20 @@
+"""Some seconds of end_to_end.py: kill -9 of the daemon and of its clients, under load."""
+import unittest
+
+from tests.harness.process import say_figures
+from tests.torture.end_to_end import end_to_end
+
+SECONDS = 4
+SEED = 11
+
+
+class EndToEndTest(unittest.TestCase):
+    def test_nothing_acknowledged_is_lost_and_nothing_is_shown_twice(self) -> None:
+        report, rate, faults = end_to_end(SECONDS, SEED)
+        say_figures(report)
+        self.assertEqual(faults, [])
+        self.assertGreater(rate, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,1 @@
+"""ui: what the user does and sees.  No socket."""

@@ -1,0 +1,191 @@
+"""screen: what the terminal shows, as a function of the menu and a size.
+
+frame(menu, rows, cols) gives exactly `rows` rows of (text, style) runs, none wider than `cols`, and where the cursor
+stands.  From the bottom: the input line; the hint, or in its place an error or an open invitation; the menu; the bar;
+above it the pane, or the lower part of it a list of names.  With little room the parts go in this order: one row is
+the input, two have a row of messages, three the menu, four the bar, and the hint comes last.  Any size from 1x1 is
+fine; nothing raises.  Frame characters are ASCII.  A style never says what the text does not.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from terminal.display import UNICODE, Ruler, display
+from ui.pane import Row, Run, fitted, rule
+from ui.picker import Choice, Picker
+from ui.who import counted
+
+if TYPE_CHECKING:
+    from ui.menu import Menu
+
+HINT_ROWS = 8           # rows from which on the hint has its row; an error or invitation has it from 5 on
+MENU_ROWS = 12          # rows from which on the menu may take two
+LIST_KEEPS = 3          # rows of messages that a list of names leaves in sight, where there are as many
+NAME_COLUMN = 8         # cells for a name in a list, if none is longer
+LIST_NAME_MAX = 40      # and at most: a group of names is shortened
+
+
+class Frame(NamedTuple):
+    """A picture of the screen."""
+    rows: list[Row]
+    cursor: tuple[int, int]         # row and column, both inside
+
+
+def frame(menu: Menu, rows: int, cols: int, ruler: Ruler = UNICODE) -> Frame:
+    """The picture of a menu on a screen of this size."""
+    rows, cols = max(1, rows), max(1, cols)
+    entry, column = _input(menu, cols, ruler)
+    foot = _foot(menu, rows, cols, ruler)
+    height = rows - 1 - len(foot)
+    above = _above(menu, height, cols, ruler) if rows > 2 or not _urgent(menu) else _message(menu, cols, ruler)
+    blank: list[Row] = [()] * (height - len(above))
+    return Frame([*blank, *above[:height], *foot, entry], (rows - 1, min(column, cols - 1)))
+
+
+# ---- the input line ----
+
+def _input(menu: Menu, cols: int, ruler: Ruler) -> tuple[Row, int]:
+    """The prompt and what is typed, and the column of the cursor."""
+    prompt = menu.prompt
+    if ruler.width(prompt) + 1 > cols // 2:
+        prompt = ruler.shorten(prompt[:-1], max(0, cols // 2 - 3)) + ">" if cols >= 8 else ""
+    head: list[Run] = [(prompt, "prompt"), (" ", "")] if prompt else []
+    used = sum(ruler.width(text) for text, _ in head)
+    shown, column = ("", 0) if menu.secret else menu.line.view(cols - used, ruler)
+    return fitted((*head, (shown, "")), cols, ruler), used + column
+
+
+# ---- between the messages and the input ----
+
+def _foot(menu: Menu, rows: int, cols: int, ruler: Ruler) -> list[Row]:
+    """The bar, the menu and the hint: as many of them as there is room for."""
+    choices = _menu(menu, cols, 2 if rows >= MENU_ROWS else 1, ruler)
+    message = _message(menu, cols, ruler)
+    if rows < 3:
+        return []
+    if rows < 5:
+        return [*([_bar(menu, cols, ruler)] if rows == 4 else []), *(message if _urgent(menu) else choices[:1])]
+    if rows < HINT_ROWS and not _urgent(menu):
+        message = []
+    return [_bar(menu, cols, ruler), *choices, *message]
+
+
+def _urgent(menu: Menu) -> bool:
+    """Whether there is something to say that may not wait for a larger screen."""
+    return bool(menu.error or menu.question)
+
+
+def _message(menu: Menu, cols: int, ruler: Ruler) -> list[Row]:
+    """The row above the input: an error, an invitation, or the hint."""
+    if menu.error:
+        return [((ruler.clip(_fitting(display(menu.error), cols, ruler), cols), "alert"),)]
+    forms = menu.question
+    if forms:
+        text = next((form for form in forms if ruler.width(form) <= cols), forms[-1])
+        return [((ruler.clip(text, cols), "question"),)]
+    return [((ruler.clip(_fitting(menu.hint, cols, ruler), cols), "hint"),)]
+
+
+def _fitting(text: str, cols: int, ruler: Ruler) -> str:
+    """As many of its clauses as fit."""
+    while ruler.width(text) > cols and "; " in text:
+        text = text[:text.rindex("; ")]
+    return text
+
+
+def _menu(menu: Menu, cols: int, most: int, ruler: Ruler) -> list[Row]:
+    """The numbered items: in one row, in two, shorter, shortest, not at all."""
+    items = menu.items
+    full = [(item.label, item.number) for item in items]
+    half = (len(full) + 1) // 2
+    short = [(f"{item.number} {item.short}", item.number) for item in items]
+    tiny = [(f"{item.number}{item.letter}", item.number) for item in items]
+    for form in ([full], [full[:half], full[half:]], [short], [tiny]):
+        if len(form) <= most and all(_spread(row) <= cols for row in form):
+            return [_items(row, menu.chosen) for row in form]
+    return []
+
+
+def _spread(items: Sequence[tuple[str, int]]) -> int:
+    return sum(len(text) + 1 for text, _ in items) - 1
+
+
+def _items(items: Sequence[tuple[str, int]], chosen: int) -> Row:
+    runs: list[Run] = []
+    for text, number in items:
+        runs += [(text, "chosen" if number == chosen else "menu"), (" ", "")]
+    return tuple(runs[:-1])
+
+
+def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
+    """`= alice@lab = menu = 4 online, 1 busy = 2 waiting ===`; what does not fit goes from the middle."""
+    who, where = display(menu.link.name), menu.where
+    house = f"{who}@{display(menu.link.house)}" if who and menu.link.house else who
+    online, waiting = "", ""
+    if menu.link.online:
+        online = menu.talk.here.summary
+        waiting = f"{menu.link.waiting} waiting" if menu.link.waiting else ""
+        waiting = "holding" + (f", {waiting}" if waiting else "") if menu.link.holding else waiting
+    forms = [(house, where, online, waiting), (house, where, waiting), (who, where, waiting), (where, waiting),
+             (where,)]
+    texts = ["= " + " = ".join(part for part in form if part) + " =" for form in forms]
+    text = next((text for text in texts if ruler.width(text) <= cols), texts[-1])
+    text = ruler.clip(text, cols)
+    return ((text + "=" * (cols - ruler.width(text)), "bar"),)
+
+
+# ---- the messages, and the lists ----
+
+def _above(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
+    """The pane, with a list over its lower part while names are picked."""
+    if height < 1:
+        return []
+    listing = _list(menu.picker, height, cols, ruler) if menu.picker else []
+    return _pane(menu, height - len(listing), cols, ruler) + listing
+
+
+def _pane(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
+    pane = menu.pane
+    if pane.at_end or height < 2:
+        return pane.view(cols, height)
+    rows = pane.view(cols, height - 1)
+    if pane.at_end:                                 # it was the last page
+        return pane.view(cols, height)
+    return [*rows, rule(f"{pane.below()} more below", cols, "new", ruler)]
+
+
+def _list(picker: Picker, height: int, cols: int, ruler: Ruler) -> list[Row]:
+    """The title and those choices around the cursor that fit."""
+    most = max(1, height - (LIST_KEEPS if height > 3 * LIST_KEEPS else 0) - 1)
+    names = [choice.name for choice in picker.shown]
+    at = names.index(picker.cursor) if picker.cursor else 0
+    start = max(0, min(at - most // 2, len(names) - most))
+    seen = picker.shown[start:start + most]
+    widest = max((ruler.width(choice.label) for choice in picker.shown[:1000]), default=0)
+    column = min(max(NAME_COLUMN, widest), LIST_NAME_MAX, max(1, cols // 2))
+    rows = [_choice(picker, choice, column, cols, ruler) for choice in seen]
+    if not rows:
+        rows = [fitted((("  nobody like that", "hint"),), cols, ruler)]
+    return ([_title(picker, cols, ruler), *rows] if height > 1 else rows)[:height]
+
+
+def _title(picker: Picker, cols: int, ruler: Ruler) -> Row:
+    """`= send to several: mark who gets it ==== 2 of 6 marked =`"""
+    choices = counted(len(picker.all), "choice") if picker.count.isdigit() else f"{picker.count} choices"
+    count = f"{len(picker.marked)} of {picker.count} marked" if picker.several else choices
+    left, right = f"= {picker.title} =", f" {count} ="
+    if len(left) + len(right) > cols:
+        right = ""
+    left = ruler.clip(left, cols)
+    return ((left + "=" * (cols - len(left) - len(right)) + right, "bar"),)
+
+
+def _choice(picker: Picker, choice: Choice, column: int, cols: int, ruler: Ruler) -> Row:
+    """`> [x] erin     available`"""
+    here = choice.name == picker.cursor
+    mark = f"[{'x' if choice.name in picker.marked else ' '}] " if picker.several else ""
+    style = "chosen" if here else ""
+    label = ruler.pad(ruler.shorten(choice.label, column), column) if choice.note else choice.label
+    note = " " + choice.note if choice.note else ""
+    return fitted((("> " if here else "  ", "prompt"), (mark, ""), (label, style), (note, "")), cols, ruler)

@@ -1,0 +1,212 @@
+"""who: the log of names as a user sees it, and the names that a user types.
+
+Here is the roster, kept up: who is connected, who may be invited, who chats with whom, in the words of the
+specifications.  The functions put names into sentences and find what a mistyped one was meant to be.  Pure; it never
+raises.  Names are made safe where they become part of a sentence.
+"""
+from __future__ import annotations
+
+import difflib
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import wire
+from terminal.display import display
+from ui.pane import clock
+from wire import Presence
+
+NAMED = 5               # names in a sentence; more are counted
+HEAD_NAMES = 24         # characters of recipients beside a message; more are counted
+NEAREST_OF = 2_000      # names compared in full: difflib takes 20 ms for so many, and a log may have a million
+
+
+class Here:
+    """Who is in the log and what they do, kept up by update(): a log may have a million names, and a line of it changes
+    at any time, so nothing that is asked often looks at all of it."""
+
+    def __init__(self, roster: Iterable[wire.Entry], me: str) -> None:
+        self.me = me.lower()
+        self._log: dict[str, wire.Entry] = {}           # by the name in lower case
+        self._present: dict[str, wire.Entry] = {}       # of those, who is connected
+        self._order: list[str] = []                     # of the log, but for those that are new
+        self._new: list[str] = []
+        self.update(roster)
+
+    def update(self, entries: Iterable[wire.Entry]) -> None:
+        """These lines of the log changed, or are new."""
+        log, present = self._log, self._present
+        for entry in entries:
+            name = entry.name.lower()
+            if name not in log:
+                self._new.append(name)
+            log[name] = entry
+            if entry.state != Presence.AWAY:
+                present[name] = entry
+            else:
+                present.pop(name, None)
+        for cached in ("current", "busy", "_chats"):
+            vars(self).pop(cached, None)
+
+    # ---- the log ----
+
+    def __len__(self) -> int:
+        """How many names are in the log."""
+        return len(self._log)
+
+    def spelled(self, name: str) -> str:
+        """A name of the log as it was first registered; "" for one that is not there."""
+        entry = self._log.get(name.lower())
+        return entry.name if entry else ""
+
+    def entry(self, name: str) -> wire.Entry:
+        """Its line.  Raises KeyError."""
+        return self._log[name.lower()]
+
+    @property
+    def order(self) -> list[str]:
+        """All names in lower case, sorted."""
+        if self._new:
+            self._order += self._new
+            self._order.sort()                          # quick where only a few are new
+            self._new = []
+        return self._order
+
+    @property
+    def entries(self) -> list[wire.Entry]:
+        """The log; takes its time."""
+        return [self._log[name] for name in self.order]
+
+    @property
+    def others(self) -> list[wire.Entry]:
+        """The same without oneself."""
+        return [self._log[name] for name in self.order if name != self.me]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else is in the log."""
+        return len(self._log) <= (self.me in self._log)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the log, in no order; takes its time."""
+        return [entry.name for entry in self._log.values()]
+
+    def beginning(self, text: str, most: int) -> list[str]:
+        """The names that begin with a text, whatever the case, sorted; of very many the first, and the last one,
+        so that these have in common what all have."""
+        order, text = self.order, text.lower()
+        start, end = bisect_left(order, text), bisect_left(order, text + "\U0010ffff")
+        some = order[start:end] if end - start <= most else [*order[start:start + most - 1], order[end - 1]]
+        return [self._log[name].name for name in some]
+
+    # ---- those who are connected ----
+
+    @cached_property
+    def current(self) -> list[wire.Entry]:
+        """Those who are connected, oneself among them."""
+        return [self._present[name] for name in sorted(self._present)]
+
+    @property
+    def available(self) -> list[str]:
+        """Whom one may invite."""
+        return [entry.name for entry in self.current
+                if entry.state == Presence.AVAILABLE and entry.name.lower() != self.me]
+
+    @cached_property
+    def busy(self) -> int:
+        return sum(entry.state == Presence.BUSY for entry in self.current)
+
+    @property
+    def summary(self) -> str:
+        """`4 online, 1 busy`."""
+        return f"{len(self.current)} online" + (f", {self.busy} busy" if self.busy else "")
+
+    @cached_property
+    def _chats(self) -> dict[int, list[str]]:
+        chats: dict[int, list[str]] = {}
+        for entry in self.current:
+            chats.setdefault(entry.chat, []).append(entry.name)
+        return chats
+
+    def partners(self, entry: wire.Entry) -> str:
+        """With whom this one is chatting."""
+        names = self._chats.get(entry.chat, []) if entry.chat else []
+        return listed([name for name in names if name != entry.name]) or "somebody"
+
+    def status(self, entry: wire.Entry) -> str:
+        """`Available`, `Chatting with NAME[, NAME]`, or since when it is not connected."""
+        if entry.state == Presence.AWAY:
+            return f"not connected since {clock(entry.since, '%-d %b %Y %H:%M')}"
+        said = f"Chatting with {self.partners(entry)}" if entry.state == Presence.BUSY else "Available"
+        holding = ", holding" if entry.holding else ""
+        return said + holding + (" (you)" if entry.name.lower() == self.me else "")
+
+
+def listed(names: Sequence[str], most: int = 1000) -> str:
+    """`bob, carol and 3 others`."""
+    if len(names) <= most:
+        return ", ".join(map(display, names))
+    return f"{', '.join(map(display, names[:most]))} and {len(names) - most} others"
+
+
+def counted(number: int, what: str, none: str = "no") -> str:
+    """`1 message`, `2 messages`, `no messages`."""
+    return f"{number or none} {what}{'' if number == 1 else 's'}"
+
+
+def recipients(names: Sequence[str]) -> str:
+    """The names beside a message, or the first of them and how many more."""
+    shown = ""
+    for at, name in enumerate(names):
+        if at and len(shown) + len(name) > HEAD_NAMES:
+            return f"{shown} +{len(names) - at}"
+        shown += f", {name}" if at else name
+    return shown
+
+
+def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:
+    """The names most like this one, best first; case does not count."""
+    wanted = name.lower()
+    known = {other.lower(): other for other in names}
+    near = [other for other in known if wanted and (other.startswith(wanted) or wanted.startswith(other))]
+    close = difflib.get_close_matches(wanted, near or _likely(wanted, known), most, 0.5)
+    return [known[other] for other in close]
+
+
+def _likely(wanted: str, known: Iterable[str]) -> list[str]:
+    """At most NEAREST_OF names, those with the same first letter first."""
+    return sorted(known, key=lambda other: other[:1] != wanted[:1])[:NEAREST_OF]
+
+
+def unknown(names: Sequence[str], known: Iterable[str], where: str) -> str:
+    """The complaint about names that are not among the known."""
+    near = list(dict.fromkeys(other for name in names for other in nearest(name, known)))
+    ask = f": did you mean {' or '.join(near)}?" if near else ""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not {where}{ask}"
+
+
+ONE_WORD = "names are one word, with commas and no blanks between them: bob,erin"
+
+
+def addressees(text: str) -> tuple[list[str], str | None]:
+    """The names at the beginning of `bob,erin TEXT`, and TEXT; None if not even a blank follows them.
+
+    This is the rule wherever names are typed before a text or behind a command: the names are one word,
+    with commas between them, and the first blank ends them.  So `bob, carol is leaving us` is a text for
+    bob alone.  A comma too many (`bob,` `bob,,erin`) names nobody."""
+    found = re.fullmatch(r"\s*(\S*)(\s*)(.*)", text, re.DOTALL)
+    assert found is not None            # it matches every string
+    return [name for name in found[1].split(",") if name], found[3] if found[2] else None
+
+
+def only_names(text: str) -> tuple[list[str], str]:
+    """The names behind a command that takes no text; or the fault, where more than names stands there."""
+    names, rest = addressees(text)
+    return ([], ONE_WORD) if rest else (names, "")
+
+
+def split_names(text: str) -> list[str]:
+    """What is typed into a list of names: nothing but names can stand there, so blanks separate them too."""
+    return text.replace(",", " ").split()

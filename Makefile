@@ -1,4 +1,4 @@
-# parley: nothing is built.  `make run` and `make test` need Python 3.11 or newer, and nothing else.
+# parley runs from a clone: `make run` and `make test` need Python 3.11 or newer, and nothing else.
 PYTHON  = python3
 PREFIX  = /usr/local
 DESTDIR =
@@ -8,12 +8,19 @@ ROUNDS  = 3
 PEERS   =# installed ones: mosquitto-q1 redis
 HOME_OF = $(PREFIX)/lib/parley
 UNITS   = $(PREFIX)/lib/systemd/system
-MODULES = $(wildcard *.py)
+ROOMS   = net store rules server client ui terminal
+MODULES = $(wildcard *.py) $(wildcard $(ROOMS:%=%/*.py))
 MANUALS = $(wildcard man/*.[1578])
-RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' usage.py)
+SHELLS  = parley.bash:bash-completion/completions/parley parley.bash:bash-completion/completions/parleyd \
+          _parley:zsh/site-functions/_parley parley.fish:fish/vendor_completions.d/parley.fish
+RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' terminal/usage.py)
 
-.PHONY: run client demo test mutants fuzz torture bench bench-growth bench-stalls bench-client bench-figures lint \
-        install uninstall dist clean
+.DEFAULT_GOAL = help
+.PHONY: help run client demo test test-all mutants fuzz torture bench bench-growth bench-stalls bench-client \
+        bench-figures lint install uninstall wheel pyz deb dist clean
+
+help:           ## this list
+	@sed -n 's/^\([a-z-]*\): *[a-z. ]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 run:            ## the daemon, for oneself; README, Start, says how one serves all logins of the host
 	$(PYTHON) daemon.py $(ARGS)
@@ -21,15 +28,14 @@ run:            ## the daemon, for oneself; README, Start, says how one serves a
 client:         ## a client of that daemon
 	$(PYTHON) curses_client.py $(ARGS)
 
-demo:           ## the daemon and three clients side by side, in tmux
-	tmux new-session -d -s parley-demo '$(PYTHON) daemon.py'
-	sleep 1
-	for name in ann bob carol; do tmux split-window -t parley-demo "$(PYTHON) curses_client.py --name $$name"; \
-	    tmux select-layout -t parley-demo tiled; done
-	tmux attach -t parley-demo
+demo:           ## a daemon and three clients side by side, in tmux: of its own, and gone at the end
+	PYTHON="$(PYTHON)" sh packaging/demo.sh
 
-test:           ## all tests; what needs a further tool says so and is skipped where the tool is missing
-	$(PYTHON) -m unittest discover -s tests -t . $(ARGS)
+test:           ## all tests, on all processors; ARGS=store runs one room; a missing tool skips, and is named
+	$(PYTHON) -m tests $(ARGS)
+
+test-all:       ## the same, with the long searches in full: minutes more
+	PARLEY_TESTS=all $(PYTHON) -m tests $(ARGS)
 
 mutants:        ## each safeguard taken out in turn: does a test notice?  ARGS=--write puts the table into HACKING
 	$(PYTHON) tests/house/mutants.py $(ARGS)
@@ -67,27 +73,44 @@ lint:           ## ruff, mypy and mandoc, wherever they come from
 	mypy bench/*.py
 	mandoc -Tlint -W warning $(MANUALS)
 
-install:
-	install -d "$(DESTDIR)$(HOME_OF)" "$(DESTDIR)$(PREFIX)/bin"
-	install -m 644 $(MODULES) "$(DESTDIR)$(HOME_OF)"
-	rm -rf "$(DESTDIR)$(HOME_OF)/__pycache__"
-	umask 022; $(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"   # for those who cannot write there
+install:        ## the programs and manuals, under PREFIX (and DESTDIR)
+	install -d $(ROOMS:%="$(DESTDIR)$(HOME_OF)/%") "$(DESTDIR)$(PREFIX)/bin"
+	@for module in $(MODULES); do install -m 644 $$module "$(DESTDIR)$(HOME_OF)/$$module"; done
+	find "$(DESTDIR)$(HOME_OF)" -name __pycache__ -exec rm -rf {} +
+	umask 022; $(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"   # users can't write there
 	for pair in parleyd:daemon parley:curses_client; do \
 	    printf '#!/bin/sh\nexec $(PYTHON) "$(HOME_OF)/%s.py" "$$@"\n' "$${pair#*:}" >"$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; \
 	    chmod 755 "$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; done
 	for page in $(MANUALS); do \
 	    install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
+	for place in $(SHELLS); do install -D -m 644 "packaging/completions/$${place%%:*}" \
+	    "$(DESTDIR)$(PREFIX)/share/$${place#*:}"; done
 	install -d "$(DESTDIR)$(UNITS)"
-	sed 's,@PREFIX@,$(PREFIX),' etc/parleyd.service >"$(DESTDIR)$(UNITS)/parleyd.service"
+	sed 's,@PREFIX@,$(PREFIX),' packaging/parleyd.service >"$(DESTDIR)$(UNITS)/parleyd.service"
 
-uninstall:
+uninstall:      ## what install has put there
 	rm -rf "$(DESTDIR)$(HOME_OF)"
 	rm -f "$(DESTDIR)$(PREFIX)/bin/parleyd" "$(DESTDIR)$(PREFIX)/bin/parley" "$(DESTDIR)$(UNITS)/parleyd.service"
 	for page in $(MANUALS); do rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
+	for place in $(SHELLS); do rm -f "$(DESTDIR)$(PREFIX)/share/$${place#*:}"; done
+
+wheel:          ## dist/: a wheel and an sdist; needs the module build, from PyPI
+	$(PYTHON) -m build -o dist .
+
+pyz:            ## dist/parley.pyz: both programs in one file
+	rm -rf build/pyz && mkdir -p $(ROOMS:%=build/pyz/%) dist
+	@for module in $(MODULES); do cp $$module build/pyz/$$module; done
+	cp packaging/__main__.py build/pyz/
+	$(PYTHON) -m zipapp -p '/usr/bin/env python3' -o dist/parley.pyz build/pyz
+	chmod 755 dist/parley.pyz
+
+deb:            ## dist/parley_RELEASE_all.deb; needs dpkg-deb
+	RELEASE=$(RELEASE) sh packaging/debian/build.sh
 
 dist:           ## the tree of the last commit, as a tar file
 	git archive --prefix=parley-$(RELEASE)/ -o parley-$(RELEASE).tar.gz HEAD
 
-clean:
+clean:          ## what the above have made
 	$(MAKE) -s -C bench clean
-	rm -rf __pycache__ bench/__pycache__ tests/__pycache__ .fuzz .mypy_cache .ruff_cache parley-*.tar.gz
+	find . -name __pycache__ -not -path './.git/*' -exec rm -rf {} +
+	rm -rf build dist parley.egg-info .fuzz .mypy_cache .ruff_cache .test-times parley-*.tar.gz

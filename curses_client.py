@@ -20,11 +20,7 @@ from __future__ import annotations
 import os
 import sys
 
-HOME = os.path.dirname(os.path.abspath(__file__))
-if HOME not in map(os.path.abspath, sys.path):      # python -P or -I: our own modules would not be found
-    print(f"parley: start {HOME + '/curses_client.py'!a} as a script, without -P, -I or PYTHONSAFEPATH",
-          file=sys.stderr)
-    raise SystemExit(os.EX_CONFIG)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # the rooms are found, however Python was started
 
 import argparse
 import contextlib
@@ -43,22 +39,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from net import address
-from net import places
-from ui import plain
-from terminal import printer
 import wire
 from client.archive import Archive
-from terminal.display import Ruler, display, unicode_cells
-from terminal.keys import Reads
 from client.keyring import Keyring
 from client.link import BAD_NAME, ArchiveError, Busy, Link
+from net import address, places
+from net.secure import Secured
+from terminal import printer
+from terminal.display import Ruler, display, unicode_cells
+from terminal.keys import Reads
+from terminal.usage import RELEASE, Parser, die, die_of_lack, open_standard
+from ui import plain
 from ui.menu import Menu
 from ui.pane import NAME_COLOURS
 from ui.plain import PROGRAM, Failure, now
 from ui.screen import Frame, frame
-from net.secure import Secured
-from terminal.usage import RELEASE, Parser, die, die_of_lack, open_standard
 from ui.who import counted
 
 READ_SIZE = 4096            # bytes of keys in one read

@@ -33,17 +33,10 @@ not for the daemon: INT stays ignored.
 Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused (post.py), or the process
 ends with one line, code 70, as soon as an fdatasync fails.  Ours: a traceback, for it is a bug.
 """
-# Ours, or the standard library's module of that name?  It depends on how the program was started (-P, -I, a copy).
 import os
 import sys
 
-import mailbox
-
-HOME = os.path.dirname(os.path.abspath(__file__))
-if os.path.dirname(os.path.abspath(mailbox.__file__)) != HOME:
-    print(f"parleyd: Python found another module named mailbox ({mailbox.__file__!a}): start {HOME + '/daemon.py'!a} "
-          "as a script, without -P, -I or PYTHONSAFEPATH", file=sys.stderr)
-    raise SystemExit(os.EX_CONFIG)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # `mailbox` is ours, however Python was started
 
 import gc
 import selectors
@@ -56,24 +49,24 @@ from contextlib import suppress
 from math import inf
 from typing import Any
 
-from rules import runs
-from store import salvage
-from server import startup
 import wire
-from rules.claims import TRUSTING, Identity, Question
-from server.console import Console
-from store.disk import Disk
-from server.doors import Doors, is_gone
-from server.fairness import BUDGET, FREE, Fairness, Share
-from rules.hosts import Hosts
-from net.logins import Logins
 from mailbox import Full, Mailbox, StoreError
-from server.options import PROGRAM, Limits, limits, parse
+from net.logins import Logins
+from net.secure import Secured
+from rules import runs
+from rules.claims import TRUSTING, Identity, Question
+from rules.hosts import Hosts
 from rules.presence import Caller, Client, Doubtful, Now, Refusal
 from rules.quota import Accounts, Everyone
-from server.rounds import NEVER, Rounds
-from net.secure import Secured
 from rules.switchboard import Switchboard
+from server import startup
+from server.console import Console
+from server.doors import Doors, is_gone
+from server.fairness import BUDGET, FREE, Fairness, Share
+from server.options import PROGRAM, Limits, limits, parse
+from server.rounds import NEVER, Rounds
+from store import salvage
+from store.disk import Disk
 from terminal.usage import die, die_of_lack, open_standard, say
 
 # Limits, each with its reason.
@@ -808,8 +801,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     daemon = Daemon(store, console, limits(options, room), house=options.house,
                     identity=startup.identity(options, console, logins))
     daemon.doors.logins = logins
-    gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for them among a million names
-                    # takes a third of a second
+    gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for them among a
+                    # million names takes a third of a second
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting, seconds=f"{time.monotonic() - started:.3f}")
     daemon.catch_signals()

@@ -22,7 +22,7 @@ from tests.harness.terminals import Terminal, environment, until
 
 SECONDS = 60.0              # for anything to appear
 # The client as it is, but it waits a tenth of the time for an answer, so that the test need not.
-HASTY = ("import sys, line; sys.argv[0] = 'parley'; line.LOGIN_SECONDS = {login}; "
+HASTY = ("import sys; from client import line; sys.argv[0] = 'parley'; line.LOGIN_SECONDS = {login}; "
          "line.SILENCE_SECONDS, line.PING_SECONDS, line.RETRIES = 2, 1, (0.3, 0.6, 1, 2); "
          "import curses_client; sys.exit(curses_client.main())")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import wire
 from mailbox import Mailbox
 from tests.harness import lived_in
-from tests.harness.process import HERE, DaemonProcess, say_figures
+from tests.harness.process import FULL, HERE, DaemonProcess, say_figures
 from tests.harness.terminals import Terminal, environment
 
 SECONDS = 30.0
@@ -48,6 +48,7 @@ class ManyNames(unittest.TestCase):
                 self.assertRegex(self.who(names), r"(?m)^bob +Available$")
 
 
+@unittest.skipUnless(FULL, "a million names take a minute: `make test-all`")
 class AMillion(unittest.TestCase):
     """As many names as there may be: who has them comes in, in bounded time and memory, and stays quick."""
 

@@ -34,7 +34,7 @@ SETUP = r"""
 set -e
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir -p $1 /mnt/home
-(cd "$0" && cp -r *.py net store rules server client ui terminal Makefile etc man $1)
+(cd "$0" && cp -r *.py net store rules server client ui terminal Makefile packaging man $1)
 chmod -R a+rX /mnt
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
@@ -95,8 +95,9 @@ def reason_not_to() -> str:
     missing = [program for program in ("unshare", "nsenter", "setpriv", "ip") if find_program(program) is None]
     if missing:
         return f"needs {', '.join(missing)}"
-    tried = subprocess.run(["unshare", "-m", "-n", "setpriv", "--reuid", "61001", "--clear-groups", "env", sys.executable,
-                            "-c", "import wsgiref"], capture_output=True, text=True, cwd="/", check=False)
+    tried = subprocess.run(["unshare", "-m", "-n", "setpriv", "--reuid", "61001", "--clear-groups", "env",
+                            sys.executable, "-c", "import wsgiref"], capture_output=True, text=True, cwd="/",
+                           check=False)
     return f"no namespaces, or Python is not for other logins: {tried.stderr.strip()}" if tried.returncode else ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import wire
 from tests.harness import lived_in
 
+FULL = os.environ.get("PARLEY_TESTS") == "all"    # the long searches at their full size: `make test-all`, CI
 HERE = str(Path(__file__).resolve().parents[2])
 START_SECONDS = 20          # until it listens; far more than it takes, for a busy machine
 

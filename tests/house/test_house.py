@@ -111,6 +111,11 @@ INSIDE = {
     },
 }
 
+# Debts: rooms that a module names in annotations and may not know.  The list may only get shorter.
+DEBTS = {
+    "store/upkeep.py": {"mailbox"},     # Upkeep is a part of Mailbox in a file of its own, and works on its fields
+}
+
 # What only these may touch.
 ONLY = {
     "socket": {"options", "daemon", "doors", "sockets", "logins", "secure", "console", "library", "syncer", "dial",
@@ -181,12 +186,15 @@ class House(unittest.TestCase):
         for path in modules():
             room = room_of(path)
             ours = tops(path, types=True) & set(ROOMS) - {room}
-            self.assertLessEqual(ours, set(ROOMS[room].split()), f"{path.relative_to(HOME)}: a room it may not know")
+            where = str(path.relative_to(HOME))
+            unknown = ours - set(ROOMS[room].split())
+            self.assertEqual(unknown, DEBTS.get(where, set()), f"{where}: a room it may not know")
+            self.assertLessEqual(tops(path) & set(ROOMS) - {room}, set(ROOMS[room].split()), where)
 
     def test_modules_know_what_the_table_of_their_room_says(self) -> None:
         for room, table in INSIDE.items():
             paths = [path for path in modules() if path.parent.name == room]
-            self.assertEqual({path.stem for path in paths}, set(table), "a module that INSIDE does not know, or the reverse")
+            self.assertEqual({path.stem for path in paths}, set(table), f"INSIDE[{room!r}] is not what is there")
             for path in paths:
                 beside = {name.removeprefix(room + ".") for name in imports(path) if name.startswith(room + ".")}
                 self.assertLessEqual(beside, set(table[path.stem].split()), f"{room}/{path.name}")

@@ -151,7 +151,6 @@ def help_of(program):
     if not path.exists():
         raise unittest.SkipTest(f"{program} is not here")
     environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C"}
-    environment.pop("PYTHONSAFEPATH", None)
     return subprocess.run([sys.executable, str(path), "--help"], env=environment, check=True, capture_output=True,
                           text=True, timeout=30).stdout
 
@@ -229,7 +228,8 @@ class OptionTest(unittest.TestCase):
 
 def structs_of(*modules):
     """Every struct.Struct that these modules define."""
-    return {f"{name.rpartition('.')[2]}.{key}": value for name in modules for key, value in vars(importlib.import_module(name)).items()
+    return {f"{name.rpartition('.')[2]}.{key}": value for name in modules
+            for key, value in vars(importlib.import_module(name)).items()
             if isinstance(value, struct.Struct)}
 
 
@@ -240,7 +240,8 @@ class StoreTest(unittest.TestCase):
         for line in section("parley-store.5", "STRUCTURES"):
             if row := re.fullmatch(r"\.It Sy (\w+\.\w+) Cm (\S+) No , (\d+) bytes", line):
                 told[row[1]] = row[2], int(row[3])
-        ours = {name: (layout.format, layout.size) for name, layout in structs_of("store.journal", "store.segment").items()}
+        ours = {name: (layout.format, layout.size)
+                for name, layout in structs_of("store.journal", "store.segment").items()}
         ours |= {name: (layout.format, layout.size) for name, layout in structs_of("store.records").items()
                  if name != "records.RECORD" and name not in COMPOSED}
         self.assertEqual(told, ours)

@@ -2,8 +2,8 @@
 
 A Row says how a place differs from a good one: variables, a line of sh before the program, an ordinary user, namespaces
 of its own, another clock.  A Place is a directory with what the rows speak of (homes, somebody else's directory), a
-daemon in a good environment for the clients to call, and the commands.  tests/programs/test_poor_places.py runs every program
-through every row.
+daemon in a good environment for the clients to call, and the commands.  tests/programs/test_poor_places.py runs every
+program through every row.
 
 Rows that need root, as those with mounts, are skipped where it is missing.  As root, a row for an ordinary user is run
 by a uid that no host has; without root, by the user who runs the tests.
@@ -151,8 +151,8 @@ ROWS = (
     Row("another /dev/pts", shell="mount -t devpts -o newinstance devpts /dev/pts && ", namespaces="-m",
         programs="screen table plain"),
     # ---- Python and its tree ----
-    Row("a tree that is read-only and not compiled", shell="cp -r {house}/*.py {house}/[a-z]*/ {place}/copy && mount --bind {place}/copy "
-        "{house} && mount -o remount,ro,bind {house} && ", namespaces="-m"),
+    Row("a tree that is read-only and not compiled", shell="cp -r {house}/*.py {house}/[a-z]*/ {place}/copy && "
+        "mount --bind {place}/copy {house} && mount -o remount,ro,bind {house} && ", namespaces="-m"),
     Row("a foreign mailbox in PYTHONPATH", {"PYTHONPATH": "{place}/foreign"}, all=True),
     Row("python -O", {"PYTHONOPTIMIZE": "1"}, all=True),
     Row("python -W error", {"PYTHONWARNINGS": "error"}, all=True),

@@ -29,8 +29,15 @@ class FivePeople(unittest.TestCase):
         lived_in.furnish(store)
         lived_in.keep_a_year(self.home, store, *PEOPLE)
         self.env = environment("tmux-256color", XDG_RUNTIME_DIR=self.home, XDG_STATE_HOME=self.home)
+        self.addCleanup(self.daemon_is_gone)
         self.tmux = Tmux()
         self.addCleanup(self.tmux.close)
+
+    def daemon_is_gone(self) -> None:
+        """It puts what waits to rest when its terminal is gone; only then may the directory be removed."""
+        lock = Path(self.home, "parley/store/lock")
+        process = Path("/proc", lock.read_text().strip() if lock.exists() else "none")
+        until(lambda: not process.exists(), PATIENCE, "the daemon to be gone")
 
     # ---- what people do ----
 

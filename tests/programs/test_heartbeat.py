@@ -57,7 +57,8 @@ class Heartbeat(unittest.TestCase):
                 daemon.client("bob").close()
                 with daemon.client("eve", 0) as eve:
                     idle = beats(eve, SECONDS / 8)
-                    loader = subprocess.Popen([sys.executable, "-m", "tests.programs.test_heartbeat", daemon.path], cwd=HERE)
+                    loader = subprocess.Popen([sys.executable, "-m", "tests.programs.test_heartbeat", daemon.path],
+                                              cwd=HERE)
                     try:
                         busy = beats(eve, SECONDS)
                     finally:

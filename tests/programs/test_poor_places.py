@@ -1,9 +1,9 @@
 """Every program in every poor place: it works, or one line says what to do; and what a script is told.
 
-The table is tests/programs/poor_places.py.  A cell is a program in a row.  Works means that the program did what it is for: a
-message is on the daemon's disk, a screen was painted and left, a daemon took a message and stopped.  Else there is one
-line, from this program, and the exit code that the row names.  Never a traceback, never silence, and nothing is left
-behind in other people's directories.
+The table is tests/programs/poor_places.py.  A cell is a program in a row.  Works means that the program did what it is
+for: a message is on the daemon's disk, a screen was painted and left, a daemon took a message and stopped.  Else there
+is one line, from this program, and the exit code that the row names.  Never a traceback, never silence, and nothing is
+left behind in other people's directories.
 """
 import contextlib
 import fcntl
@@ -14,13 +14,13 @@ import subprocess
 import sys
 import termios
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from unittest import mock
 
 import wire
 from server import startup
 from store.disk import Disk
-from tests.harness.process import DaemonProcess, Speaker
+from tests.harness.process import FULL, DaemonProcess, Speaker
 from tests.harness.terminals import Terminal, until
 from tests.programs.poor_places import CLIENT, DAEMON, HERE, ROOT, ROWS, STRANGER, Place, Row, lack
 
@@ -53,6 +53,10 @@ def started(row: Row, command: list[str], stdin: str = "") -> Outcome:
     done = subprocess.run(command, env=place.environment(row), cwd=place.path("cwd"), input=stdin.encode(),
                           capture_output=True, timeout=SECONDS)
     return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+SAMPLE = 5              # of the rows, in `make test`; `make test-all` has all
+PARTS = 6               # classes that the rows are dealt to
 
 
 class Cells(unittest.TestCase):
@@ -205,8 +209,16 @@ def _test_of(row: Row) -> Callable[[Cells], None]:
     return test
 
 
-for _row in ROWS:
-    setattr(Cells, "test_" + "".join(letter if letter.isalnum() else "_" for letter in _row.name), _test_of(_row))
+def _classes() -> Iterator[type[Cells]]:
+    """All rows, or every SAMPLE-th, dealt to PARTS classes: they run side by side."""
+    rows = ROWS if FULL else ROWS[::SAMPLE]
+    for part in range(PARTS):
+        tests = {"test_" + "".join(letter if letter.isalnum() else "_" for letter in row.name): _test_of(row)
+                 for row in rows[part::PARTS]}
+        yield type(f"Cells{part}", (Cells,), {"__module__": __name__, **tests})
+
+
+globals().update({_class.__name__: _class for _class in _classes()})
 
 
 class Streams(unittest.TestCase):
@@ -410,7 +422,7 @@ class Scripts(unittest.TestCase):
         """It goes in the middle and does not come back: the script ends, and says what was left."""
         with DaemonProcess(bare=True) as daemon:
             daemon.client("bob").close()
-            short = "import sys, plain; plain.ANSWER_SECONDS = 1.0; sys.argv.pop(0); " \
+            short = "import sys; from ui import plain; plain.ANSWER_SECONDS = 1.0; sys.argv.pop(0); " \
                     "import curses_client; sys.exit(curses_client.main())"
             process = subprocess.Popen([sys.executable, "-c", short, "parley", "--connect", daemon.path, "--plain",
                                         "--name", "ann"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -418,8 +430,8 @@ class Scripts(unittest.TestCase):
             assert process.stdin and process.stdout
             process.stdin.write(b"@bob one\n")
             process.stdin.flush()
-            while b"stored" not in process.stdout.readline():
-                pass
+            while b"stored" not in (line := process.stdout.readline()):
+                self.assertTrue(line, "the client ended")
             daemon.end()
             _, err = process.communicate(b"@bob two\n@bob three\n", timeout=SECONDS)
             self.assertEqual(process.returncode, os.EX_TEMPFAIL, err)

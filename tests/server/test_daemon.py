@@ -985,12 +985,13 @@ class ExitCodes(unittest.TestCase):
                                    "--state", f"{process.directory}/store")
             self.assertEqual(code, os.EX_TEMPFAIL, line)
 
-    def test_another_module_named_mailbox(self):
+    def test_the_module_mailbox_is_ours_however_python_looks_for_it(self):
         for python in (["-P"], ["-I"]):
-            code, line = self.ends(*self.served(), python=python)
-            self.assertEqual(code, os.EX_CONFIG)
-            self.assertIn("mailbox", line)
-            self.assertIn("-P", line)
+            told = subprocess.run([sys.executable, *python, str(TREE / "daemon.py"), "--version"], cwd="/",
+                                  capture_output=True, text=True, check=True)
+            self.assertRegex(told.stdout, r"^parleyd [\d.]+\n$")
+            code, line = self.ends(*self.served(), "--backend", "nonsense", python=python)
+            self.assertNotEqual(code, os.EX_CONFIG, line)
 
     def test_a_store_that_others_can_open(self):
         os.mkdir(f"{self.directory}/store")

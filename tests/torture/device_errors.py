@@ -1,6 +1,8 @@
 """A block device that fails under the real daemon: writes at each moment of its life, then sectors that cannot be read.
 
-    python -m tests.torture.device_errors [--every N] [--backends NAME,NAME]        or `make torture`; needs root and /dev/fuse
+    python -m tests.torture.device_errors [--every N] [--backends NAME,NAME]
+
+or `make torture`; needs root and /dev/fuse.
 
 The device is failing_device.py's, so that what fails is below ext4, the page cache and the dbm library.
 

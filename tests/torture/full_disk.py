@@ -1,6 +1,8 @@
 """A small real disk that is full, again and again, under the real daemon: room must come back by reading alone.
 
-    python -m tests.torture.full_disk [--rounds N] [--backend NAME] [--kill]    or `make torture`; needs root and mkfs.ext4
+    python -m tests.torture.full_disk [--rounds N] [--backend NAME] [--kill]
+
+or `make torture`; needs root and mkfs.ext4.
 
 The store lies on an ext4 of some megabytes on a loop device.  A round: writers send until it is refused; the readers
 check, and confirm all of it, or most; from then on sending must work again within AGAIN_SECONDS, without a restart

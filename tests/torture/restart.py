@@ -1,6 +1,8 @@
 """A million messages waiting, 1 KB each: how long a start takes, and how much memory.
 
-    python -m tests.torture.restart [--messages N]      or `make torture`; needs 3 GB on the disk of the temporary directory
+    python -m tests.torture.restart [--messages N]
+
+or `make torture`; needs 3 GB on the disk of the temporary directory.
 
 They are put into the store as the daemon does it, a batch and a sync for each thousand, sealed as they come; then the
 real daemon is started on it.  tests/rules/test_queue.py does a tenth of it through the daemon itself.

@@ -1,0 +1,180 @@
+"""Packages: each is built from the tree, installed in an empty place, and started there."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from terminal.usage import RELEASE
+from tests.harness.process import HERE
+from tests.harness.terminals import needs
+
+FRONT = {"wire", "mailbox", "daemon", "curses_client"}
+SETUPTOOLS = (77, 0)        # the first that reads pyproject.toml as it is written
+
+
+def run(*command: str, cwd: str = "/", **more: str) -> str:
+    """What a command prints; a failure is the test's."""
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **more}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def can_build() -> bool:
+    """Whether this Python has a setuptools that can make a wheel."""
+    if find_spec("setuptools") is None or find_spec("pip") is None:
+        return False
+    return tuple(int(part) for part in version("setuptools").split(".")[:2]) >= SETUPTOOLS
+
+
+class Packages(unittest.TestCase):
+    def setUp(self) -> None:
+        place = tempfile.TemporaryDirectory(prefix="parley-package-")
+        self.addCleanup(place.cleanup)
+        self.place = Path(place.name)
+
+    def tree(self) -> str:
+        """A copy of what git knows: building leaves files in the tree."""
+        names = subprocess.run(["git", "-C", HERE, "ls-files", "-co", "--exclude-standard"], capture_output=True,
+                               text=True)
+        if names.returncode:
+            self.skipTest("needs git and a checkout")
+        for name in names.stdout.splitlines():
+            if Path(HERE, name).exists():
+                (self.place / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(Path(HERE, name), self.place / "tree" / name)
+        return str(self.place / "tree")
+
+
+class Wheel(Packages):
+    @unittest.skipUnless(can_build(), f"needs pip and setuptools {SETUPTOOLS[0]} of this Python")
+    def test_site_packages_gets_parley_and_nothing_else(self) -> None:
+        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-index", "--no-deps",
+            "-w", str(self.place), self.tree(), TMPDIR=str(self.place), HOME=str(self.place))
+        wheel, = self.place.glob("*.whl")
+        self.assertEqual(wheel.name, f"parley-{RELEASE}-py3-none-any.whl")
+        tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+        self.assertEqual({top for top in tops if not re.match(r"parley-[\d.]+\.(dist-info|data)$", top)}, {"parley"})
+        run(sys.executable, "-m", "venv", "--without-pip", str(self.place / "env"))
+        run(sys.executable, "-m", "pip", "--python", str(self.place / "env/bin/python"), "install", "-q", "--no-index",
+            "--no-deps", str(wheel), TMPDIR=str(self.place), HOME=str(self.place))
+        there = str(self.place / "env/bin/")
+        self.assertEqual(run(there + "/parley", "--version"), f"parley {RELEASE}\n")
+        self.assertEqual(run(there + "/parleyd", "--version"), f"parleyd {RELEASE}\n")
+        for flags in ("-I", "-P", "-IP"):
+            self.assertEqual(run(there + "/python", flags, "-m", "parley.daemon", "--version"), f"parleyd {RELEASE}\n")
+            self.assertEqual(run(there + "/python", flags, "-m", "parley.curses_client", "--version"),
+                             f"parley {RELEASE}\n")
+        theirs = run(there + "/python", "-c", "import mailbox; print(mailbox.__file__)")
+        self.assertNotIn("parley", Path(theirs).name)
+        self.assertNotIn("site-packages", theirs)       # the standard library's stays itself
+        self.assertTrue((self.place / "env/share/man/man1/parley.1").is_file())
+
+
+@needs("make")
+class OneFile(Packages):
+    def test_both_programs(self) -> None:
+        tree = self.tree()
+        run("make", "-s", "pyz", f"PYTHON={sys.executable}", cwd=tree)
+        file = str(shutil.move(f"{tree}/dist/parley.pyz", self.place / "parley.pyz"))
+        shutil.rmtree(tree)
+        for flags in ((), ("-I",), ("-P",)):
+            self.assertEqual(run(sys.executable, *flags, file, "--version"), f"parley {RELEASE}\n")
+            self.assertEqual(run(sys.executable, *flags, file, "daemon", "--version"), f"parleyd {RELEASE}\n")
+        os.symlink(file, self.place / "parleyd")
+        self.assertEqual(run(sys.executable, str(self.place / "parleyd"), "--version"), f"parleyd {RELEASE}\n")
+
+
+@needs("make", "dpkg-deb", "dpkg", "unshare", "mount")
+@unittest.skipIf(os.geteuid(), "needs root, to install a package in a place of its own")
+class Debian(Packages):
+    def test_installed_started_and_purged(self) -> None:
+        """In a copy of this system that nobody else sees: an overlay over its root, in a mount namespace."""
+        tree = self.tree()
+        run("make", "-s", "deb", cwd=tree)
+        package, = Path(tree, "dist").glob("*.deb")
+        shutil.copy(package, "/var/tmp/parley-package.deb")
+        self.addCleanup(os.unlink, "/var/tmp/parley-package.deb")
+        told = run("unshare", "--mount", "--fork", "--pid", "--kill-child", "sh", "-euc", SCRIPT, "sh", str(self.place))
+        self.assertEqual(told.splitlines()[-6:], [
+            f"parley {RELEASE}", "alice: kept", "hello", "purged: no user", "purged: no files", "done"], told)
+
+
+# What is done with the package; $1 is an empty directory.
+SCRIPT = r"""
+mount -t tmpfs none "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" none "$1/root"
+mount --rbind /dev "$1/root/dev"; mount -t proc none "$1/root/proc"; mount -t tmpfs -o mode=755 none "$1/root/run"
+cat >"$1/root/inside" <<'EOF'
+set -eu
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+dpkg -i --force-depends /var/tmp/parley-package.deb >/dev/null
+/usr/bin/parley --version
+install -d -o parley /run/parley
+setpriv --reuid parley --regid parley --clear-groups parleyd --console none --state /var/lib/parley/store &
+for try in $(seq 100); do [ -S /run/parley/parley.sock ] && break; sleep 0.1; done
+setpriv --reuid 60001 --clear-groups env -i PATH="$PATH" parley --no-archive --name alice --check >/dev/null
+setpriv --reuid 60002 --clear-groups env -i PATH="$PATH" parley --no-archive --name bob --send alice hello |
+    sed 's/.*kept in .*/alice: kept/'
+setpriv --reuid 60001 --clear-groups env -i PATH="$PATH" parley --no-archive --name alice --check | grep -o hello
+kill $!; wait
+dpkg --purge parley >/dev/null 2>&1
+getent passwd parley >/dev/null || echo "purged: no user"
+[ -e /usr/lib/parley ] || [ -e /var/lib/parley ] || echo "purged: no files"
+echo done
+EOF
+chroot "$1/root" /bin/bash /inside
+"""
+
+
+class Completions(unittest.TestCase):
+    """The completion files know every option, and no other."""
+
+    def options(self, program: str) -> set[str]:
+        told = run(sys.executable, f"{HERE}/{program}", "--help", COLUMNS="200")
+        return set(re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", told))
+
+    def test_bash_and_zsh(self) -> None:
+        for file in ("parley.bash", "_parley"):
+            text = Path(HERE, "packaging/completions", file).read_text()
+            for name, program in (("parleyd", "daemon.py"), ("parley", "curses_client.py")):
+                with self.subTest(file=file, program=name):
+                    begin = f"_{name}() {{" if file == "parley.bash" else f"    {name})"
+                    part = text.partition(begin + "\n")[2].partition("\n}" if file == "parley.bash" else ";;")[0]
+                    self.assertEqual(set(re.findall(r"--[a-z][\w-]+", part)), self.options(program))
+
+    def test_fish(self) -> None:
+        text = Path(HERE, "packaging/completions/parley.fish").read_text().replace("\\\n", " ")
+        ours = {f"--{name}" for name in re.findall(r"(?m)^complete -c parley .*-l ([\w-]+)", text)}
+        self.assertEqual(ours, self.options("curses_client.py"))
+        theirs = re.findall(r"(?m)^complete -c parleyd -l ([a-z][\w-]+)", text)
+        for listed in re.findall(r"(?m)^for \w+ in (.*)$", text):
+            theirs += listed.split()
+        self.assertEqual({f"--{name}" for name in theirs}, self.options("daemon.py"))
+
+
+@needs("make", "tmux")
+class Demo(unittest.TestCase):
+    def test_beside_a_running_daemon_and_twice(self) -> None:
+        """Two demos at once show three clients each, and leave nothing."""
+        with tempfile.TemporaryDirectory(prefix="parley-demo-test-") as place:
+            environment = {**os.environ, "PYTHON": sys.executable, "TMPDIR": place, "LC_ALL": "C.UTF-8"}
+            demos = [subprocess.Popen(["sh", f"{HERE}/packaging/demo.sh", "--detached"], env=environment, text=True,
+                                      stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) for _ in range(2)]
+            for demo in demos:
+                shown = demo.communicate(timeout=60)[0]
+                self.assertEqual((demo.returncode, shown.count("menu>")), (0, 3), shown)
+            self.assertEqual(os.listdir(place), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

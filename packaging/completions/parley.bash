@@ -1,0 +1,27 @@
+# bash completion for parley and parleyd; every option is in the list (tests/house/test_packaging.py).
+_parley() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    case $before in
+        --connect) COMPREPLY=($(compgen -W "unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
+        --name | --send) return ;;
+    esac
+    COMPREPLY=($(compgen -W "--help --connect --name --plain --no-archive --no-color --send --check --who
+        --version" -- "$word"))
+}
+_parleyd() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    case $before in
+        --state | --salvage) COMPREPLY=($(compgen -d -- "$word")); return ;;
+        --tls-cert | --tls-key | --log) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        --console) COMPREPLY=($(compgen -W "auto table log none" -- "$word")); return ;;
+        --socket-mode) COMPREPLY=($(compgen -W "600 660 666" -- "$word")); return ;;
+        --backend) COMPREPLY=($(compgen -W "dbm.sqlite3 dbm.gnu dbm.ndbm dbm.dumb" -- "$word")); return ;;
+        --all) COMPREPLY=($(compgen -W "everyone operators nobody" -- "$word")); return ;;
+    esac
+    COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names --insecure --state
+        --backend --console --log --no-text --name --patience --clients --clients-each --strangers --strangers-each
+        --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages --sender-bytes --rate
+        --all --all-seconds --new-names --names --check-store --salvage --version" -- "$word"))
+}
+complete -F _parley parley
+complete -o filenames -F _parleyd parleyd

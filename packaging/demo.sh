@@ -7,7 +7,14 @@ python=${PYTHON:-python3}
 command -v tmux >/dev/null || { echo "make demo needs tmux" >&2; exit 69; }
 place=$(mktemp -d "${TMPDIR:-/tmp}/parley-demo.XXXXXX")
 tmux() { command tmux -f /dev/null -S "$place/tmux" "$@"; }
-trap 'tmux kill-server 2>/dev/null || true; rm -rf "$place"' EXIT
+leave() {       # the daemon, whose terminal is gone, still puts what waits to rest
+    tmux kill-server 2>/dev/null || true
+    for _ in $(seq 50); do
+        if rm -rf "$place" 2>/dev/null; then break; fi
+        sleep 0.1
+    done
+}
+trap leave EXIT
 trap 'exit 1' INT TERM HUP
 
 export XDG_STATE_HOME="$place/state" PARLEY_SERVER="unix:$place/parley/parley.sock"

@@ -29,7 +29,7 @@ class Makefile(unittest.TestCase):
         for program in ("parleyd", "parley"):
             said = subprocess.run([prefix / "bin" / program, "--version"], capture_output=True, text=True, cwd="/")
             self.assertEqual((said.returncode, said.stdout), (0, f"{program} {RELEASE}\n"), said.stderr)
-        for page in Path(HERE, "man").iterdir():
+        for page in Path(HERE, "man").glob("*.[1578]"):
             self.assertTrue((prefix / f"share/man/man{page.suffix[1:]}" / page.name).is_file())
         unit = (prefix / "lib/systemd/system/parleyd.service").read_text()
         started = [row for row in unit.splitlines() if row.startswith("ExecStart=")]

@@ -289,8 +289,8 @@ class AtATerminal(WithDaemon):
 
     def test_a_chat(self) -> None:
         ann, bob = self.person("ann", "--plain"), self.person("bob", "--plain")
-        for person in (ann, bob):
-            person.until("menu>")
+        for person in (bob, ann):
+            person.until("connected to")
         ann.type("4\r")
         ann.until("bob  available")
         ann.type("zed\r")

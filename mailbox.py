@@ -4,7 +4,7 @@ Promises
     When `write` and then `sync` returned, every mail that was put and every name that was registered before survives
     kill -9 and a power cut, and every `read` is durable: that mail never comes back.  Before that nothing is promised.
     A full or failing disk refuses, it never lies.  Ids only grow, and no id is ever given twice, also not after a
-    crash.  `waiting` is exact.
+    crash.  `waiting` is exact, but that a page that cannot be read counts whole.
 
 How it works
     A turn of the daemon calls `put`, `read`, `register`, `set`, `seen` as often as it likes: they change memory and

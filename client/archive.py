@@ -123,6 +123,7 @@ class Archive(Memory):
         self.directory = Path() if isinstance(directory, OSError) else Path(directory)
         self._fsync = fsync or sync
         self._fd = -1
+        self._is_doubtful = False       # a write that failed could not be undone: nothing more is kept
         self._unmarked = 0      # records below the last mark
         self._index = Index()
         self._known = 0         # the index has what stands above this, in whole lines
@@ -165,6 +166,9 @@ class Archive(Memory):
         return False
 
     def keep(self, letters: Sequence[Letter]) -> None:
+        if self._is_doubtful:
+            raise ArchiveError(f"{self.path}: a write that failed could not be undone: look at the disk, "
+                               "and start parley again")
         with self._one_line():
             self._attach()
             with _locked(self._fd):
@@ -351,11 +355,17 @@ class Archive(Memory):
             if durable:
                 self._fsync(self._fd)
         except OSError:
-            with contextlib.suppress(OSError):
-                if os.fstat(self._fd).st_size == size + written:    # else another client has appended: leave it
-                    os.ftruncate(self._fd, size)
+            self._undo(size, size + written)
             raise
         return size + torn
+
+    def _undo(self, size: int, end: int) -> None:
+        """Cut off what may not be on the disk.  If that fails, nobody can tell what of the file is."""
+        try:
+            if os.fstat(self._fd).st_size == end:       # else another client has appended: leave it
+                os.ftruncate(self._fd, size)
+        except OSError:
+            self._is_doubtful = True
 
     def _mark(self) -> None:
         """A mark that can't be written is not missed: the next one will do."""

@@ -41,6 +41,7 @@ class Inbox:
         """Without an archive it is remembered as long as the program runs."""
         self._archive = Memory() if archive is None else archive
         self._unshown = Arrivals()
+        self._texts: dict[Key, int] = {}                # the hashes of the texts of those
         self._unkept: dict[Key, wire.Mail] = {}         # shown, but the archive did not take it
         self._repeated: Kept = []                       # copies that came since repeated()
         self._confirming: dict[Range, list[Key]] = {}   # ranges without CONFIRMED
@@ -49,6 +50,7 @@ class Inbox:
     def forget(self) -> None:
         """Another name or store: ids mean something else there."""
         self._unshown.clear()
+        self._texts.clear()
         self._unkept.clear()
 
     def open(self, store: bytes, name: str) -> None:
@@ -83,6 +85,8 @@ class Inbox:
             self._repeated.append((key, arrival))
             return [Repeated(mail)]
         is_new = key not in self._unshown
+        if self._texts.setdefault(key, hash(mail.text)) != hash(mail.text):
+            return []       # of another program with the same instance: not shown, so not confirmed; it comes again
         self._unshown[key] = arrival
         if len(self._unshown) > UNSHOWN_MAX:
             raise ProtocolError(f"more than {UNSHOWN_MAX} messages that were not shown yet")
@@ -99,6 +103,8 @@ class Inbox:
             return []
         self._archive.keep(list(self._unkept.values()))
         keys, self._unkept = list(self._unkept), {}
+        for key in keys:
+            self._texts.pop(key, None)
         return [(key, self._unshown.pop(key)) for key in keys]
 
     def repeated(self) -> Kept:

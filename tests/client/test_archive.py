@@ -365,6 +365,23 @@ class TestMarks(Base):
         self.assertEqual(list(found.unconfirmed.values()), [1])
 
 
+class TestUndone(Base):
+    def test_a_write_that_cannot_be_undone_is_the_last(self) -> None:
+        """fsync fails, and so does cutting off: the record stands in the file, and may not be on the disk."""
+        def fails(_: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+        found = Archive(self.directory)
+        found.open(STORE, "alice")
+        found._fsync = fails
+        with mock.patch("os.ftruncate", side_effect=OSError(errno.EROFS, "Read-only file system")):
+            self.assertRaises(ArchiveError, found.keep, [record(1, "one")])
+        found._fsync = lambda _: None
+        with self.assertRaisesRegex(ArchiveError, "could not be undone"):
+            found.keep([record(1, "one")])
+        self.assertEqual(found.unconfirmed, {})
+        found.close()
+
+
 class TestOnce(Base):
     """What it holds, it holds once, and knows."""
 

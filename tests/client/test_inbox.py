@@ -35,6 +35,14 @@ class Alone(unittest.TestCase):
         self.assertEqual(self.memory.unconfirmed, {})
         self.assertEqual(list(self.inbox.confirm_again()), [])
 
+    def test_two_texts_of_one_origin_that_wait_at_once(self) -> None:
+        """Two programs of one name with one instance: the second text is neither shown nor confirmed."""
+        one, other, last = mail(5), mail(6)._replace(origin=mail(5).origin, text="another"), mail(7)
+        self.assertEqual([self.inbox.take(each) for each in (one, other, last)], [[one], [], [last]])
+        self.assertEqual(list(self.inbox.confirm(self.inbox.shown([one, last]))), [(5, 5), (7, 7)])
+        self.inbox.open(STORE, "alice")                 # it comes again, when the first is in the archive
+        self.assertEqual(self.show(other), [(6, 6)])
+
     def test_ranges_that_come_back_joined(self) -> None:
         ranges = self.show(mail(5), mail(6))
         self.inbox.cut(CHECK)

@@ -1,6 +1,6 @@
 """Every byte of a store changed, and what --salvage then brings out: test_salvage.py, which leaves many out.
 
-    python -m tests.store.every_flip          or `make torture`
+    python -m tests.torture.every_flip          or `make torture`
 """
 import sys
 import unittest

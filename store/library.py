@@ -52,6 +52,15 @@ OPEN, GET, PUT, KEYS, CLOSE = b"o", b"g", b"p", b"k", b"c"
 DONE, FAILED = b"+", b"-"
 PATIENCE = {"r": 10, "n": 60}  # seconds for an access: a disk that is only slow is quicker; closing also syncs
 CHUNK = 1 << 18  # bytes asked of the line at once
+FAULTS = ("its deadline", "SIGBUS", "SIGSEGV", "SIGABRT")  # what a request brings upon its worker; else somebody did
+
+
+class Ended(OSError):
+    """The worker has ended in the middle of a request.  `its_fault`: of the request, so that it is not asked again."""
+
+    def __init__(self, number: int, reason: str, its_fault: bool) -> None:
+        super().__init__(number, reason)
+        self.its_fault = its_fault
 
 
 class Library:
@@ -81,7 +90,8 @@ class Library:
             status, length = ANSWER.unpack(_take(line, ANSWER.size))
             data = _take(line, length)
         except (EOFError, ConnectionError):
-            raise OSError(errno.EIO, f"the dbm library was ended by {self._ending()}") from None
+            why = self._ending()
+            raise Ended(errno.EIO, f"the dbm library was ended by {why}", why in FAULTS) from None
         if status == FAILED:
             raise OSError(ERROR.unpack_from(data)[0], data[ERROR.size:].decode())
         return data
@@ -129,13 +139,27 @@ class Database:
         self.library, self.flag = library, flag
         self._key, self._path = f"{backend} {flag}".encode(), os.fsencode(path)
         self._born = self._handle = 0
-        self._open()
+        try:
+            self._open()
+        except Ended as ended:
+            if flag != "r" or ended.its_fault:
+                raise
+            self._open()
 
     def _open(self) -> None:
         self._handle = LENGTH.unpack(self.library.ask(OPEN, 0, self._key, self._path))[0]
         self._born = self.library.born
 
     def _ask(self, op: bytes, key: bytes = b"", value: bytes = b"") -> bytes:
+        """The answer; a reader that somebody killed meanwhile is asked once more, in a new worker."""
+        try:
+            return self._ask_once(op, key, value)
+        except Ended as ended:
+            if self.flag != "r" or ended.its_fault:
+                raise
+            return self._ask_once(op, key, value)
+
+    def _ask_once(self, op: bytes, key: bytes, value: bytes) -> bytes:
         if self._born != self.library.born or not self.library._line:
             if self.flag != "r":
                 raise OSError(errno.EIO, "the library ended while it wrote this")

@@ -46,7 +46,7 @@ class Correspondent:
         self.checked = self.live = self.gone = False
         self.streams: dict[int, list[Found]] = {0: [], wire.SendFlag.CHECK: []}     # came, and not deleted yet
         self.came: list[Found] = []                 # live
-        self.confirming: dict[tuple[int, int], list[Key]] = {}
+        self.confirming: dict[int, Key] = {}        # by the daemon's id
 
     def connect(self, path: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
@@ -108,7 +108,7 @@ class Correspondent:
                 del stream[at:at + len(run)]
                 keys = [(found.sender, found.origin) for found in run]
                 self.oracle.ask(self.name, keys)
-                self.confirming[run[0].id, run[-1].id] = keys
+                self.confirming.update({found.id: key for found, key in zip(run, keys, strict=True)})
                 self.say(wire.Confirm(run[0].id, run[-1].id))
 
     # ---- hearing ----
@@ -149,7 +149,9 @@ class Correspondent:
             self.came.append(found)
 
     def on_confirmed(self, said: wire.Confirmed) -> None:
-        self.oracle.confirm(self.name, self.confirming.pop((said.first, said.last)))
+        """A range, or the parts of it that no start has passed over."""
+        answered = [number for number in self.confirming if said.first <= number <= said.last]
+        self.oracle.confirm(self.name, [self.confirming.pop(number) for number in answered])
 
     def on_checked(self, said: wire.Checked) -> None:
         """All that waits is here: is it what must be?"""

@@ -82,9 +82,7 @@ class Endings(LibraryCase):
         made = self.library.open("dbm.dumb", self.path + "2", "n")
         made[b"key"] = b"value"
         os.kill(self.worker(), signal.SIGKILL)
-        with self.assertRaisesRegex(OSError, "SIGKILL"):
-            found[b"head"]
-        self.assertEqual(found[b"mail 1"], VALUES[b"mail 1"])
+        self.assertEqual(found[b"mail 1"], VALUES[b"mail 1"])       # it is not the request's fault: asked once more
         for act in lambda: made.__setitem__(b"key 2", b""), made.close:
             self.assertRaises(OSError, act)
         found.close()
@@ -96,7 +94,6 @@ class Endings(LibraryCase):
         self.assertEqual(found[b"mail 1"], VALUES[b"mail 1"])       # the worker needs nobody
         os.kill(worker, signal.SIGKILL)
         until(lambda: not os.path.exists(f"/proc/{worker}"), what="the worker has ended")
-        self.assertRaises(OSError, found.__getitem__, b"head")
         self.assertEqual(found[b"mail 1"], VALUES[b"mail 1"])
         self.assertNotEqual(self.library.pid, spawner)
 

@@ -31,6 +31,8 @@ AS_STRANGER = ("setpriv", "--reuid", str(STRANGER), "--regid", str(STRANGER), "-
 CLIENT, DAEMON = HERE + "/curses_client.py", HERE + "/daemon.py"
 
 # /tmp is another file system, of 64 KiB, in which what the test itself needs of the old one is there again.
+# What the tests themselves have in /var/tmp must stay.
+NO_VAR_TMP = "" if tempfile.gettempdir().startswith("/var/tmp") else "mount -t tmpfs -o ro tmpfs /var/tmp && "
 OTHER_TMP = ("exec 3<{place} 4<{house} && mount -t tmpfs -o size=64k,mode=1777 tmpfs /tmp && "
              "mkdir -p {place} {house} && %s && mount -c --bind /proc/self/fd/3 {place} && "
              "mount -c --bind /proc/self/fd/4 {house} && "
@@ -99,7 +101,7 @@ ROWS = (
     # ---- the temporary directory ----
     Row("a full /tmp", shell=OTHER_TMP % "(cat /dev/zero >/tmp/fill 2>/dev/null || true)", namespaces="-m"),
     Row("a read-only /tmp", shell=OTHER_TMP % "true" + "mount -o remount,ro,bind /tmp && "
-        "mount -t tmpfs -o ro tmpfs /var/tmp && cd /proc && ", namespaces="-m"),
+        + NO_VAR_TMP + "cd /proc && ", namespaces="-m"),
     Row("an odd TMPDIR", {"TMPDIR": "/nonexistent"}),
     # ---- limits ----
     Row("no process more", user=True, under=("prlimit", "--nproc=1"), all=True),

@@ -3,7 +3,7 @@
 Promises
     Whatever a library does with a file that the disk does not give back, or gives back wrong, it does to a process that
     holds nothing else: a SIGBUS, a crash, a loop without end.  The caller gets an OSError that says so, and the next
-    call finds a new process.
+    call finds a new process.  A reader whose process was ended by somebody else (a SIGKILL) is answered by a new one.
 How it works
     `open` returns a mapping of bytes to bytes, as dbm.open does.  Each access is a request to the worker, a process
     that holds the open files, and its answer, over a socketpair; the caller waits for it, as it would for the library.

@@ -44,17 +44,17 @@ from client.archive import Archive
 from client.keyring import Keyring
 from client.link import BAD_NAME, ArchiveError, Busy, Link
 from net import address, places
-from net.secure import Secured
+from net.tls import Secured
 from terminal import printer
 from terminal.display import Ruler, display, unicode_cells
 from terminal.keys import Reads
 from terminal.usage import RELEASE, Parser, die, die_of_lack, open_standard
 from ui import plain
 from ui.menu import Menu
+from ui.names import counted
 from ui.pane import NAME_COLOURS
 from ui.plain import PROGRAM, Failure, now
 from ui.screen import Frame, frame
-from ui.who import counted
 
 READ_SIZE = 4096            # bytes of keys in one read
 STDERR_MAX = 65536          # bytes shown of what was written to stderr while curses was on

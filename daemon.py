@@ -52,19 +52,19 @@ from typing import Any
 import wire
 from mailbox import Full, Mailbox, StoreError
 from net.logins import Logins
-from net.secure import Secured
+from net.tls import Secured
 from rules import runs
 from rules.claims import TRUSTING, Identity, Question
 from rules.hosts import Hosts
-from rules.presence import Caller, Client, Doubtful, Now, Refusal
 from rules.quota import Accounts, Everyone
+from rules.roster import Caller, Client, Doubtful, Now, Refusal
 from rules.switchboard import Switchboard
 from server import startup
 from server.console import Console
 from server.doors import Doors, is_gone
 from server.fairness import BUDGET, FREE, Fairness, Share
 from server.options import PROGRAM, Limits, limits, parse
-from server.rounds import NEVER, Rounds
+from server.timers import NEVER, Timers
 from store import salvage
 from store.disk import Disk
 from terminal.usage import die, die_of_lack, open_standard, say
@@ -171,7 +171,7 @@ class Daemon:
         self._owed: dict[Connection, None] = {}                 # are owed much that waits for the disk: not read either
         self._behind_at = 0.0                                   # since when some were; 0: it is not too far behind
         self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
-        self._rounds: Rounds[Connection] = Rounds()             # when clients may have been silent for long
+        self._silences: Timers[Connection] = Timers()  # when clients may have been silent for long
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
         self._work_at = 0.0                                     # the next look whether it has
@@ -251,7 +251,7 @@ class Daemon:
                 self.signal = signal.SIGHUP     # it went without a word: to make or a shell, which do not pass it on
             for connection in list(self._strangers):
                 self._check_stranger(connection)
-            for connection in self._rounds.take(monotonic):
+            for connection in self._silences.take(monotonic):
                 self._check_silence(connection)
             self.doors.look(monotonic)
         self.doors.tick(monotonic)
@@ -504,7 +504,7 @@ class Daemon:
             return
         self._no_stranger(connection)
         connection.client, entered.peer = entered, connection
-        self._rounds.put(connection, connection.heard + self.limits.silence_seconds)
+        self._silences.put(connection, connection.heard + self.limits.silence_seconds)
         decoder.widen(wire.FRAME_MAX)
         if more := decoder.split(b""):                  # what came behind HELLO may be longer than a stranger's
             connection.frames = [*frames, *more]
@@ -601,7 +601,7 @@ class Daemon:
             _, client = self._leaving.popleft()
             if isinstance(client.peer, Connection):
                 client.peer.closing = client.peer.closing or "left"
-                self._rounds.put(client.peer, client.peer.heard + LEAVE_SECONDS)
+                self._silences.put(client.peer, client.peer.heard + LEAVE_SECONDS)
                 self._send(client.peer, b"")
 
     def _refuse(self, connection: Connection, why: wire.Why, reason: str) -> None:
@@ -615,7 +615,7 @@ class Daemon:
         self.board.leave(client, reason, self.now)
         assert isinstance(connection, Connection)
         connection.client = None
-        self._rounds.drop(connection)
+        self._silences.drop(connection)
         self._strangers[connection] = None
         self.doors.stranger(connection.place, connection.caller.host, 1)
         self._refuse(connection, wire.Why.FULL, reason)
@@ -634,7 +634,7 @@ class Daemon:
         if not connection.is_open:
             return
         self._count -= 1
-        self._rounds.drop(connection)
+        self._silences.drop(connection)
         self.selector.unregister(connection.sock)
         connection.sock.close()
         connection.frames, connection.closing = (), connection.closing or reason
@@ -673,7 +673,7 @@ class Daemon:
         if now >= until:
             self._close(connection, reason)
         elif connection.is_open:
-            self._rounds.put(connection, until)
+            self._silences.put(connection, until)
 
     # ---- the process ----
 

@@ -1,7 +1,7 @@
 """dial: from an address to a socket on its way there, without waiting, but for the names of hosts;
 and who answers.
 
-Over TLS it is a Secured (secure.py), which has a handshake before it when the socket is connected.
+Over TLS it is a Secured (tls.py), which has a handshake before it when the socket is connected.
 
 At a Unix socket the kernel says whose process listens there, and believe() looks at that on every
 dial, before a byte is said.  At a default place, which the user did not name, the listener must be
@@ -15,11 +15,11 @@ import errno
 import socket
 from typing import TypeAlias
 
-from net import places, secure
+from net import places, tls
 from net.address import Address
 from net.logins import peer_uid
 
-Socket: TypeAlias = socket.socket | secure.Secured
+Socket: TypeAlias = socket.socket | tls.Secured
 
 
 class Stranger(Exception):
@@ -48,7 +48,7 @@ def dial(address: Address) -> Socket:
     except BaseException:
         sock.close()
         raise
-    return secure.Secured(sock, secure.client_context()) if address.tls else sock
+    return tls.Secured(sock, tls.client_context()) if address.tls else sock
 
 
 def believe(address: Address, sock: Socket, before: int | None) -> int | None:

@@ -2,7 +2,8 @@
 
 A Link keeps one user logged in: it says HELLO on each new line, keeps the log of names, remembers every send until it
 is answered, sends again after a lost line what has no answer, numbers requests, and makes events of what is heard.
-Its rooms: line.py has the line itself, and the way to the next one; outbox.py the sends; inbox.py what arrived, until
+Its rooms: connection.py has the line itself, and the way to the next one; outbox.py the sends;
+inbox.py what arrived, until
 it is shown, kept and confirmed; proofs.py who is who, passphrases and certificates; validity.py what can't have been
 said.  There is no screen, no clock and no loop in any of them: the curses client, the plain one and one-shot commands
 drive a Link.
@@ -16,7 +17,8 @@ it goes out again with the same id.  Every request gets one answer with its numb
 FAILED (GONE).  A message becomes a Mail event once: a copy of one that the archive holds is Repeated, a copy of one
 that waits to be shown is no event at all.  No message is confirmed that was not given to shown() and kept.
 
-Which daemon.  After a lost line the link says what it has to say to the same daemon or to none: line.py dials the same
+Which daemon.  After a lost line the link says what it has to say to the same daemon or to none:
+connection.py dials the same
 address, and a WELCOME from another store ends the line with OtherStore.  The user decides: accept(), then connect().
 
 Failure.  The daemon is not trusted: what breaks the protocol, or can't be, ends the line with Offline and a reason; no
@@ -33,12 +35,12 @@ from typing import Any, TypeAlias
 import wire
 from client import validity
 from client.archive import Archive, ArchiveError
+from client.connection import Connection, Lost
 from client.dial import Socket, dial
 from client.events import Event, Locked, NameRefused, Offline, Online, OtherStore, Over, Remark, Repeated
 from client.inbox import CHECK, LIVE, Inbox, Kept
 from client.keyring import Keyring
 from client.letters import Record
-from client.line import Line, Lost
 from client.outbox import Busy, Outbox, Pending, check_names, check_text
 from client.proofs import Impostor, Proofs, RingError
 from net.address import Address
@@ -83,7 +85,7 @@ class Link:
         self.pending = Outbox(instance)
         self._inbox = Inbox(archive)
         self._proofs = Proofs(ring or Keyring(None))
-        self._line = Line(addresses, monotonic=monotonic, jitter=jitter, dial=dial, more=self._more)
+        self._line = Connection(addresses, monotonic=monotonic, jitter=jitter, dial=dial, more=self._more)
         self._features = features & ~wire.Feature.HOLD | wire.Feature.IGNORE
         self._leaving = self._exited = self._over = False
         self._token = self._own_token = token

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import wire
 from client.keyring import KEYS, KNOWN, Keyring, RingError
-from net import scram, secure
+from net import scram, tls
 from net.address import Address
 from wire import ProtocolError
 
@@ -57,7 +57,7 @@ class Proofs:
         return self._answered is not None
 
     def _check_certificate(self) -> str:
-        shown = secure.shown(self._binding)
+        shown = tls.shown(self._binding)
         known = self.ring.fingerprint(self._place)
         if known is None:
             self.ring.pin(self._place, shown)

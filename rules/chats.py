@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import wire
 from rules.hosts import Buckets
-from rules.presence import Client, Now, Roster
+from rules.roster import Client, Now, Roster
 from wire import Why
 
 if TYPE_CHECKING:

@@ -43,9 +43,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import wire
 from net import scram
 from net.scram import ITERATIONS_MAX, ITERATIONS_MIN, Verifier
-from rules.answers import Promises
 from rules.hosts import Buckets
-from rules.presence import Caller, Client, Now, Refusal, Roster, Setting
+from rules.promises import Promises
+from rules.roster import Caller, Client, Now, Refusal, Roster, Setting
 from wire import Why
 
 if TYPE_CHECKING:

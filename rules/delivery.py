@@ -19,8 +19,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import wire
-from rules.answers import Promises, Ranges, add
-from rules.presence import Client, Now, Roster
+from rules.promises import Promises, Ranges, add
+from rules.roster import Client, Now, Roster
 from rules.runs import mail_frames
 from store.mail import Mail, amount, messages
 from wire import Why

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import wire
-from rules.presence import Client, Now, Roster, Setting
+from rules.roster import Client, Now, Roster, Setting
 from wire import Why
 
 if TYPE_CHECKING:

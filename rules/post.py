@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 
 import wire
 from net.bodies import body_of, lengths_of, part_of
-from rules.answers import Others, Promises
 from rules.delivery import Delivery
-from rules.presence import Client, Now, Roster
+from rules.promises import Others, Promises
+from rules.roster import Client, Now, Roster
 from rules.runs import Run, flaw_of
 from wire import Outcome, SendFlag, Why
 

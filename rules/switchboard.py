@@ -32,14 +32,14 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wire
-from rules.answers import Promises
 from rules.chats import Chats
 from rules.claims import TRUSTING, Claims, Identity, Question
 from rules.delivery import Delivery
 from rules.hosts import Hosts
 from rules.ignore import Ignores
 from rules.post import Post
-from rules.presence import Caller, Client, Now, Refusal, Roster
+from rules.promises import Promises
+from rules.roster import Caller, Client, Now, Refusal, Roster
 from rules.runs import Run
 from wire import Why
 

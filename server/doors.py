@@ -10,7 +10,7 @@ listener rests, and its callers wait in the kernel's queue.  So they do while th
 When descriptors run out, accept() fails and the listener stays readable: a loop that just tries again spins.  A spare
 descriptor, kept for this, is given up to take one caller and turn it away; then all listeners rest for a moment.
 
-Over TLS a connection is wrapped as it comes in (secure.py); the loop does not know the difference.
+Over TLS a connection is wrapped as it comes in (tls.py); the loop does not know the difference.
 
 At a Unix socket the kernel tells who calls (logins.py).  Its file (sockets.py) is looked at every LOOK_SECONDS, and at
 SIGHUP: /tmp is cleaned by some, and /run/user/UID goes with its user's last session.  Where the file is gone the socket
@@ -33,8 +33,8 @@ from typing import Any
 from net import places
 from net.address import Address
 from net.logins import Logins, peer_uid
-from net.secure import Secured, Server
-from rules.presence import Caller
+from net.tls import Secured, Server
+from rules.roster import Caller
 from server.sockets import File, file_at, open_listener, remove, shut_directory
 
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place

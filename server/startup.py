@@ -17,7 +17,7 @@ from mailbox import Mailbox, StoreError
 from net.address import Address
 from net.logins import Logins, can_tell
 from net.places import SYSTEM_SOCKET
-from net.secure import BadCertificate, Server
+from net.tls import BadCertificate, Server
 from rules.claims import TRUSTING, Identity
 from server.console import Console, NoTerminal
 from server.doors import Doors

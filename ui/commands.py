@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from terminal.display import display
+from ui.names import ONE_WORD, addressees, only_names
 from ui.pane import Table
-from ui.who import ONE_WORD, addressees, only_names
 from wire import SendFlag
 
 if TYPE_CHECKING:

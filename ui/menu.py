@@ -21,10 +21,10 @@ from terminal.keys import Key, Paste
 from terminal.lineedit import Line
 from ui import commands, modes
 from ui.modes import Item, Mode, Pick
+from ui.names import recipients
 from ui.pane import Pane
 from ui.picker import FEW, Picker
 from ui.talk import Talk
-from ui.who import recipients
 from wire import SendFlag
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from ui.names import Here
 from ui.picker import Choice, available, everybody, groups
-from ui.who import Here
 from wire import SendFlag
 
 if TYPE_CHECKING:

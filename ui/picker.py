@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import wire
 from terminal.display import display
-from ui.who import Here, listed, split_names, unknown
+from ui.names import Here, listed, split_names, unknown
 from wire import Presence
 
 LISTED_MAX = 10_000     # names of a long log listed at once, of those that begin with what is typed: 15 ms a key

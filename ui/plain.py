@@ -41,9 +41,9 @@ from terminal.display import display, width
 from terminal.keys import GAP, PASTE_MAX
 from ui.menu import TOO_LONG, Menu
 from ui.modes import Mode
+from ui.names import NAMED, Here, counted, listed, only_names, unknown
 from ui.pane import REFUSED, Said, clock
 from ui.talk import OUTCOMES
-from ui.who import NAMED, Here, counted, listed, only_names, unknown
 from wire import Outcome, SendFlag, Why
 
 PROGRAM = "parley"

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from terminal.display import UNICODE, Ruler, display
+from ui.names import counted
 from ui.pane import Row, Run, fitted, rule
 from ui.picker import Choice, Picker
-from ui.who import counted
 
 if TYPE_CHECKING:
     from ui.menu import Menu

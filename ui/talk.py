@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import wire
 from terminal.display import display
+from ui.names import NAMED, Here, counted, listed, recipients, unknown
 from ui.pane import DELIVERED, REFUSED, SENT, STORED, Entry, Notice, Pane, Said, Spoken, Table, clock, name_style
-from ui.who import NAMED, Here, counted, listed, recipients, unknown
 from wire import Outcome, SendFlag, Why
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ import time
 import unittest
 from collections.abc import Iterator
 
-from client import line
+from client import connection
 from daemon import ALIVE_SECONDS
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.terminals import Terminal, environment, until
 
 SECONDS = 60.0              # for anything to appear
 # The client as it is, but it waits a tenth of the time for an answer, so that the test need not.
-HASTY = ("import sys; from client import line; sys.argv[0] = 'parley'; line.LOGIN_SECONDS = {login}; "
-         "line.SILENCE_SECONDS, line.PING_SECONDS, line.RETRIES = 2, 1, (0.3, 0.6, 1, 2); "
+HASTY = ("import sys; from client import connection; sys.argv[0] = 'parley'; connection.LOGIN_SECONDS = {login}; "
+         "connection.SILENCE_SECONDS, connection.PING_SECONDS, connection.RETRIES = 2, 1, (0.3, 0.6, 1, 2); "
          "import curses_client; sys.exit(curses_client.main())")
 
 
@@ -122,7 +122,7 @@ class Ghost(unittest.TestCase):
         self.terminals: list[Terminal] = []
         self.relays = 0
 
-    def command(self, *options: str, login: float = line.LOGIN_SECONDS / 10) -> list[str]:
+    def command(self, *options: str, login: float = connection.LOGIN_SECONDS / 10) -> list[str]:
         return [sys.executable, "-c", HASTY.format(login=login), "--connect", "unix:" + self.path, *options]
 
     def environment(self) -> dict[str, str]:
@@ -226,8 +226,8 @@ class OneDirection(Ghost):
         ann.close()
         relay.deaf, heard = False, time.monotonic()
         until(lambda: time.monotonic() - heard > ALIVE_SECONDS)         # a session that was heard just now is not asked
-        done = subprocess.run(self.command("--name", "ann", "--who", login=line.LOGIN_SECONDS), env=self.environment(),
-                              capture_output=True, encoding="utf-8", timeout=SECONDS)
+        done = subprocess.run(self.command("--name", "ann", "--who", login=connection.LOGIN_SECONDS),
+                              env=self.environment(), capture_output=True, encoding="utf-8", timeout=SECONDS)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("no answer to PING", self.daemon.output())
 

@@ -18,7 +18,7 @@ import wire
 from daemon import Daemon
 from mailbox import Mailbox
 from rules.claims import TRUSTING, Identity
-from rules.presence import Caller, Now
+from rules.roster import Caller, Now
 from server.console import NOTES, Console
 from server.fairness import TICK
 from server.options import Limits

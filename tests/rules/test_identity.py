@@ -26,7 +26,7 @@ from net.logins import (
     peer_uid,
 )
 from rules.claims import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS, Identity
-from rules.presence import Caller, Setting
+from rules.roster import Caller, Setting
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.service import Service
 from wire import Why
@@ -277,7 +277,7 @@ class Cost(unittest.TestCase):
             finally:
                 sys.setprofile(None)
             self.assertLessEqual({"post.py", "delivery.py", "daemon.py", "mailbox.py"}, called)
-            self.assertEqual(called & {"claims.py", "logins.py", "scram.py", "secure.py", "pwd.py", "hmac.py"}, set())
+            self.assertEqual(called & {"claims.py", "logins.py", "scram.py", "tls.py", "pwd.py", "hmac.py"}, set())
 
 
 class Claimed(unittest.TestCase):

@@ -3,7 +3,7 @@ import unittest
 
 import wire
 from rules.ignore import IGNORED_MAX
-from rules.presence import Setting
+from rules.roster import Setting
 from tests.harness.service import Service
 from wire import SendFlag, Why
 

@@ -10,8 +10,8 @@ from unittest import mock
 import wire
 from daemon import BACKLOG_MAX, READ_SIZE, SLICE, UNSENT_MAX, WORK_SECONDS
 from rules import quota
-from rules.presence import Caller
 from rules.quota import Account, Quotas
+from rules.roster import Caller
 from server.fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, BURST, CALM, FLOOD, LEAST, REST, TICK, Fairness, Share
 from server.options import Limits, amount
 from tests.harness.service import Service

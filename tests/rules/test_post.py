@@ -11,8 +11,8 @@ import wire
 from daemon import Daemon
 from mailbox import Mailbox
 from rules import delivery
-from rules.answers import OUTCOME_NAMES
 from rules.delivery import WINDOW, WINDOW_BYTES
+from rules.promises import OUTCOME_NAMES
 from server.fairness import CALM
 from store import reserve
 from store.disk import Disk

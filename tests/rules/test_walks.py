@@ -17,7 +17,7 @@ from daemon import Daemon
 from mailbox import Mailbox
 from rules import chats, delivery
 from rules.chats import INVITATIONS_MAX, State, state_of
-from rules.presence import NONE
+from rules.roster import NONE
 from store.disk import Disk
 from store.user import NO_MAIL, NO_ORIGINS, NO_PAGES, NO_RANGES
 from tests.harness.service import Notes, Service

@@ -8,8 +8,9 @@ from unittest import mock
 
 import wire
 from net.bodies import body_of
-from rules import chats, presence
-from rules.presence import PAGE, ROWS_MAX
+from rules import chats
+from rules import roster as rosters
+from rules.roster import PAGE, ROWS_MAX
 from server.fairness import BURST, FLOOD, TICK
 from store import records, user
 from store.mail import Mail
@@ -365,7 +366,7 @@ class Lists(unittest.TestCase):
                 client.sock.sendall(wire.encode(wire.List(1)))
             service.daemon.turn(0)
             self.assertEqual(len(roster._behind), 60 - -(-ROWS_MAX // 60))
-            with mock.patch.object(presence, "PAGE_LEAST", ROWS_MAX // 2):
+            with mock.patch.object(rosters, "PAGE_LEAST", ROWS_MAX // 2):
                 service.daemon.turn(0)
             self.assertEqual(len(roster._behind), 60 - -(-ROWS_MAX // 60) - 2)
             service.run()

@@ -29,7 +29,7 @@ from daemon import (
 )
 from net.address import parse
 from rules.claims import Identity
-from rules.presence import Caller
+from rules.roster import Caller
 from server.fairness import BUDGET, CALM
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from server.sockets import open_listener

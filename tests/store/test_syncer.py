@@ -15,7 +15,7 @@ import mailbox
 import wire
 from daemon import HOLD_SECONDS, QUIET_SECONDS, WORK_SECONDS
 from mailbox import ID_JUMP, TOO_SLOW, UNSYNCED_MAX, Failed, Full, Mailbox
-from rules import answers
+from rules import promises as promising
 from store import manifest as manifests
 from store.disk import WAIT, Disk
 from store.journal import BATCH, batches, read_header
@@ -323,7 +323,7 @@ class FarBehind(unittest.TestCase):
             frame = wire.encode(wire.Confirm(5, 5)) * 10
             if client is self.ann:
                 frame = wire.encode(wire.Send(number, 0, ("bob",), "it waits for the disk"))
-            with mock.patch.object(answers, "LATE", 4), mock.patch.object(answers, "OWED_MAX", 50):
+            with mock.patch.object(promising, "LATE", 4), mock.patch.object(promising, "OWED_MAX", 50):
                 promises = self.service.daemon.board.promises
                 sent = 0
                 for _ in range(400):

@@ -30,9 +30,9 @@ ALLOWED = {
     ("console", "flush", "self.outlet.write"), ("console", "_paint", "self._outlet.write"),
     ("console", "__init__", "self._outlet.write"), ("console", "close", "self._outlet.write"),
     # a file of our own, and sockets
-    ("startup", "_secret", "os.pwrite"), ("secure", "sendmsg", "self.send"),
+    ("startup", "_secret", "os.pwrite"), ("tls", "sendmsg", "self.send"),
     ("daemon", "_transmit", "connection.sock.send"),
-    ("secure", "_flush", "self.sock.send"), ("line", "flush", "self.sock.send"),
+    ("tls", "_flush", "self.sock.send"), ("connection", "flush", "self.sock.send"),
     ("syncer", "ask", "self.line.send"), ("syncer", "_serve", "line.send"),
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import wire
-from client import archive, line
+from client import archive, connection
 from client.archive import Archive
 from client.link import Link, NameRefused, Online
 from net import address
@@ -221,7 +221,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.client:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        vars(line)["RETRIES"] = (RETRY_SECONDS,)
+        vars(connection)["RETRIES"] = (RETRY_SECONDS,)
         Client(*options.client).run()
     report, rate, faults = end_to_end(options.seconds, options.seed)
     print(report)

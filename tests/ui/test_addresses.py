@@ -5,7 +5,7 @@ import wire
 from tests.client.fake_link import BUSY, Play
 from tests.programs.test_plain import WithDaemon
 from ui.commands import WHOM
-from ui.who import ONE_WORD, addressees
+from ui.names import ONE_WORD, addressees
 
 EVERYONE, NOW = int(wire.SendFlag.EVERYONE), int(wire.SendFlag.NOW)
 

@@ -17,9 +17,9 @@ import wire
 from client.dial import dial
 from client.keyring import Keyring
 from client.link import Link, NameRefused, Offline, Online, Over, Remark
-from net import secure
+from net import tls
 from net.address import parse
-from net.secure import BadCertificate, Secured, Server, client_context
+from net.tls import BadCertificate, Secured, Server, client_context
 from server.doors import open_listener
 from tests.harness.process import HERE
 from tests.harness.service import Client, Service
@@ -346,13 +346,13 @@ class Pinned(Files):
 
 class Shown(unittest.TestCase):
     def test_as_openssl_prints_it(self):
-        der = ssl.PEM_cert_to_DER_cert(ONE[:ONE.index(secure.END) + len(secure.END)] + "\n")
+        der = ssl.PEM_cert_to_DER_cert(ONE[:ONE.index(tls.END) + len(tls.END)] + "\n")
         try:
             done = subprocess.run(["openssl", "x509", "-noout", "-fingerprint", "-sha256"], input=ONE, text=True,
                                   capture_output=True, check=True)
         except FileNotFoundError:
             self.skipTest("openssl is not installed")
-        self.assertEqual(done.stdout.strip().partition("=")[2], secure.shown(secure.digest(der)))
+        self.assertEqual(done.stdout.strip().partition("=")[2], tls.shown(tls.digest(der)))
 
 
 if __name__ == "__main__":

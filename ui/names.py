@@ -1,4 +1,4 @@
-"""who: the log of names as a user sees it, and the names that a user types.
+"""names: the log of names as a user sees it, and the names that a user types.
 
 Here is the roster, kept up: who is connected, who may be invited, who chats with whom, in the words of the
 specifications.  The functions put names into sentences and find what a mistyped one was meant to be.  Pure; it never

@@ -1,4 +1,4 @@
-"""answers: what is promised on account of the disk, until the disk has it.
+"""promises: what is promised on account of the disk, until the disk has it.
 
 Everything that promises durability (STORED, OUTCOMES, DELIVERED, CONFIRMED, DONE for a setting, a newcomer's WELCOME)
 is gathered here for each turn, and leaves when the mailbox has settled the turn's last seq: in that turn, or some turns
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import wire
-from rules.presence import Client, Roster
+from rules.roster import Client, Roster
 
 LATE = 256                  # turns whose answers wait for the disk, above which those of each client are counted: with
                             # a disk that works they are some tens

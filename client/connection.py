@@ -1,6 +1,7 @@
-"""line: one line to a daemon, from dialling to its loss, and then the next one.
+"""connection: one line to a daemon, from dialling to its loss, and then the next one.
 
-A Line tries the addresses in their order, agrees on TLS where one asks for it, and carries messages both ways: say()
+A Connection tries the addresses in their order, agrees on TLS where one asks for it, and
+carries messages both ways: say()
 takes what must be said now, `more` is asked for what may follow when there is room, hear() gives what the daemon says.
 Who answers there, and what is said, is not its business: link.py greets when open() is true, and calls let_in() when
 the daemon has agreed.
@@ -33,7 +34,7 @@ from client.dial import Socket, Stranger, believe, numeric
 from client.events import Offline
 from net import places
 from net.address import Address
-from net.secure import Secured
+from net.tls import Secured
 
 RETRIES = (1, 2, 4, 8, 15, 30)      # seconds; the last one again and again
 JITTER = 0.5                        # of the delay, in all: a thousand clients must not come back in the same moment
@@ -66,7 +67,7 @@ class Trouble(NamedTuple):
         return self.is_absent and self.address.default
 
 
-class Line:
+class Connection:
     """The line there is, and the way to the next."""
 
     def __init__(self, addresses: Sequence[Address], *, monotonic: Callable[[], float], jitter: Callable[[], float],
@@ -165,7 +166,7 @@ class Line:
 
     @property
     def binding(self) -> bytes:
-        """Of an open line: what the daemon's certificate is known by (secure.py); b"" without TLS."""
+        """Of an open line: what the daemon's certificate is known by (tls.py); b"" without TLS."""
         return self.sock.binding if isinstance(self.sock, Secured) else b""
 
     def let_in(self) -> None:

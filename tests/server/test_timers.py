@@ -1,9 +1,9 @@
-"""Rounds: each is looked at in its second and at no other time, and who is gone stands nowhere."""
+"""Timers: each is looked at in its second and at no other time, and who is gone stands nowhere."""
 import random
 import unittest
 
 import wire
-from server.rounds import NEVER, Rounds
+from server.timers import NEVER, Timers
 from tests.harness.service import Service
 
 
@@ -14,33 +14,33 @@ class One:
 
 class TestRounds(unittest.TestCase):
     def setUp(self):
-        self.rounds = Rounds()
+        self.timers = Timers()
         self.ann, self.bob, self.eve = One(), One(), One()
 
     def test_in_their_seconds(self):
-        self.rounds.put(self.ann, 7.9)
-        self.rounds.put(self.bob, 8.0)
-        self.rounds.put(self.eve, 7.1)
-        self.assertEqual([self.rounds.take(now) for now in (0.0, 6.99)], [[], []])
-        self.assertEqual(self.rounds.take(7.0), [self.ann, self.eve])
-        self.assertEqual([self.rounds.take(now) for now in (7.5, 100.0, 101.0)], [[], [self.bob], []])
+        self.timers.put(self.ann, 7.9)
+        self.timers.put(self.bob, 8.0)
+        self.timers.put(self.eve, 7.1)
+        self.assertEqual([self.timers.take(now) for now in (0.0, 6.99)], [[], []])
+        self.assertEqual(self.timers.take(7.0), [self.ann, self.eve])
+        self.assertEqual([self.timers.take(now) for now in (7.5, 100.0, 101.0)], [[], [self.bob], []])
 
     def test_the_last_word_counts(self):
-        self.rounds.put(self.ann, 5)
-        self.rounds.put(self.ann, 9)
-        self.assertEqual(self.rounds.take(5), [])
-        self.rounds.put(self.ann, 3)
-        self.assertEqual([self.rounds.take(5), self.rounds.take(9)], [[self.ann], []])
+        self.timers.put(self.ann, 5)
+        self.timers.put(self.ann, 9)
+        self.assertEqual(self.timers.take(5), [])
+        self.timers.put(self.ann, 3)
+        self.assertEqual([self.timers.take(5), self.timers.take(9)], [[self.ann], []])
 
     def test_who_was_dropped(self):
-        self.rounds.drop(self.ann)
+        self.timers.drop(self.ann)
         for one in (self.ann, self.bob):
-            self.rounds.put(one, 5)
-        self.rounds.drop(self.ann)
-        self.assertEqual(self.rounds.take(9), [self.bob])
-        self.rounds.drop(self.bob)
-        self.rounds.put(self.ann, 9)
-        self.assertEqual(self.rounds.take(9), [self.ann])
+            self.timers.put(one, 5)
+        self.timers.drop(self.ann)
+        self.assertEqual(self.timers.take(9), [self.bob])
+        self.timers.drop(self.bob)
+        self.timers.put(self.ann, 9)
+        self.assertEqual(self.timers.take(9), [self.ann])
         self.assertEqual(NEVER, {})
 
     def test_against_a_list(self):
@@ -50,17 +50,17 @@ class TestRounds(unittest.TestCase):
             one, at = chance.choice(crowd), now + chance.uniform(-2, 30)
             what = chance.randrange(4)
             if what == 0:
-                self.rounds.drop(one)
+                self.timers.drop(one)
                 expected.pop(one, None)
             elif what == 1:
                 now += chance.random()
                 due = {one for one, at in expected.items() if int(at) <= now}
-                taken = self.rounds.take(now)
+                taken = self.timers.take(now)
                 self.assertEqual((set(taken), len(taken)), (due, len(due)))
                 for one in due:
                     del expected[one]
             else:
-                self.rounds.put(one, at)
+                self.timers.put(one, at)
                 expected[one] = at
 
 
@@ -88,7 +88,7 @@ class InTheDaemon(unittest.TestCase):
                 service.run()
             self.assertEqual((service.daemon.connections, service.daemon._count), ({}, 0))
             service.forward(1)
-            self.assertEqual(service.daemon._rounds._seconds, {})
+            self.assertEqual(service.daemon._silences._seconds, {})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import socket
 import unittest
 
 import wire
-from rules.presence import BACKLOG_MAX, PAGE, PUBLISH_COST
+from rules.roster import BACKLOG_MAX, PAGE, PUBLISH_COST
 from tests.harness.service import Service
 from wire import Presence, Why
 

@@ -1,4 +1,4 @@
-"""presence: who is here.
+"""roster: who is here.
 
 A `Client` is a connected user for as long as the connection lasts; nothing in it survives a restart.  (The name itself,
 its queue and when it was last seen live in the mailbox, as a `User`.)  The `Roster` knows all clients by user number,

@@ -10,8 +10,8 @@ from typing import Any
 from unittest import mock
 
 import wire
-from client import dial, line
-from client.line import Line, Lost
+from client import connection, dial
+from client.connection import Connection, Lost
 from client.link import Link, Offline, Online
 from net.address import Address
 from tests.client.linked import HERE, THERE, Linked, welcome
@@ -56,7 +56,8 @@ class Alone(unittest.TestCase):
         self.now = 50.0
         self.pipes: list[Pipe] = []
         self.more: list[bytes] = []
-        self.line = Line([HERE, THERE], monotonic=lambda: self.now, jitter=lambda: 0.5, dial=self.dial, more=self.ask)
+        self.line = Connection([HERE, THERE], monotonic=lambda: self.now, jitter=lambda: 0.5,
+                               dial=self.dial, more=self.ask)
         self.assertEqual(self.line.connect(), [])
         self.assertTrue(self.line.open())
         self.pipe = self.pipes[0]
@@ -74,7 +75,7 @@ class Alone(unittest.TestCase):
         self.more = [frame] * 1000
         self.line.say(ping)
         asked = 1000 - len(self.more)
-        self.assertIn(asked * 1000, range(line.OUT_LOW - 1000, line.OUT_LOW + 1000))
+        self.assertIn(asked * 1000, range(connection.OUT_LOW - 1000, connection.OUT_LOW + 1000))
         self.assertEqual(self.line.mask, EVENT_READ | EVENT_WRITE)
         self.pipe.room = 1 << 30
         self.assertEqual(list(self.line.hear(EVENT_WRITE)), [])
@@ -86,10 +87,10 @@ class Alone(unittest.TestCase):
         size, count = len(wire.encode(said)), 0
         with self.assertRaisesRegex(Lost, "does not read"):
             while True:
-                self.assertEqual(self.line.is_full, count * size > line.OUT_MAX)
+                self.assertEqual(self.line.is_full, count * size > connection.OUT_MAX)
                 self.line.say(said)
                 count += 1
-        self.assertEqual(count, line.OUT_MAX // size + 1)
+        self.assertEqual(count, connection.OUT_MAX // size + 1)
 
     def test_pings_that_are_answered_into_a_full_line(self) -> None:
         self.pipe.coming = [wire.encode(wire.Ping(1)) * 1000] * 1000
@@ -98,14 +99,14 @@ class Alone(unittest.TestCase):
                 self.assertEqual(list(self.line.hear(EVENT_READ)), [])
         self.pipe.room = 1 << 30
         self.line.flush()
-        self.assertIn(len(self.pipe.taken), range(line.OUT_MAX, line.OUT_MAX + wire.FRAME_MAX))
+        self.assertIn(len(self.pipe.taken), range(connection.OUT_MAX, connection.OUT_MAX + wire.FRAME_MAX))
 
     def test_a_flood_is_read_a_few_blocks_at_a_time(self) -> None:
         notice = wire.encode(wire.Notice("x" * 1000))
         self.line.let_in()
-        self.pipe.coming = [notice * (line.READ_SIZE // len(notice) + 1)] * 10
-        self.assertGreater(len(list(self.line.hear(EVENT_READ))), line.READS)
-        self.assertEqual(len(self.pipe.coming), 10 - line.READS)
+        self.pipe.coming = [notice * (connection.READ_SIZE // len(notice) + 1)] * 10
+        self.assertGreater(len(list(self.line.hear(EVENT_READ))), connection.READS)
+        self.assertEqual(len(self.pipe.coming), 10 - connection.READS)
 
     def test_nothing_is_heard_after_it_was_closed(self) -> None:
         self.pipe.coming = [wire.encode(wire.Notice("one")) + wire.encode(wire.Notice("two"))]
@@ -157,7 +158,7 @@ class Dialling(Linked):
         self.link = self.make()
         self.link.connect()
         self.pump()
-        self.offline(self.wait(line.LOGIN_SECONDS), f"^{own}: the daemon did not answer in time$")
+        self.offline(self.wait(connection.LOGIN_SECONDS), f"^{own}: the daemon did not answer in time$")
         self.wait(1)
         self.house.hear()
         self.house.end.close()
@@ -204,10 +205,10 @@ class Dialling(Linked):
         self.link = self.make()
         self.link.connect()
         self.pump()
-        self.assertEqual(self.link.timeout(), line.LOGIN_SECONDS)
-        self.assertEqual(self.wait(line.LOGIN_SECONDS), [])
+        self.assertEqual(self.link.timeout(), connection.LOGIN_SECONDS)
+        self.assertEqual(self.wait(connection.LOGIN_SECONDS), [])
         self.assertEqual(self.house.dialled, [HERE, THERE])
-        self.offline(self.wait(line.LOGIN_SECONDS), "did not answer in time; .*did not answer in time")
+        self.offline(self.wait(connection.LOGIN_SECONDS), "did not answer in time; .*did not answer in time")
 
     def test_dial_for_real(self) -> None:
         with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as unix, \
@@ -285,15 +286,15 @@ class Retries(Linked):
 
     def test_silence(self) -> None:
         self.login()
-        self.assertEqual(self.link.timeout(), line.SILENCE_SECONDS)
-        self.assertEqual(self.wait(line.SILENCE_SECONDS), [])
+        self.assertEqual(self.link.timeout(), connection.SILENCE_SECONDS)
+        self.assertEqual(self.wait(connection.SILENCE_SECONDS), [])
         (ping,) = self.house.hear()
         self.assertIsInstance(ping, wire.Ping)
-        self.assertEqual(self.link.timeout(), line.PING_SECONDS)
+        self.assertEqual(self.link.timeout(), connection.PING_SECONDS)
         self.assertEqual(self.given(wire.Pong(ping.stamp)), [])
-        self.assertEqual(self.link.timeout(), line.SILENCE_SECONDS)
-        self.wait(line.SILENCE_SECONDS)
-        self.offline(self.wait(line.PING_SECONDS), "silent")
+        self.assertEqual(self.link.timeout(), connection.SILENCE_SECONDS)
+        self.wait(connection.SILENCE_SECONDS)
+        self.offline(self.wait(connection.PING_SECONDS), "silent")
 
     def test_a_sleep_of_hours_is_no_silence_of_the_daemon(self) -> None:
         self.login()
@@ -334,7 +335,7 @@ class Retries(Linked):
         self.link = self.make()
         self.link.connect()
         self.pump()
-        self.house.end.sendall(b"x" * 2 * line.READ_SIZE)
+        self.house.end.sendall(b"x" * 2 * connection.READ_SIZE)
         self.assertEqual(self.pump(), [])
         self.assertEqual(self.link.address, THERE)
         self.assertIsInstance(self.given(welcome())[0], Online)

@@ -1,4 +1,4 @@
-"""secure: a TCP connection inside TLS, with the face of a socket.
+"""tls: a TCP connection inside TLS, with the face of a socket.
 
 A Secured takes the place of the socket in a loop that knows nothing of TLS: recv(), send(), sendmsg(), fileno(),
 close().  Bytes go through memory (ssl.MemoryBIO), never through an SSLSocket, for two reasons:

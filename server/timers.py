@@ -1,4 +1,4 @@
-"""rounds: whom to look at, and when.
+"""timers: whom to look at, and when.
 
 Thousands of connections each have a time at which somebody must look whether they still say something.  To look at all
 of them every second takes milliseconds, in which nobody is served.  Here each stands in the list of the second at which
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Visited)
 NEVER: dict[Any, None] = {}         # the list of those who stand in none
 
 
-class Rounds(Generic[T]):
+class Timers(Generic[T]):
     """When each is looked at next, to the second."""
 
     def __init__(self) -> None:

@@ -45,7 +45,7 @@ def _common(candidates: Sequence[str]) -> str:
     return "".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-class Line:
+class InputLine:
     """One line being edited; text and cursor (an index into text) are for reading, the methods change them."""
 
     def __init__(self, limit: int = TEXT_MAX, history: Iterable[str] = ()) -> None:
@@ -216,13 +216,13 @@ class Line:
         self.cursor = index
 
 
-_KILLS: dict[str, Callable[[Line], object]] = {
+_KILLS: dict[str, Callable[[InputLine], object]] = {
     "<C-k>": lambda line: line._kill(line.cursor, len(line.text)),
     "<C-u>": lambda line: line._kill(0, line.cursor),
     "<C-w>": lambda line: line._kill(line._back(line._back(line.cursor, str.isspace), _is_solid), line.cursor),
     "<M-d>": lambda line: line._kill(line.cursor, line._word_on()),
 }
-_ACTIONS: dict[str, Callable[[Line], object]] = {
+_ACTIONS: dict[str, Callable[[InputLine], object]] = {
     **_KILLS,
     "<C-y>": lambda line: line._replace(line.cursor, line.cursor, line._killed),
     "<C-t>": lambda line: line._transpose(),

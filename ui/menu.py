@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import wire
 from terminal.display import UNICODE, Ruler, display
 from terminal.keys import Key, Paste
-from terminal.lineedit import Line
+from terminal.lineedit import InputLine
 from ui import commands, modes
 from ui.modes import Item, Mode, Pick
 from ui.names import recipients
@@ -41,7 +41,7 @@ class Menu:
     link: Link
     pane: Pane
     talk: Talk
-    line: Line
+    line: InputLine
     mode: Mode
     picker: Picker | None               # the list of names that is open
     pick_for: Pick                      # and what for
@@ -51,7 +51,7 @@ class Menu:
         self.link = link
         self.pane = Pane(ruler)
         self.talk = Talk(link, self.pane, refusals)
-        self.line = Line()
+        self.line = InputLine()
         self.mode = Mode.MENU if name else Mode.LOGIN
         self.error = ""                 # until the next key
         self.chosen = 0                 # the number of the item that is marked and echoed in the line
@@ -353,7 +353,7 @@ class Menu:
         if mode is not Mode.AGAIN:
             self._secret = ""
         if self.secret:
-            self._aside, self.line = self.line, Line(SECRET_MAX)
+            self._aside, self.line = self.line, InputLine(SECRET_MAX)
 
     def home(self) -> str:
         """To the chat, or else to the menu."""

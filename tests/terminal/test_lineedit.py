@@ -5,7 +5,7 @@ import unittest
 
 from terminal.display import Ruler, clusters, unicode_cells, width
 from terminal.keys import Paste
-from terminal.lineedit import HISTORY_MAX, Line
+from terminal.lineedit import HISTORY_MAX, InputLine
 
 ACUTE = "\u0301"
 JOINER = "\u200d"
@@ -14,7 +14,7 @@ FAMILY = "\U0001f469\U0001f3fd\u200d\U0001f680"
 
 def line_at(marked, **options):
     """A line whose text is marked without its |, which is where the cursor is."""
-    line = Line(**options)
+    line = InputLine(**options)
     before, after = marked.split("|")
     line.insert(before + after)
     while line.text[line.cursor :] != after:
@@ -91,7 +91,7 @@ class Press(unittest.TestCase):
             self.assertEqual(line_at(before).press(key), used, (before, key))
 
     def test_limit_is_in_bytes_and_refuses_whole(self):
-        line = Line(limit=5)
+        line = InputLine(limit=5)
         self.assertTrue(line.insert("caf"))
         self.assertTrue(line.press("\u00e9"))
         for refused in ("x", "\u00e9", Paste("xy")):
@@ -107,7 +107,7 @@ class Press(unittest.TestCase):
 
 class History(unittest.TestCase):
     def test_up_and_down_keep_the_draft(self):
-        line = Line(history=["one", "two"])
+        line = InputLine(history=["one", "two"])
         line.insert("draft")
         seen = [(line.press(key), marked(line)) for key in ["<Up>"] * 3 + ["<Down>"] * 3]
         self.assertEqual(seen, [
@@ -115,7 +115,7 @@ class History(unittest.TestCase):
         ])  # fmt: skip
 
     def test_an_edited_entry_keeps_its_edit_until_something_is_taken(self):
-        line = Line(history=["one", "two"])
+        line = InputLine(history=["one", "two"])
         for key in ("<Up>", "!", "<Up>", "<Down>"):
             line.press(key)
         self.assertEqual(line.take(), "two!")
@@ -126,7 +126,7 @@ class History(unittest.TestCase):
         self.assertEqual(seen, ["two!", "two", "one"])
 
     def test_what_is_remembered(self):
-        line = Line(limit=10)
+        line = InputLine(limit=10)
         for text in ("", "a", "a", "b", "x" * 11, "a"):
             line.remember(text)
         seen = []
@@ -135,7 +135,7 @@ class History(unittest.TestCase):
         self.assertEqual(seen, ["a", "b", "a"])
 
     def test_bounded(self):
-        line = Line()
+        line = InputLine()
         for number in range(HISTORY_MAX + 20):
             line.insert(str(number))
             line.take()
@@ -235,7 +235,7 @@ class Fuzz(unittest.TestCase):
     def test_any_keys(self):
         source = random.Random(4)
         for _ in range(60):
-            line = Line(limit=100, history=["one", "zw\u00f6lf \u6f22"])
+            line = InputLine(limit=100, history=["one", "zw\u00f6lf \u6f22"])
             for _ in range(60):
                 before = line.text, line.cursor
                 what = source.random()

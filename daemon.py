@@ -64,6 +64,7 @@ from server.console import Console
 from server.doors import Doors, is_gone
 from server.fairness import BUDGET, FREE, Fairness, Share
 from server.options import PROGRAM, Limits, limits, parse
+from server.signals import Signals, end_at_next
 from server.timers import NEVER, Timers
 from store import salvage
 from store.disk import Disk
@@ -92,7 +93,6 @@ HOLD_SECONDS = 5.0          # that a request waits for a disk that is too far be
                             # waits 20 s for its PONG
 WORK_SECONDS = 0.01         # between two looks whether there is any: a journal grows by some megabytes meanwhile
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH)      # that mean the daemon
 KEPT = frozenset(wire.CODECS[cls].kind for cls in (     # requests that may need the disk, and can be refused
     wire.Sends, wire.Hello, wire.Proof, wire.Ignore, wire.Claim, wire.Unclaim))
 
@@ -162,8 +162,7 @@ class Daemon:
         self.doors = Doors(self.selector, self.adopt, self._is_full, self._idle, console.note, limits.strangers,
                            limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
         self.signal = 0                                         # the one that ends it
-        self._came: list[int] = []                              # signals, until the loop looks
-        self._wakeup: tuple[socket.socket, ...] = ()            # what wakes it for them
+        self.signals = Signals()
         self.fairness = Fairness(limits.rate)
         self._unfinished: dict[Connection, None] = {}           # those with frames left over from their last read
         self._resting: dict[Connection, float] = {}             # had their share: not read until then
@@ -188,7 +187,7 @@ class Daemon:
         """One turn of the loop, waiting for at most so many seconds (None: until there is something to do)."""
         ready = self.selector.select(self._timeout(wait))
         self.now = self.clock()
-        if self._came:
+        if self.signals.came:
             self._on_signals()
         self._rested()
         for connection in list(self._unfinished):
@@ -678,22 +677,12 @@ class Daemon:
     # ---- the process ----
 
     def catch_signals(self) -> None:
-        """From now on signals are noted and wake the loop; should that fail, it sees them within a second."""
-        inner, outer = socket.socketpair()
-        for end in (inner, outer):
-            end.setblocking(False)
-        signal.set_wakeup_fd(outer.fileno(), warn_on_full_buffer=False)
-        self.selector.register(inner, selectors.EVENT_READ, lambda *_: inner.recv(64))
-        self._wakeup = (inner, outer)
-        for number in SIGNALS:
-            if number != signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda number, _: self._came.append(number))
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        """From now on signals wake the loop; should that fail, it sees them within a second."""
+        self.selector.register(self.signals.catch(), selectors.EVENT_READ,
+                               lambda end, _: end.recv(64))
 
     def _on_signals(self) -> None:
-        came, self._came = self._came, []
-        for number in came:
+        for number in self.signals.take():
             if number == signal.SIGHUP and self.console.hung_up():
                 self.signal = number            # the terminal it was shown on is gone
             elif number == signal.SIGHUP:
@@ -702,7 +691,7 @@ class Daemon:
                 self.console.changed = True
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self.signal = number
-                signal.signal(number, signal.SIG_DFL)       # a second one ends at once
+                end_at_next(number)
 
     def _reload(self) -> None:
         try:
@@ -733,10 +722,7 @@ class Daemon:
             connection.sock.close()
         self._seal()
         self.mailbox.close()
-        if self._wakeup:
-            signal.set_wakeup_fd(-1)
-        for end in self._wakeup:
-            end.close()
+        self.signals.close()
 
     def _seal(self) -> None:
         """What waits, and the log of names, come to rest in dbm, if that does not take long."""

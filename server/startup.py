@@ -19,8 +19,9 @@ from net.logins import Logins, can_tell
 from net.places import SYSTEM_SOCKET
 from net.tls import BadCertificate, Server
 from rules.claims import TRUSTING, Identity
-from server.console import Console, NoTerminal
+from server.console import Console
 from server.doors import Doors
+from server.log import NoTerminal
 from server.options import PROGRAM
 from store.disk import Disk
 from store.syncer import BackgroundDisk

@@ -4,7 +4,7 @@ Everything that the programs print goes through line() or complain(): reports, m
 traceback of a fault of ours, the text of --help.  Both functions give the whole line to display().  So
 nothing that a stranger wrote (a text, the name of a file, an argument, the text of an exception) reaches
 a terminal raw, even if a caller forgot to clean it.  The painters do the same as their last step:
-Terminal.paint() in curses_client.py, LogStream.add() and Console._paint() in console.py.
+Terminal.paint() in curses_client.py, LogStream in log.py, Console._paint() in console.py.
 tests/terminal/test_printer.py holds that there is no other way out.
 
 On a terminal line() cuts a long line into rows, and every row except the first begins with a gutter

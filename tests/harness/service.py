@@ -19,8 +19,9 @@ from daemon import Daemon
 from mailbox import Mailbox
 from rules.claims import TRUSTING, Identity
 from rules.roster import Caller, Now
-from server.console import NOTES, Console
+from server.console import Console
 from server.fairness import TICK
+from server.log import NOTES
 from server.options import Limits
 from store.disk import Disk
 

@@ -68,12 +68,14 @@ INSIDE = {
         "switchboard": "chats claims delivery hosts ignore post promises roster runs",
     },
     "server": {
-        "console": "",
+        "console": "log",
         "doors": "sockets",
         "fairness": "",
+        "log": "",
         "options": "",
+        "signals": "",
         "sockets": "",
-        "startup": "console doors options",
+        "startup": "console doors log options",
         "timers": "",
     },
     "client": {
@@ -118,7 +120,7 @@ DEBTS = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "sockets", "logins", "tls", "console", "library", "syncer", "dial",
+    "socket": {"options", "daemon", "doors", "signals", "sockets", "logins", "tls", "log", "library", "syncer", "dial",
                "connection", "plain", "curses_client"},
     "ssl": {"tls"},
     "selectors": {"daemon", "doors", "tls", "connection", "plain", "curses_client"},

@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 import wire
-from server import console
+from server import log
 
 ROOT = Path(__file__).resolve().parents[2]
 MAN = ROOT / "man"
@@ -130,7 +130,7 @@ class EventTest(unittest.TestCase):
         for line in section("parleyd.8", "THE EVENT LOG"):
             if row := re.fullmatch(r"\.It Sy ([a-z-]+)(?: Va ([a-z ]+))?", line):
                 told[row[1]] = row[2] or ""
-        self.assertEqual(told, {event: fields for event, (fields, _) in console.NOTES.items()})
+        self.assertEqual(told, {event: fields for event, (fields, _) in log.NOTES.items()})
 
 
 # ---- parley.1: the commands ----

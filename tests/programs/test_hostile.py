@@ -13,7 +13,8 @@ import wire
 from client import letters
 from client.link import NameRefused, Offline, Over, Repeated
 from rules.switchboard import Row
-from server.console import NOTES, Console, frame, note_line, status_lines
+from server.console import Console, frame, status_lines
+from server.log import NOTES, note_line
 from terminal.display import fold, width
 from tests.client.fake_link import NOON, Play
 from tests.harness.service import Service

@@ -1,6 +1,7 @@
 """console: the table and the log as they are printed, and output that never waits."""
 import ast
 import contextlib
+import errno
 import fcntl
 import math
 import os
@@ -18,18 +19,8 @@ import wire
 from daemon import Daemon
 from mailbox import Mailbox
 from rules.switchboard import Row
-from server import console
-from server.console import (
-    FRAME_SECONDS,
-    LINE_MAX,
-    NOTES,
-    PENDING_MAX,
-    Console,
-    frame,
-    note_line,
-    status_lines,
-    table_rows,
-)
+from server.console import FRAME_SECONDS, Console, frame, status_lines, table_rows
+from server.log import BODIES, LINE_MAX, NOTES, PENDING_MAX, cut, note_line
 from terminal.display import width
 from tests.harness.service import Service
 from tests.rules.specification import Scene
@@ -191,14 +182,14 @@ class Lines(unittest.TestCase):
             size = len(text.encode())
             for more in range(-2 * size, 2 * size + 1):
                 line = "x" * (-LINE_MAX % size + 5) + text * ((LINE_MAX + more) // size)
-                short = console.cut(line)
+                short = cut(line)
                 self.assertLess(len(short.encode()), LINE_MAX)
                 self.assertEqual(short, line if len(line.encode()) < LINE_MAX else short[:-3] + "...")
                 self.assertTrue(line.startswith(short.removesuffix("...")))
         for text in ("a b=c ", 'a" b=c ', "\\ ", 'é"\\'):
             for more in range(8):
                 fields = {"chat": 1, "sender": "ann", "text": "y" * more + text * 4000}
-                short = console.cut(note_line("line", fields, True))
+                short = cut(note_line("line", fields, True))
                 self.assertEqual(self.parsed(short), ["line", "chat", "sender", "text"], short[-20:])
                 self.assertTrue(short.endswith('..."'))
 
@@ -256,7 +247,7 @@ class TableOfNotes(unittest.TestCase):
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and node.args and self.name(node.func) in ("note", "note_line"):
                     events = self.events(node.args[0])
-                    self.assertTrue(events or name == "server.console", "an event is named where it is noted")
+                    self.assertTrue(events or name == "server.log", "an event is named where it is noted")
                     yield from ((event, self.fields(node)) for event in events)
 
     def events(self, node):
@@ -416,6 +407,22 @@ class LogFile(unittest.TestCase):
         self.close(log)
         self.assertIn("line chat=1 sender=ann", self.path.read_text())
         self.assertNotIn("secret", self.path.read_text())
+
+    def test_a_full_disk_loses_lines_and_says_how_many(self):
+        log = Console("none", -1, lambda: WALL, log=str(self.path))
+        with mock.patch.object(log._file.outlet, "_send", side_effect=OSError(errno.ENOSPC, "full")):
+            for _ in range(PENDING_MAX // 20):
+                log.note("reloaded")
+            log.draw(1.0, str, lambda _: ([], 0))
+            lost = log._file.lost
+        self.assertTrue(lost)
+        log.draw(1.0, str, lambda _: ([], 0))
+        log.note("stopping", signal="TERM")
+        self.close(log)
+        lines = self.path.read_text().splitlines()
+        self.assertEqual([line[20:] for line in lines[-2:]],
+                         [f"log-lost lines={lost}", "stopping signal=TERM"])
+        self.assertEqual(len(lines) - 2 + lost, PENDING_MAX // 20)
 
     def test_is_private_and_appended(self):
         for _ in range(2):
@@ -614,7 +621,7 @@ class Terminal(unittest.TestCase):
 
 class Constants(unittest.TestCase):
     def test_bodies_are_fields(self):
-        self.assertLessEqual(console.BODIES, {field for fields, _ in NOTES.values() for field in fields.split()})
+        self.assertLessEqual(BODIES, {field for fields, _ in NOTES.values() for field in fields.split()})
 
 
 if __name__ == "__main__":

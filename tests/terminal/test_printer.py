@@ -25,9 +25,9 @@ ALLOWED = {
     ("curses_client", "measure", "pad.addstr"),          # a pad that is never shown
     ("curses_client", "enter", "os.write"),             # MODES_ON
     ("curses_client", "leave", "os.write"),             # MODES_OFF
-    ("console", "_kind", "os.write"), ("console", "_kind", "sock.send"), ("console", "_to_pipe", "os.write"),
-    # the Outlet: what comes from LogStream.add() and _paint(), both after display(), and sequences of the table's own
-    ("console", "flush", "self.outlet.write"), ("console", "_paint", "self._outlet.write"),
+    ("log", "_kind", "os.write"), ("log", "_kind", "sock.send"), ("log", "_to_pipe", "os.write"),
+    # the Outlet: what comes from LogStream._add() and _paint(), both after display(), and sequences of the table's own
+    ("log", "flush", "self.outlet.write"), ("console", "_paint", "self._outlet.write"),
     ("console", "__init__", "self._outlet.write"), ("console", "close", "self._outlet.write"),
     # a file of our own, and sockets
     ("startup", "_secret", "os.pwrite"), ("tls", "sendmsg", "self.send"),
@@ -89,7 +89,7 @@ class TheWays(unittest.TestCase):
     def test_what_reaches_them_passes_display(self) -> None:
         """The last step of each way calls it."""
         for module, name in (("display", "fold"), ("printer", "complain"), ("curses_client", "paint"),
-                             ("console", "add"), ("console", "_paint")):
+                             ("log", "_add"), ("console", "_paint")):
             tree = ast.parse(next(path for path in modules() if path.stem == module).read_text())
             made = [ast.unparse(each) for each in ast.walk(tree)
                     if isinstance(each, ast.FunctionDef) and each.name == name]

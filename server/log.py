@@ -1,0 +1,264 @@
+"""log: the events that the daemon notes, and lines on their way out.
+
+Every line is one row of NOTES, an event's name and its fields, and is printed as
+
+    2026-11-21 14:02:05 message sender=ann to=bob id=17 text="anyone has the torque wrench?"
+
+All foreign text passes display(), and each whole line passes it once more as the last step.  In a
+pipe or a file an event is one line.  On a terminal a long line takes several rows, and every row
+except the first begins with a gutter (display.fold).
+
+A stopped terminal or a full pipe never stalls the service: an `Outlet` is written without waiting.
+A `LogStream` keeps up to PENDING_MAX bytes for a slow reader, then drops lines and counts them; the
+next line that gets through says how many were lost.
+"""
+import contextlib
+import errno
+import os
+import re
+import select
+import socket
+import stat
+from collections.abc import Callable
+
+from terminal.display import display, fold
+
+PENDING_MAX = 256 * 1024    # bytes of log that the daemon keeps for a slow reader
+LINE_MAX = 4096             # bytes of a line of the log, its newline included
+PIPE_WRITE = 4096           # a pipe that polls writable takes PIPE_BUF bytes at once (pipe(7))
+
+# Every line that the console or the log can print: the event, its fields, and when it happens.
+NOTES: dict[str, tuple[str, str]] = {
+    "listening": ("address", "the daemon takes connections at this address"),
+    "shut-directory": ("address directory",
+                       "those who may use this socket can't enter its directory: chmod it"),
+    "passed-over": ("address reason",
+                    "the daemon can't listen at this default place, and goes on to the next"),
+    "socket-gone": ("address", "the file of this socket was removed: the daemon binds it again"),
+    "socket-lost": ("address reason", "clients can't find this socket; connected clients stay"),
+    "certificate": ("fingerprint", "the daemon speaks TLS with this certificate"),
+    "unprotected": ("reason", "the daemon does not keep names for their owners"),
+    "slow-login": ("login seconds",
+                   "the host's list of users was slow to answer, and everybody waited"),
+    "recovered": ("names waiting seconds", "the store was opened"),
+    "store": ("says", "the store reports something about its recovery or its work"),
+    "stopping": ("signal",
+                 "TERM or INT came: the daemon syncs what it accepted and tells its clients"),
+    "reloaded": ("", "HUP came: the daemon opened its log file again"),
+    "no-descriptors": ("reason",
+                       "no file descriptor is left: the daemon accepts nobody for a moment"),
+    "closed": ("address reason", "a connection ended before it had a name"),
+    "violation": ("address name reason", "a peer broke the protocol and was disconnected"),
+    "connected": ("name address waiting", "a client registered its username"),
+    "new-name": ("name", "a username that was never used before got its queue"),
+    "operator": ("name address", "root, or the daemon's own login, uses another user's name"),
+    "claimed": ("name", "a user set a passphrase for the name"),
+    "unclaimed": ("name", "a user removed the passphrase of the name"),
+    "wrong-proof": ("name address", "a client that did not know the passphrase was not let in"),
+    "rejected": ("name address reason", "a client was not let in"),
+    "disconnected": ("name reason", "a client is gone"),
+    "request": ("name request", "a request arrived"),
+    "message": ("sender to id text", "a message was put into the queues of its recipients"),
+    "repeated": ("name first last", "a client sent messages again; nothing was stored twice"),
+    "refused": ("name origin reason", "a message was refused, and its sender was told why"),
+    "mailbox-full": ("sender to origin",
+                     "a message was not stored for these users: their mailboxes are full"),
+    "not-delivered": ("sender to origin", "a now-or-never message found none of its recipients"),
+    "delivered": ("name messages first last",
+                  "a reader confirmed messages, and they left the queue"),
+    "checked": ("name messages", "the daemon answered a check for messages"),
+    "holding": ("name", "new messages wait until this user checks"),
+    "receiving": ("name", "this user is pushed new messages again"),
+    "ignoring": ("name who", "a user ignores another from now on"),
+    "not-ignoring": ("name who", "a user no longer ignores another"),
+    "kept-away": ("sender to first last",
+                  "messages were not shown to this user, who ignores their sender"),
+    "invited": ("name to invitation", "a user invited others to a chat"),
+    "not-invited": ("name to reason", "an invitation was not possible"),
+    "accepted": ("name invitation", "an invited user accepted"),
+    "called-off": ("invitation why by", "an invitation ended without a chat"),
+    "chat-started": ("chat members", "a chat session was established"),
+    "status": ("name status", "a user became busy or available"),
+    "line": ("chat sender text", "a member of a chat said a line"),
+    "chat-left": ("chat name why", "a user left a chat"),
+    "chat-ended": ("chat", "a chat session ended"),
+    "disk-full": ("reason", "the disk is full: the daemon refuses new messages"),
+    "disk-free": ("", "the disk has room again"),
+    "log-lost": ("lines", "lines were dropped: the reader of this log is too slow"),
+}
+BODIES = frozenset({"text"})        # the fields that hold the body of a message or a line
+
+
+# ---- pure: lines ----
+
+def note_line(event: str, fields: dict[str, object], with_text: bool) -> str:
+    """One event as one line, without its time.  Foreign text is made harmless."""
+    shown = [f"{key}={_value(value)}" for key, value in fields.items()
+             if with_text or key not in BODIES]
+    return " ".join([event, *shown])
+
+
+def _value(value: object) -> str:
+    text = display(str(value)[:LINE_MAX])       # more can't be seen
+    if re.fullmatch(r"[^\s\"=]+", text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def cut(line: str) -> str:
+    """The line, cut if it would be longer than LINE_MAX bytes.
+
+    A cut inside a quoted value closes the quotes, so that no text can pass for a field."""
+    if len(line) < LINE_MAX // 4:               # as bytes it fits, whatever the characters
+        return line
+    data = line.encode(errors="backslashreplace")
+    if len(data) < LINE_MAX:
+        return line
+    text = data[:LINE_MAX - 5].decode(errors="ignore")
+    plain = re.sub(r"\\.", "", text) # escaped quotes do not count
+    return text[:len(text) - plain.endswith("\\")] + ('..."' if plain.count('"') % 2 else "...")
+
+
+def stamped(stamp: str, event: str, fields: dict[str, object], with_text: bool) -> str:
+    """One event as a line of the log, noted at this time."""
+    return cut(f"{stamp} {note_line(event, fields, with_text)}")
+
+
+# ---- output that never waits ----
+
+class NoTerminal(OSError):
+    """Standard output is a terminal that this user may not open."""
+
+
+def open_terminal(fd: int) -> int:
+    """Open a terminal anew, non-blocking.  Raises NoTerminal.
+
+    By its name; if it has none in this /dev, as in a container, by the descriptor; and if it
+    belongs to another login, as after su, as the process's own controlling terminal."""
+    for name in (os.ttyname, "/dev/fd/{}".format, _controlling):
+        with contextlib.suppress(OSError):
+            return os.open(name(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    raise NoTerminal("standard output is a terminal that this user may not open")
+
+
+def _controlling(fd: int) -> str:
+    """The name of the controlling terminal, if `fd` is that terminal.  Raises OSError."""
+    os.tcgetpgrp(fd)
+    return "/dev/tty"
+
+
+def terminal_size(fd: int) -> tuple[int, int]:
+    """Columns and rows of a terminal; 80 and 24 where they are unknown."""
+    try:
+        columns, rows = os.get_terminal_size(fd)
+    except OSError:
+        columns, rows = 80, 24
+    return columns or 80, rows or 24
+
+
+class Outlet:
+    """A descriptor that is written without waiting, and without O_NONBLOCK for other processes.
+
+    O_NONBLOCK belongs to the open file and would reach the parent shell.  So a terminal is opened
+    anew; a pipe is polled and given no more than it surely takes; a socket is asked not to wait."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.is_terminal = os.isatty(fd)
+        self._send: Callable[[bytes], int] = self._kind(fd)
+
+    def _kind(self, fd: int) -> Callable[[bytes], int]:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode):
+            sock = socket.socket(fileno=os.dup(fd))
+            return lambda data: sock.send(data, socket.MSG_DONTWAIT)
+        if os.isatty(fd):
+            self.fd = own = open_terminal(fd)
+            return lambda data: os.write(own, data)
+        if stat.S_ISFIFO(mode):
+            return self._to_pipe
+        return lambda data: os.write(fd, data)
+
+    def _to_pipe(self, data: bytes) -> int:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        return os.write(self.fd, data[:PIPE_WRITE]) if poll.poll(0) else 0
+
+    def write(self, data: bytes) -> int:
+        """How many bytes were taken: 0 if there is no room now, all if the reader is gone."""
+        done = 0
+        try:
+            while done < len(data):
+                taken = self._send(data[done:])
+                if not taken:
+                    break
+                done += taken
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            return done if error.errno in (errno.ENOSPC, errno.EDQUOT) else len(data)
+        return done
+
+    def hung_up(self) -> bool:
+        """Whether this was a terminal, and the terminal is gone."""
+        if not self.is_terminal:
+            return False
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+
+class LogStream:
+    """Lines on their way out: kept while the reader is slow, dropped when it is too slow."""
+
+    def __init__(self, outlet: Outlet, with_text: bool) -> None:
+        self.outlet = outlet
+        self.with_text = with_text              # False: the bodies are left out
+        self.lost = 0                          # lines dropped since the reader was last told
+        self._pending = bytearray()
+
+    def add(self, stamp: str, event: str, fields: dict[str, object]) -> None:
+        """Queue one event, noted at this time."""
+        if self.lost and len(self._pending) < PENDING_MAX // 2:
+            lost, self.lost = self.lost, 0
+            self._add(f"{stamp} {note_line('log-lost', {'lines': lost}, True)}")
+        self._add(stamped(stamp, event, fields, self.with_text))
+
+    def _add(self, line: str) -> None:
+        if len(self._pending) > PENDING_MAX:
+            self.lost += 1
+            return
+        is_terminal, fd = self.outlet.is_terminal, self.outlet.fd
+        rows = fold(line, terminal_size(fd)[0]) if is_terminal else [display(line)]
+        self._pending += "\n".join(rows).encode(errors="backslashreplace") + b"\n"
+
+    def flush(self) -> None:
+        """Write what the reader takes."""
+        if self._pending:
+            del self._pending[:self.outlet.write(bytes(self._pending))]
+
+    @property
+    def waits(self) -> bool:
+        """Whether lines wait for a slow reader."""
+        return bool(self._pending)
+
+
+def open_log(path: str) -> LogStream:
+    """The file that the event log is appended to, without bodies.  Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+                 | os.O_NONBLOCK, 0o600)        # a FIFO that nobody reads is an error, not a wait
+    try:
+        _check_owner(fd)
+    except OSError:
+        os.close(fd)
+        raise
+    return LogStream(Outlet(fd), with_text=False)
+
+
+def _check_owner(fd: int) -> None:
+    """Refuse a log that others can write or own: it proves nothing.  Raises PermissionError."""
+    found = os.fstat(fd)
+    if found.st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    if found.st_mode & stat.S_IWOTH and not stat.S_ISCHR(found.st_mode):    # /dev/null may be
+        raise PermissionError(errno.EPERM, "everybody can write to it: chmod o-w")

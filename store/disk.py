@@ -1,19 +1,27 @@
-"""Every touch of the disk, in one small object that is passed in.
+"""disk: every touch of the disk, in one small object that is passed in.
 
-Promises: files are created new (O_EXCL), 0600, never through a link, closed on exec; directories are 0700.
-Works by being thin: one method is one system call or the few that belong together, so that a test can put an object
-of its own in this place that records, fails or reorders them.  Nothing else calls fsync, fdatasync, rename or unlink.
-Fails with OSError; what an error means is decided above (journal.py, mailbox.py).  With CannotCreate
-when a file system can't sync a directory at all, as CIFS.  And with Failed when a directory whose lock is held was
-moved or replaced, or its lock was: every name in it is then another's, and none is touched.
-Is bad at: dbm.  The backends of the standard library open and write their files themselves; the segments are synced
-here, through descriptors that were held before the writing (`hold`), but their writes do not pass this door, so a
-recorder sees them only when they are synced.
+Promises
+    The store creates a file new (O_EXCL), with mode 0600, never through a link, and closed on exec;
+    a directory has mode 0700.
+How it works
+    It is thin: one method is one system call, or the few that belong together.  A test passes in an
+    object of its own that records the calls, fails them or reorders them.  Nothing else calls
+    fsync, fdatasync, rename or unlink.  `SystemCalls` has the calls themselves, each of which
+    returns when it is done.  `Disk` adds the syncs that the store begins, and hears of later:
+    `Disk` itself waits for them, BackgroundDisk (syncer.py) does not.  On macOS fsync leaves the
+    data in the drive's cache, so F_FULLFSYNC is used there.
+How it fails
+    OSError: the callers (journal.py, mailbox.py) decide what an error means.  CannotCreate: the
+    file system, such as CIFS, can't sync a directory at all.  Failed: a directory whose lock we
+    hold was moved or replaced, or its lock file was.  Every name in it then belongs to somebody
+    else, and the store touches none of them.
+Bad at
+    dbm.  The libraries open and write their files themselves, so a recorder does not see their
+    writes, only the syncs: the store syncs segments through descriptors that it opened before the
+    library wrote (`hold`).
 
-On macOS fsync leaves the data in the drive's cache: F_FULLFSYNC is used there.
-
-The errors of the store are declared here too, since everything above needs them.  Each is one line of text that says
-what to do, and a code of sysexits(3) for the daemon to exit with.
+The errors of the store are declared here too, since every module above needs them.  Each is one
+line of text that says what to do, and has a code of sysexits(3) for the daemon to exit with.
 """
 
 from __future__ import annotations
@@ -28,9 +36,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 READ_SIZE = 1 << 20  # bytes asked for in one read
-SECTOR = 4096  # bytes, the least that is read or lost at once
-CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # a file system that doesn't do that
-WAIT = object()  # a step of a task: only the disk can help
+SECTOR = 4096  # bytes: the least that a disk reads or loses at once
+CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # fsync is not supported
+GUARDED = os.O_CLOEXEC | os.O_NOFOLLOW
+WAIT = object()  # a task yields this step when only the disk can help it on
 T = TypeVar("T")
 
 
@@ -51,7 +60,7 @@ class Damaged(StoreError):
 
 
 class OtherVersion(Damaged):
-    """Whole, but written by another version of this program: nothing in it is what it would be taken for."""
+    """The file is whole, but another version of this program wrote it; this one cannot read it."""
 
     def __init__(self, file: str, version: int) -> None:
         what = f"version {version} is not one that this program reads"
@@ -60,7 +69,9 @@ class OtherVersion(Damaged):
 
 
 class Failed(StoreError):
-    """The disk did not keep its word; what it holds is known only after a restart.  Never retried."""
+    """The disk broke its promise, and only the next start can find out what it holds.
+
+    Nothing is tried again after it."""
 
     code = os.EX_SOFTWARE
 
@@ -85,7 +96,7 @@ Identity = tuple[int, int]
 
 
 class Held(NamedTuple):
-    """A directory whose lock we have."""
+    """A directory whose lock we hold."""
 
     fd: int
     directory: Identity
@@ -94,44 +105,95 @@ class Held(NamedTuple):
 
 
 def identity(path: str) -> Identity:
-    """What stays the same as long as it is the same file, whatever its name."""
+    """What a file keeps under whatever name: device and inode."""
     found = os.stat(path, follow_symlinks=False)
     return found.st_dev, found.st_ino
 
 
-class Disk:
-    """The system calls of the store.  Every path is whole; every error is an OSError."""
+class Locks:
+    """The directories whose locks we hold."""
 
-    _locks: dict[str, Held] = {}  # by directory: whose lock we have  # noqa: RUF012 replaced, never changed
+    def __init__(self) -> None:
+        self._held: dict[str, Held] = {}  # by directory
+
+    def add(self, fd: int, path: str) -> None:
+        """`fd` holds the lock file at `path`, and so the directory of it."""
+        directory = os.path.dirname(path)
+        self._held[directory] = Held(fd, identity(directory), path, identity(path))
+
+    def drop(self, fd: int) -> None:
+        """`fd` is closed: its lock, if it was one, is free."""
+        for directory, held in list(self._held.items()):
+            if held.fd == fd:
+                del self._held[directory]
 
     def look(self, directory: str) -> None:
-        """Is this directory, if we have its lock, still the one that it was?  Raises Failed."""
-        held = self._locks.get(directory)
+        """Raise Failed if we hold this directory's lock, and the directory is another by now."""
+        held = self._held.get(directory)
         if held:
             try:
                 found = identity(directory), identity(held.lock)
             except OSError:
                 found = None
             if found != (held.directory, held.file):
-                raise Failed(f"{directory} was moved, removed or replaced, or its lock was, while it was in use; what "
-                             "is there now is left as it is")
+                raise Failed(f"{directory} was moved, removed or replaced, or its lock was, while it "
+                             "was in use; what is there now is left as it is")
+
+
+class SystemCalls:
+    """The system calls of the store.  Every path is absolute; every error is an OSError."""
+
+    def __init__(self) -> None:
+        self._locks = Locks()
+
+    # Files, by descriptor
 
     def create(self, path: str) -> int:
         self.look(os.path.dirname(path))
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | GUARDED, 0o600)
 
     def open(self, path: str) -> int:
         self.look(os.path.dirname(path))
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(path, os.O_RDWR | GUARDED)
+
+    def hold(self, path: str) -> int:
+        """Open a descriptor whose fsync tells of every write to this file that fails from now on.
+
+        It does so whichever process wrote.  The kernel tells of a failed write once to each
+        descriptor that was open when it failed.  A library that syncs and ignores the error takes
+        it away from descriptors that are opened later."""
+        return os.open(path, os.O_RDONLY | GUARDED)
 
     def close(self, fd: int) -> None:
-        self._locks = {name: held for name, held in self._locks.items() if held.fd != fd}
+        self._locks.drop(fd)
         os.close(fd)
+
+    def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> int:
+        """One pwrite; returns how many bytes it took, which may be fewer than asked."""
+        return os.pwrite(fd, data, offset)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def datasync(self, fd: int) -> None:
+        """Put the file's bytes, and its size, on the disk."""
+        if sys.platform == "darwin":
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fdatasync(fd)
+
+    def sync(self, fd: int) -> None:
+        if sys.platform == "darwin":
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(fd)
+
+    # Whole files, by path
 
     def read(self, path: str) -> bytes:
         """The whole file, from the disk itself where the system can be told to forget its copy."""
         self.look(os.path.dirname(path))
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | GUARDED)
         try:
             _forget(fd)
             parts = []
@@ -142,8 +204,8 @@ class Disk:
             os.close(fd)
 
     def read_around(self, path: str) -> tuple[bytes, int]:
-        """The whole file as far as it can be read, zeros in place of the rest; how many bytes that is."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        """The whole file, zeros in place of unreadable sectors; and how many bytes those have."""
+        fd = os.open(path, os.O_RDONLY | GUARDED)
         try:
             _forget(fd)
             parts, bad = [], 0
@@ -158,98 +220,28 @@ class Disk:
             os.close(fd)
 
     def forget(self, path: str) -> None:
-        """Ask that the next reader of this file reads the disk: a page that never reached it must not be believed."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        """Ask the system to forget its copy of this file: a page that never reached the disk must
+        not be believed."""
+        fd = os.open(path, os.O_RDONLY | GUARDED)
         try:
             _forget(fd)
         finally:
             os.close(fd)
 
-    def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> int:
-        """One pwrite; how many bytes it took, which may be fewer than asked."""
-        return os.pwrite(fd, data, offset)
-
-    def truncate(self, fd: int, size: int) -> None:
-        os.ftruncate(fd, size)
-
-    def datasync(self, fd: int) -> None:
-        """The file's bytes, and its size, are on the disk."""
-        if sys.platform == "darwin":
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-        else:
-            os.fdatasync(fd)
-
-    ready: Sequence[tuple[int, Callable[[], None]]] = ()
-    """Descriptors that are readable when a sync has ended, and what is to be called then."""
-
-    def begin_datasync(self, key: int, fd: int) -> bool:
-        """Begin a datasync; has it ended?  Here it has; in syncer.py not yet.  `key` tells one file from the next."""
-        self.datasync(fd)
-        return True
-
-    def datasync_ended(self, wait: bool = False) -> bool:
-        """Has the one that was begun ended?  Its OSError comes out here, or at its beginning."""
-        return True
-
-    def syncing(self, fd: int) -> Iterator[object]:
-        """`sync` as steps of a task: between a step WAIT and the next the disk has the word, and nobody need wait."""
-        self.sync(fd)
-        return iter(())
-
-    def syncing_directory(self, path: str) -> Iterator[object]:
-        """The same for `sync_directory`."""
-        self.sync_directory(path)
-        return iter(())
-
-    def at_once(self, task: Generator[object, None, T]) -> T:
-        """Do all steps of a task, waiting for the disk; what it returns."""
-        try:
-            while True:
-                if next(task) is WAIT:
-                    self.wait()
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-    def wait(self) -> None:
-        """Behind a step WAIT of a task: until the next can be taken."""
-
-    def end(self) -> None:
-        """Nothing more is asked."""
-
-    def sync(self, fd: int) -> None:
-        if sys.platform == "darwin":
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-        else:
-            os.fsync(fd)
-
-    def hold(self, path: str) -> int:
-        """A descriptor whose fsync tells of each write to this file that fails from now on, whoever wrote it.  The
-        kernel tells of a failed write once to each descriptor that was open when it failed: a library that syncs and
-        passes over the error takes it away from descriptors that are opened later."""
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-
     def file_number(self, path: str) -> int:
-        """The inode: the same name may be another file by now."""
+        """The inode: by now the name may belong to another file."""
         return os.stat(path, follow_symlinks=False).st_ino
 
+    def size(self, path: str) -> int:
+        self.look(os.path.dirname(path))
+        return os.stat(path, follow_symlinks=False).st_size
+
     def database(self, backend: str, path: str, flag: str) -> Any:
-        """A dbm file, as dbm.open gives it; `flag` is "r", or "n" for a new one."""
+        """Open a dbm file, as dbm.open does; `flag` is "r", or "n" for a new one."""
         self.look(os.path.dirname(path))
         return importlib.import_module(backend).open(path, flag, 0o600)
 
-    def sync_directory(self, path: str) -> None:
-        """The names in a directory are on the disk: after a create, a rename, an unlink."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        except OSError as error:
-            if error.errno in CANNOT:
-                raise CannotCreate(f"{path}: its file system can't sync a directory, so what is acknowledged would not "
-                                   "survive a power cut: choose another place with --state") from error
-            raise
-        finally:
-            os.close(fd)
+    # Directories
 
     def rename(self, old: str, new: str) -> None:
         self.look(os.path.dirname(new))
@@ -263,40 +255,104 @@ class Disk:
         self.look(path)
         return sorted(os.listdir(path))
 
-    def size(self, path: str) -> int:
-        self.look(os.path.dirname(path))
-        return os.stat(path, follow_symlinks=False).st_size
-
-    def free(self, path: str) -> int:
-        """Bytes that this user may still write on the file system of `path`; some are for root alone."""
-        room = os.statvfs(path)
-        return (room.f_bavail if os.geteuid() else room.f_bfree) * room.f_frsize
-
-    def capacity(self, path: str) -> int:
-        """How many bytes that file system has in all."""
-        room = os.statvfs(path)
-        return room.f_blocks * room.f_frsize
+    def sync_directory(self, path: str) -> None:
+        """Put the names in a directory on the disk, after a create, a rename or an unlink."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            if error.errno in CANNOT:
+                raise CannotCreate(
+                    f"{path}: its file system can't sync a directory, so what is acknowledged would "
+                    "not survive a power cut: choose another place with --state") from error
+            raise
+        finally:
+            os.close(fd)
 
     def make_directory(self, path: str) -> None:
         os.mkdir(path, 0o700)
 
     def is_private(self, path: str) -> bool:
-        """A real directory, ours, closed to everybody else."""
+        """Whether this is a real directory, ours, closed to everybody else."""
         found = os.stat(path, follow_symlinks=False)
-        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+        is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+        return is_ours and not found.st_mode & 0o077
 
     def lock(self, path: str) -> int:
-        """A descriptor that holds the lock until it is closed; BlockingIOError when another holds it."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        """A descriptor that holds the lock until it is closed.
+
+        Raises BlockingIOError when another process holds it."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | GUARDED, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            directory = os.path.dirname(path)
-            held = Held(fd, identity(directory), path, identity(path))
+            self._locks.add(fd, path)
         except OSError:
             os.close(fd)
             raise
-        self._locks = {**self._locks, directory: held}
         return fd
+
+    def look(self, directory: str) -> None:
+        """Raise Failed if we hold this directory's lock, and the directory is another by now."""
+        self._locks.look(directory)
+
+    # The file system
+
+    def free(self, path: str) -> int:
+        """Bytes that this user may still write on this file system; some are for root alone."""
+        room = os.statvfs(path)
+        return (room.f_bavail if os.geteuid() else room.f_bfree) * room.f_frsize
+
+    def capacity(self, path: str) -> int:
+        """The size of that file system in bytes."""
+        room = os.statvfs(path)
+        return room.f_blocks * room.f_frsize
+
+
+class Disk(SystemCalls):
+    """The system calls, and the syncs that the store begins and hears of later.
+
+    This class waits for each sync at its beginning; BackgroundDisk (syncer.py) does not."""
+
+    ready: Sequence[tuple[int, Callable[[], None]]] = ()
+    """Descriptors that are readable when a sync has ended, and what the loop must call then."""
+
+    def begin_datasync(self, key: int, fd: int) -> bool:
+        """Begin a datasync; whether it has ended already.  `key` tells one file from the next."""
+        self.datasync(fd)
+        return True
+
+    def datasync_ended(self, wait: bool = False) -> bool:
+        """Whether that datasync has ended.  Its OSError is raised here, or at its beginning."""
+        return True
+
+    # A task is a generator.  When it yields WAIT, the disk works on; the loop need not wait for
+    # that.
+
+    def syncing(self, fd: int) -> Iterator[object]:
+        """`sync` as the steps of a task."""
+        self.sync(fd)
+        return iter(())
+
+    def syncing_directory(self, path: str) -> Iterator[object]:
+        """`sync_directory` as the steps of a task."""
+        self.sync_directory(path)
+        return iter(())
+
+    def wait(self) -> None:
+        """After a step WAIT of a task: return when the task can take the next one."""
+
+    def at_once(self, task: Generator[object, None, T]) -> T:
+        """Take all steps of a task, waiting for the disk; returns what the task returns."""
+        try:
+            while True:
+                if next(task) is WAIT:
+                    self.wait()
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def end(self) -> None:
+        """Nothing more will be asked of this disk."""
 
 
 def _forget(fd: int) -> None:

@@ -41,7 +41,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
-from store.disk import Disk
+from store.disk import SystemCalls
 
 REQUEST = struct.Struct("!cIII")
 ANSWER = struct.Struct("!cI")
@@ -189,7 +189,7 @@ class Worker:
     """What a worker does: the requests of one line."""
 
     def __init__(self, line: socket.socket) -> None:
-        self.line, self.disk = line, Disk()
+        self.line, self.disk = line, SystemCalls()
         self.files: dict[int, tuple[Any, int]] = {}  # and the patience for each
         self.count = 0
         self.rows = {OPEN: self.open, GET: self.get, PUT: self.put, KEYS: self.keys, CLOSE: self.close}

@@ -31,7 +31,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from store.disk import WAIT, Disk, Failed
+from store.disk import WAIT, Disk, Failed, SystemCalls
 from store.library import Database, Library, alone
 
 ANSWER = struct.Struct("!i")
@@ -97,6 +97,7 @@ class BackgroundDisk(Disk):
     """The disk, with syncs made by child processes."""
 
     def __init__(self) -> None:
+        super().__init__()
         with contextlib.ExitStack() as made:    # a process that is refused ends those that were made before it
             self._journal = Child()
             made.callback(self._journal.end)
@@ -148,7 +149,7 @@ def _serve(line: socket.socket) -> None:
     """The child: never returns."""
     try:
         alone(line.fileno())
-        disk, held = Disk(), -1
+        disk, held = SystemCalls(), -1
         while True:
             asked, error = line.recv(1), 0
             if not asked:

@@ -15,6 +15,7 @@ class Apart(Disk):
     """As in the daemon, the libraries are in a process of their own: dbm.dumb leaves cycles behind."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.library = Library()
         self.database = self.library.open
         self.end = self.library.end

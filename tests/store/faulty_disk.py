@@ -37,6 +37,7 @@ def trimmed(data: bytes) -> bytes:
 
 class RecordingDisk(Disk):
     def __init__(self) -> None:
+        super().__init__()
         self.ops: list[Op] = []
         self.files: dict[int, str] = {}
         self.held: set[int] = set()  # of the files of segments

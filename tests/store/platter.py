@@ -236,6 +236,7 @@ class MemoryDisk(Disk):
     """Holds a state in memory; but the files of segments, which dbm opens by itself, are in a real directory."""
 
     def __init__(self, directory: str) -> None:
+        super().__init__()
         self.directory = directory
         self.files: State = {}
         self.real: State = {}  # what was laid into the directory

@@ -38,6 +38,7 @@ class Quick(Disk):
     """Syncs nothing; the libraries are in a process of their own, as in the daemon: some crash over what they read."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.library = Library()
 
     def database(self, backend: str, path: str, flag: str) -> Any:

@@ -29,6 +29,7 @@ class SlowDisk(Disk):
     """Begins a sync, and ends it when the test says so."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.under_way = 0
         self.done = False
         self.begun: list[int] = []
@@ -434,6 +435,7 @@ class Stalls(Disk):
     """So many syncs of tasks have ended, and the next waits."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.steps = self.done = 0
 
     def _stalled(self) -> Iterator[object]:

@@ -57,7 +57,7 @@ from rules import runs
 from rules.claims import TRUSTING, Identity, Question
 from rules.hosts import Hosts
 from rules.quota import Accounts, Everyone
-from rules.roster import Caller, Client, Doubtful, Now, Refusal
+from rules.state import Caller, Client, Doubtful, Now, Refusal
 from rules.switchboard import Switchboard
 from server import startup
 from server.console import Console
@@ -154,10 +154,10 @@ class Daemon:
                                  patience=limits.patience, accounts=Accounts(limits.quotas),
                                  everyone=Everyone(limits.everyone, limits.everyone_seconds),
                                  hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
-                                 identity=identity, is_silent=console.is_silent)
-        self.board.is_alive = self._is_alive
+                                 identity=identity, is_alive=self._is_alive, is_silent=console.is_silent)
         self.selector = selectors.DefaultSelector()
         self._count = 0                                         # of connections
+        self.connection_of: dict[Client, Connection] = {}
         self._strangers: dict[Connection, None] = {}            # those without a name, as they came
         self.doors = Doors(self.selector, self.adopt, self._is_full, self._idle, console.note, limits.strangers,
                            limits.strangers_each, lambda: self.fairness.accepts(self.now.monotonic))
@@ -358,7 +358,7 @@ class Daemon:
     def _on_end(self, connection: Connection) -> None:
         """The peer will say no more.  One that said EXIT, and only shut down that direction, hears what it is owed."""
         client = connection.client
-        if client is None or not client.left or is_gone(connection.sock, said_all=False):
+        if client is None or not client.has_left or is_gone(connection.sock, said_all=False):
             self._close(connection, "the line was closed")
         else:
             connection.ended = True
@@ -418,23 +418,23 @@ class Daemon:
         if client is None:
             self._enter(connection, wire.decode(frames[at], wire.CLIENT))
             return 1, 1
-        if frames[at][0] != runs.SEND_KIND or client.left:
+        if frames[at][0] != runs.SEND_KIND or client.has_left:
             return 1, self._message(client, wire.decode(frames[at], wire.CLIENT))
         found = runs.run_of_sends(frames, at, most, len(self.mailbox.users))
         if found is None:
             said = wire.decode(frames[at], wire.CLIENT)
             return len(said.texts), self._message(client, said)
-        client.spent = 0
+        client.work = 0
         connection.next = at + found[1]
         self.board.receive_run(client, found[0], self.now)
-        return found[0].count, client.spent
+        return found[0].count, client.work
 
     def _message(self, client: Client, said: Any) -> int:
         """One message of a client; returns the work that it made."""
-        client.spent = 1
-        if not client.left:
+        client.work = 1
+        if not client.has_left:
             self.board.receive(client, said, self.now)
-        return client.spent
+        return client.work
 
     def _rest(self, connection: Connection) -> None:
         """It had its share, or is over its rate: it is not read for a while, nor asked whether it is there."""
@@ -502,7 +502,7 @@ class Daemon:
             self._challenge(connection, entered, waited=False)
             return
         self._no_stranger(connection)
-        connection.client, entered.peer = entered, connection
+        connection.client, self.connection_of[entered] = entered, connection
         self._silences.put(connection, connection.heard + self.limits.silence_seconds)
         decoder.widen(wire.FRAME_MAX)
         if more := decoder.split(b""):                  # what came behind HELLO may be longer than a stranger's
@@ -510,8 +510,8 @@ class Daemon:
 
     def _is_alive(self, client: Client) -> bool:
         """Whether a session answers that is in the way of its owner; if not, it is over.  Raises Doubtful meanwhile."""
-        connection, now = client.peer, self.now.monotonic
-        if not isinstance(connection, Connection):
+        connection, now = self.connection_of.get(client), self.now.monotonic
+        if connection is None:
             return False
         if now - connection.heard < ALIVE_SECONDS or connection.frames or connection in self._resting:
             return True
@@ -542,8 +542,8 @@ class Daemon:
         speaking, self.board.roster.speaking = self.board.roster.speaking, []
         for client in speaking:
             frames, client.out = client.out, ()
-            connection = client.peer
-            if frames and isinstance(connection, Connection):
+            connection = self.connection_of.get(client)
+            if frames and connection is not None:
                 self._send(connection, b"".join(frames) if len(frames) > 1 else frames[0])
 
     def _send(self, connection: Connection, data: bytes) -> None:
@@ -593,15 +593,16 @@ class Daemon:
     def _goodbye(self) -> None:
         """Those who left, or were put out, and were told everything, what waited for the disk too: close when that has
         gone."""
-        if self.board.left:
-            self._leaving += [(self.mailbox.last, client) for client in self.board.left]
-            self.board.left = []
+        if self.board.leavers:
+            self._leaving += [(self.mailbox.last, client) for client in self.board.leavers]
+            self.board.leavers = []
         while self._leaving and not self.board.promises.owes_of(self._leaving[0][0]):
             _, client = self._leaving.popleft()
-            if isinstance(client.peer, Connection):
-                client.peer.closing = client.peer.closing or "left"
-                self._silences.put(client.peer, client.peer.heard + LEAVE_SECONDS)
-                self._send(client.peer, b"")
+            connection = self.connection_of.get(client)
+            if connection is not None:
+                connection.closing = connection.closing or "left"
+                self._silences.put(connection, connection.heard + LEAVE_SECONDS)
+                self._send(connection, b"")
 
     def _refuse(self, connection: Connection, why: wire.Why, reason: str) -> None:
         """A stranger is told why it can't come in."""
@@ -610,9 +611,8 @@ class Daemon:
 
     def _reject(self, client: Client, reason: str) -> None:
         """A newcomer whose name could not be kept is a stranger again, and told so."""
-        connection = client.peer
+        connection = self.connection_of.pop(client)
         self.board.leave(client, reason, self.now)
-        assert isinstance(connection, Connection)
         connection.client = None
         self._silences.drop(connection)
         self._strangers[connection] = None
@@ -645,7 +645,7 @@ class Daemon:
             self._no_stranger(connection)
             self.console.note("closed", address=connection.address, reason=reason)
         else:
-            connection.client.peer = None
+            del self.connection_of[connection.client]
             self.board.leave(connection.client, reason, self.now)
 
     def _check_stranger(self, connection: Connection) -> None:
@@ -658,7 +658,7 @@ class Daemon:
     def _check_silence(self, connection: Connection) -> None:
         """Clients are asked whether they are there, once, and then gone."""
         now, client = self.now.monotonic, connection.client
-        if client is not None and client.left:
+        if client is not None and client.has_left:
             reason, until = connection.closing, connection.heard + LEAVE_SECONDS
         elif connection in self._resting or connection in self._owed:
             reason, until = "", now + SWEEP_SECONDS

@@ -31,12 +31,13 @@ from typing import TYPE_CHECKING
 
 import wire
 from rules.hosts import Buckets
-from rules.roster import Client, Now, Roster
+from rules.ignore import Ignores
+from rules.roster import Roster
+from rules.state import ChatState, Client, Invitation, Now, Session
 from wire import Why
 
 if TYPE_CHECKING:
     from mailbox import Mailbox
-    from rules.ignore import Ignores
 
 INVITING_BURST = 10         # invitations by one user at once: nobody is in earnest that often
 INVITING_SECONDS = 5        # and then one more each: to be asked by the same one again and again is no chat
@@ -64,55 +65,23 @@ class Event(IntEnum):
     SAY = 4
 
 
-class Invitation:
-    """A question put to some users; lives until all have accepted or one thing calls it off."""
-    __slots__ = ("accepted", "expires", "invited", "inviter", "number")
-
-    def __init__(self, number: int, inviter: Client, invited: list[Client], expires: float) -> None:
-        self.number = number
-        self.inviter = inviter
-        self.invited = invited
-        self.accepted: set[Client] = set()
-        self.expires = expires                  # on the monotonic clock
-
-    @property
-    def members(self) -> list[Client]:
-        return [self.inviter, *self.invited]
-
-    @property
-    def told(self) -> list[Client]:
-        """Those who know of it: not who ignores the inviter."""
-        return [member for member in self.members if self.number not in member.withheld]
-
-
-class Chat:
-    """An established session."""
-    __slots__ = ("is_group", "lines", "members", "number", "said")
-
-    def __init__(self, number: int, members: list[Client]) -> None:
-        self.number = number
-        self.is_group = len(members) > 2        # and stays one when some have left
-        self.members = dict.fromkeys(members)
-        self.lines = bytearray()                # frames that are not passed on yet
-        self.said: dict[Client, list[tuple[int, int]]] = {}     # where whose stand among them: begin and end
-
-
 def without(lines: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """What is left of some bytes when these parts are taken out."""
-    left, at = [], 0
+    """These bytes without these parts of them."""
+    kept, at = [], 0
     for begin, end in spans:
-        left.append(lines[at:begin])
+        kept.append(lines[at:begin])
         at = end
-    return b"".join([*left, lines[at:]])
+    return b"".join([*kept, lines[at:]])
 
 
 def state_of(client: Client) -> State:
     """The state a user is in, read off what it holds."""
-    if client.chat is not None:
+    chats: ChatState = client.chats
+    if chats.session is not None:
         return State.BUSY
-    if client.pledged is not None:
+    if chats.pledged is not None:
         return State.PLEDGED
-    return State.INVITING if client.inviting is not None else State.AVAILABLE
+    return State.INVITING if chats.inviting is not None else State.AVAILABLE
 
 
 class Chats:
@@ -126,15 +95,15 @@ class Chats:
         self.note = note
         self.patience = patience                        # seconds until an invitation expires
         self.pending: dict[int, Invitation] = {}        # by number; they expire in this order
-        self.sessions: dict[int, Chat] = {}             # the record of active sessions, by number
-        self._spoken: dict[Chat, None] = {}             # those with lines to pass on
+        self.sessions: dict[int, Session] = {}             # the record of active sessions, by number
+        self._spoken: dict[Session, None] = {}             # those with lines to pass on
         self._rate = Buckets(INVITING_BURST, INVITING_SECONDS)
         self._numbers = 0                               # of invitations and chats alike; only grows
 
     # ---- what users ask for: through the table ----
 
     def on_invite(self, client: Client, said: wire.Invite, now: Now) -> None:
-        client.spent += len(said.to)
+        client.work += len(said.to)
         invited, fault = self._invitable(client, said.to)
         refusal = RULES[Event.INVITE][state_of(client)] or fault or self._too_often(client, now)
         if refusal:
@@ -144,7 +113,7 @@ class Chats:
             self._invite(client, said.request, invited, now)
 
     def on_answer(self, client: Client, said: wire.Answer, now: Now) -> None:
-        invitation = client.invitations.get(said.invitation)
+        invitation = client.chats.invitations.get(said.invitation)
         refusal = RULES[Event.ACCEPT if said.accept else Event.DENY][state_of(client)]
         if invitation is None or refusal:
             why = refusal[0] if invitation and refusal else Why.UNKNOWN
@@ -155,7 +124,7 @@ class Chats:
             self._call_off(invitation, Why.DENIED, client)
 
     def on_withdraw(self, client: Client, said: wire.Withdraw, now: Now) -> None:
-        invitation = client.inviting or client.pledged
+        invitation = client.chats.inviting or client.chats.pledged
         refusal = RULES[Event.WITHDRAW][state_of(client)]
         if refusal or invitation is None or invitation.number != said.invitation:
             self.roster.tell(client, wire.CalledOff(said.invitation, Why.UNKNOWN, client.name))
@@ -164,7 +133,7 @@ class Chats:
 
     def on_say(self, client: Client, said: wire.Say, now: Now) -> None:
         refusal = RULES[Event.SAY][state_of(client)] or wire.flaw(said.text)
-        if client.chat and said.chat != client.chat.number:
+        if client.chats.session and said.chat != client.chats.session.number:
             refusal = Why.UNKNOWN, "that chat session has ended"
         if refusal:
             self.roster.tell(client, wire.Failed(said.request, *refusal))
@@ -177,10 +146,10 @@ class Chats:
 
     def leave(self, client: Client, now: Now) -> None:
         """The connection is gone, and with it everything the user was part of."""
-        if client.chat is not None:
+        if client.chats.session is not None:
             self._leave(client, Why.GONE, now)
-        for invitation in (client.inviting, client.pledged, *client.invitations.values(), *client.withheld.values()):
-            if invitation is not None and invitation.number in self.pending:
+        for invitation in client.chats.open:
+            if invitation.number in self.pending:
                 self._call_off(invitation, Why.GONE, client)
 
     def expire(self, monotonic: float) -> None:
@@ -213,7 +182,7 @@ class Chats:
                 return [], (Why.BUSY, f"{other.name} is not available now")
             if other.backlog > LINES_MAX // 2:
                 return [], (Why.SLOW, f"{other.name} does not read what it is sent now")
-            if len(other.invitations) >= INVITATIONS_MAX:
+            if len(other.chats.invitations) >= INVITATIONS_MAX:
                 return [], (Why.BUSY, f"{other.name} has {INVITATIONS_MAX} invitations to answer already")
             invited[other] = None
         return list(invited), None
@@ -228,13 +197,13 @@ class Chats:
 
     def _invite(self, client: Client, request: int, invited: list[Client], now: Now) -> None:
         invitation = Invitation(self._number(), client, invited, now.monotonic + self.patience)
-        self.pending[invitation.number] = client.inviting = invitation
+        self.pending[invitation.number] = client.chats.inviting = invitation
         names = tuple(member.name for member in invitation.members)
         for other in invited:
             if self.ignores.holds(other.user, client.user):
-                other.withheld = _with(other.withheld, invitation)
+                other.chats.withheld = _with(other.chats.withheld, invitation)
             else:
-                other.invitations = _with(other.invitations, invitation)
+                other.chats.invitations = _with(other.chats.invitations, invitation)
         self.roster.tell(client, wire.Inviting(request, invitation.number, self.patience, names))
         said = wire.Invitation(invitation.number, self.patience, client.name, names)
         self.roster.tell_all([member for member in invitation.told if member is not client], said)
@@ -242,18 +211,18 @@ class Chats:
 
     def withhold(self, client: Client) -> None:
         """This one ignores somebody more: open invitations by him are over, for this one alone."""
-        for number, invitation in list(client.invitations.items()):
+        for number, invitation in list(client.chats.invitations.items()):
             if self.ignores.holds(client.user, invitation.inviter.user):
-                client.withheld = _with(client.withheld, client.invitations.pop(number))
+                client.chats.withheld = _with(client.chats.withheld, client.chats.invitations.pop(number))
                 self.roster.tell(client, wire.CalledOff(number, Why.OTHER, invitation.inviter.name))
 
     def _accept(self, client: Client, invitation: Invitation, now: Now) -> None:
         self.note("accepted", name=client.name, invitation=invitation.number)
-        client.spent += len(invitation.members)
+        client.work += len(invitation.members)
         self._clear(client, invitation)
-        del client.invitations[invitation.number]
+        del client.chats.invitations[invitation.number]
         invitation.accepted.add(client)
-        client.pledged = invitation
+        client.chats.pledged = invitation
         if len(invitation.accepted) == len(invitation.invited):
             self._start(invitation, now)
         else:
@@ -262,23 +231,23 @@ class Chats:
 
     def _clear(self, client: Client, chosen: Invitation) -> None:
         """Call off all invitations that this user sent or received but the one."""
-        for invitation in (client.inviting, *client.invitations.values(), *client.withheld.values()):
-            if invitation is not None and invitation is not chosen and invitation.number in self.pending:
+        for invitation in client.chats.open:
+            if invitation is not chosen and invitation.number in self.pending:
                 self._call_off(invitation, Why.WITHDRAWN if invitation.inviter is client else Why.BUSY, client)
 
     def _forget(self, invitation: Invitation) -> None:
         """Undo what the invitation had set."""
         del self.pending[invitation.number]
-        invitation.inviter.inviting = None
+        invitation.inviter.chats.inviting = None
         for other in invitation.invited:
-            other.invitations.pop(invitation.number, None)
-            other.withheld.pop(invitation.number, None)
-            if other.pledged is invitation:
-                other.pledged = None
+            other.chats.invitations.pop(invitation.number, None)
+            other.chats.withheld.pop(invitation.number, None)
+            if other.chats.pledged is invitation:
+                other.chats.pledged = None
 
     def _call_off(self, invitation: Invitation, why: Why, by: Client) -> None:
         told = invitation.told
-        by.spent += len(told)
+        by.work += len(told)
         self._forget(invitation)
         self.roster.tell_all(told, wire.CalledOff(invitation.number, why, by.name))
         self.note("called-off", invitation=invitation.number, why=why.name.lower(), by=by.name)
@@ -288,11 +257,11 @@ class Chats:
     def _start(self, invitation: Invitation, now: Now) -> None:
         self._clear(invitation.inviter, invitation)
         self._forget(invitation)
-        chat = Chat(self._number(), invitation.members)
+        chat = Session(self._number(), invitation.members)
         self.sessions[chat.number] = chat
         names = tuple(member.name for member in chat.members)
         for member in chat.members:
-            member.chat = chat
+            member.chats.session = chat
             self._changed(member, now)
         self.roster.tell_all(chat.members, wire.Started(chat.number, invitation.number, names))
         self.note("chat-started", chat=chat.number, members=wire.some(names))
@@ -303,13 +272,13 @@ class Chats:
 
     def _spread(self, client: Client, text: str, now: Now) -> None:
         """A line for the others: it is passed on with all that is said in this turn."""
-        chat = client.chat
+        chat = client.chats.session
         assert chat is not None
-        client.spent += len(chat.members) - 1
+        client.work += len(chat.members) - 1
         self.note("line", chat=chat.number, sender=client.name, text=text)
         begin = len(chat.lines)
         chat.lines += wire.encode(wire.Line(chat.number, now.wall, client.name, text))
-        chat.said.setdefault(client, []).append((begin, len(chat.lines)))
+        chat.spans.setdefault(client, []).append((begin, len(chat.lines)))
         self._spoken[chat] = None
         if len(chat.lines) > TOGETHER:
             self._pass_on(chat, now)
@@ -319,16 +288,16 @@ class Chats:
         for chat in list(self._spoken):
             self._pass_on(chat, now)
 
-    def _pass_on(self, chat: Chat, now: Now) -> None:
+    def _pass_on(self, chat: Session, now: Now) -> None:
         """To each member but one's own lines, and in a group those of whom he ignores."""
         if chat not in self._spoken:
             return
         del self._spoken[chat]
-        lines, said, chat.lines, chat.said = bytes(chat.lines), chat.said, bytearray(), {}
+        lines, spans, chat.lines, chat.spans = bytes(chat.lines), chat.spans, bytearray(), {}
         for member in chat.members:
-            unheard = said.get(member, [])
+            unheard = spans.get(member, [])
             if chat.is_group and self.ignores.by:
-                unheard = sorted(span for speaker, spans in said.items() for span in spans
+                unheard = sorted(span for speaker, own in spans.items() for span in own
                                  if speaker is member or self.ignores.holds(member.user, speaker.user))
             heard = without(lines, unheard) if unheard else lines
             if heard:
@@ -338,13 +307,13 @@ class Chats:
                 self._leave(member, Why.SLOW, now)
 
     def _leave(self, client: Client, why: Why, now: Now) -> None:
-        chat = client.chat
+        chat = client.chats.session
         if chat is None:
             return
         self._pass_on(chat, now)                # before it is said that somebody left
-        if client.chat is None:
+        if client.chats.session is None:
             return                              # too slow for that
-        client.spent += len(chat.members)
+        client.work += len(chat.members)
         self._free(client, now)
         self.note("chat-left", chat=chat.number, name=client.name, why=why.name.lower())
         if len(chat.members) >= 2:
@@ -360,15 +329,15 @@ class Chats:
 
     def _free(self, client: Client, now: Now) -> None:
         """Out of the chat, and available again."""
-        assert client.chat is not None
-        del client.chat.members[client]
-        client.chat = None
+        assert client.chats.session is not None
+        del client.chats.session.members[client]
+        client.chats.session = None
         self._changed(client, now)
 
     def _changed(self, client: Client, now: Now) -> None:
         client.since = now.wall
         self.roster.changed(client)
-        self.note("status", name=client.name, status="busy" if client.chat else "available")
+        self.note("status", name=client.name, status="busy" if client.chats.session else "available")
 
     def _number(self) -> int:
         self._numbers = self._numbers % (2**32 - 1) + 1         # a u32, never 0

@@ -45,7 +45,9 @@ from net import scram
 from net.scram import ITERATIONS_MAX, ITERATIONS_MIN, Verifier
 from rules.hosts import Buckets
 from rules.promises import Promises
-from rules.roster import Caller, Client, Now, Refusal, Roster, Setting
+from rules.roster import Roster
+from rules.state import Caller, Client, Now, Refusal
+from rules.store import Setting
 from wire import Why
 
 if TYPE_CHECKING:
@@ -197,7 +199,7 @@ class Claims:
     def entered(self, client: Client, caller: Caller, proven: bool) -> None:
         """The caller is in: a name that nobody owns becomes its uid's, and so does a login's own, for the day on which
         the host's list of users is away."""
-        client.operator = caller.uid in self.identity.operators
+        client.is_operator = caller.uid in self.identity.operators
         if self.identity.trusting or caller.uid is None:
             return
         try:

@@ -14,39 +14,26 @@ Readers who are sent the same messages in the same turn, as with a message to ev
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import wire
 from rules.promises import Promises, Ranges, add
-from rules.roster import Client, Now, Roster
+from rules.quota import Accounts
+from rules.roster import Roster
 from rules.runs import mail_frames
+from rules.state import Client, Now
+from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
 from store.mail import Mail, amount, messages
 from wire import Why
 
 if TYPE_CHECKING:
     from mailbox import Mailbox
-    from rules.quota import Accounts
 
-WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
-WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
 CROWD = 256                 # readers pushed in a turn, when a message is for more: 2 ms, and as many confirmations come
-PASSED_MAX = 16             # streams that are over, remembered for what is in flight, before they are looked through
-EVER = 2**64 - 1            # the end of the live stream
+PAST_MAX = 16               # streams that have ended, remembered for what is in flight, before they are looked through
 UNREADABLE = "{} of your messages cannot be read from the daemon's disk; they are kept, and its operator was told"
-
-
-class Stream:
-    """How far one reader was pushed through its queue."""
-    __slots__ = ("at", "request", "start", "total", "upto")
-
-    def __init__(self, start: int, upto: int, request: int = 0) -> None:
-        self.start = start      # ids above this belong to the stream
-        self.at = start         # the last id pushed
-        self.upto = upto        # the last that belongs to this stream
-        self.request = request  # of the CHECK that is answered
-        self.total = 0          # pushed so far
 
 
 class Delivery:
@@ -68,8 +55,7 @@ class Delivery:
 
     def enter(self, client: Client, welcome: wire.Welcome) -> None:
         """A user came: what waits stays for CHECK, what comes from now on is pushed."""
-        client.live = Stream(self.mailbox.last, EVER)
-        client.mail = client.told = client.user.waiting
+        client.window = Window(self.mailbox.last)
         self.promises.turn.welcomes.append((client, welcome))
 
     def leave(self, client: Client) -> None:
@@ -81,20 +67,20 @@ class Delivery:
     # ---- requests ----
 
     def on_check(self, client: Client, said: wire.Check, now: Now) -> None:
-        if client.checking is not None:
+        if client.window.checking is not None:
             self.roster.tell(client, wire.Failed(said.request, Why.BUSY, "a check is already under way"))
             return
-        upto = self.mailbox.last if client.holding else client.live.start
-        client.checking = Stream(0, upto, said.request)
-        client.spent += client.in_flight        # they are pushed again
+        upto = self.mailbox.last if client.holding else client.window.live.start
+        client.window.checking = Stream(0, upto, said.request)
+        client.work += client.window.messages        # they are pushed again
         self.stirred[client] = None
 
     def on_hold(self, client: Client, said: wire.Hold, now: Now) -> None:
         """Start holding, or receive live again: what came meanwhile stays for CHECK."""
         if client.holding and not said.on:
-            self._pass(client, client.live)
-            client.live = Stream(self.mailbox.last, EVER)
-            client.mail = client.user.waiting
+            self._end(client, client.window.live)
+            client.window.live = Stream(self.mailbox.last, EVER)
+            client.checkable = client.user.waiting
         client.holding = bool(said.on)
         self.roster.changed(client)
         self.counted[client] = self.stirred[client] = None
@@ -107,14 +93,15 @@ class Delivery:
             count, size = amount(mails)
             if not self.accounts.is_empty:
                 self.accounts.read(client.user, mails)
-            self._landed(client, mails, count, size)
-            if mails[0].id <= client.live.start:
-                client.mail -= messages([mail for mail in mails if mail.id <= client.live.start])
+            client.window.confirmed(mails, count, size)
+            start = client.window.live.start
+            if mails[0].id <= start:
+                client.checkable -= messages([mail for mail in mails if mail.id <= start])
             self._receipts(client, mails)
             self.note("delivered", name=client.name, messages=count, first=mails[0].id, last=mails[-1].last)
         parts = list(self.mailbox.kept(said.first, said.last))
         self.promises.turn.others += [(client, wire.Confirmed(*part)) for part in parts]
-        client.spent += len(parts) - bool(parts)
+        client.work += len(parts) - bool(parts)
         self.stirred[client] = self.counted[client] = None
 
     def _receipts(self, reader: Client, mails: list[Mail]) -> None:
@@ -129,23 +116,13 @@ class Delivery:
 
     # ---- what is in flight ----
 
-    def _landed(self, client: Client, mails: Sequence[Mail], count: int, size: int) -> None:
-        """These, so many, were read: those of them that were pushed are no longer in flight."""
-        if not _was_pushed(client, mails[0].id, mails[-1].last):
-            count, size = amount(_pushed_of(client, mails))
-        client.in_flight -= count
-        client.size -= size
-        if not client.in_flight:
-            client.passed = ()
-
-    def _pass(self, client: Client, stream: Stream) -> None:
-        """A stream is over; what it has pushed may still be in flight."""
-        if client.in_flight and stream.at > stream.start:
-            client.passed = [*(old for old in client.passed if old.start < stream.start or old.at > stream.at), stream]
-            if len(client.passed) > PASSED_MAX:
-                client.spent += len(client.passed)
-                client.passed = [old for old in client.passed
-                                 if self.mailbox.unread(client.user, old.start, old.at, 1, 1)]
+    def _end(self, client: Client, stream: Stream) -> None:
+        """A stream has ended.  Streams of which nothing is in flight any more are forgotten, when there are many."""
+        window = client.window
+        window.end(stream)
+        if len(window.past) > PAST_MAX:
+            client.work += len(window.past)
+            window.past = [old for old in window.past if self.mailbox.unread(client.user, old.start, old.at, 1, 1)]
 
     # ---- the turn ----
 
@@ -168,26 +145,26 @@ class Delivery:
         self._pushes.clear()
 
     def _fill(self, client: Client) -> None:
-        check = client.checking
+        check = client.window.checking
         if check is not None and self._pushed(client, check, wire.SendFlag.CHECK):
-            client.checking = None
-            self._pass(client, check)
+            client.window.checking = None
+            self._end(client, check)
             self.roster.tell(client, wire.Checked(check.request, check.total))
             self.note("checked", name=client.name, messages=check.total)
             if lacking := self.mailbox.unreadable(client.user):
                 self.roster.tell(client, wire.Notice(UNREADABLE.format(lacking)))
         if not client.holding:
-            self._pushed(client, client.live, 0)
+            self._pushed(client, client.window.live, 0)
 
     def _pushed(self, client: Client, stream: Stream, flag: int) -> bool:
         """Push of this stream what fits into the window; True when the stream is at its end for now."""
-        user, upto, again = client.user, stream.upto, False
+        user, window, upto, again = client.user, client.window, stream.upto, False
         while user.newest > stream.at:
-            room, space = WINDOW - client.in_flight, WINDOW_BYTES - client.size
+            room, space = WINDOW - window.messages, WINDOW_BYTES - window.size
             if room <= 0 or space <= 0:
                 return False
             if flag:
-                upto, again = _stretch(client, stream)
+                upto, again = window.overlap(stream)
             mails = self.mailbox.unread(user, stream.at, upto, *((WINDOW, WINDOW_BYTES) if again else (room, space)))
             if not mails and upto < stream.upto:
                 stream.at = upto
@@ -197,8 +174,8 @@ class Delivery:
             count, size = amount(mails)
             stream.total += count
             if not again:
-                client.in_flight += count
-                client.size += size
+                window.messages += count
+                window.size += size
             self.roster.hand(client, self._frames(mails, flag))
             stream.at = mails[-1].last
         return True
@@ -218,37 +195,7 @@ class Delivery:
     def tell_waiting(self) -> None:
         """Say how many messages a CHECK would bring, where that has changed."""
         for client in self.counted:
-            if client.waiting != client.told and client.welcomed:
-                client.told = client.waiting
-                self.roster.tell(client, wire.Waiting(client.told))
+            if client.waiting != client.told_waiting and client.welcomed:
+                client.told_waiting = client.waiting
+                self.roster.tell(client, wire.Waiting(client.told_waiting))
         self.counted.clear()
-
-
-def _was_pushed(client: Client, first: int, last: int) -> bool:
-    """Whether one stream has passed all these ids."""
-    for stream in (client.live, client.checking, *client.passed):
-        if stream is not None and stream.start < first and last <= stream.at:
-            return True
-    return False
-
-
-def _stretch(client: Client, check: Stream) -> tuple[int, bool]:
-    """Up to which id all that follows in a check was pushed by another stream too, so that it is in flight and takes no
-    room of the window, or none of it was; and which of the two."""
-    ahead = [stream for stream in (client.live, *client.passed) if stream.at > max(stream.start, check.at)]
-    over = [stream.at for stream in ahead if stream.start <= check.at]
-    return min([check.upto, max(over)] if over else [check.upto, *(stream.start for stream in ahead)]), bool(over)
-
-
-def _pushed_of(client: Client, mails: Sequence[Mail]) -> list[Mail]:
-    """What of these some stream has passed."""
-    streams = [stream for stream in (client.live, client.checking, *client.passed) if stream is not None]
-    spans, found = sorted([(stream.start + 1, stream.at) for stream in streams]), []
-    for mail in mails:
-        first = mail.id
-        for low, high in spans:
-            low, high = max(low, first), min(high, mail.last)
-            if low <= high:
-                found.append(mail.part(low, high))
-                first = high + 1
-    return found

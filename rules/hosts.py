@@ -3,7 +3,7 @@
 Whoever limits callers by their address asks here what that is, for an address is cheap: 127.0.0.0/8 has sixteen million
 for every login of this machine, and a customer of an IPv6 network gets 2**64 at least.  So all loopback addresses are
 one host, an IPv6 address counts as its /64, and an IPv4 address is the same when it is written as IPv6.  At a Unix
-socket a login is a host, by its uid (roster.Caller).
+socket a login is a host, by its uid (state.Caller).
 
 Buckets are a rate with a burst, for each of many.  Hosts knows how many clients each host has, and lets new names in:
 by host, at a rate, and in all, for a name is for ever in the log, in memory, and in every client's list.

@@ -23,7 +23,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import wire
-from rules.roster import Client, Now, Roster, Setting
+from rules.roster import Roster
+from rules.state import Client, Now
+from rules.store import Setting
 from wire import Why
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Ignores:
             return Why.OTHER, "one can't ignore oneself"
         if self.mailbox.refusal:
             return Why.FULL, self.mailbox.refusal
-        client.spent += len(ignored)
+        client.work += len(ignored)
         if bool(said.on) == (other.number in ignored):
             return None
         if not said.on:
@@ -84,5 +86,5 @@ class Ignores:
 
     def on_ignored(self, client: Client, said: wire.ListIgnored, now: Now) -> None:
         names = tuple(user.name for user in self.of(client.user))
-        client.spent += len(names)
+        client.work += len(names)
         self.roster.tell(client, wire.Ignored(said.request, names))

@@ -24,15 +24,16 @@ from typing import TYPE_CHECKING
 import wire
 from net.bodies import body_of, lengths_of, part_of
 from rules.delivery import Delivery
+from rules.ignore import Ignores
 from rules.promises import Others, Promises
-from rules.roster import Client, Now, Roster
+from rules.quota import Accounts, Everyone
+from rules.roster import Roster
 from rules.runs import Run, flaw_of
+from rules.state import Client, Now
 from wire import Outcome, SendFlag, Why
 
 if TYPE_CHECKING:
     from mailbox import Full, Mail, Mailbox, User
-    from rules.ignore import Ignores
-    from rules.quota import Accounts, Everyone
 
 AUDIENCES_MAX = 500_000         # names and users in the audiences that are remembered: some megabytes
 VAGUE = "sent again after too long: it is not known any more whether it was stored"
@@ -94,14 +95,14 @@ class Post:
             return
         for number, (text, refusal) in enumerate(zip(said.texts, flaws, strict=True), said.first):
             if refusal:
-                client.spent += 1
+                client.work += 1
                 self._refuse(client, number, *refusal)
             else:
                 self.on_run(client, Run(number, said.flags, said.to, 1, body_of([text.encode()])), now)
 
     def on_run(self, client: Client, run: Run, now: Now) -> None:
         """Messages of a client, whose texts may be sent."""
-        client.spent += run.count + len(run.to) // NAMES_READ
+        client.work += run.count + len(run.to) // NAMES_READ
         done = 0
         while done < run.count:
             done += self._take(client, run, done, now)
@@ -151,7 +152,7 @@ class Post:
         if audience.others.pages:
             turn.add_outcomes(client, first, last, audience.others)
         self._puts += count
-        client.spent += count * len(users)
+        client.work += count * len(users)
 
     def _keep_away(self, sender: User, mail: Mail, users: Sequence[User]) -> None:
         """Who ignores the sender has read it, as far as the mailbox goes; the sender is told nothing of it."""
@@ -179,14 +180,14 @@ class Post:
         audience = self._audiences.get((client, flags, to))
         if flags & SendFlag.EVERYONE:                           # before anything is done for so many
             count = min(count, max(1, audience.until - self._puts)) if audience else 1      # what is taken is counted
-            count, refusal = self.everyone.admit(client.user.number, client.operator, now.monotonic, count,
+            count, refusal = self.everyone.admit(client.user.number, client.is_operator, now.monotonic, count,
                                                   client.host)
             if refusal:
                 raise Unfit(*refusal)
         audience = audience or self._audience(client, flags, to)
         sure = audience.until - self._puts
         if sure <= 0:
-            client.spent += ALONE
+            client.work += ALONE
             return self._with_room(client, first, flags, audience, lengths_of(run.body)[done]), 1
         return audience, min(count, sure)
 
@@ -256,7 +257,7 @@ class Post:
         return self._gathered(client, flags, users, absent.with_names(Outcome.FULL, [user.name for user in full]))
 
     def _refuse(self, client: Client, origin: int, why: Why, reason: str) -> None:
-        client.spent += ALONE
+        client.work += ALONE
         self.note("refused", name=client.name, origin=origin, reason=reason)
         self.roster.tell(client, wire.Refused(origin, why, reason))
 
@@ -312,8 +313,8 @@ class Post:
     def _recount(self, full: Full) -> None:
         """Those who came, or stopped holding, in this turn had counted what is refused now."""
         for client in self.roster.clients.values():
-            if full.mails and client.live.start >= full.mails[0].id:
-                client.mail = client.user.waiting
+            if full.mails and client.window.live.start >= full.mails[0].id:
+                client.checkable = client.user.waiting
                 self.delivery.counted[client] = None
 
 

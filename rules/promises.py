@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 
 import wire
-from rules.roster import Client, Roster
+from rules.roster import Roster
+from rules.state import Client
 
 LATE = 256                  # turns whose answers wait for the disk, above which those of each client are counted: with
                             # a disk that works they are some tens

@@ -39,13 +39,14 @@ from rules.hosts import Hosts
 from rules.ignore import Ignores
 from rules.post import Post
 from rules.promises import Promises
-from rules.roster import Caller, Client, Now, Refusal, Roster
+from rules.quota import Accounts, Everyone
+from rules.roster import Roster
 from rules.runs import Run
+from rules.state import Caller, Client, Now, Refusal
 from wire import Why
 
 if TYPE_CHECKING:
     from mailbox import Full, Mailbox, User
-    from rules.quota import Accounts, Everyone
 
 RESERVED = frozenset({"all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
 FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
@@ -70,13 +71,14 @@ class Switchboard:
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
                  patience: int, accounts: Accounts, everyone: Everyone, hosts: Hosts,
-                 identity: Identity = TRUSTING, is_silent: bool = False) -> None:
+                 identity: Identity = TRUSTING, is_alive: Callable[[Client], bool] = lambda client: True,
+                 is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.note = note
         self.house = house                      # what the daemon calls itself
         self.hosts = hosts
         self.token = token                      # makes 16 unguessable bytes
-        self.is_alive: Callable[[Client], bool] = lambda client: True   # the daemon knows; Doubtful while it asks
+        self.is_alive = is_alive                # raises Doubtful while it asks
         self.roster = Roster(mailbox.users)
         self.ignores = Ignores(mailbox, self.roster, note)
         self.promises = Promises(self.roster)
@@ -85,7 +87,7 @@ class Switchboard:
                          is_silent)
         self.chats = Chats(mailbox, self.roster, note, self.ignores, patience)
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
-        self.left: list[Client] = []            # since the daemon looked last; it closes their connections
+        self.leavers: list[Client] = []         # since the daemon looked last; it closes their connections
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
             wire.Sends: self.post.on_send,
             wire.Confirm: self.delivery.on_confirm,
@@ -135,8 +137,7 @@ class Switchboard:
     def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
         host = caller.host
         user = self._user(hello, host, now, proven)
-        client = Client(user, caller.address, hello.features & FEATURES, self.token(), now.wall)
-        client.host, client.presented = host, hello.token
+        client = Client(user, caller, host, hello.features & FEATURES, self.token(), hello.token, now.wall)
         self.hosts.enter(host)
         self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
@@ -182,10 +183,10 @@ class Switchboard:
 
     def leave(self, client: Client, reason: str, now: Now) -> None:
         """A client is gone, for whatever reason.  Harmless when it has left already."""
-        if client.left:
+        if client.has_left:
             return
-        client.left = True
-        self.left.append(client)
+        client.has_left = True
+        self.leavers.append(client)
         self.hosts.leave(client.host)
         self.chats.leave(client, now)
         self.delivery.leave(client)
@@ -283,10 +284,11 @@ class Switchboard:
 
 def _is_own(token: bytes, other: Client) -> bool:
     """Whether who brings this token is the program whose session that is."""
-    return token != NO_TOKEN and (compare_digest(token, other.token) or compare_digest(token, other.presented))
+    return token != NO_TOKEN and (compare_digest(token, other.token) or compare_digest(token, other.presented_token))
 
 
 def _status(client: Client) -> str:
-    if client.chat is None:
+    session = client.chats.session
+    if session is None:
         return "available, holding" if client.holding else "available"
-    return "chatting with " + wire.some([member.name for member in client.chat.members if member is not client], ", ")
+    return "chatting with " + wire.some([member.name for member in session.members if member is not client], ", ")

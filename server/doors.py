@@ -34,7 +34,7 @@ from net import places
 from net.address import Address
 from net.logins import Logins, peer_uid
 from net.tls import Secured, Server
-from rules.roster import Caller
+from rules.state import Caller
 from server.sockets import File, file_at, open_listener, remove, shut_directory
 
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place

@@ -27,7 +27,7 @@ from client.link import Link
 from daemon import Daemon
 from mailbox import Mailbox
 from net.address import Address
-from rules.roster import Caller
+from rules.state import Caller
 from server.fairness import TICK
 from tests.harness.service import Notes, Service
 from tests.store.lives import MortalDisk

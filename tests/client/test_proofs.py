@@ -19,7 +19,7 @@ from client.proofs import Impostor, Proofs
 from net import scram
 from net.address import Address
 from rules.claims import WRONG_SECONDS, Identity
-from rules.roster import Caller
+from rules.state import Caller
 from tests.client.fake_link import Play
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.service import Service

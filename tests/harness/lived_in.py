@@ -37,7 +37,7 @@ from mailbox import EVERYONE, Mailbox, User
 from net import scram
 from net.bodies import body_of
 from rules.claims import UID
-from rules.roster import Setting
+from rules.store import Setting
 from store import manifest
 
 NAMES = 5000                # in the log

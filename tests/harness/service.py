@@ -18,7 +18,7 @@ import wire
 from daemon import Daemon
 from mailbox import Mailbox
 from rules.claims import TRUSTING, Identity
-from rules.roster import Caller, Now
+from rules.state import Caller, Now
 from server.console import Console
 from server.fairness import TICK
 from server.log import NOTES

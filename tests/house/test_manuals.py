@@ -265,7 +265,7 @@ class StoreTest(unittest.TestCase):
                                 for name in ("NAME", "PUT", "READ", "SEEN", "ORIGINS", "SETTING")})
 
     def test_kinds_of_settings(self):
-        kinds = vars(importlib.import_module("rules.roster").Setting).items()
+        kinds = vars(importlib.import_module("rules.store").Setting).items()
         rows = [re.fullmatch(r"\.It ([A-Z]+), (\d)", line) for line in section("parley-store.5", "JOURNAL")]
         told = {row[1]: int(row[2]) for row in rows if row}
         self.assertEqual(told, {name: number for name, number in kinds if name.isupper()})

@@ -6,7 +6,7 @@ from pathlib import Path
 import wire
 from client import archive
 from mailbox import Mailbox
-from rules.roster import Setting
+from rules.store import Setting
 from store import manifest, salvage
 from tests.harness import lived_in
 from tests.harness.process import DaemonProcess

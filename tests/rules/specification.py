@@ -93,8 +93,8 @@ class Scene(Service):
     def _invite(self, client, names):
         client.say(wire.Invite(1, tuple(name for name in names.split(",") if name)))
         inside = self.inside(client.name)
-        if inside.inviting:
-            self.invitations[client.name] = inside.inviting.number
+        if inside.chats.inviting:
+            self.invitations[client.name] = inside.chats.inviting.number
 
     def _accept(self, client, inviter):
         client.say(wire.Answer(self.invitations[inviter], 1))
@@ -106,7 +106,7 @@ class Scene(Service):
         client.say(wire.Withdraw(self.invitations[inviter or client.name]))
 
     def _say(self, client, text):
-        chat = self.inside(client.name).chat
+        chat = self.inside(client.name).chats.session
         client.say(wire.Say(1, chat.number if chat else 1, text))
 
     def _exit(self, client, _):
@@ -128,19 +128,20 @@ def is_sound(board):
     """Whether invitations, chats and users agree about each other: nothing is held that nothing will end."""
     chats, clients = board.chats, set(board.roster.clients.values())
     for client in clients:
-        assert client.chat is None or (client in client.chat.members and client.inviting is client.pledged is None
-                                       and not client.invitations), client.name
-        for held in (client.inviting, client.pledged, *client.invitations.values()):
+        has = client.chats
+        if has.session is not None:
+            assert client in has.session.members and not has.open, client.name
+        for held in (has.inviting, has.pledged, *has.invitations.values()):
             assert held is None or chats.pending.get(held.number) is held, client.name
-        assert client.inviting is None or client.pledged is None, client.name
+        assert has.inviting is None or has.pledged is None, client.name
     for invitation in chats.pending.values():
-        assert set(invitation.members) <= clients and invitation.inviter.inviting is invitation
+        assert set(invitation.members) <= clients and invitation.inviter.chats.inviting is invitation
         for other in invitation.invited:
-            waits = other.pledged is invitation if other in invitation.accepted else \
-                other.invitations.get(invitation.number) is invitation
+            waits = other.chats.pledged is invitation if other in invitation.accepted else \
+                other.chats.invitations.get(invitation.number) is invitation
             assert waits, other.name
     for chat in chats.sessions.values():
-        assert len(chat.members) >= 2 and all(member.chat is chat for member in chat.members)
+        assert len(chat.members) >= 2 and all(member.chats.session is chat for member in chat.members)
         assert set(chat.members) <= clients
     return True
 

@@ -292,7 +292,7 @@ class HowOften(unittest.TestCase):
             self.assertRegex(self.invite(scene, to="cat"), "too many")
             scene.play("ann: vanish")
             scene.enter("ann")
-            scene.inside("ann").operator = True
+            scene.inside("ann").is_operator = True
             self.assertRegex(self.invite(scene), "too many")
 
     def test_what_was_not_possible_is_not_counted(self):
@@ -341,7 +341,7 @@ class Sessions(unittest.TestCase):
         with Scene(*PEOPLE) as scene:
             scene.chat("ann", "bob")
             scene.chat("cat", "dan")
-            scene.people["ann"].say(wire.Say(9, scene.inside("cat").chat.number, "hi"))
+            scene.people["ann"].say(wire.Say(9, scene.inside("cat").chats.session.number, "hi"))
             self.assertEqual(scene.all_heard(), {"ann": ["FAILED unknown"]})
 
     def test_a_group_goes_on_while_two_remain(self):
@@ -387,7 +387,7 @@ class Sessions(unittest.TestCase):
         """Above LINES_MAX unread; the others are told, he too when he reads again, and stays connected."""
         with Scene("ann", "bob", "cat") as scene:
             scene.chat("ann", "bob", "cat")
-            line = wire.encode(wire.Say(1, scene.inside("ann").chat.number, "x" * 16000))
+            line = wire.encode(wire.Say(1, scene.inside("ann").chats.session.number, "x" * 16000))
             for _ in range(LINES_MAX // 16000 * 4):
                 scene.people["ann"].say_bytes(line)
                 if scene.state("bob") is not B:

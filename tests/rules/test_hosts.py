@@ -6,7 +6,7 @@ import unittest
 
 import wire
 from rules.hosts import BUCKETS_MAX, LOOPBACK, NEW_NAME_SECONDS, Buckets, host_of
-from rules.roster import Caller
+from rules.state import Caller
 from server.options import Limits, limits, parse
 from tests.harness.service import Service
 from wire import Why

@@ -26,7 +26,8 @@ from net.logins import (
     peer_uid,
 )
 from rules.claims import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS, Identity
-from rules.roster import Caller, Setting
+from rules.state import Caller
+from rules.store import Setting
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.service import Service
 from wire import Why
@@ -236,7 +237,7 @@ class Owners(unittest.TestCase):
                 callers = {"r": unix(ROOT), "s": unix(SELF), "e": unix(EVE), "t": tcp(), "l": tcp("127.0.0.1")}
                 for name, caller in callers.items():
                     house.enters(name, caller)
-                found = {client.name for client in house.daemon.board.roster.clients.values() if client.operator}
+                found = {client.name for client in house.daemon.board.roster.clients.values() if client.is_operator}
                 self.assertEqual(found, {"r", "s"})
 
     def test_reserved_names(self):

@@ -3,7 +3,7 @@ import unittest
 
 import wire
 from rules.ignore import IGNORED_MAX
-from rules.roster import Setting
+from rules.store import Setting
 from tests.harness.service import Service
 from wire import SendFlag, Why
 
@@ -226,7 +226,7 @@ class Invitations(Scene):
         self.bob.say(wire.Withdraw(number))
         self.bob.hears(wire.CalledOff, why=Why.WITHDRAWN)
         self.ann.hears_nothing()
-        self.assertEqual(self.service.daemon.board.roster.clients[0].withheld, {})
+        self.assertEqual(self.service.daemon.board.roster.clients[0].chats.withheld, {})
 
     def test_its_number_can_not_be_answered(self):
         number = self.invited(self.bob, "ann")

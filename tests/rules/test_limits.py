@@ -11,7 +11,7 @@ import wire
 from daemon import BACKLOG_MAX, READ_SIZE, SLICE, UNSENT_MAX, WORK_SECONDS
 from rules import quota
 from rules.quota import Account, Quotas
-from rules.roster import Caller
+from rules.state import Caller
 from server.fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, BURST, CALM, FLOOD, LEAST, REST, TICK, Fairness, Share
 from server.options import Limits, amount
 from tests.harness.service import Service
@@ -492,7 +492,7 @@ class Turns(unittest.TestCase):
             clients[0].sock.sendall(b"".join(wire.encode(wire.Say(n, chat, "x")) for n in range(1, 101)))
             service.daemon.turn(0)
             inside = service.daemon.board.roster.clients[service.mailbox.find("m0").number]
-            self.assertEqual(inside.spent, 30)
+            self.assertEqual(inside.work, 30)
             self.assertLessEqual(self.answered(service, clients[1]), BURST // 30 + 1)
 
 
@@ -628,7 +628,7 @@ class Rate(unittest.TestCase):
             ann.sock.sendall(wire.encode(wire.Ping(1)) * 5000)
             service.run()
             inside = service.daemon.board.roster.clients[service.mailbox.find("ann").number]
-            self.assertFalse(inside.peer.mask & selectors.EVENT_READ)
+            self.assertFalse(service.daemon.connection_of[inside].mask & selectors.EVENT_READ)
             service.forward(0.1)
             service.run()
             self.assertGreater(min(service.daemon._resting.values()) - service.clock.monotonic, REST / 2)
@@ -676,12 +676,12 @@ class Rate(unittest.TestCase):
             inside = service.daemon.board.roster.clients[service.mailbox.find("ann").number]
             ann.sock.sendall(wire.encode(wire.Ping(1)) * (READ_SIZE // 20))
             service.run()
-            self.assertIn(inside.peer, service.daemon._resting)
+            self.assertIn(service.daemon.connection_of[inside], service.daemon._resting)
             while inside.backlog < BACKLOG_MAX:
-                service.daemon._send(inside.peer, wire.encode(wire.Notice("x" * 60_000)))
+                service.daemon._send(service.daemon.connection_of[inside], wire.encode(wire.Notice("x" * 60_000)))
             service.forward(100)
             self.assertEqual(service.daemon._resting, {})
-            self.assertFalse(inside.peer.mask & selectors.EVENT_READ)
+            self.assertFalse(service.daemon.connection_of[inside].mask & selectors.EVENT_READ)
             heard = 0
             for _ in range(400):
                 service.forward(0.1)
@@ -695,7 +695,7 @@ class ToAll(unittest.TestCase):
                                    ("nobody", False, False), ("nobody", True, False)):
             with self.subTest(who=who, operator=operator), house(everyone=who) as service:
                 ann, bob = service.users("ann", "bob")
-                service.daemon.board.roster.clients[0].operator = operator
+                service.daemon.board.roster.clients[0].is_operator = operator
                 for flags in (SendFlag.EVERYONE, SendFlag.EVERYONE | SendFlag.NOW):
                     ann.send("", "hear ye", flags)
                 self.assertEqual(len(bob.hears_all(wire.Mail)), 2 * may)

@@ -10,9 +10,8 @@ from unittest import mock
 import wire
 from daemon import Daemon
 from mailbox import Mailbox
-from rules import delivery
-from rules.delivery import WINDOW, WINDOW_BYTES
 from rules.promises import OUTCOME_NAMES
+from rules.window import EVER, WINDOW, WINDOW_BYTES
 from server.fairness import CALM
 from store import reserve
 from store.disk import Disk
@@ -155,7 +154,7 @@ class Windows(unittest.TestCase):
             bob.confirm(*mails)
             bob.hears_all(wire.Checked)
             inside = service.daemon.board.roster.clients[bob_number(service)]
-            self.assertEqual((inside.in_flight, inside.size), (0, 0))
+            self.assertEqual((inside.window.messages, inside.window.size), (0, 0))
             send_many(ann, "bob", 1)
             self.assertEqual(len(bob.hears_all(wire.Mail)), 1)
 
@@ -166,7 +165,7 @@ class Windows(unittest.TestCase):
             mails = bob.hears_all(wire.Mail)
             bob.confirm(*mails)
             inside = service.daemon.board.roster.clients[bob_number(service)]
-            self.assertEqual((inside.in_flight, inside.size), (0, 0))
+            self.assertEqual((inside.window.messages, inside.window.size), (0, 0))
 
 
 def bob_number(service):
@@ -699,7 +698,7 @@ class Runs(unittest.TestCase):
         """How many wait, and how many of these, and bytes, were pushed."""
         user = service.mailbox.find(name)
         client = service.daemon.board.roster.clients[user.number]
-        return user.waiting, client.in_flight, client.size
+        return user.waiting, client.window.messages, client.window.size
 
     def test_from_frame_to_frame(self):
         with house("ann", "bob", "cy") as (service, ann, bob, cy):
@@ -790,7 +789,7 @@ class Runs(unittest.TestCase):
             for first, name in (99, "bob"), (199, "nobody"):
                 ann.say(wire.Sends(first, 0, (name,), ("x",) * 50))
                 service.run()
-                spent.append(client.spent)
+                spent.append(client.work)
             self.assertGreater(spent[1], 3 * spent[0])
 
     def test_what_breaks_the_protocol(self):
@@ -1073,7 +1072,7 @@ class Order(unittest.TestCase):
     def test_constants_fit_the_frame(self):
         names = ("n" * wire.NAME_MAX,) * OUTCOME_NAMES
         self.assertLess(len(wire.encode(wire.Outcomes(1, 1, 1, names))), wire.FRAME_MAX)
-        self.assertEqual(delivery.EVER, 2**64 - 1)
+        self.assertEqual(EVER, 2**64 - 1)
 
 
 def peek(sock):

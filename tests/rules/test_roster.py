@@ -4,7 +4,7 @@ import socket
 import unittest
 
 import wire
-from rules.roster import BACKLOG_MAX, PAGE, PUBLISH_COST
+from rules.roster import PAGE, PUBLISH_COST, ROSTER_PAUSE_AT
 from tests.harness.service import Service
 from wire import Presence, Why
 
@@ -78,14 +78,14 @@ class AtLogin(unittest.TestCase):
             self.assertEqual([entry.name for entry in said], ["n0000", "n0001", "n0002", "bob", "ann"])
 
     def test_page_after_page_as_it_reads(self):
-        """A newcomer with a small buffer who does not read at first: no more than BACKLOG_MAX and a page is held."""
+        """A newcomer that does not read at first: no more than ROSTER_PAUSE_AT and a page is held for it."""
         with House(9000) as house:
             ann = house.connect()
             small(house, ann)
             ann.sock.sendall(wire.encode(wire.Hello(wire.VERSION, 1, bytes(16), "ann")))
             house.run()
             ann.name = "ann"
-            self.assertLess(house.inside(ann).backlog, BACKLOG_MAX + wire.FRAME_MAX)
+            self.assertLess(house.inside(ann).backlog, ROSTER_PAUSE_AT + wire.FRAME_MAX)
             ann.hears(wire.Welcome)
             self.assertEqual(len(ann.roster), 9001)
 
@@ -193,7 +193,7 @@ class NotReading(unittest.TestCase):
         sender = house.user("sender", features=0)
         for _ in range(8):
             sender.send("bob", "x" * 16000)
-        self.assertGreaterEqual(house.inside(bob).backlog, BACKLOG_MAX)
+        self.assertGreaterEqual(house.inside(bob).backlog, ROSTER_PAUSE_AT)
         house.forward(1)
         return bob
 
@@ -204,7 +204,7 @@ class NotReading(unittest.TestCase):
             for number in range(101):
                 cat.say(wire.Hold(number, 1 - number % 2))
                 house.forward(0.1)
-            self.assertLess(len(house.inside(bob).stale), 4)
+            self.assertLess(len(house.inside(bob).log_copy.stale), 4)
             said = [entry for entry in rows(take_rosters(bob)) if entry.name == "cat"]
             self.assertEqual([entry.holding for entry in said], [1])
 
@@ -232,7 +232,7 @@ class NotReading(unittest.TestCase):
             bob = self.stopped(house)
             house.daemon.board.roster._changed.update(dict.fromkeys(range(2400)))
             house.forward(1)
-            self.assertEqual(len(house.inside(bob).stale), 2400)
+            self.assertEqual(len(house.inside(bob).log_copy.stale), 2400)
             said = take_rosters(bob)
             self.assertEqual([len(page.entries) for page in said if len(page.entries) > 1], [PAGE, PAGE, 400])
             self.assertEqual(said[-1].last, 1)
@@ -316,7 +316,7 @@ class Listing(unittest.TestCase):
             take_rosters(ann)
             ann.sock.sendall(wire.encode(wire.List(1)))
             house.run()
-            self.assertTrue(house.inside(ann).listing)
+            self.assertTrue(house.inside(ann).log_copy.list_request)
             cat.say(wire.Hold(1, 1))
             house.forward(1)
             dan = house.user("dan")

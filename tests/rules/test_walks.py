@@ -17,7 +17,7 @@ from daemon import Daemon
 from mailbox import Mailbox
 from rules import chats, delivery
 from rules.chats import INVITATIONS_MAX, State, state_of
-from rules.roster import NONE
+from rules.state import NO_INVITATIONS
 from store.disk import Disk
 from store.user import NO_MAIL, NO_ORIGINS, NO_PAGES, NO_RANGES
 from tests.harness.service import Notes, Service
@@ -526,7 +526,7 @@ class Walk:
         for name, client in self.here.items():
             self.empty(name, client)
             assert not self.post.waiting[name] and client.waiting == 0
-        assert not (NONE or NO_RANGES or NO_ORIGINS or NO_MAIL or NO_PAGES)     # they are everybody's
+        assert not (NO_INVITATIONS or NO_RANGES or NO_ORIGINS or NO_MAIL or NO_PAGES)     # they are everybody's
         for key, names in self.post.recipients.items():
             assert all(key in self.post.confirmed[name] for name in names)
 

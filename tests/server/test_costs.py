@@ -245,7 +245,7 @@ class Charged(unittest.TestCase):
     def spent(self, client, said):
         """What a request counted for."""
         client.say(said)
-        return self.service.daemon.board.roster.clients[self.service.mailbox.find(client.name).number].spent
+        return self.service.daemon.board.roster.clients[self.service.mailbox.find(client.name).number].work
 
     def looked_up(self, client, said):
         """The names that were looked up for a request."""
@@ -355,7 +355,7 @@ class Lists(unittest.TestCase):
         for _ in storm:
             self.service.daemon.turn(0)
         inside = self.service.daemon.board.roster.clients.values()
-        self.assertEqual([client.listed_at for client in inside], [PAGE] * 5)
+        self.assertEqual([client.log_copy.listed_upto for client in inside], [PAGE] * 5)
 
     def test_short_logs_are_for_many_in_a_turn(self):
         """A small log is sent to as many in a turn as its rows allow; each page counts for some of them at least."""

@@ -29,7 +29,7 @@ from daemon import (
 )
 from net.address import parse
 from rules.claims import Identity
-from rules.roster import Caller
+from rules.state import Caller
 from server.fairness import BUDGET, CALM
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from server.sockets import open_listener
@@ -545,7 +545,7 @@ class BackPressure(unittest.TestCase):
                 self.stuff(service, ann, frame * (READ_SIZE // len(frame)))
                 self.assertGreaterEqual(inside.backlog, BACKLOG_MAX)
                 self.assertLess(inside.backlog, BACKLOG_MAX + 20 * READ_SIZE)
-                self.assertFalse(inside.peer.mask & selectors.EVENT_READ)
+                self.assertFalse(service.daemon.connection_of[inside].mask & selectors.EVENT_READ)
                 bob.say(wire.Ping(2))
                 bob.hears(wire.Pong)
 

@@ -41,7 +41,8 @@ class Login(Specification, unittest.TestCase):
         scene = self.scene("A")
         inside = scene.inside("A")
         self.assertEqual((inside.name, inside.address), ("A", "test:1"))
-        self.assertIs(scene.daemon.connections[inside.peer.sock.fileno()], inside.peer)
+        connection = scene.daemon.connection_of[inside]
+        self.assertIs(scene.daemon.connections[connection.sock.fileno()], connection)
         self.assertEqual([(row.name, row.address) for row in scene.daemon.board.rows(9)[0]], [("A", "test:1")])
 
     def test_one_shell(self):
@@ -227,7 +228,7 @@ class OnTheServer(Specification, unittest.TestCase):
         scene = self.scene("C", "D")
         scene.chat("D", "C")
         scene.play("C: say hello", "D: say good day")
-        number = scene.inside("C").chat.number
+        number = scene.inside("C").chats.session.number
         self.assertEqual(self.printed(scene, "line"), [f"line chat={number} sender=C text=hello",
                                                        f'line chat={number} sender=D text="good day"'])
         scene.people["C"].send("D", "by mail")

@@ -34,7 +34,7 @@ from mailbox import Mailbox, StoreError
 from net.address import Address
 from net.bodies import body_of
 from rules.claims import Identity
-from rules.roster import Caller
+from rules.state import Caller
 from terminal.display import UNICODE, display
 from terminal.keys import Keys
 from tests.harness.service import Service

@@ -1,0 +1,82 @@
+"""window: what one reader was pushed and has not confirmed yet.
+
+A message is in flight if it is unread and lies in a part of the queue that a stream has passed.  So
+nothing is kept for each message, and a message that was checked twice counts once.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from store.mail import Mail, amount
+
+WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
+WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
+EVER = 2**64 - 1            # the end of the live stream
+
+
+class Stream:
+    """How far one reader was pushed through its queue."""
+    __slots__ = ("at", "request", "start", "total", "upto")
+
+    def __init__(self, start: int, upto: int, request: int = 0) -> None:
+        self.start = start      # ids above this belong to the stream
+        self.at = start         # the last id pushed
+        self.upto = upto        # the last that belongs to this stream
+        self.request = request  # of the CHECK that is answered
+        self.total = 0          # pushed so far
+
+
+class Window:
+    """The streams of one reader, and how much of them is in flight."""
+    __slots__ = ("checking", "live", "messages", "past", "size")
+
+    def __init__(self, last: int) -> None:
+        self.live = Stream(last, EVER)
+        self.checking: Stream | None = None         # the CHECK under way
+        self.past: Sequence[Stream] = ()            # ended streams whose messages may be in flight
+        self.messages = 0                           # in flight
+        self.size = 0                               # bytes of text in flight
+
+    @property
+    def streams(self) -> list[Stream]:
+        checking = () if self.checking is None else (self.checking,)
+        return [self.live, *checking, *self.past]
+
+    def overlap(self, check: Stream) -> tuple[int, bool]:
+        """Find how far the next part of a check overlaps other streams.  Returns (upto, again): if
+        `again`, everything up to `upto` is in flight already and costs no window space; if not,
+        nothing up to `upto` is."""
+        ahead = [other for other in (self.live, *self.past) if other.at > max(other.start, check.at)]
+        over = [other.at for other in ahead if other.start <= check.at]
+        if over:
+            return min(check.upto, max(over)), True
+        return min([check.upto, *(other.start for other in ahead)]), False
+
+    def confirmed(self, mails: Sequence[Mail], messages: int, size: int) -> None:
+        """The reader confirmed these, so many messages and bytes of text: those that were pushed
+        are no longer in flight."""
+        first, last = mails[0].id, mails[-1].last
+        if not any(stream.start < first and last <= stream.at for stream in self.streams):
+            messages, size = amount(self._pushed(mails))
+        self.messages -= messages
+        self.size -= size
+        if not self.messages:
+            self.past = ()
+
+    def _pushed(self, mails: Sequence[Mail]) -> list[Mail]:
+        """The parts of these that some stream has passed."""
+        spans, found = sorted([(stream.start + 1, stream.at) for stream in self.streams]), []
+        for mail in mails:
+            first = mail.id
+            for low, high in spans:
+                low, high = max(low, first), min(high, mail.last)
+                if low <= high:
+                    found.append(mail.part(low, high))
+                    first = high + 1
+        return found
+
+    def end(self, stream: Stream) -> None:
+        """A stream has ended; what it has pushed may still be in flight."""
+        if self.messages and stream.at > stream.start:
+            self.past = [*(old for old in self.past
+                           if old.start < stream.start or old.at > stream.at), stream]

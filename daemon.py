@@ -66,8 +66,9 @@ from server.fairness import BUDGET, FREE, Fairness, Share
 from server.options import PROGRAM, Limits, limits, parse
 from server.signals import Signals, end_at_next
 from server.timers import NEVER, Timers
-from store import salvage
+from store.check import check
 from store.disk import Disk
+from store.salvage import salvage
 from terminal.usage import die, die_of_lack, open_standard, say
 
 # Limits, each with its reason.
@@ -772,9 +773,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # a parent may ignore it, and then no child can be waited for
     if options.check_store:
-        return _inspect(lambda disk: salvage.check(options.state, disk))
+        return _inspect(lambda disk: check(options.state, disk))
     if options.salvage:
-        return _inspect(lambda disk: salvage.salvage(options.state, options.salvage, disk, options.backend))
+        return _inspect(lambda disk: salvage(options.state, options.salvage, disk, options.backend))
     room = startup.file_limit()
     server = startup.certificate(options)
     started = time.monotonic()

@@ -190,7 +190,7 @@ def _payload(data: bytes, at: int, length: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def start_of(values: Iterator[tuple[bytes, bytes]]) -> int | None:
+def agreed_start(values: Iterator[tuple[bytes, bytes]]) -> int | None:
     """What two of these keys and values, checksums in front, agree upon: the crc32 before a key's."""
     counts: dict[int, int] = {}
     for key, value in values:

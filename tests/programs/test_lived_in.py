@@ -7,7 +7,8 @@ import wire
 from client import archive
 from mailbox import Mailbox
 from rules.store import Setting
-from store import manifest, salvage
+from store import manifest
+from store.check import check
 from tests.harness import lived_in
 from tests.harness.process import DaemonProcess
 from tests.store.test_segment import backends
@@ -29,7 +30,7 @@ class OnDisk(unittest.TestCase):
         listed = manifest.decode(Path(store, manifest.NAME).read_bytes(), store)
         self.assertGreaterEqual(min(len(listed.segments), len(listed.journals)), 2)
         self.assertEqual({each.backend for each in listed.segments}, {backend})
-        self.assertTrue(list(salvage.check(store)))                 # nothing is damaged
+        self.assertTrue(list(check(store)))                 # nothing is damaged
         box = Mailbox(store, backend=backend)
         try:
             users = box.users

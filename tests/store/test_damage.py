@@ -13,6 +13,7 @@ from unittest import mock
 from mailbox import EVERYONE, Mailbox
 from store import manifest as manifests
 from store import salvage, segment
+from store.check import check
 from store.disk import Damaged, StoreError
 from store.journal import file_name
 from store.recovery import Recovery
@@ -214,14 +215,14 @@ class TestSalvage(DamageCase):
             self.path = os.path.join(self.home.name, backend)
             box = self.lively(backend)
             waiting = sum(user.waiting for user in box.users)
-            self.assertRaises(StoreError, list, salvage.check(self.path, RecordingDisk()))
+            self.assertRaises(StoreError, list, check(self.path, RecordingDisk()))
             box.close()
             before = {name: os.path.getsize(os.path.join(self.path, name)) for name in os.listdir(self.path)}
-            report = list(salvage.check(self.path, RecordingDisk()))
+            report = list(check(self.path, RecordingDisk()))
             self.assertIn(f"3 names, {waiting} messages waiting", report[-1])
             after = {name: os.path.getsize(os.path.join(self.path, name)) for name in before}
             self.assertEqual(before, after)
-        self.assertRaises(StoreError, list, salvage.check(os.path.join(self.home.name, "nothing")))
+        self.assertRaises(StoreError, list, check(os.path.join(self.home.name, "nothing")))
 
     def test_all_of_a_good_store(self) -> None:
         for backend in BACKENDS:

@@ -1,1 +1,1 @@
-"""net: what both ends of a line share.  It knows no other room."""
+"""net: what both ends of a connection share.  It knows no other room."""

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import wire
 from net.bodies import BODY_MAX, COUNT, LENGTH, count_of, joined, lengths_of
+from net.fields import READERS
+from net.frames import HEAD
 from wire import CODECS, TEXT_MAX, ProtocolError, SendFlag
 
 SEND_HEAD = struct.Struct("!BQ")                # kind, id; then come the flags and the recipients
@@ -26,7 +28,7 @@ COUNTER = 0xFFFFFFFF                            # the part of an id that counts
 SPACE = b" "
 SPACES = 8                                      # to look for more of them at once takes longer, where there are many
 CONTROLS = bytes((*range(0x20), 0x7F))
-READ_WORDS = wire.READERS["words"]
+READ_WORDS = READERS["words"]
 SEND_KIND, MAIL_KIND = CODECS[wire.Sends].kind, CODECS[wire.Mails].kind
 
 
@@ -108,7 +110,7 @@ def mail_frames(mails: Iterable[tuple[int, int, int, int, int, int, int, bytes]]
                 name_of: Callable[[int], bytes]) -> list[bytes]:
     """The frames of MAILS with a further flag, from what the mailbox keeps of each run; `name_of` a sender, by
     number."""
-    frames, pack, fixed = [], MAIL_HEAD.pack, MAIL_HEAD.size - wire.LENGTH.size
+    frames, pack, fixed = [], MAIL_HEAD.pack, MAIL_HEAD.size - HEAD.size
     for id, _, time, sender, origin, flags, copies, body in mails:
         name = name_of(sender)
         frames.append(pack(fixed + len(name) + len(body), MAIL_KIND, id, time, origin, flags | flag, copies,

@@ -31,10 +31,14 @@ INSIDE = {
     "net": {
         "address": "",
         "bodies": "",
+        "fields": "bodies frames",
+        "frames": "",
         "logins": "",
         "places": "address",
         "scram": "",
+        "texts": "values",
         "tls": "",
+        "values": "",
     },
     "store": {
         "broken_journal": "disk findings journal",

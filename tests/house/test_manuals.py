@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 import wire
+from net.fields import ENTRY
 from server import log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +89,7 @@ class WireTest(unittest.TestCase):
 
     def test_entry(self):
         drawn = "name word | " + " | ".join(f"{name} {KINDS[how]}" for name, how in
-                                            zip(wire.Entry._fields[1:], wire.ENTRY.format[1:], strict=True))
+                                            zip(wire.Entry._fields[1:], ENTRY.format[1:], strict=True))
         self.assertIn(f" {drawn}", section("parley-wire.7", "FIELD TYPES"))
 
     def test_example_decodes_to_what_it_says(self):

@@ -6,6 +6,7 @@ import unittest
 
 import wire
 from net.bodies import BODY_MAX, body_of, texts_of
+from net.fields import KEYS
 from rules import runs
 from wire import CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry, ProtocolError
 
@@ -332,7 +333,7 @@ class Described(unittest.TestCase):
             line = wire.describe(of(codec, values))
             self.assertTrue(line.isascii() and line.isprintable(), line)
             self.assertEqual(re.findall(r"\b(\w+)=", re.sub(r'"(\\.|[^"\\])*"', "", line)),
-                             [name for name, how in codec.fields if how not in wire.KEYS])
+                             [name for name, how in codec.fields if how not in KEYS])
 
     def test_example(self):
         said = wire.Sends(7, 0, ("bob", "erin"), ("hi there", "bob"))

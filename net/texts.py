@@ -1,0 +1,37 @@
+"""texts: what may be a username, and what may be the text of a message.
+
+The daemon refuses everything else, and so does a client, before it sends anything.
+"""
+from __future__ import annotations
+
+import re
+
+from net.values import Why
+
+TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parley moves none
+NAME_MAX = 32           # characters; fits a column of the table
+
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_MAX - 1}}}")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be a username.  Names are ASCII because other letters look alike."""
+    return NAME.fullmatch(text) is not None
+
+
+def flaw(text: str) -> tuple[Why, str] | None:
+    """Why a text may not be sent, or None."""
+    if len(text) <= TEXT_MAX // 4 and text.isprintable() and not text.isspace() and text:
+        return None                     # nearly every text there is
+    if not text or text.isspace():
+        return Why.EMPTY, "an empty message is not sent: type a text first"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return Why.BAD_TEXT, "the message holds half a character that can't be sent"
+    if size > TEXT_MAX:
+        return Why.BAD_TEXT, f"a message has at most {TEXT_MAX} bytes: send it in parts"
+    if not text.isprintable() and CONTROL.search(text):
+        return Why.BAD_TEXT, "a message may hold no control characters but newline and tab"
+    return None

@@ -60,6 +60,7 @@ from contextlib import suppress
 
 from net.bodies import body_of, count_of
 from store import manifest as manifests
+from store.backends import choose
 from store.disk import WAIT, CannotCreate, Damaged, Denied, Disk, Failed, InUse, NoBackend, StoreError
 from store.journal import BLANK, FIRST_ROOM, HEADER_SIZE, Journal, file_name
 from store.mail import BY_ID, WHOLE, Mail, between, limited, messages, place_of
@@ -74,7 +75,7 @@ from store.records import (
 )
 from store.recovery import Recovery, lock_store
 from store.reserve import LAST, Reserve
-from store.segment import ENTRY_MAX, Listed, choose
+from store.segment import ENTRY_MAX, Listed
 from store.upkeep import END, ID_JUMP, JOURNALS_MAX, SEAL_AT, SMALL, Upkeep
 from store.user import BY_END, BY_FIRST, BY_LAST, LOW, NO_MAIL, SETTING_MAX, Page, Range, User, united
 
@@ -289,14 +290,14 @@ class Mailbox:
         """The same for messages to the same recipients whose origins follow one upon the other, in one instance."""
         if self.refusing is not None or self.last > self.most:
             raise Full(self.refusal or "", [], [])
-        count, number, everyone = len(recipients), sender.number, len(self.users) - 1
+        copies, number, everyone = len(recipients), sender.number, len(self.users) - 1
         if len(body) > ENTRY_MAX:
             raise ValueError(f"texts of {len(body)} bytes")
-        if flags & EVERYONE and count != everyone:
+        if flags & EVERYONE and copies != everyone:
             raise ValueError("EVERYONE is all users but the sender")
         id, messages = self.last + 1, count_of(body)
         self.last += messages
-        mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, count, body, WHOLE))
+        mail: Mail = NEW(Mail, (id, self.last, now, number, first, flags, copies, body, WHOLE))
         self._parts += put_record(now, number, first, flags, recipients, everyone + 1, body)
         for user in recipients:
             user.queue(mail)
@@ -331,7 +332,7 @@ class Mailbox:
 
     def unreadable(self, user: User) -> int:
         """How many of the waiting messages the disk did not give back."""
-        return sum([page.left for page in user.pages if page.damaged])
+        return user.unreadable
 
     def read(self, user: User, first: int, last: int) -> list[Mail]:
         """Everything of this user's with first <= id <= last is read; the newly read, in order."""
@@ -372,7 +373,7 @@ class Mailbox:
             parts[-1] += self._read_page(user, page, first, last)
             if page.damaged:
                 parts.append([])
-        user.pages[low:high] = [page for page in user.pages[low:high] if page.left]
+        user.pages[low:high] = [page for page in user.pages[low:high] if page.unread]
         parts[-1] += self._read_tail(user.tail, first, last)
         newly = [mail for part in parts for mail in part]
         user.waiting -= messages(newly)
@@ -392,8 +393,8 @@ class Mailbox:
     def _read_page(self, user: User, page: Page, first: int, last: int) -> list[Mail]:
         mails = user.unread_of(between(self._shelf.mails_for(user, page), first, last))
         number = messages(mails)
-        page.left -= number
-        self._shelf.segments[page.segment].left -= number
+        page.unread -= number
+        self._shelf.segments[page.segment].unread -= number
         return mails
 
     def kept(self, first: int, last: int) -> Iterator[Range]:

@@ -188,7 +188,7 @@ class Delivery:
         users = self.mailbox.users
         runs = [(*mail[:7], mail.body) for mail in mails]
         whole = b"".join(mail_frames(runs, flag, lambda sender: users[sender].name.encode()))
-        if mails[0].count > 1:
+        if mails[0].recipients > 1:
             self._pushes[mails[0].id, flag] = mails, whole
         return whole
 

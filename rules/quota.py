@@ -59,8 +59,7 @@ class Account:
     __slots__ = ("shares", "size", "start")
 
     def __init__(self, user: User) -> None:
-        self.start = user.pages[-1].last if user.pages else 0       # what has an id above this is counted by sender
-        self.size = sum([page.size * page.left // page.count for page in user.pages])
+        self.start, self.size = user.sealed                         # what has an id above `start` is counted by sender
         self.shares: dict[int, list[int]] = {}                      # by number of the sender: messages, bytes
         for mail in user.tail:
             self.add(mail)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from zlib import crc32
 
 from net.bodies import count_of
+from store.backends import module, words
 from store.carve import agreed_start, carve
 from store.disk import Disk, NoBackend
 from store.findings import Findings
@@ -30,10 +31,8 @@ from store.segment import (
     base_name,
     files_of,
     head_of,
-    module,
     seed_of,
     start_of,
-    words,
 )
 
 # how a file of GNU dbm may begin

@@ -16,7 +16,8 @@ from store.journal import file_name
 from store.mail import messages
 from store.manifest import Manifest
 from store.recovery import Recovery, lock_store
-from store.segment import Segment, Shelf
+from store.segment import Segment
+from store.shelf import Shelf
 
 
 def check(directory: str, disk: Disk | None = None) -> Iterator[str]:
@@ -42,7 +43,7 @@ def _check(disk: Disk, directory: str, manifest: Manifest) -> Iterator[str]:
         for segment in recovery.shelf.segments.values():
             pages = sum(_check_segment(segment, recovery.shelf))
             yield (f"{segment.name} ({segment.listed.backend}): {segment.messages} messages in "
-                   f"{pages} pages, {segment.left} waiting")
+                   f"{pages} pages, {segment.unread} waiting")
         yield from recovery.notes
         waiting = sum([user.waiting for user in recovery.users])
         yield f"{len(recovery.users)} names, {waiting} messages waiting, ids up to {recovery.last}"
@@ -60,9 +61,9 @@ def _check_segment(segment: Segment, shelf: Shelf) -> Iterator[int]:
         mails = shelf.mails(page)
         ids = [id for mail in mails for id in (mail.id, mail.last + 1)]
         if (ids[0] != page.first or ids[-1] != page.last + 1 or ids != sorted(ids)
-                or messages(mails) != page.count or not all(is_whole(mail.body) for mail in mails)):
+                or messages(mails) != page.messages or not all(is_whole(mail.body) for mail in mails)):
             raise Damaged(path, 0, f"a page in mail {page.block} is not what the index says")
-        found += page.count
+        found += page.messages
         yield 1
     if found != segment.messages:
         raise Damaged(path, 0, f"{found} messages, not {segment.messages}")

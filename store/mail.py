@@ -1,8 +1,9 @@
-"""mail: runs of messages, as a queue holds them, and what can be asked of some of them.
+"""mail: runs of messages, as a queue holds them, and what can be asked of a list of them.
 
-Messages that came together, of one sender to the same names, are one Mail as long as nobody needs them apart: one
-object in the queue of each recipient, with the sender's own bytes.  Who reads a part of them splits it.  The functions
-here take lists of Mail in the order of ids, without overlap; ids of messages inside a run count as those of the run.
+Messages that arrived together, from one sender to the same recipients, are one `Mail` as long as
+nobody needs them apart: one object in the queue of each recipient, with the sender's own bytes.  A
+reader that takes a part of a run splits it.  The functions here take lists of Mail in the order of
+their ids, without overlap; the ids of all messages inside a run belong to the run.
 """
 from __future__ import annotations
 
@@ -13,15 +14,15 @@ from typing import NamedTuple
 
 from net.bodies import COUNT, LENGTH, body_of, lengths_of, part_of, texts_of
 
-WHOLE = -1  # in place of a number to skip
+WHOLE = -1  # in place of a number of texts to skip
 
 
 class Mail(NamedTuple):
-    """A run of messages, often of one: the ids follow one upon the other, so do the origins, and all else they have in
-    common.  `count` is how many each went to; `time` is microseconds since 1970.
+    """A run of messages, often of one: ids and origins are consecutive, all else is the same.
 
-    `source` is a body that holds their texts, and nothing else, or, if they were split off from a longer run, behind
-    `skip` others: who reads a part of a run copies nothing."""
+    `recipients` is how many names each message went to; `time` is microseconds since 1970.
+    `source` is a body that holds the texts and nothing else; if the run was split off from a longer
+    one, they stand behind `skip` others: to read a part of a run copies nothing."""
 
     id: int  # of the first
     last: int
@@ -29,26 +30,26 @@ class Mail(NamedTuple):
     sender: int
     origin: int  # of the first
     flags: int
-    count: int  # type: ignore[assignment]  # hides the count() of tuples, which nobody needs
+    recipients: int
     source: bytes
     skip: int = WHOLE
 
     @property
     def messages(self) -> int:
-        """How many they are."""
+        """How many messages the run has."""
         return self.last - self.id + 1
 
     @property
     def amount(self) -> tuple[int, int]:
-        """How many they are, and how many bytes of text."""
-        count = self.last - self.id + 1
+        """How many messages the run has, and how many bytes of text."""
+        messages = self.last - self.id + 1
         if self.skip == WHOLE:
-            return count, len(self.source) - COUNT.size - LENGTH * count
-        return count, sum(lengths_of(self.source, self.skip, self.skip + count))
+            return messages, len(self.source) - COUNT.size - LENGTH * messages
+        return messages, sum(lengths_of(self.source, self.skip, self.skip + messages))
 
     @property
     def body(self) -> bytes:
-        """Their texts, and no others."""
+        """The texts of the run, and no others."""
         if self.skip == WHOLE:
             return self.source
         return part_of(self.source, self.skip, self.skip + self.messages)
@@ -58,7 +59,7 @@ class Mail(NamedTuple):
         return texts_of(self.body)
 
     def part(self, first: int, last: int) -> Mail:
-        """Those with these ids, which are some of them."""
+        """The messages with first <= id <= last, which must be in the run."""
         if first == self.id and last == self.last:
             return self
         start = first - self.id
@@ -70,32 +71,33 @@ BY_ID = itemgetter(Mail._fields.index("id"))
 
 
 def singles(mail: Mail) -> list[Mail]:
-    """The messages of a run, each by itself."""
+    """The messages of a run, each as a run of one."""
     return [mail._replace(id=mail.id + n, last=mail.id + n, origin=mail.origin and mail.origin + n,
                           source=body_of([text]), skip=WHOLE) for n, text in enumerate(mail.texts)]
 
 
 def messages(mails: Iterable[Mail]) -> int:
-    """How many messages these are."""
+    """How many messages these runs have."""
     return sum([mail.last - mail.id + 1 for mail in mails])
 
 
 def amount(mails: Sequence[Mail]) -> tuple[int, int]:
-    """How many messages these are, and how many bytes of text."""
+    """How many messages these runs have, and how many bytes of text."""
     if len(mails) == 1:
         return mails[0].amount
     each = [mail.amount for mail in mails]
-    return sum([count for count, _ in each]), sum([size for _, size in each])
+    return sum([number for number, _ in each]), sum([size for _, size in each])
 
 
 def place_of(mails: Sequence[Mail], id: int) -> int:
-    """Where the first stands that has messages with this id or a higher one."""
+    """The index of the first run that has messages with this id or a higher one."""
     place = bisect_left(mails, id, key=BY_ID)
     return place - 1 if place and mails[place - 1].last >= id else place
 
 
 def between(mails: Sequence[Mail], first: int, last: int) -> list[Mail]:
-    """Those with first <= id <= last; none if it ends before it begins, as whoever confirms may say."""
+    """The messages with first <= id <= last.  A range that ends before it begins, which a client
+    may well confirm, has none."""
     if first > last:
         return []
     found = list(mails[place_of(mails, first):bisect_right(mails, last, key=BY_ID)])
@@ -106,22 +108,23 @@ def between(mails: Sequence[Mail], first: int, last: int) -> list[Mail]:
     return found
 
 
-def limited(mails: Iterable[Mail], upto: int, count: int, size: int) -> list[Mail]:
-    """Of these, from the first on, up to that id, so many messages and bytes at most, but one message if there is
-    any."""
+def limited(mails: Iterable[Mail], upto: int, most: int, size: int) -> list[Mail]:
+    """The first of these messages, with ids up to `upto`: `most` messages and `size` bytes of text
+    at most, but one message whatever its size."""
     found: list[Mail] = []
     for mail in mails:
-        if mail.id > upto or count <= 0 or size <= 0:
+        if mail.id > upto or most <= 0 or size <= 0:
             break
         number, bytes_ = mail.amount
-        if mail.last <= upto and number <= count and bytes_ <= size:
+        if mail.last <= upto and number <= most and bytes_ <= size:
             found.append(mail)
-            count -= number
+            most -= number
             size -= bytes_
             continue
         fitting = 0
         skip = 0 if mail.skip == WHOLE else mail.skip
-        for length in lengths_of(mail.source, skip, skip + min(number, count, upto - mail.id + 1)):
+        last = skip + min(number, most, upto - mail.id + 1)
+        for length in lengths_of(mail.source, skip, last):
             if length > size and (found or fitting):
                 break
             size -= length

@@ -21,7 +21,8 @@ from store.journal import HEADER_SIZE, Scan, file_name
 from store.manifest import Manifest
 from store.records import Replay, split
 from store.seal import count_left
-from store.segment import Segment, Shelf
+from store.segment import Segment
+from store.shelf import Shelf
 from store.user import BY_FIRST, User
 
 LOCK = "lock"
@@ -122,8 +123,8 @@ class Recovery:
         """Keep the pages in which something is unread, in order."""
         user.pages = [page for page in sorted(user.pages, key=BY_FIRST) if count_left(user, page, self.shelf)]
         for page in user.pages:
-            self.shelf.segments[page.segment].left += page.left
-            user.waiting += page.left
+            self.shelf.segments[page.segment].unread += page.unread
+            user.waiting += page.unread
 
     def with_mail(self) -> list[tuple[int, int]]:
         """The journals that hold anything."""

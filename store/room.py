@@ -65,9 +65,9 @@ def size_of_tails(users: Iterable[User], ends: Sequence[int]) -> Generator[objec
             at, number = bisect_left(ends, mail.id), mail.messages
             sizes[at] += ENTRY.size + (PAGE.size + INDEX.size) * (at != before)
             before = at
-            if mail.count < SHARED_AT or mail.id not in shared:
+            if mail.recipients < SHARED_AT or mail.id not in shared:
                 sizes[at] += mail.amount[1] + COUNT.size + LENGTH * number
-            if mail.count >= SHARED_AT:
+            if mail.recipients >= SHARED_AT:
                 shared.add(mail.id)
         if steps > STEP:
             steps = 0
@@ -77,7 +77,7 @@ def size_of_tails(users: Iterable[User], ends: Sequence[int]) -> Generator[objec
 
 def survivors(segment: Segment) -> int:
     """About how many bytes of a segment wait."""
-    return segment.bytes * segment.left // max(1, segment.messages)
+    return segment.bytes * segment.unread // max(1, segment.messages)
 
 
 def plan(found: Disposal, journals: int) -> Plan | None:

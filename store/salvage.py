@@ -26,6 +26,7 @@ from contextlib import suppress
 from operator import itemgetter
 
 from store import manifest as manifests
+from store.backends import choose
 from store.broken_journal import BrokenJournal
 from store.broken_segment import BrokenSegment
 from store.disk import CannotCreate, Damaged, Disk, NoBackend, OtherVersion, StoreError
@@ -35,8 +36,9 @@ from store.mail import singles
 from store.manifest import Manifest
 from store.records import EVERYONE, NAME, NAME_HEAD, PUT, PUT_HEAD, Replay, user_records
 from store.recovery import lock_store
-from store.segment import Listed, Writer, base_name, choose
+from store.segment import Listed, base_name
 from store.user import User
+from store.writer import Writer
 
 
 class Incomplete(StoreError):

@@ -22,8 +22,10 @@ from collections.abc import Iterator
 from store.disk import Disk
 from store.mail import BY_ID, Mail, messages
 from store.records import user_records
-from store.segment import Segment, Shelf, Writer
+from store.segment import Segment
+from store.shelf import Shelf
 from store.user import BY_FIRST, BY_LAST, Page, Range, User
+from store.writer import Writer
 
 SLICE = 500  # users visited in one step: below a millisecond
 MOVED = 4000  # runs let go in one step: the same
@@ -120,11 +122,11 @@ class Seal:
     def _switch_user(self, user: User, segment: Segment) -> None:
         for page in self._touched(user):
             count_left(user, page, self.shelf)
-        new = [page for page in self.writer.pages.get(user.number, []) if page.left]
+        new = [page for page in self.writer.pages.get(user.number, []) if page.unread]
         pages = [page for page in user.pages if page.segment not in self.carried] + new
         pages.sort(key=lambda page: page.first)
         user.pages, user.tail = pages, user.tail[bisect_right(user.tail, self.upto, key=BY_ID):]
-        segment.left += sum([page.left for page in new])
+        segment.unread += sum([page.unread for page in new])
 
 
 def count_left(user: User, page: Page, shelf: Shelf) -> int:
@@ -133,7 +135,7 @@ def count_left(user: User, page: Page, shelf: Shelf) -> int:
     covered = user.is_covered(page.first, page.last)
     if covered is None:
         mails = shelf.mails_for(user, page)
-        page.left = page.count if page.damaged else messages(user.unread_of(mails))
+        page.unread = page.messages if page.damaged else messages(user.unread_of(mails))
     else:
-        page.left = 0 if covered else page.count
-    return page.left
+        page.unread = 0 if covered else page.messages
+    return page.unread

@@ -22,7 +22,8 @@ from store.journal import HEADER_SIZE, ROOM, SPARE, Journal, file_name
 from store.reserve import SEAL, Reserve
 from store.room import BASE, GAIN, PART, SLACK, USER_BYTES, Disposal, Plan, need, plan, plans, size_of_tails, survivors
 from store.seal import Seal
-from store.segment import Listed, Segment, Writer, remove
+from store.segment import Listed, Segment, remove
+from store.writer import Writer
 
 if TYPE_CHECKING:
     from mailbox import Mailbox
@@ -118,7 +119,7 @@ class Upkeep:
         """Segments that nobody waits for; the newest stays, for its records of users."""
         segments = self.box._shelf.segments
         newest = max(segments, default=0)
-        return [number for number, segment in segments.items() if not segment.left and number != newest]
+        return [number for number, segment in segments.items() if not segment.unread and number != newest]
 
     def _dropping(self, numbers: list[int]) -> Iterator[object]:
         box = self.box
@@ -150,7 +151,7 @@ class Upkeep:
     def _carried(self) -> frozenset[int]:
         """Segments whose survivors go into the next one: three quarters read, or small."""
         return frozenset(number for number, segment in self._whole().items()
-                         if segment.left * 4 < segment.messages or segment.bytes < self.small)
+                         if segment.unread * 4 < segment.messages or segment.bytes < self.small)
 
     def _whole(self) -> dict[int, Segment]:
         """Segments of which all that was asked for could be read."""

@@ -1,24 +1,28 @@
-"""What is kept in memory for one name: who it is, what waits for it, what it has read.
+"""user: what is kept in memory for one name: who it is, what waits for it, what it has read.
 
-Read state is a watermark (every id up to it is read) and a short sorted list of ranges read above it.  Ranges arise
-when live mail is confirmed while older mail still waits.  A gap between two of them that holds no unread mail of this
-user is closed at once, so in practice there is one, or none.
+Read state is a watermark (every id up to it is read) and a short sorted list of ranges read above
+it.  Ranges arise when a client confirms live mail while older mail still waits.  A gap between two
+ranges that holds no unread mail of this user is closed at once, so in practice there is one range,
+or none.
 
-`origins` says which of a sender's own messages were put, for each instance of his client, as ranges of its counter;
-again there is mostly one.  What was refused is not in them, so that sending it again is no repetition, also when later
-ones were put.  Of more than RUNS_MAX ranges the lowest become one, from counter 0 on, of which it is not known any more
-what was put and what was refused: nothing in it is ever put again.  (0 is no client's counter, parley-wire(7).)
+`origins` says which of a sender's own messages were put, for each instance of the sender's client,
+as ranges of its counter; again there is mostly one.  Refused messages are not in these ranges, so
+sending one again is no repetition, even after later ones were put.  Above RUNS_MAX ranges the
+lowest become one, from counter 0 on, for which the store no longer knows what was put and what was
+refused: nothing in it is ever put again.  (0 is no client's counter, parley-wire(7).)
 
 `settings` is what the house keeps about a user, by kind: bytes, which the store does not look into.
-`set_at` says which seq set each, also those that were removed: of two the higher seq wins, whatever the order in which
-they are heard of.  Both are replaced and never changed, so that a million users without any share two empty ones.
+`set_at` says which seq set each one, removed ones included: of two the higher seq wins, whatever
+the order in which they are heard of.  Both are replaced and never changed, so that a million users
+without settings share two empty ones.
 
-Waiting mail is `pages` (in segments, known by place and count) and then `tail` (held by the journals, whole, in
-memory), both in the order of ids; no id of the tail is below one of the pages, and no two pages overlap.
+Waiting mail is `pages` (in segments, known by place and number of messages) and then `tail` (held
+by the journals, whole, in memory), both in the order of ids; no id of the tail is below one of the
+pages, and no two pages overlap.
 
-Bad at: a client that confirms every other message of a long queue makes as many ranges as it has messages left, and no
-more than may wait for one name (quota.py).  Nothing looks at all of them in one go but a start, once, and what copies
-the list.
+Bad at: a client that confirms every other message of a long queue makes as many ranges as it leaves
+messages, and no more than may wait for one name (quota.py).  Only a start, once, and whatever
+copies the list look at all of them in one go.
 """
 
 from __future__ import annotations
@@ -31,30 +35,35 @@ from store.mail import Mail, between, place_of
 
 Range = tuple[int, int]
 
-INSTANCES = 8  # client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk
-RUNS_MAX = 64  # ranges remembered per instance: 1 KB on disk, and more refusals among sends than anybody has on the way
-SETTING_MAX = 4096  # bytes of one setting: room for a thousand user numbers; kinds times this is what a user costs
+# Client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk.
+INSTANCES = 8
+# Ranges remembered per instance: 1 KB on disk, and more refusals than one client has in flight.
+RUNS_MAX = 64
+# Bytes of one setting: room for a thousand user numbers; a user costs this for each kind.
+SETTING_MAX = 4096
 NONE: Mapping[int, int] = {}
 NOTHING: Mapping[int, bytes] = {}
 NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
 
 
 class Page:
-    """Where a part of a user's sealed mail lies.  `left` of its `count` messages are unread, in `entries` runs.
-    `size`: about how many bytes of text.  `damaged`: the disk did not give it back since the start."""
+    """Where a part of a user's sealed mail lies: `messages` messages, `unread` of them unread, in
+    `entries` runs.  `size`: about how many bytes of text.  `damaged`: since the start the disk has
+    failed to give it back."""
 
-    __slots__ = ("block", "count", "damaged", "entries", "first", "last", "left", "offset", "segment", "size")
+    __slots__ = ("block", "damaged", "entries", "first", "last", "messages", "offset", "segment",
+                 "size", "unread")
 
-    def __init__(self, segment: int, block: int, offset: int, entries: int, count: int, first: int, last: int,
-                 size: int = 0) -> None:
+    def __init__(self, segment: int, block: int, offset: int, entries: int, messages: int,
+                 first: int, last: int, size: int = 0) -> None:
         self.segment, self.block, self.offset, self.entries = segment, block, offset, entries
-        self.count, self.first, self.last = count, first, last
-        self.left = count
+        self.messages, self.first, self.last = messages, first, last
+        self.unread = messages
         self.size = size
         self.damaged = False
 
 
-# What a user begins with; these are everybody's, and who has anything is given his own.
+# What a user begins with.  All users share these; a user that has anything gets their own.
 NO_MAIL: list[Mail] = []
 NO_PAGES: list[Page] = []
 NO_RANGES: list[Range] = []
@@ -66,11 +75,11 @@ Load = Callable[[Page], list[Mail]]
 
 
 class User:
-    """A name and its queue: `waiting` unread messages, the older ones in `pages`, the others in `tail`.  These are
-    found again at start; all else is durable by itself."""
+    """A name and its queue: `waiting` unread messages, the older ones in `pages`, the others in
+    `tail`.  A start finds these three again; all else is durable by itself."""
 
-    __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges", "set_at", "settings",
-                 "tail", "waiting", "watermark")
+    __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges",
+                 "set_at", "settings", "tail", "waiting", "watermark")
 
     def __init__(self, number: int, name: str, first_seen: int) -> None:
         self.number, self.name = number, name
@@ -88,14 +97,14 @@ class User:
         return f"<User {self.number} {self.name}: {self.waiting} waiting>"
 
     def queue(self, mail: Mail) -> None:
-        """Behind all that waits."""
+        """Put mail behind all that waits."""
         if self.tail:
             self.tail.append(mail)
         else:
             self.tail = [mail]
 
     def file(self, page: Page) -> None:
-        """One more page, in any order."""
+        """Add a page, in any order."""
         if self.pages:
             self.pages.append(page)
         else:
@@ -103,10 +112,22 @@ class User:
 
     @property
     def newest(self) -> int:
-        """No id above this one waits; 0 when nothing does."""
+        """No message above this id waits; 0 if none waits at all."""
         if self.tail:
             return self.tail[-1].last
         return self.pages[-1].last if self.pages else 0
+
+    @property
+    def sealed(self) -> tuple[int, int]:
+        """The highest id in the pages, 0 without any, and about how many unread bytes of text they
+        hold: exact but for the last page of a block, which is taken as full."""
+        return (self.pages[-1].last if self.pages else 0,
+                sum([page.size * page.unread // page.messages for page in self.pages]))
+
+    @property
+    def unreadable(self) -> int:
+        """How many of the waiting messages the disk did not give back."""
+        return sum([page.unread for page in self.pages if page.damaged])
 
     def is_read(self, id: int) -> bool:
         if id <= self.watermark:
@@ -117,7 +138,7 @@ class User:
         return place >= 0 and self.ranges[place][1] >= id
 
     def is_covered(self, first: int, last: int) -> bool | None:
-        """True: everything from first to last is read.  False: nothing is.  None: some of it."""
+        """True: everything from first to last is read.  False: nothing is.  None: some of it is."""
         if last <= self.watermark:
             return True
         place = bisect_left(self.ranges, first, key=BY_END)
@@ -126,7 +147,7 @@ class User:
         return True if self.ranges[place][0] <= first and self.ranges[place][1] >= last else None
 
     def mark(self, first: int, last: int) -> None:
-        """Remember that these of a sender's own messages, of one instance, were put."""
+        """Remember that these origins of the user, all of one instance, were put."""
         instance, low, high = first >> NUMBER, first & LOW, last & LOW
         origins = self.origins = self.origins or {}
         runs = origins.get(instance, ())
@@ -142,7 +163,8 @@ class User:
             del origins[next(iter(origins))]
 
     def next_marked(self, origin: int) -> Range:
-        """The first range of an instance's origins, from this one on, that were put; beyond the instance if none."""
+        """The first range of origins, from this one on and in its instance, that were put; if none
+        were, it begins beyond the instance."""
         counter = origin & LOW
         for first, last in self.origins.get(origin >> NUMBER, ()):
             if last >= counter:
@@ -150,20 +172,20 @@ class User:
         return (origin | LOW) + 1, (origin | LOW) + 1
 
     def is_vague(self, origin: int) -> bool:
-        """Whether it is one of those of which it is not known any more if they were put."""
+        """Whether the store no longer knows if this origin was put."""
         first, last = self.origins.get(origin >> NUMBER, ((1, 0),))[0]
         return not first and origin & LOW <= last
 
     def set(self, kind: int, seq: int, value: bytes) -> None:
-        """Take in a setting, unless a later one is known; an empty value removes it."""
+        """Take in a setting, unless a later one is known.  An empty value removes it."""
         if seq < self.set_at.get(kind, 0):
             return
         self.set_at = {**self.set_at, kind: seq}
         self.settings = {k: v for k, v in {**self.settings, kind: value}.items() if v}
 
     def merge(self, watermark: int, ranges: list[Range]) -> None:
-        """Take in what records say is read: the higher watermark, the union of the ranges.  It unites all there are,
-        so it is for the ranges of many records at once."""
+        """Take in what records say is read: the higher watermark, the union of the ranges.  Each
+        call unites all ranges there are, so give it those of many records at once."""
         self.watermark = max(watermark, self.watermark)
         if not ranges and not self.ranges:
             return
@@ -174,7 +196,7 @@ class User:
         self.ranges = both[low:]
 
     def waits_between(self, first: int, last: int, load: Load) -> bool:
-        """Is there unread mail with first <= id <= last?"""
+        """Whether there is unread mail with first <= id <= last."""
         if first > last:
             return False
         at = place_of(self.tail, first)
@@ -188,11 +210,12 @@ class User:
         return False
 
     def unread_of(self, mails: Sequence[Mail]) -> list[Mail]:
-        """What of these is unread."""
+        """The unread part of these."""
         return list(self.each_unread(mails))
 
     def each_unread(self, mails: Sequence[Mail]) -> Iterator[Mail]:
-        """The same one by one: of a run that was read here and there each part is made only when it is asked for."""
+        """The same one by one: the parts of a run that was read here and there are made as they are
+        asked for."""
         if mails and mails[0].id > self.watermark and not self.ranges:
             yield from mails
             return
@@ -214,18 +237,21 @@ class User:
         return self.pages[low:bisect_right(self.pages, last, lo=low, key=BY_FIRST)]
 
     def close_gaps(self, first: int, last: int, load: Load) -> Range:
-        """Add a range just read; close what gaps beside it hold nothing unread.  The range as it then stands."""
+        """Add a range just read, and close the gaps beside it that hold nothing unread.  Returns
+        the range as it then stands, (0, watermark) if the watermark covers it now."""
         ranges = self.ranges
         low = bisect_left(ranges, (first, 0))
         while low and not self.waits_between(ranges[low - 1][1] + 1, first - 1, load):
             low -= 1
             first, last = ranges[low][0], max(last, ranges[low][1])
         high = low
-        while high < len(ranges) and (ranges[high][1] <= last
-                                      or not self.waits_between(last + 1, ranges[high][0] - 1, load)):
+        while high < len(ranges) and (
+                ranges[high][1] <= last
+                or not self.waits_between(last + 1, ranges[high][0] - 1, load)):
             first, last = min(first, ranges[high][0]), max(last, ranges[high][1])
             high += 1
-        if not low and (first <= self.watermark or not self.waits_between(self.watermark + 1, first - 1, load)):
+        if not low and (first <= self.watermark
+                        or not self.waits_between(self.watermark + 1, first - 1, load)):
             self.watermark = max(last, self.watermark)
             del ranges[:high]
             return 0, self.watermark
@@ -237,7 +263,7 @@ class User:
 
 
 def _bounded(runs: tuple[Range, ...]) -> tuple[Range, ...]:
-    """No more than RUNS_MAX ranges; the lowest become one."""
+    """RUNS_MAX ranges at most; the lowest become one."""
     if len(runs) <= RUNS_MAX:
         return runs
     return (0, runs[-RUNS_MAX][1]), *runs[1 - RUNS_MAX:]

@@ -15,7 +15,7 @@ from server.fairness import BURST, FLOOD, TICK
 from store import records, user
 from store.mail import Mail
 from store.records import READ_HEAD, Replay, name_record, read_record, split, user_records
-from store.segment import Shelf
+from store.shelf import Shelf
 from store.user import User, united
 from tests.harness.service import Service
 
@@ -190,7 +190,7 @@ class Sealing(unittest.TestCase):
         self.assertEqual([mail.id for mail in found], unread)
         self.assertEqual(self.ann.waiting, len(unread))
         for page in self.ann.pages:
-            self.assertEqual(page.left, bisect_right(unread, page.last) - bisect_left(unread, page.first))
+            self.assertEqual(page.unread, bisect_right(unread, page.last) - bisect_left(unread, page.first))
 
     def test_one_that_was_read_costs_its_page(self):
         done = []

@@ -11,8 +11,8 @@ from random import Random
 from unittest import mock
 
 from mailbox import EVERYONE, Mailbox
+from store import backends, salvage, segment
 from store import manifest as manifests
-from store import salvage, segment
 from store.check import check
 from store.disk import Damaged, StoreError
 from store.journal import file_name
@@ -266,7 +266,7 @@ class TestSalvage(DamageCase):
 
     def test_every_value_but_the_damaged_one(self) -> None:
         for backend in BACKENDS:
-            with mock.patch.object(segment, "ROOM", 500):  # many small values
+            with mock.patch("store.writer.ROOM", 500):  # many small values
                 self.path, self.disk = os.path.join(self.home.name, backend), RecordingDisk()
                 box = self.open(backend=backend)
                 users = self.names(box, *(f"u{n}" for n in range(9)))
@@ -286,7 +286,7 @@ class TestSalvage(DamageCase):
                     self.check_all_but(key, value, wanted, self.salvaged(path))
 
     def values(self, backend: str, number: int) -> dict[bytes, bytes]:
-        database = segment.module(backend).open(os.path.join(self.path, segment.base_name(number)), "r")
+        database = backends.module(backend).open(os.path.join(self.path, segment.base_name(number)), "r")
         try:
             return {bytes(key): bytes(database[key]) for key in database.keys()}  # noqa: SIM118
         finally:
@@ -315,10 +315,10 @@ class TestSalvage(DamageCase):
             self.assertTrue(gone)
             if kind == b"shared":  # the texts in it, and no other
                 self.assertEqual({mail.body for mail in gone}, {mail.body for mails in wanted.values() for mail in mails
-                                                                if mail.count == 9 and mail.body in value})
+                                                                if mail.recipients == 9 and mail.body in value})
             else:
                 self.assertLess(len(gone), 12)
-                self.assertTrue(all(mail.body in value or mail.count == 9 for mail in gone))
+                self.assertTrue(all(mail.body in value or mail.recipients == 9 for mail in gone))
             self.assertTrue(all(mail in wanted[name] for name, mails in found.items() for mail in mails))
 
     def test_whatever_is_damaged_nothing_is_invented(self) -> None:

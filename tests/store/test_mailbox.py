@@ -138,7 +138,7 @@ class TestMail(StoreCase):
         one = box.put(ann, 7 << 32 | 1, 123, [bob], 1, b"one")
         two = box.put(bob, 0, 124, [ann, bob, cy], 0, b"two")
         self.assertEqual(one, (one.id, one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"\0\1\0\3one", WHOLE))
-        self.assertEqual((two.id, two.count, box.last), (one.id + 1, 3, two.id))
+        self.assertEqual((two.id, two.recipients, box.last), (one.id + 1, 3, two.id))
         for _ in range(2):
             self.assertEqual([u.waiting for u in box.users], [1, 2, 1])
             self.assertEqual(box.unread(box.users[1], 0, EVER, 9, 999), [one, two])
@@ -333,7 +333,7 @@ class TestMail(StoreCase):
         mail = box.put(bob, 0, 1, [ann, cy], EVERYONE, b"all")
         self.names(box, "late")
         self.assertRaises(ValueError, box.put, bob, 0, 1, [ann], EVERYONE, b"not all")
-        self.assertEqual(mail.count, 2)
+        self.assertEqual(mail.recipients, 2)
         for again in (self.reopen(box), None):
             box = again or self.reopen(box)
             self.assertEqual([u.waiting for u in box.users], [1, 0, 1, 0])
@@ -343,7 +343,7 @@ class TestMail(StoreCase):
     def test_everyone_alone(self) -> None:
         box = self.open()
         ann, = self.names(box, "ann")
-        self.assertEqual(box.put(ann, 0, 1, [], EVERYONE, b"nobody").count, 0)
+        self.assertEqual(box.put(ann, 0, 1, [], EVERYONE, b"nobody").recipients, 0)
         self.keep(box)
         self.assertEqual(self.reopen(box).users[0].waiting, 0)
 
@@ -924,7 +924,7 @@ class TestFailingDisk(StoreCase):
         self.disk.room = need(2 * 15_000, USER_BYTES, box.backend)
         self.work(box)
         self.assertEqual([number for number, _ in box._manifest.journals], [2, 3])
-        self.assertEqual((sum(page.count for page in ann.pages), len(ann.tail)), (1, 20))
+        self.assertEqual((sum(page.messages for page in ann.pages), len(ann.tail)), (1, 20))
         self.assertEqual(self.texts(box, ann), sent[9:])
         box = self.reopen(box)
         self.assertEqual(self.texts(box, box.users[0]), sent[9:])

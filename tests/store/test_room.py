@@ -124,7 +124,7 @@ class Life:
         raise AssertionError(f"still refused after {AGAIN:g} s: {self.describe()}")
 
     def describe(self) -> str:
-        segments = [(segment.number, segment.bytes, segment.messages, segment.left)
+        segments = [(segment.number, segment.bytes, segment.messages, segment.unread)
                     for segment in self.box._shelf.segments.values()]
         return f"{self.disk.free('')} bytes free, segments {segments}, {self.box.upkeep._held()} in journals"
 

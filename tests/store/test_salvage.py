@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 from mailbox import EVERYONE, Mailbox
 from store import manifest as manifests
 from store import salvage
+from store.backends import BEST_FIRST
 from store.disk import CannotCreate, Disk
 from store.journal import HEADER_SIZE, file_name
 from store.library import Library
-from store.segment import BEST_FIRST, base_name
+from store.segment import base_name
 from tests.harness.waiting import singles
 from tests.store.lives import small_rooms
 from tests.store.test_segment import BACKENDS

@@ -10,23 +10,22 @@ from unittest import mock
 from zlib import crc32
 
 from net.bodies import ONE, body_of
-from store import segment
+from store.backends import BEST_FIRST, LARGEST, choose, module
 from store.disk import Damaged, Disk, Failed, NoBackend, StoreError
 from store.mail import Mail
 from store.segment import (
-    BLOCK,
     ENTRY,
     ENTRY_MAX,
     PAGE,
     ROOM,
     SHARED_AT,
+    VERSION,
     Segment,
-    Shelf,
-    Writer,
     base_name,
-    choose,
     files_of,
 )
+from store.shelf import OPEN_SEGMENTS, Shelf
+from store.writer import Writer
 from tests.harness.waiting import singles
 from tests.store.faulty_disk import RecordingDisk
 
@@ -109,7 +108,7 @@ class TestBackends(SegmentCase):
         fits = (ROOM - PAGE.size) // (ENTRY.size + ONE.size + 100)
         for count, pages in ((fits - 1, 1), (fits, 1), (fits + 1, 2), (2 * fits, 2), (2 * fits + 1, 3)):
             writer = self.write("dbm.dumb", {1: [mail(n + 1, bytes(100)) for n in range(count)]})
-            self.assertEqual([page.count for page in writer.pages[1]][:-1], [fits] * (pages - 1))
+            self.assertEqual([page.messages for page in writer.pages[1]][:-1], [fits] * (pages - 1))
             self.assertEqual(len(self.mails(writer)[1]), count)
 
     def test_a_text_to_many_is_stored_once(self) -> None:
@@ -131,7 +130,7 @@ class TestBackends(SegmentCase):
             writer = self.write(backend, wanted)
             self.assertEqual({user: singles(mails) for user, mails in self.mails(writer).items()},
                              {user: singles(mails) for user, mails in wanted.items()})
-            self.assertEqual([page.count for pages in writer.pages.values() for page in pages], [5, 3, 4, 5, 2])
+            self.assertEqual([page.messages for pages in writer.pages.values() for page in pages], [5, 3, 4, 5, 2])
             self.assertLess(writer.bytes, 2 * run.amount[1] + 1600)
 
     def test_a_backend_that_changes_a_value_is_found_out(self) -> None:
@@ -182,12 +181,12 @@ class TestBackends(SegmentCase):
 
 class TestChoice(unittest.TestCase):
     def test_the_best_is_chosen(self) -> None:
-        self.assertEqual(choose(), next(name for name in segment.BEST_FIRST if name in BACKENDS))
+        self.assertEqual(choose(), next(name for name in BEST_FIRST if name in BACKENDS))
         self.assertEqual(choose("dbm.dumb"), "dbm.dumb")
 
     def test_a_missing_one_says_what_to_install(self) -> None:
         with mock.patch.dict(sys.modules, {"dbm.gnu": None}), self.assertRaises(NoBackend) as caught:
-            segment.module("dbm.gnu")
+            module("dbm.gnu")
         self.assertEqual(caught.exception.code, 69)
         self.assertEqual(str(caught.exception), "this store needs Python's dbm.gnu: install python3-gdbm, "
                          "or run the Python that wrote it")
@@ -274,7 +273,7 @@ class TestDamage(SegmentCase):
         shelf = Shelf()
         shelf.add(self.segment(writer))
         page = writer.pages[1][0]
-        for field, value in (("block", 2), ("offset", 1 << 20), ("entries", 2), ("count", 2)):
+        for field, value in (("block", 2), ("offset", 1 << 20), ("entries", 2), ("messages", 2)):
             before = getattr(page, field)
             setattr(page, field, value)
             self.assertRaises(Damaged, shelf.mails, page)
@@ -282,8 +281,8 @@ class TestDamage(SegmentCase):
 
     def test_the_head_of_a_later_version(self) -> None:
         writer = self.write("dbm.dumb", {})
-        database = segment.module("dbm.dumb").open(os.path.join(self.home.name, base_name(1)), "w")
-        body = struct.pack("!H", segment.VERSION + 1) + database[b"head"][6:]
+        database = module("dbm.dumb").open(os.path.join(self.home.name, base_name(1)), "w")
+        body = struct.pack("!H", VERSION + 1) + database[b"head"][6:]
         database[b"head"] = struct.pack("!I", crc32(body, crc32(b"%s 1 head" % STORE, 1))) + body
         database.close()
         with self.assertRaises(Damaged) as caught:
@@ -305,20 +304,20 @@ class TestShelf(SegmentCase):
 
     def test_few_files_are_open_and_few_pages_held(self) -> None:
         shelf, pages = Shelf(), []
-        for number in range(1, segment.OPEN_SEGMENTS + 4):
+        for number in range(1, OPEN_SEGMENTS + 4):
             writer = self.write("dbm.dumb", {1: [mail(number)], 2: [mail(number)]}, number=number)
             shelf.add(Segment(self.disk, self.home.name, STORE, writer.listed))
             pages += [page for run in writer.pages.values() for page in run]
         for _ in range(2):
             self.assertEqual([shelf.mails(page)[0].id for page in pages], [page.first for page in pages])
-            self.assertLessEqual(sum(s.is_open() for s in shelf.segments.values()), segment.OPEN_SEGMENTS)
-        with mock.patch.object(segment, "CACHED_PAGES", 2), mock.patch.object(segment, "CACHED_VALUES", 2):
+            self.assertLessEqual(sum(s.is_open() for s in shelf.segments.values()), OPEN_SEGMENTS)
+        with mock.patch("store.shelf.CACHED_PAGES", 2), mock.patch("store.shelf.CACHED_VALUES", 2):
             self.assertEqual([shelf.mails(page)[0].id for page in pages], [page.first for page in pages])
         shelf.remove(1)
         self.assertRaises(KeyError, shelf.mails, pages[0])
         shelf.close()
         self.assertFalse(any(s.is_open() for s in shelf.segments.values()))
-        self.assertEqual(BLOCK, 65536)
+        self.assertEqual(LARGEST, 65536)
 
 
 if __name__ == "__main__":

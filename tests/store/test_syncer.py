@@ -152,7 +152,7 @@ class Store(unittest.TestCase):
         self.work()
         self.assertGreaterEqual(self.box.sync(), later)     # finishing the old journal has synced it all
         self.assertGreater(self.put(), ID_JUMP)     # what the new one begins with was not reached
-        self.assertEqual(sum(page.left for page in self.ann.pages), 3)
+        self.assertEqual(sum(page.unread for page in self.ann.pages), 3)
 
     def test_a_segment_is_listed_when_what_it_tells_of_is_on_disk(self) -> None:
         self.write()

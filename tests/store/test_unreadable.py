@@ -36,7 +36,7 @@ class Broken:
 class Store(StoreCase):
     def setUp(self) -> None:
         super().setUp()
-        mock.patch("store.segment.ROOM", 700).start()         # some pages for each
+        mock.patch("store.writer.ROOM", 700).start()         # some pages for each
         self.addCleanup(mock.patch.stopall)
         self.box = self.open(backend="dbm.dumb", small=0)
         self.ann, self.bob, self.cy = self.names(self.box, "ann", "bob", "cy")
@@ -65,10 +65,10 @@ class Store(StoreCase):
         self.box._shelf._pages.clear()
         self.box._shelf._values.clear()
         broken = Broken(self, (page.segment, "mail", page.block))
-        before = sum(each.count for each in self.bob.pages[:1])
+        before = sum(each.messages for each in self.bob.pages[:1])
         rest = self.all_of(self.bob)
-        del rest[before:before + page.count]
-        return broken, rest, page.count
+        del rest[before:before + page.messages]
+        return broken, rest, page.messages
 
     def restart(self) -> Mailbox:
         self.box = self.reopen(self.box, backend="dbm.dumb", small=0)
@@ -153,7 +153,7 @@ class Store(StoreCase):
         """A part of it was read; what comes behind it is confirmed while it cannot be read."""
         self.seal(self.box)
         page = self.bob.pages[1]
-        wanted = self.unread(self.box, 1)[page.count:2 * page.count]     # of that page alone, less what is read now
+        wanted = self.unread(self.box, 1)[page.messages:2 * page.messages]  # of that page alone, less what is read now
         self.box.read(self.bob, 0, page.first)
         self.keep(self.box)
         broken = Broken(self, (page.segment, "mail", page.block))
@@ -182,7 +182,7 @@ class Store(StoreCase):
 
 class AtTheDaemon(unittest.TestCase):
     def test_the_user_is_told_and_nobody_else(self) -> None:
-        with mock.patch("store.segment.ROOM", 120), Service(backend="dbm.dumb") as service:
+        with mock.patch("store.writer.ROOM", 120), Service(backend="dbm.dumb") as service:
             ann, bob, cy = service.users("ann", "bob", "cy")
             for client in bob, cy:
                 client.say(wire.Hold(1, 1))

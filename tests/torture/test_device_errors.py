@@ -6,7 +6,7 @@ from typing import Any
 from unittest import mock
 
 from store.disk import Failed
-from store.segment import Writer
+from store.writer import Writer
 from tests.harness.process import say_figures
 from tests.server.test_garbage import Apart
 from tests.store.test_segment import BACKENDS, STORE, mail

@@ -43,7 +43,6 @@ import selectors
 import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from math import inf
@@ -170,7 +169,6 @@ class Daemon:
         self._held: dict[Connection, None] = {}                 # wait for the disk, and are not read
         self._owed: dict[Connection, None] = {}                 # are owed much that waits for the disk: not read either
         self._behind_at = 0.0                                   # since when some were; 0: it is not too far behind
-        self._leaving: deque[tuple[int, Client]] = deque()      # those who left, and the seq when they did
         self._silences: Timers[Connection] = Timers()  # when clients may have been silent for long
         self._sweep_at = 0.0                                    # the next look at who was silent
         self._working = False                                   # the mailbox has more of its own work to do
@@ -209,7 +207,7 @@ class Daemon:
             self._flush()
         self._goodbye()
         self._timers()
-        self.console.draw(self.now.monotonic, self._title, self.board.rows)
+        self.console.draw(self.now.monotonic, self.board.table.title, self.board.table.rows)
 
     def _write(self) -> None:
         """What this turn accepted goes into the journal, or is refused."""
@@ -371,7 +369,7 @@ class Daemon:
         if len(connection.unsent) >= BACKLOG_MAX:
             return                              # _watch goes on with them when the peer has read
         fairness, share, now, frames = self.fairness, connection.share, self.now.monotonic, connection.frames
-        mailbox, owes_much = self.mailbox, self.board.promises.is_owed_much
+        mailbox, owes_much = self.mailbox, self.board.owes_much
         allowed, spent = fairness.allowance(share, len(self._unfinished) + len(self._resting), now), 0
         tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
         try:
@@ -420,22 +418,13 @@ class Daemon:
             self._enter(connection, wire.decode(frames[at], wire.CLIENT))
             return 1, 1
         if frames[at][0] != runs.SEND_KIND or client.has_left:
-            return 1, self._message(client, wire.decode(frames[at], wire.CLIENT))
+            return 1, self.board.receive(client, wire.decode(frames[at], wire.CLIENT), self.now)
         found = runs.run_of_sends(frames, at, most, len(self.mailbox.users))
         if found is None:
             said = wire.decode(frames[at], wire.CLIENT)
-            return len(said.texts), self._message(client, said)
-        client.work = 0
+            return len(said.texts), self.board.receive(client, said, self.now)
         connection.next = at + found[1]
-        self.board.receive_run(client, found[0], self.now)
-        return found[0].count, client.work
-
-    def _message(self, client: Client, said: Any) -> int:
-        """One message of a client; returns the work that it made."""
-        client.work = 1
-        if not client.has_left:
-            self.board.receive(client, said, self.now)
-        return client.work
+        return found[0].count, self.board.receive_run(client, found[0], self.now)
 
     def _rest(self, connection: Connection) -> None:
         """It had its share, or is over its rate: it is not read for a while, nor asked whether it is there."""
@@ -468,7 +457,7 @@ class Daemon:
 
     def _paid(self) -> None:
         """Read those again who were owed much, and are no more."""
-        for connection in [each for each in self._owed if not self.board.promises.is_owed_much(each.client)]:
+        for connection in [each for each in self._owed if not self.board.owes_much(each.client)]:
             del self._owed[connection]
             connection.heard = self.now.monotonic
             self._watch(connection)
@@ -532,7 +521,7 @@ class Daemon:
 
     def _challenge(self, connection: Connection, question: Question, *, waited: bool) -> None:
         """Ask for the proof, as soon as that host may be asked again."""
-        if self.board.claims.may_ask(question, waited, self.now):
+        if self.board.may_ask(question, waited, self.now):
             connection.question, connection.asked = question._replace(at=0.0), self.now.monotonic
             self._send(connection, wire.encode(question.challenge))
 
@@ -540,8 +529,7 @@ class Daemon:
 
     def _flush(self) -> None:
         """Everything that was said leaves: one send a connection."""
-        speaking, self.board.roster.speaking = self.board.roster.speaking, []
-        for client in speaking:
+        for client in self.board.speaking():
             frames, client.out = client.out, ()
             connection = self.connection_of.get(client)
             if frames and connection is not None:
@@ -594,11 +582,7 @@ class Daemon:
     def _goodbye(self) -> None:
         """Those who left, or were put out, and were told everything, what waited for the disk too: close when that has
         gone."""
-        if self.board.leavers:
-            self._leaving += [(self.mailbox.last, client) for client in self.board.leavers]
-            self.board.leavers = []
-        while self._leaving and not self.board.promises.owes_of(self._leaving[0][0]):
-            _, client = self._leaving.popleft()
+        for client in self.board.gone():
             connection = self.connection_of.get(client)
             if connection is not None:
                 connection.closing = connection.closing or "left"
@@ -712,8 +696,7 @@ class Daemon:
         """What was accepted is on disk; the clients are told; nobody is waited for longer than a moment."""
         self.console.note("stopping", signal=signal.Signals(self.signal).name if self.signal else "none")
         self.doors.close()
-        for client in list(self.board.roster.clients.values()):
-            self.board.roster.tell(client, wire.Notice("the daemon is stopping"))
+        self.board.tell_everybody(wire.Notice("the daemon is stopping"))
         deadline = self.clock().monotonic + GOODBYE_SECONDS
         self.turn(0)
         while self._owes() and self.clock().monotonic < deadline:
@@ -737,11 +720,6 @@ class Daemon:
     def _owes(self) -> bool:
         """Does anybody wait for an answer that is on its way to the disk, or into a socket?"""
         return self.board.owes or any(c.unsent for c in self.connections.values())
-
-    def _title(self) -> str:
-        roster, chats = self.board.roster, len(self.board.chats.sessions)
-        return (f"parleyd {self.board.house}: {len(roster.clients)} connected, {chats} chat{'s' * (chats != 1)}, "
-                f"{len(roster.users)} names in the log")
 
 
 # ---- the program ----

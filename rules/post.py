@@ -278,10 +278,6 @@ class Post:
 
     # ---- the turn ----
 
-    def written(self) -> None:
-        """The batch is written: its answers wait for the disk."""
-        self.promises.written(self.mailbox.last)
-
     def refuse(self, full: Full) -> list[Client]:
         """The disk refused the batch: take its promises back.  Returns the newcomers whose names could not be kept."""
         self.accounts.forget()

@@ -26,10 +26,10 @@ proved who it is, the first is asked whether it is alive before the second is re
 """
 from __future__ import annotations
 
-import heapq
+from collections import deque
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import wire
 from rules.chats import Chats
@@ -43,6 +43,7 @@ from rules.quota import Accounts, Everyone
 from rules.roster import Roster
 from rules.runs import Run
 from rules.state import Caller, Client, Now, Refusal
+from rules.table import Table
 from wire import Why
 
 if TYPE_CHECKING:
@@ -55,15 +56,6 @@ NO_TOKEN = bytes(16)
 NOTED = frozenset({      # requests that are noted as they arrive; the others have a note of their own, or none
     wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.ListIgnored, wire.Claim,
     wire.Unclaim, wire.Exit})
-
-
-class Row(NamedTuple):
-    """One line of the daemon's live table."""
-    name: str
-    state: str          # available, chatting with NAME..., not connected
-    since: int          # microseconds since 1970
-    waiting: int
-    address: str
 
 
 class Switchboard:
@@ -87,7 +79,10 @@ class Switchboard:
                          is_silent)
         self.chats = Chats(mailbox, self.roster, note, self.ignores, patience)
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
-        self.leavers: list[Client] = []         # since the daemon looked last; it closes their connections
+        self.table = Table(mailbox.users, self.roster, self.chats, house)
+        self.owes_much = self.promises.is_owed_much             # asked for each request: no call more
+        self._leavers: list[Client] = []                        # those who left in this turn
+        self._leaving: deque[tuple[int, Client]] = deque()      # earlier, and the last id when they did
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
             wire.Sends: self.post.on_send,
             wire.Confirm: self.delivery.on_confirm,
@@ -119,6 +114,10 @@ class Switchboard:
         except Refusal as refusal:
             self._turned_away(hello, caller, refusal)
             raise
+
+    def may_ask(self, question: Question, waited: bool, now: Now) -> bool:
+        """Whether the CHALLENGE of a question may be sent now; if so it is counted."""
+        return self.claims.may_ask(question, waited, now)
 
     def prove(self, question: Question, said: wire.Proof, caller: Caller, now: Now) -> Client:
         """Let a client in that was asked who it is.  Raises Refusal."""
@@ -186,7 +185,7 @@ class Switchboard:
         if client.has_left:
             return
         client.has_left = True
-        self.leavers.append(client)
+        self._leavers.append(client)
         self.hosts.leave(client.host)
         self.chats.leave(client, now)
         self.delivery.leave(client)
@@ -197,15 +196,22 @@ class Switchboard:
 
     # ---- requests ----
 
-    def receive(self, client: Client, said: Any, now: Now) -> None:
-        """One message of a client that has entered.  Raises ProtocolError."""
+    def receive(self, client: Client, said: Any, now: Now) -> int:
+        """One message of a client that has entered.  Returns how many units of work it was
+        (server/fairness.py).  Raises ProtocolError."""
+        if client.has_left:
+            return 1
+        client.work = 1
         if type(said) in NOTED:
             self.note("request", name=client.name, request=wire.describe(said))
         self._handlers[type(said)](client, said, now)
+        return client.work
 
-    def receive_run(self, client: Client, run: Run, now: Now) -> None:
-        """The same for a run of messages."""
+    def receive_run(self, client: Client, run: Run, now: Now) -> int:
+        """The same for a run of messages, of a client that has not left."""
+        client.work = 0
         self.post.on_run(client, run, now)
+        return client.work
 
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         self.roster.on_list(client, said.request)
@@ -233,7 +239,7 @@ class Switchboard:
 
     def written(self) -> None:
         """The batch of this turn is written."""
-        self.post.written()
+        self.promises.written(self.mailbox.last)
 
     def refuse(self, full: Full, now: Now) -> list[Client]:
         """The disk refused the batch of this turn.  Returns those who can't stay: their names could not be kept."""
@@ -258,6 +264,26 @@ class Switchboard:
         self.chats.expire(now.monotonic)
         self.roster.publish(now.monotonic)
 
+    def speaking(self) -> list[Client]:
+        """The clients that were told something since the last call: it is in their `out`."""
+        speaking, self.roster.speaking = self.roster.speaking, []
+        return speaking
+
+    def gone(self) -> list[Client]:
+        """At the end of a turn: clients that left and have been told everything, what waited for
+        the disk too.  Each is named once."""
+        if self._leavers:
+            self._leaving += [(self.mailbox.last, client) for client in self._leavers]
+            self._leavers = []
+        gone: list[Client] = []
+        while self._leaving and not self.promises.owes_of(self._leaving[0][0]):
+            gone.append(self._leaving.popleft()[1])
+        return gone
+
+    def tell_everybody(self, said: wire.Message) -> None:
+        """Queue a message for each connected client."""
+        self.roster.tell_all(list(self.roster.clients.values()), said)
+
     @property
     def owes(self) -> bool:
         """Whether an answer waits for the disk."""
@@ -269,26 +295,7 @@ class Switchboard:
             return 0.0
         return min(self.chats.next_expiry(), self.roster.next_publish())
 
-    # ---- the live table ----
-
-    def rows(self, limit: int) -> tuple[list[Row], int]:
-        """The first rows of the log of names, the connected first, then the most recently seen; and how many more."""
-        users = self.mailbox.users
-        here = heapq.nsmallest(limit, self.roster.clients.values(), key=lambda client: client.name.lower())
-        recent = [users[number] for number in reversed(self.roster.recent) if number < len(users)]
-        rows = [Row(c.name, _status(c), c.since, c.waiting, c.address) for c in here]
-        rows += [Row(user.name, "not connected", user.last_seen, user.waiting, "")
-                 for user in recent[:limit - len(rows)]]
-        return rows, len(users) - len(rows)
-
 
 def _is_own(token: bytes, other: Client) -> bool:
     """Whether who brings this token is the program whose session that is."""
     return token != NO_TOKEN and (compare_digest(token, other.token) or compare_digest(token, other.presented_token))
-
-
-def _status(client: Client) -> str:
-    session = client.chats.session
-    if session is None:
-        return "available, holding" if client.holding else "available"
-    return "chatting with " + wire.some([member.name for member in session.members if member is not client], ", ")

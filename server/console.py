@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
 
-from rules.switchboard import Row
+from rules.table import Row
 from server.log import LogStream, Outlet, open_log, stamped, terminal_size
 from terminal.display import clip, display, pad, width
 

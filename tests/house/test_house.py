@@ -79,7 +79,8 @@ INSIDE = {
         "runs": "",
         "state": "hosts window",
         "store": "",
-        "switchboard": "chats claims delivery hosts ignore post promises quota roster runs state",
+        "switchboard": "chats claims delivery hosts ignore post promises quota roster runs state table",
+        "table": "chats roster state",
         "window": "",
     },
     "server": {

@@ -12,7 +12,7 @@ from typing import Any
 import wire
 from client import letters
 from client.link import NameRefused, Offline, Over, Repeated
-from rules.switchboard import Row
+from rules.table import Row
 from server.console import Console, frame, status_lines
 from server.log import NOTES, note_line
 from terminal.display import fold, width

@@ -163,7 +163,7 @@ class Specification:
 
     def table(self, scene):
         """What the daemon shows of each name: name -> state."""
-        rows, more = scene.daemon.board.rows(100)
+        rows, more = scene.daemon.board.table.rows(100)
         self.assertEqual(more, 0)
         lines = status_lines(rows, more, 200, scene.clock.wall)[1:]
         self.assertEqual([line.split()[0] for line in lines], [row.name for row in rows])

@@ -1022,7 +1022,7 @@ class FullDisk(unittest.TestCase):
             ann.hears(wire.Refused)
             said = bob.hears(wire.Welcome)
             self.assertEqual(said.waiting if bob.waiting is None else bob.waiting, 0)
-            self.assertEqual(service.daemon.board.rows(9)[0][1].waiting, 0)
+            self.assertEqual(service.daemon.board.table.rows(9)[0][1].waiting, 0)
 
     def test_the_holding_are_not_told_of_what_was_refused(self):
         with Roomless() as service:

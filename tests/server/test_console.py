@@ -18,7 +18,7 @@ from unittest import mock
 import wire
 from daemon import Daemon
 from mailbox import Mailbox
-from rules.switchboard import Row
+from rules.table import Row
 from server.console import FRAME_SECONDS, Console, frame, status_lines, table_rows
 from server.log import BODIES, LINE_MAX, NOTES, PENDING_MAX, cut, note_line
 from terminal.display import width
@@ -72,7 +72,7 @@ class Table(unittest.TestCase):
             scene.run()
             scene.restart()
             scene.enter("zoe", "yan")
-            rows, more = scene.daemon.board.rows(table_rows(24))
+            rows, more = scene.daemon.board.table.rows(table_rows(24))
             self.assertEqual((len(rows), len(rows) + more), (table_rows(24), 3000))
             self.assertEqual([row.name for row in rows][:4], ["yan", "zoe", "n2997", "n2996"])
             lines = status_lines(rows, more, 80, WALL)
@@ -114,7 +114,7 @@ class Table(unittest.TestCase):
         """The partner's name is there whole."""
         with Scene("alexandra", "bartholomew") as scene:
             scene.chat("alexandra", "bartholomew")
-            lines = status_lines(*scene.daemon.board.rows(9), 80, WALL)
+            lines = status_lines(*scene.daemon.board.table.rows(9), 80, WALL)
             self.assertIn("chatting with bartholomew", lines[1])
             self.assertIn("chatting with alexandra", lines[2])
 
@@ -122,7 +122,7 @@ class Table(unittest.TestCase):
         with Scene("ann", "bob", "cat", "dan") as scene:
             scene.chat("ann", "bob")
             scene.play("dan: exit")
-            rows, _ = scene.daemon.board.rows(9)
+            rows, _ = scene.daemon.board.table.rows(9)
             self.assertEqual([(row.name, row.state) for row in rows],
                              [("ann", "chatting with bob"), ("bob", "chatting with ann"), ("cat", "available"),
                               ("dan", "not connected")])
@@ -173,7 +173,7 @@ class Lines(unittest.TestCase):
             for words in (f'invited name=user0 to="{seven} and 12 more"', f'members="user0,{seven[:-6]} and 13 more"',
                           f'request="INVITE request=1 to={seven} and 12 more"', 'to="nobody,nobody,'):
                 self.assertTrue(any(words in line for line in lines), words)
-            (state,) = {len(row.state) for row in scene.daemon.board.rows(100)[0] if row.name == "user19"}
+            (state,) = {len(row.state) for row in scene.daemon.board.table.rows(100)[0] if row.name == "user19"}
             self.assertLess(state, 100)
 
     def test_a_line_has_an_end(self):

@@ -43,7 +43,7 @@ class Login(Specification, unittest.TestCase):
         self.assertEqual((inside.name, inside.address), ("A", "test:1"))
         connection = scene.daemon.connection_of[inside]
         self.assertIs(scene.daemon.connections[connection.sock.fileno()], connection)
-        self.assertEqual([(row.name, row.address) for row in scene.daemon.board.rows(9)[0]], [("A", "test:1")])
+        self.assertEqual([(row.name, row.address) for row in scene.daemon.board.table.rows(9)[0]], [("A", "test:1")])
 
     def test_one_shell(self):
         """A client is identified with a particular username.  Each client can open only one shell to chat with other

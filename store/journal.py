@@ -1,52 +1,60 @@
 """journal: batches of records, appended, checksummed, and told apart from damage.
 
 Promises
-    What `append` and then `sync` took without an error is read again by `scan`, after a kill and after a power cut,
-    in order and byte for byte.  What a crash tore is cut off and said; what was once on the disk and has changed is
-    never skipped and never served: `Damaged` names the file and the offset.
+    What `append` and then `sync` took without an error, `scan` reads again after a kill and after a
+    power cut, in order and byte for byte.  If a crash tore the end of a journal, the start cuts the
+    tear off and says so.  If bytes that were once on the disk have changed, the start neither skips
+    nor serves them: `Damaged` names the file and the offset.
 
 How it works
-    The unit on disk is the batch, all that one turn of the daemon's loop had to keep, because it is written by one
-    pwrite: a crash tears batches, not records, and one checksum a batch is cheaper than one a record.
+    The unit on disk is the batch: all that one turn of the daemon's loop had to keep.  One pwrite
+    writes it.  A crash tears batches, not records, and one checksum for each batch is cheaper than
+    one for each record.
 
      header   0       8     10               26       34       42       50      54
              +-------+-----+----------------+--------+--------+--------+-------+
              | magic | ver | store          | number | first  | mark   | crc32 |
              +-------+-----+----------------+--------+--------+--------+-------+
-     batch    0       8        12      16       24        32      36
-             +-------+--------+-------+--------+---------+-------+---------------------------------+
-             | mark  | length | crc32 | seq    | settled | count | `length` bytes: records         |
-             +-------+--------+-------+--------+---------+-------+---------------------------------+
+     batch    0       8        12      16       24        32     36
+             +-------+--------+-------+--------+---------+------+--------------------------+
+             | mark  | length | crc32 | seq    | settled | seqs | `length` bytes: records  |
+             +-------+--------+-------+--------+---------+------+--------------------------+
      record   0        4      5      7
              +--------+------+------+-------------------+
              | length | type | seqs | `length` bytes    |
              +--------+------+------+-------------------+
 
-    A record's seq is its batch's seq plus the `seqs` of the records before it: one for most, and one for each message
-    of a PUT.  `count` is the sum of them.  Seqs only grow; a batch that was refused leaves a gap.
-    `mark` is 8 random bytes, new for each file and never shown to anybody: no text that a client sends can pretend to
-    be a batch, and blocks that a recycled file still holds of its former life are not taken for its own.  The CRC
-    starts from a seed made of the mark (crc32(b'') is 0: from zero, a tail of zeros would be a valid empty batch) and
-    covers length and everything after itself.
+    A record's seq is its batch's seq plus the `seqs` of the records before it.  Most records have
+    one seq; a PUT has one for each message.  A batch's `seqs` is the sum of them.  Seqs only grow;
+    a batch that the disk refused leaves a gap.
+    `mark` is 8 random bytes, new for each file and never shown to anybody.  So no text that a
+    client sends can pretend to be a batch, and a recycled file's old blocks are not taken for
+    batches of the new one.  The CRC covers length and everything after the CRC itself.  It starts
+    from a seed made of the mark: crc32(b"") is 0, and from a seed of zero a tail of zeros would be
+    a valid empty batch.
 
-    Torn or damaged?  `settled` is the highest seq known to be on disk when the batch was written.  Reading stops at
-    the first offset where no valid batch stands.  If any valid batch further on says that this place had been
-    settled, the disk has lost what it held: damage.  Otherwise only bytes never synced are missing: a torn tail.
-    A journal that another one follows must be valid to its listed size exactly.
+    Torn or damaged?  `settled` is the highest seq that was known to be on disk when the batch was
+    written.  Reading stops at the first offset where no valid batch stands.  If a valid batch
+    further on says that this place had been settled, the disk has lost what it held: damage.
+    Otherwise the only missing bytes are ones that were never synced: a torn tail.  A journal that
+    another one follows must be valid up to exactly its listed size.
 
-    A file is extended with zeros ahead of the writing, 256 KiB at first and 1 MiB at a time later, so that nearly
-    every fdatasync changes no metadata (it costs a third less).  A journal whose mail is sealed elsewhere may be
-    renamed to `journal.spare` and becomes the next one, its blocks already there.
+    The journal extends its file with zeros ahead of the writing, by 256 KiB at first and by 1 MiB
+    at a time later.  Nearly every fdatasync then changes no metadata and costs a third less.  A
+    journal whose mail is sealed elsewhere may be renamed to `journal.spare`; it becomes the next
+    journal, and has its blocks already.
 
 How it fails
-    A short write is continued.  A write that fails is undone: the file is cut back to the last good offset and the
-    OSError goes up; the next batch may be tried.  If even the cut fails, or a sync does, `Failed`: the file's state is
-    unknown, nothing is retried, the daemon stops and the next start finds out.
+    A short write is continued.  A write that fails is undone: the journal cuts the file back to the
+    last good offset and raises the OSError; the caller may try the next batch.  If the cut fails,
+    or a sync does, it raises `Failed`: the state of the file is unknown, the daemon tries nothing
+    again and stops, and the next start finds out.
 
 Bad at
-    The batches that no later one calls settled: the very last, or all that were written while one sync was under way.
-    If one is damaged and nothing more was written, that cannot be told from a tear, and it is cut off with what stands
-    behind it (and said).  `settle` closes this a moment after the last of them; till then it is open.
+    The batches that no later batch calls settled: the very last one, or all that were written while
+    one sync was under way.  If one of them is damaged and nothing more was written, that looks like
+    a tear: the start cuts it off, with what follows it, and says so.  `settle` closes this window a
+    moment after the last of them.
     Reading takes a whole file into memory.
 """
 
@@ -62,8 +70,8 @@ from store.disk import Damaged, Disk, Failed, OtherVersion
 
 MAGIC = b"parleyJ\n"
 VERSION = 2
-FIRST_ROOM = 256 << 10  # zeros in a new journal: a start waits for them
-ROOM = 1 << 20  # zeros added when they run out: rare enough, and a few milliseconds
+FIRST_ROOM = 256 << 10  # bytes of zeros in a new journal: a start waits for them
+ROOM = 1 << 20  # bytes of zeros added when they run out: rarely, and in a few milliseconds
 SPARE = "journal.spare"
 
 HEADER = struct.Struct("!8sH16sQQ8s")  # and crc32
@@ -73,7 +81,7 @@ RECORD = struct.Struct("!IBH")
 HEADER_SIZE = HEADER.size + CRC.size
 assert (HEADER_SIZE, BATCH.size, RECORD.size) == (54, 36, 7)
 BLANK = bytes(BATCH.size)  # where a batch's head will go: the first of the parts that are joined
-LENGTH_AT, CRC_AT, BODY_AT = 8, 12, 16  # in a batch: where its length stands, its crc, and what the crc covers
+LENGTH_AT, CRC_AT, BODY_AT = 8, 12, 16  # in a batch: its length, its crc, what the crc covers
 
 Record = tuple[int, int, bytes]  # seq, type, payload
 
@@ -92,9 +100,12 @@ def _header(store: bytes, number: int, first: int, mark: bytes) -> bytes:
 
 
 class Journal:
-    """The journal being written.  `offset` is where the next batch goes, `size` how far the file has been extended."""
+    """The journal being written.
 
-    def __init__(self, disk: Disk, path: str, fd: int, number: int, first: int, mark: bytes, size: int) -> None:
+    The next batch goes to `offset`; the file has been extended to `size` bytes."""
+
+    def __init__(self, disk: Disk, path: str, fd: int, number: int, first: int, mark: bytes,
+                 size: int) -> None:
         self.disk, self.path, self.fd = disk, path, fd
         self.number, self.first, self.mark, self.seed = number, first, mark, _seed(mark)
         self.offset, self.size = HEADER_SIZE, size
@@ -102,19 +113,22 @@ class Journal:
     @classmethod
     def create(cls, disk: Disk, directory: str, store: bytes, number: int, first: int,
                room: int = FIRST_ROOM) -> Journal:
-        """A new journal, durable with its name, made of the spare if there is one.  It counts once it is listed."""
+        """A new journal, made of the spare if there is one; it and its name are on the disk.
+
+        It counts once the manifest lists it."""
         return disk.at_once(cls.creating(disk, directory, store, number, first, room))
 
     @classmethod
     def creating(cls, disk: Disk, directory: str, store: bytes, number: int, first: int,
                  room: int = FIRST_ROOM) -> Generator[object, None, Journal]:
-        """The same as steps of a task."""
+        """`create` as the steps of a task."""
         path, spare = os.path.join(directory, file_name(number)), os.path.join(directory, SPARE)
         mark = os.urandom(8)
         head = _header(store, number, first, mark)
         names = disk.listdir(directory)
         recycled = SPARE in names
-        if file_name(number) in names:  # one that was begun before, was never listed, and could not be removed
+        # An earlier try may have begun this file; it was never listed, and could not be removed.
+        if file_name(number) in names:
             disk.unlink(path)
         fd = disk.open(spare) if recycled else disk.create(path)
         try:
@@ -127,17 +141,22 @@ class Journal:
             yield from disk.syncing_directory(directory)
         except OSError:
             disk.close(fd)
-            disk.unlink(spare if recycled and file_name(number) not in disk.listdir(directory) else path)
+            is_renamed = file_name(number) in disk.listdir(directory)
+            disk.unlink(spare if recycled and not is_renamed else path)
             raise
         return cls(disk, path, fd, number, first, mark, size)
 
-    def append(self, parts: list[bytes], seq: int, settled: int, count: int, room: int = ROOM) -> None:
-        """Write one batch: parts[0] is BLANK, the others are whole records.  OSError: nothing of it stays."""
+    def append(self, parts: list[bytes], seq: int, settled: int, seqs: int,
+               room: int = ROOM) -> None:
+        """Write one batch: parts[0] is BLANK, the others are whole records.
+
+        Raises OSError, and then nothing of the batch stays in the file."""
         data = bytearray().join(parts)
         length = len(data) - BATCH.size
-        BATCH.pack_into(data, 0, self.mark, length, 0, seq, settled, count)
+        BATCH.pack_into(data, 0, self.mark, length, 0, seq, settled, seqs)
         with memoryview(data) as view:
-            CRC.pack_into(data, CRC_AT, crc32(view[BODY_AT:], crc32(view[LENGTH_AT:CRC_AT], self.seed)))
+            crc = crc32(view[LENGTH_AT:CRC_AT], self.seed)
+            CRC.pack_into(data, CRC_AT, crc32(view[BODY_AT:], crc))
         need, end = len(data), self.offset + len(data)
         if end > self.size and room:
             data += bytes(room)
@@ -153,32 +172,40 @@ class Journal:
         try:
             self.disk.truncate(self.fd, self.offset)
         except OSError as worse:
-            raise Failed(f"{self.path}: write failed ({error}), and cutting it back failed ({worse})") from worse
+            raise Failed(f"{self.path}: write failed ({error}), and cutting it back failed "
+                         f"({worse})") from worse
         self.size = self.offset
 
     def begin_sync(self) -> bool:
-        """Begin to put on the disk what was appended; is it there already?  Nothing is called again after it failed."""
+        """Begin to put on the disk what was appended; whether it is there already.
+
+        After a failure nothing of this journal may be called again."""
         try:
             return self.disk.begin_datasync(self.number, self.fd)
         except OSError as error:
             raise self._not_synced(error) from error
 
     def sync_ended(self, wait: bool = False) -> bool:
-        """Is what had been appended when the sync was begun on the disk?"""
+        """Whether the disk has what had been appended when the sync began."""
         try:
             return self.disk.datasync_ended(wait)
         except OSError as error:
             raise self._not_synced(error) from error
 
     def _not_synced(self, error: OSError) -> Failed:
-        return Failed(f"{self.path}: fdatasync failed ({error}); what the disk holds shows at the next start")
+        return Failed(f"{self.path}: fdatasync failed ({error}); what the disk holds shows at the "
+                      "next start")
 
     def settle(self, seq: int, settled: int) -> None:
-        """Write an empty batch that says: all so far was on the disk.  Damage to it then cannot pass for a tear."""
+        """Write an empty batch that says: all before it was on the disk.
+
+        Damage to that can then no longer pass for a tear."""
         self.append([BLANK], seq, settled, 0, room=0)
 
     def finishing(self) -> Generator[object, None, int]:
-        """Cut what was extended but never written, durably; the size of the file.  Nothing is appended meanwhile."""
+        """Cut off what was extended but never written, durably; returns the size of the file.
+
+        Nothing may be appended meanwhile."""
         try:
             self.disk.truncate(self.fd, self.offset)
             yield from self.disk.syncing(self.fd)
@@ -192,7 +219,7 @@ class Journal:
 
 
 def _write(disk: Disk, fd: int, data: bytes | bytearray, offset: int, need: int = 0) -> int:
-    """Write until at least `need` bytes (or all) are taken; how many were."""
+    """Write until the disk has taken at least `need` bytes (0: all); returns how many it took."""
     need, done = need or len(data), 0
     with memoryview(data) as view:
         while done < need:
@@ -211,14 +238,14 @@ class Header(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A valid batch: it starts at `offset`, its records lie in data[start:end]."""
+    """A valid batch: it starts at `offset`, and its records lie in data[start:end]."""
 
     offset: int
     start: int
     end: int
     seq: int
     settled: int
-    records: int  # seqs of its records
+    seqs: int  # of its records together
 
 
 def read_header(data: bytes, name: str) -> Header:
@@ -233,29 +260,29 @@ def read_header(data: bytes, name: str) -> Header:
 
 
 def batch_at(data: bytes, offset: int, mark: bytes) -> Batch | None:
-    """The batch that starts here, if a valid one does."""
+    """The valid batch that starts at this offset, if there is one."""
     if data[offset:offset + len(mark)] != mark or len(data) - offset < BATCH.size:
         return None
-    _, length, crc, seq, settled, count = BATCH.unpack_from(data, offset)
+    _, length, crc, seq, settled, seqs = BATCH.unpack_from(data, offset)
     start = offset + BATCH.size
     if length > len(data) - start:
         return None
     with memoryview(data) as view:
         found = crc32(view[offset + LENGTH_AT:offset + CRC_AT], _seed(mark))
         found = crc32(view[offset + BODY_AT:start + length], found)
-    return Batch(offset, start, start + length, seq, settled, count) if found == crc else None
+    return Batch(offset, start, start + length, seq, settled, seqs) if found == crc else None
 
 
 def batches(data: bytes, header: Header) -> Iterator[Batch]:
-    """The valid batches one after the other from the start; it ends where none stands."""
+    """The valid batches from the start on; ends at the first place where none stands."""
     offset, after = HEADER_SIZE, header.first - 1
     while (batch := batch_at(data, offset, header.mark)) and batch.seq > after:
         yield batch
-        offset, after = batch.end, max(after, batch.seq + batch.records - 1)
+        offset, after = batch.end, max(after, batch.seq + batch.seqs - 1)
 
 
 def later_batches(data: bytes, header: Header, offset: int) -> Iterator[Batch]:
-    """Valid batches beyond a place where none stands."""
+    """The valid batches after a place where none stands."""
     while (offset := data.find(header.mark, offset)) >= 0:
         batch = batch_at(data, offset, header.mark)
         if batch:
@@ -265,8 +292,9 @@ def later_batches(data: bytes, header: Header, offset: int) -> Iterator[Batch]:
 
 def records(data: bytes, batch: Batch, name: str) -> Iterator[Record]:
     """The records of a batch."""
-    offset, seq, end, unpack, head = batch.start, batch.seq, batch.end, RECORD.unpack_from, RECORD.size
-    last = seq + batch.records
+    offset, seq, end = batch.start, batch.seq, batch.end
+    unpack, head = RECORD.unpack_from, RECORD.size
+    last = seq + batch.seqs
     while offset + head <= end and seq < last:
         length, type, seqs = unpack(data, offset)
         start = offset + head
@@ -278,7 +306,9 @@ def records(data: bytes, batch: Batch, name: str) -> Iterator[Record]:
 
 
 class Tail(NamedTuple):
-    """Where a journal ends.  `torn`: a batch was begun there; `last`: the highest seq in it, 0 if it has none."""
+    """Where a journal ends.
+
+    `torn`: a batch was begun there.  `last`: the highest seq in the journal, 0 if it has none."""
 
     end: int
     last: int
@@ -286,25 +316,27 @@ class Tail(NamedTuple):
 
 
 class Scan:
-    """Reads one journal.  Iterate over it; then `tail` tells how it ended.  `size`: its listed size, None for the last.
+    """Reads one journal: iterate over its records; then `tail` tells how it ended.
 
-    Raises Damaged for what can't be a torn tail.
-    """
+    `size` is its listed size, None for the last journal.  Raises Damaged for whatever can't be a
+    torn tail."""
 
-    def __init__(self, data: bytes, name: str, store: bytes, number: int, size: int | None) -> None:
+    def __init__(self, data: bytes, name: str, store: bytes, number: int,
+                 size: int | None) -> None:
         self.data, self.name, self.size = data, name, size
         self.header = read_header(data, name)
         if (self.header.store, self.header.number) != (store, number):
             raise Damaged(name, 10, "the journal of another store or number")
         if size is not None and len(data) != size:
-            raise Damaged(name, min(len(data), size), f"{len(data)} bytes, not the {size} that it had")
+            raise Damaged(name, min(len(data), size),
+                          f"{len(data)} bytes, not the {size} that it had")
         self.tail = Tail(HEADER_SIZE, 0, False)
 
     def batches(self) -> Iterator[Batch]:
         end, last = HEADER_SIZE, 0
         for batch in batches(self.data, self.header):
             yield batch
-            end, last = batch.end, max(last, batch.seq + batch.records - 1)
+            end, last = batch.end, max(last, batch.seq + batch.seqs - 1)
         self.tail = self._judge(end, last or self.header.first - 1)
         if not last:
             self.tail = self.tail._replace(last=0)
@@ -314,12 +346,13 @@ class Scan:
             yield from records(self.data, batch, self.name)
 
     def _judge(self, end: int, last: int) -> Tail:
-        """No valid batch stands at `end`: the end, a tear, or damage?"""
+        """No valid batch stands at `end`: decide whether that is the end, a tear or damage."""
         if self.size is not None and end != self.size:
             raise Damaged(self.name, end)
         torn = self.data.startswith(self.header.mark, end)
         for batch in later_batches(self.data, self.header, end):
-            if batch.settled > last or batch.offset == end:  # the latter: a valid one whose seq goes back
+            # At `end` a valid batch can stand only if its seq goes back.
+            if batch.settled > last or batch.offset == end:
                 raise Damaged(self.name, end)
             torn = True
         return Tail(end, last, torn)

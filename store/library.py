@@ -1,32 +1,37 @@
 """library: the libraries behind dbm, in a process of their own.
 
 Promises
-    Whatever a library does with a file that the disk does not give back, or gives back wrong, it does to a process that
-    holds nothing else: a SIGBUS, a crash, a loop without end.  The caller gets an OSError that says so, and the next
-    call finds a new process.  A reader whose process was ended by somebody else (a SIGKILL) is answered by a new one.
+    If the disk does not give a file back, or gives it back wrong, a dbm library may do anything: a
+    SIGBUS, a crash, an endless loop.  It does that to a process that holds nothing else.  The
+    caller gets an OSError that says so, and the next call gets a new process.  If somebody else
+    ended the process of a reader (by SIGKILL), a new one answers the reader.
 How it works
-    `open` returns a mapping of bytes to bytes, as dbm.open does.  Each access is a request to the worker, a process
-    that holds the open files, and its answer, over a socketpair; the caller waits for it, as it would for the library.
+    `open` returns a mapping of bytes to bytes, as dbm.open does.  Each access is a request to the
+    worker, the process that holds the open files, and its answer, over a socketpair.  The caller
+    waits for the answer, as it would for the library.
 
      request  0    1        5            9              13
              +----+--------+------------+--------------+------+-------+
-             | op | handle | key length | value length | key  | value |        of OPEN: backend and flag, path
+             | op | handle | key length | value length | key  | value |
              +----+--------+------------+--------------+------+-------+
+             An OPEN has backend and flag for its key, and the path for its value.
      answer   0        1        5
              +--------+--------+-------------------------+
              | status | length | data, or errno and text |
              +--------+--------+-------------------------+
 
-    Workers are forked by the spawner, a process that was forked from the caller when that was young and small, and that
-    does nothing else: it gets the worker's end of a new socketpair, forks, waits, and tells how the worker ended.
-    Mappings opened for reading are opened again in the next worker; those that were being written are lost.
-    GNU dbm maps its file into memory, and dbm.gnu.open has no flag against that (all of 3.11 to 3.13): a sector that
-    cannot be read is a SIGBUS there, not an error.  A value costs one round trip more, some 50 us for 64 KiB.
+    The spawner forks the workers.  It is a process that was forked from the caller while that was
+    young and small, and does nothing else: it gets the worker's end of a new socketpair, forks,
+    waits for the worker, and tells the caller how the worker ended.  A mapping that was opened for
+    reading is opened again in the next worker; one that was being written is lost.
+    GNU dbm maps its file into memory, and dbm.gnu.open has no flag against that (in all of 3.11 to
+    3.13): a sector that cannot be read is a SIGBUS there, not an error.  The process costs one
+    round trip for each value, some 50 us for 64 KiB.
 How it fails
-    With OSError: what the library raised, or EIO when the worker ended.  An access that takes longer than PATIENCE ends
-    the worker.
+    OSError: what the library raised, or EIO when the worker ended.  An access that takes longer
+    than PATIENCE ends the worker.
 Bad at
-    A disk that neither answers nor fails: the worker cannot be ended then, and the caller waits.
+    A disk that neither answers nor fails: nothing can end the worker then, and the caller waits.
 """
 
 from __future__ import annotations
@@ -50,13 +55,17 @@ STATUS = struct.Struct("!i")  # of a worker that has ended, from the spawner
 LENGTH = struct.Struct("!I")  # before each key of KEYS
 OPEN, GET, PUT, KEYS, CLOSE = b"o", b"g", b"p", b"k", b"c"
 DONE, FAILED = b"+", b"-"
-PATIENCE = {"r": 10, "n": 60}  # seconds for an access: a disk that is only slow is quicker; closing also syncs
+# seconds for an access: a disk that is only slow takes less; closing a written file also syncs it
+PATIENCE = {"r": 10, "n": 60}
 CHUNK = 1 << 18  # bytes asked of the line at once
-FAULTS = ("its deadline", "SIGBUS", "SIGSEGV", "SIGABRT")  # what a request brings upon its worker; else somebody did
+# ends that a request can bring upon its worker; any other end was somebody's doing
+FAULTS = ("its deadline", "SIGBUS", "SIGSEGV", "SIGABRT")
 
 
 class Ended(OSError):
-    """The worker has ended in the middle of a request.  `its_fault`: of the request, so that it is not asked again."""
+    """The worker ended in the middle of a request.
+
+    `its_fault`: the request brought that about, so it is not made again."""
 
     def __init__(self, number: int, reason: str, its_fault: bool) -> None:
         super().__init__(number, reason)
@@ -64,10 +73,12 @@ class Ended(OSError):
 
 
 class Library:
-    """The processes.  Make it before any descriptor is open; no process is made but by need, and the first one."""
+    """The spawner and the worker.  Make it before any descriptor is open.
+
+    It forks the spawner at once, and a worker when one is needed."""
 
     def __init__(self) -> None:
-        self.born = 0  # how many workers there were
+        self.born = 0  # how many workers it has had
         self._line: socket.socket | None = None
         self._spawn()
 
@@ -79,11 +90,11 @@ class Library:
         theirs.close()
 
     def open(self, backend: str, path: str, flag: str) -> Database:
-        """A dbm file; `flag` is "r", or "n" for a new one."""
+        """Open a dbm file; `flag` is "r", or "n" for a new one."""
         return Database(self, backend, path, flag)
 
     def ask(self, op: bytes, handle: int, key: bytes, value: bytes) -> bytes:
-        """The answer of the worker, a new one if need be.  Raises OSError."""
+        """The worker's answer; starts a worker if there is none.  Raises OSError."""
         line = self._line or self._worker()
         try:
             line.sendall(REQUEST.pack(op, handle, len(key), len(value)) + key + value)
@@ -100,7 +111,7 @@ class Library:
         self._line, theirs = socket.socketpair()
         try:
             socket.send_fds(self._spawner, [OPEN], [theirs.fileno()])
-        except ConnectionError:  # somebody has ended the spawner
+        except ConnectionError:  # somebody ended the spawner
             self._reap()
             self._spawn()
             socket.send_fds(self._spawner, [OPEN], [theirs.fileno()])
@@ -110,7 +121,7 @@ class Library:
         return self._line
 
     def _ending(self) -> str:
-        """The worker has ended: what by?"""
+        """What ended the worker."""
         if self._line:
             self._line.close()
             self._line = None
@@ -151,7 +162,7 @@ class Database:
         self._born = self.library.born
 
     def _ask(self, op: bytes, key: bytes = b"", value: bytes = b"") -> bytes:
-        """The answer; a reader that somebody killed meanwhile is asked once more, in a new worker."""
+        """The answer.  If somebody killed the worker meanwhile, a reader asks once more in a new one."""
         try:
             return self._ask_once(op, key, value)
         except Ended as ended:
@@ -190,9 +201,10 @@ class Worker:
 
     def __init__(self, line: socket.socket) -> None:
         self.line, self.disk = line, SystemCalls()
-        self.files: dict[int, tuple[Any, int]] = {}  # and the patience for each
-        self.count = 0
-        self.rows = {OPEN: self.open, GET: self.get, PUT: self.put, KEYS: self.keys, CLOSE: self.close}
+        self.files: dict[int, tuple[Any, int]] = {}  # by handle: the open file, and its PATIENCE
+        self.last = 0  # the last handle given
+        self.rows = {OPEN: self.open, GET: self.get, PUT: self.put, KEYS: self.keys,
+                     CLOSE: self.close}
 
     def serve(self) -> None:
         while True:
@@ -201,19 +213,18 @@ class Worker:
             signal.alarm(self.files[handle][1] if handle in self.files else max(PATIENCE.values()))
             try:
                 status, data = DONE, self.rows[op](handle, words[:key], words[key:])
-            except Exception as error:  # the libraries raise whatever they like over a file that is not theirs
-                number = error.errno if isinstance(error, OSError) and isinstance(error.errno, int) else errno.EIO
-                text = str(error.strerror or error) if isinstance(error, OSError) else repr(error)
-                status, data = FAILED, ERROR.pack(number & 0xFFFF) + text.encode("utf-8", "replace")
+            except Exception as error:  # the libraries raise anything over a file that is not theirs
+                status, data = FAILED, _in_bytes(error)
             signal.alarm(0)
             self.line.sendall(ANSWER.pack(status, len(data)) + data)
 
     def open(self, handle: int, key: bytes, path: bytes) -> bytes:
         backend, flag = key.decode().split()
         signal.alarm(PATIENCE[flag])
-        self.count += 1
-        self.files[self.count] = self.disk.database(backend, os.fsdecode(path), flag), PATIENCE[flag]
-        return LENGTH.pack(self.count)
+        self.last += 1
+        database = self.disk.database(backend, os.fsdecode(path), flag)
+        self.files[self.last] = database, PATIENCE[flag]
+        return LENGTH.pack(self.last)
 
     def get(self, handle: int, key: bytes, value: bytes) -> bytes:
         return bytes(self.files[handle][0][key])
@@ -223,7 +234,8 @@ class Worker:
         return b""
 
     def keys(self, handle: int, key: bytes, value: bytes) -> bytes:
-        keys = [bytes(key) for key in self.files[handle][0].keys()]  # noqa: SIM118 dbm iterates by keys() only
+        # dbm iterates by keys() only
+        keys = [bytes(key) for key in self.files[handle][0].keys()]  # noqa: SIM118
         return b"".join([LENGTH.pack(len(key)) + key for key in keys])
 
     def close(self, handle: int, key: bytes, value: bytes) -> bytes:
@@ -231,8 +243,17 @@ class Worker:
         return b""
 
 
+def _in_bytes(error: Exception) -> bytes:
+    """The errno and the text of an exception, as an answer has them."""
+    number, text = errno.EIO, repr(error)
+    if isinstance(error, OSError):
+        number = error.errno if isinstance(error.errno, int) else errno.EIO
+        text = str(error.strerror or error)
+    return ERROR.pack(number & 0xFFFF) + text.encode("utf-8", "replace")
+
+
 def _take(line: socket.socket, size: int) -> bytes:
-    """So many bytes.  Raises EOFError."""
+    """Exactly `size` bytes of the line.  Raises EOFError."""
     parts: list[bytes] = []
     while size:
         part = line.recv(min(size, CHUNK))
@@ -244,7 +265,7 @@ def _take(line: socket.socket, size: int) -> bytes:
 
 
 def _spawner(line: socket.socket) -> None:
-    """The spawner: never returns."""
+    """The spawner's process; never returns."""
     try:
         alone(line.fileno())
         while True:
@@ -261,7 +282,7 @@ def _spawner(line: socket.socket) -> None:
 
 
 def _worker(fd: int) -> None:
-    """A worker: never returns."""
+    """A worker's process; never returns."""
     try:
         alone(fd)
         gc.enable()  # dbm.dumb leaves cycles behind for each key that it reads
@@ -273,8 +294,10 @@ def _worker(fd: int) -> None:
 
 
 def alone(kept: int) -> None:
-    """A child that works for the daemon alone: it has one descriptor, holds nobody's terminal or pipe open, lets
-    nothing that is printed reach a file that was passed, and is not meant by signals that mean the daemon."""
+    """Make this process a child that works for the daemon alone.
+
+    It keeps one descriptor and so holds nobody's terminal or pipe open.  Nothing that a library
+    prints can reach a file that was passed.  Signals that mean the daemon do not end it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

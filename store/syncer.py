@@ -1,25 +1,34 @@
 """syncer: fsync and fdatasync in child processes, so that the loop never waits for the disk.
 
 Promises
-    Between the beginning of a sync and the call that says that it has ended nothing blocks, however slow the disk is.
-    Ended means what fsync means.  An error of the disk comes out as the OSError that it was, once.
-Works by
-    two children, forked before anything else is open: one for the journal's fdatasyncs, for which people wait, one for
-    the fsyncs of sealing.  Each holds one end of a socketpair.  A byte asks for one sync of the descriptor that came
-    last, by itself, after a byte that says so (SCM_RIGHTS: the same open file, so that errors are seen by whoever
-    syncs); the answer is its errno, 0 for done.  One is under way at a time in each; what is written meanwhile is for
-    the next.  A thread would do too, but takes turns with the loop for the interpreter: 40 to 90 us more for each,
-    measured.
-Fails with
-    Failed when a child is gone, also when nothing is asked of it: a child that was killed may have taken an error with
-    it, and the kernel tells that once for each open file, so no other child could find out.  The daemon ends, as for
-    any failed sync.  A child that is stopped is a slow disk.  The children end when the daemon does, however that ends;
-    signals that mean the daemon are not for them.  OSError at the beginning, where the host refuses a process: then the
-    daemon syncs in its loop (startup.py).
+    From the beginning of a sync to the call that says that it has ended nothing blocks, however
+    slow the disk is.  "Ended" means what fsync means.  An error of the disk is raised as the
+    OSError that it was, once.
+
+How it works
+    Two children are forked before anything else is open: one makes the journal's fdatasyncs, for
+    which users wait, and one the fsyncs of sealing.  Each holds one end of a socketpair.  One byte
+    asks for one sync of the descriptor that came last; the answer is its errno, 0 for done.  A
+    descriptor comes by itself, after a byte that announces it (SCM_RIGHTS passes the same open
+    file, so whichever process syncs sees its errors).  Each child makes one sync at a time; what is
+    written meanwhile waits for the next one.
+    A thread would do too, but it takes turns with the loop for the interpreter: 40 to 90 us more
+    for each sync, measured.
     dbm files are opened in a process of their own too, for another reason: library.py.
-Is bad at
-    all that is not a sync.  dbm.sqlite3 and dbm.gnu sync by themselves what they write, in the loop; a write may wait
-    where the system has no memory for it, and the reserve is synced in the loop when a full disk has room again.
+
+How it fails
+    Failed, when a child is gone, even if it had nothing to do.  A child that was killed may have
+    taken an error with it; the kernel reports that once for each open file, so no other child could
+    find out.  The daemon ends, as for any failed sync.
+    A child that is stopped looks like a slow disk.  The children end when the daemon does, however
+    that ends; signals that mean the daemon do not end them.
+    OSError at the beginning, where the host refuses a process.  The daemon then syncs in its loop
+    (startup.py).
+
+Bad at
+    Anything that is not a sync.  dbm.sqlite3 and dbm.gnu sync by themselves what they write, in the
+    loop.  A write may wait where the system has no memory for it.  The reserve is synced in the
+    loop when a full disk has room again.
 """
 
 from __future__ import annotations
@@ -35,7 +44,7 @@ from store.disk import WAIT, Disk, Failed, SystemCalls
 from store.library import Database, Library, alone
 
 ANSWER = struct.Struct("!i")
-ALL, DATA = b"\0", b"\1"  # what is asked for: fsync, fdatasync
+ALL, DATA = b"\0", b"\1"  # the requests: fsync, fdatasync
 HOLD = b"\2"  # a descriptor follows
 
 
@@ -44,7 +53,7 @@ class Child:
 
     def __init__(self) -> None:
         self.line, theirs = socket.socketpair()
-        self._answer = b""  # that was taken from the line before it was asked for
+        self._answer = b""  # taken from the line, and not yet asked for
         try:
             self.pid = os.fork()
         except OSError:
@@ -56,7 +65,7 @@ class Child:
         theirs.close()
 
     def ask(self, what: bytes, fd: int | None) -> None:
-        """Begin a sync; of the same file as the last one when no descriptor is given."""
+        """Begin a sync, of the same file as the last time if no descriptor is given."""
         try:
             if fd is not None:
                 self.line.send(HOLD)
@@ -66,7 +75,7 @@ class Child:
             raise self._gone() from error
 
     def take(self) -> None:
-        """Take the answer, waiting for it.  Raises Failed when there will be none."""
+        """Wait for the answer, and take it.  Raises Failed when there will be none."""
         try:
             self._answer = self.line.recv(ANSWER.size)
         except ConnectionError as error:
@@ -75,11 +84,11 @@ class Child:
             raise self._gone()
 
     def _gone(self) -> Failed:
-        return Failed(f"the process that syncs (pid {self.pid}) is gone, and with it what it was last told; "
-                      "what the disk holds shows at the next start")
+        return Failed(f"the process that syncs (pid {self.pid}) is gone, and with it what it was "
+                      "last told; what the disk holds shows at the next start")
 
     def has_ended(self) -> bool:
-        """Whether the answer was taken.  Raises the OSError that it is."""
+        """Whether the sync has ended.  Raises the OSError that the answer tells of."""
         if not self._answer:
             return False
         answer, self._answer = self._answer, b""
@@ -94,11 +103,12 @@ class Child:
 
 
 class BackgroundDisk(Disk):
-    """The disk, with syncs made by child processes."""
+    """A disk whose syncs are made by child processes."""
 
     def __init__(self) -> None:
         super().__init__()
-        with contextlib.ExitStack() as made:    # a process that is refused ends those that were made before it
+        # If the host refuses one process, those that were made before it end.
+        with contextlib.ExitStack() as made:
             self._journal = Child()
             made.callback(self._journal.end)
             self._tasks = Child()
@@ -146,7 +156,7 @@ class BackgroundDisk(Disk):
 
 
 def _serve(line: socket.socket) -> None:
-    """The child: never returns."""
+    """The child's process; never returns."""
     try:
         alone(line.fileno())
         disk, held = SystemCalls(), -1
@@ -154,7 +164,7 @@ def _serve(line: socket.socket) -> None:
             asked, error = line.recv(1), 0
             if not asked:
                 break
-            if asked == HOLD:  # the way of a descriptor takes longer than the rest, and is seldom gone
+            if asked == HOLD:  # passing a descriptor takes longer than the rest, and is rare
                 if held >= 0:
                     os.close(held)
                 held = _descriptor(line)
@@ -164,7 +174,7 @@ def _serve(line: socket.socket) -> None:
                     disk.datasync(held)
                 else:
                     disk.sync(held)
-                    os.close(held)              # it may be unlinked: then its room is free
+                    os.close(held)  # the file may be unlinked: then its room is free
                     held = -1
             except OSError as failed:
                 error = failed.errno or errno.EIO
@@ -174,7 +184,9 @@ def _serve(line: socket.socket) -> None:
 
 
 def _descriptor(line: socket.socket) -> int:
-    """The descriptor that was announced; again and again, if it could not be sent at first.  Raises EOFError."""
+    """The descriptor that was announced.  Raises EOFError.
+
+    The daemon announces it again for each time that it could not send it."""
     while True:
         announced, descriptors, _, _ = socket.recv_fds(line, 1, 1)
         if descriptors:

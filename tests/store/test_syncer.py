@@ -241,7 +241,7 @@ class TheTurn(unittest.TestCase):
                 service.forward(wait)
                 self.assertEqual(journal.offset, ends[-1] + BATCH.size)
             scan = list(batches(Path(journal.path).read_bytes(), read_header(Path(journal.path).read_bytes(), "")))
-            self.assertEqual((scan[-1].records, scan[-1].settled), (0, service.mailbox.last))
+            self.assertEqual((scan[-1].seqs, scan[-1].settled), (0, service.mailbox.last))
 
     def test_a_name_is_welcome_when_it_is_on_disk(self) -> None:
         with Service() as service:

@@ -27,17 +27,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 from math import inf
-from typing import TYPE_CHECKING
 
 import wire
 from rules.hosts import Buckets
 from rules.ignore import Ignores
 from rules.roster import Roster
 from rules.state import ChatState, Client, Invitation, Now, Session
+from rules.store import Store
 from wire import Why
-
-if TYPE_CHECKING:
-    from mailbox import Mailbox
 
 INVITING_BURST = 10         # invitations by one user at once: nobody is in earnest that often
 INVITING_SECONDS = 5        # and then one more each: to be asked by the same one again and again is no chat
@@ -87,7 +84,7 @@ def state_of(client: Client) -> State:
 class Chats:
     """All invitations and sessions."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], ignores: Ignores,
+    def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None], ignores: Ignores,
                  patience: int = PATIENCE) -> None:
         self.mailbox = mailbox
         self.ignores = ignores

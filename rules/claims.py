@@ -38,7 +38,7 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import wire
 from net import scram
@@ -47,11 +47,9 @@ from rules.hosts import Buckets
 from rules.promises import Promises
 from rules.roster import Roster
 from rules.state import Caller, Client, Now, Refusal
-from rules.store import Setting
+from rules.store import Setting, Store
+from store.user import User
 from wire import Why
-
-if TYPE_CHECKING:
-    from mailbox import Mailbox, User
 
 WRONG_SECONDS = 2.0         # until the next CHALLENGE to a host: 8 strangers allowed from it make 4 guesses a second
 WRONG_MEMORY = 3600.0       # that a host is one that erred
@@ -87,7 +85,7 @@ class Question(NamedTuple):
 class Claims:
     """The rules."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, promises: Promises, note: Callable[..., None],
+    def __init__(self, mailbox: Store, roster: Roster, promises: Promises, note: Callable[..., None],
                  nonce: Callable[[], bytes], identity: Identity) -> None:
         self.mailbox = mailbox
         self.roster = roster

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import wire
 from rules.promises import Promises, Ranges, add
@@ -24,12 +23,10 @@ from rules.quota import Accounts
 from rules.roster import Roster
 from rules.runs import mail_frames
 from rules.state import Client, Now
+from rules.store import Store
 from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
 from store.mail import Mail, amount, messages
 from wire import Why
-
-if TYPE_CHECKING:
-    from mailbox import Mailbox
 
 CROWD = 256                 # readers pushed in a turn, when a message is for more: 2 ms, and as many confirmations come
 PAST_MAX = 16               # streams that have ended, remembered for what is in flight, before they are looked through
@@ -39,7 +36,7 @@ UNREADABLE = "{} of your messages cannot be read from the daemon's disk; they ar
 class Delivery:
     """The rules of pushing, checking, holding and confirming."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], promises: Promises,
+    def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None], promises: Promises,
                  accounts: Accounts) -> None:
         self.mailbox = mailbox
         self.roster = roster

@@ -20,16 +20,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import wire
 from rules.roster import Roster
 from rules.state import Client, Now
-from rules.store import Setting
+from rules.store import Setting, Store
+from store.user import User
 from wire import Why
-
-if TYPE_CHECKING:
-    from mailbox import Mailbox, User
 
 IGNORED_MAX = 1000          # names on one list: they fit a setting, 4 bytes each, and the frame that tells them
 
@@ -37,7 +34,7 @@ IGNORED_MAX = 1000          # names on one list: they fit a setting, 4 bytes eac
 class Ignores:
     """The lists of all users."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None]) -> None:
+    def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None]) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note

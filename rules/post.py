@@ -19,7 +19,6 @@ whom that is, who of them reads, and for how many messages their mailboxes surel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import wire
 from net.bodies import body_of, lengths_of, part_of
@@ -30,10 +29,10 @@ from rules.quota import Accounts, Everyone
 from rules.roster import Roster
 from rules.runs import Run, flaw_of
 from rules.state import Client, Now
+from rules.store import RefusedBatch, Store
+from store.mail import Mail
+from store.user import User
 from wire import Outcome, SendFlag, Why
-
-if TYPE_CHECKING:
-    from mailbox import Full, Mail, Mailbox, User
 
 AUDIENCES_MAX = 500_000         # names and users in the audiences that are remembered: some megabytes
 VAGUE = "sent again after too long: it is not known any more whether it was stored"
@@ -67,7 +66,7 @@ class Audience:
 class Post:
     """The rules of sending."""
 
-    def __init__(self, mailbox: Mailbox, roster: Roster, note: Callable[..., None], promises: Promises,
+    def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None], promises: Promises,
                  delivery: Delivery, accounts: Accounts, everyone: Everyone, ignores: Ignores,
                  is_silent: bool = False) -> None:
         self.mailbox = mailbox
@@ -278,17 +277,17 @@ class Post:
 
     # ---- the turn ----
 
-    def refuse(self, full: Full) -> list[Client]:
+    def refuse(self, batch: RefusedBatch) -> list[Client]:
         """The disk refused the batch: take its promises back.  Returns the newcomers whose names could not be kept."""
         self.accounts.forget()
         self._forget()
-        refused = {(mail.sender, mail.origin + n) for mail in full.mails for n in range(mail.messages)}
+        refused = {(mail.sender, mail.origin + n) for mail in batch.mails for n in range(mail.messages)}
         answers = self.promises.turn
         stored, answers.stored = answers.stored, {}
         for client, ranges in stored.items():
             for number in _each(ranges):
                 if (client.user.number, number) in refused:
-                    self._refuse(client, number, Why.FULL, full.reason)
+                    self._refuse(client, number, Why.FULL, batch.reason)
                 else:
                     answers.add_stored(client, number, number)
         outcomes, answers.outcomes = answers.outcomes, {}
@@ -297,19 +296,19 @@ class Post:
                 if (client.user.number, number) not in refused:
                     answers.add_outcomes(client, number, number, others)
         for client, request in answers.settings:
-            self.roster.tell(client, wire.Failed(request, Why.FULL, full.reason))
+            self.roster.tell(client, wire.Failed(request, Why.FULL, batch.reason))
         answers.settings = []
-        self._recount(full)
-        strangers = {user.number for user in full.users}
+        self._recount(batch)
+        strangers = {user.number for user in batch.users}
         welcomes = answers.welcomes
         answers.welcomes = [(client, welcome._replace(waiting=client.user.waiting))
                             for client, welcome in welcomes if client.user.number not in strangers]
         return [client for client, _ in welcomes if client.user.number in strangers]
 
-    def _recount(self, full: Full) -> None:
+    def _recount(self, batch: RefusedBatch) -> None:
         """Those who came, or stopped holding, in this turn had counted what is refused now."""
         for client in self.roster.clients.values():
-            if full.mails and client.window.live.start >= full.mails[0].id:
+            if batch.mails and client.window.live.start >= batch.mails[0].id:
                 client.checkable = client.user.waiting
                 self.delivery.counted[client] = None
 

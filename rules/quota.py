@@ -23,13 +23,12 @@ other names does not either.  Invitations have one too (chats.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import wire
 from rules.hosts import Buckets
-
-if TYPE_CHECKING:
-    from mailbox import Mail, User
+from store.mail import Mail
+from store.user import User
 
 MAILBOX_MESSAGES = 1_000_000        # more than anybody reads; a start with them takes a second
 MAILBOX_BYTES = 512 << 20           # of text: what one name may take of a disk that others need

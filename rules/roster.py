@@ -21,13 +21,10 @@ import heapq
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING
 
 import wire
 from rules.state import Client
-
-if TYPE_CHECKING:
-    from mailbox import User
+from store.user import User
 
 PAGE = 1000                 # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
 ROSTER_PAUSE_AT = 65536         # bytes a client may have unsent before it gets no more roster pages
@@ -40,7 +37,7 @@ PUBLISH_COST = 50e-6        # seconds between two publications for each subscrib
 class Roster:
     """Everybody who is here, and what is said to them."""
 
-    def __init__(self, users: list[User]) -> None:
+    def __init__(self, users: Sequence[User]) -> None:
         self.users = users                                  # the whole log, by number; the mailbox's own list
         self.clients: dict[int, Client] = {}                # connected, by user number
         self.speaking: list[Client] = []                    # those with frames to be sent

@@ -6,14 +6,12 @@ client that is theirs: `log_copy` (roster.py), `window` (delivery.py), `chats` (
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import wire
 from rules.hosts import host_of
 from rules.window import Window
-
-if TYPE_CHECKING:
-    from mailbox import User
+from store.user import User
 
 
 class Now(NamedTuple):

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import wire
 from rules.chats import Chats
@@ -43,11 +43,10 @@ from rules.quota import Accounts, Everyone
 from rules.roster import Roster
 from rules.runs import Run
 from rules.state import Caller, Client, Now, Refusal
+from rules.store import RefusedBatch, Store
 from rules.table import Table
+from store.user import User
 from wire import Why
-
-if TYPE_CHECKING:
-    from mailbox import Full, Mailbox, User
 
 RESERVED = frozenset({"all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
 FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
@@ -61,7 +60,7 @@ NOTED = frozenset({      # requests that are noted as they arrive; the others ha
 class Switchboard:
     """The service, without its sockets."""
 
-    def __init__(self, mailbox: Mailbox, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
+    def __init__(self, mailbox: Store, note: Callable[..., None], *, house: str, token: Callable[[], bytes],
                  patience: int, accounts: Accounts, everyone: Everyone, hosts: Hosts,
                  identity: Identity = TRUSTING, is_alive: Callable[[Client], bool] = lambda client: True,
                  is_silent: bool = False) -> None:
@@ -241,11 +240,11 @@ class Switchboard:
         """The batch of this turn is written."""
         self.promises.written(self.mailbox.last)
 
-    def refuse(self, full: Full, now: Now) -> list[Client]:
+    def refuse(self, batch: RefusedBatch, now: Now) -> list[Client]:
         """The disk refused the batch of this turn.  Returns those who can't stay: their names could not be kept."""
-        for user, _ in full.settings:
+        for user, _ in batch.settings:
             self.ignores.load(user)
-        return self.post.refuse(full)
+        return self.post.refuse(batch)
 
     def push(self) -> None:
         """Live messages to their readers."""

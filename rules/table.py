@@ -3,15 +3,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import wire
 from rules.chats import Chats
 from rules.roster import Roster
 from rules.state import Client
-
-if TYPE_CHECKING:
-    from mailbox import User
+from store.user import User
 
 
 class Row(NamedTuple):

@@ -42,7 +42,7 @@ from typing import Any
 import wire
 from client.archive import Archive
 from client.keyring import Keyring
-from client.link import BAD_NAME, ArchiveError, Busy, Link
+from client.link import BAD_NAME, ArchiveError, Link
 from net import address, places
 from net.tls import Secured
 from terminal import printer
@@ -368,11 +368,11 @@ class Client:
             self._paint_at = max(time.monotonic(), self._painted + FRAME_SECONDS)
 
     def _end_if_over(self) -> None:
-        if self.menu.talk.over:
-            if not self.menu.leaving:
-                raise Failure(os.EX_UNAVAILABLE, self.menu.talk.over)
+        if self.menu.talk.contact.over:
+            if not self.menu.desk.leaving:
+                raise Failure(os.EX_UNAVAILABLE, self.menu.talk.contact.over)
             self.code = 0
-        elif self.menu.leaving and self._leave_at == math.inf:
+        elif self.menu.desk.leaving and self._leave_at == math.inf:
             self._leave_at = time.monotonic() + LEAVE_SECONDS
         elif time.monotonic() >= self._leave_at:
             self.code = 0
@@ -382,12 +382,11 @@ class Client:
     def _paint(self) -> None:
         """Show how things are; what was painted is confirmed."""
         retry = self.link.retry_at
-        self.menu.retry_in = 0 if retry is None else max(0, math.ceil(retry - time.monotonic()))
+        self.menu.retries_in(0 if retry is None else max(0, math.ceil(retry - time.monotonic())))
         mails = self.menu.take_unshown()
         self.terminal.paint(frame(self.menu, *self.terminal.size, self._ruler), self._ruler)
         self._painted, self._paint_at = time.monotonic(), math.inf
-        if self.menu.ring:
-            self.menu.ring = False
+        if self.menu.take_ring():
             self.terminal.bell(self._painted)
         if mails:
             self._confirm(mails)
@@ -399,7 +398,7 @@ class Client:
         except ArchiveError as fault:
             if str(fault) != self._fault:       # once, not for every message
                 self._fault = str(fault)
-                self.menu.talk.note(f"{fault}; messages stay in the mailbox until that is mended", "alert")
+                self.menu.talk.feed.note(f"{fault}; messages stay in the mailbox until that is mended", "alert")
                 self._paint_at = 0.0
 
     # ---- signals ----
@@ -527,7 +526,7 @@ def once(options: argparse.Namespace) -> int:
 def converse(options: argparse.Namespace, interactive: bool) -> int:
     """--plain.  Raises Failure."""
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
-    menu = Menu(link, name=options.name, refusals=(ValueError, Busy))
+    menu = Menu(link, name=options.name, strict=True)
     try:
         return plain.Plain(link, menu, interactive=interactive).run()
     finally:
@@ -538,7 +537,7 @@ def paint(options: argparse.Namespace) -> int:
     """The client on a screen.  Raises Failure, NoScreen."""
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
     terminal = Terminal(not options.no_color)
-    menu = Menu(link, name=options.name, offered=login_name(), refusals=(ValueError, Busy))
+    menu = Menu(link, name=options.name, offered=login_name())
     client = Client(link, menu, terminal)
     client.catch_signals()
     try:

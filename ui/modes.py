@@ -1,42 +1,31 @@
 """modes: what there is to choose at each step, and what each key does: the tables of the menu.
 
-A Mode is what the user is doing.  MODES says for each what the prompt, the bar and the hint read and what Enter and Esc
-do; ITEMS and its like are the numbered menus, the Picks the lists of names, and the tables of keys give what a key does
-beyond editing the line.  Every action gives back a fault, one line for the user, or "".  No state is kept here.
+MODES says for each mode of the desk what the prompt, the bar and the hint read and what Enter does; Esc is in desk.py.
+ITEMS and its like are the numbered menus; the tables of keys give what a key does beyond editing the line; AFTER says
+what an event of the link does to the mode.  Every action gives back a fault, one line for the user, or "".  No state is
+kept here.
+
+Words in braces are filled in by FIELDS when a row is shown.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from ui.names import Here
-from ui.picker import Choice, available, everybody, groups
-from wire import SendFlag
+import wire
+from client.events import Locked, NameRefused, Online, OtherStore
+from terminal.display import display
+from ui import commands
+from ui.desk import Desk, Mode, redial
+from ui.names import recipients
+from ui.picker import TO_ONE, TO_SEVERAL
 
-if TYPE_CHECKING:
-    from ui.menu import Menu
+Deed: TypeAlias = Callable[[Desk], str]         # what a user does; gives back a fault, or ""
 
-
-class Mode(Enum):
-    """What the user is doing."""
-    LOGIN = "login"
-    MENU = "menu"
-    HOW = "how"
-    PICK = "pick"
-    WRITE = "write"
-    CHAT = "chat"
-    PASTE = "paste"
-    PASSPHRASE = "passphrase"
-    CLAIM = "claim"
-    AGAIN = "again"
-    OTHER = "other"
-
-
-SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})       # what is typed there is not shown, nor remembered
-KEPT = frozenset({Mode.WRITE, Mode.CHAT})       # their unfinished texts come back
 ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.CHAT})      # a line may say itself whom it is for
 
+
+# ---- the numbered menus ----
 
 class Item(NamedTuple):
     """One item of a menu: its number, and its name at full length and shorter and shorter."""
@@ -44,165 +33,466 @@ class Item(NamedTuple):
     name: str
     short: str
     letter: str
-    take: Callable[[Menu], str]
+    take: Deed
 
     @property
     def label(self) -> str:
         return f"{self.number}. {self.name}"
 
 
-class Pick(NamedTuple):
-    """What a list is for."""
-    title: str
-    prompt: str
-    verb: str                           # what Enter does with the names
-    where: str                          # for the bar
-    choices: Callable[[Here, str], list[Choice]]
-    outside: str                        # what a refused name is not
-    least: int                          # how many names to mark; 0: one, without marks
-    then: Callable[[Menu, tuple[str, ...]], str]
+def ask_how(desk: Desk) -> str:
+    """To one, several or all?"""
+    return desk.go(Mode.HOW)
 
 
-class Ways(NamedTuple):
-    """One mode: words for the screen, and what Enter and Esc do."""
-    prompt: Callable[[Menu], str]
-    where: Callable[[Menu], str]
-    hint: Callable[[Menu], str]
-    enter: Callable[[Menu], str]        # a fault or ""
-    back: Callable[[Menu], str]
+def pick_one(desk: Desk) -> str:
+    return desk.open(TO_ONE)
 
 
-# ---- the lists of names ----
+def pick_several(desk: Desk) -> str:
+    return desk.open(TO_SEVERAL)
 
-def _write(menu: Menu, names: tuple[str, ...]) -> str:
-    return menu.write(names)
-
-
-def _invite(menu: Menu, names: tuple[str, ...]) -> str:
-    return menu.invite(names)
-
-
-LOG = "in the log"
-TO_ONE = Pick("send to one: who gets it", "to>", "writes to it", "send", everybody, LOG, 0, _write)
-TO_SEVERAL = Pick("send to several: mark who gets it", "who>", "writes to the marked", "send", everybody, LOG, 1,
-                  _write)
-TO_CHAT = Pick("chat: the users who are available", "chat with>", "invites", "chat", available, "available", 0, _invite)
-TO_GROUP = Pick("group chat: the groups there can be", "group>", "invites them", "group chat", groups,
-                "one of these groups", 0, _invite)
-TO_SOME = Pick("group chat: mark whom to invite", "who>", "invites the marked", "group chat", available, "available", 2,
-               _invite)
-
-
-# ---- the numbered menus ----
 
 ITEMS = (
-    Item(1, "List users", "List", "L", lambda menu: menu.talk.list_users()),
-    Item(2, "Send", "Send", "S", lambda menu: menu.ask_how()),
-    Item(3, "Check for messages", "Check", "M", lambda menu: menu.talk.check()),
-    Item(4, "Chat", "Chat", "C", lambda menu: menu.pick_chat()),
-    Item(5, "Group chat", "Group", "G", lambda menu: menu.pick_group()),
-    Item(6, "Exit", "Exit", "X", lambda menu: menu.exit()),
+    Item(1, "List users", "List", "L", commands.who),
+    Item(2, "Send", "Send", "S", ask_how),
+    Item(3, "Check for messages", "Check", "M", commands.check),
+    Item(4, "Chat", "Chat", "C", commands.chat),
+    Item(5, "Group chat", "Group", "G", commands.group),
+    Item(6, "Exit", "Exit", "X", Desk.exit),
 )
 HOW_ITEMS = (
-    Item(1, "One user", "One", "O", lambda menu: menu.pick(TO_ONE)),
-    Item(2, "Several users", "Several", "S", lambda menu: menu.pick(TO_SEVERAL)),
-    Item(3, "All users", "All", "A", lambda menu: menu.write((), SendFlag.EVERYONE)),
+    Item(1, "One user", "One", "O", pick_one),
+    Item(2, "Several users", "Several", "S", pick_several),
+    Item(3, "All users", "All", "A", commands.send_all),
 )
 ANSWERS = (
-    Item(7, "Accept", "Accept", "Y", lambda menu: menu.talk.answer(True)),
-    Item(8, "Deny", "Deny", "N", lambda menu: menu.talk.answer(False)),
+    Item(7, "Accept", "Accept", "Y", commands.accept),
+    Item(8, "Deny", "Deny", "N", commands.deny),
 )
-WITHDRAW = (Item(9, "Withdraw", "Withdraw", "W", lambda menu: menu.talk.withdraw()),)
+WITHDRAW = (Item(9, "Withdraw", "Withdraw", "W", commands.withdraw),)
+
+
+def items(desk: Desk) -> Sequence[Item]:
+    """The numbered items in view."""
+    return HOW_ITEMS if desk.mode is Mode.HOW else ITEMS
+
+
+def choices(desk: Desk) -> list[Item]:
+    """Those, and what an invitation adds."""
+    invitations = desk.talk.invitations
+    return [*items(desk), *(ANSWERS if invitations.questions else ()), *(WITHDRAW if invitations.pledge else ())]
+
+
+def choice(desk: Desk, number: int) -> Item | None:
+    """The item with this number."""
+    return next((item for item in choices(desk) if item.number == number), None)
+
+
+# ---- Enter in each mode ----
+
+def login(desk: Desk) -> str:
+    name = desk.line.text.strip()
+    if not wire.is_name(name):
+        return f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter or digit"
+    if name != desk.link.name:
+        desk.link.rename(name)
+    desk.link.connect()
+    return ""
+
+
+def unlock(desk: Desk) -> str:
+    """Connect with the passphrase."""
+    passphrase = desk.line.text
+    desk.line.set("")
+    if not passphrase:
+        return "type the passphrase; Esc for another name"
+    try:
+        desk.link.unlock(passphrase)
+    except ValueError as fault:
+        return str(fault)
+    desk.link.connect()
+    return ""
+
+
+def accept_store(desk: Desk) -> str:
+    """Go on with the other daemon.  It takes a word, for a stray Enter must not do it."""
+    text = desk.line.text.strip()
+    if commands.is_command(text):
+        return commands.run(desk, text)
+    if text.casefold() not in ("yes", "y"):
+        return "type yes to go on with this daemon; Esc dials again, for the one before; /exit leaves"
+    desk.take()
+    desk.link.accept()
+    return redial(desk)
+
+
+def claim_again(desk: Desk) -> str:
+    """A new passphrase is typed twice."""
+    passphrase = desk.line.text
+    if not passphrase:
+        return "type a passphrase; Esc back"
+    desk.go(Mode.AGAIN)
+    desk.passphrase = passphrase
+    return ""
+
+
+def claim(desk: Desk) -> str:
+    """It was typed twice."""
+    if desk.line.text != desk.passphrase:
+        desk.go(Mode.CLAIM)
+        return "the two were not the same: type a new passphrase"
+    fault = desk.talk.requests.claim(desk.passphrase)
+    if fault:
+        desk.go(Mode.CLAIM)
+        return fault
+    return desk.home()
+
+
+def choose(desk: Desk) -> str:
+    """A command, or the item that is marked or typed."""
+    text = desk.line.text.strip()
+    if not text:
+        return _choose_nothing(desk)
+    if not desk.marked and commands.is_command(text):
+        return commands.run(desk, text)
+    item = choice(desk, desk.marked) or _typed(desk, text)
+    if item is not None:
+        desk.marked = 0
+        desk.line.set("")
+        return item.take(desk)
+    if text.casefold() == "quit":
+        return commands.quit_chat(desk) or _taken(desk)
+    return f"{display(text)!r} is no item: 1-{len(items(desk))} mark one; /help; \"@bob hi\" sends at once"
+
+
+def _choose_nothing(desk: Desk) -> str:
+    if not desk.link.online:
+        desk.link.connect()
+        return ""
+    return f"nothing is marked; 1-{len(items(desk))} or arrows mark; then Enter"
+
+
+def _typed(desk: Desk, text: str) -> Item | None:
+    """The item that a line names by its number or its words."""
+    number, words = text.partition(".")[0].strip(), text.casefold()
+    for item in choices(desk):
+        if number == str(item.number) or words in (item.label.casefold(), item.name.casefold(),
+                                                   item.short.casefold()):
+            return item
+    return None
+
+
+def _taken(desk: Desk) -> str:
+    desk.take()
+    return ""
+
+
+def take_names(desk: Desk) -> str:
+    """Go on with the names that are marked or typed."""
+    if commands.is_command(desk.line.text):
+        return commands.run(desk, desk.line.text)
+    assert desk.picker is not None
+    taken = desk.picker.taken(desk.strict)
+    if taken.fault:
+        return taken.fault
+    desk.line.set("")
+    if not taken.names:
+        return ""
+    return commands.invite(desk, taken.names) if desk.picker.pick.invites else desk.compose(taken.names)
+
+
+def send(desk: Desk) -> str:
+    """The message that is written."""
+    text = desk.line.text
+    if commands.is_command(text):
+        return commands.run(desk, text)
+    fault = desk.talk.messages.send(desk.letter.to, commands.literal(text), desk.letter.flags)
+    return fault or _taken(desk) or desk.home()
+
+
+def say(desk: Desk) -> str:
+    """A line in the chat."""
+    text = desk.line.text
+    if commands.is_command(text):
+        return commands.run(desk, text)
+    return desk.talk.chatting.say(commands.literal(text)) or _taken(desk)
 
 
 # ---- the modes ----
 
-def _menu_hint(menu: Menu) -> str:
-    if not menu.link.online:
-        return "Enter tries to connect at once; what you send now goes out then"
-    if menu.talk.chat:
-        return f"Enter takes the marked item; Esc back to {menu.partners}; /help; Quit is said in the chat"
-    return f"Enter takes the marked item; 1-{len(menu.items)} or arrows mark; /help; \"@bob hi\" sends at once"
-
-
-def _pick_hint(menu: Menu) -> str:
-    mark = "Space marks" if menu.pick_for.least else "arrows move"
-    return f"type to filter; {mark}; Enter {menu.pick_for.verb}; Esc back"
+class Ways(NamedTuple):
+    """One mode: words for the screen, and what Enter does."""
+    prompt: str
+    where: str          # for the bar
+    hint: str
+    enter: Deed
 
 
 MODES: dict[Mode, Ways] = {
     Mode.LOGIN: Ways(
-        lambda menu: "username>", lambda menu: "choose a name",
-        lambda menu: "Enter connects under this name; Ctrl-C leaves",
-        lambda menu: menu.login(), lambda menu: ""),
+        "username>", "choose a name", "Enter connects under this name; Ctrl-C leaves", login),
     Mode.MENU: Ways(
-        lambda menu: "menu>" if menu.link.online else "offline>",
-        lambda menu: f"menu = chat with {menu.partners}" if menu.talk.chat else "menu",
-        _menu_hint, lambda menu: menu.choose(), lambda menu: menu.unmark()),
+        "menu>", "menu", "Enter takes the marked item; 1-6 or arrows mark; /help; \"@bob hi\" sends at once", choose),
     Mode.HOW: Ways(
-        lambda menu: "send>", lambda menu: "send",
-        lambda menu: "Enter takes the marked item; 1-3 or arrows mark; Esc back",
-        lambda menu: menu.choose(), lambda menu: menu.home()),
+        "send>", "send", "Enter takes the marked item; 1-3 or arrows mark; Esc back", choose),
     Mode.PICK: Ways(
-        lambda menu: menu.pick_for.prompt, lambda menu: menu.picking, _pick_hint,
-        lambda menu: menu.take_picked(), lambda menu: menu.unpick()),
+        "{pick_prompt}", "{picking}", "type to filter; {mark}; Enter {verb}; Esc back", take_names),
     Mode.WRITE: Ways(
-        lambda menu: f"to {menu.readers}>", lambda menu: f"send to {menu.readers}",
-        lambda menu: f"Enter sends to {menu.readers}; Esc back, the text is kept",
-        lambda menu: menu.finish(), lambda menu: menu.unwrite()),
+        "to {readers}>", "send to {readers}", "Enter sends to {readers}; Esc back, the text is kept", send),
     Mode.CHAT: Ways(
-        lambda menu: f"{menu.partners}>", lambda menu: f"chat with {menu.partners}",
-        lambda menu: f"Enter says it to {menu.partners}; Quit leaves the chat; Esc to the menu",
-        lambda menu: menu.speak(), lambda menu: menu.unwrite()),
+        "{partners}>", "chat with {partners}", "Enter says it to {partners}; Quit leaves the chat; Esc to the menu",
+        say),
     Mode.PASTE: Ways(
-        lambda menu: f"paste {menu.paste_lines} lines?>", lambda menu: "paste",
-        lambda menu: f"Enter puts all {menu.paste_lines} lines into one message; Esc leaves them out",
-        lambda menu: menu.pasted(), lambda menu: menu.unpasted()),
+        "paste {lines} lines?>", "paste", "Enter puts all {lines} lines into one message; Esc leaves them out",
+        Desk.insert_paste),
     Mode.PASSPHRASE: Ways(
-        lambda menu: f"passphrase of {menu.link.name}>", lambda menu: "passphrase",
-        lambda menu: "type the passphrase, it is not shown; Enter connects; Esc for another name",
-        lambda menu: menu.unlock(), lambda menu: menu.unlocked_not()),
+        "passphrase of {name}>", "passphrase",
+        "type the passphrase, it is not shown; Enter connects; Esc for another name", unlock),
     Mode.CLAIM: Ways(
-        lambda menu: "new passphrase>", lambda menu: "claim",
-        lambda menu: f"who is {menu.link.name} over the network will need it; it is not shown; Esc back",
-        lambda menu: menu.claim_again(), lambda menu: menu.home()),
+        "new passphrase>", "claim", "who is {name} over the network will need it; it is not shown; Esc back",
+        claim_again),
     Mode.AGAIN: Ways(
-        lambda menu: "once more>", lambda menu: "claim",
-        lambda menu: "type the same passphrase once more; Esc back",
-        lambda menu: menu.claim(), lambda menu: menu.home()),
+        "once more>", "claim", "type the same passphrase once more; Esc back", claim),
     Mode.OTHER: Ways(
-        lambda menu: "go on with it?>", lambda menu: "another daemon",
-        lambda menu: "type yes to go on with the other daemon; Esc dials again, for the one before",
-        lambda menu: menu.accept(), lambda menu: menu.redial()),
+        "go on with it?>", "another daemon",
+        "type yes to go on with the other daemon; Esc dials again, for the one before", accept_store),
 }
+MENU_OFFLINE = MODES[Mode.MENU]._replace(
+    prompt="offline>", hint="Enter tries to connect at once; what you send now goes out then")
+MENU_IN_CHAT = MODES[Mode.MENU]._replace(
+    where="menu = chat with {partners}",
+    hint="Enter takes the marked item; Esc back to {partners}; /help; Quit is said in the chat")
+
+
+def _ways(desk: Desk) -> Ways:
+    if desk.mode is Mode.MENU and not desk.link.online:
+        return MENU_OFFLINE
+    return MENU_IN_CHAT if desk.mode is Mode.MENU and desk.talk.chatting.chat else MODES[desk.mode]
+
+
+# ---- what the rows read ----
+
+def _readers(desk: Desk) -> str:
+    return "all" if desk.letter.is_to_all else display(recipients(desk.letter.to))
+
+
+def _partners(desk: Desk) -> str:
+    chat = desk.talk.chatting.chat
+    return display(recipients(chat.others)) if chat else "nobody"
+
+
+def _picking(desk: Desk) -> str:
+    """For whom the user has picked so far."""
+    assert desk.picker is not None
+    names, pick = list(desk.picker.marked), desk.picker.pick
+    return f"{pick.where} {'with' if pick.invites else 'to'} {display(recipients(names))}" if names else pick.where
+
+
+def _mark(desk: Desk) -> str:
+    return "Space marks" if desk.picker and desk.picker.pick.several else "arrows move"
+
+
+FIELDS: dict[str, Deed] = {
+    "readers": _readers,
+    "partners": _partners,
+    "picking": _picking,
+    "mark": _mark,
+    "pick_prompt": lambda desk: desk.picker.pick.prompt if desk.picker else "",
+    "verb": lambda desk: desk.picker.pick.verb if desk.picker else "",
+    "name": lambda desk: desk.link.name,
+    "lines": lambda desk: str(desk.paste.count("\n") + 1),
+}
+
+
+class _Filled:
+    """FIELDS of one desk, each made when a row asks for it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def __getitem__(self, field: str) -> str:
+        return FIELDS[field](self.desk)
+
+
+def addressees(desk: Desk, text: str) -> list[str]:
+    """Whom a line goes to by its own first words, wherever it is typed: `@bob hi`."""
+    return commands.addressed(text) if desk.mode in ADDRESSING else []
+
+
+def _may_mean_chat(desk: Desk, names: list[str]) -> bool:
+    """Whether `@all` is typed where it might mean the chat: it is asked about, and goes to nobody."""
+    return desk.talk.chatting.chat is not None and commands.is_all(names)
+
+
+def prompt(desk: Desk, text: str) -> str:
+    """What Enter will do with this text."""
+    names = addressees(desk, text)
+    if names and _may_mean_chat(desk, names):
+        return "@all?>"
+    return f"to {display(', '.join(names))}>" if names else _ways(desk).prompt.format_map(_Filled(desk))
+
+
+def where(desk: Desk, retry_in: int) -> str:
+    """The same, for the bar; `retry_in`: seconds until a lost line is dialled again."""
+    contact = desk.talk.contact
+    waiting = desk.is_at_login and desk.link.sock is None
+    if desk.link.online or desk.mode is Mode.OTHER or (waiting and not contact.offline):
+        return _ways(desk).where.format_map(_Filled(desk))
+    if not contact.offline:
+        return "connecting"
+    enter = ", Enter now" if desk.mode in (Mode.MENU, Mode.LOGIN) else ""
+    return f"{contact.turned_away or 'offline'}: retry in {retry_in} s{enter}"
+
+
+def hint(desk: Desk) -> str:
+    """The keys that matter here."""
+    names = addressees(desk, desk.line.text)
+    if names and _may_mean_chat(desk, names):
+        return commands.WHOM
+    if names:
+        return f"Enter sends to {display(', '.join(names))}; @@ begins a text with an @"
+    return _ways(desk).hint.format_map(_Filled(desk))
+
+
+# ---- events ----
+
+def _after_online(desk: Desk) -> str:
+    if desk.is_at_login:
+        desk.line.set("")
+        desk.go(Mode.MENU)
+    return ""
+
+
+def _after_locked(desk: Desk) -> str:
+    desk.go(Mode.PASSPHRASE)
+    return desk.talk.contact.refused
+
+
+def _after_name_refused(desk: Desk) -> str:
+    if desk.mode is not Mode.LOGIN:
+        desk.ask_name()
+    return desk.talk.contact.refused
+
+
+def _after_other_store(desk: Desk) -> str:
+    desk.go(Mode.OTHER)
+    return "another daemon answers, or its store was made anew; type yes to go on with it; Esc dials again"
+
+
+def _after_roster(desk: Desk) -> str:
+    if desk.picker:
+        desk.picker.renew()
+    return ""
+
+
+AFTER: dict[type, Deed] = {
+    Online: _after_online, Locked: _after_locked, NameRefused: _after_name_refused, OtherStore: _after_other_store,
+    wire.Roster: _after_roster,
+}
+
+
+def after(desk: Desk, event: Any) -> str:
+    """What an event does to the mode; a word about it for the user, or ""."""
+    deed = AFTER.get(type(event))
+    return deed(desk) if deed else ""
+
+
+def after_chat(desk: Desk) -> str:
+    """A chat began or ended; a text that was begun keeps its meaning."""
+    if desk.talk.chatting.chat is None:
+        desk.end_chat()
+        return ""
+    if desk.mode is Mode.HOW or (desk.mode in (Mode.MENU, Mode.PICK) and _is_idle(desk)):
+        text = desk.text
+        desk.go(Mode.CHAT)
+        if commands.is_command(text):
+            desk.line.set(text)
+        return ""
+    if desk.mode is Mode.LOGIN:
+        return ""
+    return "the chat has begun; your text is as it was: Enter or Esc, then you are in the chat"
+
+
+def _is_idle(desk: Desk) -> bool:
+    """Whether no text, and no choice of names, was begun; a command means the same in a chat."""
+    begun = desk.text and not commands.is_command(desk.text)
+    return not begun and not (desk.picker and desk.picker.marked)
 
 
 # ---- the keys ----
 
-def _sure(act: Callable[[Menu], object]) -> Callable[[Menu], str]:
-    """An action that can't fail."""
-    def done(menu: Menu) -> str:
-        act(menu)
+def enter(desk: Desk) -> str:
+    return MODES[desk.mode].enter(desk)
+
+
+def complete(desk: Desk) -> str:
+    """Complete the word before the cursor."""
+    if desk.is_secret:
         return ""
-    return done
+    desk.unmark()
+    if desk.mode is Mode.MENU and not desk.line.text:
+        desk.line.insert("@")               # nothing typed: the name that was heard last
+    desk.line.complete(commands.offers(desk))
+    return ""
+
+
+def toggle(desk: Desk) -> str:
+    """Mark a name in the list, or unmark it."""
+    if desk.picker and desk.picker.pick.several:
+        desk.picker.toggle()
+        desk.line.set("")
+    return ""
+
+
+def up(desk: Desk) -> str:
+    return _move(desk, -1)
+
+
+def down(desk: Desk) -> str:
+    return _move(desk, 1)
+
+
+def _move(desk: Desk, rows: int) -> str:
+    if desk.picker:
+        desk.picker.move(rows)
+    return ""
+
+
+def page_up(desk: Desk) -> str:
+    desk.pane.page(-1)
+    return ""
+
+
+def page_down(desk: Desk) -> str:
+    desk.pane.page(1)
+    return ""
+
+
+def to_oldest(desk: Desk) -> str:
+    desk.pane.to_start()
+    return ""
+
+
+def to_newest(desk: Desk) -> str:
+    desk.pane.to_end()
+    return ""
 
 
 ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # among the items
 OLDER = {"<Up>", "<C-p>"}                                           # where none is marked: the lines typed before
 SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}                    # in the history
-EMPTY_KEYS: dict[str, Callable[[Menu], str]] = {                    # while the line is empty
-    "<Home>": _sure(lambda menu: menu.pane.to_start()), "<End>": _sure(lambda menu: menu.pane.to_end()),
+EMPTY_KEYS: dict[str, Deed] = {"<Home>": to_oldest, "<End>": to_newest}     # while the line is empty
+PICK_KEYS: dict[str, Deed] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
+KEYS: dict[str, Deed] = {
+    "<Enter>": enter, "<Esc>": Desk.back, "<Tab>": complete,
+    "<PageUp>": page_up, "<PageDown>": page_down, "<M-<>": to_oldest, "<M->>": to_newest,
+    "<M-7>": commands.accept, "<M-8>": commands.deny, "<M-9>": commands.withdraw,
 }
-PICK_KEYS: dict[str, Callable[[Menu], str]] = {
-    "<Up>": lambda menu: menu.move(-1), "<Down>": lambda menu: menu.move(1),
-    "<C-p>": lambda menu: menu.move(-1), "<C-n>": lambda menu: menu.move(1),
-    " ": lambda menu: menu.toggle(),
-}
-KEYS: dict[str, Callable[[Menu], str]] = {
-    "<Enter>": lambda menu: MODES[menu.mode].enter(menu),
-    "<Esc>": lambda menu: menu.back(),
-    "<Tab>": lambda menu: menu.complete(),
-    "<PageUp>": _sure(lambda menu: menu.pane.page(-1)), "<PageDown>": _sure(lambda menu: menu.pane.page(1)),
-    "<M-<>": _sure(lambda menu: menu.pane.to_start()), "<M->>": _sure(lambda menu: menu.pane.to_end()),
-    "<M-7>": lambda menu: menu.take(7), "<M-8>": lambda menu: menu.take(8), "<M-9>": lambda menu: menu.take(9),
-}
+
+
+def deed(desk: Desk, key: str) -> Deed | None:
+    """What a key does here, unless it edits the line."""
+    if not desk.line.text and key in EMPTY_KEYS:
+        return EMPTY_KEYS[key]
+    return (PICK_KEYS.get(key) if desk.mode is Mode.PICK else None) or KEYS.get(key)

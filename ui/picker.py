@@ -34,21 +34,32 @@ class Taken(NamedTuple):
     fault: str = ""
 
 
+class Pick(NamedTuple):
+    """What a list is for."""
+    title: str
+    prompt: str
+    verb: str           # what Enter does with the names
+    where: str          # for the bar
+    choices: Callable[[Here, str], list[Choice]]    # of a long list, those that begin with a text
+    outside: str        # what a refused name is not
+    least: int = 1      # how many names it takes
+    several: bool = False       # names are marked
+    invites: bool = True        # the names are invited to a chat; else a message is written to them
+
+
 class Picker:
     """The list, its filter, its cursor and its marks."""
 
-    def __init__(self, title: str, choices: Callable[[str], list[Choice]], *, several: bool = False, least: int = 1,
-                 where: str = "in the log") -> None:
-        """`choices`: the list; of a long one, those that begin with a text."""
-        self.title = title
-        self.several = several
-        self.least = least              # how many names it takes
-        self.where = where              # what a refused name is not
+    def __init__(self, pick: Pick, here: Callable[[], Here]) -> None:
+        self.pick = pick
         self.filter = ""
         self.marked: dict[str, None] = {}
         self.cursor = ""                # the name it is on
-        self._choices = choices
+        self._here = here
         self.renew()
+
+    def _choices(self, wanted: str) -> list[Choice]:
+        return self.pick.choices(self._here(), wanted)
 
     def renew(self) -> None:
         """The roster changed: look again."""
@@ -62,7 +73,7 @@ class Picker:
         return (split_names(self.filter)[-1:] or [""])[0].lower()
 
     @property
-    def count(self) -> str:
+    def total(self) -> str:
         """How many there are to choose from, `10000+` where only so many are listed."""
         return f"{len(self.all)}{'+' * (len(self.all) >= LISTED_MAX)}"
 
@@ -105,12 +116,12 @@ class Picker:
         if exact := self._named(typed):
             return self._enough([exact])
         if missing and (strict or not self.shown or len(typed) > 1):
-            return Taken(fault=unknown(missing, [choice.name for choice in self.all], self.where))
-        if missing and self.several:
+            return Taken(fault=unknown(missing, [choice.name for choice in self.all], self.pick.outside))
+        if missing and self.pick.several:
             self.marked[self.cursor] = None     # a beginning of a name: mark it, and go on asking
             return Taken()
         chosen = [known[name.lower()] for name in (*self.marked, *typed) if name not in missing]
-        if missing or not (chosen or self.several or strict):
+        if missing or not (chosen or self.pick.several or strict):
             chosen = [choice for choice in self.shown if choice.name == self.cursor]
         return self._enough(chosen)
 
@@ -122,11 +133,11 @@ class Picker:
 
     def _enough(self, chosen: list[Choice]) -> Taken:
         names = tuple(dict.fromkeys(name for choice in chosen for name in choice.gives))
-        if len(chosen) > 1 and not self.several:
+        if len(chosen) > 1 and not self.pick.several:
             return Taken(fault="one at a time: type one name of the list")
-        if len(names) < self.least:
-            need = "nobody is marked yet" if not names else f"mark {self.least} at least"
-            return Taken(fault=f"{need}: Space marks the one at >" if self.several else "type a name of the list")
+        if len(names) < self.pick.least:
+            need = "nobody is marked yet" if not names else f"mark {self.pick.least} at least"
+            return Taken(fault=f"{need}: Space marks the one at >" if self.pick.several else "type a name of the list")
         return Taken(names)
 
 
@@ -169,3 +180,14 @@ def groups(here: Here, wanted: str = "") -> list[Choice]:
     names = here.available[:FEW]
     sets = [group for size in range(2, len(names) + 1) for group in combinations(names, size)]
     return [Choice(str(number), f"{number}. {listed(group)}", "", group) for number, group in enumerate(sets, 1)]
+
+
+LOG = "in the log"
+TO_ONE = Pick("send to one: who gets it", "to>", "writes to it", "send", everybody, LOG, invites=False)
+TO_SEVERAL = Pick("send to several: mark who gets it", "who>", "writes to the marked", "send", everybody, LOG,
+                  several=True, invites=False)
+TO_CHAT = Pick("chat: the users who are available", "chat with>", "invites", "chat", available, "available")
+TO_GROUP = Pick("group chat: the groups there can be", "group>", "invites them", "group chat", groups,
+                "one of these groups")
+TO_SOME = Pick("group chat: mark whom to invite", "who>", "invites the marked", "group chat", available, "available",
+               least=2, several=True)

@@ -39,11 +39,11 @@ from client.link import ArchiveError, Link, Locked, NameRefused, Offline, OtherS
 from terminal import printer
 from terminal.display import display, width
 from terminal.keys import GAP, PASTE_MAX
-from ui.menu import TOO_LONG, Menu
-from ui.modes import Mode
-from ui.names import NAMED, Here, counted, listed, only_names, unknown
+from ui.desk import Mode
+from ui.menu import Menu
+from ui.names import Here, counted, only_names, unknown
 from ui.pane import REFUSED, Said, clock
-from ui.talk import OUTCOMES
+from ui.words import TOO_LONG, outcome_of
 from wire import Outcome, SendFlag, Why
 
 PROGRAM = "parley"
@@ -89,12 +89,6 @@ def fault_of(event: Any) -> tuple[str, int] | None:
     if isinstance(event, wire.Outcomes) and event.outcome in NOT_DELIVERED:
         return outcome_of(event.to, event.outcome), os.EX_TEMPFAIL
     return None
-
-
-def outcome_of(names: Sequence[str], outcome: int) -> str:
-    """What became of a message for these."""
-    several = len(names) > 1
-    return f"{listed(names, NAMED)} {'are' if several else 'is'} {OUTCOMES[outcome][several]}"
 
 
 def locked(link: Link, event: Locked) -> Failure:
@@ -158,7 +152,7 @@ class Plain:
 
     def __init__(self, link: Link, menu: Menu, *, fd: int = 0, interactive: bool = True) -> None:
         self.link = link
-        self.menu = menu
+        self.menu, self.desk = menu, menu.desk
         self.interactive = interactive
         self._fd = fd
         self._waiter = Waiter(link)
@@ -175,7 +169,6 @@ class Plain:
         self._prompted = False              # the cursor stands behind a prompt
         self._used = 0                      # cells of it, if the user's Enter came before it and not behind it
         self._code = os.EX_OK               # of the end
-        menu.strict = True
 
     def run(self) -> int:
         """Until the end; the exit code.  Raises Failure."""
@@ -186,7 +179,7 @@ class Plain:
 
     def _run(self) -> int:
         self._waiter.listen(self._fd)
-        if not self.menu.at_login:
+        if not self.desk.is_at_login:
             self.link.connect()
         self._show()
         while not self._over():
@@ -196,7 +189,7 @@ class Plain:
             if typed and not self._ended:
                 self._read()
             self._show()
-            while self._lines and self._is_free() and not self.menu.leaving:
+            while self._lines and self._is_free() and not self.desk.leaving:
                 self._obey(self._lines.pop(0))
                 self._until = None          # the next one has its own time
                 self._show()
@@ -204,12 +197,12 @@ class Plain:
 
     def _over(self) -> bool:
         """Whether everything is done."""
-        if self.menu.talk.over:
-            if not self.menu.leaving:
-                raise Failure(os.EX_UNAVAILABLE, self.menu.talk.over)
+        if self.menu.talk.contact.over:
+            if not self.desk.leaving:
+                raise Failure(os.EX_UNAVAILABLE, self.menu.talk.contact.over)
             return True
-        if self._ended and not self.menu.leaving:
-            if self.menu.talk.pledge:
+        if self._ended and not self.desk.leaving:
+            if self.menu.talk.invitations.pledge:
                 self._until = None              # people are asked, and have the daemon's patience
                 return False
             self._until = self._until or time.monotonic() + ANSWER_SECONDS
@@ -223,29 +216,28 @@ class Plain:
 
     def _check_finished(self) -> None:
         """The input of a script has ended: not in the middle of something."""
-        if self.menu.at_login and not self.interactive:
+        if self.desk.is_at_login and not self.interactive:
             raise Failure(os.EX_USAGE, "the input ended before a username: --name NAME gives one")
-        if self.menu.mode in UNFINISHED:
+        if self.desk.mode in UNFINISHED:
             self._complain(f"the input ended at \"{self.menu.prompt}\": what was begun there is not done",
                            os.EX_DATAERR)
 
     def _is_settled(self) -> bool:
         """Whether nothing is on its way."""
-        if self.menu.at_login:
-            return not self.menu.joining
-        return self.link.online and self.link.roster_whole and not (self.menu.talk.busy or self.link.pending)
+        if self.desk.is_at_login:
+            return not self.menu.is_joining
+        return self.link.online and self.link.roster_whole and not (self.menu.talk.is_busy or self.link.pending)
 
     def _leave(self) -> None:
-        self.menu.leaving = True
-        self.link.exit()
+        self.desk.leave()
 
     def _patience(self) -> float | None:
-        if self.menu.leaving:
+        if self.desk.leaving:
             return LEAVE_SECONDS
         return None if self._until is None else max(0.0, self._until - time.monotonic())
 
     def _hear(self, event: Any) -> None:
-        if not self.interactive and not self.menu.leaving:
+        if not self.interactive and not self.desk.leaving:
             if isinstance(event, Offline) and self._printed == 0:
                 raise Failure(os.EX_UNAVAILABLE, display(event.reason))
             if isinstance(event, OtherStore):
@@ -292,11 +284,11 @@ class Plain:
 
     def _is_free(self) -> bool:
         """Whether the next line may be obeyed: a script's lines wait for the answers to those before them."""
-        if self.menu.at_login:
-            return not self.menu.joining
+        if self.desk.is_at_login:
+            return not self.menu.is_joining
         if self.interactive:
             return True
-        return self.link.online and self.link.roster_whole and not self.menu.talk.busy
+        return self.link.online and self.link.roster_whole and not self.menu.talk.is_busy
 
     def _obey(self, raw: bytes) -> None:
         try:
@@ -304,39 +296,38 @@ class Plain:
         except UnicodeDecodeError:
             self._complain("a line that is not UTF-8 is left out", os.EX_DATAERR)
             return
-        mode = self.menu.mode
+        mode, fault = self.desk.mode, ""
         if self._pasted or "\n" in line.strip():
-            self._paste(line)
+            fault = self._paste(line)
         elif line.strip():
             self.menu.enter(line, now())
-        elif not self.menu.at_chat:
-            self.menu.enter("", now()) if self.menu.at_login else self.menu.press("<Esc>", now())
-        self._mode = None if self.interactive or self.menu.mode is not mode else self._mode
-        if self.menu.error:
+        elif self.desk.mode is not Mode.CHAT:
+            self.menu.enter("", now()) if self.desk.is_at_login else self.menu.press("<Esc>", now())
+        self._mode = None if self.interactive or self.desk.mode is not mode else self._mode
+        if fault := fault or self.menu.take_error():
             self._show_entries()
-            if self.menu.at_login and not self.interactive:
-                raise Failure(os.EX_DATAERR, self.menu.error)
-            self._complain(self.menu.error, os.EX_DATAERR)
-            self.menu.error = ""
+            if self.desk.is_at_login and not self.interactive:
+                raise Failure(os.EX_DATAERR, fault)
+            self._complain(fault, os.EX_DATAERR)
 
-    def _paste(self, line: str) -> None:
-        """Lines that came at once: ask whether they are one text.  A line that is no answer is one of
+    def _paste(self, line: str) -> str:
+        """Lines that came at once: ask whether they are one text; a fault, or "".  A line that is no answer is one of
         them: the terminal gives the last line of a paste only when the user ends it."""
         text, self._pasted = self._pasted, ""
         answer = line.strip().lower() if text else ""
-        if self.menu.secret:
-            self.menu.error = "a passphrase is one line: nothing was taken"
-        elif text and answer in ("", "n", "no"):
-            self.menu.error = "left out"
-        elif answer in ("y", "yes"):
+        if self.desk.is_secret:
+            return "a passphrase is one line: nothing was taken"
+        if text and answer in ("", "n", "no"):
+            return "left out"
+        if answer in ("y", "yes"):
             self.menu.enter(text, now())
-            self._pasted = text if self.menu.error else ""
-        else:
-            self._pasted = f"{text}\n{line}" if text else line
-            self.menu.line.set(self._pasted)
-            self._write(f"? {self._pasted.count(chr(10)) + 1} lines came at once: y gives them as one text to "
-                        f"`{self.menu.prompt}`, n leaves them out")
-            self.menu.line.set("")
+            fault = self.menu.take_error()
+            self._pasted = text if fault else ""
+            return fault
+        self._pasted = f"{text}\n{line}" if text else line
+        self._write(f"? {self._pasted.count(chr(10)) + 1} lines came at once: y gives them as one text to "
+                    f"`{self.menu.prompt_of(self._pasted)}`, n leaves them out")
+        return ""
 
     # ---- output ----
 
@@ -350,26 +341,25 @@ class Plain:
 
     def _show(self) -> None:
         """Print what is new, and confirm what was printed."""
-        self._echo(not self.menu.secret)
+        self._echo(not self.desk.is_secret)
         printed = self._show_entries()
-        if self.menu.error:
-            self._complain(self.menu.error)
-            self.menu.error = ""
+        if error := self.menu.take_error():
+            self._complain(error)
         mails = self.menu.take_unshown()
         if mails:
             try:
                 self.link.shown(mails)
             except ArchiveError as fault:
                 self._complain(f"{fault}; the messages stay in the mailbox", os.EX_IOERR)
-        if self.menu.mode is not self._mode and not self.menu.leaving and (self.link.online or self.menu.at_login):
-            self._mode = self.menu.mode
+        if self.desk.mode is not self._mode and not self.desk.leaving and (self.link.online or self.desk.is_at_login):
+            self._mode = self.desk.mode
             self._show_mode()
         elif not printed and self.menu.question == self._question:
             return
         if self.menu.question and self.menu.question != self._question:
             self._write(self.menu.question[0])
         self._question = self.menu.question
-        if self.interactive and not self.menu.leaving:
+        if self.interactive and not self.desk.leaving:
             prompt = "y or n> " if self._pasted else f"{self.menu.prompt} "
             write(prompt, "")
             self._prompted, self._used = True, width(prompt)
@@ -396,7 +386,7 @@ class Plain:
 
     def _show_entries(self) -> bool:
         entries, self._printed = self.menu.pane.after(self._printed)
-        settled, self.menu.talk.settled = self.menu.talk.settled, []
+        settled = self.menu.take_settled()
         for entry in entries:
             if entry.day:
                 self._write(f"-- {entry.day} --")
@@ -413,14 +403,14 @@ class Plain:
 
     def _show_mode(self) -> None:
         """What can be done now."""
-        picker = self.menu.picker
+        picker = self.desk.picker
         if picker:
-            self._write(f"{picker.title}:")
+            self._write(f"{picker.pick.title}:")
             for choice in picker.all[:CHOICES_SHOWN]:
                 self._write(f"  {choice.label}  {choice.note}".rstrip())
             if (more := len(picker.all) - CHOICES_SHOWN) > 0:
-                self._write(f"  and {more}{'+' * (not picker.count.isdigit())} more: type a name")
-        elif self.menu.at_items:
+                self._write(f"  and {more}{'+' * (not picker.total.isdigit())} more: type a name")
+        elif self.desk.is_at_items:
             self._write(" ".join(item.label for item in self.menu.items))
 
 

@@ -52,7 +52,7 @@ def _input(menu: Menu, cols: int, ruler: Ruler) -> tuple[Row, int]:
         prompt = ruler.shorten(prompt[:-1], max(0, cols // 2 - 3)) + ">" if cols >= 8 else ""
     head: list[Run] = [(prompt, "prompt"), (" ", "")] if prompt else []
     used = sum(ruler.width(text) for text, _ in head)
-    shown, column = ("", 0) if menu.secret else menu.line.view(cols - used, ruler)
+    shown, column = ("", 0) if menu.desk.is_secret else menu.desk.line.view(cols - used, ruler)
     return fitted((*head, (shown, "")), cols, ruler), used + column
 
 
@@ -103,7 +103,7 @@ def _menu(menu: Menu, cols: int, most: int, ruler: Ruler) -> list[Row]:
     tiny = [(f"{item.number}{item.letter}", item.number) for item in items]
     for form in ([full], [full[:half], full[half:]], [short], [tiny]):
         if len(form) <= most and all(_spread(row) <= cols for row in form):
-            return [_items(row, menu.chosen) for row in form]
+            return [_items(row, menu.desk.marked) for row in form]
     return []
 
 
@@ -124,7 +124,7 @@ def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
     house = f"{who}@{display(menu.link.house)}" if who and menu.link.house else who
     online, waiting = "", ""
     if menu.link.online:
-        online = menu.talk.here.summary
+        online = menu.talk.people.here.summary
         waiting = f"{menu.link.waiting} waiting" if menu.link.waiting else ""
         waiting = "holding" + (f", {waiting}" if waiting else "") if menu.link.holding else waiting
     forms = [(house, where, online, waiting), (house, where, waiting), (who, where, waiting), (where, waiting),
@@ -141,7 +141,7 @@ def _above(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
     """The pane, with a list over its lower part while names are picked."""
     if height < 1:
         return []
-    listing = _list(menu.picker, height, cols, ruler) if menu.picker else []
+    listing = _list(menu.desk.picker, height, cols, ruler) if menu.desk.picker else []
     return _pane(menu, height - len(listing), cols, ruler) + listing
 
 
@@ -172,9 +172,9 @@ def _list(picker: Picker, height: int, cols: int, ruler: Ruler) -> list[Row]:
 
 def _title(picker: Picker, cols: int, ruler: Ruler) -> Row:
     """`= send to several: mark who gets it ==== 2 of 6 marked =`"""
-    choices = counted(len(picker.all), "choice") if picker.count.isdigit() else f"{picker.count} choices"
-    count = f"{len(picker.marked)} of {picker.count} marked" if picker.several else choices
-    left, right = f"= {picker.title} =", f" {count} ="
+    choices = counted(len(picker.all), "choice") if picker.total.isdigit() else f"{picker.total} choices"
+    count = f"{len(picker.marked)} of {picker.total} marked" if picker.pick.several else choices
+    left, right = f"= {picker.pick.title} =", f" {count} ="
     if len(left) + len(right) > cols:
         right = ""
     left = ruler.clip(left, cols)
@@ -184,7 +184,7 @@ def _title(picker: Picker, cols: int, ruler: Ruler) -> Row:
 def _choice(picker: Picker, choice: Choice, column: int, cols: int, ruler: Ruler) -> Row:
     """`> [x] erin     available`"""
     here = choice.name == picker.cursor
-    mark = f"[{'x' if choice.name in picker.marked else ' '}] " if picker.several else ""
+    mark = f"[{'x' if choice.name in picker.marked else ' '}] " if picker.pick.several else ""
     style = "chosen" if here else ""
     label = ruler.pad(ruler.shorten(choice.label, column), column) if choice.note else choice.label
     note = " " + choice.note if choice.note else ""

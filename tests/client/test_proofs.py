@@ -23,6 +23,7 @@ from rules.state import Caller
 from tests.client.fake_link import Play
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.service import Service
+from ui.desk import Mode
 from ui.screen import frame
 
 TCP = Address("", "192.0.2.7", 6464)
@@ -238,7 +239,7 @@ class OnScreen(unittest.TestCase):
         self.assertEqual(play.asked, [("claim", "/exit now")])
         play.hear(wire.Done(1))
         self.assertIn("claimed", play.last)
-        self.assertTrue(play.menu.at_menu)
+        self.assertIs(play.menu.desk.mode, Mode.MENU)
         for keys in (["<Up>"] * 5, ["<C-y>"], ["<Tab>"], ["<C-n>"] * 5):
             play.press("x", *keys)
             self.assertNotIn("now", self.painted(play).replace("Enter now", "").splitlines()[-1])
@@ -248,9 +249,10 @@ class OnScreen(unittest.TestCase):
         play.enter("/claim")
         play.type("s3cret", "<C-u>", "s3cret", "<Tab>", "<Esc>")
         play.type("x", "<C-u>", "<C-y>")
-        self.assertEqual(play.menu.line.text, "x")
+        self.assertEqual(play.menu.desk.line.text, "x")
         play.press("<C-u>", "<Up>", "<Up>", "<Up>")
-        self.assertNotIn("s3cret", self.painted(play) + repr(vars(play.menu)) + repr(play.menu.line._history))
+        desk = play.menu.desk
+        self.assertNotIn("s3cret", self.painted(play) + repr((vars(play.menu), vars(desk), desk.line._history)))
 
     def test_esc_and_the_draft(self):
         play = self.play()
@@ -261,7 +263,7 @@ class OnScreen(unittest.TestCase):
         play.enter("/claim")
         play.enter("one")
         play.press("<Esc>")
-        self.assertEqual((play.menu.at_menu, play.asked), (True, []))
+        self.assertEqual((play.menu.desk.mode, play.asked), (Mode.MENU, []))
 
     def test_a_locked_name(self):
         play = self.play()
@@ -277,10 +279,10 @@ class OnScreen(unittest.TestCase):
         play.hear(Locked("that is not the passphrase", True))
         self.assertIn("not the passphrase", self.painted(play))
         play.press("<Esc>")
-        self.assertEqual((play.menu.prompt, play.menu.line.text), ("username>", "alice"))
+        self.assertEqual((play.menu.prompt, play.menu.desk.line.text), ("username>", "alice"))
         play.hear(Locked("alice is kept for its owner there", False))
         play.online("bob")
-        self.assertTrue(play.menu.at_menu)
+        self.assertIs(play.menu.desk.mode, Mode.MENU)
 
     def test_a_remark_is_shown(self):
         play = self.play()

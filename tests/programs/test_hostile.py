@@ -79,7 +79,7 @@ class Screen(Base):
             if number % 3 == 1:
                 play.hear(wire.Started(1, 1, ("alice", text)))
             if number % 3 == 2:
-                play.menu.write((text,))
+                play.menu.desk.compose((text,))
             for codec in said[number % 4::4] if number >= len(CLASSICS) else said:
                 play.hear(self.filled(codec, text, number))
             self.shown(play, SIZES if number % 20 == 0 else SIZES[:1])
@@ -103,7 +103,7 @@ class Screen(Base):
         play.link.roster.update({name: wire.Entry(name, number % 3, 0, NOON, number % 3 // 2)
                                  for number, name in enumerate(names)})
         play.hear(wire.Roster(0, 1, ()))
-        play.menu.talk.list_users(whole=True)
+        play.menu.talk.requests.list_log()
         play.listed(1)
         self.plain(play)
         self.shown(play, SIZES)
@@ -118,7 +118,7 @@ class Screen(Base):
             for line in (text, "/" + text, "@" + text, "/send " + text, "/ignore " + text, "/accept " + text):
                 play.menu.enter(line, NOON)
                 self.shown(play)
-            play.menu.back()
+            play.menu.desk.back()
 
     def test_the_row_of_an_invitation(self) -> None:
         for text in texts(300):

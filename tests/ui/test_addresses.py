@@ -47,15 +47,15 @@ class Typed(unittest.TestCase):
         play = self.play()
         for typed, prompt in (("@bob,carol hi", "to bob, carol>"), ("@bob, carol hi", "to bob>"), ("@bob, ", "to bob>"),
                               ("@bob,", "menu>"), ("@bob,,carol ", "to bob, carol>")):
-            play.menu.line.set(typed)
+            play.menu.desk.line.set(typed)
             self.assertEqual(play.menu.prompt, prompt, typed)
 
     def test_a_text_that_begins_with_a_comma_is_a_slip(self) -> None:
         play = self.play()
         for line in ("@bob ,carol hi", "/send bob , carol hi", "/now bob ,carol hi"):
             play.enter(line)
-            self.assertEqual((play.asked, play.menu.error, play.menu.line.text), ([], ONE_WORD, line))
-            play.menu.line.set("")
+            self.assertEqual((play.asked, play.menu.error, play.menu.desk.line.text), ([], ONE_WORD, line))
+            play.menu.desk.line.set("")
 
     def test_a_comma_at_the_end_asks_for_the_text(self) -> None:
         play = self.play()
@@ -88,7 +88,7 @@ class AllInAChat(unittest.TestCase):
             for line in ("@all lunch?", "@ALL lunch?", "@all, lunch?", "@all"):
                 play = self.chatting(*others)
                 play.enter(line)
-                self.assertEqual((play.asked, play.menu.error, play.menu.line.text), ([], WHOM, line))
+                self.assertEqual((play.asked, play.menu.error, play.menu.desk.line.text), ([], WHOM, line))
 
     def test_the_prompt_asks_before_enter(self) -> None:
         play = self.chatting("bob", "carol")

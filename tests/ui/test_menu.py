@@ -4,7 +4,7 @@ import unittest
 import wire
 from terminal.keys import Paste
 from tests.client.fake_link import AWAY, BUSY, FREE, NameRefused, Offline, OtherStore, Over, Play
-from ui.modes import Mode
+from ui.desk import Mode
 from wire import Outcome, SendFlag, Why
 
 EVERYONE, NOW, CHECK = int(SendFlag.EVERYONE), int(SendFlag.NOW), SendFlag.CHECK
@@ -13,7 +13,7 @@ EVERYONE, NOW, CHECK = int(SendFlag.EVERYONE), int(SendFlag.NOW), SendFlag.CHECK
 class Login(unittest.TestCase):
     def test_the_login_name_is_offered_and_can_be_edited(self) -> None:
         play = Play("", offered="ann")
-        self.assertEqual((play.menu.prompt, play.menu.line.text), ("username>", "ann"))
+        self.assertEqual((play.menu.prompt, play.menu.desk.line.text), ("username>", "ann"))
         play.press("<Backspace>", "a", "<Enter>")
         self.assertEqual((play.link.name, play.asked), ("ana", [("connect",)]))
 
@@ -21,22 +21,22 @@ class Login(unittest.TestCase):
         play = Play("")
         play.enter("böb")
         self.assertIn("1 to 32", play.menu.error)
-        self.assertEqual((play.asked, play.menu.line.text), ([], "böb"))
+        self.assertEqual((play.asked, play.menu.desk.line.text), ([], "böb"))
 
     def test_a_refused_name_says_why_and_is_still_there_to_edit(self) -> None:
         play = Play("")
         play.enter("bob")
         play.hear(NameRefused(Why.TAKEN, "bob is already in use: choose another name"))
         self.assertEqual(play.menu.error, "bob is already in use: choose another name")
-        self.assertEqual((play.menu.mode, play.menu.line.text), (Mode.LOGIN, "bob"))
+        self.assertEqual((play.menu.desk.mode, play.menu.desk.line.text), (Mode.LOGIN, "bob"))
         play.enter("2")
         play.online()
-        self.assertEqual((play.link.name, play.menu.prompt, play.menu.line.text), ("bob2", "menu>", ""))
+        self.assertEqual((play.link.name, play.menu.prompt, play.menu.desk.line.text), ("bob2", "menu>", ""))
 
     def test_a_name_from_the_options_that_is_refused_is_asked_for(self) -> None:
         play = Play("bob")
         play.hear(NameRefused(Why.TAKEN, "in use"))
-        self.assertEqual((play.menu.prompt, play.menu.line.text), ("username>", "bob"))
+        self.assertEqual((play.menu.prompt, play.menu.desk.line.text), ("username>", "bob"))
 
     def test_connected_says_who_is_there_and_what_waits(self) -> None:
         play = Play().online("bob", "carol", away=("dave",), waiting=2)
@@ -50,16 +50,16 @@ class Items(unittest.TestCase):
 
     def test_a_digit_marks_and_echoes_and_enter_takes(self) -> None:
         self.play.press("3")
-        self.assertEqual((self.play.menu.chosen, self.play.menu.line.text), (3, "3. Check for messages"))
+        self.assertEqual((self.play.menu.desk.marked, self.play.menu.desk.line.text), (3, "3. Check for messages"))
         self.assertEqual(self.play.asked, [])
         self.play.press("<Enter>")
         self.assertEqual(self.play.asked, [("check",)])
 
     def test_arrows_mark(self) -> None:
         self.play.press("<Right>", "<Right>", "<Left>", "<Left>")
-        self.assertEqual(self.play.menu.line.text, "6. Exit")
+        self.assertEqual(self.play.menu.desk.line.text, "6. Exit")
         self.play.press("<Down>")
-        self.assertEqual(self.play.menu.line.text, "1. List users")
+        self.assertEqual(self.play.menu.desk.line.text, "1. List users")
 
     def test_history_is_what_was_read_before(self) -> None:
         play = self.play
@@ -78,7 +78,7 @@ class Items(unittest.TestCase):
         self.assertEqual(play.menu.error, "")
         play.link.read = None
         play.enter("/history")
-        self.assertEqual((play.menu.error, play.menu.line.text), ("can't keep messages", "/history"))
+        self.assertEqual((play.menu.error, play.menu.desk.line.text), ("can't keep messages", "/history"))
 
     def test_find_goes_up_from_the_newest(self) -> None:
         play = self.play
@@ -103,18 +103,18 @@ class Items(unittest.TestCase):
     def test_up_is_what_was_typed_before_until_an_item_is_marked(self) -> None:
         """In every other program it is; the last item is Exit, and Enter would take it."""
         self.play.press("<Up>", "<Enter>")
-        self.assertFalse(self.play.menu.leaving)
+        self.assertFalse(self.play.menu.desk.leaving)
         self.play.enter("@bob hi")
         self.play.press("<Up>")
-        self.assertEqual((self.play.menu.chosen, self.play.menu.line.text), (0, "@bob hi"))
+        self.assertEqual((self.play.menu.desk.marked, self.play.menu.desk.line.text), (0, "@bob hi"))
         self.play.press("<C-u>", "<Down>", "<Down>", "<Up>")
-        self.assertEqual(self.play.menu.line.text, "1. List users")
+        self.assertEqual(self.play.menu.desk.line.text, "1. List users")
 
     def test_typing_replaces_an_echo_and_escape_takes_it_away(self) -> None:
         self.play.press("2", "/", "w")
-        self.assertEqual(self.play.menu.line.text, "/w")
+        self.assertEqual(self.play.menu.desk.line.text, "/w")
         self.play.press("<C-u>", "2", "<Esc>")
-        self.assertEqual((self.play.menu.chosen, self.play.menu.line.text), (0, ""))
+        self.assertEqual((self.play.menu.desk.marked, self.play.menu.desk.line.text), (0, ""))
 
     def test_an_item_can_be_typed_by_its_words(self) -> None:
         self.play.enter("list users")
@@ -125,7 +125,7 @@ class Items(unittest.TestCase):
             with self.subTest(text):
                 self.play.press("<C-u>")
                 self.play.enter(text)
-                self.assertEqual((self.play.menu.line.text, bool(self.play.menu.error)), (text, True))
+                self.assertEqual((self.play.menu.desk.line.text, bool(self.play.menu.error)), (text, True))
                 self.assertEqual(self.play.asked, [])
         self.play.press("x")
         self.assertEqual(self.play.menu.error, "")
@@ -156,7 +156,7 @@ class Items(unittest.TestCase):
 
     def test_exit(self) -> None:
         self.play.enter("6")
-        self.assertTrue(self.play.menu.leaving)
+        self.assertTrue(self.play.menu.desk.leaving)
         self.assertEqual(self.play.asked, [("exit",)])
 
     def test_exit_asks_again_when_that_would_lose_a_message(self) -> None:
@@ -164,9 +164,9 @@ class Items(unittest.TestCase):
         self.play.enter("@bob hi")
         self.play.enter("/exit")
         self.assertIn("would be lost", self.play.menu.error)
-        self.assertFalse(self.play.menu.leaving)
+        self.assertFalse(self.play.menu.desk.leaving)
         self.play.press("<Enter>")
-        self.assertTrue(self.play.menu.leaving)
+        self.assertTrue(self.play.menu.desk.leaving)
 
 
 class Sending(unittest.TestCase):
@@ -199,7 +199,7 @@ class Sending(unittest.TestCase):
         self.play.enter("2")
         self.play.enter("2")
         self.play.enter("BOB,erin")
-        self.assertEqual(self.play.menu.to, ("bob", "erin"))
+        self.assertEqual(self.play.menu.desk.letter.to, ("bob", "erin"))
 
     def test_to_all(self) -> None:
         self.play.enter("2")
@@ -215,7 +215,7 @@ class Sending(unittest.TestCase):
             self.play.enter(way)
             self.play.enter("bobb")
             self.assertEqual(self.play.menu.error, "bobb is not in the log: did you mean bob?")
-            self.assertEqual((self.play.menu.mode, self.play.menu.line.text), (Mode.PICK, "bobb"))
+            self.assertEqual((self.play.menu.desk.mode, self.play.menu.desk.line.text), (Mode.PICK, "bobb"))
             self.play.press("<Esc>", "<Esc>")
         self.assertEqual(self.play.asked, [])
 
@@ -223,7 +223,7 @@ class Sending(unittest.TestCase):
         self.play.enter("2")
         self.play.enter("1")
         self.play.press("<Down>", "<Down>")
-        picker = self.play.menu.picker
+        picker = self.play.menu.desk.picker
         assert picker
         self.assertEqual(picker.cursor, "dave")
         self.play.roster(aaron=FREE)
@@ -256,7 +256,7 @@ class Sending(unittest.TestCase):
             with self.subTest(line):
                 self.play.enter(line)
                 self.assertEqual((self.play.menu.error, self.play.asked), ("", [asked]))
-                self.assertEqual(self.play.menu.line.text, "")
+                self.assertEqual(self.play.menu.desk.line.text, "")
 
     def test_commands_work_while_writing(self) -> None:
         self.play.enter("/send bob")
@@ -269,10 +269,10 @@ class Sending(unittest.TestCase):
     def test_escape_keeps_the_text(self) -> None:
         self.play.enter("/send bob")
         self.play.type("half a", "<Esc>")
-        self.assertEqual((self.play.menu.prompt, self.play.menu.line.text), ("menu>", ""))
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("menu>", ""))
         self.assertIn("kept", self.play.menu.error)
         self.play.enter("/send bob")
-        self.assertEqual(self.play.menu.line.text, "half a")
+        self.assertEqual(self.play.menu.desk.line.text, "half a")
 
     def test_help_lists_every_command(self) -> None:
         self.play.enter("/help")
@@ -284,17 +284,17 @@ class Sending(unittest.TestCase):
         self.play.mail(1, "carol", "hi")
         self.play.mail(2, "bob", "hi")
         self.play.press("<Tab>")
-        self.assertEqual(self.play.menu.line.text, "@bob ")
+        self.assertEqual(self.play.menu.desk.line.text, "@bob ")
         self.play.press("<Tab>")
-        self.assertEqual(self.play.menu.line.text, "@carol ")
+        self.assertEqual(self.play.menu.desk.line.text, "@carol ")
         self.play.press("<C-u>", *"/gr", "<Tab>", *"bob,e", "<Tab>")
-        self.assertEqual(self.play.menu.line.text, "/group bob,erin")
+        self.assertEqual(self.play.menu.desk.line.text, "/group bob,erin")
 
     def test_a_long_paste_asks_first_and_is_one_message(self) -> None:
         self.play.enter("/send bob")
         text = "1\n2\n3\n4\n5\n6"
         self.play.press(Paste(text + "\n"))
-        self.assertEqual((self.play.menu.prompt, self.play.menu.line.text), ("paste 6 lines?>", ""))
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("paste 6 lines?>", ""))
         self.play.press("x", "<Enter>", "<Enter>")
         self.assertEqual(self.play.asked, [("send", ("bob",), text, 0)])
 
@@ -305,7 +305,7 @@ class Sending(unittest.TestCase):
     def test_a_paste_that_does_not_fit_is_refused_whole(self) -> None:
         self.play.enter("/send bob")
         self.play.press(Paste("x" * 20000))
-        self.assertEqual(self.play.menu.line.text, "")
+        self.assertEqual(self.play.menu.desk.line.text, "")
         self.assertIn("16384", self.play.menu.error)
 
 
@@ -386,9 +386,8 @@ class Receiving(unittest.TestCase):
         ):
             if prepare:
                 self.play.press(prepare)
-            self.play.menu.ring = False
             self.play.hear(event)
-            rings.append(self.play.menu.ring)
+            rings.append(self.play.menu.take_ring())
         self.assertEqual(rings, [True, False, True, False, True, True])
 
     def test_two_new(self) -> None:
@@ -409,7 +408,7 @@ class Connection(unittest.TestCase):
         play.type("half")
         play.link.online = False
         play.hear(Offline("the daemon closed the line", 1.0))
-        play.menu.retry_in = 8
+        play.menu.retries_in(8)
         self.assertEqual(play.last, "* connection lost: the daemon closed the line")
         self.assertEqual((play.menu.prompt, play.menu.where), ("to bob>", "offline: retry in 8 s"))
         play.enter(" a word")
@@ -436,7 +435,7 @@ class Connection(unittest.TestCase):
     def test_over(self) -> None:
         play = Play()
         play.hear(Over("another version"))
-        self.assertEqual(play.menu.talk.over, "another version")
+        self.assertEqual(play.menu.talk.contact.over, "another version")
 
 
 class AnotherStore(unittest.TestCase):
@@ -471,7 +470,7 @@ class AnotherStore(unittest.TestCase):
         self.play.press("<Esc>")
         self.assertEqual(self.play.asked, [("connect",)])
         self.play.press("<Up>")
-        self.assertEqual(self.play.menu.line.text, "begun")
+        self.assertEqual(self.play.menu.desk.line.text, "begun")
 
     def test_exit_leaves(self) -> None:
         self.play.enter("/exit")
@@ -491,14 +490,14 @@ class Chatting(unittest.TestCase):
 
     def test_only_the_available_are_offered(self) -> None:
         self.play.enter("4")
-        picker = self.play.menu.picker
+        picker = self.play.menu.desk.picker
         assert picker
         self.assertEqual([choice.name for choice in picker.shown], ["bob", "carol"])
         for name in ("eve", "dave", "zed"):
             self.play.press("<C-u>")
             self.play.enter(name)
             self.assertIn(f"{name} is not available", self.play.menu.error)
-            self.assertEqual((self.play.menu.mode, self.play.menu.prompt), (Mode.PICK, "chat with>"))
+            self.assertEqual((self.play.menu.desk.mode, self.play.menu.prompt), (Mode.PICK, "chat with>"))
         self.play.press("<C-u>")
         self.play.enter("carol")
         self.assertEqual((self.play.asked, self.play.menu.prompt), ([("invite", ("carol",))], "menu>"))
@@ -531,12 +530,12 @@ class Chatting(unittest.TestCase):
         self.play.enter("/send carol")
         self.play.type("half")
         self.invited("bob", "alice")
-        self.assertEqual((self.play.menu.prompt, self.play.menu.line.text), ("to carol>", "half"))
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("to carol>", "half"))
         self.assertEqual(self.play.menu.question[0], "* bob invites you to a chat:  7. Accept  8. Deny   (/deny)")
         self.play.press("<M-7>")
         self.assertEqual(self.play.asked, [("answer", 9, True)])
         self.play.hear(wire.Started(4, 9, ("bob", "alice")))
-        self.assertEqual((self.play.menu.prompt, self.play.menu.line.text), ("to carol>", "half"))
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("to carol>", "half"))
         self.play.enter(" a text")
         self.assertEqual(self.play.asked, [("send", ("carol",), "half a text", 0)])
         self.assertEqual(self.play.menu.prompt, "bob>")
@@ -546,9 +545,9 @@ class Chatting(unittest.TestCase):
         self.invited("bob", "alice")
         self.play.press("7")
         self.play.hear(wire.Invitation(10, 60, "carol", ("carol", "alice")))
-        self.assertEqual(self.play.menu.line.text, "7. Accept")
+        self.assertEqual(self.play.menu.desk.line.text, "7. Accept")
         self.play.hear(wire.CalledOff(9, Why.WITHDRAWN, "bob"))
-        self.assertEqual((self.play.menu.line.text, self.play.menu.chosen), ("", 0))
+        self.assertEqual((self.play.menu.desk.line.text, self.play.menu.desk.marked), ("", 0))
         self.assertIn("is over", self.play.menu.error)
         self.play.press("<Enter>")
         self.assertEqual(self.play.asked, [])
@@ -575,7 +574,7 @@ class Chatting(unittest.TestCase):
         play.asked.clear()
         for text, prompt in (("@carol", "bob>"), (" hi", "to carol>"), ("@@carol, look", "bob>"), ("/who", "bob>"),
                              ("@bob,carol hi", "to bob, carol>")):
-            play.menu.line.set("@carol" * (text == " hi"))
+            play.menu.desk.line.set("@carol" * (text == " hi"))
             play.type(text)
             self.assertEqual(play.menu.prompt, prompt, text)
         self.assertIn("Enter sends to bob, carol", play.menu.hint)
@@ -590,7 +589,7 @@ class Chatting(unittest.TestCase):
         play.asked.clear()
         play.press("<Esc>")
         play.enter("quit")
-        self.assertEqual((play.asked, play.menu.line.text), ([("say", 4, "Quit")], ""))
+        self.assertEqual((play.asked, play.menu.desk.line.text), ([("say", 4, "Quit")], ""))
 
     def test_words_of_other_programs(self) -> None:
         for line, said in (("/msg bob hi", "/send"), ("/names", "/who"), ("/PART", "/quit"), ("/away", "/hold")):
@@ -611,7 +610,7 @@ class Chatting(unittest.TestCase):
     def test_few_available_every_group_is_listed(self) -> None:
         self.play.roster(gus=FREE)
         self.play.enter("5")
-        picker = self.play.menu.picker
+        picker = self.play.menu.desk.picker
         assert picker
         self.assertEqual([choice.label for choice in picker.shown],
                          ["1. bob, carol", "2. bob, gus", "3. carol, gus", "4. bob, carol, gus"])
@@ -632,12 +631,12 @@ class Chatting(unittest.TestCase):
         for item in "45":
             self.play.enter(item)
             self.assertIn("offline", self.play.menu.error)
-            self.assertIsNone(self.play.menu.picker)
+            self.assertIsNone(self.play.menu.desk.picker)
 
     def test_quit_where_there_is_no_chat_says_how_to_leave(self) -> None:
         self.play.enter("Quit")
         self.assertIn("/exit", self.play.menu.error)
-        self.assertEqual(self.play.menu.line.text, "Quit")
+        self.assertEqual(self.play.menu.desk.line.text, "Quit")
         self.play.press("<C-u>")
 
     def test_one_available_is_no_group(self) -> None:
@@ -673,7 +672,7 @@ class Chatting(unittest.TestCase):
         self.assertEqual((self.play.last, self.play.menu.prompt), ("* bob left the chat: said Quit", "carol>"))
         self.play.type("unfini")
         self.play.hear(wire.Ended(4, Why.GONE, "carol"))
-        self.assertEqual((self.play.last, self.play.menu.line.text, self.play.menu.prompt),
+        self.assertEqual((self.play.last, self.play.menu.desk.line.text, self.play.menu.prompt),
                          ("* Chat session ended: carol disconnected", "unfini", "menu>"))
 
     def test_the_menu_while_chatting(self) -> None:
@@ -683,7 +682,7 @@ class Chatting(unittest.TestCase):
         self.play.enter("4")
         self.assertIn("Quit ends it", self.play.menu.error)
         self.play.press("<Esc>")
-        self.assertEqual((self.play.menu.prompt, self.play.menu.line.text), ("bob>", "half"))
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("bob>", "half"))
 
     def test_a_lost_connection_ends_the_chat(self) -> None:
         self.play.hear(wire.Started(4, 9, ("alice", "bob")))
@@ -691,7 +690,7 @@ class Chatting(unittest.TestCase):
         self.play.link.online = False
         self.play.hear(Offline("cut", 1.0))
         self.assertEqual(self.play.last, "* Chat session ended: the connection was lost")
-        self.assertEqual((self.play.menu.prompt, self.play.menu.line.text), ("offline>", "half"))
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("offline>", "half"))
 
     def test_a_line_that_did_not_arrive_says_so(self) -> None:
         self.play.hear(wire.Started(4, 9, ("alice", "bob")))

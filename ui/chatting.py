@@ -1,0 +1,101 @@
+"""chatting: the chat session that the user is in.
+
+There is at most one.  Lines are not stored: one that was said after the daemon was last heard, before a cut, may be
+lost, and says so.  Pure.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import wire
+from client.events import Offline, OtherStore
+from client.link import Link
+from terminal.display import display
+from ui.feed import Feed, Hears
+from ui.names import NAMED, listed
+from ui.pane import Spoken
+from ui.people import People
+from ui.requests import REFUSALS
+from ui.words import LOST, parting
+
+LINES_MAX = 10_000      # own lines that may still turn out not to have arrived: as many as the pane holds
+
+
+@dataclass
+class Chat:
+    """A chat session."""
+    number: int
+    others: list[str]
+
+
+class Chatting:
+    """The user in a chat, or in none."""
+
+    def __init__(self, link: Link, people: People, feed: Feed) -> None:
+        self.link, self.people, self.feed = link, people, feed
+        self.chat: Chat | None = None
+        self.heard_at = 0                       # when the daemon said anything last
+        self._lines: dict[int, Spoken] = {}     # the user's own, by request
+        self.hears: Hears = {
+            wire.Started: self.on_started, wire.Line: self.on_line, wire.Left: self.on_left, wire.Ended: self.on_ended,
+            wire.Failed: self.on_failed, Offline: self.on_lost, OtherStore: self.on_lost,
+        }
+
+    def say(self, text: str) -> str:
+        """Say a line in the chat, Quit leaves it; a fault, or ""."""
+        flaw = wire.flaw(text)
+        if flaw or not self.chat:
+            return flaw[1] if flaw else "you are in no chat session"
+        try:
+            request = self.link.say(self.chat.number, text)
+        except REFUSALS as fault:
+            return str(fault)
+        if text.strip().casefold() != "quit":
+            line = self._lines[request] = Spoken(self.feed.now, text, self.link.name)
+            self.feed.add_own(line)
+            if len(self._lines) > LINES_MAX:
+                del self._lines[next(iter(self._lines))]
+        return ""
+
+    def on_failed(self, event: wire.Failed) -> None:
+        """A line did not reach the others."""
+        line = self._lines.pop(event.request, None)
+        if line:
+            self._doubt(line, display(event.reason))
+
+    def _doubt(self, line: Spoken, reason: str) -> None:
+        line.reason = reason
+        self.feed.pane.changed(line)
+
+    def _is_here(self, chat: int) -> bool:
+        return self.chat is not None and self.chat.number == chat
+
+    def on_started(self, event: wire.Started) -> None:
+        others = self.people.others(event.members)
+        self.chat = Chat(event.chat, others)
+        what, who, ends = ("chat", "both of you", "ends") if len(others) == 1 else ("group chat", "all", "leaves")
+        self.feed.note(f"{what} with {listed(others, NAMED)}: {who} are busy to others; Quit {ends} it")
+
+    def on_line(self, event: wire.Line) -> None:
+        if self._is_here(event.chat):
+            self.feed.add(Spoken(event.time, event.text, event.sender))
+            self.people.hear(event.sender)
+
+    def on_left(self, event: wire.Left) -> None:
+        if self.chat and self._is_here(event.chat):
+            self.chat.others = [name for name in self.chat.others if name.lower() != event.by.lower()]
+            self.feed.note(f"{self.people.called(event.by)} left the chat: {parting(event.why)}")
+
+    def on_ended(self, event: wire.Ended) -> None:
+        if self._is_here(event.chat):
+            self.chat = None
+            self.feed.note(f"Chat session ended: {self.people.called(event.by)} {parting(event.why)}")
+
+    def on_lost(self, _: Offline | OtherStore) -> None:
+        """The daemon forgets a chat with the connection."""
+        if self.chat:
+            self.chat = None
+            self.feed.note(f"Chat session ended: {LOST}")
+            for line in self._lines.values():
+                if line.time >= self.heard_at:
+                    self._doubt(line, f"perhaps not heard: {LOST}")

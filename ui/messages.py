@@ -1,0 +1,159 @@
+"""messages: what the user sends, with its marks, and what others sent.
+
+Every message of the user's own is shown at once; its mark is changed by the daemon's answers alone.  One SEND may have
+many recipients, and so many answers, for ranges of ids.  A message of another user stays in `unshown` until it is
+painted or printed, and is confirmed then.  Texts are made safe in the pane.  Pure.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import wire
+from client.link import Link
+from terminal.display import display
+from ui.feed import Feed, Hears
+from ui.pane import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
+from ui.people import People
+from ui.requests import REFUSALS
+from ui.words import ALONE, OUTCOMES, outcome_of
+from wire import Outcome, SendFlag
+
+OWN_MAX = 10_000        # own messages whose marks may still change: as many as the pane holds
+
+
+@dataclass
+class Own:
+    """A message of the user's own that is on its way."""
+    entry: Said
+    unstored: set[int]          # its ids that are not on disk yet
+    to: set[str]                # the recipients that have not seen it yet, in small letters
+
+
+class Messages:
+    """Messages, both ways."""
+
+    def __init__(self, link: Link, people: People, feed: Feed) -> None:
+        self.link, self.people, self.feed = link, people, feed
+        self.unshown: list[wire.Mail] = []      # in the pane, and not painted yet
+        self.settled: list[Said] = []           # own messages whose mark has changed
+        self._own: dict[int, Own] = {}          # by id
+        self.hears: Hears = {
+            wire.Stored: self.on_stored, wire.Outcomes: self.on_outcomes, wire.Delivered: self.on_delivered,
+            wire.Refused: self.on_refused, wire.Mail: self.on_mail,
+        }
+
+    def take_unshown(self) -> list[wire.Mail]:
+        """The messages to be confirmed once they are painted."""
+        mails, self.unshown = self.unshown, []
+        return mails
+
+    def take_settled(self) -> list[Said]:
+        """The messages of the user's own whose mark has changed since the last call."""
+        settled, self.settled = self.settled, []
+        return settled
+
+    # ---- the user's own ----
+
+    def send(self, to: Sequence[str], text: str, flags: int = 0) -> str:
+        """Send to these names, or with EVERYONE to all; a fault, or ""."""
+        flaw = wire.flaw(text)
+        if flaw:
+            return flaw[1]
+        everyone = bool(flags & SendFlag.EVERYONE)
+        here = self.people.here
+        names = [entry.name for entry in here.others] if everyone else list(to)
+        if not names:
+            return ALONE
+        shown = "all" if everyone else self.people.beside(names)
+        style = "" if everyone or len(names) > 1 else name_style(names[0])
+        try:
+            ids = self.link.send(() if everyone else tuple(to), text, flags)
+        except REFUSALS as fault:
+            return str(fault)
+        entry = Said(self.feed.now, text, "you", shown, SENT, style=style)
+        self.feed.add_own(entry)
+        unseen = set(here.order) - {here.me} if everyone else {name.lower() for name in names}
+        self._remember(ids, Own(entry, set(ids), unseen))
+        for name in () if everyone else reversed(names):
+            self.people.hear(name)
+        return ""
+
+    def _remember(self, ids: Sequence[int], own: Own) -> None:
+        self._own.update((number, own) for number in ids)
+        while len(self._own) > OWN_MAX:
+            del self._own[next(iter(self._own))]
+
+    def on_stored(self, event: wire.Stored) -> None:
+        for number, own in self._between(event.first, event.last):
+            own.unstored.discard(number)
+            self._settle(own)
+
+    def on_outcomes(self, event: wire.Outcomes) -> None:
+        """What became of a message for recipients that are not reading now."""
+        if event.outcome not in OUTCOMES:
+            return
+        said = outcome_of(event.to, event.outcome)
+        lost = False
+        for number, own in self._between(event.first, event.last):
+            if event.outcome in (Outcome.ABSENT, Outcome.FULL):
+                own.to -= {name.lower() for name in event.to}
+                own.unstored.discard(number)
+                lost = not own.to
+                if lost:
+                    self._mark(own.entry, REFUSED, said)
+                else:
+                    self._settle(own)
+        if not lost:
+            self.feed.note(said)
+
+    def on_delivered(self, event: wire.Delivered) -> None:
+        for _, own in self._between(event.first, event.last):
+            if event.by.lower() in own.to:
+                own.to.discard(event.by.lower())
+                self._settle(own)
+
+    def on_refused(self, event: wire.Refused) -> None:
+        own = self._own.pop(event.id, None)
+        if own:
+            self._mark(own.entry, REFUSED, display(event.reason))
+
+    def _between(self, first: int, last: int) -> list[tuple[int, Own]]:
+        if last - first < len(self._own):
+            return [(number, self._own[number]) for number in range(first, last + 1) if number in self._own]
+        return [(number, own) for number, own in self._own.items() if first <= number <= last]
+
+    def _settle(self, own: Own) -> None:
+        if not own.unstored:
+            self._mark(own.entry, STORED if own.to else DELIVERED)
+
+    def _mark(self, entry: Said, mark: str, reason: str = "") -> None:
+        if entry.mark not in (mark, DELIVERED, REFUSED):
+            entry.mark, entry.reason = mark, reason
+            self.feed.pane.changed(entry)
+            self.settled.append(entry)
+
+    # ---- of others ----
+
+    def on_mail(self, event: wire.Mail) -> None:
+        everyone, checked = event.flags & SendFlag.EVERYONE, event.flags & SendFlag.CHECK
+        to = "all" if everyone else "you" if event.copies < 2 else f"you +{event.copies - 1}"
+        sender = self.people.called(event.sender)
+        self.feed.add(Said(event.time, event.text, sender, to, style=name_style(event.sender)), bool(checked))
+        self.unshown.append(event)
+        self.people.hear(event.sender)
+        self.feed.ring |= not everyone and not checked
+
+    def history(self, number: int) -> str:
+        """Show the last messages that were read, from the archive; a fault, or ""."""
+        try:
+            records = self.link.last(number)
+        except REFUSALS as fault:
+            return str(fault)
+        if not records:
+            return "no message is in your archive"
+        what = "message" if len(records) == 1 else f"{len(records)} messages"
+        items = [(f"{clock(record.time, '%-d %b %H:%M')} {display(record.sender)}", record.text)
+                 for record in records]
+        self.feed.show(f"the last {what} that you have read:", items, beside=False)
+        return ""

@@ -1,0 +1,76 @@
+"""people: the names in the log, as this user says and hears them.
+
+People keeps Here (names.py) in step with the link's roster, knows which name is the user's own, turns what the user
+typed into names as they are registered, and remembers who was heard last, for completion.  Pure; it never raises.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import wire
+from client.events import Online
+from client.link import Link
+from terminal.display import display
+from ui.feed import Hears
+from ui.names import Here, recipients, unknown
+
+HEARD_MAX = 200         # names remembered for completion
+
+
+class People:
+    """The log of names, from the chair of one user."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.heard: dict[str, None] = {}        # names, the most recent last
+        self._here: Here | None = None
+        self.hears: Hears = {Online: self.on_online, wire.Roster: self.on_roster}
+
+    @property
+    def here(self) -> Here:
+        """Who is in the log and what they do."""
+        if self._here is None:
+            self._here = Here(self.link.roster.values(), self.link.name)
+        return self._here
+
+    def is_me(self, name: str) -> bool:
+        """Whether this is the user's own name."""
+        return name.lower() == self.link.name.lower()
+
+    def others(self, names: Sequence[str]) -> list[str]:
+        """These names without the user's own."""
+        return [name for name in names if not self.is_me(name)]
+
+    def called(self, name: str) -> str:
+        """A name as it stands in a sentence to the user: `you`, or the name."""
+        return "you" if self.is_me(name) else display(name) or "somebody"
+
+    def beside(self, names: Sequence[str]) -> str:
+        """The same for the recipients of a message, beside it."""
+        return recipients([self.called(name) for name in names])
+
+    def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        """The names as registered, each once; or why not."""
+        missing = [display(name) for name in names if not self.here.spelled(name)]
+        if missing and not self.link.roster_whole and not len(self.here):
+            return (), "not connected yet: the log of names is not here"
+        if missing:
+            return (), unknown(missing, self.here.names, "in the log")
+        return tuple(dict.fromkeys(map(self.here.spelled, names))), ""
+
+    def hear(self, name: str) -> None:
+        """This user said something, or was spoken to: completion offers the name first."""
+        if not self.is_me(name):
+            self.heard.pop(name, None)
+            self.heard[name] = None
+            if len(self.heard) > HEARD_MAX:
+                del self.heard[next(iter(self.heard))]
+
+    def on_online(self, _: Online) -> None:
+        """A new connection brings the whole log anew."""
+        self._here = None
+
+    def on_roster(self, event: wire.Roster) -> None:
+        """These lines of the log are new, or changed."""
+        if self._here is not None:
+            self._here.update(event.entries)

@@ -1,13 +1,19 @@
 """carve: the values of a segment from the bytes of its files, without the library that wrote them.
 
-Promises: whatever is taken has its checksum, for its key, in this segment of this store.
-Works by what a value is: four bytes of crc32, then items that tell their own length (segment.py draws them); so its end
-is where the crc32 of all so far is the one that it begins with.  Where values may begin depends on the backend.  In
-dbm.gnu a value stands behind its key; in dbm.sqlite3 too, once the pages of a cell are put together; in dbm.dumb
-values stand at multiples of 512, and each line of the index that can be read says where one does.
-Fails by finding less.
-Bad at: dbm.ndbm, of which it knows nothing; a value whose items are damaged.  A text that is made to look like a value
-is taken for one if it lies in a damaged value, and has the checksum of one that is missing.
+Promises
+    Every value that it returns has the right checksum, for its key, in this segment of this store.
+How it works
+    A value is four bytes of crc32 and then items that tell their own length (segment.py draws
+    them).  So a value ends where the crc32 of all bytes so far equals the crc32 in front.  Where
+    values may begin depends on the backend.  In dbm.gnu a value follows its key; in dbm.sqlite3
+    too, once the pages of a cell are put together.  In dbm.dumb values begin at multiples of 512,
+    and each line of the index that can be read says where one does.
+How it fails
+    It finds less.
+Bad at
+    dbm.ndbm, of which it knows nothing, and a value whose items are damaged.  A text that is made
+    to look like a value is taken for one if it lies in a damaged value and has the checksum of a
+    value that is missing.
 """
 
 from __future__ import annotations
@@ -22,13 +28,14 @@ from store.journal import RECORD
 from store.segment import CRC, ENTRY, HEAD, INDEX, PAGE, ROOM
 
 KEY = re.compile(rb"head|(?:index|users|mail|shared) [1-9][0-9]{0,8}")
-LINE = re.compile(rb"'(head|(?:index|users|mail|shared) [1-9][0-9]{0,8})', \(([0-9]{1,12}), [0-9]+\)")
+# a line of the index of dbm.dumb
+LINE = re.compile(rb"'(%s)', \(([0-9]{1,12}), [0-9]+\)" % KEY.pattern)
 DUMB_BLOCK = 512  # where dbm.dumb lets a value begin
 PAGE_SIZES = range(9, 17)  # of dbm.sqlite3, as powers of two
 LEAF = 13  # the type of a page of SQLite that holds rows; see its "Database File Format"
 FULL = 0xFFFFFFFF
 
-Start = Callable[[bytes], int]  # from a key to the crc32 that the one of its value starts from
+Start = Callable[[bytes], int]  # from a key to what the crc32 of its value starts from
 
 
 def carve(backend: str, files: dict[str, bytes], start: Start) -> dict[bytes, bytes]:
@@ -47,12 +54,13 @@ def _behind_keys(data: bytes, start: Start, found: dict[bytes, bytes]) -> None:
     at = 0
     while match := KEY.search(data, at):
         at = match.end()
-        for end in range(match.end(), match.start() + 3, -1):  # the checksum may begin with a digit
+        # The checksum may begin with a digit, which then is no part of the key.
+        for end in range(match.end(), match.start() + 3, -1):
             key = data[match.start():end]
             body = _value(data, end, key, start) if KEY.fullmatch(key) else None
             if body is not None:
                 found.setdefault(key, body)
-                at = end + CRC.size + len(body)  # what stands in a value is no value
+                at = end + CRC.size + len(body)  # nothing inside a value is a value
                 break
 
 
@@ -73,7 +81,7 @@ def _value(data: bytes, at: int, key: bytes, start: Start) -> bytes | None:
 
 
 def _ends(kind: str, data: bytes, at: int) -> Iterator[int]:
-    """Where the items end that begin here, one after the other."""
+    """Where each of the items ends that begin here, one after the other."""
     try:
         while True:
             at = _ENDS[kind](data, at)
@@ -87,13 +95,14 @@ def _end_of_page(data: bytes, at: int) -> int:
     end = at + PAGE.size + entries * ENTRY.size
     if end > len(data):
         raise IndexError
-    own = [length for *_, shared, _, length in ENTRY.iter_unpack(data[at + PAGE.size:end]) if not shared]
-    return int(end + sum(own))
+    rows = ENTRY.iter_unpack(data[at + PAGE.size:end])
+    return int(end + sum([length for *_, shared, _, length in rows if not shared]))
 
 
 def _end_of_body(data: bytes, at: int) -> int:
-    count = count_of(data[at:at + COUNT.size])
-    return at + COUNT.size + LENGTH * count + sum(lengths_of(data[at:at + COUNT.size + LENGTH * count]))
+    texts = count_of(data[at:at + COUNT.size])
+    end = at + COUNT.size + LENGTH * texts
+    return end + sum(lengths_of(data[at:end]))
 
 
 _ENDS: dict[str, Callable[[bytes, int], int]] = {
@@ -106,7 +115,7 @@ _ENDS: dict[str, Callable[[bytes, int], int]] = {
 
 
 def _dumb(files: dict[str, bytes], start: Start, found: dict[bytes, bytes]) -> None:
-    """Where lines of the index say, and then what they do not name wherever one may begin."""
+    """First the values that lines of the index name, then the others wherever one may begin."""
     index = b"".join(data for name, data in files.items() if name.endswith(".dir"))
     data = b"".join(data for name, data in files.items() if name.endswith(".dat"))
     taken: set[int] = set()
@@ -125,7 +134,7 @@ def _dumb(files: dict[str, bytes], start: Start, found: dict[bytes, bytes]) -> N
 
 
 def _missing(found: dict[bytes, bytes], more: int) -> Iterator[bytes]:
-    """Keys that there may be beside these, in each kind until one is not found."""
+    """Keys that may exist beside these; of each kind until one is not found."""
     if b"head" not in found:
         yield b"head"
     for kind in (b"index", b"users", b"mail", b"shared"):
@@ -140,17 +149,19 @@ def _missing(found: dict[bytes, bytes], more: int) -> Iterator[bytes]:
 
 
 def _rows(data: bytes) -> Iterator[bytes]:
-    """The rows of a database of SQLite, each in one piece.  Its first page may be damaged: any size is tried."""
+    """The rows of an SQLite database, each in one piece.
+
+    The first page, which tells the size of a page, may be damaged: then it tries every size."""
     told = int.from_bytes(data[16:18], "big")
-    sizes = [size for size in [told if told > 1 else 1 << 16, 4096, *(1 << power for power in PAGE_SIZES)]
-             if size >= 512 and len(data) % size == 0]
+    likely = [told if told > 1 else 1 << 16, 4096, *(1 << power for power in PAGE_SIZES)]
+    sizes = [size for size in likely if size >= 512 and len(data) % size == 0]
     for size in sizes[:1] if told in sizes and told == 4096 else dict.fromkeys(sizes):
         for page in range(0, len(data), size):
             yield from _cells(data, page, size)
 
 
 def _cells(data: bytes, page: int, size: int) -> Iterator[bytes]:
-    head = page if page else 100  # the file's own head is before the first page's
+    head = page if page else 100  # the file's own head stands before the first page's
     if data[head] != LEAF:
         return
     for number in range(min(int.from_bytes(data[head + 3:head + 5], "big"), size // 4)):
@@ -163,35 +174,37 @@ def _cells(data: bytes, page: int, size: int) -> Iterator[bytes]:
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = 0
-    for count in range(9):
-        byte = data[at + count] if at + count < len(data) else 0
-        if count == 8:
+    for index in range(9):
+        byte = data[at + index] if at + index < len(data) else 0
+        if index == 8:
             return value << 8 | byte, at + 9
         value = value << 7 | byte & 0x7F
         if byte < 0x80:
             break
-    return value, at + count + 1
+    return value, at + index + 1
 
 
 def _payload(data: bytes, at: int, length: int, size: int) -> bytes:
-    """What a cell holds: its beginning is in its page, the rest in a chain of others."""
+    """What a cell holds: its beginning stands in its page, the rest in a chain of other pages."""
     least = (size - 12) * 32 // 255 - 23
     local = least + (length - least) % (size - 4)
     if length <= size - 35:
         return data[at:at + length]
     local = local if local <= size - 35 else least
-    parts, left = [data[at:at + local]], length - local
+    parts, remaining = [data[at:at + local]], length - local
     next_page = int.from_bytes(data[at + local:at + local + 4], "big")
-    while left > 0 and 0 < next_page <= len(data) // size and len(parts) * size < 4 * ROOM:
+    while remaining > 0 and 0 < next_page <= len(data) // size and len(parts) * size < 4 * ROOM:
         place = (next_page - 1) * size
-        parts.append(data[place + 4:place + 4 + min(left, size - 4)])
-        left -= size - 4
+        parts.append(data[place + 4:place + 4 + min(remaining, size - 4)])
+        remaining -= size - 4
         next_page = int.from_bytes(data[place:place + 4], "big")
     return b"".join(parts)
 
 
 def agreed_start(values: Iterator[tuple[bytes, bytes]]) -> int | None:
-    """What two of these keys and values, checksums in front, agree upon: the crc32 before a key's."""
+    """What the checksums start from, before the key: the first on which two of these values agree.
+
+    The values have their checksums in front."""
     counts: dict[int, int] = {}
     for key, value in values:
         crc = _before(_before(CRC.unpack_from(value)[0], value[CRC.size:]), key)
@@ -210,7 +223,7 @@ _BY_TOP = {entry >> 24: number for number, entry in enumerate(_TABLE)}
 
 
 def _before(crc: int, data: bytes) -> int:
-    """The crc32 from which this one was reached over these bytes."""
+    """The crc32 that became this one over these bytes."""
     state = crc ^ FULL
     for byte in reversed(data):
         number = _BY_TOP[state >> 24]

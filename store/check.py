@@ -61,7 +61,8 @@ def _check_segment(segment: Segment, shelf: Shelf) -> Iterator[int]:
         mails = shelf.mails(page)
         ids = [id for mail in mails for id in (mail.id, mail.last + 1)]
         if (ids[0] != page.first or ids[-1] != page.last + 1 or ids != sorted(ids)
-                or messages(mails) != page.messages or not all(is_whole(mail.body) for mail in mails)):
+                or messages(mails) != page.messages
+                or not all(is_whole(mail.body) for mail in mails)):
             raise Damaged(path, 0, f"a page in mail {page.block} is not what the index says")
         found += page.messages
         yield 1

@@ -136,8 +136,8 @@ class Locks:
             except OSError:
                 found = None
             if found != (held.directory, held.file):
-                raise Failed(f"{directory} was moved, removed or replaced, or its lock was, while it "
-                             "was in use; what is there now is left as it is")
+                raise Failed(f"{directory} was moved, removed or replaced, or its lock was, while "
+                             "it was in use; what is there now is left as it is")
 
 
 class SystemCalls:
@@ -263,8 +263,8 @@ class SystemCalls:
         except OSError as error:
             if error.errno in CANNOT:
                 raise CannotCreate(
-                    f"{path}: its file system can't sync a directory, so what is acknowledged would "
-                    "not survive a power cut: choose another place with --state") from error
+                    f"{path}: its file system can't sync a directory, so what is acknowledged "
+                    "would not survive a power cut: choose another place with --state") from error
             raise
         finally:
             os.close(fd)

@@ -162,7 +162,7 @@ class Database:
         self._born = self.library.born
 
     def _ask(self, op: bytes, key: bytes = b"", value: bytes = b"") -> bytes:
-        """The answer.  If somebody killed the worker meanwhile, a reader asks once more in a new one."""
+        """The answer; a reader whose worker somebody killed meanwhile asks a new one, once."""
         try:
             return self._ask_once(op, key, value)
         except Ended as ended:
@@ -213,7 +213,7 @@ class Worker:
             signal.alarm(self.files[handle][1] if handle in self.files else max(PATIENCE.values()))
             try:
                 status, data = DONE, self.rows[op](handle, words[:key], words[key:])
-            except Exception as error:  # the libraries raise anything over a file that is not theirs
+            except Exception as error:  # a library raises anything over a file that is not its own
                 status, data = FAILED, _in_bytes(error)
             signal.alarm(0)
             self.line.sendall(ANSWER.pack(status, len(data)) + data)

@@ -1,16 +1,22 @@
 """manifest: the small file that says which journals and segments count.
 
     {"version": 1, "store": "32 hex digits", "generation": 7, "seq": 1048601,
-     "journals": [[3, 88123], [4, null]], "segments": [[2, "dbm.gnu", {"segment.00000002": 90112}]],
+     "journals": [[3, 88123], [4, null]],
+     "segments": [[2, "dbm.gnu", {"segment.00000002": 90112}]],
      "lost": [[24, 1048600]]}
     crc32 of the line above, 8 hex digits
 
-One line of JSON and its checksum.  It is replaced whole: written beside, synced, renamed, the directory synced; so
-there is always one, and what it does not list is the rest of something unfinished and may be removed.  The size of a
-journal is null while it is the last: the one being written.  `seq` is a floor for new ids: it outlives the journals.
-`lost`: ids that a start passed over, the last LOST_MAX of such ranges: whatever had one of them is not on the disk.
-Fails with OSError when the new one cannot be written (the old one stands) and Failed when it cannot be told which of
-the two stands.
+It is one line of JSON and its checksum.  The store replaces it as a whole: it writes the new one
+beside the old, syncs it, renames it, and syncs the directory.  So there is always a manifest.  A
+file that it does not list is the rest of something unfinished and may be removed.
+
+A journal's size is null while it is the last, the one being written.
+`seq` is a floor for new ids; it outlives the journals.
+`lost` lists ids that a start passed over, the last LOST_MAX ranges of them: a message that had one
+of these ids is not on the disk.
+
+Fails with OSError when the new manifest cannot be written; then the old one stands.  Fails with
+Failed when it cannot be told which of the two stands.
 """
 
 from __future__ import annotations
@@ -39,8 +45,9 @@ class Manifest(NamedTuple):
 
 
 def encode(manifest: Manifest) -> bytes:
-    line = json.dumps({"version": VERSION, "store": manifest.store.hex(), "generation": manifest.generation,
-                       "seq": manifest.seq, "journals": manifest.journals, "segments": manifest.segments,
+    line = json.dumps({"version": VERSION, "store": manifest.store.hex(),
+                       "generation": manifest.generation, "seq": manifest.seq,
+                       "journals": manifest.journals, "segments": manifest.segments,
                        "lost": manifest.lost}).encode()
     return b"%s\n%08x\n" % (line, crc32(line))
 
@@ -57,15 +64,20 @@ def decode(data: bytes, name: str) -> Manifest:
 
 def _decode(fields: dict[str, Any], name: str) -> Manifest:
     if fields["version"] != VERSION:
-        raise Damaged(name, 0, f"version {fields['version']} is not one that this program reads")
+        version = fields["version"]
+        raise Damaged(name, 0, f"version {version} is not one that this program reads")
+    journals = tuple((int(number), size) for number, size in fields["journals"])
+    segments = tuple(Listed(int(number), backend, files)
+                     for number, backend, files in fields["segments"])
+    lost = tuple((int(first), int(last)) for first, last in fields.get("lost", ()))  # since 0.2
     return Manifest(bytes.fromhex(fields["store"]), int(fields["generation"]), int(fields["seq"]),
-                    tuple((int(number), size) for number, size in fields["journals"]),
-                    tuple(Listed(int(number), backend, files) for number, backend, files in fields["segments"]),
-                    tuple((int(first), int(last)) for first, last in fields.get("lost", ())))  # since 0.2
+                    journals, segments, lost)
 
 
 def load(disk: Disk, directory: str) -> Manifest | None:
-    """The manifest, None for a new store.  A store with mail but no manifest is damaged, never new."""
+    """The manifest, or None for a new store.
+
+    A store that has journals or segments but no manifest is Damaged, never new."""
     path = os.path.join(directory, NAME)
     names = disk.listdir(directory)
     if NAME in names:
@@ -81,7 +93,7 @@ def save(disk: Disk, directory: str, manifest: Manifest) -> None:
 
 
 def saving(disk: Disk, directory: str, manifest: Manifest) -> Generator[object, None, None]:
-    """The same as steps of a task."""
+    """`save` as the steps of a task."""
     path = os.path.join(directory, NAME)
     data = encode(manifest)
     if NAME + ".tmp" in disk.listdir(directory):
@@ -102,7 +114,7 @@ def saving(disk: Disk, directory: str, manifest: Manifest) -> Generator[object, 
 
 
 def strangers(disk: Disk, directory: str, manifest: Manifest) -> list[str]:
-    """Names of journals and segments that are there and not listed: what a crash left unfinished."""
+    """Names of journals and segments that are not listed: what a crash left unfinished."""
     listed = {file_name(number) for number, _ in manifest.journals}
     listed.update(name for entry in manifest.segments for name in entry.files)
     return [name for name in disk.listdir(directory)
@@ -110,5 +122,5 @@ def strangers(disk: Disk, directory: str, manifest: Manifest) -> list[str]:
 
 
 def is_data(name: str) -> bool:
-    """Is this the name of a journal or of a segment's file?"""
+    """Whether this is the name of a journal or of a segment's file."""
     return name.startswith(("journal.", "segment.")) and name != SPARE

@@ -1,18 +1,26 @@
-"""The records of the store: what a journal's records and a segment's records of users hold, and what they do.
+"""records: what a journal's records and a segment's records of users hold, and what they do.
 
-    NAME      user u32 | time u64 | name                             a name is registered
-    PUT       time u64 | sender u32 | origin u64 | flags u8 | count u32 | recipients u32 * count | body
-              a run of messages (bodies.py), whose seqs are their ids; `origin` of the first
-              with the flag EVERYONE: all users numbered below `count` but the sender, and no list
-    READ      user u32 | watermark u64 | count u32 | count * (first u64 | last u64)
-    SEEN      user u32 | time u64                                    was here last
-    ORIGINS   user u32 | count * (first u64 | last u64)              in segments only: the origins of many PUTs
-    SETTING   user u32 | kind u8 | seq u64 | value                   in force from this seq on; an empty value: none
+    NAME      user u32 | time u64 | name
+              a name is registered
+    PUT       time u64 | sender u32 | origin u64 | flags u8 | named u32 |
+              recipients u32 * named | body
+              a run of messages (bodies.py), whose seqs are their ids; `origin` is that of the
+              first; with the flag EVERYONE there is no list of recipients: they are all users
+              numbered below `named` but the sender
+    READ      user u32 | watermark u64 | ranges u32 | ranges * (first u64 | last u64)
+              what a user has read
+    SEEN      user u32 | time u64
+              a user was here last
+    ORIGINS   user u32 | ranges * (first u64 | last u64)
+              in segments only: the origins of many PUTs
+    SETTING   user u32 | kind u8 | seq u64 | value
+              in force from this seq on; an empty value removes the setting
 
-Replaying one twice, or one whose later effects are there already, changes nothing: a watermark only rises, ranges are
-united, of two settings the one with the higher seq holds.  That is why a SETTING carries its seq, in a journal too, and
-why one that was removed stays in the segments, without a value.  A segment's records of users are written in slices
-while the service goes on, so some of them hold effects of journals that are replayed after them.
+Replaying a record twice changes nothing, and neither does replaying one whose later effects are
+there already: a watermark only rises, ranges are united, and of two settings the one with the
+higher seq holds.  That is why a SETTING carries its seq, in a journal too, and why one that was
+removed stays in the segments, without a value.  The daemon writes a segment's records of users in
+slices while it serves, so some of them hold effects of journals that are replayed after them.
 """
 
 from __future__ import annotations
@@ -27,7 +35,8 @@ from store.mail import WHOLE, Mail, messages
 from store.user import NO_MAIL, NUMBER, RUNS_MAX, SETTING_MAX, Range, User
 
 NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
-EVERYONE = 2  # a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
+# a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
+EVERYONE = 2
 
 NAME_HEAD = struct.Struct("!IQ")
 PUT_HEAD = struct.Struct("!QIQBI")
@@ -53,16 +62,16 @@ def name_record(user: User) -> bytes:
     return frame(NAME, NAME_HEAD.pack(user.number, user.first_seen) + user.name.encode())
 
 
-def put_record(time: int, sender: int, origin: int, flags: int, recipients: Sequence[User], everyone: int, body: bytes
-               ) -> tuple[bytes, bytes, bytes]:
-    """The parts of a record.  `everyone`: how many users there were, when they go to all of them."""
+def put_record(time: int, sender: int, origin: int, flags: int, to: Sequence[User],
+               everyone: int, body: bytes) -> tuple[bytes, bytes, bytes]:
+    """The parts of a PUT.  `everyone` is the number of users that there are; EVERYONE needs it."""
     if flags & EVERYONE:
-        count, numbers = everyone, b""
+        named, numbers = everyone, b""
     else:
-        count = len(recipients)
-        numbers = struct.pack(f"!{count}I", *[user.number for user in recipients])
-    head = PUT_WHOLE.pack(PUT_HEAD.size + len(numbers) + len(body), PUT, count_of(body), time, sender, origin, flags,
-                          count)
+        named = len(to)
+        numbers = struct.pack(f"!{named}I", *[user.number for user in to])
+    size = PUT_HEAD.size + len(numbers) + len(body)
+    head = PUT_WHOLE.pack(size, PUT, count_of(body), time, sender, origin, flags, named)
     return head, numbers, body
 
 
@@ -85,11 +94,14 @@ def origins_record(user: User) -> bytes:
 
 
 def setting_record(user: User, kind: int) -> bytes:
-    return frame(SETTING, SETTING_HEAD.pack(user.number, kind, user.set_at[kind]) + user.settings.get(kind, b""))
+    head = SETTING_HEAD.pack(user.number, kind, user.set_at[kind])
+    return frame(SETTING, head + user.settings.get(kind, b""))
 
 
 def user_records(user: User) -> Iterator[bytes]:
-    """All that is durable of a user, as records.  They may be asked for one by one while the user goes on reading."""
+    """All that is durable of a user, as records.
+
+    The caller may take them one by one while the user goes on reading."""
     yield name_record(user)
     if user.last_seen != user.first_seen:
         yield seen_record(user)
@@ -104,18 +116,19 @@ def user_records(user: User) -> Iterator[bytes]:
 
 
 class Replay:
-    """Builds the users and their waiting mail out of records.  `apply` each; then `finish`."""
+    """Builds the users and their waiting mail out of records: `apply` them all, then `finish`."""
 
     def __init__(self) -> None:
         self.users: list[User] = []
         self.last = 0
-        self._ranges: dict[int, list[Range]] = {}  # read above the watermark, by number of the user: not united yet
+        # by number of the user: ranges read above the watermark, not united yet
+        self._ranges: dict[int, list[Range]] = {}
         self._rows: dict[int, Callable[[int, bytes], None]] = {
-            NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen, ORIGINS: self._origins,
-            SETTING: self._setting}
+            NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen,
+            ORIGINS: self._origins, SETTING: self._setting}
 
     def apply(self, entries: Iterable[tuple[int, int, bytes]], file: str) -> None:
-        """Take in records.  One that makes no sense, though its checksum is right, is damage."""
+        """Replay records.  A record that makes no sense is damage, though its checksum is right."""
         rows, seq = self._rows, 0
         try:
             for seq, type, payload in entries:
@@ -133,13 +146,13 @@ class Replay:
             raise ValueError(f"user {number} is {self.users[number].name} and {name}")
 
     def _put(self, seq: int, payload: bytes) -> None:
-        time, sender, origin, flags, count = PUT_HEAD.unpack_from(payload)
+        time, sender, origin, flags, named = PUT_HEAD.unpack_from(payload)
         users, start = self.users, PUT_HEAD.size
         if flags & EVERYONE:
-            to = [user for user in users[:count] if user.number != sender]
+            to = [user for user in users[:named] if user.number != sender]
         else:
-            to = [users[number] for number in struct.unpack_from(f"!{count}I", payload, start)]
-            start += 4 * count
+            to = [users[number] for number in struct.unpack_from(f"!{named}I", payload, start)]
+            start += 4 * named
         body = payload[start:]
         if not is_whole(body):
             raise ValueError("texts that are not as long as their head says")
@@ -154,25 +167,26 @@ class Replay:
         self.last = max(self.last, last)
 
     def _put_one(self, seq: int, payload: bytes) -> None:
-        """One message to one recipient, as nearly all are: a start takes as long as this does."""
+        """One message to one recipient, as nearly all are: a start takes as long as these take."""
         if len(payload) <= PUT_ONE.size:
             return self._put(seq, payload)
-        time, sender, origin, flags, count, number = PUT_ONE.unpack_from(payload)
+        time, sender, origin, flags, named, number = PUT_ONE.unpack_from(payload)
         body = payload[PUT_ONE.size:]
-        if count != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1" or not is_whole(body):
+        if (named != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1"
+                or not is_whole(body)):
             return self._put(seq, payload)
         self.users[sender].mark(origin, origin)
         self.users[number].queue(NEW(Mail, (seq, seq, time, sender, origin, flags, 1, body, WHOLE)))
         return None
 
     def _read(self, seq: int, payload: bytes) -> None:
-        number, watermark, count = READ_HEAD.unpack_from(payload)
-        ranges = [RANGE.unpack_from(payload, READ_HEAD.size + RANGE.size * n) for n in range(count)]
+        number, watermark, some = READ_HEAD.unpack_from(payload)
+        ranges = [RANGE.unpack_from(payload, READ_HEAD.size + RANGE.size * n) for n in range(some)]
         self.users[number].merge(watermark, [])
         if ranges:
             found = self._ranges.setdefault(number, [])
             for first, last in ranges:
-                if found and found[-1][0] <= first <= found[-1][1] + 1:  # the range grows, as it mostly does
+                if found and found[-1][0] <= first <= found[-1][1] + 1:  # mostly, the range grows
                     found[-1] = found[-1][0], max(found[-1][1], last)
                 else:
                     found.append((first, last))
@@ -189,7 +203,8 @@ class Replay:
             self.users[number].mark(first, last)
             lowest.setdefault(first >> NUMBER, []).append(last)
         for instance, lasts in lowest.items():
-            if len(lasts) == RUNS_MAX:      # before 0.2 there were no signs of those that were forgotten below
+            # Before 0.2 no sign was left of the origins that were forgotten below these.
+            if len(lasts) == RUNS_MAX:
                 self.users[number].mark(instance << NUMBER, lasts[0])
 
     def _setting(self, seq: int, payload: bytes) -> None:
@@ -201,8 +216,10 @@ class Replay:
         self.last = max(self.last, set_at)
 
     def finish(self) -> None:
-        """Leave in the tails what is unread.  The order of records does not matter: it is done once, at the end, and so
-        are ranges united: for each record it would take the square of their number."""
+        """Leave only unread mail in the tails.
+
+        That is done once, at the end, so the order of the records does not matter.  Ranges are
+        united here too: to do that for each record would take the square of their number."""
         for number, ranges in self._ranges.items():
             self.users[number].merge(0, ranges)
         self._ranges.clear()
@@ -218,7 +235,7 @@ class Replay:
 
 
 def split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Records that stand one after the other, as (0, type, payload)."""
+    """The records of a segment's value, each as (0, type, payload)."""
     offset = 0
     while offset < len(data):
         length, type, _ = RECORD.unpack_from(data, offset)

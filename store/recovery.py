@@ -1,13 +1,15 @@
 """recovery: from what lies on the disk to the users and their queues.
 
-Starting is always recovering from a crash; there is no other way to stop.  The newest segment's records of users are
-replayed, then the journals in order, then the indexes of all segments are laid over what is known to be read.  Of the
-last journal a torn tail is cut off, durably, so that it may be followed by another.  Anything else that is not as it
-was written is Damaged, and nothing is changed.  A page is read only when the user has read a part of it.
+Every start recovers as if from a crash; there is no other way to stop.  It replays the newest
+segment's records of users, then the journals in order.  Then it goes through the indexes of all
+segments and keeps each page in which a message is unread; it reads a page only if the user has read
+a part of it.  If the last journal ends in a torn batch, it cuts that off, durably, so that another
+journal may follow.  Anything else that is not as it was written is Damaged, and nothing is changed.
 
-A process that was killed leaves what it wrote in the system's memory, where a start finds it, and a power cut after
-that does not.  What a start has found it answers for (a message that is sent again is known), so it syncs the last
-journal, and the directory with the manifest's name, before it goes on; the rest was synced before it was listed.
+A killed process leaves what it wrote in the system's memory.  A start finds it there; a power cut
+after that would take it.  The daemon acts on what a start found: it reports a message that is sent
+again as already stored.  So the start first syncs the last journal, and the directory with the
+manifest's name.  Everything else was synced before the manifest listed it.
 """
 
 from __future__ import annotations
@@ -29,21 +31,25 @@ LOCK = "lock"
 
 
 class Recovery:
-    """What a store holds: `users`, their mail on `shelf`, the `journals` with their sizes, the highest id in `last`.
+    """What a store holds: `users`, their mail on `shelf`, the `journals` with their sizes, the
+    highest id in `last`.
 
-    `kept`: what had an id above this one is lost, though some such ids may have been given and shown."""
+    `kept`: messages with ids above this one are lost, though some of them may have been shown."""
 
-    def __init__(self, disk: Disk, directory: str, manifest: Manifest, repair: bool = True) -> None:
-        self.disk, self.directory, self.manifest, self.repair = disk, directory, manifest, repair
+    def __init__(self, disk: Disk, directory: str, manifest: Manifest,
+                 repair: bool = True) -> None:
+        self.disk, self.directory = disk, directory
+        self.manifest, self.repair = manifest, repair
         self.notes: list[str] = []
         self.journals: list[tuple[int, int]] = []
-        self.records = self.recorded = 0  # bytes of the newest segment's records of users, and of how many
+        self.records = 0  # bytes of the records of users in the newest segment
+        self.recorded = 0  # how many users those are of
         self.ends: dict[int, int] = {}  # by number of a journal: the highest seq in it
         self.shelf = Shelf(self.notes)
         self.replay = Replay()
         self.last, self.kept = manifest.seq, 0
         collecting = gc.isenabled()
-        gc.disable()  # nothing here is garbage: looking for it takes a third of the time
+        gc.disable()  # nothing here is garbage, and looking for it takes a third of the time
         try:
             self._read()
         except BaseException:
@@ -55,7 +61,7 @@ class Recovery:
         self.last = max(self.last, self.replay.last)
 
     def _read(self) -> None:
-        if self.repair:  # a killed process may have renamed the manifest and not come to sync that
+        if self.repair:  # a killed process may have renamed the manifest without syncing that
             self.disk.sync_directory(self.directory)
         self._segments()
         for number, size in self.manifest.journals:
@@ -92,13 +98,14 @@ class Recovery:
         self.last, self.ends[number] = max(self.last, last), last
         self.kept = max(last, scan.header.first - 1)
         if torn:
-            self.notes.append(f"{path}: a batch torn at offset {end} was cut off; nobody was told that it was kept")
+            self.notes.append(f"{path}: a batch torn at offset {end} was cut off; "
+                              "nobody was told that it was kept")
         if size is None and self.repair:
             self._keep(path, end, len(data))
         self.journals.append((number, end))
 
     def _keep(self, path: str, end: int, size: int) -> None:
-        """Cut off a tear, and sync the rest: a killed process may have written it and not come to sync it."""
+        """Cut off a tear, and sync the rest: a killed process may have left it unsynced."""
         fd = self.disk.open(path)
         try:
             if size != end:
@@ -112,7 +119,8 @@ class Recovery:
         for segment in self.shelf.segments.values():
             for number, page in segment.index():
                 if number >= len(users):
-                    raise Damaged(os.path.join(self.directory, segment.name), 0, f"a page of user {number}, unknown")
+                    path = os.path.join(self.directory, segment.name)
+                    raise Damaged(path, 0, f"a page of user {number}, unknown")
                 users[number].file(page)
                 touched.add(number)
             self.shelf.touch(segment)
@@ -121,7 +129,8 @@ class Recovery:
 
     def _count(self, user: User) -> None:
         """Keep the pages in which something is unread, in order."""
-        user.pages = [page for page in sorted(user.pages, key=BY_FIRST) if count_left(user, page, self.shelf)]
+        pages = sorted(user.pages, key=BY_FIRST)
+        user.pages = [page for page in pages if count_left(user, page, self.shelf)]
         for page in user.pages:
             self.shelf.segments[page.segment].unread += page.unread
             user.waiting += page.unread
@@ -132,7 +141,9 @@ class Recovery:
 
 
 def lock_store(disk: Disk, directory: str, make: bool = True) -> int:
-    """Make the directory if need be; it must be private.  A descriptor that holds its lock."""
+    """A descriptor that holds the lock of the directory, which must be private.
+
+    With `make` the directory is made if there is none."""
     path = os.path.join(directory, LOCK)
     try:
         if make:
@@ -140,10 +151,10 @@ def lock_store(disk: Disk, directory: str, make: bool = True) -> int:
                 disk.make_directory(directory)
                 disk.sync_directory(os.path.dirname(directory))
         if not disk.is_private(directory):
-            raise Denied(f"{directory} must be a directory of yours, for this alone, that nobody else can enter: name "
-                         "one that is not there yet, or chmod 700 your own")
+            raise Denied(f"{directory} must be a directory of yours, for this alone, that nobody "
+                         "else can enter: name one that is not there yet, or chmod 700 your own")
         fd = disk.lock(path)
-        with suppress(OSError):  # only to say who holds it: a full disk is no reason not to start
+        with suppress(OSError):  # the pid is for people: a full disk is no reason not to start
             disk.truncate(fd, 0)
             disk.write(fd, b"%d\n" % os.getpid(), 0)
     except BlockingIOError:

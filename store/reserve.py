@@ -1,9 +1,11 @@
-"""reserve: files of zeros that are given up when the disk is full, so that room can still be won back.
+"""reserve: files of zeros that the store gives up when the disk is full, to win room back.
 
-Recording that mail was read is what frees room, so it must not fail for want of some: that is what `reserve` is for.
-And so must sealing what is left not (`reserve.seal`, upkeep.py).  Each is unlinked when it is needed, and made again,
-whole and synced, before mail is taken again: a room that the reserves do not fit into is not room.  Fails with OSError,
-and leaves no half of one.
+Recording that mail was read is what frees room, so it must not fail for want of room: that is what
+`reserve` is for.  Sealing the mail that is still unread must not fail either: that is what
+`reserve.seal` is for (upkeep.py).  The store unlinks each when it needs the room.  It makes each
+again, whole and synced, before it takes mail again: room that the reserves do not fit into is not
+room.
+Fails with OSError, and leaves no half of a reserve.
 """
 
 from __future__ import annotations
@@ -15,14 +17,17 @@ from store.disk import Disk
 
 NAME = "reserve"
 SEAL = "reserve.seal"
-SIZE = 256 << 10  # bytes: the READs of some 10,000 users; or a segment with the records of some 700 and a manifest
-LAST = 32 << 10  # bytes that READs leave free: a start needs some blocks, for a journal's header and a manifest
-LOOK = 3 * SIZE  # bytes free below which it is not tried
+# bytes: the READs of some 10,000 users; or a segment with the records of 700, and a manifest
+SIZE = 256 << 10
+# bytes that READs leave free: a start needs some blocks, for a journal's header and a manifest
+LAST = 32 << 10
+LOOK = 3 * SIZE  # bytes that must be free before the store tries to make a reserve
 
 
 class Reserve:
     def __init__(self, disk: Disk, directory: str, name: str = NAME) -> None:
-        self.disk, self.directory, self.name, self.path = disk, directory, name, os.path.join(directory, name)
+        self.disk, self.directory, self.name = disk, directory, name
+        self.path = os.path.join(directory, name)
 
     def is_there(self) -> bool:
         return self.name in self.disk.listdir(self.directory)
@@ -32,7 +37,7 @@ class Reserve:
             self.disk.unlink(self.path)
 
     def regain(self) -> None:
-        """It is whole after this, or OSError says why not."""
+        """Make the reserve whole.  Raises OSError, which says why that failed."""
         if self.is_there():
             if self.disk.size(self.path) == SIZE:
                 return

@@ -19,7 +19,7 @@ from terminal.display import fold, width
 from tests.client.fake_link import NOON, Play
 from tests.harness.service import Service
 from tests.terminal.test_display import NASTY, hostile
-from ui import plain
+from ui.failures import login_failure
 from ui.screen import frame as screen_frame
 from wire import Why
 
@@ -94,7 +94,7 @@ class Screen(Base):
                 play.hear(last)
                 self.shown(play)
             self.plain(play)
-            self.harmless(str(plain.refusal(NameRefused(Why.TAKEN, text))).replace(text, ""))
+            self.harmless(str(login_failure("bob", NameRefused(Why.TAKEN, text))).replace(text, ""))
 
     def test_lists_and_what_is_typed(self) -> None:
         """A roster of such names in the picker and the list of users; the strings as keys, pastes and commands."""

@@ -37,9 +37,9 @@ ALLOWED = {
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
 ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.", "self.mailbox.", "menu.",
-             "self.talk.", "link.", "plain.", "desk.")
+             "self.talk.", "link.", "desk.")
 FILES = {"archive", "keyring", "disk"}          # these open what they write
-OURS = {("plain", "write"), ("plain", "send"), ("commands", "send")}      # functions of ours with such a name
+OURS = {("commands", "send")}      # functions of ours with such a name
 
 
 class Found(ast.NodeVisitor):

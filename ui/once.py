@@ -1,0 +1,240 @@
+"""once: the one-shot commands: connect, do one thing, and exit.
+
+    --send NAMES [TEXT...]      send one message; without TEXT, the text is read from stdin
+    --check                     print the messages that wait
+    --who                       print the users who are connected
+
+They never take live messages; only --check reads the mailbox.  It prints what arrives together,
+keeps it in the archive, and then confirms it.  Every failure is one line on stderr; failures.py has
+the exit codes.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import wire
+from client.link import Link, Offline, Over, Remark
+from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
+from terminal.display import display
+from ui.failures import NOT_DELIVERED, Failure, code_of, login_failure
+from ui.names import Here, only_names, unknown
+from ui.options import make_link
+from ui.output import complain, print_line
+from ui.pane import Said, clock
+from ui.words import TOO_LONG, outcome_of
+from wire import Outcome, SendFlag
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what --send, --check or --who asks.  The exit code.  Raises Failure, ArchiveError."""
+    if not options.name:
+        raise Failure(os.EX_USAGE, "--send, --check and --who need --name NAME or $PARLEY_NAME")
+    text = message([*options.send[1:], *options.text]) if options.send else ""
+    link = make_link(options, wire.Feature.ROSTER | wire.Feature.HOLD)
+    try:
+        if options.send:
+            return send_to(link, options.send[0], text)
+        return check(link) if options.check else who(link)
+    finally:
+        link.close()
+
+
+# ---- the connection ----
+
+def turns(link: Link) -> Iterator[list[Any]]:
+    """The link's events as they come, turn by turn, for as long as the caller asks.
+
+    Raises Failure when no daemon lets the client in, and when nothing comes for ANSWER_SECONDS."""
+    waiter, until = Waiter(link), time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < until:
+        heard = waiter.wait(until - time.monotonic())[0] + link.tick()
+        for event in heard:
+            _check_login(link, event)
+        if heard:
+            until = time.monotonic() + ANSWER_SECONDS
+            yield heard
+    raise Failure(os.EX_TEMPFAIL, "the daemon did not answer in time")
+
+
+def _check_login(link: Link, event: Any) -> None:
+    """Raise Failure if this event says that the client does not get in."""
+    if failure := login_failure(link.name, event):
+        raise failure
+    if isinstance(event, Remark):
+        complain(event.text)
+    if isinstance(event, Offline | Over):
+        raise Failure(os.EX_UNAVAILABLE, display(event.reason))
+
+
+def log_in(link: Link) -> Here:
+    """Connect and wait for the whole log of names.  Raises Failure."""
+    link.connect()
+    for heard in turns(link):
+        if any(isinstance(event, wire.Roster) and event.last and not event.request
+               for event in heard):
+            break
+    return Here(link.roster.values(), link.name)
+
+
+def leave(link: Link, hear: Callable[[Any], object] = lambda event: None) -> None:
+    """Say goodbye; `hear` gets the events that still come."""
+    link.exit()
+    waiter, until = Waiter(link), time.monotonic() + LEAVE_SECONDS
+    while time.monotonic() < until:
+        for event in waiter.wait(until - time.monotonic())[0] + link.tick():
+            if isinstance(event, Over):
+                return
+            hear(event)
+
+
+# ---- --send ----
+
+def message(words: Sequence[str]) -> str:
+    """The text of --send: the words after the names, or else stdin.  Raises Failure."""
+    raw = b"" if words else _read_text(0, wire.TEXT_MAX + 3)
+    if len(raw.rstrip(b"\r\n")) > wire.TEXT_MAX:
+        raise Failure(os.EX_DATAERR, TOO_LONG)
+    try:
+        text = _joined(words) or raw.decode()
+    except UnicodeDecodeError:
+        raise Failure(os.EX_DATAERR, "the text on stdin is not UTF-8") from None
+    text = text.replace("\r\n", "\n").rstrip("\n")
+    flaw = wire.flaw(text)
+    if flaw:
+        raise Failure(os.EX_DATAERR, flaw[1])
+    return text
+
+
+def _read_text(fd: int, most: int) -> bytes:
+    """At most so many bytes, up to the end of the input; the descriptor may be non-blocking.
+
+    Raises Failure."""
+    data, readable = b"", select.poll()
+    readable.register(fd, select.POLLIN)
+    try:
+        while len(data) < most:
+            readable.poll()
+            with contextlib.suppress(BlockingIOError):
+                part = os.read(fd, most - len(data))
+                if not part:
+                    break
+                data += part
+    except OSError as fault:
+        raise Failure(os.EX_IOERR, f"stdin can't be read: {fault.strerror}") from None
+    return data
+
+
+def _joined(words: Sequence[str]) -> str:
+    """The words of the command line as one text.
+
+    In a locale without letters for them Python leaves them undecoded; then they are read as UTF-8,
+    as stdin is."""
+    text = " ".join(words)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = os.fsencode(text).decode()
+    return text
+
+
+def send_to(link: Link, names: str, text: str) -> int:
+    """--send.  The exit code.  Raises Failure."""
+    typed, fault = only_names(names)
+    if fault:
+        raise Failure(os.EX_USAGE, f"--send: {fault}")
+    everyone = [name.lower() for name in typed] == ["all"]
+    here = log_in(link)
+    to = () if everyone else _recipients(here, typed)
+    unstored = set(link.send(to, text, SendFlag.EVERYONE if everyone else 0))
+    missed = False
+    for heard in turns(link):
+        for event in heard:
+            if isinstance(event, wire.Refused):
+                raise Failure(code_of(event), display(event.reason))
+            if isinstance(event, wire.Stored):
+                unstored = {number for number in unstored
+                            if not event.first <= number <= event.last}
+            missed |= _tell_outcome(event, link.name)
+        if not unstored:
+            break
+    leave(link, lambda event: _tell_outcome(event, link.name))
+    return os.EX_TEMPFAIL if missed else os.EX_OK
+
+
+def _recipients(here: Here, typed: Sequence[str]) -> tuple[str, ...]:
+    """The names as the log spells them.  Raises Failure."""
+    if not typed:
+        raise Failure(os.EX_NOUSER, "--send needs names: --send bob,erin TEXT")
+    missing = [display(name) for name in typed if not here.spelled(name)]
+    if missing:
+        raise Failure(os.EX_NOUSER, unknown(missing, here.names, "in the log"))
+    return tuple(map(here.spelled, typed))
+
+
+def _tell_outcome(event: Any, me: str) -> bool:
+    """Print what became of a message for recipients who are not reading now: the sender, too, if
+    the message is for themselves, because --send does not read.
+
+    For recipients who do not get the message the line goes to stderr, and the result is True."""
+    if not isinstance(event, wire.Outcomes) or event.outcome not in set(Outcome):
+        return False
+    if event.outcome in NOT_DELIVERED:
+        complain(outcome_of(event.to, event.outcome))
+        return True
+    others = [name for name in event.to if name.lower() != me.lower()]
+    if others:
+        print_line(outcome_of(others, event.outcome))
+    if len(others) < len(event.to):
+        print_line("kept in your own mailbox until checked")
+    return False
+
+
+# ---- --check and --who ----
+
+def check(link: Link) -> int:
+    """--check.  The exit code.  Raises Failure, ArchiveError."""
+    log_in(link)
+    request = link.check()
+    for heard in turns(link):
+        mails = [event for event in heard if isinstance(event, wire.Mail)]
+        for mail in mails:
+            to = "all" if mail.flags & SendFlag.EVERYONE else "you"
+            for line in Said(mail.time, mail.text, mail.sender, to).lines():
+                print_line(f"{clock(mail.time, '%Y-%m-%d')} {line}")
+        if mails:
+            link.shown(mails)
+        if _is_checked(heard, request):
+            break
+    leave(link)
+    return os.EX_OK
+
+
+def _is_checked(heard: list[Any], request: int) -> bool:
+    """Whether these events end the answer to a check.  Raises Failure."""
+    for event in heard:
+        if isinstance(event, wire.Failed) and event.request == request:
+            raise Failure(os.EX_TEMPFAIL, display(event.reason))
+        if isinstance(event, wire.Checked):
+            if not event.total:
+                print_line("No messages available")
+            return True
+    return False
+
+
+def who(link: Link) -> int:
+    """--who.  The exit code.  Raises Failure."""
+    here = log_in(link)
+    others = [entry for entry in here.current if entry.name.lower() != here.me]
+    for entry in others:
+        print_line(f"{entry.name:8} {here.status(entry)}")
+    if not others:
+        print_line("No other client.")
+    leave(link)
+    return os.EX_OK

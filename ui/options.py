@@ -1,0 +1,90 @@
+"""options: the client's options, and the link that they ask for.
+
+All ways to run the client (on a screen, --plain, the one-shot commands) have these options and make
+their link here.
+"""
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import random
+import time
+from pathlib import Path
+
+import wire
+from client.archive import Archive
+from client.keyring import Keyring
+from client.link import BAD_NAME, Link
+from net import address, places
+from terminal.usage import RELEASE, Parser
+from ui.failures import PROGRAM, Failure
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = Parser(prog=PROGRAM, description="Chat and mail with the users of one host.",
+                  epilog="Exit codes: 0 done, 64 wrong use, 65 text or name refused, 67 recipient "
+                         "not in the log, 69 no daemon, 71 too few descriptors, 74 input or output "
+                         "broke, 75 try later, 77 a passphrase is needed.")
+    add = made.add_argument
+    add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
+        help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, the socket of "
+             "your own daemon, then the host's")
+    add("--name", metavar="NAME", default=os.environ.get("PARLEY_NAME", ""),
+        help="your username ($PARLEY_NAME); without it you are asked")
+    add("--plain", action="store_true",
+        help="line in, line out: for screen readers, pipes and dumb terminals")
+    add("--no-archive", action="store_true", help="keep no copy of the messages that were shown")
+    add("--no-color", action="store_true", help="no colours ($NO_COLOR)")
+    once = made.add_mutually_exclusive_group()
+    once.add_argument("--send", nargs="+", metavar=("NAMES", "TEXT"),
+                      help="send to these (bob,erin or all) and exit; without TEXT, the text is "
+                           "read from stdin; put -- before a text that may begin with a dash")
+    once.add_argument("--check", action="store_true",
+                      help="print the messages that wait, and exit")
+    once.add_argument("--who", action="store_true", help="print who is connected, and exit")
+    add("-V", "--version", action="version", version=f"{PROGRAM} {RELEASE}")
+    add("text", nargs="*", metavar="-- TEXT", help="of --send")
+    return made
+
+
+def make_link(options: argparse.Namespace, features: int) -> Link:
+    """The client's end of the wire, not connected yet.  Raises Failure."""
+    if options.name and not wire.is_name(options.name):
+        raise Failure(os.EX_USAGE, f"--name {options.name!r}: {BAD_NAME}")
+    state = _state_directory()
+    archive = None if options.no_archive else Archive(state)
+    return Link(_addresses(options.connect), options.name, archive,
+                features=features | wire.Feature.PROVE, monotonic=time.monotonic,
+                instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random,
+                ring=Keyring(state), token=os.urandom(16))
+
+
+def _addresses(given: str | None) -> list[address.Address]:
+    """Where to look for the daemon, in this order.  Raises Failure."""
+    if given:
+        try:
+            return [address.parse(given)]
+        except ValueError as fault:
+            raise Failure(os.EX_USAGE, str(fault)) from None
+    return places.for_client()
+
+
+def _state_directory() -> Path | OSError:
+    """The directory of the archive and the keys, or why there is none.
+
+    Without one the user can still log in; mail then stays in the mailbox."""
+    try:
+        return address.state_directory()
+    except OSError as fault:
+        return fault
+
+
+def login_name() -> str:
+    """The name that the client offers to a user who gave none."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+    return name if wire.is_name(name) and name != "root" else ""

@@ -1,0 +1,49 @@
+"""output: the lines that --plain and the one-shot commands print.
+
+All of them go through printer.py, which makes them safe.
+"""
+from __future__ import annotations
+
+import os
+
+from terminal import printer
+from terminal.display import width
+from ui.failures import PROGRAM, Failure
+
+
+def complain(what: str) -> None:
+    """Print one line on stderr."""
+    printer.complain(PROGRAM, what)
+
+
+def print_line(text: str, end: str = "\n", used: int = 0) -> None:
+    """Print a line on stdout, at once; `used` cells of its row are taken.  Raises Failure."""
+    try:
+        printer.line(text, 1, end, used)
+    except OSError as fault:
+        raise Failure(os.EX_IOERR, f"stdout can't be written: {fault.strerror}") from None
+
+
+class Output:
+    """Lines on stdout, also while the user types behind a prompt."""
+
+    def __init__(self) -> None:
+        self._prompted = False              # the cursor stands behind a prompt
+        self._used = 0                      # cells of the prompt, if the next line stands behind it
+
+    def prompt(self, text: str) -> None:
+        """Print a prompt, and stay behind it."""
+        print_line(text, "")
+        self._prompted, self._used = True, width(text)
+
+    def entered(self) -> None:
+        """The user's Enter has ended the row of the prompt."""
+        self._prompted = False
+
+    def line(self, text: str) -> None:
+        """Print a line in rows of its own."""
+        if self._prompted:
+            print_line("")
+            self._prompted, self._used = False, 0
+        print_line(text, used=self._used)
+        self._used = 0

@@ -1,13 +1,14 @@
 """address: where the daemon listens, and where both programs keep their files.
 
-An address is written `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`, either of these after `tls:`, or as a bare path with a
-slash in it.  Where a daemon listens, and a client looks, without options is said in places.py.  What must survive lies
-under $XDG_STATE_HOME, as the XDG base directory specification has it.
-This module opens nothing; it only knows the names of places.
+An address is written `unix:PATH`, `HOST:PORT`, `[IPV6]:PORT`, one of the last two after `tls:`, or
+as a bare path with a slash in it.  places.py says where a daemon listens, and where a client looks,
+without options.  What must survive lies under $XDG_STATE_HOME, as the XDG base directory
+specification has it.  This module opens nothing; it only knows the names of places.
 
-state_directory() is the one place that asks where the user's home is.  A variable that holds no whole path counts as
-not set.  A home that is not there, or a place in another user's directory, is refused with a line that says what to
-set: root with HOME=/home/alice would leave files there that alice can neither read nor remove.
+state_directory() is the one place that looks for the user's home.  A variable that holds no
+absolute path counts as not set.  If the home is missing, or a place lies in another user's
+directory, the function raises an error that says what to set: root with HOME=/home/alice would
+leave files there that alice can neither read nor remove.
 """
 import errno
 import os
@@ -20,13 +21,14 @@ SOCKET_PATH_MAX = 107       # bytes: sockaddr_un of Linux (unix(7)) less the fin
 
 
 class Address(NamedTuple):
-    """A place to listen or to connect: a Unix socket when `path` is set, else TCP."""
+    """A place to listen at or to connect to: a Unix socket if `path` is set, else TCP."""
     path: str
     host: str
     port: int
     tls: bool = False
-    known_as: str = ""      # how it was written, when `host` was looked up
-    default: bool = False   # a default place, which the user did not name: its listener must be believed (places.py)
+    known_as: str = ""      # how it was written, if `host` was looked up
+    # A default place, which the user did not name: places.py says whether to believe its listener.
+    default: bool = False
 
     def __str__(self) -> str:
         if self.path:
@@ -42,19 +44,21 @@ def parse(text: str) -> Address:
         if not path:
             raise ValueError(f"{text!r} names no socket: write unix:/path/of/the.sock")
         if len(os.fsencode(path)) > SOCKET_PATH_MAX:
-            raise ValueError(f"{text!r} is longer than the {SOCKET_PATH_MAX} bytes a socket's path may have")
+            raise ValueError(f"{text!r} is longer than the {SOCKET_PATH_MAX} bytes a socket's path "
+                             "may have")
         return Address(path, "", 0)
     tls, text = text.startswith("tls:"), text.removeprefix("tls:")
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not _is_host(host) or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+    if (not _is_host(host) or not port.isascii() or not port.isdigit()
+            or not 0 <= int(port) <= 65535):
         raise ValueError(f"{text!r} is no address: write unix:PATH, HOST:PORT or tls:HOST:PORT, "
                          f"such as 127.0.0.1:{PORT}")
     return Address("", host, int(port), tls)
 
 
 def _is_host(host: str) -> bool:
-    """Whether this can be asked for: its labels are short enough, and its letters such as a name of a host may have."""
+    """Whether this can be the name of a host: short labels, and no letters but allowed ones."""
     try:
         return bool(host.encode("idna"))
     except UnicodeError:
@@ -62,9 +66,12 @@ def _is_host(host: str) -> bool:
 
 
 def state_directory() -> Path:
-    """Where the daemon's store and a client's archives live.  Raises OSError, a line that says what to set."""
+    """Where the daemon's store and a client's archives live.
+
+    Raises OSError with one line that says what to set."""
     given = os.environ.get("XDG_STATE_HOME", "")
-    directory = Path(given if os.path.isabs(given) else os.path.join(_home(), ".local", "state"), "parley")
+    state = given if os.path.isabs(given) else os.path.join(_home(), ".local", "state")
+    directory = Path(state, "parley")
     nearest = next(path for path in (directory, *directory.parents) if os.path.exists(path))
     if os.stat(nearest).st_uid not in (0, os.geteuid()):
         raise _no_place(errno.EPERM, f"{nearest} belongs to another user")

@@ -16,12 +16,12 @@ after it, where a client without the variable looks.  The owner of /run/parley, 
 user, serves the host and listens there alone.
 
 A client believes a listener at a default place only if it is the user, root, or the owner of
-/run/parley, which only root can have made.  Who the listener is, the kernel says on each connection
-(dial.py).  Anybody may make /tmp/parley-UID before its user does: a place whose directory belongs to
-somebody else is passed over, by both programs, with a line that says so.
+/run/parley, which only root can have made.  On each connection the kernel says which user the
+listener is (dial.py).  Anybody may make /tmp/parley-UID before its user does.  So both programs
+skip a place whose directory belongs to another user, and say so in a line.
 
-This module looks at directories and at the kernel's list of sockets, and opens nothing.  A look
-that fails is taken for "not there".
+This module looks at directories and at the kernel's list of sockets, and opens nothing.  If a look
+fails, the place counts as "not there".
 """
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from net.address import SOCKET_PATH_MAX, Address
 
 SYSTEM_SOCKET = "/run/parley/parley.sock"
 SOCKETS = "/proc/net/unix"          # Linux: the sockets of this network namespace
-SOCKETS_MAX = 4 << 20               # bytes of it that are read: 40,000 sockets
+SOCKETS_MAX = 4 << 20               # bytes of that file that we read: 40,000 sockets
 LISTENING = "00010000"              # in its field Flags: listen() was called (__SO_ACCEPTCON)
-NEARBY_MAX = 3                      # other users' daemons that one line names
+NEARBY_MAX = 3                      # how many daemons of other users one line names
 OTHERS = re.compile(r"(/run/user/(\d+)/parley|/tmp/parley-(\d+))/parley\.sock")
 
 
 def own() -> list[Address]:
-    """Where this user's own daemon may listen, the first choice first."""
+    """Where this user's own daemon may listen, in order of preference."""
     return _own(os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}")
 
 
@@ -83,7 +83,7 @@ def _is_own(directory: str) -> bool:
 # ---- whom to believe ----
 
 def host_owner() -> int | None:
-    """The uid whose daemon serves this host: the owner of /run/parley, if only root can make that."""
+    """The uid whose daemon serves this host: the owner of /run/parley, if only root can make it."""
     directory = os.path.dirname(SYSTEM_SOCKET)
     try:
         above, found = os.stat(os.path.dirname(directory)), os.lstat(directory)
@@ -100,7 +100,7 @@ def believed() -> set[int]:
 
 
 def foreign(where: Address) -> str:
-    """Whose the directory of a default place is, in words; "" if it is this user's or root's."""
+    """Says that the directory of a default place belongs to another user; "" if it does not."""
     directory = os.path.dirname(where.path)
     if not where.default or where.path == SYSTEM_SOCKET:
         return ""
@@ -112,8 +112,8 @@ def foreign(where: Address) -> str:
 
 
 def file_owner(path: str) -> int | None:
-    """The uid that a socket file and its directory belong to, for a kernel that does not say who
-    listens; None if they belong to several, or others may write in the directory."""
+    """The uid that a socket file and its directory belong to, where the kernel does not say which
+    user listens; None if they belong to two users, or if others may write in the directory."""
     try:
         file, directory = os.lstat(path), os.stat(os.path.dirname(path) or ".")
     except OSError:
@@ -133,16 +133,16 @@ def login(uid: int) -> str:
 # ---- words for a client that found nothing ----
 
 def nobody(looked: Sequence[Address]) -> str:
-    """Says that no daemon listens at these places, which others there are, and what to do."""
+    """Says that no daemon listens at these places, which other daemons run, and what to do."""
     places = [str(where) for where in looked]
     where = f"{', '.join(places[:-1])} or {places[-1]}" if len(places) > 1 else places[0]
-    return (f"no daemon listens at {where}{''.join(_nearby())}; `make run` or parleyd starts one for you "
-            "alone, and root can start one for all logins (parleyd(8), EXAMPLES); --connect names "
-            "another place")
+    return (f"no daemon listens at {where}{''.join(_nearby())}; `make run` or parleyd starts one "
+            "for you alone, and root can start one for all logins (parleyd(8), EXAMPLES); "
+            "--connect names another place")
 
 
 def closed(path: str) -> str:
-    """Says whom the daemon at a socket serves that this user may not use."""
+    """Says which users are served by the daemon at a socket that this user may not use."""
     uid, group = _keeper(path)
     owner = login(uid)
     to = f"{owner} and the group {group}" if group else owner
@@ -153,8 +153,8 @@ def closed(path: str) -> str:
 
 
 def _keeper(path: str) -> tuple[int, str]:
-    """The owner of a socket, or of the nearest directory above that can be looked at; and the group
-    that the socket is open to."""
+    """The owner of a socket, or of the nearest directory above it that this user may look at; and
+    the group that may use the socket, "" if none may."""
     for place in (path, *map(str, Path(path).parents)):
         try:
             found = os.lstat(place)
@@ -173,7 +173,7 @@ def _group(gid: int) -> str:
 
 
 def _nearby() -> list[str]:
-    """What is to be said of the daemons that other users run, if the kernel's list shows them."""
+    """Says which daemons other users run, if the kernel's list of sockets shows them."""
     said = []
     for path in sorted(_listening()):
         match = OTHERS.fullmatch(path)
@@ -190,7 +190,7 @@ def _listens(path: str) -> bool:
 
 
 def _listening() -> set[str]:
-    """The paths of the Unix sockets that somebody listens at; none if the kernel has no such list."""
+    """The paths of all Unix sockets with a listener; none if the kernel has no such list."""
     try:
         with open(SOCKETS, encoding="utf-8", errors="replace") as file:
             rows = [row.split(maxsplit=7) for row in file.read(SOCKETS_MAX).splitlines()]

@@ -1,17 +1,20 @@
 """scram: proving that one knows a passphrase without saying it (RFC 5802, with SHA-256: RFC 7677).
 
-    salted key = PBKDF2(passphrase, salt, iterations)       slow, so that guessing is; on the client only
-    client key = HMAC(salted key, "Client Key")             stored key = SHA-256(client key)
+    salted key = PBKDF2(passphrase, salt, iterations)    slow, to slow guessing; on the client only
+    client key = HMAC(salted key, "Client Key")
+    stored key = SHA-256(client key)
     server key = HMAC(salted key, "Server Key")
 
-The daemon keeps a Verifier: iterations, salt, stored key, server key.  With it one can check a proof but not make one.
-The client proves by HMAC(stored key, talk) XOR client key, the daemon answers with HMAC(server key, talk), so that the
-client knows that it speaks to the one who holds its verifier.  `talk` is the AuthMessage of RFC 5802: name, both
-nonces, salt, iterations and, over TLS, the certificate, so that what is said on one line is worth nothing on another.
+The daemon keeps a Verifier: iterations, salt, stored key, server key.  With it one can check a
+proof but not make one.  The client's proof is HMAC(stored key, talk) XOR client key.  The daemon
+answers with HMAC(server key, talk), so that the client knows that the daemon holds the verifier.
+`talk` is the AuthMessage of RFC 5802: name, both nonces, salt, iterations and, over TLS, the
+certificate.  So nothing that is said on one connection is worth anything on another.
 
-Who steals verifiers can try passphrases against them, slowly, and can pretend to be the daemon; no more.  Who steals a
-salted key is the user.  Pure: nonces and salts come from outside.  Bad at: names with a comma or an equals sign, which
-no name of ours has.
+A thief of verifiers can try passphrases against them, slowly, and can pretend to be the daemon, but
+no more.  A thief of a salted key can log in as that user.
+This module is pure: nonces and salts come from outside.
+Bad at: names with a comma or an equals sign, which no name of ours has.
 """
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ import unicodedata
 from base64 import b64encode
 from typing import NamedTuple
 
-ITERATIONS = 600_000            # some 0.3 s of a client in 2026; OWASP's advice for PBKDF2 with SHA-256
-ITERATIONS_MIN = 4096           # RFC 7677; less is not accepted from anybody
-ITERATIONS_MAX = 10_000_000     # what a hostile daemon can make a client do: some seconds
+ITERATIONS = 600_000            # some 0.3 s of a client in 2026; OWASP's advice for SHA-256
+ITERATIONS_MIN = 4096           # RFC 7677; neither side accepts fewer
+ITERATIONS_MAX = 10_000_000     # some seconds: what a hostile daemon can make a client compute
 NO_BINDING = b""
 VERIFIER = struct.Struct("!I16s32s32s")
 assert VERIFIER.size == 84
@@ -43,36 +46,38 @@ class Verifier(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> Verifier:
-        """Raises struct.error for what pack() did not write."""
+        """The verifier that pack() wrote.  Raises struct.error for other data."""
         return cls(*VERIFIER.unpack(data))
 
 
 def derive(passphrase: str, salt: bytes, iterations: int, hash: str = "sha256") -> bytes:
-    """The salted key.  Slow on purpose.  Raises ValueError for a passphrase that can't be one."""
+    """The salted key.  Slow on purpose.  Raises ValueError for an impossible passphrase."""
     return hashlib.pbkdf2_hmac(hash, prepare(passphrase).encode(), salt, iterations)
 
 
 def verifier(key: bytes, salt: bytes, iterations: int, hash: str = "sha256") -> Verifier:
-    """What is kept for a salted key."""
+    """The verifier of a salted key."""
     return Verifier(iterations, salt, hashlib.new(hash, _client_key(key, hash)).digest(),
                     hmac.digest(key, b"Server Key", hash))
 
 
-def conversation(name: str, client: str, server: str, salt: bytes, iterations: int, binding: bytes) -> bytes:
+def conversation(name: str, client: str, server: str, salt: bytes, iterations: int,
+                 binding: bytes) -> bytes:
     """The AuthMessage: what both sides have said.  `client` and `server` are their nonces."""
     header = b"p=tls-server-end-point,," + binding if binding else b"n,,"
-    return (f"n={name},r={client},r={client}{server},s={b64encode(salt).decode()},i={iterations},"
-            f"c={b64encode(header).decode()},r={client}{server}").encode()
+    both = client + server
+    return (f"n={name},r={client},r={both},s={b64encode(salt).decode()},i={iterations},"
+            f"c={b64encode(header).decode()},r={both}").encode()
 
 
 def prove(key: bytes, talk: bytes, hash: str = "sha256") -> bytes:
-    """The proof of who knows the passphrase, from its salted key."""
+    """The proof that the client knows the passphrase, from its salted key."""
     client_key = _client_key(key, hash)
     return _xor(client_key, hmac.digest(hashlib.new(hash, client_key).digest(), talk, hash))
 
 
 def accepts(kept: Verifier, talk: bytes, proof: bytes, hash: str = "sha256") -> bool:
-    """Whether the proof is one.  Takes as long for a wrong one."""
+    """Whether the proof is right.  A wrong one takes just as long."""
     client_key = _xor(proof, hmac.digest(kept.stored, talk, hash))
     return hmac.compare_digest(hashlib.new(hash, client_key).digest(), kept.stored)
 
@@ -84,7 +89,8 @@ def sign(kept: Verifier, talk: bytes, hash: str = "sha256") -> bytes:
 
 def is_signed(key: bytes, talk: bytes, signature: bytes, hash: str = "sha256") -> bool:
     """Whether the other side holds the verifier of this salted key."""
-    return hmac.compare_digest(hmac.digest(hmac.digest(key, b"Server Key", hash), talk, hash), signature)
+    server_key = hmac.digest(key, b"Server Key", hash)
+    return hmac.compare_digest(hmac.digest(server_key, talk, hash), signature)
 
 
 def _client_key(key: bytes, hash: str) -> bytes:
@@ -95,14 +101,17 @@ def _xor(one: bytes, other: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
-PROHIBITED = (stringprep.in_table_c12, stringprep.in_table_c21_c22, stringprep.in_table_c3, stringprep.in_table_c4,
-              stringprep.in_table_c5, stringprep.in_table_c6, stringprep.in_table_c7, stringprep.in_table_c8,
-              stringprep.in_table_c9)
+PROHIBITED = (stringprep.in_table_c12, stringprep.in_table_c21_c22, stringprep.in_table_c3,
+              stringprep.in_table_c4, stringprep.in_table_c5, stringprep.in_table_c6,
+              stringprep.in_table_c7, stringprep.in_table_c8, stringprep.in_table_c9)
 
 
 def prepare(passphrase: str) -> str:
-    """SASLprep (RFC 4013): the same passphrase, however a keyboard composes its letters.  Raises ValueError."""
-    mapped = "".join(" " if stringprep.in_table_c12(c) else c for c in passphrase if not stringprep.in_table_b1(c))
+    """SASLprep (RFC 4013): the same passphrase, however a keyboard composes its letters.
+
+    Raises ValueError with the reason why this can't be a passphrase."""
+    mapped = "".join(" " if stringprep.in_table_c12(c) else c
+                     for c in passphrase if not stringprep.in_table_b1(c))
     text = unicodedata.normalize("NFKC", mapped)
     if not text:
         raise ValueError("an empty passphrase protects nothing")
@@ -111,5 +120,6 @@ def prepare(passphrase: str) -> str:
     if any(map(stringprep.in_table_d1, text)) and (
             any(map(stringprep.in_table_d2, text))
             or not (stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1]))):
-        raise ValueError("a passphrase in a right-to-left script begins and ends in it, with no left-to-right letters")
+        raise ValueError("a passphrase in a right-to-left script begins and ends in it, "
+                         "with no left-to-right letters")
     return text

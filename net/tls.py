@@ -1,26 +1,36 @@
 """tls: a TCP connection inside TLS, with the face of a socket.
 
-A Secured takes the place of the socket in a loop that knows nothing of TLS: recv(), send(), sendmsg(), fileno(),
-close().  Bytes go through memory (ssl.MemoryBIO), never through an SSLSocket, for two reasons:
+How it works
+    A Secured takes the place of the socket in a loop that knows nothing of TLS: recv(), send(),
+    sendmsg(), fileno(), close().  Bytes go through memory (ssl.MemoryBIO), never through an
+    SSLSocket, for two reasons:
 
-  - recv() takes what has arrived and decrypts all of it.  Nothing that is whole is left inside, so that the selector's
-    word about the socket is true; with an SSLSocket it says "not readable" while thousands of bytes wait in it.
-  - send() says how many bytes have left, as a socket does.  Bytes that are encrypted and did not leave are not counted;
-    BlockingIOError, or a smaller number, says so.  The caller comes back with data that begins with the same bytes, as
-    whoever keeps what was not sent does, and they are not encrypted twice.  (Other bytes would be a lie to the peer;
-    there is an assertion.)
+      - recv() takes what has arrived and decrypts all of it.  No whole record stays inside, so what
+        the selector says of the socket is true.  For an SSLSocket it says "not readable" while
+        thousands of bytes wait inside.
+      - send() says how many bytes have left, as a socket does.  It does not count bytes that are
+        encrypted and have not left; a smaller number, or BlockingIOError, says so.  The caller then
+        comes back with data that begins with the same bytes, as a caller that keeps what was not
+        sent does, and send() does not encrypt them twice.  (Other bytes would be a lie to the peer;
+        an assertion checks that.)
 
-The handshake happens in recv() on the daemon's side, as its bytes arrive: the connection is a stranger meanwhile, with
-a stranger's deadline, and stalls nobody.  Until it is over send() raises: there is nothing to be said yet, not even a
-refusal.  The client calls shake() until it is done.
+    On the daemon's side the handshake happens in recv(), as its bytes arrive.  The connection is a
+    stranger meanwhile, with a stranger's deadline, and stalls nobody.  Until the handshake is over
+    send() raises: the daemon has nothing to say yet, not even a refusal.  The client calls shake()
+    until it is done.
 
-TLS 1.3 alone.  Trust is by pinning: a daemon is known by the fingerprint of its certificate, the SHA-256 of its DER
-form, as `openssl x509 -fingerprint -sha256` prints it; names and authorities are not looked at.  `binding` is that
-hash, on both sides, for scram.py.
+    Only TLS 1.3.  Trust is by pinning: a client knows a daemon by the fingerprint of its
+    certificate, and does not look at names and authorities.  The fingerprint is the SHA-256 of the
+    DER form, as `openssl x509 -fingerprint -sha256` prints it.  `binding` is that hash, on both
+    sides, for scram.py.
 
-Failure: what TLS has to complain of is an OSError with its reason in words, the end of the stream is b"", with or
-without TLS's own goodbye: a frame that is cut shows it.  Bad at: a handshake answer larger than a fresh socket's buffer
-(some 80 KB); what is left of it goes out with the next bytes that arrive.
+How it fails
+    What TLS complains of is raised as an OSError with its reason in words.  The end of the stream
+    is b"", with or without TLS's own goodbye: a frame that was cut off shows it.
+
+Bad at
+    A handshake answer larger than a fresh socket's buffer (some 80 KB): the rest of it leaves when
+    the next bytes arrive.
 """
 from __future__ import annotations
 
@@ -32,11 +42,11 @@ import ssl
 from collections.abc import Iterable
 from selectors import EVENT_READ, EVENT_WRITE
 
-CHUNK = 16384               # bytes encrypted at once: a record of TLS
+CHUNK = 16384               # bytes encrypted at once: one record of TLS
 
 
 class BadCertificate(Exception):
-    """The operator's files can't be used: one line, and an exit code."""
+    """The operator's files can't be used: one line that says why, and an exit code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -47,10 +57,10 @@ class Server:
     """The daemon's certificate."""
 
     def __init__(self, certificate: str, key: str) -> None:
-        """The files may be one.  Raises BadCertificate."""
+        """Load certificate and key, which may be in one file.  Raises BadCertificate."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.context.num_tickets = 0                    # a session is not taken up again: nothing to say at its start
+        self.context.num_tickets = 0    # nobody resumes a session, so nothing is sent for that
         for path in (certificate, key):
             try:
                 with open(path, "rb"):
@@ -64,11 +74,12 @@ class Server:
             begin, end = text.index(BEGIN), text.index(END)
             self.binding = digest(ssl.PEM_cert_to_DER_cert(text[begin:end + len(END)] + "\n"))
         except (OSError, ValueError) as error:
-            raise BadCertificate(os.EX_CONFIG, f"{certificate} and {key} are no certificate and its key, in PEM and "
-                                               f"without a passphrase ({_why(error)})") from None
+            raise BadCertificate(
+                os.EX_CONFIG, f"{certificate} and {key} are no certificate and its key, in PEM and "
+                f"without a passphrase ({_why(error)})") from None
 
     def wrap(self, sock: socket.socket) -> Secured:
-        """A connection that came in."""
+        """A new connection from a client, in TLS."""
         return Secured(sock, self.context, self.binding)
 
     @property
@@ -83,14 +94,14 @@ class Secured:
     """A socket in TLS."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, binding: bytes = b"") -> None:
-        """`binding`: of the daemon's own certificate; b"" on the client's side."""
+        """`binding` is that of the daemon's own certificate; b"" on the client's side."""
         self.sock = sock
         self.binding = binding
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=bool(binding))
         self._shaken = False
-        self._unsent = b""                  # encrypted, and not taken by the socket
-        self._owed = b""                    # what was said, of which that is the end
+        self._unsent = b""                  # encrypted, and not taken by the socket yet
+        self._owed = b""                    # the plain bytes that `_unsent` is the end of
 
     # ---- as a socket ----
 
@@ -107,7 +118,9 @@ class Secured:
         return self.sock.getsockopt(level, option)
 
     def recv(self, size: int) -> bytes:
-        """What has come, decrypted; b"" at the end.  Raises BlockingIOError, OSError.  It may be a record more."""
+        """What has arrived, decrypted; b"" at the end.  Raises BlockingIOError, OSError.
+
+        It may be one record longer than `size`."""
         self._flush()
         data = self.sock.recv(size)
         if data:
@@ -120,14 +133,14 @@ class Secured:
         return plain
 
     def send(self, data: bytes | bytearray) -> int:
-        """How many of these bytes have left.  Raises BlockingIOError, OSError."""
+        """Send; returns how many of these bytes have left.  Raises BlockingIOError, OSError."""
         if not self._shaken:
             raise ConnectionError("TLS is not agreed on yet")
         taken = 0
         if self._owed:
-            assert data[:len(self._owed)] == self._owed, "what did not leave must be said again"
+            assert data[:len(self._owed)] == self._owed, "what did not leave must come again"
             if not self._flush():
-                raise BlockingIOError("what was said before has not left")
+                raise BlockingIOError("what was sent before has not left")
             taken, self._owed = len(self._owed), b""
         while taken < len(data):
             chunk = bytes(data[taken:taken + CHUNK])
@@ -141,11 +154,11 @@ class Secured:
         return taken
 
     def sendmsg(self, buffers: Iterable[bytes]) -> int:
-        """The same for several."""
+        """`send` for several buffers."""
         return self.send(b"".join(buffers))
 
     def close(self) -> None:
-        """Say goodbye if that is possible at once."""
+        """Close the connection, with TLS's goodbye if that can leave at once."""
         with contextlib.suppress(OSError, ValueError):
             if self._shaken and not self._owed:
                 with contextlib.suppress(ssl.SSLWantReadError):
@@ -156,7 +169,9 @@ class Secured:
     # ---- TLS ----
 
     def shake(self) -> int:
-        """Go on with the handshake; what to wait for (EVENT_READ, EVENT_WRITE), 0 when it is over.  Raises OSError."""
+        """Go on with the handshake.  Raises OSError.
+
+        Returns what to wait for, EVENT_READ or EVENT_WRITE; 0 when the handshake is over."""
         if not self._shaken:
             with contextlib.suppress(BlockingIOError):
                 data = self.sock.recv(65536)
@@ -171,7 +186,7 @@ class Secured:
 
     @property
     def certificate(self) -> bytes:
-        """The peer's, in DER."""
+        """The peer's certificate, in DER."""
         return self._tls.getpeercert(binary_form=True) or b""
 
     def _agree(self) -> None:
@@ -188,7 +203,9 @@ class Secured:
             self.binding = digest(self.certificate)
 
     def _read(self) -> bytes:
-        """All that is whole.  What was read before a fault is given first; the fault comes again."""
+        """Decrypt all whole records.
+
+        If a fault follows some of them, this returns those, and the next call raises the fault."""
         parts: list[bytes] = []
         try:
             if not self._shaken:
@@ -207,7 +224,7 @@ class Secured:
         return b"".join(parts)
 
     def _flush(self) -> bool:
-        """Send what is encrypted; has all of it left?"""
+        """Send what is encrypted; whether all of it has left."""
         self._unsent += self._out.read()
         while self._unsent:
             try:
@@ -218,7 +235,7 @@ class Secured:
 
 
 def client_context() -> ssl.SSLContext:
-    """For the client's side: the certificate is looked at by pinning."""
+    """For the client's side, which compares the certificate with the pinned one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -227,12 +244,12 @@ def client_context() -> ssl.SSLContext:
 
 
 def digest(der: bytes) -> bytes:
-    """What a certificate is known by."""
+    """The fingerprint of a certificate, in bytes."""
     return hashlib.sha256(der).digest()
 
 
 def shown(fingerprint: bytes) -> str:
-    """As openssl prints it: AB:CD:..."""
+    """The fingerprint as openssl prints it: AB:CD:..."""
     return fingerprint.hex(":").upper()
 
 

@@ -424,7 +424,7 @@ class Daemon:
             said = wire.decode(frames[at], wire.CLIENT)
             return len(said.texts), self.board.receive(client, said, self.now)
         connection.next = at + found[1]
-        return found[0].count, self.board.receive_run(client, found[0], self.now)
+        return found[0].messages, self.board.receive_run(client, found[0], self.now)
 
     def _rest(self, connection: Connection) -> None:
         """It had its share, or is over its rate: it is not read for a while, nor asked whether it is there."""
@@ -481,9 +481,9 @@ class Daemon:
         try:
             entered: Client | Question
             if question:
-                entered = self.board.prove(question, said, connection.caller, self.now)
+                entered = self.board.door.prove(question, said, connection.caller, self.now)
             else:
-                entered = self.board.enter(said, connection.caller, self.now)
+                entered = self.board.door.enter(said, connection.caller, self.now)
         except Refusal as refusal:
             self._refuse(connection, wire.Why(refusal.message.why), refusal.message.reason)
             return
@@ -521,7 +521,7 @@ class Daemon:
 
     def _challenge(self, connection: Connection, question: Question, *, waited: bool) -> None:
         """Ask for the proof, as soon as that host may be asked again."""
-        if self.board.may_ask(question, waited, self.now):
+        if self.board.door.may_ask(question, waited, self.now):
             connection.question, connection.asked = question._replace(at=0.0), self.now.monotonic
             self._send(connection, wire.encode(question.challenge))
 
@@ -582,7 +582,7 @@ class Daemon:
     def _goodbye(self) -> None:
         """Those who left, or were put out, and were told everything, what waited for the disk too: close when that has
         gone."""
-        for client in self.board.gone():
+        for client in self.board.door.gone():
             connection = self.connection_of.get(client)
             if connection is not None:
                 connection.closing = connection.closing or "left"
@@ -597,7 +597,7 @@ class Daemon:
     def _reject(self, client: Client, reason: str) -> None:
         """A newcomer whose name could not be kept is a stranger again, and told so."""
         connection = self.connection_of.pop(client)
-        self.board.leave(client, reason, self.now)
+        self.board.door.leave(client, reason, self.now)
         connection.client = None
         self._silences.drop(connection)
         self._strangers[connection] = None
@@ -610,7 +610,7 @@ class Daemon:
         name = client.name if client else ""
         self.console.note("violation", address=connection.address, name=name, reason=reason)
         if client:
-            self.board.put_out(client, reason, self.now)
+            self.board.door.put_out(client, reason, self.now)
         else:
             self._refuse(connection, wire.Why.OTHER, reason)
 
@@ -631,7 +631,7 @@ class Daemon:
             self.console.note("closed", address=connection.address, reason=reason)
         else:
             del self.connection_of[connection.client]
-            self.board.leave(connection.client, reason, self.now)
+            self.board.door.leave(connection.client, reason, self.now)
 
     def _check_stranger(self, connection: Connection) -> None:
         """Strangers have little time."""

@@ -50,10 +50,9 @@ class Delivery:
 
     # ---- coming and going ----
 
-    def enter(self, client: Client, welcome: wire.Welcome) -> None:
+    def enter(self, client: Client) -> None:
         """A user came: what waits stays for CHECK, what comes from now on is pushed."""
         client.window = Window(self.mailbox.last)
-        self.promises.turn.welcomes.append((client, welcome))
 
     def leave(self, client: Client) -> None:
         """A user went: what was not confirmed is still in the queue."""
@@ -183,8 +182,7 @@ class Delivery:
         if found and found[0] == mails:
             return found[1]
         users = self.mailbox.users
-        runs = [(*mail[:7], mail.body) for mail in mails]
-        whole = b"".join(mail_frames(runs, flag, lambda sender: users[sender].name.encode()))
+        whole = b"".join(mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
         if mails[0].recipients > 1:
             self._pushes[mails[0].id, flag] = mails, whole
         return whole

@@ -22,6 +22,7 @@ import struct
 from collections.abc import Callable
 
 import wire
+from rules.promises import Promises
 from rules.roster import Roster
 from rules.state import Client, Now
 from rules.store import Setting, Store
@@ -34,9 +35,10 @@ IGNORED_MAX = 1000          # names on one list: they fit a setting, 4 bytes eac
 class Ignores:
     """The lists of all users."""
 
-    def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None]) -> None:
+    def __init__(self, mailbox: Store, roster: Roster, promises: Promises, note: Callable[..., None]) -> None:
         self.mailbox = mailbox
         self.roster = roster
+        self.promises = promises
         self.note = note
         self.by: dict[int, dict[int, None]] = {}        # number of a user: numbers of those he ignores, none empty
         for user in mailbox.users:
@@ -58,7 +60,7 @@ class Ignores:
         """Whom a user ignores, in the order in which it was said."""
         return [self.mailbox.users[number] for number in self.by.get(user.number, ())]
 
-    def change(self, client: Client, said: wire.Ignore) -> tuple[Why, str] | None:
+    def _change(self, client: Client, said: wire.Ignore) -> tuple[Why, str] | None:
         """Put a name on the list or take it off; why not, if that is not possible."""
         other, ignored = self.mailbox.find(said.name), dict(self.by.get(client.user.number, {}))
         if other is None:
@@ -80,6 +82,13 @@ class Ignores:
         self.load(client.user)
         self.note("ignoring" if said.on else "not-ignoring", name=client.name, who=other.name)
         return None
+
+    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
+        refusal = self._change(client, said)
+        if refusal:
+            self.roster.tell(client, wire.Failed(said.request, *refusal))
+        else:
+            self.promises.turn.settings.append((client, said.request))
 
     def on_ignored(self, client: Client, said: wire.ListIgnored, now: Now) -> None:
         names = tuple(user.name for user in self.of(client.user))

@@ -101,15 +101,15 @@ class Post:
 
     def on_run(self, client: Client, run: Run, now: Now) -> None:
         """Messages of a client, whose texts may be sent."""
-        client.work += run.count + len(run.to) // NAMES_READ
+        client.work += run.messages + len(run.to) // NAMES_READ
         done = 0
-        while done < run.count:
+        while done < run.messages:
             done += self._take(client, run, done, now)
 
     def _take(self, client: Client, run: Run, done: int, now: Now) -> int:
         """The next of a run, behind those that are done, and those after it of which the same is true; how many they
         are."""
-        first, left = run.first + done, run.count - done
+        first, left = run.first + done, run.messages - done
         known, last = self.mailbox.known(client.user, first)
         if known == first:
             if client.user.is_vague(first):
@@ -124,7 +124,7 @@ class Post:
         except Unfit as unfit:
             self._refuse(client, first, unfit.why, unfit.reason)
             return 1
-        body = run.body if count == run.count else part_of(run.body, done, done + count)
+        body = run.body if count == run.messages else part_of(run.body, done, done + count)
         self._put(client, first, audience, count, body, now)
         return count
 
@@ -265,15 +265,6 @@ class Post:
         self._audiences.clear()
         self._remembered = 0
         self._version = self.roster.version
-
-    # ---- settings ----
-
-    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
-        refusal = self.ignores.change(client, said)
-        if refusal:
-            self.roster.tell(client, wire.Failed(said.request, *refusal))
-        else:
-            self.promises.turn.settings.append((client, said.request))
 
     # ---- the turn ----
 

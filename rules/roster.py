@@ -23,7 +23,7 @@ from itertools import islice
 from math import inf
 
 import wire
-from rules.state import Client
+from rules.state import Client, Now
 from store.user import User
 
 PAGE = 1000                 # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
@@ -113,12 +113,12 @@ class Roster:
             return wire.Entry(user.name, wire.Presence.AVAILABLE, client.holding, client.since, 0)
         return wire.Entry(user.name, wire.Presence.BUSY, client.holding, client.since, session.number)
 
-    def on_list(self, client: Client, request: int) -> None:
+    def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         """Answer a LIST: the whole log, page by page as the client reads them."""
-        if client.log_copy.list_request or not request:
-            self.tell(client, wire.Failed(request, wire.Why.BUSY, "a list is already under way"))
+        if client.log_copy.list_request or not said.request:
+            self.tell(client, wire.Failed(said.request, wire.Why.BUSY, "a list is already under way"))
             return
-        client.log_copy.list_request, client.log_copy.listed_upto = request, 0
+        client.log_copy.list_request, client.log_copy.listed_upto = said.request, 0
         self._behind[client] = None
 
     def publish(self, monotonic: float) -> None:

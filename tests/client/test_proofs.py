@@ -163,7 +163,7 @@ class Keys(Met):
         self.connect(link, Online)
 
     def test_a_daemon_that_knows_no_claims(self):
-        with mock.patch("rules.switchboard.FEATURES", 7):
+        with mock.patch("rules.door.FEATURES", 7):
             link = self.link()
             self.connect(link, Online)
             self.assertRaisesRegex(ValueError, "can't do that", link.claim, "x")

@@ -8,6 +8,7 @@ import wire
 from net.bodies import BODY_MAX, body_of, texts_of
 from net.fields import KEYS
 from rules import runs
+from store.mail import Mail
 from wire import CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry, ProtocolError
 
 LOWEST = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "", "words": (), "text": "",
@@ -420,10 +421,12 @@ class HotPath(unittest.TestCase):
     def test_mails_are_framed_as_by_the_table(self):
         mails = [wire.Mails(2**63 + n, 2, 7 << 32 | 3, 5, 2**31, ("ann", "bob")[n // 3], texts)
                  for n, texts in enumerate((("",), ("hi", "ho"), ("сосед",), ("x" * wire.TEXT_MAX,)))]
-        kept = [(mail.first, 0, mail.time, ("ann", "bob").index(mail.sender), mail.origin, 1, mail.copies,
-                 body_of([text.encode() for text in mail.texts])) for mail in mails]
-        frames = runs.mail_frames(kept, 4, lambda number: (b"ann", b"bob")[number])
-        self.assertEqual(frames, [wire.encode(mail) for mail in mails])
+        kept = [Mail(said.first, said.first + len(said.texts) - 1, said.time, ("ann", "bob").index(said.sender),
+                     said.origin, 1, said.copies, body_of([text.encode() for text in said.texts])) for said in mails]
+        longer = [kept[0], kept[1]._replace(source=body_of([b"before", b"hi", b"ho", b"after"]), skip=1), *kept[2:]]
+        for each in kept, longer:
+            frames = runs.mail_frames(each, 4, lambda number: (b"ann", b"bob")[number])
+            self.assertEqual(frames, [wire.encode(mail) for mail in mails])
 
     def run_of(self, frames, start, most, users=9):
         """The SENDS of a run, as the table would have read it, and in how many frames it was; None for none."""
@@ -432,7 +435,7 @@ class HotPath(unittest.TestCase):
             return None
         run, taken = found
         texts = tuple(text.decode() for text in texts_of(run.body))
-        self.assertEqual(run.count, len(texts))
+        self.assertEqual(run.messages, len(texts))
         return wire.Sends(run.first, run.flags, run.to, texts), taken
 
     def test_a_run_of_sends_is_read_as_by_the_table(self):

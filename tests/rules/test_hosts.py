@@ -77,7 +77,7 @@ class Clients(unittest.TestCase):
             with house(clients_each=3) as service:
                 users = [service.user(f"u{n}", caller=caller) for n, caller in enumerate(callers[:3])]
                 reason = service.client("u3", caller=callers[3]).hears(wire.Rejected, why=Why.FULL).reason
-                self.assertEqual(reason, "from your address 3 clients are connected, and no more may be")
+                self.assertEqual(reason, "3 clients are connected from your address, and no more may be")
                 self.assertIsNone(service.mailbox.find("u3"))
                 service.user("other", caller=tcp("198.51.100.1"))
                 users[1].hang_up()
@@ -95,7 +95,7 @@ class Clients(unittest.TestCase):
             bob.say(wire.Exit())
             service.user("dan")
             service.client("eve").hears(wire.Rejected, why=Why.FULL)
-            self.assertEqual(service.daemon.board.hosts._clients, {"test": 2, "198.51.100.1": 1})
+            self.assertEqual(service.daemon.board.door.hosts._clients, {"test": 2, "198.51.100.1": 1})
 
     def test_who_cannot_be_kept_is_not_counted(self):
         def full(*_):
@@ -103,7 +103,7 @@ class Clients(unittest.TestCase):
         with house(clients_each=2) as service:
             service.mailbox.disk.write = full
             service.client("ann").hears(wire.Rejected, why=Why.FULL)
-            self.assertEqual(service.daemon.board.hosts._clients, {})
+            self.assertEqual(service.daemon.board.door.hosts._clients, {})
 
     def test_the_default_is_a_quarter(self):
         for arguments, each in (([], 1000), (["--clients", "100"], 25), (["--clients", "20"], 8),

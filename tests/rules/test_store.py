@@ -118,11 +118,11 @@ class House:
     def enter(self, person):
         features = Feature.RECEIPTS | (Feature.HOLD if person.holding else 0)
         hello = wire.Hello(wire.VERSION, features, bytes(16), person.name)
-        person.inside = self.board.enter(hello, Caller("test:1"), self.now)
+        person.inside = self.board.door.enter(hello, Caller("test:1"), self.now)
         self.turn()
 
     def leave(self, person):
-        self.board.leave(person.inside, "test", self.now)
+        self.board.door.leave(person.inside, "test", self.now)
         self.turn()
         person.inside = None
 

@@ -1,0 +1,193 @@
+"""door: who may come in under which name, and what happens when a client goes.
+
+A name is 1 to 32 of A-Z a-z 0-9 . _ -, and begins with a letter or digit; two names that differ
+only in case are the same.  Some words are reserved.  Whether a name is kept for its owner is asked
+first (claims.py).
+
+Two connected clients never share a name.  The second is refused, with two exceptions:
+
+  - The first is the second's own ghost, and is put out: both brought the same token in HELLO, or
+    the second brings the token that the first was given in WELCOME.  (Both are needed, for that
+    WELCOME may never have arrived.)
+  - The first may be dead without the daemon's knowledge.  If the second comes from the same host or
+    login, or proved who it is, the daemon first asks the first client whether it is alive
+    (`is_alive`), and refuses the second only if it is.
+"""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from hmac import compare_digest
+
+import wire
+from rules.chats import Chats
+from rules.claims import Claims, Question
+from rules.delivery import Delivery
+from rules.hosts import Hosts
+from rules.promises import Promises
+from rules.roster import Roster
+from rules.state import Caller, Client, Now, Refusal
+from rules.store import Store
+from store.user import User
+from wire import Why
+
+RESERVED = frozenset({
+    "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
+FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
+            | wire.Feature.IGNORE)
+NO_TOKEN = bytes(16)
+
+
+class Door:
+    """Lets clients in and out."""
+
+    def __init__(self, mailbox: Store, note: Callable[..., None], *, roster: Roster, hosts: Hosts,
+                 claims: Claims, promises: Promises, delivery: Delivery, chats: Chats, house: str,
+                 token: Callable[[], bytes], is_alive: Callable[[Client], bool]) -> None:
+        self.mailbox = mailbox
+        self.note = note
+        self.roster = roster
+        self.hosts = hosts
+        self.claims = claims
+        self.promises = promises
+        self.delivery = delivery
+        self.chats = chats
+        self.house = house                      # what the daemon calls itself
+        self.token = token                      # makes 16 unguessable bytes
+        self.is_alive = is_alive                # raises Doubtful while it asks
+        self._leavers: list[Client] = []        # clients that left in this turn
+        # clients that left earlier, with the last id that was given when they did
+        self._leaving: deque[tuple[int, Client]] = deque()
+
+    # ---- coming ----
+
+    def enter(self, hello: wire.Hello, caller: Caller, now: Now) -> Client | Question:
+        """Let a client in under its name, or ask who it is.  Raises Refusal, and Doubtful: ask
+        again in a moment."""
+        try:
+            _check_hello(hello)
+            question = self.claims.question(hello, caller, now)
+            return question or self._admit(hello, caller, now, proven=False)
+        except Refusal as refusal:
+            self._turned_away(hello, caller, refusal)
+            raise
+
+    def may_ask(self, question: Question, waited: bool, now: Now) -> bool:
+        """Whether the CHALLENGE of a question may be sent now; if so it is counted."""
+        return self.claims.may_ask(question, waited, now)
+
+    def prove(self, question: Question, said: wire.Proof, caller: Caller, now: Now) -> Client:
+        """Let a client in that was asked who it is.  Raises Refusal, and Doubtful."""
+        try:
+            verified = self.claims.verified(question, said, caller, now)
+            client = self._admit(question.hello, caller, now, proven=True)
+        except Refusal as refusal:
+            self._turned_away(question.hello, caller, refusal)
+            raise
+        client.greeting = wire.encode(verified)
+        return client
+
+    def _turned_away(self, hello: wire.Hello, caller: Caller, refusal: Refusal) -> None:
+        self.note("rejected", name=hello.name, address=caller.address, reason=str(refusal))
+
+    def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
+        host = caller.host
+        user = self._user(hello, host, now, proven)
+        client = Client(user, caller, host, hello.features & FEATURES, self.token(), hello.token,
+                        now.wall)
+        self.hosts.enter(host)
+        self.mailbox.seen(user, now.wall)
+        self.claims.entered(client, caller, proven)
+        self.roster.enter(client)
+        self.delivery.enter(client)
+        self.promises.turn.welcomes.append((client, wire.Welcome(
+            wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
+            user.waiting, user.name, self.house)))
+        self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
+        return client
+
+    def _user(self, hello: wire.Hello, host: str, now: Now, proven: bool) -> User:
+        """The user of this name, new or known, for a client from this host.  Raises Refusal if the
+        name is in use, or the host has too many clients or new names."""
+        user = self.mailbox.find(hello.name)
+        other = self.roster.clients.get(user.number) if user else None
+        if self.hosts.is_full(host) and not (other and other.host == host):
+            raise Refusal(Why.FULL, f"{self.hosts.clients} clients are connected from your "
+                                    "address, and no more may be")
+        if user is None:
+            return self._new_user(hello.name, host, now)
+        if other is not None:
+            if _is_own(hello.token, other):
+                self.put_out(other, "taken over by its owner", now)
+            elif not (proven or other.host == host) or self.is_alive(other):
+                raise Refusal(Why.TAKEN, f"{user.name} is already in use: choose another name")
+        return user
+
+    def _new_user(self, name: str, host: str, now: Now) -> User:
+        if self.mailbox.refusal:
+            raise Refusal(Why.FULL, f"no new names now: {self.mailbox.refusal}")
+        if refusal := self.hosts.admit_name(host, len(self.mailbox.users), now.monotonic):
+            raise Refusal(*refusal)
+        self.note("new-name", name=name)
+        return self.mailbox.register(name, now.wall)
+
+    # ---- going ----
+
+    def put_out(self, client: Client, reason: str, now: Now) -> None:
+        """Disconnect a client, and tell it why."""
+        self.roster.tell(client, wire.Notice(f"you were disconnected: {reason}"))
+        self.leave(client, reason, now)
+
+    def leave(self, client: Client, reason: str, now: Now) -> None:
+        """A client goes, for whatever reason.  Harmless if it has left already."""
+        if client.has_left:
+            return
+        client.has_left = True
+        self._leavers.append(client)
+        self.hosts.leave(client.host)
+        self.chats.leave(client, now)
+        self.delivery.leave(client)
+        self.roster.leave(client)
+        if self.mailbox.find(client.name) is client.user:   # not if the disk refused the name
+            self.mailbox.seen(client.user, now.wall)
+        self.note("disconnected", name=client.name, reason=reason)
+
+    def gone(self) -> list[Client]:
+        """At the end of a turn: the clients that left and have been told everything, also what
+        waited for the disk.  Each is named once."""
+        if self._leavers:
+            self._leaving += [(self.mailbox.last, client) for client in self._leavers]
+            self._leavers = []
+        gone: list[Client] = []
+        while self._leaving and not self.promises.owes_of(self._leaving[0][0]):
+            gone.append(self._leaving.popleft()[1])
+        return gone
+
+    # ---- requests that concern the door ----
+
+    def on_exit(self, client: Client, said: wire.Exit, now: Now) -> None:
+        self.leave(client, "exit", now)
+
+    def on_hello(self, client: Client, said: wire.Hello, now: Now) -> None:
+        raise wire.ProtocolError("a second HELLO on one connection")
+
+    def on_proof(self, client: Client, said: wire.Proof, now: Now) -> None:
+        raise wire.ProtocolError("a PROOF that nobody asked for")
+
+
+def _check_hello(hello: wire.Hello) -> None:
+    """Raise Refusal if no client may come in with this HELLO."""
+    if hello.version != wire.VERSION:
+        raise Refusal(Why.VERSION, "this daemon speaks only version "
+                                   f"{wire.VERSION} of the protocol")
+    if not wire.is_name(hello.name):
+        raise Refusal(Why.BAD_NAME, "a username has 1 to 32 of A-Z a-z 0-9 . _ - and begins with "
+                                    "a letter or digit")
+    if hello.name.lower() in RESERVED:
+        raise Refusal(Why.BAD_NAME, f"{hello.name} is a reserved word: choose another name")
+
+
+def _is_own(token: bytes, other: Client) -> bool:
+    """Whether a client that brings this token is the program whose session `other` is."""
+    return token != NO_TOKEN and (compare_digest(token, other.token)
+                                  or compare_digest(token, other.presented_token))

@@ -1,1 +1,1 @@
-"""client: the client's end of the line.  No screen, no keyboard."""
+"""client: the client's end of the connection.  No screen, no keyboard."""

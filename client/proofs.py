@@ -1,10 +1,11 @@
-"""proofs: the client's side of who is who: the answer to CHALLENGE, claims, and the daemon's certificate.
+"""proofs: the client's side of who is who: the answer to CHALLENGE, claims, and the certificate.
 
-A Proofs holds, for one link, what it was asked on this line and the keys of the passphrases that were typed; what is to
-outlast the program goes into the keyring.  A daemon that is asked for nothing may still be another one than before, so:
+A Proofs holds, for one link, what the daemon asked on this connection, and the keys of the
+passphrases that the user typed.  What is to outlast the program goes into the keyring.  A daemon
+that asks for nothing may still be another one than before, so:
 
-  - The certificate of a tls: address is remembered at the first contact, and must be the same ever after.
-  - A daemon must show that it holds the verifier of our passphrase, or nothing is said to it.
+  - The certificate of a tls: address is remembered at the first contact, and must stay the same.
+  - A daemon must show that it holds the verifier of our passphrase, or we say nothing to it.
   - A TCP address that asked for a key once must not let us in without one.
 
 Deriving a key takes a third of a second, on purpose, and the client waits for it.
@@ -20,28 +21,28 @@ from net import scram, tls
 from net.address import Address
 from wire import ProtocolError
 
-Claim = tuple[str, bytes, int]          # whose, its salt and iterations
+Claim = tuple[str, bytes, int]          # the name, its salt and iterations
 
 
 class Impostor(Exception):
-    """The daemon is not the one it was: one line that says what to do."""
+    """The daemon is not the one that it was: one line that says what to do."""
 
 
 class Proofs:
-    """What was asked, and what was answered."""
+    """What the daemon asked on this connection, and what we answered."""
 
     def __init__(self, ring: Keyring, random: Callable[[int], bytes] = os.urandom) -> None:
         self.ring = ring
         self._random = random
-        self._keys: dict[Claim, bytes] = {}             # typed in this program
-        self._new: set[Claim] = set()                   # of those, not kept yet
-        self.begin(Address("", "", 0))
+        self._keys: dict[Claim, bytes] = {}             # of passphrases typed in this program
+        self._new: set[Claim] = set()                   # those of them that are not kept yet
+        self.begin("", Address("", "", 0))
 
-    def begin(self, address: Address, binding: bytes = b"") -> str:
-        """A new line, over TLS bound to this certificate.  A word about a first contact, or "".
+    def begin(self, name: str, address: Address, binding: bytes = b"") -> str:
+        """A new connection for this name; over TLS, bound to this certificate.
 
-        Raises Impostor, RingError."""
-        self._address, self._binding = address, binding
+        Returns a line about a first contact, or "".  Raises Impostor, RingError."""
+        self._name, self._address, self._binding = name, address, binding
         self._asked: Claim | None = None
         self._answered: tuple[bytes, bytes] | None = None       # the key and the conversation
         self._verified = False
@@ -53,7 +54,7 @@ class Proofs:
 
     @property
     def answered(self) -> bool:
-        """Whether a proof was given on this line."""
+        """Whether we gave a proof on this connection."""
         return self._answered is not None
 
     def _check_certificate(self) -> str:
@@ -61,63 +62,71 @@ class Proofs:
         known = self.ring.fingerprint(self._place)
         if known is None:
             self.ring.pin(self._place, shown)
-            return (f"first contact with {self._place}: its certificate has the SHA-256 {shown}; compare it with the "
-                    f"operator's; it is kept in {self.ring.path(KNOWN)}")
+            return (f"first contact with {self._place}: its certificate has the SHA-256 {shown}; "
+                    f"compare it with the operator's; it is kept in {self.ring.path(KNOWN)}")
         if known != shown:
-            raise Impostor(f"{self._place} has another certificate than before, SHA-256 {shown}: somebody may be "
-                           f"listening; if its operator says that it is right, delete the line of {self._place} in "
-                           f"{self.ring.path(KNOWN)}")
+            raise Impostor(f"{self._place} has another certificate than before, SHA-256 {shown}: "
+                           "somebody may be listening; if its operator says that it is right, "
+                           f"delete the line of {self._place} in {self.ring.path(KNOWN)}")
         return ""
 
-    def answer(self, name: str, said: wire.Challenge) -> wire.Proof | None:
-        """The proof, or None: the passphrase is wanted.  Raises ProtocolError, RingError."""
+    def answer(self, said: wire.Challenge) -> wire.Proof | None:
+        """The proof, or None if the user has to type the passphrase.
+
+        Raises ProtocolError, RingError."""
         if self._asked:
             raise ProtocolError("a second CHALLENGE")
         if not scram.ITERATIONS_MIN <= said.iterations <= scram.ITERATIONS_MAX:
             raise ProtocolError(f"a CHALLENGE of {said.iterations} iterations")
-        self._asked = (name.lower(), said.salt, said.iterations)
+        self._asked = (self._name.lower(), said.salt, said.iterations)
         key = self._keys.get(self._asked) or self.ring.key(*self._asked)
         if key is None:
             return None
         nonce = self._random(16)
-        talk = scram.conversation(name, nonce.hex(), said.nonce.hex(), said.salt, said.iterations, self._binding)
+        talk = scram.conversation(self._name, nonce.hex(), said.nonce.hex(), said.salt,
+                                  said.iterations, self._binding)
         self._answered = key, talk
         return wire.Proof(nonce, scram.prove(key, talk))
 
     def unlock(self, passphrase: str) -> None:
-        """The passphrase that was wanted; the next line is answered with it.  Raises ValueError."""
+        """The passphrase that was asked for; the next connection uses it.  Raises ValueError."""
         if self._asked is None:
             raise ValueError("nobody asked for a passphrase")
         self._keys[self._asked] = scram.derive(passphrase, *self._asked[1:])
         self._new.add(self._asked)
 
     def wrong(self) -> None:
-        """The proof was refused."""
+        """The daemon refused the proof."""
         if self._asked:
             self._keys.pop(self._asked, None)
             self._new.discard(self._asked)
 
     def verify(self, said: wire.Verified) -> None:
         """The daemon's own proof.  Raises ProtocolError."""
-        if self._answered is None or self._verified or not scram.is_signed(*self._answered, said.signature):
-            raise ProtocolError("it does not know the passphrase either: another daemon answers there")
+        known = self._answered is not None and scram.is_signed(*self._answered, said.signature)
+        if not known or self._verified:
+            raise ProtocolError(
+                "it does not know the passphrase either: another daemon answers there")
         self._verified = True
 
-    def welcome(self, name: str) -> None:
-        """Let in.  Raises ProtocolError, Impostor, RingError."""
+    def welcome(self) -> None:
+        """The daemon lets us in.  Raises ProtocolError, Impostor, RingError."""
         if self._answered and not self._verified:
             raise ProtocolError("a WELCOME before VERIFIED")
-        if not self._answered and not self._address.path and self.ring.expected(self._place, name):
-            raise Impostor(f"{self._place} let {name} in without the passphrase: another daemon answers there, or the "
-                           f"claim was taken away; if that is right, delete the lines of {name} in "
-                           f"{self.ring.path(KEYS)}")
+        is_expected = not self._address.path and self.ring.expected(self._place, self._name)
+        if not self._answered and is_expected:
+            raise Impostor(f"{self._place} let {self._name} in without the passphrase: another "
+                           "daemon answers there, or the claim was taken away; if that is right, "
+                           f"delete the lines of {self._name} in {self.ring.path(KEYS)}")
         if self._asked in self._new and self._asked:
             self._new.discard(self._asked)
             self.ring.keep(self._place, *self._asked, self._keys[self._asked])
 
-    def claim(self, name: str, passphrase: str) -> tuple[scram.Verifier, Callable[[], None]]:
-        """What to claim a name with, and what to do when that is done (it raises RingError).  Raises ValueError."""
-        claim = (name.lower(), self._random(16), scram.ITERATIONS)
+    def claim(self, passphrase: str) -> tuple[scram.Verifier, Callable[[], None]]:
+        """What to claim the name with, and what to do when that is done (it raises RingError).
+
+        Raises ValueError."""
+        claim = (self._name.lower(), self._random(16), scram.ITERATIONS)
         key = scram.derive(passphrase, *claim[1:])
 
         def done() -> None:
@@ -125,9 +134,9 @@ class Proofs:
             self.ring.keep(self._place, *claim, key)
         return scram.verifier(key, *claim[1:]), done
 
-    def unclaim(self, name: str) -> None:
-        """Taken away.  Raises RingError."""
-        self.ring.drop(self._place, name)
+    def unclaim(self) -> None:
+        """The claim is taken away.  Raises RingError."""
+        self.ring.drop(self._place, self._name)
 
 
 __all__ = ["Impostor", "Proofs", "RingError"]

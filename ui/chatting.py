@@ -47,7 +47,7 @@ class Chatting:
         if flaw or not self.chat:
             return flaw[1] if flaw else "you are in no chat session"
         try:
-            request = self.link.say(self.chat.number, text)
+            request = self.link.ask.say(self.chat.number, text)
         except REFUSALS as fault:
             return str(fault)
         if text.strip().casefold() != "quit":

@@ -142,7 +142,7 @@ def hold(desk: Desk, rest: str) -> str:
     """On or off."""
     wanted = {"on": True, "off": False}.get(rest.strip().lower())
     if wanted is None:
-        state = "on" if desk.link.holding else "off"
+        state = "on" if desk.link.ask.holding else "off"
         return f"holding is {state}; /hold on: new messages wait for a check; /hold off: they are shown"
     return desk.talk.requests.hold(wanted)
 

@@ -99,7 +99,7 @@ class Invitations:
     def invite(self, names: Sequence[str]) -> str:
         """Invite to a chat."""
         asked = Asked(Wish.INVITE)
-        return self.hindrance() or self.requests.ask(asked, lambda: self.link.invite(tuple(names)))
+        return self.hindrance() or self.requests.ask(asked, lambda: self.link.ask.invite(tuple(names)))
 
     def answer(self, accept: bool, inviter: str = "") -> str:
         """Answer the oldest question, or that of one inviter."""
@@ -108,7 +108,7 @@ class Invitations:
             return f"no invitation from {display(inviter)} is open" if inviter else "no invitation is open"
         first = questions[0]
         try:
-            self.link.answer(first.number, accept)
+            self.link.ask.answer(first.number, accept)
         except REFUSALS as fault:
             return str(fault)
         if accept and len(first.members) > 2:
@@ -123,7 +123,7 @@ class Invitations:
         if not self.pledge:
             return "you have no invitation to withdraw"
         try:
-            self.link.withdraw(self.pledge.number)
+            self.link.ask.withdraw(self.pledge.number)
         except REFUSALS as fault:
             return str(fault)
         return ""

@@ -201,7 +201,7 @@ def _tell_outcome(event: Any, me: str) -> bool:
 def check(link: Link) -> int:
     """--check.  The exit code.  Raises Failure, ArchiveError."""
     log_in(link)
-    request = link.check()
+    request = link.ask.check()
     for heard in turns(link):
         mails = [event for event in heard if isinstance(event, wire.Mail)]
         for mail in mails:

@@ -52,7 +52,7 @@ class People:
     def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
         """The names as registered, each once; or why not."""
         missing = [display(name) for name in names if not self.here.spelled(name)]
-        if missing and not self.link.roster_whole and not len(self.here):
+        if missing and not self.link.roster.is_whole and not len(self.here):
             return (), "not connected yet: the log of names is not here"
         if missing:
             return (), unknown(missing, self.here.names, "in the log")

@@ -199,7 +199,7 @@ class Plain:
         """Whether no answer is awaited."""
         if self.desk.is_at_login:
             return not self.menu.is_joining
-        return (self.link.online and self.link.roster_whole
+        return (self.link.online and self.link.roster.is_whole
                 and not (self.menu.talk.is_busy or self.link.pending))
 
     def _patience(self) -> float | None:
@@ -242,7 +242,7 @@ class Plain:
             return not self.menu.is_joining
         if self.interactive:
             return True
-        return self.link.online and self.link.roster_whole and not self.menu.talk.is_busy
+        return self.link.online and self.link.roster.is_whole and not self.menu.talk.is_busy
 
     def _obey(self, raw: bytes) -> None:
         """Do what a line asks."""

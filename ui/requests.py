@@ -53,19 +53,19 @@ class Requests:
 
     def check(self) -> str:
         """Ask for the messages that wait."""
-        return self.ask(Asked(Wish.CHECK), self.link.check)
+        return self.ask(Asked(Wish.CHECK), self.link.ask.check)
 
     def list_users(self) -> str:
         """Ask who is connected."""
-        return self.ask(Asked(Wish.USERS), self.link.list)
+        return self.ask(Asked(Wish.USERS), self.link.ask.list)
 
     def list_log(self) -> str:
         """Ask for every name ever used."""
-        return self.ask(Asked(Wish.LOG), self.link.list)
+        return self.ask(Asked(Wish.LOG), self.link.ask.list)
 
     def hold(self, on: bool) -> str:
         """Let new messages wait, or not; offline too: the link then says so itself."""
-        self._asked[self.link.hold(on)] = Asked(Wish.HOLD if on else Wish.UNHOLD)
+        self._asked[self.link.ask.hold(on)] = Asked(Wish.HOLD if on else Wish.UNHOLD)
         return ""
 
     def ignore(self, name: str, on: bool) -> str:
@@ -74,23 +74,23 @@ class Requests:
         if fault:
             return fault
         asked = Asked(Wish.IGNORE if on else Wish.UNIGNORE, to[0])
-        return self._can_ignore() or self.ask(asked, lambda: self.link.ignore(to[0], on))
+        return self._can_ignore() or self.ask(asked, lambda: self.link.ask.ignore(to[0], on))
 
     def list_ignored(self) -> str:
         """Ask whom the user ignores."""
-        return self._can_ignore() or self.ask(Asked(Wish.IGNORED), self.link.list_ignored)
+        return self._can_ignore() or self.ask(Asked(Wish.IGNORED), self.link.ask.list_ignored)
 
     def _can_ignore(self) -> str:
-        known = not self.link.online or self.link.granted & wire.Feature.IGNORE
+        known = not self.link.online or self.link.ask.granted & wire.Feature.IGNORE
         return "" if known else "this daemon keeps no list of whom one ignores"
 
     def claim(self, passphrase: str) -> str:
         """Have the user's name kept by a passphrase."""
-        return self.ask(Asked(Wish.CLAIM), lambda: self.link.claim(passphrase))
+        return self.ask(Asked(Wish.CLAIM), lambda: self.link.ask.claim(passphrase))
 
     def unclaim(self) -> str:
         """Let the name go without a passphrase again."""
-        return self.ask(Asked(Wish.UNCLAIM), self.link.unclaim)
+        return self.ask(Asked(Wish.UNCLAIM), self.link.ask.unclaim)
 
     # ---- the answers ----
 

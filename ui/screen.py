@@ -126,7 +126,7 @@ def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
     if menu.link.online:
         online = menu.talk.people.here.summary
         waiting = f"{menu.link.waiting} waiting" if menu.link.waiting else ""
-        waiting = "holding" + (f", {waiting}" if waiting else "") if menu.link.holding else waiting
+        waiting = "holding" + (f", {waiting}" if waiting else "") if menu.link.ask.holding else waiting
     forms = [(house, where, online, waiting), (house, where, waiting), (who, where, waiting), (where, waiting),
              (where,)]
     texts = ["= " + " = ".join(part for part in form if part) + " =" for form in forms]

@@ -222,7 +222,7 @@ class Person:
         return number
 
     def check(self) -> None:
-        self.link.check()
+        self.link.ask.check()
         self.house.settle()
 
     def kept(self) -> list[str]:

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import wire
+from client.known import Known
 from client.link import NameRefused, Offline, Online, OtherStore, Over
 from terminal.display import fold
 from ui.menu import Menu
@@ -16,8 +17,9 @@ class FakeLink:
 
     def __init__(self, name: str = "alice") -> None:
         self.name, self.house = name, ""
-        self.online = self.roster_whole = self.holding = False
-        self.roster: dict[str, wire.Entry] = {}
+        self.online = self.holding = False
+        self.roster = Known()
+        self.ask = self         # its requests are here as well
         self.waiting = 0
         self.granted = int(wire.Feature.IGNORE)
         self.pending: dict[int, object] = {}
@@ -104,7 +106,7 @@ class Play:
                                                         else (state[0], 0, NOON, state[1])))
                    for name, state in states.items()]
         self.link.roster.update((entry.name, entry) for entry in entries)
-        self.link.roster_whole = True
+        self.link.roster.is_whole = True
         self.hear(wire.Roster(0, 1, tuple(entries)))
 
     def listed(self, request: int) -> None:

@@ -114,7 +114,7 @@ class Mail(Linked):
 
     def test_two_streams_are_never_in_one_range(self) -> None:
         self.login()
-        self.link.check()
+        self.link.ask.check()
         check = SendFlag.CHECK
         events = self.given(mail(10), mail(1, flags=check), mail(11), mail(3, flags=check), mail(12))
         self.assertEqual(self.show(events), [(10, 12), (1, 3)])
@@ -122,26 +122,26 @@ class Mail(Linked):
     def test_holding_breaks_a_run(self) -> None:
         self.login()
         events = self.given(mail(5))
-        events += self.given(wire.Done(self.link.hold(True)))
-        events += self.given(wire.Done(self.link.hold(False)), mail(8))
+        events += self.given(wire.Done(self.link.ask.hold(True)))
+        events += self.given(wire.Done(self.link.ask.hold(False)), mail(8))
         self.assertEqual(self.show(events), [(5, 5), (8, 8)])
 
     def test_holding_breaks_a_run_wherever_the_answer_comes(self) -> None:
         self.login()
-        on, off = self.link.hold(True), self.link.hold(False)
+        on, off = self.link.ask.hold(True), self.link.ask.hold(False)
         events = self.given(mail(5), wire.Done(on), wire.Done(off), mail(8))
         self.assertEqual(self.show(events), [(5, 5), (8, 8)])
 
     def test_two_checks_are_two_streams(self) -> None:
         self.login()
-        first, flags = self.link.check(), SendFlag.CHECK
+        first, flags = self.link.ask.check(), SendFlag.CHECK
         events = self.given(mail(1, flags=flags), wire.Checked(first, 1))
-        events += self.given(mail(7, flags=flags), wire.Checked(self.link.check(), 1))
+        events += self.given(mail(7, flags=flags), wire.Checked(self.link.ask.check(), 1))
         self.assertEqual(self.show(events), [(1, 1), (7, 7)])
 
     def test_two_checks_asked_at_once_are_two_streams(self) -> None:
         self.login()
-        first, second, flags = self.link.check(), self.link.check(), SendFlag.CHECK
+        first, second, flags = self.link.ask.check(), self.link.ask.check(), SendFlag.CHECK
         events = self.given(mail(1, flags=flags), wire.Checked(first, 1), mail(7, flags=flags), wire.Checked(second, 1))
         self.assertEqual(self.show(events), [(1, 1), (7, 7)])
 
@@ -469,10 +469,10 @@ class Model(Linked):
             self.fresh = []
 
     def hold(self) -> None:
-        self.link.hold(self.chance.random() < 0.5)
+        self.link.ask.hold(self.chance.random() < 0.5)
 
     def check(self) -> None:
-        self.link.check()
+        self.link.ask.check()
 
     def lose(self) -> None:
         self.house.end.close()
@@ -496,7 +496,7 @@ class Model(Linked):
             if not self.box.waiting and not self.fresh:
                 break
             if not self.box.checking:
-                self.link.check()
+                self.link.ask.check()
             self.serve()
             self.take(self.pump())
             self.count(self.fresh)

@@ -132,9 +132,9 @@ class TestRoster(Linked):
     def test_pages_then_changes(self) -> None:
         self.login()
         self.given(wire.Roster(0, 0, (entry("alice"), entry("Bob"))))
-        self.assertFalse(self.link.roster_whole)
+        self.assertFalse(self.link.roster.is_whole)
         self.given(wire.Roster(0, 1, (entry("carol"),)))
-        self.assertTrue(self.link.roster_whole)
+        self.assertTrue(self.link.roster.is_whole)
         self.assertEqual(list(self.link.roster), ["alice", "Bob", "carol"])
         changed = wire.Roster(0, 1, (entry("Bob", Presence.BUSY), entry("dave")))
         self.assertEqual(self.given(changed), [changed])
@@ -145,10 +145,10 @@ class TestRoster(Linked):
         self.login(None, wire.Roster(0, 1, (entry("bob"),)))
         self.cut()
         self.back()
-        self.assertTrue(self.link.roster_whole)
+        self.assertTrue(self.link.roster.is_whole)
         self.cut()
         self.back_elsewhere(welcome(store=OTHER, token=b"o" * 16))
-        self.assertEqual((self.link.roster, self.link.roster_whole), ({}, False))
+        self.assertEqual((self.link.roster, self.link.roster.is_whole), ({}, False))
 
     LOG = tuple(entry(f"{'n' * 24}{number}") for number in range(1300))      # as much as one frame holds
 
@@ -163,7 +163,7 @@ class TestRoster(Linked):
             events += self.pump()
         kinds = [type(event) for event in events]
         self.assertEqual((kinds, len(self.link.roster)), ([Online, wire.Roster, wire.Roster], 1345))
-        self.assertTrue(self.link.roster_whole)
+        self.assertTrue(self.link.roster.is_whole)
 
     def test_a_log_in_the_same_read_as_welcome(self) -> None:
         """A frame longer than a stranger may send stands behind the WELCOME that allows it, however they are cut."""
@@ -183,10 +183,10 @@ class TestRoster(Linked):
 
     def test_a_list_is_no_login_log(self) -> None:
         self.login()
-        request = self.link.list()
+        request = self.link.ask.list()
         self.assertEqual(self.house.hear(), [wire.List(request)])
         self.given(wire.Roster(request, 1, (entry("bob"),)))
-        self.assertFalse(self.link.roster_whole)
+        self.assertFalse(self.link.roster.is_whole)
         self.assertEqual(list(self.link.roster), ["bob"])
 
     def test_bounded(self) -> None:
@@ -247,9 +247,9 @@ class TestSending(Linked):
             with self.assertRaises(ValueError):
                 self.link.send(to, text, flags)
         with self.assertRaises(ValueError):
-            self.link.say(1, "")
+            self.link.ask.say(1, "")
         with self.assertRaises(ValueError):
-            self.link.invite(["b b"])
+            self.link.ask.invite(["b b"])
         self.assertEqual(self.link.pending, {})
 
     def test_kept_while_offline(self) -> None:
@@ -377,10 +377,10 @@ class TestSending(Linked):
 class TestRequests(Linked):
     def test_each_is_said_with_its_number(self) -> None:
         self.login()
-        numbers = [self.link.check(), self.link.hold(True), self.link.list(), self.link.invite(["bob", "carol"]),
-                   self.link.say(4, "quit")]
-        self.link.answer(8, True)
-        self.link.withdraw(9)
+        ask = self.link.ask
+        numbers = [ask.check(), ask.hold(True), ask.list(), ask.invite(["bob", "carol"]), ask.say(4, "quit")]
+        ask.answer(8, True)
+        ask.withdraw(9)
         self.assertEqual(self.house.hear(), [
             wire.Check(numbers[0]), wire.Hold(numbers[1], 1), wire.List(numbers[2]),
             wire.Invite(numbers[3], ("bob", "carol")), wire.Say(numbers[4], 4, "quit"), wire.Answer(8, 1),
@@ -389,8 +389,9 @@ class TestRequests(Linked):
 
     def test_answers_are_events(self) -> None:
         self.login()
-        said = [wire.Checked(self.link.check(), 0), wire.Inviting(self.link.invite(["bob"]), 1, 60, ("alice", "bob")),
-                wire.Failed(self.link.say(1, "x"), Why.UNKNOWN, "no such chat"), wire.Answered(1, "bob"),
+        ask = self.link.ask
+        said = [wire.Checked(ask.check(), 0), wire.Inviting(ask.invite(["bob"]), 1, 60, ("alice", "bob")),
+                wire.Failed(ask.say(1, "x"), Why.UNKNOWN, "no such chat"), wire.Answered(1, "bob"),
                 wire.CalledOff(1, Why.DENIED, "bob"), wire.Started(2, 1, ("alice", "bob")),
                 wire.Line(2, 5, "bob", "hello"), wire.Left(2, Why.QUIT, "bob"), wire.Ended(2, Why.QUIT, "bob"),
                 wire.Invitation(3, 60, "bob", ("bob", "alice")), wire.Waiting(12), wire.Notice("hear"),
@@ -400,17 +401,18 @@ class TestRequests(Linked):
         self.assertEqual([type(event) for event in self.cut()], [Offline])      # nothing was left to be answered
 
     def test_offline_they_fail(self) -> None:
-        for ask in (self.link.check, self.link.list, lambda: self.link.invite(["bob"]), lambda: self.link.say(1, "x")):
+        asking = self.link.ask
+        for ask in (asking.check, asking.list, lambda: asking.invite(["bob"]), lambda: asking.say(1, "x")):
             request = ask()
             (event,) = self.pump()
             self.assertEqual((event.request, event.why), (request, Why.GONE))
-        self.link.answer(1, True)
-        self.link.withdraw(1)
+        self.link.ask.answer(1, True)
+        self.link.ask.withdraw(1)
         self.assertEqual(self.pump(), [])
 
     def test_a_cut_fails_them(self) -> None:
         self.login()
-        requests = [self.link.check(), self.link.list()]
+        requests = [self.link.ask.check(), self.link.ask.list()]
         events = self.cut()
         self.assertEqual([event.request for event in events[:-1]], requests)
         self.assertTrue(all(isinstance(event, wire.Failed) for event in events[:-1]))
@@ -418,29 +420,29 @@ class TestRequests(Linked):
 
     def test_holding(self) -> None:
         self.login()
-        request = self.link.hold(True)
-        self.assertFalse(self.link.holding)
+        request = self.link.ask.hold(True)
+        self.assertFalse(self.link.ask.holding)
         self.given(wire.Done(request))
-        self.assertTrue(self.link.holding)
+        self.assertTrue(self.link.ask.holding)
         self.cut()
         self.back(welcome(features=ALL | Feature.HOLD))
         self.assertEqual(self.hello.features, ALL | Feature.HOLD | Feature.IGNORE)
         self.cut()
-        self.assertEqual([self.link.hold(False)], [event.request for event in self.pump()])
+        self.assertEqual([self.link.ask.hold(False)], [event.request for event in self.pump()])
         self.back()
         self.assertEqual(self.hello.features, ALL | Feature.IGNORE)
-        self.assertFalse(self.link.holding)
+        self.assertFalse(self.link.ask.holding)
 
     def test_a_failed_hold_changes_nothing(self) -> None:
         self.login()
-        self.given(wire.Failed(self.link.hold(True), Why.OTHER, "no"))
-        self.assertFalse(self.link.holding)
+        self.given(wire.Failed(self.link.ask.hold(True), Why.OTHER, "no"))
+        self.assertFalse(self.link.ask.holding)
 
     def test_busy_when_the_daemon_does_not_read(self) -> None:
         self.login()
         with self.assertRaises(Busy):
             for _ in range(1000):
-                self.link.say(1, "x" * wire.TEXT_MAX)
+                self.link.ask.say(1, "x" * wire.TEXT_MAX)
         self.assertTrue(self.link.online)
 
 
@@ -565,7 +567,7 @@ class TestHostile(Linked):
             if chance.random() < 0.9:
                 self.login()
                 self.link.send(["bob"], "hi")
-                self.link.check()
+                self.link.ask.check()
             else:
                 self.link.connect()
                 self.pump()

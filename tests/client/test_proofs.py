@@ -14,7 +14,8 @@ from unittest import mock
 
 import wire
 from client.keyring import KEYS, Keyring, RingError
-from client.link import KEPT, Link, Locked, NameRefused, Offline, Online, Over, Remark
+from client.link import Link, Locked, NameRefused, Offline, Online, Over, Remark
+from client.login import KEPT
 from client.proofs import Impostor, Proofs
 from net import scram
 from net.address import Address
@@ -73,7 +74,7 @@ class Met(unittest.TestCase):
         """Somebody claims sam over the network and goes."""
         link = self.link(ring=ring if ring is not None else Keyring(None))
         self.connect(link, Online)
-        request = link.claim(passphrase)
+        request = link.ask.claim(passphrase)
         self.assertEqual(self.events(link), [wire.Done(request)])
         link.close()
         self.service.run()
@@ -119,7 +120,7 @@ class Keys(Met):
         link = self.link(ring=ring)
         self.connect(link, Online)
         self.assertEqual(self.events(link), [])
-        request = link.unclaim()
+        request = link.ask.unclaim()
         self.assertEqual(self.events(link), [wire.Done(request)])
         self.assertFalse(ring.expected(str(TCP), "sam"))
         link.close()
@@ -166,9 +167,9 @@ class Keys(Met):
         with mock.patch("rules.door.FEATURES", 7):
             link = self.link()
             self.connect(link, Online)
-            self.assertRaisesRegex(ValueError, "can't do that", link.claim, "x")
+            self.assertRaisesRegex(ValueError, "can't do that", link.ask.claim, "x")
         for bad in ("", "bell\a"):
-            self.assertRaises(ValueError, Proofs(Keyring(None)).claim, "sam", bad)
+            self.assertRaises(ValueError, Proofs(Keyring(None)).claim, bad)
 
     def test_a_login_of_the_host_is_locked_like_a_claimed_name(self):
         link = self.link(name="daemon")
@@ -197,21 +198,21 @@ class Impostors(Met):
         challenge = wire.Challenge(4096, b"s" * 16, b"n" * 16)
         for wrong in (wire.Verified(bytes(32)), wire.Verified(b"\xff" * 32)):
             proofs = Proofs(ring)
-            proofs.begin(TCP)
-            self.assertIsInstance(proofs.answer("sam", challenge), wire.Proof)
+            proofs.begin("sam", TCP)
+            self.assertIsInstance(proofs.answer(challenge), wire.Proof)
             self.assertRaisesRegex(wire.ProtocolError, "another daemon", proofs.verify, wrong)
-            self.assertRaisesRegex(wire.ProtocolError, "before VERIFIED", proofs.welcome, "sam")
+            self.assertRaisesRegex(wire.ProtocolError, "before VERIFIED", proofs.welcome)
         proofs = Proofs(ring)
-        proofs.begin(TCP)
+        proofs.begin("sam", TCP)
         self.assertRaises(wire.ProtocolError, proofs.verify, wire.Verified(bytes(32)))      # unasked
-        self.assertRaises(Impostor, proofs.welcome, "sam")
-        proofs.answer("sam", challenge)
-        self.assertRaises(wire.ProtocolError, proofs.answer, "sam", challenge)
+        self.assertRaises(Impostor, proofs.welcome)
+        proofs.answer(challenge)
+        self.assertRaises(wire.ProtocolError, proofs.answer, challenge)
 
     def test_no_daemon_makes_a_client_work_for_hours(self):
         for iterations in (0, 1, 4095, 10_000_001, 2**32 - 1):
             challenge = wire.Challenge(iterations, bytes(16), bytes(16))
-            self.assertRaises(wire.ProtocolError, Proofs(Keyring(None)).answer, "sam", challenge)
+            self.assertRaises(wire.ProtocolError, Proofs(Keyring(None)).answer, challenge)
 
 
 class OnScreen(unittest.TestCase):
@@ -220,8 +221,8 @@ class OnScreen(unittest.TestCase):
 
     def play(self):
         play = Play().online("bob")
-        play.link.claim = lambda passphrase: play.link._ask("claim", passphrase)
-        play.link.unclaim = lambda: play.link._ask("unclaim")
+        play.link.ask.claim = lambda passphrase: play.link._ask("claim", passphrase)
+        play.link.ask.unclaim = lambda: play.link._ask("unclaim")
         return play
 
     def test_a_claim_is_typed_twice_and_never_shown(self):

@@ -292,7 +292,7 @@ class Sisters(Scene):
             self.ann.send("bob", text)
         self.house.settle()
         self.bob.come()
-        self.bob.link.check()
+        self.bob.link.ask.check()
         self.house.run()
         self.bob.pump()                                 # the first window is shown; CONFIRM has left
         dead = self.bob.link.sock
@@ -391,7 +391,7 @@ class Walk:
         person.come()
 
     def check(self) -> None:
-        self.bob.link.check()
+        self.bob.link.ask.check()
         self.house.settle()
 
     def robots(self) -> None:

@@ -84,7 +84,7 @@ class Client:
     def check(self, event: object) -> None:
         """A reader who holds checks again when there was something, or there is something new."""
         if self.name in READERS and ((self.name in HOLDS and self.link.waiting) or isinstance(event, Online)):
-            self.link.check()
+            self.link.ask.check()
 
     def send(self) -> None:
         """A block, when there is room in the window: written down, and then sent."""

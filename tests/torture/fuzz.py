@@ -331,10 +331,10 @@ def _a_word(source: Source, end: socket.socket) -> None:
 def _ask(client: Link, source: Source) -> None:
     """Something that a user does; what the link refuses, it says."""
     deeds: tuple[Callable[[], object], ...] = (
-        client.check, client.list, lambda: client.hold(True), lambda: client.hold(False),
-        lambda: client.send(("bob",), "hi"), lambda: client.invite(("bob",)), lambda: client.answer(1, True),
-        lambda: client.withdraw(1), lambda: client.say(1, "hi"), lambda: client.ignore("bob", True),
-        client.list_ignored)
+        client.ask.check, client.ask.list, lambda: client.ask.hold(True), lambda: client.ask.hold(False),
+        lambda: client.send(("bob",), "hi"), lambda: client.ask.invite(("bob",)), lambda: client.ask.answer(1, True),
+        lambda: client.ask.withdraw(1), lambda: client.ask.say(1, "hi"), lambda: client.ask.ignore("bob", True),
+        client.ask.list_ignored)
     with contextlib.suppress(Busy):
         source.choice(deeds)()
 

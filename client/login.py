@@ -1,0 +1,123 @@
+"""login: from HELLO to WELCOME or REJECTED: who comes in, and whether this is the daemon it was.
+
+A Login greets the daemon on each new connection, answers CHALLENGE, and decides what a WELCOME or
+REJECTED means.  It holds what one login leaves for the next: the token of the last session, and the
+store of the last daemon.
+
+Which daemon.  A WELCOME from another store than before is not entered: ids mean something else
+there, and it may be another daemon.  The user decides, by accept().
+
+Failure.  LetDown: the daemon does not let this client in, and the event of LetDown says why.
+TryLater: not now, but perhaps in a while.  ProtocolError.
+"""
+from __future__ import annotations
+
+import wire
+from client.connection import Connection
+from client.events import Event, Events, Locked, NameRefused, Online, OtherStore, Over, Remark
+from client.keyring import RingError
+from client.proofs import Impostor, Proofs
+from wire import ProtocolError, Why
+
+NO_TOKEN = bytes(16)
+NAME_WHYS = {Why.TAKEN, Why.BAD_NAME, Why.DENIED, Why.UNKNOWN, Why.EMPTY}
+# A stranger must not learn which of the two it is (rules/claims.py).
+KEPT = ("if {name} has no passphrase yet, it belongs to a login of that host: there, at the "
+        "daemon's Unix socket, its owner needs none, and sets one with /claim")
+
+
+class LetDown(Exception):
+    """The client does not come in; nothing is tried again before the user has done something."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(event.reason)
+        self.event = event
+
+
+class TryLater(Exception):
+    """The daemon has no room for this client now: why, in words."""
+
+
+class Login:
+    """The logins of one user, one connection after the other."""
+
+    def __init__(self, connection: Connection, proofs: Proofs, events: Events,
+                 token: bytes) -> None:
+        """`token`: 16 random bytes, by which a daemon recognises two HELLOs of one program."""
+        self._connection, self._proofs, self._events = connection, proofs, events
+        self._name = ""                                 # as in the last HELLO
+        self._token = self._own_token = token
+        self._home: tuple[bytes, str] | None = None     # the store and the name that ids belong to
+        self._other = b"", NO_TOKEN                     # another store that answered, and its token
+        self._accepted = b""                            # another store that the user has accepted
+
+    def greet(self, name: str, features: int) -> None:
+        """The connection is open: say HELLO, if the daemon's certificate is the one that it was."""
+        address, self._name = self._connection.address, name
+        assert address is not None
+        try:
+            remark = self._proofs.begin(name, address, self._connection.binding)
+        except (Impostor, RingError) as fault:
+            raise LetDown(Over(str(fault))) from None
+        self._events += [Remark(text) for text in (*self._connection.passed_over(), remark) if text]
+        self._connection.say(wire.Hello(wire.VERSION, features, self._token, name))
+
+    def challenged(self, said: wire.Challenge) -> None:
+        """The name is kept for somebody: prove who we are, or ask the user for the passphrase."""
+        try:
+            proof = self._proofs.answer(said)
+        except RingError as fault:
+            raise LetDown(Over(str(fault))) from None
+        if proof is None:
+            address = self._connection.address
+            advice = "" if address and address.path else KEPT.format(name=self._name)
+            raise LetDown(Locked(f"{self._name} is kept for its owner there", False, advice))
+        self._connection.say(proof)
+
+    def rejected(self, said: wire.Rejected) -> None:
+        """Raises LetDown or TryLater."""
+        is_mine = self._home is not None and self._home[1] == self._name.lower()
+        if said.why == Why.DENIED and self._proofs.answered:
+            self._proofs.wrong()
+            raise LetDown(Locked(said.reason, True))
+        if said.why == Why.FULL or (said.why == Why.TAKEN and is_mine):
+            raise TryLater(said.reason)         # taken by a ghost, or by this user elsewhere
+        if said.why in NAME_WHYS:
+            raise LetDown(NameRefused(said.why, said.reason))
+        raise LetDown(Over(said.reason))
+
+    def welcomed(self, said: wire.Welcome) -> bool:
+        """The daemon lets us in: check that it is the right one.
+
+        Returns whether ids mean something else from now on: another store, or another name."""
+        self._check(said)
+        again, home = self._home is not None, (said.store, said.name.lower())
+        self._events.append(Online(said, again, self._connection.run_by))
+        is_new, self._home = home != self._home, home
+        self._token = said.token
+        return is_new
+
+    def _check(self, said: wire.Welcome) -> None:
+        if said.version != wire.VERSION:
+            raise LetDown(Over(f"the daemon speaks version {said.version} of the protocol, "
+                               f"this client {wire.VERSION}"))
+        if said.name.lower() != self._name.lower():
+            raise ProtocolError("a WELCOME for somebody else")
+        if self._home and said.store not in (self._home[0], self._accepted):
+            self._other = said.store, said.token
+            raise LetDown(OtherStore(f"the daemon at {self._connection.address} is not the one "
+                                     "before: it has another store"))
+        try:
+            self._proofs.welcome()
+        except Impostor as fault:
+            raise LetDown(Over(str(fault))) from None
+        except RingError as fault:
+            self._events.append(Remark(f"{fault}; the passphrase will be asked for again"))
+
+    def accept(self) -> None:
+        """The user says that the other store is right."""
+        self._accepted, self._token = self._other
+
+    def forget_token(self) -> None:
+        """Another name: the last session is none of its own."""
+        self._token = self._own_token

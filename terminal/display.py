@@ -1,15 +1,21 @@
-"""What a terminal or a log may be shown of a stranger's text, and how wide that is.
+"""display: what a terminal or a log may show of a stranger's text, and how wide that is.
 
-display() is the one sanitiser: its result holds printable characters only (and newlines, when asked for), at
-most MARKS_MAX marks on a base, and no mark that could land on whatever was painted before it.  It is total, and
-display(display(x)) == display(x).  A Ruler measures, cuts and wraps text that display() has made; the functions
-width, clip, shorten, pad and wrap are those of UNICODE, the Ruler for when there is no terminal to ask.
-A text of several rows cannot pass for the rows of others.  Every row of a text except its first one
-begins with gutter(): GUTTER is the first cell in it that is not blank, at every width.  The programs
-begin no row of their own with GUTTER.  So a stranger writes the beginning of no row of a screen or of
-a pipe.  fold() does this for the rows of one string, pane.hang() for rows of runs.
-Nothing here raises for any string or size.  Bad at: Arabic and Persian (joiners are shown, not obeyed), emoji
-sequences (their parts stand side by side), and Korean and Indic syllables that only a font can compose.
+Promises
+    display() is the one sanitiser.  Its result holds printable characters only (and newlines, when
+    asked for), at most MARKS_MAX marks on a base, and no mark that could land on whatever was
+    painted before it.  It works for every string, and display(display(x)) == display(x).
+    A text of several rows cannot pass for the rows of others.  Every row of a text except its first
+    begins with gutter(): GUTTER is the first cell in it that is not blank, at every width.  The
+    programs begin no row of their own with GUTTER.  So a stranger writes the beginning of no row of
+    a screen or of a pipe.  fold() does this for the rows of one string, pane.hang() for rows of
+    runs.
+    Nothing here raises, for any string or size.
+How it works
+    A Ruler measures, cuts and wraps text that display() has made.  The functions width, clip,
+    shorten, pad and wrap are those of UNICODE, the Ruler for when there is no terminal to ask.
+Bad at
+    Arabic and Persian (joiners are shown, not obeyed), emoji sequences (their parts stand side by
+    side), and Korean and Indic syllables that only a font can compose.
 """
 
 from __future__ import annotations
@@ -20,19 +26,24 @@ from functools import lru_cache
 from unicodedata import category, combining, east_asian_width, normalize
 
 MARKS_MAX = 4  # per base: the longest honest stacks (Vietnamese, Hebrew, Thai) need three
-RUN_MAX = 32  # marks let into normalize(), whose sort is quadratic: 65 ms for 8,192 marks, 4.1 s for 65,536
+# marks let into normalize(), whose sort is quadratic: 65 ms for 8,192 marks, 4.1 s for 65,536
+RUN_MAX = 32
 GUTTER = "|"  # ASCII, and no name, time, rule, bar or prompt begins with it
 INDENT = 6  # cells of a gutter in lines: as wide as `14:05 `; less where there is little room
-CACHE_MAX = 4096  # characters remembered per table: a hostile text may use a million different ones
+CACHE_MAX = 4096  # characters in each table: a hostile text may use a million different ones
 
-# Joiners, variation selectors, keycaps, tags and skin tones: terminals disagree on the width of what they join.
+# Joiners, variation selectors, keycaps, tags and skin tones: terminals disagree on the width of the
+# characters that these join.
 _DROPPED = re.compile("[\u200d\ufe00-\ufe0f\u20e3\U000e0000-\U000e007f\U0001f3fb-\U0001f3ff]")
-# Blank or ignorable although their category says letter, mark or symbol: good for forging empty or equal names.
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufffc\U0001d159"
-                        "\U00013441\U00013442\U000e0100-\U000e01ef]")
+# Blank or ignorable although their category says letter, mark or symbol: with these a stranger
+# could forge empty or equal names.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufffc\U0001d159"
+    "\U00013441\U00013442\U000e0100-\U000e01ef]")
 # Vowels and finals that terminals stack on the syllable before them.
 _JAMO = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
-# Private use is escaped with the rest: what such a character looks like, and how wide, is each font's own affair.
+# Private use is escaped with the rest: each font decides what such a character looks like, and how
+# wide it is.
 _UNSAFE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 _ASCII = {code: "^" + chr(code ^ 64) for code in (*range(32), 127)} | {ord("\t"): " "}
@@ -40,17 +51,17 @@ _ASCII_LINES = _ASCII | {ord("\n"): "\n"}
 
 
 def display(text: str, multiline: bool = False) -> str:
-    """Return text as it may be painted: ^[ for C0 and DEL, <U+202E> for the rest that is unsafe or unseen.
+    """Text as it may be painted: ^[ for C0 and DEL, <U+202E> for others that are unsafe or unseen.
 
-    A tab and every other space become one space (the column is not known here); a newline stays only if multiline, and
-    a tab then goes to the next column of eight, counted from where the text begins.
+    A tab and every other space become one space, for the column is not known here.  If multiline, a
+    newline stays, and a tab goes to the next column of eight, counted from where the text begins.
     """
     if multiline and "\t" in text:
         text = text.expandtabs()
     if text.isascii():
         return text if text.isprintable() else text.translate(_ASCII_LINES if multiline else _ASCII)
     text = normalize("NFC", _capped(_DROPPED.sub("", text), RUN_MAX))
-    # Once more, because leaving out a mark may let its neighbours compose.
+    # Once more, because the neighbours of a mark that was left out may compose now.
     return normalize("NFC", _visible(_capped(text, MARKS_MAX), multiline))
 
 
@@ -69,7 +80,7 @@ def is_mark(char: str) -> bool:
 
 
 def is_joined(text: str, index: int) -> bool:
-    """Whether text[index] belongs to the cluster of text[index - 1].  Raw text may be asked about too."""
+    """Whether text[index] belongs to the cluster of text[index - 1].  The text may be raw."""
     if index == 0 or text[index - 1].isspace():
         return False
     char = text[index]
@@ -81,8 +92,10 @@ def is_joined(text: str, index: int) -> bool:
 
 
 def _is_like(text: str, index: int) -> bool:
-    """Whether a joiner before this character has the same kind of character before it: picture and picture, letter and
-    letter; a picture does not take the text that follows it."""
+    """Whether the joiner before this character joins it to a character of the same kind.
+
+    It may join picture and picture, or letter and letter; a picture does not take the text that
+    follows it."""
     at = index - 2
     while at > 0 and is_mark(text[at]):
         at -= 1
@@ -90,7 +103,7 @@ def _is_like(text: str, index: int) -> bool:
 
 
 def clusters(text: str) -> list[str]:
-    """Split text before every base: what a cursor moves over and what is never cut."""
+    """Split text before every base.  A cursor moves over a cluster, and nothing ever cuts one."""
     if text.isascii():
         return list(text)
     starts = [index for index in range(len(text)) if not is_joined(text, index)]
@@ -137,7 +150,9 @@ def unicode_cells(char: str) -> int:
 
 
 class Ruler:
-    """Measures displayed text in terminal cells; measure says how many one non-ASCII character takes."""
+    """Measures displayed text in terminal cells.
+
+    `measure` says how many cells one non-ASCII character takes."""
 
     def __init__(self, measure: Callable[[str], int] = unicode_cells) -> None:
         self._measure = measure
@@ -146,7 +161,7 @@ class Ruler:
         return len(text) if text.isascii() else sum(map(self._measure, text))
 
     def clip(self, text: str, cells: int) -> str:
-        """The longest beginning of text that fits, no cluster split."""
+        """The longest beginning of text that fits and splits no cluster."""
         if cells <= 0:
             return ""
         if text.isascii():
@@ -160,21 +175,22 @@ class Ruler:
         return text
 
     def shorten(self, text: str, cells: int) -> str:
-        """text if it fits, else its beginning and a ~ to say that there was more."""
+        """The text if it fits, else its beginning and a ~ that says that there was more."""
         if self.width(text) <= cells:
             return text
         return self.clip(text, cells - 1) + "~" if cells > 0 else ""
 
     def pad(self, text: str, cells: int) -> str:
-        """text cut or filled with spaces to exactly cells."""
+        """The text, cut or filled with spaces to exactly `cells`."""
         text = self.clip(text, cells)
         return text + " " * (cells - self.width(text))
 
     def wrap(self, text: str, first: int, rest: int) -> list[str]:
-        """Rows for text: the first of at most first cells, the others rest (0 or less counts as 1).
+        """The rows of a text: the first has at most `first` cells, the others `rest`.
 
-        Rows break at spaces, which are left out there and kept elsewhere; a word longer than a row is cut, and a
-        cluster wider than a row becomes '?'.  Every newline starts a row, so there is always at least one.
+        A number below 1 counts as 1.  Rows break at spaces, which are left out there and kept
+        elsewhere.  A word longer than a row is cut, and a cluster wider than a row becomes '?'.
+        Every newline starts a row, so there is always at least one.
         """
         rows: list[str] = []
         for line in text.split("\n"):
@@ -206,7 +222,7 @@ class Ruler:
 
 
 def gutter(indent: int) -> str:
-    """What every row of a text but its first begins with: indent cells, one at least."""
+    """What every row of a text except its first begins with: `indent` cells, at least one."""
     return " " * (indent - 2) + GUTTER + " " if indent > 1 else GUTTER
 
 
@@ -214,9 +230,10 @@ UNICODE = Ruler()
 
 
 def fold(line: str, cells: int | None = None, used: int = 0, ruler: Ruler = UNICODE) -> list[str]:
-    """The rows of a line on a terminal of so many cells; a stranger may have written parts of the line.
+    """The rows of a line on a terminal that is `cells` wide.
 
-    Without a width only newlines end a row.  `used`: cells of the first row that may be taken already.
+    A stranger may have written parts of the line.  Without a width only newlines end a row.  `used`
+    cells of the first row may be taken already.
     """
     shown = display(line, multiline=True)
     if cells is None:
@@ -227,4 +244,5 @@ def fold(line: str, cells: int | None = None, used: int = 0, ruler: Ruler = UNIC
     return [first, *(ruler.clip(under + row, cells) for row in rest)]
 
 
-width, clip, shorten, pad, wrap = UNICODE.width, UNICODE.clip, UNICODE.shorten, UNICODE.pad, UNICODE.wrap
+width, clip, shorten = UNICODE.width, UNICODE.clip, UNICODE.shorten
+pad, wrap = UNICODE.pad, UNICODE.wrap

@@ -1,29 +1,37 @@
-"""Terminal bytes to keys: a decoder that gives the same events however the bytes were cut into reads,
-and a guess at pastes that the terminal does not mark.
+"""keys: from the bytes of a terminal to keys, and a guess at pastes that the terminal does not
+mark.
 
-A key is a str: a character typed is that character, anything else a name of more than one character such as
-<Enter>, <C-a>, <M-b>, <PageUp>; a bracketed paste is one Paste.  What is not known (other function keys, replies to
-queries, mouse reports, C1 characters) is swallowed whole.  Bytes are read one at a time by the method for the
-current state, so chunks cannot matter.  No clock is read: after feed() the caller waits at most timeout() seconds
-for more and then calls expire().  Nothing raises, for any bytes; bad UTF-8 gives U+FFFD; what is held has a bound.
-Bad at: Alt-[ Alt-] Alt-O and the like, which begin sequences and are dropped when nothing follows.
+The decoder gives the same keys however the bytes were cut into reads.  A key is a str: a character
+that was typed is that character; anything else is a name of more than one character, such as
+<Enter>, <C-a>, <M-b>, <PageUp>.  A bracketed paste is one Paste.  The decoder drops as a whole what
+it does not know: other function keys, replies to queries, mouse reports, C1 characters.
 
-Reads is the guess, for terminals without bracketed paste (GNU screen, serial consoles): there a paste
-looks like typing, and each of its newlines like Enter.  The rule:
+Keys reads one byte at a time, by the method for the current state, so chunks cannot matter.  It
+reads no clock: after feed() the caller waits at most timeout() seconds for more bytes and then
+calls expire().  Nothing raises, for any bytes; bad UTF-8 gives U+FFFD; all that is held has a
+bound.  Bad at: Alt-[, Alt-], Alt-O and the like.  They begin sequences, and are dropped when
+nothing follows.
+
+Reads is the guess, for terminals without bracketed paste (GNU screen, serial consoles): there a
+paste looks like typing, and each of its newlines like Enter.  The rule:
 
   - A newline with text behind it, in one read or within GAP seconds, is no Enter: nobody types that
-    fast.  Everything around it is one Paste: keys cannot be told from text in it, so no other key in
-    it counts.  The Paste ends after PASTE_GAP seconds of silence, however many reads it took.
-  - A newline with nothing behind it is Enter, GAP seconds later.  So `y` and Enter in one read of a slow
-    line are what they were.
-  - BURST characters in one read wait for GAP seconds too: a long paste comes in pieces, and the newline
-    may be at the beginning of the next piece.
+    fast.  Everything around it is one Paste.  Keys cannot be told from text in it, so no other key
+    in it counts.  The Paste ends after PASTE_GAP seconds of silence, however many reads it took.
+  - A newline with nothing behind it is Enter, GAP seconds later.  So `y` and Enter in one read of a
+    slow line are what they were.
+  - BURST characters in one read wait for GAP seconds too: a long paste comes in pieces, and the
+    newline may be at the beginning of the next piece.
 
-Limits: a paste of one line that ends in a newline is that line and Enter, for it is what a quick typist
-on a slow line sends.  A paste without a newline is keys, its control characters too.  A paste that stands
-still for longer than the gap right behind its first newline has its first line taken for typed.  What
-somebody types ahead on a line that stands still, several lines of it, is taken for a paste: it stays in
-the input line, and nothing of it is done.
+Limits:
+
+  - A paste of one line that ends in a newline is that line and Enter: a quick typist on a slow line
+    sends the same.
+  - A paste without a newline is keys, its control characters too.
+  - If a paste stands still for longer than the gap right after its first newline, its first line
+    counts as typed.
+  - Several lines that a user types ahead on a connection that stands still count as a paste: they
+    stay in the input line, and nothing of them is done.
 """
 
 from __future__ import annotations
@@ -32,19 +40,23 @@ import codecs
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-ESC_WAIT = 0.05  # seconds: a person's ESC is followed by nothing for longer, a terminal's by its next byte
+# seconds: after a person's ESC nothing comes for longer; after a terminal's comes its next byte
+ESC_WAIT = 0.05
 SEQUENCE_WAIT = 0.5  # seconds: a slow line may cut a sequence in two
-PASTE_WAIT = 10.0  # seconds of silence in a paste: a lost end mark must not swallow the keyboard for ever
+# seconds of silence in a paste: a lost end mark must not swallow the keyboard for ever
+PASTE_WAIT = 10.0
 SEQUENCE_MAX = 64  # bytes in ESC [ or ESC O: twice the longest reply seen
 STRING_MAX = 4096  # bytes in an OSC or DCS reply
-GAP = 0.01  # seconds: ten bytes at 9600 baud; a tenth of what a quick typist takes from Enter to the next key
-PASTE_GAP = 0.05  # seconds, in what is a paste for sure: its next piece may be held up for a moment
+# seconds: ten bytes at 9600 baud; a tenth of a quick typist's time from Enter to the next key
+GAP = 0.01
+PASTE_GAP = 0.05  # seconds, in a certain paste: its next piece may be held up for a moment
 BURST = 32  # characters in one read: three seconds of typing
-PASTE_MAX = 256 * 1024  # bytes kept of a paste: many times the longest message, so that its excess can be told
+# bytes kept of a paste: many times the longest message, so that the user can be told of the excess
+PASTE_MAX = 256 * 1024
 
 
 class Paste(NamedTuple):
-    """Text pasted, its line ends made newlines; cut when the end of it was dropped or never came."""
+    """Pasted text with newlines for its line ends; `cut` if its end was dropped or never came."""
 
     text: str
     cut: bool = False
@@ -53,7 +65,8 @@ class Paste(NamedTuple):
 Key: TypeAlias = str | Paste
 
 _PASTE_END = b"\x1b[201~"
-_MODIFIED = {"<Left>": "<M-b>", "<Right>": "<M-f>", "<Delete>": "<M-d>"}  # with Ctrl or Alt: by words
+# with Ctrl or Alt these move by words
+_MODIFIED = {"<Left>": "<M-b>", "<Right>": "<M-f>", "<Delete>": "<M-d>"}
 _FINALS = {
     "A": "<Up>", "B": "<Down>", "C": "<Right>", "D": "<Left>", "H": "<Home>", "F": "<End>",
     "Z": "<BackTab>", "I": "<FocusIn>", "O": "<FocusOut>",
@@ -65,7 +78,8 @@ _SS3 = {
     "A": "<Up>", "B": "<Down>", "C": "<Right>", "D": "<Left>", "H": "<Home>", "F": "<End>",
     "M": "<Enter>", "c": "<M-f>", "d": "<M-b>",  # rxvt: Ctrl-Right, Ctrl-Left
 }  # fmt: skip
-_CONTROLS = {"\r": "<Enter>", "\n": "<Enter>", "\t": "<Tab>", "\b": "<Backspace>", "\x7f": "<Backspace>"}
+_CONTROLS = {"\r": "<Enter>", "\n": "<Enter>", "\t": "<Tab>",
+             "\b": "<Backspace>", "\x7f": "<Backspace>"}
 
 
 def _named(char: str) -> str:
@@ -76,21 +90,22 @@ def _named(char: str) -> str:
 
 
 def _control(text: str) -> str:
-    """The key that CSI text (what follows ESC [, its final included) stands for; '' if unknown."""
+    """The key of a CSI sequence, given what follows ESC [ with its final; '' if unknown."""
     fields, final = text[:-1], text[-1]
     if fields.strip("0123456789;"):
         return ""
     numbers = [int(field or "0") for field in fields.split(";")]
     if final in "~^@$":
         name = _TILDES.get(numbers[0], "")
-        modifier = 5 if final in "^@" else numbers[-1] if len(numbers) > 1 else 1  # rxvt: ^ is Ctrl, $ Shift
+        # of rxvt: ^ is Ctrl, $ is Shift
+        modifier = 5 if final in "^@" else numbers[-1] if len(numbers) > 1 else 1
     else:
         name, modifier = _FINALS.get(final, ""), numbers[-1]
     return _MODIFIED.get(name, name) if modifier > 1 and (modifier - 1) & 0b110 else name
 
 
 class Keys:
-    """The decoder: feed it what was read, and expire it when nothing came for timeout() seconds."""
+    """The decoder: feed() it what was read, and expire() it after timeout() seconds of silence."""
 
     def __init__(self) -> None:
         self._keys: list[Key] = []
@@ -103,7 +118,7 @@ class Keys:
         self._wait: float | None = None
 
     def feed(self, data: bytes) -> list[Key]:
-        """Keys completed by data."""
+        """The keys that these bytes complete."""
         for byte in data:
             self._state(byte)
         return self._take()
@@ -113,7 +128,7 @@ class Keys:
         return self._wait
 
     def expire(self) -> list[Key]:
-        """Decide what was left undecided: ESC alone is a key, a paste ends, the rest is dropped."""
+        """Decide what is undecided: ESC alone is a key, a paste ends, the rest is dropped."""
         if self._state == self._escape:
             self._keys.append("<Esc>")
         elif self._state == self._paste:
@@ -138,7 +153,7 @@ class Keys:
                 self._keys.append(name)
 
     def _again(self, byte: int) -> None:
-        """Give up what was begun and read byte afresh: it cannot belong to it."""
+        """Give up the sequence, to which this byte cannot belong, and read the byte afresh."""
         self._turn(self._ground)
         self._ground(byte)
 
@@ -159,7 +174,8 @@ class Keys:
             self._again(byte)
             return
         self._held.append(byte)
-        if byte >= 0x40 or (byte == 0x24 and self._held[:-1].isdigit()):  # ESC [ 3 $ is rxvt's, against the rules
+        # ESC [ 3 $ is rxvt's, against the rules.
+        if byte >= 0x40 or (byte == 0x24 and self._held[:-1].isdigit()):
             text = self._held.decode("ascii")
             self._turn(self._ground)
             self._csi_final(text)
@@ -168,7 +184,8 @@ class Keys:
         if text == "200~":
             self._dropped = False
             self._turn(self._paste, PASTE_WAIT)
-        elif text in ("[", "M"):  # the linux console's F1 to F5, and mouse reports: they go on after their final
+        # The Linux console's F1 to F5, and mouse reports: these go on after their final.
+        elif text in ("[", "M"):
             self._skip = 1 if text == "[" else 3
             self._turn(self._ignore, SEQUENCE_WAIT)
         elif name := _control(text):
@@ -214,28 +231,29 @@ class Keys:
             self._pasted(bytes(held[: -len(_PASTE_END)]), self._dropped)
             self._turn(self._ground)
         elif len(held) > PASTE_MAX + len(_PASTE_END):
-            del held[PASTE_MAX]  # the few bytes after it are kept, to know the end mark by
+            del held[PASTE_MAX]  # the few bytes after it stay: they may be the end mark
             self._dropped = True
 
     def _pasted(self, data: bytes, cut: bool) -> None:
         cut = cut or len(data) > PASTE_MAX
-        # Not final when cut: half a character at the cut is left out instead of replaced.
-        text = codecs.getincrementaldecoder("utf-8")("replace").decode(data[:PASTE_MAX], final=not cut)
+        # Not final when cut: half a character at the cut is left out and not replaced.
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(data[:PASTE_MAX], final=not cut)
         self._keys.append(Paste(text.replace("\r\n", "\n").replace("\r", "\n"), cut))
 
 
 class Reads:
-    """Keys, from what each read of a terminal gave: a paste that was not marked is one Paste too."""
+    """From the reads of a terminal to keys: a paste that was not marked is one Paste too."""
 
     def __init__(self) -> None:
         self._decoder = Keys()
-        self._held: list[Key] = []  # what may be a paste, or the beginning of one
+        self._held: list[Key] = []  # keys that may be a paste, or the beginning of one
         self._entered = False  # a newline is among them
         self._pasting = False  # and text behind it: it is a paste
         self._dropped = False  # whether keys of it were dropped
 
     def feed(self, data: bytes) -> list[Key]:
-        """Keys that are decided now, of one read."""
+        """The keys that are decided now, after one read."""
         keys = self._decoder.feed(data)
         if not self._held and "<Enter>" not in keys and len(keys) < BURST:
             return keys
@@ -254,7 +272,7 @@ class Reads:
         return self._decoder.timeout()
 
     def expire(self) -> list[Key]:
-        """Decide: first whether what was held is a paste, the next time what the decoder left open."""
+        """Decide whether the held keys are a paste; if there are none, expire the decoder."""
         if not self._held:
             return self._decoder.expire()
         held, pasting, dropped = self._held, self._pasting or self._dropped, self._dropped
@@ -266,7 +284,7 @@ class Reads:
 
 
 def _pasted(key: Key) -> str:
-    """The text that a key was in a paste."""
+    """The text that a key stands for in a paste."""
     if isinstance(key, Paste):
         return key.text
     return key if len(key) == 1 else {"<Enter>": "\n", "<Tab>": "\t"}.get(key, "")

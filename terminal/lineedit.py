@@ -1,11 +1,18 @@
-"""The input line: text, cursor, kill buffer and history, moved by keys; no terminal and no clock.
+"""lineedit: the input line, with text, cursor, kill buffer and history, moved by keys.
 
-The line promises that its text never exceeds its limit in UTF-8 bytes, holds no control character but newline and
-tab, and can be encoded; that the cursor stands between clusters (a base and what joins it), so that no half of one
-is ever deleted; and that nothing typed is lost by moving through the history.  What does not fit is refused whole:
-insert() says False.  press() is False when nothing changed, so that the caller may give the key another meaning
-(Left on an empty line).  view() gives one row that shows the cursor, newlines as ^J.
-Bad at: undo, and showing several rows.
+Promises
+    The text never exceeds its limit in UTF-8 bytes, holds no control character but newline and tab,
+    and can be encoded.  The cursor stands between clusters (a base and the marks joined to it), so
+    no half of a cluster is ever deleted.  A user loses nothing that they typed by moving through
+    the history.
+How it works
+    No terminal and no clock.  press() returns False when nothing changed, so that the caller may
+    give the key another meaning (Left in an empty line).  view() gives one row that shows the
+    cursor, and newlines as ^J.
+How it fails
+    It refuses a text that does not fit as a whole: insert() returns False.
+Bad at
+    Undo, and showing several rows.
 """
 
 from __future__ import annotations
@@ -21,9 +28,10 @@ from terminal.keys import Key, Paste
 TEXT_MAX = 16 * 1024  # bytes of UTF-8, unless the caller says otherwise
 HISTORY_MAX = 100  # entries: with the longest texts 1.6 MB
 
-# The daemon refuses these in a message; shown by name they may go, and nothing pasted is lost unseen.
+# The daemon refuses these in a message.  Their names may go, and so nothing pasted is lost unseen.
 _REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_painted = lru_cache(1024)(display)  # per cluster: view() of the longest text in 12 ms instead of 24
+# per cluster: view() of the longest text in 12 ms instead of 24
+_painted = lru_cache(1024)(display)
 
 
 def _clean(text: str) -> str:
@@ -45,19 +53,44 @@ def _common(candidates: Sequence[str]) -> str:
     return "".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
+class History:
+    """The lines that were sent, and what the user typed into recalled ones and left there."""
+
+    def __init__(self) -> None:
+        self.place = 0  # of the line shown; after the last sent one comes the line not yet sent
+        self._sent: list[str] = []
+        self._edited: dict[int, str] = {}  # by place
+
+    def add(self, text: str) -> None:
+        """Add a line, unless empty or the same as the last; recalled lines lose their edits."""
+        if text and self._sent[-1:] != [text]:
+            self._sent = [*self._sent, text][-HISTORY_MAX:]
+        self._edited.clear()
+        self.place = len(self._sent)
+
+    def go(self, place: int, text: str) -> str | None:
+        """Leave `text` here and go to another place.  The text there; None if there is no such."""
+        if not 0 <= place <= len(self._sent):
+            return None
+        self._edited[self.place] = text
+        self.place = place
+        return self._edited.get(place, self._sent[place] if place < len(self._sent) else "")
+
+
 class InputLine:
-    """One line being edited; text and cursor (an index into text) are for reading, the methods change them."""
+    """The line that a user edits.
+
+    Others may read `text` and `cursor`, an index into it; only the methods change them."""
 
     def __init__(self, limit: int = TEXT_MAX, history: Iterable[str] = ()) -> None:
         self.text = ""
         self.cursor = 0
         self.limit = limit
-        self._history: list[str] = []
-        self._place = 0  # in the history; its length is the line not yet sent
-        self._edited: dict[int, str] = {}  # by place: what was typed there and left
+        self._history = History()
         self._killed = ""
         self._killing = False  # whether the last key killed: then the next kill adds to it
-        self._tab: tuple[int, list[str]] | None = None  # where the word begins, the candidates still to offer
+        # where the word begins that Tab completes, and the candidates still to offer
+        self._tab: tuple[int, list[str]] | None = None
         for text in history:
             self.remember(text)
 
@@ -75,20 +108,20 @@ class InputLine:
         return text
 
     def remember(self, text: str) -> None:
-        """Add to the history, unless empty, too long or the same as the last; recalled entries lose their edits."""
+        """Add a text to the history, unless it is empty, too long or the same as the last."""
         text = _clean(text)
-        if text and self._fits(text) and self._history[-1:] != [text]:
-            self._history = [*self._history, text][-HISTORY_MAX:]
-        self._edited.clear()
-        self._place = len(self._history)
+        self._history.add(text if self._fits(text) else "")
 
     def view(self, cells: int, ruler: Ruler = UNICODE) -> tuple[str, int]:
-        """What to paint in a row of cells, and the column of the cursor: always less than cells, unless that is 0."""
+        """What to paint in a row of cells, and the column of the cursor, always less than cells.
+
+        Without any cells both are empty."""
         if cells <= 0:
             return "", 0
         before = [_painted(cluster) for cluster in clusters(self.text[: self.cursor])]
         column = sum(map(ruler.width, before))
-        # By half rows: what is around the cursor stays in sight, and most keys move only the cursor.
+        # Scrolling by half rows keeps the text around the cursor in sight, and most keys move
+        # only the cursor.
         half = max(1, cells // 2)
         start = 0 if column < cells else ((column - cells) // half + 1) * half
         skipped = index = 0
@@ -101,7 +134,9 @@ class InputLine:
     # Keys
 
     def press(self, key: Key) -> bool:
-        """Do what key asks; False if it asks nothing of a line, did nothing, or its text does not fit."""
+        """Do what a key asks.
+
+        False if it asks nothing of a line, if nothing changed, or if its text does not fit."""
         if isinstance(key, Paste):
             return self.insert(key.text)
         if len(key) == 1:
@@ -109,27 +144,29 @@ class InputLine:
         action = _ACTIONS.get(key)
         if action is None:
             return False
-        before = self.text, self.cursor, self._place
+        before = self.text, self.cursor, self._history.place
         self._tab = None
         self._killing = self._killing and key in _KILLS
         action(self)
-        return before != (self.text, self.cursor, self._place)
+        return before != (self.text, self.cursor, self._history.place)
 
     def insert(self, text: str) -> bool:
-        """Put text at the cursor; False, and nothing changed, if it is empty or the line would be too long."""
+        """Put text at the cursor.  False, and nothing changes, if it is empty or does not fit."""
         return text != "" and self._replace(self.cursor, self.cursor, _clean(text))
 
     def word(self) -> str:
-        """What stands between the last white space and the cursor: what complete() will replace."""
+        """The text between the last white space and the cursor, which complete() will replace."""
         return self.text[self._word_start() : self.cursor]
 
     def complete(self, candidates: Sequence[str]) -> bool:
         """Replace word() by what all candidates begin with; then, each time, by the next of them.
 
-        While nothing else is done to the line the candidates of the first call are kept and later ones ignored.
-        False if nothing changed: no candidates, no room, or the only candidate stands there already.
+        Until the user does something else to the line, the candidates of the first call count and
+        later ones are ignored.  False if nothing changed: there are no candidates, there is no
+        room, or the only candidate stands there already.
         """
-        start, offers = self._tab or (self._word_start(), [_clean(text) for text in dict.fromkeys(candidates)])
+        start, offers = self._tab or (
+            self._word_start(), [_clean(text) for text in dict.fromkeys(candidates)])
         if not offers:
             return False
         word = self.text[start : self.cursor]
@@ -148,7 +185,9 @@ class InputLine:
         return len(text) <= self.limit and len(text.encode()) <= self.limit
 
     def _replace(self, start: int, end: int, new: str) -> bool:
-        """Put clean text in place of text[start:end], the cursor after it: the only way in which the text changes."""
+        """Replace text[start:end] by clean text, the cursor after it.
+
+        The text changes in no other way."""
         text = self.text[:start] + new + self.text[end:]
         if not self._fits(text):
             return False
@@ -171,12 +210,13 @@ class InputLine:
         return index
 
     def _back(self, index: int, wanted: Callable[[str], bool]) -> int:
-        """The beginning of the run of clusters before index whose base is wanted."""
+        """Where the run of clusters with a wanted base begins that ends at index."""
         while index > 0 and wanted(self.text[self._left(index)]):
             index = self._left(index)
         return index
 
     def _on(self, index: int, wanted: Callable[[str], bool]) -> int:
+        """Where the run of clusters with a wanted base ends that begins at index."""
         while index < len(self.text) and wanted(self.text[index]):
             index = self._right(index)
         return index
@@ -206,11 +246,9 @@ class InputLine:
             self._replace(start, end, self.text[middle:end] + self.text[start:middle])
 
     def _recall(self, place: int) -> None:
-        if 0 <= place <= len(self._history):
-            self._edited[self._place] = self.text
-            self._place = place
-            draft = self._history[place] if place < len(self._history) else ""
-            self._replace(0, len(self.text), self._edited.get(place, draft))
+        text = self._history.go(place, self.text)
+        if text is not None:
+            self._replace(0, len(self.text), text)
 
     def _move(self, index: int) -> None:
         self.cursor = index
@@ -219,7 +257,8 @@ class InputLine:
 _KILLS: dict[str, Callable[[InputLine], object]] = {
     "<C-k>": lambda line: line._kill(line.cursor, len(line.text)),
     "<C-u>": lambda line: line._kill(0, line.cursor),
-    "<C-w>": lambda line: line._kill(line._back(line._back(line.cursor, str.isspace), _is_solid), line.cursor),
+    "<C-w>": lambda line: line._kill(
+        line._back(line._back(line.cursor, str.isspace), _is_solid), line.cursor),
     "<M-d>": lambda line: line._kill(line.cursor, line._word_on()),
 }
 _ACTIONS: dict[str, Callable[[InputLine], object]] = {
@@ -234,8 +273,8 @@ _ACTIONS: dict[str, Callable[[InputLine], object]] = {
     "<M-f>": lambda line: line._move(line._word_on()),
     "<C-d>": lambda line: line._replace(line.cursor, line._right(line.cursor), ""),
     "<Backspace>": lambda line: line._replace(line._left(line.cursor), line.cursor, ""),
-    "<Up>": lambda line: line._recall(line._place - 1),
-    "<Down>": lambda line: line._recall(line._place + 1),
+    "<Up>": lambda line: line._recall(line._history.place - 1),
+    "<Down>": lambda line: line._recall(line._history.place + 1),
 }
 _ACTIONS |= {
     "<Left>": _ACTIONS["<C-b>"],

@@ -1,19 +1,19 @@
 """printer: the one way of lines to standard output and standard error.
 
-Everything that the programs print goes through line() or complain(): reports, messages, complaints, the
-traceback of a fault of ours, the text of --help.  Both functions give the whole line to display().  So
-nothing that a stranger wrote (a text, the name of a file, an argument, the text of an exception) reaches
-a terminal raw, even if a caller forgot to clean it.  The painters do the same as their last step:
-Terminal.paint() in curses_client.py, LogStream in log.py, Console._paint() in console.py.
-tests/terminal/test_printer.py holds that there is no other way out.
+Everything that the programs print goes through line() or complain(): reports, messages, complaints,
+the traceback of a fault of ours, the text of --help.  Both functions give the whole line to
+display().  So nothing that a stranger wrote (a text, the name of a file, an argument, the text of
+an exception) reaches a terminal raw, even if a caller forgot to clean it.  The painters do the same
+as their last step: Terminal.paint() in curses_client.py, LogStream in log.py, Console._paint() in
+console.py.  tests/terminal/test_printer.py holds that there is no other way out.
 
 On a terminal line() cuts a long line into rows, and every row except the first begins with a gutter
-(display.fold).  The terminal itself would begin a row with whatever the text has there.  In a pipe or a
-file a line is a line, and only a newline in it is followed by the gutter.
+(display.fold).  The terminal itself would begin a row with whatever the text has there.  In a pipe
+or a file a line is a line, and only a newline in it is followed by the gutter.
 
-Failure: line() raises OSError as os.write does.  complain() ignores an error of stderr.
-Bad at: a terminal that the user makes narrower later, for the terminal then folds the rows again; a
-terminal that disagrees with Unicode about the width of a character; a pager or `tee` in front of the
+Failure: line() raises OSError as os.write does.  complain() ignores an error of stderr.  Bad at: a
+terminal that the user makes narrower later, for the terminal then folds the rows again; a terminal
+that disagrees with Unicode about the width of a character; a pager or `tee` in front of the
 terminal, for the programs then do not know its width.
 """
 from __future__ import annotations
@@ -32,7 +32,8 @@ from terminal.display import display, fold
 def line(text: str, fd: int = 1, end: str = "\n", used: int = 0) -> None:
     """Print a line, made safe, at once.  A prompt may have taken `used` cells of the first row.
 
-    Not through Python's buffer, which would report a failure a second time at exit.  Raises OSError."""
+    The line bypasses Python's buffer, which would report a failure a second time at exit.  Raises
+    OSError."""
     data = ("\n".join(fold(text, _columns(fd), used)) + end).encode(_encoding(fd), "replace")
     while data:
         try:
@@ -42,31 +43,34 @@ def line(text: str, fd: int = 1, end: str = "\n", used: int = 0) -> None:
 
 
 def _wait(fd: int) -> None:
-    """Wait for room, for a descriptor does not: O_NONBLOCK belongs to the open file, and another program has set it."""
+    """Wait for room.
+
+    A descriptor may not wait by itself: O_NONBLOCK belongs to the open file, and another program
+    may have set it."""
     room = select.poll()
     room.register(fd, select.POLLOUT)
     room.poll()
 
 
 def complain(program: str, message: str) -> None:
-    """Say in one line on stderr what went wrong."""
+    """Print one line on stderr that says what went wrong."""
     with suppress(OSError):
         line(f"{program}: {display(message)}", 2)
 
 
 def fault(kind: type[BaseException], value: BaseException, at: TracebackType | None) -> None:
-    """Print the traceback of a fault of ours, for sys.excepthook: it may quote a stranger's text."""
+    """Print the traceback of a fault of ours, which may quote a stranger's text: sys.excepthook."""
     with suppress(OSError):
         line("".join(traceback.format_exception(kind, value, at)).rstrip("\n"), 2)
 
 
 def unraisable(what: Any) -> None:
-    """The same for sys.unraisablehook: an exception in a finaliser, which no caller sees."""
+    """The same for an exception in a finaliser, which no caller sees: sys.unraisablehook."""
     fault(what.exc_type, what.exc_value, what.exc_traceback)
 
 
 def catch_faults() -> None:
-    """From now on Python's own reports go through line()."""
+    """Make Python's own reports go through line() from now on."""
     sys.excepthook, sys.unraisablehook = fault, unraisable
 
 

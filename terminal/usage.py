@@ -1,7 +1,7 @@
 """usage: how the programs say what went wrong.
 
-Wrong use, and whatever keeps a program from doing its work, is one line on stderr that says what to do, and an exit
-code of sysexits(3).  Never a traceback: that is for our own faults.
+A program that is used wrongly, or cannot do its work, prints one line on stderr that says what to
+do, and exits with a code of sysexits(3).  It never prints a traceback: that is for our own faults.
 """
 import argparse
 import errno
@@ -11,32 +11,34 @@ from typing import Any, NoReturn
 
 from terminal import printer
 
-# The system had no descriptor or memory left: nobody's fault, and nothing that a traceback explains.
+# The system has no descriptor or memory left: nobody's fault, and a traceback would not explain it.
 LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
-RELEASE = "0.1"         # of parley: both programs say it with --version
+RELEASE = "0.1"         # of parley: both programs print it with --version
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, exit code 64."""
+    """An argument parser that complains in one line, with exit code 64."""
 
     def error(self, message: str) -> NoReturn:
         die(self.prog, os.EX_USAGE, f"{message}; see {self.prog} --help")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """What --help and --version say."""
+        """Print what --help and --version say."""
         for row in message.splitlines():
             say(self.prog, row)
 
 
 def open_standard(program: str, needs_output: bool) -> None:
-    """Have all of stdin, stdout and stderr, so that no socket takes their place; what was closed leads nowhere."""
+    """Open each of stdin, stdout and stderr that is closed, so that no socket takes its place.
+
+    Such a one leads nowhere."""
     printer.catch_faults()
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)          # the lowest descriptor that is free: this one
+            os.open(os.devnull, os.O_RDWR)          # gives the lowest free descriptor: this one
             if number == 1 and needs_output:
                 die(program, os.EX_IOERR, "standard output is closed: nothing could be shown")
     sys.stdin = sys.stdin or os.fdopen(0)
@@ -45,13 +47,13 @@ def open_standard(program: str, needs_output: bool) -> None:
 
 
 def die(program: str, code: int, message: str) -> NoReturn:
-    """Say it and exit."""
+    """Print one line on stderr and exit."""
     printer.complain(program, message)
     raise SystemExit(code)
 
 
 def say(program: str, text: str) -> None:
-    """A line of a report, on stdout; the end where nobody can read it."""
+    """Print a line of a report on stdout; exit if nobody can read it."""
     try:
         printer.line(text)
     except OSError as error:
@@ -59,10 +61,13 @@ def say(program: str, text: str) -> None:
 
 
 def die_of_lack(program: str, fault: OSError) -> NoReturn:
-    """The system has no more of what a program needs: one line.  Any other OSError is a bug, and a traceback."""
+    """Exit with one line because the system has no more of what the program needs.
+
+    Any other OSError is a bug, and gets its traceback."""
     if fault.errno not in LACKS:
         raise fault
-    die(program, os.EX_OSERR, f"{fault.strerror}: the limits of this session are too low, see ulimit -a")
+    die(program, os.EX_OSERR,
+        f"{fault.strerror}: the limits of this session are too low, see ulimit -a")
 
 
 def positive(text: str) -> int:

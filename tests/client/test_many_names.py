@@ -77,8 +77,9 @@ class AMillion(unittest.TestCase):
         """A change of the log is no work that anybody feels; nor is a list of names, or a name that is completed."""
         with Terminal([*self.command, "ann"], self.env) as ann:
             ann.until("2 online", PATIENCE)
-            for text, shown in (("h", "menu> h"), ("\x15@v-99999", "@v-99999"), ("\t", "@v-99999"),
-                                ("\x152\r1\r", "to>"), ("walt99998", "walt99998")):
+            # Each Enter waits for its answer: two lines in one read would be a paste (terminal/keys.py).
+            for text, shown in (("h", "menu> h"), ("\x15@v-99999", "@v-99999"), ("\t", "to v-999990>"),
+                                ("\x15", "\nmenu>"), ("2\r", "send>"), ("1\r", "to>"), ("walt99998", "walt99998")):
                 started = time.monotonic()
                 ann.type(text)
                 ann.until(shown, PATIENCE)

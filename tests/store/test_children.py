@@ -12,7 +12,7 @@ from tests.harness.process import HERE, DaemonProcess, Speaker, say_figures
 from tests.harness.terminals import until
 
 CHILDREN = ("of the journal", "of the tasks")       # in the order in which they are made
-SECONDS = 20
+SECONDS = 120.0             # for anything to happen, on a busy machine
 SEAL_AT = 20_000            # bytes
 ORIGIN = 3 << 32
 MEMORY = 64 << 20           # bytes: 65,536 short messages in their queue, and what is read of some connections

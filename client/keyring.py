@@ -20,7 +20,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from client.archive import check_private, private_directory
+from client.private import check_private, private_directory
 
 KEYS, KNOWN = "keys", "known-daemons"
 FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

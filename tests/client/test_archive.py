@@ -8,9 +8,10 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from client import archive, letters
+from client import archive, contents, letters
 from client.archive import Archive, ArchiveError, Memory
 from client.letters import Record
+from client.private import locked
 
 STORE = bytes(range(16))
 OTHER = bytes(16)
@@ -389,7 +390,7 @@ class TestOnce(Base):
         return self.path().with_suffix(".index")
 
     def many(self) -> list[Record]:
-        return [record(n, hostile(n), f"u{n % 7}") for n in range(archive.FOLD_AT_CLOSE + 500)]
+        return [record(n, hostile(n), f"u{n % 7}") for n in range(contents.FOLD_AT_CLOSE + 500)]
 
     def knows(self, found: Archive, messages: list[Record]) -> None:
         """These, and nothing that is like one of them in all but one thing."""
@@ -428,7 +429,7 @@ class TestOnce(Base):
         self.assertTrue(self.index().exists())
         self.assertEqual(stat.S_IMODE(self.index().stat().st_mode), 0o600)
         again = self.opened()
-        self.assertEqual(again._index.recent, 0)
+        self.assertEqual(again._contents._index.recent, 0)
         self.knows(again, messages)
         again.keep(messages)
         self.assertEqual(self.kept(), messages)
@@ -461,7 +462,7 @@ class TestOnce(Base):
 
     def test_locked_out(self) -> None:
         one, two = self.opened(), self.opened()
-        with mock.patch("client.archive.LOCK_SECONDS", 0), archive._locked(one._fd), \
+        with mock.patch("client.private.LOCK_SECONDS", 0), locked(one._fd), \
                 self.assertRaisesRegex(ArchiveError, "another client is writing"):
             two.keep([record(1)])
         self.assertEqual(two.unconfirmed, {})
@@ -503,12 +504,12 @@ class TestOnce(Base):
         found = self.opened()
         found.keep([record(1)])
         for place in (0, 3, 10**6):
-            found._index.add("bob", 1 << 32 | 2, place)
+            found._contents._index.add("bob", 1 << 32 | 2, place)
         self.assertFalse(found.has(record(2)))
 
     def test_an_index_that_cant_be_written(self) -> None:
         messages = self.many()
-        with mock.patch("client.archive.FOLD", 10):
+        with mock.patch("client.contents.FOLD", 10):
             found = self.opened()
             with mock.patch("os.rename", side_effect=OSError(errno.ENOSPC, "No space left on device")):
                 for letter in messages[:50]:
@@ -521,11 +522,11 @@ class TestOnce(Base):
 
     def test_folded_while_it_is_open(self) -> None:
         messages = self.many()
-        with mock.patch("client.archive.FOLD", 100):
+        with mock.patch("client.contents.FOLD", 100):
             found = self.opened()
             for at in range(0, len(messages), 30):
                 found.keep(messages[at:at + 30])
-                self.assertLess(found._index.recent, 130)
+                self.assertLess(found._contents._index.recent, 130)
         self.knows(found, messages)
 
     def test_cut_short_while_it_is_open(self) -> None:

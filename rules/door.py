@@ -159,7 +159,7 @@ class Door:
             self._leaving += [(self.mailbox.last, client) for client in self._leavers]
             self._leavers = []
         gone: list[Client] = []
-        while self._leaving and not self.promises.owes_of(self._leaving[0][0]):
+        while self._leaving and not self.promises.owes_up_to(self._leaving[0][0]):
             gone.append(self._leaving.popleft()[1])
         return gone
 

@@ -126,7 +126,9 @@ class Switchboard:
         that can't stay, because their names could not be stored."""
         for user, _ in batch.settings:
             self.ignores.load(user)
-        return self.post.refuse(batch)
+        self.post.refuse(batch)
+        self.delivery.recount(batch.mails)
+        return self.promises.refuse(batch)
 
     def written(self) -> None:
         """The batch of this turn is written."""

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from store.mail import Mail, amount
 
-WINDOW = 1000               # messages in flight to a reader: fills a turn at any speed a terminal can read
-WINDOW_BYTES = 192 * 1024   # of text: what a stopped reader may cost in memory, with the frames around it, is 256 KiB
+# Messages in flight to a reader: they fill a turn at any speed that a terminal can read.
+WINDOW = 1000
+# Bytes of their text: with the frames around it, a stopped reader costs 256 KiB of memory at most.
+WINDOW_BYTES = 192 * 1024
 EVER = 2**64 - 1            # the end of the live stream
 
 
@@ -37,11 +39,6 @@ class Window:
         self.messages = 0                           # in flight
         self.size = 0                               # bytes of text in flight
 
-    @property
-    def streams(self) -> list[Stream]:
-        checking = () if self.checking is None else (self.checking,)
-        return [self.live, *checking, *self.past]
-
     def overlap(self, check: Stream) -> tuple[int, bool]:
         """Find how far the next part of a check overlaps other streams.  Returns (upto, again): if
         `again`, everything up to `upto` is in flight already and costs no window space; if not,
@@ -56,7 +53,10 @@ class Window:
         """The reader confirmed these, so many messages and bytes of text: those that were pushed
         are no longer in flight."""
         first, last = mails[0].id, mails[-1].last
-        if not any(stream.start < first and last <= stream.at for stream in self.streams):
+        for stream in (self.live, self.checking, *self.past):
+            if stream is not None and stream.start < first and last <= stream.at:
+                break               # all of them: nearly always
+        else:
             messages, size = amount(self._pushed(mails))
         self.messages -= messages
         self.size -= size
@@ -65,7 +65,8 @@ class Window:
 
     def _pushed(self, mails: Sequence[Mail]) -> list[Mail]:
         """The parts of these that some stream has passed."""
-        spans, found = sorted([(stream.start + 1, stream.at) for stream in self.streams]), []
+        streams = [stream for stream in (self.live, self.checking, *self.past) if stream is not None]
+        spans, found = sorted([(stream.start + 1, stream.at) for stream in streams]), []
         for mail in mails:
             first = mail.id
             for low, high in spans:

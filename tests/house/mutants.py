@@ -239,8 +239,8 @@ MUTANTS = [Mutant(*row) for row in (
      "self.board.settle(self.mailbox.last)", "test_syncer test_daemon"),
     ("answers: they wait for the sync", "rules/promises.py", "and self._unsettled[0][0] <= seq:", ":",
      "test_post test_syncer"),
-    ("post: refused is not stored", "rules/post.py",
-     "if (client.user.number, number) in refused:", "if False:", "test_post"),
+    ("post: refused is not stored", "rules/promises.py",
+     "if (client.user.number, origin) in refused:", "if False:", "test_post"),
     ("post: a repeat is not stored again", "rules/post.py", "if known == first:", "if False:",
      "test_post"),
     # runs

@@ -1,0 +1,145 @@
+"""audience: who gets a message.
+
+A client that writes to the same names again has the same audience: who they are, which of them read
+now, and for how many messages their mailboxes surely have room.  So audiences are remembered, as
+long as nobody comes, goes, holds or stops holding.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import wire
+from rules.promises import OutcomePages
+from rules.quota import Accounts
+from rules.roster import Roster
+from rules.state import Client
+from rules.store import Store
+from store.user import User
+from wire import Outcome, SendFlag, Why
+
+AUDIENCES_MAX = 500_000     # names and users in the audiences that are remembered: some megabytes
+
+
+class Unfit(Exception):
+    """A message is refused."""
+
+    def __init__(self, why: Why, reason: str) -> None:
+        super().__init__(reason)
+        self.why = why
+        self.reason = reason
+
+
+class Audience:
+    """The recipients of a client's messages to some names."""
+    __slots__ = ("flags", "holding", "outcomes", "reading", "until", "users")
+
+    def __init__(self, users: list[User], flags: int, reading: dict[Client, None],
+                 holding: dict[Client, None], outcomes: OutcomePages, until: int) -> None:
+        self.users = users              # a message is put for them; none: nothing is stored
+        self.flags = flags              # of what is put
+        self.reading = reading          # those that are pushed it
+        self.holding = holding          # those that are told how many messages wait
+        self.outcomes = outcomes        # those that do not read now
+        self.until = until              # none of their mailboxes is full before Audiences.puts is this
+
+
+class Audiences:
+    """The audiences of all clients."""
+
+    def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
+                 accounts: Accounts) -> None:
+        self.mailbox = mailbox
+        self.roster = roster
+        self.note = note
+        self.accounts = accounts
+        self.puts = 0                                           # messages put so far, by anybody
+        self._known: dict[tuple[Client, int, tuple[str, ...]], Audience] = {}
+        self._remembered = 0                                    # names and users in them
+        self._version = 0                                       # of the roster that they are for
+
+    def known(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience | None:
+        """The audience of messages with these recipients, if it is remembered."""
+        if self._version != self.roster.version or self._remembered > AUDIENCES_MAX:
+            self.forget()
+        return self._known.get((client, flags, to))
+
+    def forget(self) -> None:
+        """Audiences have changed: somebody came, went or holds, or the disk refused something."""
+        self._known.clear()
+        self._remembered = 0
+        self._version = self.roster.version
+
+    def find(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience:
+        """Find out who they are, whether their mailboxes have room or not.  Raises Unfit."""
+        users, outcomes = self._recipients(client, flags, to), OutcomePages()
+        self._remembered += len(users) + len(to)
+        if flags & SendFlag.NOW:
+            away = [user.name for user in users if user.number not in self.roster.clients]
+            if away:
+                outcomes = outcomes.with_names(Outcome.ABSENT, away)
+                users = [user for user in users if user.number in self.roster.clients]
+        audience = self._known[client, flags, to] = self._of(client, flags, users, outcomes)
+        return audience
+
+    def _recipients(self, client: Client, flags: int, to: tuple[str, ...]) -> list[User]:
+        """The users that a message names.  Raises Unfit."""
+        if flags & SendFlag.EVERYONE:
+            everyone = [user for user in self.mailbox.users if user is not client.user]
+            if not everyone:
+                raise Unfit(Why.EMPTY, "there is no other name in the log yet")
+            return everyone
+        found: dict[int, User] = {}
+        for name in to:
+            user = self.mailbox.find(name)
+            if user is None:
+                raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log")
+            found[user.number] = user
+        if not found:
+            raise Unfit(Why.EMPTY, "a message needs a recipient")
+        return list(found.values())
+
+    def _of(self, client: Client, flags: int, users: list[User], outcomes: OutcomePages
+            ) -> Audience:
+        """The audience of messages that are put for these users."""
+        readers, away = self.roster.clients, []
+        reading: dict[Client, None] = {}
+        holding: dict[Client, None] = {}
+        for user in users:
+            reader = readers.get(user.number)
+            if reader is None:
+                away.append(user.name)
+            elif reader.holding:
+                holding[reader] = None
+            else:
+                reading[reader] = None
+        held = [reader.name for reader in holding]
+        for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, held):
+            if names:
+                outcomes = outcomes.with_names(outcome, names)
+        if len(users) < len(self.mailbox.users) - 1:
+            flags &= ~SendFlag.EVERYONE         # not all: a list of recipients, as any other
+        return Audience(users, flags, reading, holding, outcomes, self._until(client, users))
+
+    def _until(self, client: Client, users: list[User]) -> int:
+        return self.puts + self.accounts.room(users, client.user)
+
+    def with_room(self, client: Client, origin: int, flags: int, audience: Audience, size: int
+                  ) -> Audience:
+        """Those of an audience whose mailboxes have room for one message of this size; the others
+        are an outcome.  Raises Unfit if no mailbox has room."""
+        audience.until = self._until(client, audience.users)
+        if audience.until > self.puts:
+            return audience
+        full = self.accounts.full(audience.users, client.user, size)
+        if not full:
+            return audience
+        names = [user.name for user in full]
+        self.note("mailbox-full", sender=client.name, to=wire.some(names), origin=origin)
+        numbers = {user.number for user in full}
+        users = [user for user in audience.users if user.number not in numbers]
+        absent = [page for page in audience.outcomes.pages if page[0] is Outcome.ABSENT]
+        if not users and not absent:
+            whose = f"the mailbox of {names[0]} is" if len(full) == 1 else "their mailboxes are"
+            raise Unfit(Why.FULL, f"{whose} full: not delivered")
+        outcomes = OutcomePages(absent).with_names(Outcome.FULL, names)
+        return self._of(client, flags, users, outcomes)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from client.link import Link
 from terminal.lineedit import InputLine
@@ -226,6 +226,9 @@ class Desk:
         return ""
 
 
+Deed: TypeAlias = Callable[[Desk], str]         # what a user does at a desk; gives back a fault, or ""
+
+
 # ---- one step back ----
 
 def _nowhere(_: Desk) -> str:
@@ -268,7 +271,7 @@ def redial(desk: Desk) -> str:
     return ""
 
 
-BACK: dict[Mode, Callable[[Desk], str]] = {
+BACK: dict[Mode, Deed] = {
     Mode.LOGIN: _nowhere,
     Mode.MENU: _back_at_menu,
     Mode.HOW: Desk.home,

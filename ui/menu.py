@@ -17,9 +17,9 @@ import wire
 from client.link import Link
 from terminal.display import UNICODE, Ruler
 from terminal.keys import Key, Paste
-from ui import modes
+from ui import items, keymap, modes
 from ui.desk import Desk, Mode
-from ui.modes import Item
+from ui.items import ANSWERS, Item
 from ui.pane import Pane, Said
 from ui.talk import Talk
 from ui.words import TOO_LONG
@@ -72,7 +72,7 @@ class Menu:
     @property
     def items(self) -> Sequence[Item]:
         """The numbered items in view."""
-        return modes.items(self.desk)
+        return items.items(self.desk)
 
     @property
     def question(self) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class Menu:
     def _answering(self) -> object:
         """The invitation that the marked answer is for."""
         questions = self.talk.invitations.questions
-        is_answer = any(self.desk.marked == item.number for item in modes.ANSWERS)
+        is_answer = any(self.desk.marked == item.number for item in ANSWERS)
         return questions[0] if is_answer and questions else None
 
     def _is_looking(self) -> bool:
@@ -173,7 +173,7 @@ class Menu:
         if isinstance(key, Paste):
             fault = self.desk.insert(key.text)
             return "the paste was too long and was cut" if key.cut else fault
-        if deed := modes.deed(self.desk, key):
+        if deed := keymap.deed(self.desk, key):
             return deed(self.desk)
         return self._edit(key)
 
@@ -187,7 +187,7 @@ class Menu:
             if len(key) == 1 or key == "<Backspace>":      # typed over the echo
                 desk.unmark()
         before = desk.line.text
-        changed = desk.line.press(modes.SAME_KEYS.get(key, key))
+        changed = desk.line.press(keymap.SAME_KEYS.get(key, key))
         if desk.line.text != before:
             desk.marked = 0
         elif not changed and len(key) == 1:
@@ -197,10 +197,10 @@ class Menu:
     def _mark(self, key: str) -> bool:
         """A digit or an arrow marks an item and echoes it in the line."""
         desk = self.desk
-        numbers = [item.number for item in modes.choices(desk)]
-        if key in modes.ARROWS:
-            step = modes.ARROWS[key]
-            if desk.marked not in numbers and key in modes.OLDER:
+        numbers = [item.number for item in items.choices(desk)]
+        if key in keymap.ARROWS:
+            step = keymap.ARROWS[key]
+            if desk.marked not in numbers and key in keymap.OLDER:
                 return False
             at = numbers.index(desk.marked) if desk.marked in numbers else -1 if step > 0 else 0
             number = numbers[(at + step) % len(numbers)]
@@ -208,6 +208,6 @@ class Menu:
             number = int(key)
         else:
             return False
-        if item := modes.choice(desk, number):
+        if item := items.choice(desk, number):
             desk.mark(number, item.label)
         return True

@@ -9,84 +9,16 @@ Words in braces are filled in by FIELDS when a row is shown.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import wire
 from client.events import Locked, NameRefused, Online, OtherStore
 from terminal.display import display
-from ui import commands
-from ui.desk import Desk, Mode, redial
+from ui import commands, items
+from ui.desk import Deed, Desk, Mode, redial
 from ui.names import recipients
-from ui.picker import TO_ONE, TO_SEVERAL
-
-Deed: TypeAlias = Callable[[Desk], str]         # what a user does; gives back a fault, or ""
 
 ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.CHAT})      # a line may say itself whom it is for
-
-
-# ---- the numbered menus ----
-
-class Item(NamedTuple):
-    """One item of a menu: its number, and its name at full length and shorter and shorter."""
-    number: int
-    name: str
-    short: str
-    letter: str
-    take: Deed
-
-    @property
-    def label(self) -> str:
-        return f"{self.number}. {self.name}"
-
-
-def ask_how(desk: Desk) -> str:
-    """To one, several or all?"""
-    return desk.go(Mode.HOW)
-
-
-def pick_one(desk: Desk) -> str:
-    return desk.open(TO_ONE)
-
-
-def pick_several(desk: Desk) -> str:
-    return desk.open(TO_SEVERAL)
-
-
-ITEMS = (
-    Item(1, "List users", "List", "L", commands.who),
-    Item(2, "Send", "Send", "S", ask_how),
-    Item(3, "Check for messages", "Check", "M", commands.check),
-    Item(4, "Chat", "Chat", "C", commands.chat),
-    Item(5, "Group chat", "Group", "G", commands.group),
-    Item(6, "Exit", "Exit", "X", Desk.exit),
-)
-HOW_ITEMS = (
-    Item(1, "One user", "One", "O", pick_one),
-    Item(2, "Several users", "Several", "S", pick_several),
-    Item(3, "All users", "All", "A", commands.send_all),
-)
-ANSWERS = (
-    Item(7, "Accept", "Accept", "Y", commands.accept),
-    Item(8, "Deny", "Deny", "N", commands.deny),
-)
-WITHDRAW = (Item(9, "Withdraw", "Withdraw", "W", commands.withdraw),)
-
-
-def items(desk: Desk) -> Sequence[Item]:
-    """The numbered items in view."""
-    return HOW_ITEMS if desk.mode is Mode.HOW else ITEMS
-
-
-def choices(desk: Desk) -> list[Item]:
-    """Those, and what an invitation adds."""
-    invitations = desk.talk.invitations
-    return [*items(desk), *(ANSWERS if invitations.questions else ()), *(WITHDRAW if invitations.pledge else ())]
-
-
-def choice(desk: Desk, number: int) -> Item | None:
-    """The item with this number."""
-    return next((item for item in choices(desk) if item.number == number), None)
 
 
 # ---- Enter in each mode ----
@@ -156,31 +88,21 @@ def choose(desk: Desk) -> str:
         return _choose_nothing(desk)
     if not desk.marked and commands.is_command(text):
         return commands.run(desk, text)
-    item = choice(desk, desk.marked) or _typed(desk, text)
+    item = items.choice(desk, desk.marked) or items.named(desk, text)
     if item is not None:
         desk.marked = 0
         desk.line.set("")
         return item.take(desk)
     if text.casefold() == "quit":
         return commands.quit_chat(desk) or _taken(desk)
-    return f"{display(text)!r} is no item: 1-{len(items(desk))} mark one; /help; \"@bob hi\" sends at once"
+    return f"{display(text)!r} is no item: 1-{len(items.items(desk))} mark one; /help; \"@bob hi\" sends at once"
 
 
 def _choose_nothing(desk: Desk) -> str:
     if not desk.link.online:
         desk.link.connect()
         return ""
-    return f"nothing is marked; 1-{len(items(desk))} or arrows mark; then Enter"
-
-
-def _typed(desk: Desk, text: str) -> Item | None:
-    """The item that a line names by its number or its words."""
-    number, words = text.partition(".")[0].strip(), text.casefold()
-    for item in choices(desk):
-        if number == str(item.number) or words in (item.label.casefold(), item.name.casefold(),
-                                                   item.short.casefold()):
-            return item
-    return None
+    return f"nothing is marked; 1-{len(items.items(desk))} or arrows mark; then Enter"
 
 
 def _taken(desk: Desk) -> str:
@@ -418,81 +340,3 @@ def _is_idle(desk: Desk) -> bool:
     """Whether no text, and no choice of names, was begun; a command means the same in a chat."""
     begun = desk.text and not commands.is_command(desk.text)
     return not begun and not (desk.picker and desk.picker.marked)
-
-
-# ---- the keys ----
-
-def enter(desk: Desk) -> str:
-    return MODES[desk.mode].enter(desk)
-
-
-def complete(desk: Desk) -> str:
-    """Complete the word before the cursor."""
-    if desk.is_secret:
-        return ""
-    desk.unmark()
-    if desk.mode is Mode.MENU and not desk.line.text:
-        desk.line.insert("@")               # nothing typed: the name that was heard last
-    desk.line.complete(commands.offers(desk))
-    return ""
-
-
-def toggle(desk: Desk) -> str:
-    """Mark a name in the list, or unmark it."""
-    if desk.picker and desk.picker.pick.several:
-        desk.picker.toggle()
-        desk.line.set("")
-    return ""
-
-
-def up(desk: Desk) -> str:
-    return _move(desk, -1)
-
-
-def down(desk: Desk) -> str:
-    return _move(desk, 1)
-
-
-def _move(desk: Desk, rows: int) -> str:
-    if desk.picker:
-        desk.picker.move(rows)
-    return ""
-
-
-def page_up(desk: Desk) -> str:
-    desk.pane.page(-1)
-    return ""
-
-
-def page_down(desk: Desk) -> str:
-    desk.pane.page(1)
-    return ""
-
-
-def to_oldest(desk: Desk) -> str:
-    desk.pane.to_start()
-    return ""
-
-
-def to_newest(desk: Desk) -> str:
-    desk.pane.to_end()
-    return ""
-
-
-ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # among the items
-OLDER = {"<Up>", "<C-p>"}                                           # where none is marked: the lines typed before
-SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}                    # in the history
-EMPTY_KEYS: dict[str, Deed] = {"<Home>": to_oldest, "<End>": to_newest}     # while the line is empty
-PICK_KEYS: dict[str, Deed] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
-KEYS: dict[str, Deed] = {
-    "<Enter>": enter, "<Esc>": Desk.back, "<Tab>": complete,
-    "<PageUp>": page_up, "<PageDown>": page_down, "<M-<>": to_oldest, "<M->>": to_newest,
-    "<M-7>": commands.accept, "<M-8>": commands.deny, "<M-9>": commands.withdraw,
-}
-
-
-def deed(desk: Desk, key: str) -> Deed | None:
-    """What a key does here, unless it edits the line."""
-    if not desk.line.text and key in EMPTY_KEYS:
-        return EMPTY_KEYS[key]
-    return (PICK_KEYS.get(key) if desk.mode is Mode.PICK else None) or KEYS.get(key)

@@ -1,0 +1,86 @@
+"""keymap: what a key does, beyond editing the line.
+
+deed() looks a key up in the tables: those for an empty line first, those for a list of names while one is open, then
+those that hold everywhere.  No state is kept here.
+"""
+from __future__ import annotations
+
+from ui import commands
+from ui.desk import Deed, Desk, Mode
+from ui.modes import MODES
+
+
+def enter(desk: Desk) -> str:
+    return MODES[desk.mode].enter(desk)
+
+
+def complete(desk: Desk) -> str:
+    """Complete the word before the cursor."""
+    if desk.is_secret:
+        return ""
+    desk.unmark()
+    if desk.mode is Mode.MENU and not desk.line.text:
+        desk.line.insert("@")               # nothing typed: the name that was heard last
+    desk.line.complete(commands.offers(desk))
+    return ""
+
+
+def toggle(desk: Desk) -> str:
+    """Mark a name in the list, or unmark it."""
+    if desk.picker and desk.picker.pick.several:
+        desk.picker.toggle()
+        desk.line.set("")
+    return ""
+
+
+def up(desk: Desk) -> str:
+    return _move(desk, -1)
+
+
+def down(desk: Desk) -> str:
+    return _move(desk, 1)
+
+
+def _move(desk: Desk, rows: int) -> str:
+    if desk.picker:
+        desk.picker.move(rows)
+    return ""
+
+
+def page_up(desk: Desk) -> str:
+    desk.pane.page(-1)
+    return ""
+
+
+def page_down(desk: Desk) -> str:
+    desk.pane.page(1)
+    return ""
+
+
+def to_oldest(desk: Desk) -> str:
+    desk.pane.to_start()
+    return ""
+
+
+def to_newest(desk: Desk) -> str:
+    desk.pane.to_end()
+    return ""
+
+
+ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # among the items
+OLDER = {"<Up>", "<C-p>"}                                           # where none is marked: the lines typed before
+SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}                    # in the history
+EMPTY_KEYS: dict[str, Deed] = {"<Home>": to_oldest, "<End>": to_newest}     # while the line is empty
+PICK_KEYS: dict[str, Deed] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
+KEYS: dict[str, Deed] = {
+    "<Enter>": enter, "<Esc>": Desk.back, "<Tab>": complete,
+    "<PageUp>": page_up, "<PageDown>": page_down, "<M-<>": to_oldest, "<M->>": to_newest,
+    "<M-7>": commands.accept, "<M-8>": commands.deny, "<M-9>": commands.withdraw,
+}
+
+
+def deed(desk: Desk, key: str) -> Deed | None:
+    """What a key does here, unless it edits the line."""
+    if not desk.line.text and key in EMPTY_KEYS:
+        return EMPTY_KEYS[key]
+    return (PICK_KEYS.get(key) if desk.mode is Mode.PICK else None) or KEYS.get(key)

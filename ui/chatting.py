@@ -1,7 +1,7 @@
 """chatting: the chat session that the user is in.
 
-There is at most one.  Lines are not stored: one that was said after the daemon was last heard, before a cut, may be
-lost, and says so.  Pure.
+There is at most one.  Lines are not stored: when the connection is lost, a line that the user said
+after the daemon was last heard may be lost with it, and the pane says so.  Pure.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ui.people import People
 from ui.requests import REFUSALS
 from ui.words import LOST, parting
 
-LINES_MAX = 10_000      # own lines that may still turn out not to have arrived: as many as the pane holds
+LINES_MAX = 10_000      # own lines that may still fail: as many as the pane holds
 
 
 @dataclass
@@ -34,18 +34,19 @@ class Chatting:
     def __init__(self, link: Link, people: People, feed: Feed) -> None:
         self.link, self.people, self.feed = link, people, feed
         self.chat: Chat | None = None
-        self.heard_at = 0                       # when the daemon said anything last
+        self.heard_at = 0                       # when the daemon last said anything
         self._lines: dict[int, Spoken] = {}     # the user's own, by request
         self.hears: Hears = {
-            wire.Started: self.on_started, wire.Line: self.on_line, wire.Left: self.on_left, wire.Ended: self.on_ended,
-            wire.Failed: self.on_failed, Offline: self.on_lost, OtherStore: self.on_lost,
+            wire.Started: self.on_started, wire.Line: self.on_line, wire.Left: self.on_left,
+            wire.Ended: self.on_ended, wire.Failed: self.on_failed,
+            Offline: self.on_lost, OtherStore: self.on_lost,
         }
 
     def say(self, text: str) -> str:
-        """Say a line in the chat, Quit leaves it; a fault, or ""."""
+        """Say a line in the chat; Quit leaves it.  A fault, or ""."""
         flaw = wire.flaw(text)
         if flaw or not self.chat:
-            return flaw[1] if flaw else "you are in no chat session"
+            return flaw[1] if flaw else "you are not in a chat"
         try:
             request = self.link.ask.say(self.chat.number, text)
         except REFUSALS as fault:
@@ -73,8 +74,10 @@ class Chatting:
     def on_started(self, event: wire.Started) -> None:
         others = self.people.others(event.members)
         self.chat = Chat(event.chat, others)
-        what, who, ends = ("chat", "both of you", "ends") if len(others) == 1 else ("group chat", "all", "leaves")
-        self.feed.note(f"{what} with {listed(others, NAMED)}: {who} are busy to others; Quit {ends} it")
+        what, all_of_you, ends = (("chat", "both of you", "ends") if len(others) == 1
+                                  else ("group chat", "all", "leaves"))
+        self.feed.note(f"{what} with {listed(others, NAMED)}: {all_of_you} are busy to others; "
+                       f"Quit {ends} it")
 
     def on_line(self, event: wire.Line) -> None:
         if self._is_here(event.chat):
@@ -83,19 +86,21 @@ class Chatting:
 
     def on_left(self, event: wire.Left) -> None:
         if self.chat and self._is_here(event.chat):
-            self.chat.others = [name for name in self.chat.others if name.lower() != event.by.lower()]
+            self.chat.others = [name for name in self.chat.others
+                                if name.lower() != event.by.lower()]
             self.feed.note(f"{self.people.called(event.by)} left the chat: {parting(event.why)}")
 
     def on_ended(self, event: wire.Ended) -> None:
         if self._is_here(event.chat):
             self.chat = None
-            self.feed.note(f"Chat session ended: {self.people.called(event.by)} {parting(event.why)}")
+            by = self.people.called(event.by)
+            self.feed.note(f"Chat session ended: {by} {parting(event.why)}")
 
     def on_lost(self, _: Offline | OtherStore) -> None:
-        """The daemon forgets a chat with the connection."""
+        """With the connection, the daemon forgets the chat."""
         if self.chat:
             self.chat = None
             self.feed.note(f"Chat session ended: {LOST}")
             for line in self._lines.values():
                 if line.time >= self.heard_at:
-                    self._doubt(line, f"perhaps not heard: {LOST}")
+                    self._doubt(line, f"may not have arrived: {LOST}")

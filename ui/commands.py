@@ -1,8 +1,10 @@
 """commands: what a line that begins with / or @ means, in every mode.
 
-COMMANDS is the table: a word, how it is used, what it does, and the function that does it.  run() gives back a fault,
-one line for the user, or "" when it is done; with a fault the line stays as it was typed.  `@bob hi` is `/send bob hi`;
-`//` begins an ordinary text with a slash, `@@` one with an @.  Pure.
+COMMANDS is the table: for each word how it is used, what it does, and the function that does it.
+The numbered items and some keys call the same functions, without the words behind a command.
+run() and every function give back a fault, one line for the user, or "" when it is done; after a
+fault the line stays as it was typed.  `@bob hi` is `/send bob hi`; `//` begins an ordinary text
+with a slash, `@@` one with an @.  Pure.
 """
 from __future__ import annotations
 
@@ -16,16 +18,18 @@ from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME
 from ui.words import OFFLINE
 from wire import SendFlag
 
-OFFERS_MAX = 10_000     # names that Tab goes through
+OFFERS_MAX = 10_000     # names that Tab looks through
 EVERYONE = "all"        # a reserved word, so nobody's name
-WHOM = "in a chat a line goes to the chat as it is; /all TEXT goes to everybody in the log"     # for @all there
-LITERAL = ("//", "@@")  # a text that begins with the second of them
-HISTORY, HISTORY_MAX = 20, 1000     # messages shown, and shown at most
-ELSEWHERE = {           # what the same is called in other programs
-    "msg": "/send", "query": "/send", "tell": "/send", "write": "/send", "wall": "/all", "names": "/who",
-    "list": "/who", "users": "/who", "join": "/chat", "invite": "/chat", "part": "/quit", "leave": "/quit",
-    "q": "/quit", "search": "/find", "lastlog": "/find", "grep": "/find", "backlog": "/history", "bye": "/exit",
-    "away": "/hold", "inbox": "/check", "mail": "/check", "block": "/ignore", "register": "/claim"}
+LITERAL = ("//", "@@")  # a text that begins with the second character of one of these
+HISTORY = 20            # messages that /history shows by itself
+HISTORY_MAX = 1000      # and at most: a read of the archive that takes no time, a pane to scroll
+WHOM = "for the chat, leave out @all; for everybody in the log, type /all TEXT"     # @all in a chat
+ELSEWHERE = {           # what other programs call the same
+    "msg": "/send", "query": "/send", "tell": "/send", "write": "/send", "wall": "/all",
+    "names": "/who", "list": "/who", "users": "/who", "join": "/chat", "invite": "/chat",
+    "part": "/quit", "leave": "/quit", "q": "/quit", "search": "/find", "lastlog": "/find",
+    "grep": "/find", "backlog": "/history", "bye": "/exit", "away": "/hold", "inbox": "/check",
+    "mail": "/check", "block": "/ignore", "register": "/claim"}
 
 
 class Command(NamedTuple):
@@ -46,8 +50,10 @@ def literal(text: str) -> str:
 
 
 def addressed(text: str) -> list[str]:
-    """Whom `@bob,erin TEXT` is for; nobody for any other line, also for names without a text."""
-    names, rest = addressees(text[1:]) if text.startswith("@") and is_command(text) else ([], None)
+    """Whom `@bob,erin TEXT` is for; nobody for any other line, or for names without a text."""
+    if not (text.startswith("@") and is_command(text)):
+        return []
+    names, rest = addressees(text[1:])
     return names if rest is not None else []
 
 
@@ -59,7 +65,7 @@ def is_all(names: list[str]) -> bool:
 # ---- a line ----
 
 def run(desk: Desk, text: str) -> str:
-    """Do what the line asks; with a fault it stays as it was typed."""
+    """Do what a line asks; after a fault the line stays as it was typed."""
     desk.line.set("")
     fault = _obey(desk, text)
     if fault:
@@ -82,13 +88,14 @@ def _unknown(word: str) -> str:
     near = [f"/{other}" for other in COMMANDS if word and other.startswith(word[0].lower())]
     near = [ELSEWHERE[word.lower()]] if word.lower() in ELSEWHERE else near
     also = f": did you mean {' or '.join(near)}?" if near else ""
-    return f"/{display(word)} is no command{also}; /help lists them; // begins a text with a slash"
+    return (f"/{display(word)} is not a command{also}; /help lists them; "
+            "// begins a text with a slash")
 
 
 # ---- messages ----
 
 def send(desk: Desk, rest: str, flags: int = 0) -> str:
-    """To names, with a text at once, without one after asking for it."""
+    """To names: the text that follows them, or one that is asked for."""
     names, text = addressees(rest)
     text = text or ""
     if not names:
@@ -107,7 +114,9 @@ def send_all(desk: Desk, text: str = "", flags: int = 0) -> str:
 
 
 def _send_or_compose(desk: Desk, to: tuple[str, ...], text: str, flags: int) -> str:
-    return desk.talk.messages.send(to, text, flags) if text.strip() else desk.compose(to, flags)
+    if not text.strip():
+        return desk.compose(to, flags)
+    return desk.talk.messages.send(to, text, flags)
 
 
 def send_now(desk: Desk, rest: str) -> str:
@@ -120,22 +129,25 @@ def check(desk: Desk, _: str = "") -> str:
 
 
 def history(desk: Desk, rest: str) -> str:
-    """So many of the messages that were read, in this run or before."""
+    """The last so many messages that the user read, in this run or an earlier one."""
     number = rest.strip() or str(HISTORY)
-    if not (number.isascii() and number.isdigit() and len(number) < 6 and 1 <= int(number) <= HISTORY_MAX):
+    is_number = number.isascii() and number.isdigit() and len(number) < 6
+    if not is_number or not 1 <= int(number) <= HISTORY_MAX:
         return f"how many? /history {HISTORY}, {HISTORY_MAX} at most"
     return desk.talk.messages.history(int(number))
 
 
 def find(desk: Desk, rest: str) -> str:
-    """Upwards from the newest; the same again goes on."""
+    """Search upwards from the newest; the same text again, or none, goes on from there."""
     last = desk.search
     text = rest.strip() or last.text
     if not text:
         return "what? /find drawer"
     above = last.found if text.casefold() == last.text.casefold() else None
     desk.search = Search(text, desk.pane.find(text, above))
-    return "" if desk.search.found is not None else f"nothing above holds {display(text)!r}; again begins at the newest"
+    if desk.search.found is None:
+        return f"nothing above contains {display(text)!r}; /find again starts at the newest"
+    return ""
 
 
 def hold(desk: Desk, rest: str) -> str:
@@ -143,7 +155,8 @@ def hold(desk: Desk, rest: str) -> str:
     wanted = {"on": True, "off": False}.get(rest.strip().lower())
     if wanted is None:
         state = "on" if desk.link.ask.holding else "off"
-        return f"holding is {state}; /hold on: new messages wait for a check; /hold off: they are shown"
+        return (f"holding is {state}; /hold on: new messages wait for a check; "
+                "/hold off: they are shown")
     return desk.talk.requests.hold(wanted)
 
 
@@ -158,17 +171,19 @@ def log(desk: Desk, _: str = "") -> str:
 
 
 def ignore(desk: Desk, rest: str) -> str:
-    """Put a name on the list; without one, the list."""
+    """Ignore a user; without a name, list the users who are ignored."""
     names, fault = only_names(rest)
     if fault or len(names) > 1:
         return "one name at a time: /ignore bob"
-    return desk.talk.requests.ignore(names[0], True) if names else desk.talk.requests.list_ignored()
+    return desk.talk.requests.ignore(names[0], True) if names else ignored(desk)
 
 
 def unignore(desk: Desk, rest: str) -> str:
-    """Take a name off it."""
+    """Ignore a user no longer."""
     names, _ = only_names(rest)
-    return desk.talk.requests.ignore(names[0], False) if len(names) == 1 else "whom? /unignore bob"
+    if len(names) != 1:
+        return "whom? /unignore bob"
+    return desk.talk.requests.ignore(names[0], False)
 
 
 def ignored(desk: Desk, _: str = "") -> str:
@@ -176,7 +191,7 @@ def ignored(desk: Desk, _: str = "") -> str:
 
 
 def claim(desk: Desk, _: str = "") -> str:
-    """Ask for a passphrase."""
+    """Ask for a new passphrase."""
     return desk.go(Mode.CLAIM) if desk.link.online else OFFLINE
 
 
@@ -187,7 +202,7 @@ def unclaim(desk: Desk, _: str = "") -> str:
 # ---- chats ----
 
 def chat(desk: Desk, rest: str = "") -> str:
-    """With one user, typed or picked."""
+    """With one user, whose name is typed or picked."""
     names, fault = only_names(rest)
     if len(names) > 1:
         return "a chat is with one user: /group bob,erin invites several"
@@ -195,31 +210,36 @@ def chat(desk: Desk, rest: str = "") -> str:
 
 
 def group(desk: Desk, rest: str = "") -> str:
-    """With several users, typed or picked."""
+    """With several users, whose names are typed or picked."""
     names, fault = only_names(rest)
     if len(names) == 1:
-        return "a group chat is with two or more: /group bob,erin"
+        return "a group chat is with two or more others: /group bob,erin"
     return fault or (invite(desk, names) if names else _pick_group(desk))
 
 
 def _pick_one(desk: Desk) -> str:
-    hindrance = desk.talk.invitations.hindrance()
-    if hindrance or not desk.talk.people.here.available:
-        return hindrance or _nobody(desk, "No clients to chat")
+    if hindrance := desk.talk.invitations.hindrance():
+        return hindrance
+    if not desk.talk.people.here.available:
+        return _nobody(desk, "No clients to chat")
     return desk.open(TO_CHAT)
 
 
 def _pick_group(desk: Desk) -> str:
-    """From every group there can be, if these are few; else by marks."""
-    hindrance, available = desk.talk.invitations.hindrance(), desk.talk.people.here.available
-    if hindrance or len(available) < 2:
-        only = f": a group takes two others, and only {display(available[0])} is available" if available else ""
-        return hindrance or _nobody(desk, "No clients to chat" + only)
+    """From a list of all possible groups if these are few, else by marking names."""
+    if hindrance := desk.talk.invitations.hindrance():
+        return hindrance
+    available = [display(name) for name in desk.talk.people.here.available]
+    if not available:
+        return _nobody(desk, "No clients to chat")
+    if len(available) == 1:
+        return _nobody(desk, "No clients to chat: a group takes two others, and only "
+                             f"{available[0]} is available")
     return desk.open(TO_GROUP if len(available) <= FEW else TO_SOME)
 
 
-def _nobody(desk: Desk, word: str) -> str:
-    desk.talk.feed.note(word)
+def _nobody(desk: Desk, words: str) -> str:
+    desk.talk.feed.note(words)
     return desk.home()
 
 
@@ -244,7 +264,9 @@ def withdraw(desk: Desk, _: str = "") -> str:
 def quit_chat(desk: Desk, _: str = "") -> str:
     """The same as Quit in a chat."""
     chatting = desk.talk.chatting
-    return chatting.say("Quit") if chatting.chat else "you are in no chat: 6 or /exit leaves parley"
+    if not chatting.chat:
+        return "you are not in a chat: 6 or /exit leaves parley"
+    return chatting.say("Quit")
 
 
 # ---- the program ----
@@ -267,18 +289,19 @@ def leave(desk: Desk, _: str = "") -> str:
 # ---- Tab ----
 
 def offers(desk: Desk) -> list[str]:
-    """What Tab may put in place of the word before the cursor."""
+    """What Tab may put in the place of the word before the cursor."""
     word = desk.line.word()
     first = desk.line.cursor == len(word)
     if first and word.startswith("/"):
         return [f"/{name} " for name in COMMANDS if name.startswith(word[1:].lower())]
     if desk.picker:
-        return [choice.name for choice in desk.picker.shown if choice.name.lower().startswith(word.lower())]
+        return [choice.name for choice in desk.picker.shown
+                if choice.name.lower().startswith(word.lower())]
     return _names(desk, word, " " if first and word.startswith("@") else "")
 
 
 def _names(desk: Desk, word: str, end: str) -> list[str]:
-    """Names that go on where the word ends: the most recently heard first, then who is here, then the others."""
+    """Names that go on where the word ends: those heard last, the connected, then all others."""
     at = max(word.rfind(","), word.rfind("@")) + 1
     head, begin = word[:at], word[at:].lower()
     people = desk.talk.people
@@ -290,34 +313,33 @@ def _names(desk: Desk, word: str, end: str) -> list[str]:
 
 
 COMMANDS: dict[str, Command] = {
-    "help": Command("/help", "this", show_help),
+    "help": Command("/help", "show this list", show_help),
     "who": Command("/who", "list users: who is here, available or chatting", who),
-    "log": Command("/log", "every name ever used", log),
-    "send": Command("/send bob,erin TEXT", "send; @bob TEXT is the same", send),
+    "log": Command("/log", "list every name ever used", log),
+    "send": Command("/send bob,erin TEXT", "send a message; @bob TEXT is the same", send),
     "all": Command("/all TEXT", "send to every name in the log", send_all),
-    "now": Command("/now bob TEXT", "send now or never: not kept for who is not here", send_now),
-    "check": Command("/check", "show the messages that wait", check),
+    "now": Command("/now bob TEXT", "send now or never: not kept for users who are away", send_now),
+    "check": Command("/check", "show the messages that wait for you", check),
     "chat": Command("/chat bob", "invite to a chat", chat),
     "group": Command("/group bob,erin", "invite to a group chat", group),
-    "accept": Command("/accept", "accept an invitation (M-7); /accept bob his", accept),
-    "deny": Command("/deny", "deny it (M-8)", deny),
+    "accept": Command("/accept", "accept an invitation (M-7); /accept bob: bob's", accept),
+    "deny": Command("/deny", "deny an invitation (M-8)", deny),
     "withdraw": Command("/withdraw", "take your invitation back (M-9)", withdraw),
     "quit": Command("/quit", "leave the chat, as Quit does", quit_chat),
-    "find": Command("/find TEXT", "the last thing shown that holds TEXT; /find: the one before it", find),
-    "history": Command("/history N", "the last N messages that you have read, from your archive", history),
+    "find": Command("/find TEXT", "go to the last TEXT above; /find: the one before it", find),
+    "history": Command("/history N", "show the last N messages that you read", history),
     "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
-    "ignore": Command("/ignore bob", "keep bob's messages and invitations away; without a name: whom you ignore",
-                      ignore),
-    "unignore": Command("/unignore bob", "let them come again", unignore),
-    "ignored": Command("/ignored", "whom you ignore", ignored),
-    "claim": Command("/claim", "keep this name for yourself by a passphrase, or change it", claim),
-    "unclaim": Command("/unclaim", "no passphrase for this name any more", unclaim),
-    "back": Command("/back", "one step back, as Esc", back),
+    "ignore": Command("/ignore bob", "hear nothing from bob; /ignore: whom you ignore", ignore),
+    "unignore": Command("/unignore bob", "hear from bob again", unignore),
+    "ignored": Command("/ignored", "list the users you ignore", ignored),
+    "claim": Command("/claim", "protect your name by a passphrase, or change that", claim),
+    "unclaim": Command("/unclaim", "remove the passphrase of your name", unclaim),
+    "back": Command("/back", "go one step back, as Esc does", back),
     "exit": Command("/exit", "leave parley", leave),
 }
 
 KEYS = [
-    ("Tab", "completes names and commands, the last heard first"),
-    ("PageUp PageDown", "scroll; M-> to the newest"),
-    ("Up Down", "lines typed before"),
+    ("Tab", "complete a name or a command, the last heard first"),
+    ("PageUp PageDown", "scroll; M-> goes to the newest"),
+    ("Up Down", "the lines you typed before"),
 ]

@@ -1,7 +1,7 @@
-"""contact: whether the daemon is there, and what the user is told about that.
+"""contact: whether the daemon is there, and what the user hears about it.
 
-The link tells of lines that opened, were lost or were refused; Contact puts it into words, once for each reason, and
-keeps what the bar and the menu show of it.  Pure; it never raises.
+The link reports connections that opened, were lost or were refused.  Contact puts that into words,
+once for each reason, and keeps what the bar and the menu show of it.  Pure; nothing raises.
 """
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Contact:
     def __init__(self, link: Link, people: People, feed: Feed) -> None:
         self.link, self.people, self.feed = link, people, feed
         self.over = ""                          # why the link has ended for good
-        self.refused = ""                       # why the name was refused
-        self.turned_away = ""                   # why the daemon itself sent the client away, in short
-        self._lost = ""                         # the reason last told for being offline
+        self.refused = ""                       # why the daemon refused the name
+        self.turned_away = ""                   # why the daemon itself hung up, in short
+        self._lost = ""                         # the reason last shown for being offline
         self._was_online = False
-        self._greeting: str | None = None       # to be said when the whole roster is here
+        self._greeting: str | None = None       # waits for the whole roster
         self.hears: Hears = {
-            Online: self.on_online, Offline: self.on_offline, OtherStore: self.on_other_store, Over: self.on_over,
+            Online: self.on_online, Offline: self.on_offline, OtherStore: self.on_other_store,
             NameRefused: self.on_name_refused, Locked: self.on_locked, Remark: self.on_remark,
-            wire.Roster: self.on_roster, wire.Notice: self.on_notice,
+            Over: self.on_over, wire.Roster: self.on_roster, wire.Notice: self.on_notice,
         }
 
     @property
     def offline(self) -> bool:
-        """Whether the daemon could not be reached at the last try."""
+        """Whether the last try to reach the daemon failed."""
         return bool(self._lost) and not self.link.online
 
     def on_online(self, event: Online) -> None:
@@ -65,9 +65,10 @@ class Contact:
         self.turned_away = reason.partition(":")[0] if event.answered else ""
 
     def on_other_store(self, event: OtherStore) -> None:
-        """Another daemon answers, or one whose store was made anew; the menu asks what to do."""
+        """Another daemon answers, or one with a new store; the menu asks the user what to do."""
         waiting = len(self.link.pending)
-        would = f"; {counted(waiting, 'message')} of yours had no answer and would go to it" if waiting else ""
+        would = (f"; {counted(waiting, 'message')} of yours had no answer and would go to it"
+                 if waiting else "")
         self.feed.ring = True
         self.feed.note(f"{display(event.reason)}{would}", "alert")
         self._was_online, self._lost = False, ""

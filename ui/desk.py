@@ -1,13 +1,14 @@
 """desk: what the user is doing.
 
-A Desk is in one mode.  It has the line that is typed, the list of names that is open, and for whom a message is being
-written.  The line belongs to the mode: go() keeps a half-written message or chat line, and gives it back when the user
-returns; other texts go into the history.  A passphrase is typed into a line of its own, which has no history.  A long
-paste lies over the mode until the user has said whether it goes in.  Nothing that was typed is lost but by the user's
-own keys.
+A Desk is in one mode.  It holds the line that the user types, the list of names that is open, and
+the recipients of the message that is being written.  The line belongs to the mode: go() keeps a
+half-written message or chat line, and gives it back when the user returns; other texts go into the
+history.  A passphrase is typed into a line of its own, which has no history.  A long paste lies
+over the mode until the user says whether to insert it.  Only the user's own keys can lose what the
+user typed.
 
-Only go() and end_chat() change the mode.  What can fail gives back a fault, one line for the user, or "".  Pure: no
-curses, no socket, no clock.
+Only go() and end_chat() change the mode.  Every step that the user takes gives back a fault, one
+line for them, or "".  Pure: no curses, no socket, no clock.
 """
 from __future__ import annotations
 
@@ -19,36 +20,36 @@ from client.link import Link
 from terminal.lineedit import InputLine
 from ui.picker import TO_ONE, TO_SEVERAL, Pick, Picker
 from ui.talk import Talk
-from ui.words import ALONE, NO_ROOM
+from ui.words import ALONE, NO_ROOM, NOT_YET
 from wire import SendFlag
 
 SECRET_MAX = 256        # bytes of a passphrase: a long sentence
-PASTE_LINES = 5         # a paste of more lines is asked about first
+PASTE_LINES = 5         # the user is asked about a paste of more lines
 
 
 class Mode(Enum):
     """What the user is doing."""
-    LOGIN = "login"
+    LOGIN = "login"             # typing a name
     MENU = "menu"
-    HOW = "how"
-    PICK = "pick"
-    WRITE = "write"
+    HOW = "how"                 # choosing: send to one, several or all
+    PICK = "pick"               # picking names from a list
+    WRITE = "write"             # writing a message
     CHAT = "chat"
-    PASTE = "paste"
-    PASSPHRASE = "passphrase"
-    CLAIM = "claim"
-    AGAIN = "again"
-    OTHER = "other"
+    PASTE = "paste"             # saying whether to insert a long paste
+    PASSPHRASE = "passphrase"   # typing that of the name, to log in
+    CLAIM = "claim"             # typing a new one
+    AGAIN = "again"             # and once more
+    OTHER = "other"             # saying whether another daemon, or another store, will do
 
 
-SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})       # what is typed there is not shown, nor remembered
-KEPT = frozenset({Mode.WRITE, Mode.CHAT})                           # their unfinished texts come back
+SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})   # texts that are not shown or kept
+KEPT = frozenset({Mode.WRITE, Mode.CHAT})                       # texts that come back unfinished
 
 
 class Letter(NamedTuple):
-    """For whom a message is being written."""
+    """The recipients of a message that is being written."""
     to: tuple[str, ...] = ()            # empty with EVERYONE
-    flags: int = 0                      # of SEND
+    flags: int = 0                      # wire.SendFlag
 
     @property
     def is_to_all(self) -> bool:
@@ -56,32 +57,32 @@ class Letter(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What /find looked for last, and in which entry of the pane it was."""
+    """What /find last looked for, and where it found that."""
     text: str = ""
-    found: int | None = None
+    found: int | None = None            # the serial number of the entry in the pane
 
 
 class Desk:
     """The mode, the line, and what belongs to them."""
 
     def __init__(self, link: Link, talk: Talk, mode: Mode, strict: bool = False) -> None:
-        """`strict`: names must be typed whole, for users who do not see the cursor of a list."""
+        """`strict`: the names of a list must be typed whole; the user cannot see its cursor."""
         self.link = link
         self.talk = talk
         self.pane = talk.feed.pane
         self.strict = strict
         self.line = InputLine()
-        self.marked = 0                         # the number of the item that is marked and echoed in the line
+        self.marked = 0                         # the number of the item that the line echoes
         self.picker: Picker | None = None       # the list of names that is open
         self.letter = Letter()
         self.search = Search()
-        self.paste = ""                         # a long one that is asked about
-        self.passphrase = ""                    # a new one that was typed once
-        self.leaving = False                    # the user has taken leave
-        self._mode = mode                       # below a paste
+        self.paste = ""                         # a long one; the user is asked about it
+        self.passphrase = ""                    # a new one, typed once
+        self.leaving = False                    # the user has said goodbye
+        self._mode = mode                       # also below a paste
         self._kept: dict[Mode, str] = {}
-        self._aside = self.line                 # the line, while a passphrase is typed into another
-        self._warned = False                    # that something would be lost by leaving
+        self._aside = self.line                 # the line, while `line` is a passphrase's
+        self._warned = False                    # that leaving would lose messages
 
     # ---- the mode ----
 
@@ -91,7 +92,7 @@ class Desk:
 
     @property
     def is_secret(self) -> bool:
-        """Whether the line must not be shown."""
+        """Whether the line is a passphrase, and must not be shown."""
         return self._mode in SECRET
 
     @property
@@ -105,7 +106,7 @@ class Desk:
         return self.mode in (Mode.MENU, Mode.HOW)
 
     def go(self, mode: Mode) -> str:
-        """Change the mode; the text of the one is kept, that of the other comes back."""
+        """Change the mode: keep the text of the old one, bring back the text of the new one."""
         self._leave_mode()
         self._mode, self.marked, self.paste = mode, 0, ""
         self.line.set(self._kept.pop(mode, "") if mode in KEPT else "")
@@ -129,7 +130,7 @@ class Desk:
             self.line.remember(self.text)
 
     def home(self) -> str:
-        """To the chat, or else to the menu."""
+        """To the chat if there is one, else to the menu."""
         return self.go(Mode.CHAT if self.talk.chatting.chat else Mode.MENU)
 
     def back(self) -> str:
@@ -137,13 +138,13 @@ class Desk:
         return BACK[self.mode](self)
 
     def ask_name(self) -> str:
-        """To the login, with the name as it is."""
+        """To the login, with the present name in the line."""
         self.go(Mode.LOGIN)
         self.line.set(self.link.name)
         return ""
 
     def compose(self, to: tuple[str, ...], flags: int = 0) -> str:
-        """Ask for the text of a message to these."""
+        """Ask for the text of a message to these recipients."""
         letter = Letter(to, flags)
         if letter.is_to_all and self.talk.people.here.is_alone:
             return ALONE
@@ -154,13 +155,13 @@ class Desk:
         """Open a list of names."""
         picker = Picker(pick, lambda: self.talk.people.here)
         if not picker.all:
-            return "not connected yet: the log of names is not here"
+            return NOT_YET
         self.go(Mode.PICK)
         self.picker = picker
         return ""
 
     def end_chat(self) -> None:
-        """The chat is over: its kept text goes into the history, one in the line stays in the line."""
+        """The chat is over.  A text kept for it goes into the history; one in the line stays."""
         self.remember(self._kept.pop(Mode.CHAT, ""))
         if self._mode is Mode.CHAT:
             self._mode = Mode.MENU
@@ -169,16 +170,16 @@ class Desk:
 
     @property
     def text(self) -> str:
-        """What the user typed; the echo of an item is not typed."""
+        """What the user typed: the echo of an item is not typed."""
         return "" if self.marked else self.line.text
 
     def take(self) -> str:
-        """Take the text out of the line: it is in the history from now on."""
+        """Take the text out of the line, and put it into the history."""
         self.marked = 0
         return self.line.take()
 
     def remember(self, text: str) -> None:
-        """Into the history, never that of a passphrase."""
+        """Put a text into the history; the line of a passphrase has none."""
         (self._aside if self.is_secret else self.line).remember(text)
 
     def mark(self, number: int, label: str) -> None:
@@ -193,40 +194,40 @@ class Desk:
             self.line.set("")
 
     def insert(self, text: str) -> str:
-        """Put a paste into the line, or ask about it first."""
+        """Insert a paste into the line, or ask about it first if it is long."""
         text = text.rstrip("\n")
         self.unmark()
         if self.is_secret and "\n" in text:
-            return "a passphrase is one line: nothing was put in"
+            return "a passphrase is one line: nothing was inserted"
         if text.count("\n") >= PASTE_LINES:
             self.paste = text
             return ""
         return NO_ROOM if text and not self.line.insert(text) else ""
 
     def insert_paste(self) -> str:
-        """The answer about a paste is yes."""
+        """Insert the long paste: the user said yes."""
         text, self.paste = self.paste, ""
         return "" if self.line.insert(text) else NO_ROOM
 
     # ---- leaving ----
 
     def exit(self) -> str:
-        """Take leave; asked again when that would lose something."""
+        """Say goodbye.  If that would lose messages, the first call only warns."""
         unsent = len(self.link.pending)
         if unsent and not self.link.online and not self._warned:
             self._warned = True
             what = "1 message" if unsent == 1 else f"{unsent} messages"
-            return f"{what} not stored yet (.) would be lost: Exit once more leaves all the same"
+            return f"{what} not stored yet (.) would be lost: Exit again leaves anyway"
         return self.leave()
 
     def leave(self) -> str:
-        """Take leave, whatever that loses."""
+        """Say goodbye, whatever that loses."""
         self.leaving = True
         self.link.exit()
         return ""
 
 
-Deed: TypeAlias = Callable[[Desk], str]         # what a user does at a desk; gives back a fault, or ""
+Deed: TypeAlias = Callable[[Desk], str]         # a step of the user's; gives back a fault, or ""
 
 
 # ---- one step back ----
@@ -236,7 +237,7 @@ def _nowhere(_: Desk) -> str:
 
 
 def _back_at_menu(desk: Desk) -> str:
-    """An echo goes, a text stays; in a chat, back to it."""
+    """An echo goes, a text stays; without an echo, back to the chat if there is one."""
     if desk.marked:
         desk.unmark()
     elif desk.talk.chatting.chat:
@@ -250,7 +251,7 @@ def _back_from_list(desk: Desk) -> str:
 
 
 def _back_from_text(desk: Desk) -> str:
-    kept = "the text is kept: it is here again when you come back" if desk.text.strip() else ""
+    kept = "your text is kept: it is here again when you come back" if desk.text.strip() else ""
     if desk.mode is Mode.WRITE:
         desk.home()
     else:
@@ -260,11 +261,11 @@ def _back_from_text(desk: Desk) -> str:
 
 def _back_from_paste(desk: Desk) -> str:
     desk.paste = ""
-    return "the paste was left out"
+    return "the paste was not inserted"
 
 
 def redial(desk: Desk) -> str:
-    """Not with the other daemon: perhaps the one before is there again."""
+    """Dial again: perhaps the daemon from before is back."""
     desk.line.set("")
     desk.home()
     desk.link.connect()

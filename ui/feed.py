@@ -1,7 +1,8 @@
 """feed: how things reach the user: into the pane, at a time, with the bell.
 
-The Feed belongs to whatever speaks to the user (contact, requests, messages, chats).  Before each key and each event
-the menu sets `now`, and says in `seen` whether somebody is looking.  Pure; it never raises.
+Every room of Talk (contact, requests, messages, chatting, invitations) writes through the one Feed.
+Before each key and each event the Menu sets `now`, and says in `seen` whether the user is looking.
+Pure; nothing raises.
 """
 from __future__ import annotations
 
@@ -10,16 +11,16 @@ from typing import Any, TypeAlias
 
 from ui.pane import Entry, Notice, Pane, Table
 
-Hears: TypeAlias = dict[type, Callable[[Any], None]]        # by the type of an event: what a room of Talk does then
+Hears: TypeAlias = dict[type, Callable[[Any], None]]    # by the type of an event: what a room does
 
 
 class Feed:
-    """The pane, as those who write into it see it."""
+    """The pane, as the rooms that write into it see it."""
 
     def __init__(self, pane: Pane) -> None:
         self.pane = pane
         self.now = 0                # microseconds since 1970, of this key or event
-        self.seen = True            # whether somebody is looking at the end of the pane
+        self.seen = True            # whether the user is looking at the end of the pane
         self.ring = False           # whether the bell should sound
 
     def note(self, text: str, style: str = "notice") -> None:
@@ -27,15 +28,17 @@ class Feed:
         self.pane.add(Notice(self.now, text, style))
 
     def add(self, entry: Entry, checked: bool = False) -> None:
-        """What another user said; `checked`: the user asked for it, so it cannot be overlooked."""
+        """What another user said; `checked`: the user asked for it, so it does not count as new."""
         self.pane.add(entry, self.seen and not checked)
 
     def add_own(self, entry: Entry) -> None:
-        """What the user said: the pane goes to its end."""
+        """What the user said; the pane goes to its end."""
         self.pane.add(entry)
         self.pane.to_end()
 
     def show(self, head: str, items: list[tuple[str, str]], beside: bool = True) -> None:
-        """A table that the user asked for, from its first row on; `beside`: rows may stand side by side."""
+        """A table that the user asked for, from its first row on.
+
+        `beside`: rows may stand side by side."""
         self.pane.add(Table(self.now, head, items=items, beside=beside))
         self.pane.to_last()

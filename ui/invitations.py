@@ -1,7 +1,9 @@
-"""invitations: to a chat, the user's own and those of others.
+"""invitations: invitations to a chat, the user's own and those of others.
 
-An invitation is open until all have accepted or it is called off.  The user has a pledge while one waits for others
-that they sent or accepted, and a question for each that they have not answered.  Pure.
+An invitation is open until all its members have accepted it, or one of them has called it off.  An
+open invitation is a question if the user has not answered it, and the user's pledge if they sent or
+accepted it and others have not answered yet.  What the user does gives back a fault, one line for
+them, or "".  Pure.
 """
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from ui.feed import Feed, Hears
 from ui.names import NAMED, listed
 from ui.people import People
 from ui.requests import REFUSALS, Requests
-from ui.words import LOST, OFFLINE, Asked, Wish, are, called_off
+from ui.words import LOST, OFFLINE, Asked, Request, are, called_off
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Open:
     inviter: str
     members: tuple[str, ...]            # the inviter first
     accepted: set[str] = field(default_factory=set)
-    mine: bool = False                  # sent or accepted by the user: may be withdrawn
+    mine: bool = False                  # the user sent or accepted it, and may withdraw
 
     @property
     def kind(self) -> str:
@@ -38,74 +40,84 @@ class Open:
 class Invitations:
     """The invitations that are open."""
 
-    def __init__(self, link: Link, people: People, feed: Feed, requests: Requests, chatting: Chatting) -> None:
+    def __init__(self, link: Link, people: People, feed: Feed, requests: Requests,
+                 chatting: Chatting) -> None:
         self.link, self.people, self.feed = link, people, feed
         self.requests, self.chatting = requests, chatting
         self._open: dict[int, Open] = {}
         self.hears: Hears = {
-            wire.Invitation: self.on_invitation, wire.Inviting: self.on_inviting, wire.Answered: self.on_answered,
-            wire.CalledOff: self.on_called_off, wire.Started: self.on_started,
-            Offline: self.on_lost, OtherStore: self.on_lost,
+            wire.Invitation: self.on_invitation, wire.Inviting: self.on_inviting,
+            wire.Answered: self.on_answered, wire.CalledOff: self.on_called_off,
+            wire.Started: self.on_started, Offline: self.on_lost, OtherStore: self.on_lost,
         }
 
     @property
     def pledge(self) -> Open | None:
-        """The invitation that waits for others: sent, or accepted, by the user."""
-        return next((invitation for invitation in self._open.values() if invitation.mine), None)
+        """The invitation that the user sent or accepted, and that waits for others."""
+        return next((each for each in self._open.values() if each.mine), None)
 
     @property
     def questions(self) -> list[Open]:
-        """Those that the user has not answered, the oldest first."""
-        return [invitation for invitation in self._open.values() if not invitation.mine]
+        """The invitations that the user has not answered, the oldest first."""
+        return [each for each in self._open.values() if not each.mine]
 
     # ---- the row above the line ----
 
     @property
     def row(self) -> tuple[str, ...]:
-        """The row about an invitation, from long to short; none: ()."""
+        """The row about an invitation, from its longest form to its shortest; () for none."""
         if questions := self.questions:
             return self._asked_by(questions[0], len(questions) - 1)
         return self._awaited(self.pledge) if self.pledge else ()
 
     def _asked_by(self, first: Open, more: int) -> tuple[str, ...]:
         sender = display(first.inviter)
-        others = [name for name in self.people.others(first.members) if name.lower() != first.inviter.lower()]
+        others = [name for name in self.people.others(first.members)
+                  if name.lower() != first.inviter.lower()]
         what = f"a group chat with {listed(others, NAMED)}" if others else "a chat"
         also = f" ({more} more)" if more else ""
         return (f"* {sender} invites you to {what}{also}:  7. Accept  8. Deny   (/deny)",
                 f"* {sender} invites you to {what}{also}: 7. Accept 8. Deny",
-                f"* {sender} invites you: 7 Accept 8 Deny", f"{sender}? 7 Accept 8 Deny", "7 yes 8 no")
+                f"* {sender} invites you: 7 Accept 8 Deny",
+                f"{sender}? 7 Accept 8 Deny",
+                "7 yes 8 no")
 
     def _awaited(self, pledge: Open) -> tuple[str, ...]:
         accepted = {name.lower() for name in (*pledge.accepted, pledge.inviter)}
         ready = [name for name in pledge.members[1:] if name.lower() in accepted]
         silent = [name for name in pledge.members[1:] if name.lower() not in accepted]
-        said = f"; {listed([self.people.called(name) for name in ready], NAMED)} accepted" if ready else ""
-        return (f"* waiting for {listed(silent, NAMED)} to answer{said}:  9. Withdraw   (/withdraw)",
-                f"* waiting for {listed(silent, 1)}: 9. Withdraw", "9. Withdraw", "9 off")
+        said = (f"; {listed([self.people.called(name) for name in ready], NAMED)} accepted"
+                if ready else "")
+        return (f"* waiting for {listed(silent, NAMED)} to answer{said}:"
+                "  9. Withdraw   (/withdraw)",
+                f"* waiting for {listed(silent, 1)}: 9. Withdraw",
+                "9. Withdraw",
+                "9 off")
 
-    # ---- what the user does; each gives back a fault, or "" ----
+    # ---- what the user does ----
 
     def hindrance(self) -> str:
-        """Why the user can't invite now, or ""."""
+        """Why the user cannot invite anybody now, or ""."""
         if not self.link.online:
             return OFFLINE
         if self.chatting.chat:
-            return f"you are chatting with {listed(self.chatting.chat.others, NAMED)}: Quit ends it"
+            others = listed(self.chatting.chat.others, NAMED)
+            return f"you are chatting with {others}: Quit ends it"
         if self.pledge:
-            return "one invitation at a time: 9 or /withdraw takes it back"
+            return "one invitation at a time: 9 or /withdraw takes yours back"
         return ""
 
     def invite(self, names: Sequence[str]) -> str:
         """Invite to a chat."""
-        asked = Asked(Wish.INVITE)
-        return self.hindrance() or self.requests.ask(asked, lambda: self.link.ask.invite(tuple(names)))
+        asked = Asked(Request.INVITE)
+        return self.hindrance() or self.requests.ask(asked, lambda: self.link.ask.invite(names))
 
     def answer(self, accept: bool, inviter: str = "") -> str:
-        """Answer the oldest question, or that of one inviter."""
-        questions = [each for each in self.questions if not inviter or each.inviter.lower() == inviter.lower()]
+        """Answer the oldest question, or the oldest of one inviter."""
+        questions = [each for each in self.questions
+                     if not inviter or each.inviter.lower() == inviter.lower()]
         if not questions:
-            return f"no invitation from {display(inviter)} is open" if inviter else "no invitation is open"
+            return f"no invitation{f' from {display(inviter)}' if inviter else ''} is open"
         first = questions[0]
         try:
             self.link.ask.answer(first.number, accept)
@@ -119,7 +131,7 @@ class Invitations:
         return ""
 
     def withdraw(self) -> str:
-        """Take back the user's own invitation, or the user's acceptance."""
+        """Take back the user's invitation, or their acceptance of another's."""
         if not self.pledge:
             return "you have no invitation to withdraw"
         try:
@@ -131,8 +143,9 @@ class Invitations:
     # ---- what the daemon says ----
 
     def _whose(self, invitation: Open) -> str:
-        mine = self.people.is_me(invitation.inviter)
-        return f"{'your' if mine else display(invitation.inviter) + chr(39) + 's'} invitation to {invitation.kind}"
+        inviter = invitation.inviter
+        whose = "your" if self.people.is_me(inviter) else f"{display(inviter)}'s"
+        return f"{whose} invitation to {invitation.kind}"
 
     def on_invitation(self, event: wire.Invitation) -> None:
         self._open[event.invitation] = Open(event.invitation, event.sender, event.members)
@@ -143,13 +156,15 @@ class Invitations:
         invitation = Open(event.invitation, self.link.name, event.members, mine=True)
         self._open[event.invitation] = invitation
         invited = self.people.others(event.members)
-        self.feed.note(f"{are(invited)} invited to {invitation.kind}: {event.seconds} s to answer")
+        self.feed.note(f"{are(invited)} invited to {invitation.kind}: "
+                       f"{event.seconds} s to answer")
 
     def on_answered(self, event: wire.Answered) -> None:
         invitation = self._open.get(event.invitation)
         if invitation:
             invitation.accepted.add(event.by)
-            self.feed.note(f"{self.people.called(event.by)} accepted {self._whose(invitation)}")
+            by = self.people.called(event.by)
+            self.feed.note(f"{by} accepted {self._whose(invitation)}")
 
     def on_called_off(self, event: wire.CalledOff) -> None:
         invitation = self._open.pop(event.invitation, None)
@@ -160,7 +175,7 @@ class Invitations:
         self._open.pop(event.invitation, None)
 
     def on_lost(self, _: Offline | OtherStore) -> None:
-        """The daemon forgets invitations with the connection."""
+        """With the connection, the daemon forgets the invitations."""
         for invitation in self._open.values():
             self.feed.note(f"{self._whose(invitation)} is off: {LOST}")
         self._open.clear()

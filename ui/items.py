@@ -1,7 +1,7 @@
 """items: the numbered menus.
 
-An item is taken by its number, by its words, or by the key that marks it and Enter.  Which ones there are depends on
-the desk: an invitation adds the answers to it.  No state is kept here.
+The user takes an item by its number, by its words, or by marking it with a key and Enter.  Which
+items there are depends on the desk: an invitation adds the answers to it.  No state is kept here.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ui.picker import TO_ONE, TO_SEVERAL
 
 
 class Item(NamedTuple):
-    """One item of a menu: its number, and its name at full length and shorter and shorter."""
+    """One item of a menu: its number, and its name at three lengths."""
     number: int
     name: str
     short: str
@@ -65,13 +65,14 @@ def items(desk: Desk) -> Sequence[Item]:
 
 
 def choices(desk: Desk) -> list[Item]:
-    """Those, and what an invitation adds."""
+    """The items in view, and those that an invitation adds."""
     invitations = desk.talk.invitations
-    return [*items(desk), *(ANSWERS if invitations.questions else ()), *(WITHDRAW if invitations.pledge else ())]
+    answers = ANSWERS if invitations.questions else ()
+    return [*items(desk), *answers, *(WITHDRAW if invitations.pledge else ())]
 
 
 def choice(desk: Desk, number: int) -> Item | None:
-    """The item with this number."""
+    """The item with this number, if there is one now."""
     return next((item for item in choices(desk) if item.number == number), None)
 
 
@@ -79,6 +80,7 @@ def named(desk: Desk, text: str) -> Item | None:
     """The item that a line names by its number or its words."""
     number, words = text.partition(".")[0].strip(), text.casefold()
     for item in choices(desk):
-        if number == str(item.number) or words in (item.label.casefold(), item.name.casefold(), item.short.casefold()):
+        known = [name.casefold() for name in (item.label, item.name, item.short)]
+        if number == str(item.number) or words in known:
             return item
     return None

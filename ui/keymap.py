@@ -1,7 +1,7 @@
 """keymap: what a key does, beyond editing the line.
 
-deed() looks a key up in the tables: those for an empty line first, those for a list of names while one is open, then
-those that hold everywhere.  No state is kept here.
+deed() looks a key up in the tables: first what it does while the line is empty, then in a list of
+names while one is open, then everywhere.  No state is kept here.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def complete(desk: Desk) -> str:
         return ""
     desk.unmark()
     if desk.mode is Mode.MENU and not desk.line.text:
-        desk.line.insert("@")               # nothing typed: the name that was heard last
+        desk.line.insert("@")               # offers the name that was heard last
     desk.line.complete(commands.offers(desk))
     return ""
 
@@ -67,10 +67,10 @@ def to_newest(desk: Desk) -> str:
     return ""
 
 
-ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # among the items
-OLDER = {"<Up>", "<C-p>"}                                           # where none is marked: the lines typed before
-SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}                    # in the history
-EMPTY_KEYS: dict[str, Deed] = {"<Home>": to_oldest, "<End>": to_newest}     # while the line is empty
+ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # steps among the items
+OLDER = {"<Up>", "<C-p>"}                           # while no item is marked: an older line instead
+SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}    # in the history
+EMPTY_KEYS: dict[str, Deed] = {"<Home>": to_oldest, "<End>": to_newest}     # in an empty line
 PICK_KEYS: dict[str, Deed] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
 KEYS: dict[str, Deed] = {
     "<Enter>": enter, "<Esc>": Desk.back, "<Tab>": complete,

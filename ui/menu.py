@@ -1,12 +1,15 @@
 """menu: keys and events in, a picture and requests out.
 
-The Menu is what a screen, or a program that reads lines, drives.  It is given keys by press(), whole lines by enter()
-and the link's events by hear(), each with the time.  Desk has what the user is doing, Talk what was said, the tables of
-modes.py what each key does; the Menu brings them together, marks the numbered items, and knows whether the user is
-looking.
+The loop of the curses client, or of the plain one, drives a Menu: it gives it keys by press(),
+whole lines by enter() and the link's events by hear(), each with the time, and shows what the
+properties say.  The Menu has a Desk (what the user is doing) and a Talk (everything between user
+and daemon); modes.py, items.py and keymap.py say what keys and lines do.  The Menu itself marks the
+numbered items, and knows whether the user is looking.  Loops read desk and talk, and do not write
+to them.
 
-Whatever can't be done is said in `error` until the next key, and the line stays as it is.  Nothing that arrives changes
-what Enter will do to a text that was begun.  Pure: no curses, no socket, no clock.
+When something cannot be done, `error` says why until the next key, and the line stays as it is.
+Nothing that arrives changes what Enter will do to a text that the user has begun.  Pure: no curses,
+no socket, no clock.
 """
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from ui.pane import Pane, Said
 from ui.talk import Talk
 from ui.words import TOO_LONG
 
-IDLE = 120_000_000      # microseconds without a key after which nobody seems to look, where the terminal does not tell
+IDLE = 120_000_000      # microseconds without a key: nobody is looking, if the terminal cannot tell
 
 
 class Menu:
@@ -32,17 +35,17 @@ class Menu:
 
     def __init__(self, link: Link, *, name: str = "", offered: str = "", strict: bool = False,
                  ruler: Ruler = UNICODE) -> None:
-        """`name`: to log in with; without it the user is asked, and `offered` stands in the line.  `strict`: names must
-        be typed whole, for users who do not see the cursor of a list."""
+        """`name`: to log in with; without it the menu asks, and `offered` stands in the line.
+        `strict`: the names of a list must be typed whole; the user cannot see its cursor."""
         self.link = link
         self.pane = Pane(ruler)
         self.talk = Talk(link, self.pane)
         self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict)
         self.error = ""                 # until the next key
-        self._retry_in = 0              # seconds until the link dials again, for the bar
+        self._retry_in = 0              # seconds until the link dials again
         self._ring = False              # the bell should sound
-        self._focused: bool | None = None           # None: the terminal does not say
-        self._pressed = 0               # when the last key was
+        self._focused: bool | None = None           # None: the terminal cannot tell
+        self._pressed = 0               # the time of the last key
         if not name:
             self.desk.line.set(offered)
 
@@ -50,16 +53,16 @@ class Menu:
 
     @property
     def prompt(self) -> str:
-        """What Enter will do, before the line."""
+        """What Enter will do; stands before the line."""
         return modes.prompt(self.desk, self.desk.line.text)
 
     def prompt_of(self, text: str) -> str:
-        """The same for another text than that of the line."""
+        """The prompt that the line would have with this text."""
         return modes.prompt(self.desk, text)
 
     @property
     def where(self) -> str:
-        """The same, for the bar."""
+        """The mode, for the bar."""
         return modes.where(self.desk, self._retry_in)
 
     @property
@@ -76,36 +79,36 @@ class Menu:
 
     @property
     def question(self) -> tuple[str, ...]:
-        """The row about an invitation, from long to short; none: ()."""
+        """The row about an invitation, from its longest form to its shortest; () for none."""
         return self.talk.invitations.row
 
     @property
     def is_joining(self) -> bool:
-        """Whether a name was entered and the daemon has not answered."""
+        """Whether the user has entered a name and the daemon has yet to answer."""
         return self.desk.is_at_login and self.link.sock is not None
 
-    # ---- what the loop takes and gives ----
+    # ---- between the menu and the loop ----
 
     def retries_in(self, seconds: int) -> None:
-        """The bar shows when a lost line is dialled again."""
+        """The link dials again in so many seconds: for the bar."""
         self._retry_in = seconds
 
     def take_error(self) -> str:
-        """What can't be done, once."""
+        """The error; afterwards there is none."""
         error, self.error = self.error, ""
         return error
 
     def take_ring(self) -> bool:
-        """Whether the bell should sound, once."""
+        """Whether the bell should sound; afterwards it should not."""
         ring, self._ring = self._ring, False
         return ring
 
     def take_unshown(self) -> list[wire.Mail]:
-        """The messages to be confirmed once they are painted."""
+        """The messages to confirm once they are painted."""
         return self.talk.messages.take_unshown()
 
     def take_settled(self) -> list[Said]:
-        """The user's own messages whose mark has changed."""
+        """The user's own messages whose mark changed since the last call."""
         return self.talk.messages.take_settled()
 
     # ---- events ----
@@ -129,7 +132,7 @@ class Menu:
             feed.ring = False
 
     def _answering(self) -> object:
-        """The invitation that the marked answer is for."""
+        """The invitation that the marked item would answer."""
         questions = self.talk.invitations.questions
         is_answer = any(self.desk.marked == item.number for item in ANSWERS)
         return questions[0] if is_answer and questions else None
@@ -157,7 +160,7 @@ class Menu:
             self.desk.picker.narrow(self.desk.line.text)
 
     def enter(self, text: str, now: int) -> None:
-        """A whole line at once, for programs that read lines."""
+        """Type a whole line and Enter, in place of the line as it is."""
         desk = self.desk
         desk.marked = 0
         desk.line.set("")
@@ -169,7 +172,7 @@ class Menu:
         self.press("<Enter>", now)
 
     def _obey(self, key: Key) -> str:
-        """Do it; a fault, or ""."""
+        """Do what a key asks; a fault, or ""."""
         if isinstance(key, Paste):
             fault = self.desk.insert(key.text)
             return "the paste was too long and was cut" if key.cut else fault
@@ -184,7 +187,7 @@ class Menu:
         if desk.is_at_items and not desk.text:
             if self._mark(key):
                 return ""
-            if len(key) == 1 or key == "<Backspace>":      # typed over the echo
+            if len(key) == 1 or key == "<Backspace>":       # typing replaces the echo
                 desk.unmark()
         before = desk.line.text
         changed = desk.line.press(keymap.SAME_KEYS.get(key, key))
@@ -195,7 +198,7 @@ class Menu:
         return ""
 
     def _mark(self, key: str) -> bool:
-        """A digit or an arrow marks an item and echoes it in the line."""
+        """A digit or an arrow marks an item, and the line echoes it; whether the key did."""
         desk = self.desk
         numbers = [item.number for item in items.choices(desk)]
         if key in keymap.ARROWS:

@@ -1,8 +1,9 @@
-"""messages: what the user sends, with its marks, and what others sent.
+"""messages: what the user sends, with its marks, and what others send.
 
-Every message of the user's own is shown at once; its mark is changed by the daemon's answers alone.  One SEND may have
-many recipients, and so many answers, for ranges of ids.  A message of another user stays in `unshown` until it is
-painted or printed, and is confirmed then.  Texts are made safe in the pane.  Pure.
+Every message of the user's own is shown at once; only the daemon's answers change its mark.  A
+message to many recipients has many answers, each for a range of ids.  A message of another user
+stays in `unshown` until the loop has painted or printed it, and confirms it then.  The pane makes
+texts safe.  Pure.
 """
 from __future__ import annotations
 
@@ -24,14 +25,14 @@ OWN_MAX = 10_000        # own messages whose marks may still change: as many as 
 
 @dataclass
 class Own:
-    """A message of the user's own that is on its way."""
+    """A message of the user's own whose mark may still change."""
     entry: Said
-    unstored: set[int]          # its ids that are not on disk yet
-    to: set[str]                # the recipients that have not seen it yet, in small letters
+    unstored: set[int]          # its ids that are not on the daemon's disk yet
+    to: set[str]                # the recipients who have not seen it yet, in lower case
 
 
 class Messages:
-    """Messages, both ways."""
+    """Messages in both directions."""
 
     def __init__(self, link: Link, people: People, feed: Feed) -> None:
         self.link, self.people, self.feed = link, people, feed
@@ -39,17 +40,18 @@ class Messages:
         self.settled: list[Said] = []           # own messages whose mark has changed
         self._own: dict[int, Own] = {}          # by id
         self.hears: Hears = {
-            wire.Stored: self.on_stored, wire.Outcomes: self.on_outcomes, wire.Delivered: self.on_delivered,
-            wire.Refused: self.on_refused, wire.Mail: self.on_mail,
+            wire.Stored: self.on_stored, wire.Outcomes: self.on_outcomes,
+            wire.Delivered: self.on_delivered, wire.Refused: self.on_refused,
+            wire.Mail: self.on_mail,
         }
 
     def take_unshown(self) -> list[wire.Mail]:
-        """The messages to be confirmed once they are painted."""
+        """The messages to confirm once they are painted."""
         mails, self.unshown = self.unshown, []
         return mails
 
     def take_settled(self) -> list[Said]:
-        """The messages of the user's own whose mark has changed since the last call."""
+        """The user's own messages whose mark changed since the last call."""
         settled, self.settled = self.settled, []
         return settled
 
@@ -90,7 +92,7 @@ class Messages:
             self._settle(own)
 
     def on_outcomes(self, event: wire.Outcomes) -> None:
-        """What became of a message for recipients that are not reading now."""
+        """What became of a message for the recipients who are not reading now."""
         if event.outcome not in OUTCOMES:
             return
         said = outcome_of(event.to, event.outcome)
@@ -120,7 +122,8 @@ class Messages:
 
     def _between(self, first: int, last: int) -> list[tuple[int, Own]]:
         if last - first < len(self._own):
-            return [(number, self._own[number]) for number in range(first, last + 1) if number in self._own]
+            return [(number, self._own[number]) for number in range(first, last + 1)
+                    if number in self._own]
         return [(number, own) for number, own in self._own.items() if first <= number <= last]
 
     def _settle(self, own: Own) -> None:
@@ -139,19 +142,20 @@ class Messages:
         everyone, checked = event.flags & SendFlag.EVERYONE, event.flags & SendFlag.CHECK
         to = "all" if everyone else "you" if event.copies < 2 else f"you +{event.copies - 1}"
         sender = self.people.called(event.sender)
-        self.feed.add(Said(event.time, event.text, sender, to, style=name_style(event.sender)), bool(checked))
+        said = Said(event.time, event.text, sender, to, style=name_style(event.sender))
+        self.feed.add(said, bool(checked))
         self.unshown.append(event)
         self.people.hear(event.sender)
         self.feed.ring |= not everyone and not checked
 
     def history(self, number: int) -> str:
-        """Show the last messages that were read, from the archive; a fault, or ""."""
+        """Show the last messages that the user read, from the archive; a fault, or ""."""
         try:
             records = self.link.last(number)
         except REFUSALS as fault:
             return str(fault)
         if not records:
-            return "no message is in your archive"
+            return "there are no messages in your archive"
         what = "message" if len(records) == 1 else f"{len(records)} messages"
         items = [(f"{clock(record.time, '%-d %b %H:%M')} {display(record.sender)}", record.text)
                  for record in records]

@@ -1,11 +1,9 @@
-"""modes: what there is to choose at each step, and what each key does: the tables of the menu.
+"""modes: what each mode of the desk shows, and what Enter and events do there.
 
-MODES says for each mode of the desk what the prompt, the bar and the hint read and what Enter does; Esc is in desk.py.
-ITEMS and its like are the numbered menus; the tables of keys give what a key does beyond editing the line; AFTER says
-what an event of the link does to the mode.  Every action gives back a fault, one line for the user, or "".  No state is
-kept here.
-
-Words in braces are filled in by FIELDS when a row is shown.
+MODES has a row for each mode: what the prompt, the bar and the hint read, and what Enter does.  A
+word in braces stands for one of FIELDS, which is filled in when the row is shown.  What Esc does is
+in desk.py, what other keys do in keymap.py.  AFTER says what an event of the link does to the mode.
+Every step gives back a fault, one line for the user, or "".  No state is kept here.
 """
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ from terminal.display import display
 from ui import commands, items
 from ui.desk import Deed, Desk, Mode, redial
 from ui.names import recipients
+from ui.words import BAD_NAME
 
-ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.CHAT})      # a line may say itself whom it is for
+ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.CHAT})      # a line may name its own recipients
 
 
 # ---- Enter in each mode ----
@@ -26,7 +25,7 @@ ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.CHAT})      # a line may say
 def login(desk: Desk) -> str:
     name = desk.line.text.strip()
     if not wire.is_name(name):
-        return f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter or digit"
+        return BAD_NAME
     if name != desk.link.name:
         desk.link.rename(name)
     desk.link.connect()
@@ -34,7 +33,7 @@ def login(desk: Desk) -> str:
 
 
 def unlock(desk: Desk) -> str:
-    """Connect with the passphrase."""
+    """Connect with the passphrase in the line."""
     passphrase = desk.line.text
     desk.line.set("")
     if not passphrase:
@@ -48,32 +47,32 @@ def unlock(desk: Desk) -> str:
 
 
 def accept_store(desk: Desk) -> str:
-    """Go on with the other daemon.  It takes a word, for a stray Enter must not do it."""
+    """Go on with the other daemon.  That takes a word: a stray Enter must not do it."""
     text = desk.line.text.strip()
     if commands.is_command(text):
         return commands.run(desk, text)
     if text.casefold() not in ("yes", "y"):
-        return "type yes to go on with this daemon; Esc dials again, for the one before; /exit leaves"
+        return "type yes to go on with this daemon; Esc tries for the old one; /exit leaves"
     desk.take()
     desk.link.accept()
     return redial(desk)
 
 
 def claim_again(desk: Desk) -> str:
-    """A new passphrase is typed twice."""
+    """The new passphrase was typed once; ask for it again."""
     passphrase = desk.line.text
     if not passphrase:
-        return "type a passphrase; Esc back"
+        return "type a passphrase; Esc goes back"
     desk.go(Mode.AGAIN)
     desk.passphrase = passphrase
     return ""
 
 
 def claim(desk: Desk) -> str:
-    """It was typed twice."""
+    """The new passphrase was typed twice."""
     if desk.line.text != desk.passphrase:
         desk.go(Mode.CLAIM)
-        return "the two were not the same: type a new passphrase"
+        return "the two passphrases were not the same: type a new one"
     fault = desk.talk.requests.claim(desk.passphrase)
     if fault:
         desk.go(Mode.CLAIM)
@@ -82,7 +81,7 @@ def claim(desk: Desk) -> str:
 
 
 def choose(desk: Desk) -> str:
-    """A command, or the item that is marked or typed."""
+    """Run a command, or take the item that is marked or typed."""
     text = desk.line.text.strip()
     if not text:
         return _choose_nothing(desk)
@@ -95,14 +94,15 @@ def choose(desk: Desk) -> str:
         return item.take(desk)
     if text.casefold() == "quit":
         return commands.quit_chat(desk) or _taken(desk)
-    return f"{display(text)!r} is no item: 1-{len(items.items(desk))} mark one; /help; \"@bob hi\" sends at once"
+    last = len(items.items(desk))
+    return f"{display(text)!r} is not an item; 1-{last} mark one; /help; \"@bob hi\" sends at once"
 
 
 def _choose_nothing(desk: Desk) -> str:
     if not desk.link.online:
         desk.link.connect()
         return ""
-    return f"nothing is marked; 1-{len(items.items(desk))} or arrows mark; then Enter"
+    return f"nothing is marked; 1-{len(items.items(desk))} or arrows mark an item; Enter takes it"
 
 
 def _taken(desk: Desk) -> str:
@@ -121,11 +121,13 @@ def take_names(desk: Desk) -> str:
     desk.line.set("")
     if not taken.names:
         return ""
-    return commands.invite(desk, taken.names) if desk.picker.pick.invites else desk.compose(taken.names)
+    if desk.picker.pick.invites:
+        return commands.invite(desk, taken.names)
+    return desk.compose(taken.names)
 
 
 def send(desk: Desk) -> str:
-    """The message that is written."""
+    """Send the message in the line."""
     text = desk.line.text
     if commands.is_command(text):
         return commands.run(desk, text)
@@ -134,7 +136,7 @@ def send(desk: Desk) -> str:
 
 
 def say(desk: Desk) -> str:
-    """A line in the chat."""
+    """Say the line in the chat."""
     text = desk.line.text
     if commands.is_command(text):
         return commands.run(desk, text)
@@ -153,38 +155,56 @@ class Ways(NamedTuple):
 
 MODES: dict[Mode, Ways] = {
     Mode.LOGIN: Ways(
-        "username>", "choose a name", "Enter connects under this name; Ctrl-C leaves", login),
+        "username>", "choose a name",
+        "Enter connects under this name; Ctrl-C leaves",
+        login),
     Mode.MENU: Ways(
-        "menu>", "menu", "Enter takes the marked item; 1-6 or arrows mark; /help; \"@bob hi\" sends at once", choose),
+        "menu>", "menu",
+        "Enter takes the marked item; 1-6 or arrows mark; /help; \"@bob hi\" sends at once",
+        choose),
     Mode.HOW: Ways(
-        "send>", "send", "Enter takes the marked item; 1-3 or arrows mark; Esc back", choose),
+        "send>", "send",
+        "Enter takes the marked item; 1-3 or arrows mark; Esc back",
+        choose),
     Mode.PICK: Ways(
-        "{pick_prompt}", "{picking}", "type to filter; {mark}; Enter {verb}; Esc back", take_names),
+        "{pick_prompt}", "{picking}",
+        "type to filter; {mark}; Enter {verb}; Esc back",
+        take_names),
     Mode.WRITE: Ways(
-        "to {readers}>", "send to {readers}", "Enter sends to {readers}; Esc back, the text is kept", send),
+        "to {readers}>", "send to {readers}",
+        "Enter sends to {readers}; Esc back, the text is kept",
+        send),
     Mode.CHAT: Ways(
-        "{partners}>", "chat with {partners}", "Enter says it to {partners}; Quit leaves the chat; Esc to the menu",
+        "{partners}>", "chat with {partners}",
+        "Enter says it to {partners}; Quit leaves the chat; Esc to the menu",
         say),
     Mode.PASTE: Ways(
-        "paste {lines} lines?>", "paste", "Enter puts all {lines} lines into one message; Esc leaves them out",
+        "paste {lines} lines?>", "paste",
+        "Enter inserts all {lines} lines as one message; Esc drops them",
         Desk.insert_paste),
     Mode.PASSPHRASE: Ways(
         "passphrase of {name}>", "passphrase",
-        "type the passphrase, it is not shown; Enter connects; Esc for another name", unlock),
+        "type the passphrase, it is not shown; Enter connects; Esc for another name",
+        unlock),
     Mode.CLAIM: Ways(
-        "new passphrase>", "claim", "who is {name} over the network will need it; it is not shown; Esc back",
+        "new passphrase>", "claim",
+        "over the network {name} will need it; it is not shown; Esc back",
         claim_again),
     Mode.AGAIN: Ways(
-        "once more>", "claim", "type the same passphrase once more; Esc back", claim),
+        "once more>", "claim",
+        "type the same passphrase once more; Esc back",
+        claim),
     Mode.OTHER: Ways(
         "go on with it?>", "another daemon",
-        "type yes to go on with the other daemon; Esc dials again, for the one before", accept_store),
+        "type yes to go on with the other daemon; Esc tries for the old one",
+        accept_store),
 }
 MENU_OFFLINE = MODES[Mode.MENU]._replace(
-    prompt="offline>", hint="Enter tries to connect at once; what you send now goes out then")
+    prompt="offline>",
+    hint="Enter tries to connect now; messages go out once you are connected")
 MENU_IN_CHAT = MODES[Mode.MENU]._replace(
     where="menu = chat with {partners}",
-    hint="Enter takes the marked item; Esc back to {partners}; /help; Quit is said in the chat")
+    hint="Enter takes the marked item; Esc back to {partners}; /help; Quit leaves the chat")
 
 
 def _ways(desk: Desk) -> Ways:
@@ -205,10 +225,12 @@ def _partners(desk: Desk) -> str:
 
 
 def _picking(desk: Desk) -> str:
-    """For whom the user has picked so far."""
+    """The names that the user has marked so far."""
     assert desk.picker is not None
     names, pick = list(desk.picker.marked), desk.picker.pick
-    return f"{pick.where} {'with' if pick.invites else 'to'} {display(recipients(names))}" if names else pick.where
+    if not names:
+        return pick.where
+    return f"{pick.where} {'with' if pick.invites else 'to'} {display(recipients(names))}"
 
 
 def _mark(desk: Desk) -> str:
@@ -228,7 +250,7 @@ FIELDS: dict[str, Deed] = {
 
 
 class _Filled:
-    """FIELDS of one desk, each made when a row asks for it."""
+    """The FIELDS of one desk, each computed when a row asks for it."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -238,12 +260,12 @@ class _Filled:
 
 
 def addressees(desk: Desk, text: str) -> list[str]:
-    """Whom a line goes to by its own first words, wherever it is typed: `@bob hi`."""
+    """The recipients that a line itself names: `@bob hi`."""
     return commands.addressed(text) if desk.mode in ADDRESSING else []
 
 
 def _may_mean_chat(desk: Desk, names: list[str]) -> bool:
-    """Whether `@all` is typed where it might mean the chat: it is asked about, and goes to nobody."""
+    """Whether this is `@all` in a chat, where it might mean the chat: it goes to nobody."""
     return desk.talk.chatting.chat is not None and commands.is_all(names)
 
 
@@ -252,14 +274,16 @@ def prompt(desk: Desk, text: str) -> str:
     names = addressees(desk, text)
     if names and _may_mean_chat(desk, names):
         return "@all?>"
-    return f"to {display(', '.join(names))}>" if names else _ways(desk).prompt.format_map(_Filled(desk))
+    if names:
+        return f"to {display(', '.join(names))}>"
+    return _ways(desk).prompt.format_map(_Filled(desk))
 
 
 def where(desk: Desk, retry_in: int) -> str:
-    """The same, for the bar; `retry_in`: seconds until a lost line is dialled again."""
+    """The mode, for the bar; `retry_in`: seconds until the link dials again."""
     contact = desk.talk.contact
-    waiting = desk.is_at_login and desk.link.sock is None
-    if desk.link.online or desk.mode is Mode.OTHER or (waiting and not contact.offline):
+    asks_name = desk.is_at_login and desk.link.sock is None
+    if desk.link.online or desk.mode is Mode.OTHER or (asks_name and not contact.offline):
         return _ways(desk).where.format_map(_Filled(desk))
     if not contact.offline:
         return "connecting"
@@ -299,7 +323,7 @@ def _after_name_refused(desk: Desk) -> str:
 
 def _after_other_store(desk: Desk) -> str:
     desk.go(Mode.OTHER)
-    return "another daemon answers, or its store was made anew; type yes to go on with it; Esc dials again"
+    return "another daemon, or a new store; type yes to use it; Esc tries for the old one"
 
 
 def _after_roster(desk: Desk) -> str:
@@ -309,19 +333,19 @@ def _after_roster(desk: Desk) -> str:
 
 
 AFTER: dict[type, Deed] = {
-    Online: _after_online, Locked: _after_locked, NameRefused: _after_name_refused, OtherStore: _after_other_store,
-    wire.Roster: _after_roster,
+    Online: _after_online, Locked: _after_locked, NameRefused: _after_name_refused,
+    OtherStore: _after_other_store, wire.Roster: _after_roster,
 }
 
 
 def after(desk: Desk, event: Any) -> str:
-    """What an event does to the mode; a word about it for the user, or ""."""
+    """Change the mode as an event asks; a line about it for the user, or ""."""
     deed = AFTER.get(type(event))
     return deed(desk) if deed else ""
 
 
 def after_chat(desk: Desk) -> str:
-    """A chat began or ended; a text that was begun keeps its meaning."""
+    """A chat began or ended.  A text that the user has begun keeps its meaning."""
     if desk.talk.chatting.chat is None:
         desk.end_chat()
         return ""
@@ -333,10 +357,11 @@ def after_chat(desk: Desk) -> str:
         return ""
     if desk.mode is Mode.LOGIN:
         return ""
-    return "the chat has begun; your text is as it was: Enter or Esc, then you are in the chat"
+    return "the chat has begun; your text stays: after Enter or Esc you are in the chat"
 
 
 def _is_idle(desk: Desk) -> bool:
-    """Whether no text, and no choice of names, was begun; a command means the same in a chat."""
+    """Whether the user has begun no text and marked no names.  A command is no text here: it means
+    the same in a chat."""
     begun = desk.text and not commands.is_command(desk.text)
     return not begun and not (desk.picker and desk.picker.marked)

@@ -1,7 +1,8 @@
 """people: the names in the log, as this user says and hears them.
 
-People keeps Here (names.py) in step with the link's roster, knows which name is the user's own, turns what the user
-typed into names as they are registered, and remembers who was heard last, for completion.  Pure; it never raises.
+People keeps Here (names.py) in step with the link's roster, knows which name is the user's own,
+turns what the user typed into registered names, and remembers which users were heard last, for
+completion.  Pure; nothing raises.
 """
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ from client.link import Link
 from terminal.display import display
 from ui.feed import Hears
 from ui.names import Here, recipients, unknown
+from ui.words import NOT_YET
 
 HEARD_MAX = 200         # names remembered for completion
 
 
 class People:
-    """The log of names, from the chair of one user."""
+    """The log of names, from the seat of one user."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -28,7 +30,7 @@ class People:
 
     @property
     def here(self) -> Here:
-        """Who is in the log and what they do."""
+        """The users in the log, and what they are doing."""
         if self._here is None:
             self._here = Here(self.link.roster.values(), self.link.name)
         return self._here
@@ -42,24 +44,24 @@ class People:
         return [name for name in names if not self.is_me(name)]
 
     def called(self, name: str) -> str:
-        """A name as it stands in a sentence to the user: `you`, or the name."""
+        """A name as it stands in a sentence: `you` for the user's own."""
         return "you" if self.is_me(name) else display(name) or "somebody"
 
     def beside(self, names: Sequence[str]) -> str:
-        """The same for the recipients of a message, beside it."""
+        """The recipients of a message, as they stand beside it."""
         return recipients([self.called(name) for name in names])
 
     def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
-        """The names as registered, each once; or why not."""
+        """(names as registered, each once; "") or ((), a fault)."""
         missing = [display(name) for name in names if not self.here.spelled(name)]
         if missing and not self.link.roster.is_whole and not len(self.here):
-            return (), "not connected yet: the log of names is not here"
+            return (), NOT_YET
         if missing:
             return (), unknown(missing, self.here.names, "in the log")
         return tuple(dict.fromkeys(map(self.here.spelled, names))), ""
 
     def hear(self, name: str) -> None:
-        """This user said something, or was spoken to: completion offers the name first."""
+        """This user spoke, or was spoken to: completion offers the name first."""
         if not self.is_me(name):
             self.heard.pop(name, None)
             self.heard[name] = None
@@ -67,7 +69,7 @@ class People:
                 del self.heard[next(iter(self.heard))]
 
     def on_online(self, _: Online) -> None:
-        """A new connection brings the whole log anew."""
+        """A new connection brings a new log."""
         self._here = None
 
     def on_roster(self, event: wire.Roster) -> None:

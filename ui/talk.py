@@ -1,13 +1,13 @@
 """talk: everything that passes between the user and the daemon.
 
-A Talk has a room for each subject: the connection (contact), requests and their answers, messages, the chat,
-invitations, and the people they are about.  Each room has a table `hears`: the events of the link that mean something
-to it.  Talk hands every event to all that hear it; an event that nobody hears is for the link alone.  It knows no keys
-and no modes.
+A Talk has a room for each subject: contact (the connection), requests, messages, chatting,
+invitations, and the people they are about.  Each room has a table `hears`: the events of the link
+that it needs, by type.  Talk hands every event to all rooms that hear it; an event that no room
+hears is for the link alone.  Talk knows no keys and no modes.
 
-What a user does through a room gives back a fault, one line for the user, or "" when it is done or on its way.  Foreign
-names and reasons pass display() before they become part of a sentence; texts pass it in the pane.  Times are given:
-microseconds since 1970.  Pure.
+What the user does through a room gives back a fault, one line for the user, or "" when it is done
+or on its way.  Foreign names and reasons pass display() before they become part of a sentence;
+texts pass it in the pane.  Callers give the time, in microseconds since 1970.  Pure.
 """
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from ui.requests import Requests
 
 
 class Room(Protocol):
-    """What Talk knows of its rooms."""
+    """What Talk knows about each of its rooms."""
     hears: Hears
 
 
 class Talk:
-    """The user's side of everything said."""
+    """The rooms, and who hears what."""
 
     def __init__(self, link: Link, pane: Pane) -> None:
         self.feed = Feed(pane)
@@ -41,17 +41,18 @@ class Talk:
         self.requests = Requests(link, self.people, self.feed)
         self.messages = Messages(link, self.people, self.feed)
         self.chatting = Chatting(link, self.people, self.feed)
-        self.invitations = Invitations(link, self.people, self.feed, self.requests, self.chatting)
+        self.invitations = Invitations(link, self.people, self.feed, self.requests,
+                                       self.chatting)
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
         rooms: tuple[Room, ...] = (self.people, self.contact, self.requests, self.messages,
                                    self.chatting, self.invitations)
-        for room in rooms:                  # in this order they are told
+        for room in rooms:                  # they hear an event in this order
             for event, handler in room.hears.items():
                 self._hears.setdefault(event, []).append(handler)
 
     @property
     def is_busy(self) -> bool:
-        """Whether answers of the daemon or of people are awaited, so that a script should wait."""
+        """Whether the daemon or a user has yet to answer, so that a script should wait."""
         return self.requests.are_open or self.invitations.pledge is not None
 
     def hear(self, event: Any) -> None:

@@ -1,6 +1,8 @@
-"""words: the sentences for what the daemon answers.
+"""words: the sentences that the client shows for the daemon's answers.
 
-Tables by what happened, and the few functions that put names into them.  Names are made safe here.  Pure.
+Most stand in tables, by what happened; a few functions put names into them and make those safe.  A
+row of the screen has 80 columns, so a sentence in `error` is short, or has its best part first and
+the rest behind a semicolon, where screen.py may cut it.  Pure.
 """
 from __future__ import annotations
 
@@ -13,14 +15,18 @@ from ui.names import NAMED, listed
 from wire import Outcome, Why
 
 OFFLINE = "offline: this needs the daemon"
-TOO_LONG = f"a message has at most {wire.TEXT_MAX} bytes: send it in parts"
-NO_ROOM = f"the paste does not fit: a message has at most {wire.TEXT_MAX} bytes; nothing was put in"
+NOT_YET = "not connected yet: the log of names has not arrived"
 ALONE = "there is nobody else in the log yet"
 LOST = "the connection was lost"
+BAD_NAME = (f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ -; "
+            "the first is a letter or digit")
+TOO_LONG = f"a message has at most {wire.TEXT_MAX} bytes: send it in parts"
+NO_ROOM = (f"the paste does not fit; a message has at most {wire.TEXT_MAX} bytes; "
+           "nothing was inserted")
 
 
-class Wish(Enum):
-    """What can be asked of the daemon by a request."""
+class Request(Enum):
+    """What the user can ask of the daemon."""
     CHECK = "check"
     USERS = "users"
     LOG = "log"
@@ -36,40 +42,44 @@ class Wish(Enum):
 
 class Asked(NamedTuple):
     """A request that waits for its answer."""
-    wish: Wish
-    name: str = ""          # whom it is about
+    request: Request
+    name: str = ""          # the user it is about
 
 
-DONE: dict[Wish, str] = {
-    Wish.HOLD: "holding: new messages wait until you check",
-    Wish.UNHOLD: "not holding: new messages are shown as they come",
-    Wish.IGNORE: "{name} is ignored: messages and invitations of theirs are kept from you; /unignore {name} ends it",
-    Wish.UNIGNORE: "{name} is not ignored any more: what is sent from now on reaches you",
-    Wish.CLAIM: "claimed: who uses this name over the network needs the passphrase; this machine remembers its key",
-    Wish.UNCLAIM: "claimed no more: no passphrase is asked for this name",
+DONE: dict[Request, str] = {
+    Request.HOLD: "holding: new messages wait until you check for them",
+    Request.UNHOLD: "not holding: new messages are shown as they arrive",
+    Request.IGNORE: "you now ignore {name}: their messages and invitations do not reach you; "
+                    "/unignore {name} ends that",
+    Request.UNIGNORE: "you no longer ignore {name}: what they send from now on reaches you",
+    Request.CLAIM: "claimed: over the network this name now needs the passphrase; this machine "
+                   "remembers its key",
+    Request.UNCLAIM: "no longer claimed: the passphrase of this name is gone",
 }
 
-FAILED: dict[Wish, str] = {
-    Wish.CHECK: "no check was done",
-    Wish.USERS: "no list of users",
-    Wish.LOG: "no list of names",
-    Wish.HOLD: "not holding",
-    Wish.UNHOLD: "still holding",
-    Wish.IGNORE: "nobody more is ignored",
-    Wish.UNIGNORE: "still ignored",
-    Wish.IGNORED: "no list of whom you ignore",
-    Wish.CLAIM: "not claimed",
-    Wish.UNCLAIM: "nothing was changed",
-    Wish.INVITE: "no invitation was sent",
+FAILED: dict[Request, str] = {
+    Request.CHECK: "the check failed",
+    Request.USERS: "no list of users",
+    Request.LOG: "no list of names",
+    Request.HOLD: "not holding",
+    Request.UNHOLD: "still holding",
+    Request.IGNORE: "{name} is not ignored",
+    Request.UNIGNORE: "{name} is still ignored",
+    Request.IGNORED: "no list of the users you ignore",
+    Request.CLAIM: "not claimed",
+    Request.UNCLAIM: "still claimed",
+    Request.INVITE: "no invitation was sent",
 }
 
 OUTCOMES: dict[int, tuple[str, str]] = {        # for one recipient, for several
-    Outcome.HOLDING: ("holding: waits in the mailbox until checked",
-                      "holding: waits in their mailboxes until checked"),
-    Outcome.AWAY: ("not connected: kept in the mailbox", "not connected: kept in their mailboxes"),
+    Outcome.HOLDING: ("holding messages: it waits in the mailbox",
+                      "holding messages: it waits in their mailboxes"),
+    Outcome.AWAY: ("not connected: kept in the mailbox",
+                   "not connected: kept in their mailboxes"),
     Outcome.FULL: ("out of room: the mailbox is full, not delivered",
                    "out of room: their mailboxes are full, not delivered to them"),
-    Outcome.ABSENT: ("not connected: not delivered", "not connected: not delivered to them"),
+    Outcome.ABSENT: ("not connected: not delivered",
+                     "not connected: not delivered to them"),
 }
 
 CALLED_OFF: dict[int, str] = {
@@ -77,7 +87,7 @@ CALLED_OFF: dict[int, str] = {
     Why.EXPIRED: "{by} did not answer {it} in time",
     Why.GONE: "{by} disconnected: {it} is off",
     Why.WITHDRAWN: "{by} withdrew: {it} is off",
-    Why.BUSY: "{by} accepted another: {it} is off",
+    Why.BUSY: "{by} accepted another invitation: {it} is off",
     Why.UNKNOWN: "{it} is over already",
     Why.OTHER: "{it} is off because of {by}",
 }
@@ -86,7 +96,7 @@ PARTED: dict[int, str] = {
     Why.QUIT: "said Quit",
     Why.GONE: "disconnected",
     Why.SLOW: "did not read for too long",
-    Why.OTHER: "is out",
+    Why.OTHER: "is gone",
 }
 
 
@@ -96,15 +106,15 @@ def are(names: Sequence[str]) -> str:
 
 
 def outcome_of(names: Sequence[str], outcome: int) -> str:
-    """What became of a message for these."""
+    """What became of a message to these recipients.  Raises KeyError for an unknown outcome."""
     return f"{are(names)} {OUTCOMES[outcome][len(names) > 1]}"
 
 
 def called_off(why: int, by: str, invitation: str) -> str:
-    """Why an invitation is over."""
+    """Why an invitation is over; `why`: a wire.Why."""
     return CALLED_OFF.get(why, CALLED_OFF[Why.OTHER]).format(by=by, it=invitation)
 
 
 def parting(why: int) -> str:
-    """How somebody got out of a chat."""
+    """How a user left a chat; `why`: a wire.Why."""
     return PARTED.get(why, PARTED[Why.OTHER])

@@ -179,7 +179,8 @@ class Using(WithDaemon):
             bob = self.person("bob")
             self.sees(bob, "2 messages waiting", "2 waiting")
             bob.type("3\r")
-            self.sees(bob, "ann > you           text 1", "ann > you           text 2", "2 messages: nothing more waits")
+            self.sees(bob, "ann > you           text 1", "ann > you           text 2",
+                      "2 messages: no more are waiting")
             ann.hear(wire.Delivered)
             bob.type("3\r")
             self.sees(bob, "No messages available")

@@ -201,8 +201,8 @@ class Piped(WithDaemon):
         code, out, err = self.parley("--plain", "--name", "ann",
                                      stdin="1\n2\n1\nbob\nhello bob\n3\n/log\n/nonsense\nzed\n6\nnever read\n")
         self.assertEqual((code, err.splitlines()[1:]), (os.EX_DATAERR, [
-            "parley: 'zed' is no item: 1-6 mark one; /help; \"@bob hi\" sends at once"]))
-        self.assertTrue(err.startswith("parley: /nonsense is no command"), err)
+            "parley: 'zed' is not an item; 1-6 mark one; /help; \"@bob hi\" sends at once"]))
+        self.assertTrue(err.startswith("parley: /nonsense is not a command"), err)
         words = [line[6:] if line[2:3] == ":" else line for line in out.split("\n")]
         for line in ("* connected to", MENU, "* 201 current users:", "  v-0      Chatting with Vera.1",
                      "1. One user 2. Several users 3. All users",
@@ -239,8 +239,8 @@ class Piped(WithDaemon):
 
     def test_what_could_not_be_done_is_the_exit_code(self) -> None:
         self.known("bob")
-        for line, said in (("@nobody hi", "nobody is not in the log"), ("/nonsense", "is no command"),
-                           ("Quit", "you are in no chat")):
+        for line, said in (("@nobody hi", "nobody is not in the log"), ("/nonsense", "is not a command"),
+                           ("Quit", "you are not in a chat")):
             code, out, err = self.parley("--plain", "--name", "ann", stdin=f"{line}\n@bob after it\n")
             self.assertEqual((code, out.count("stored")), (os.EX_DATAERR, 1), (line, out))
             self.assertIn(f"parley: {said}" if line != "/nonsense" else said, err)

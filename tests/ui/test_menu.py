@@ -2,9 +2,13 @@
 import unittest
 
 import wire
+from terminal.display import UNICODE
 from terminal.keys import Paste
 from tests.client.fake_link import AWAY, BUSY, FREE, NameRefused, Offline, OtherStore, Over, Play
-from ui.desk import Mode
+from ui.desk import BACK, Mode
+from ui.modes import MENU_IN_CHAT, MENU_OFFLINE, MODES
+from ui.picker import TO_SEVERAL
+from ui.words import DONE, FAILED, Request
 from wire import Outcome, SendFlag, Why
 
 EVERYONE, NOW, CHECK = int(SendFlag.EVERYONE), int(SendFlag.NOW), SendFlag.CHECK
@@ -94,7 +98,7 @@ class Items(unittest.TestCase):
             at = next((place for place, row in enumerate(rows) if row.startswith("-- found ")), None)
             found.append("" if at is None else rows[at + 1].split("the ")[1])
             if play.menu.error:
-                self.assertIn("nothing above holds 'drawer'", play.menu.error)
+                self.assertIn("nothing above contains 'drawer'", play.menu.error)
                 play.press("<C-u>")
         self.assertEqual(found, ["Drawer 20", "Drawer 3", "", "Drawer 20", "bay 39"])
         play.enter("@bob thanks")
@@ -309,6 +313,65 @@ class Sending(unittest.TestCase):
         self.assertIn("16384", self.play.menu.error)
 
 
+class LongPastes(unittest.TestCase):
+    """While the user is asked about a paste, the mode below it may change."""
+    TEXT = "1\n2\n3\n4\n5\n6"
+
+    def test_a_chat_that_ends_meanwhile(self) -> None:
+        play = Play().online("bob")
+        play.hear(wire.Started(4, 9, ("alice", "bob")))
+        play.type("half ")
+        play.press(Paste(self.TEXT))
+        play.hear(wire.Ended(4, Why.QUIT, "bob"))
+        self.assertEqual(play.menu.prompt, "paste 6 lines?>")
+        play.press("<Enter>")
+        self.assertEqual((play.menu.prompt, play.menu.desk.line.text), ("menu>", "half " + self.TEXT))
+
+    def test_a_login_that_succeeds_meanwhile(self) -> None:
+        play = Play("")
+        play.enter("ann")
+        play.press(Paste(self.TEXT))
+        play.online()
+        self.assertEqual((play.menu.prompt, play.menu.desk.line.text), ("menu>", ""))
+        play.press("<Up>")
+        self.assertEqual(play.menu.desk.line.text, self.TEXT)
+
+    def test_a_question_that_comes_before_it(self) -> None:
+        """The message that was begun is kept for its mode, and the paste in the history."""
+        play = Play().online("bob")
+        play.enter("/send bob")
+        play.type("half")
+        play.press(Paste(self.TEXT))
+        play.hear(OtherStore("the daemon at unix:/s is not the one before"))
+        self.assertEqual(play.menu.prompt, "go on with it?>")
+        play.press("<Esc>")
+        play.enter("/send bob")
+        self.assertEqual((play.menu.prompt, play.menu.desk.line.text), ("to bob>", "half"))
+
+
+class Words(unittest.TestCase):
+    """A row of the screen has 80 columns."""
+
+    def test_hints_fit(self) -> None:
+        for ways in (*MODES.values(), MENU_OFFLINE, MENU_IN_CHAT):
+            hint = ways.hint.format(readers="bob", partners="bob", name="alice", lines="10", mark="Space marks",
+                                    verb=TO_SEVERAL.verb)
+            self.assertLessEqual(len(hint), 80, hint)
+
+    def test_help_fits(self) -> None:
+        play = Play()
+        play.enter("/help")
+        for row in play.menu.pane.entries[-1].rows(80, UNICODE):
+            self.assertFalse(row[0][1] == "gutter", row)
+
+    def test_every_request_and_mode_has_its_words(self) -> None:
+        self.assertEqual(set(FAILED), set(Request))
+        self.assertEqual(set(Request) - set(DONE), {Request.CHECK, Request.USERS, Request.LOG, Request.IGNORED,
+                                                    Request.INVITE}, "these have answers of their own")
+        self.assertEqual(set(MODES), set(Mode))
+        self.assertEqual(set(BACK), set(Mode))
+
+
 class Marks(unittest.TestCase):
     def setUp(self) -> None:
         self.play = Play().online("bob", "carol", away=("dave", "eve"))
@@ -347,7 +410,7 @@ class Marks(unittest.TestCase):
 
     def test_several_outcomes_are_one_line(self) -> None:
         for outcome, words in ((Outcome.AWAY, "are not connected: kept in their mailboxes"),
-                               (Outcome.HOLDING, "are holding: waits in their mailboxes until checked")):
+                               (Outcome.HOLDING, "are holding messages: it waits in their mailboxes")):
             self.play.hear(wire.Outcomes(1, 1, outcome, ("dave", "eve")))
             self.assertEqual(self.play.last, f"* dave, eve {words}")
         self.play.hear(wire.Outcomes(1, 1, Outcome.AWAY, tuple(f"u{n}" for n in range(100))))
@@ -372,7 +435,7 @@ class Receiving(unittest.TestCase):
         self.play.enter("3")
         self.play.mail(4, "bob", "old", int(CHECK))
         self.play.hear(wire.Checked(2, 1))
-        self.assertEqual(self.play.last, "* 1 message: nothing more waits")
+        self.assertEqual(self.play.last, "* 1 message: no more are waiting")
 
     def test_the_bell(self) -> None:
         rings = []
@@ -565,7 +628,7 @@ class Chatting(unittest.TestCase):
         play.enter("anybody there?")
         play.hear(Offline("the daemon closed the line", 1.0))
         self.assertEqual([line for line in play.lines if line.startswith("alice: ")],
-                         ["alice: heard", "alice: anybody there? ! perhaps not heard: the connection was lost"])
+                         ["alice: heard", "alice: anybody there? ! may not have arrived: the connection was lost"])
 
     def test_the_prompt_says_where_a_line_goes_that_says_it_itself(self) -> None:
         play = self.play
@@ -621,7 +684,7 @@ class Chatting(unittest.TestCase):
         self.play.roster(gus=FREE, hal=FREE, ida=FREE)
         self.play.enter("5")
         self.play.press(" ", "<Enter>")
-        self.assertIn("mark 2 at least", self.play.menu.error)
+        self.assertIn("mark at least 2", self.play.menu.error)
         self.play.press("<Down>", " ", "<Enter>")
         self.assertEqual(self.play.asked, [("invite", ("bob", "carol"))])
 

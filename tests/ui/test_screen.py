@@ -196,7 +196,7 @@ class Little(InUtc):
             play.hear(wire.Invitation(9, 60, "bob", ("bob", "alice")))
             self.assertIn("bob invites you", "\n".join(texts(frame(play.menu, rows, 80))), rows)
             play.enter("nonsense")
-            self.assertIn("is no item", "\n".join(texts(frame(play.menu, rows, 80))), rows)
+            self.assertIn("is not an item", "\n".join(texts(frame(play.menu, rows, 80))), rows)
 
     def test_an_invitation_shortens(self) -> None:
         play = office()
@@ -276,7 +276,7 @@ class Everything(InUtc):
         play.menu.pane.add(Said(NOON, "x", "you", "bob", "!", "no room"))
         play.enter("/nonsense")
         self.assertIn("! no room", "\n".join(texts(frame(play.menu, 24, 80))))
-        self.assertIn("no command", texts(frame(play.menu, 24, 80))[-2])
+        self.assertIn("not a command", texts(frame(play.menu, 24, 80))[-2])
 
     def test_ten_thousand_entries_cost_no_more_than_a_few(self) -> None:
         play = office()

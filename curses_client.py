@@ -48,11 +48,11 @@ from terminal.display import Ruler, display, unicode_cells
 from terminal.keys import Reads
 from terminal.usage import die, die_of_lack, open_standard
 from ui import once, options, plain
+from ui.entries import NAME_COLOURS
 from ui.failures import PROGRAM, Failure
 from ui.menu import Menu
 from ui.names import counted
 from ui.output import complain
-from ui.pane import NAME_COLOURS
 from ui.plain import now
 from ui.screen import Frame, frame
 
@@ -305,7 +305,8 @@ class Client:
 
     def measure(self, ruler: Ruler) -> None:
         """From now on, widths are the terminal's."""
-        self._ruler = self.menu.pane.ruler = ruler
+        self._ruler = ruler
+        self.menu.pane.measure(ruler)
 
     def run(self) -> int:
         """Until the end; the exit code."""

@@ -7,7 +7,7 @@ Promises
     A text of several rows cannot pass for the rows of others.  Every row of a text except its first
     begins with gutter(): GUTTER is the first cell in it that is not blank, at every width.  The
     programs begin no row of their own with GUTTER.  So a stranger writes the beginning of no row of
-    a screen or of a pipe.  fold() does this for the rows of one string, pane.hang() for rows of
+    a screen or of a pipe.  fold() does this for the rows of one string, entries.hang() for rows of
     runs.
     Nothing here raises, for any string or size.
 How it works

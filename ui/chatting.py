@@ -11,9 +11,9 @@ import wire
 from client.events import Offline, OtherStore
 from client.link import Link
 from terminal.display import display
+from ui.entries import Spoken
 from ui.feed import Feed, Hears
 from ui.names import NAMED, listed
-from ui.pane import Spoken
 from ui.people import People
 from ui.requests import REFUSALS
 from ui.words import LOST, parting

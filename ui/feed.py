@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ui.pane import Entry, Notice, Pane, Table
+from ui.entries import Entry, Notice, Table
+from ui.pane import Pane
 
 Hears: TypeAlias = dict[type, Callable[[Any], None]]    # by the type of an event: what a room does
 

@@ -22,8 +22,9 @@ from terminal.display import UNICODE, Ruler
 from terminal.keys import Key, Paste
 from ui import items, keymap, modes
 from ui.desk import Desk, Mode
+from ui.entries import Said
 from ui.items import ANSWERS, Item
-from ui.pane import Pane, Said
+from ui.pane import Pane
 from ui.talk import Talk
 from ui.words import TOO_LONG
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import wire
 from client.link import Link
 from terminal.display import display
+from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
 from ui.feed import Feed, Hears
-from ui.pane import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
 from ui.people import People
 from ui.requests import REFUSALS
 from ui.words import ALONE, OUTCOMES, outcome_of

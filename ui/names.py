@@ -1,8 +1,9 @@
 """names: the log of names as a user sees it, and the names that a user types.
 
-Here is the roster, kept up: who is connected, who may be invited, who chats with whom, in the words of the
-specifications.  The functions put names into sentences and find what a mistyped one was meant to be.  Pure; it never
-raises.  Names are made safe where they become part of a sentence.
+Here is the roster as it is now: which users are connected, who may be invited, who chats with whom,
+in the words of the specifications.  The functions put names into sentences, and find the name that
+a mistyped one was meant to be.  Names are made safe where they become part of a sentence.  Pure; it
+never raises, except Here.entry().
 """
 from __future__ import annotations
 
@@ -14,28 +15,30 @@ from functools import cached_property
 
 import wire
 from terminal.display import display
-from ui.pane import clock
+from ui.entries import clock
 from wire import Presence
 
 NAMED = 5               # names in a sentence; more are counted
 HEAD_NAMES = 24         # characters of recipients beside a message; more are counted
-NEAREST_OF = 2_000      # names compared in full: difflib takes 20 ms for so many, and a log may have a million
+NEAREST_OF = 2_000      # names compared in full: difflib takes 20 ms; a log may have a million
 
 
 class Here:
-    """Who is in the log and what they do, kept up by update(): a log may have a million names, and a line of it changes
-    at any time, so nothing that is asked often looks at all of it."""
+    """The users in the log, and what they do.
+
+    update() takes in each change.  A log may have a million names and changes at any time, so no
+    method that is called often looks at all of it."""
 
     def __init__(self, roster: Iterable[wire.Entry], me: str) -> None:
         self.me = me.lower()
         self._log: dict[str, wire.Entry] = {}           # by the name in lower case
-        self._present: dict[str, wire.Entry] = {}       # of those, who is connected
-        self._order: list[str] = []                     # of the log, but for those that are new
-        self._new: list[str] = []
+        self._present: dict[str, wire.Entry] = {}       # those of them who are connected
+        self._order: list[str] = []                     # the names of the log, without the new ones
+        self._new: list[str] = []                       # names that `order` will sort in
         self.update(roster)
 
     def update(self, entries: Iterable[wire.Entry]) -> None:
-        """These lines of the log changed, or are new."""
+        """These entries of the log have changed, or are new."""
         log, present = self._log, self._present
         for entry in entries:
             name = entry.name.lower()
@@ -56,12 +59,12 @@ class Here:
         return len(self._log)
 
     def spelled(self, name: str) -> str:
-        """A name of the log as it was first registered; "" for one that is not there."""
+        """The name as it was first registered; "" if it is not in the log."""
         entry = self._log.get(name.lower())
         return entry.name if entry else ""
 
     def entry(self, name: str) -> wire.Entry:
-        """Its line.  Raises KeyError."""
+        """The entry of a name.  Raises KeyError."""
         return self._log[name.lower()]
 
     @property
@@ -69,53 +72,58 @@ class Here:
         """All names in lower case, sorted."""
         if self._new:
             self._order += self._new
-            self._order.sort()                          # quick where only a few are new
+            self._order.sort()                          # quick if only a few are new
             self._new = []
         return self._order
 
     @property
     def entries(self) -> list[wire.Entry]:
-        """The log; takes its time."""
+        """The whole log, sorted; slow for a long one."""
         return [self._log[name] for name in self.order]
 
     @property
     def others(self) -> list[wire.Entry]:
-        """The same without oneself."""
+        """The same without the user's own name."""
         return [self._log[name] for name in self.order if name != self.me]
 
     @property
     def is_alone(self) -> bool:
-        """Whether nobody else is in the log."""
+        """Whether the log has no other name than the user's."""
         return len(self._log) <= (self.me in self._log)
 
     @property
     def names(self) -> list[str]:
-        """Of the log, in no order; takes its time."""
+        """All names, in no order; slow for a long log."""
         return [entry.name for entry in self._log.values()]
 
     def beginning(self, text: str, most: int) -> list[str]:
-        """The names that begin with a text, whatever the case, sorted; of very many the first, and the last one,
-        so that these have in common what all have."""
+        """The names that begin with a text, in any case, sorted.
+
+        Of more than `most`: the first ones and the last one, which have the same beginning in
+        common as all of them."""
         order, text = self.order, text.lower()
         start, end = bisect_left(order, text), bisect_left(order, text + "\U0010ffff")
-        some = order[start:end] if end - start <= most else [*order[start:start + most - 1], order[end - 1]]
+        some = order[start:min(end, start + most)]
+        if end - start > most:
+            some[-1] = order[end - 1]
         return [self._log[name].name for name in some]
 
-    # ---- those who are connected ----
+    # ---- connected users ----
 
     @cached_property
     def current(self) -> list[wire.Entry]:
-        """Those who are connected, oneself among them."""
+        """The connected users, this one among them."""
         return [self._present[name] for name in sorted(self._present)]
 
     @property
     def available(self) -> list[str]:
-        """Whom one may invite."""
+        """The users who may be invited."""
         return [entry.name for entry in self.current
                 if entry.state == Presence.AVAILABLE and entry.name.lower() != self.me]
 
     @cached_property
     def busy(self) -> int:
+        """How many connected users are in a chat."""
         return sum(entry.state == Presence.BUSY for entry in self.current)
 
     @property
@@ -131,15 +139,17 @@ class Here:
         return chats
 
     def partners(self, entry: wire.Entry) -> str:
-        """With whom this one is chatting."""
+        """The other users in the same chat."""
         names = self._chats.get(entry.chat, []) if entry.chat else []
         return listed([name for name in names if name != entry.name]) or "somebody"
 
     def status(self, entry: wire.Entry) -> str:
-        """`Available`, `Chatting with NAME[, NAME]`, or since when it is not connected."""
+        """`Available`, `Chatting with NAME[, NAME]`, or since when the user is not connected."""
         if entry.state == Presence.AWAY:
             return f"not connected since {clock(entry.since, '%-d %b %Y %H:%M')}"
-        said = f"Chatting with {self.partners(entry)}" if entry.state == Presence.BUSY else "Available"
+        said = "Available"
+        if entry.state == Presence.BUSY:
+            said = f"Chatting with {self.partners(entry)}"
         holding = ", holding" if entry.holding else ""
         return said + holding + (" (you)" if entry.name.lower() == self.me else "")
 
@@ -157,7 +167,7 @@ def counted(number: int, what: str, none: str = "no") -> str:
 
 
 def recipients(names: Sequence[str]) -> str:
-    """The names beside a message, or the first of them and how many more."""
+    """The recipients beside a message: their names, or the first of them and how many more."""
     shown = ""
     for at, name in enumerate(names):
         if at and len(shown) + len(name) > HEAD_NAMES:
@@ -167,21 +177,22 @@ def recipients(names: Sequence[str]) -> str:
 
 
 def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:
-    """The names most like this one, best first; case does not count."""
+    """The names most like this one, the best first; case does not matter."""
     wanted = name.lower()
     known = {other.lower(): other for other in names}
-    near = [other for other in known if wanted and (other.startswith(wanted) or wanted.startswith(other))]
+    near = [other for other in known
+            if wanted and (other.startswith(wanted) or wanted.startswith(other))]
     close = difflib.get_close_matches(wanted, near or _likely(wanted, known), most, 0.5)
     return [known[other] for other in close]
 
 
 def _likely(wanted: str, known: Iterable[str]) -> list[str]:
-    """At most NEAREST_OF names, those with the same first letter first."""
+    """At most NEAREST_OF names; those with the same first letter come first."""
     return sorted(known, key=lambda other: other[:1] != wanted[:1])[:NEAREST_OF]
 
 
 def unknown(names: Sequence[str], known: Iterable[str], where: str) -> str:
-    """The complaint about names that are not among the known."""
+    """The complaint about names that are not among the known ones."""
     near = list(dict.fromkeys(other for name in names for other in nearest(name, known)))
     ask = f": did you mean {' or '.join(near)}?" if near else ""
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not {where}{ask}"
@@ -191,22 +202,23 @@ ONE_WORD = "names are one word, with commas and no blanks between them: bob,erin
 
 
 def addressees(text: str) -> tuple[list[str], str | None]:
-    """The names at the beginning of `bob,erin TEXT`, and TEXT; None if not even a blank follows them.
+    """The names at the beginning of `bob,erin TEXT`, and TEXT; None if not even a blank follows.
 
-    This is the rule wherever names are typed before a text or behind a command: the names are one word,
-    with commas between them, and the first blank ends them.  So `bob, carol is leaving us` is a text for
-    bob alone.  A comma too many (`bob,` `bob,,erin`) names nobody."""
+    This is the rule wherever names are typed before a text or behind a command: the names are one
+    word, with commas between them, and the first blank ends them.  So `bob, carol is leaving us` is
+    a text for bob alone.  A comma too many (`bob,` `bob,,erin`) names nobody."""
     found = re.fullmatch(r"\s*(\S*)(\s*)(.*)", text, re.DOTALL)
-    assert found is not None            # it matches every string
+    assert found is not None            # the pattern matches every string
     return [name for name in found[1].split(",") if name], found[3] if found[2] else None
 
 
 def only_names(text: str) -> tuple[list[str], str]:
-    """The names behind a command that takes no text; or the fault, where more than names stands there."""
+    """The names behind a command that takes no text; or the fault, if more than names follows."""
     names, rest = addressees(text)
     return ([], ONE_WORD) if rest else (names, "")
 
 
 def split_names(text: str) -> list[str]:
-    """What is typed into a list of names: nothing but names can stand there, so blanks separate them too."""
+    """The names typed into a list of names: nothing but names can stand there, so blanks separate
+    them too."""
     return text.replace(",", " ").split()

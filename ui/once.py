@@ -22,11 +22,11 @@ import wire
 from client.link import Link, Offline, Over, Remark
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
+from ui.entries import Said, clock
 from ui.failures import NOT_DELIVERED, Failure, code_of, login_failure
 from ui.names import Here, only_names, unknown
 from ui.options import make_link
 from ui.output import complain, print_line
-from ui.pane import Said, clock
 from ui.words import TOO_LONG, outcome_of
 from wire import Outcome, SendFlag
 

@@ -35,12 +35,12 @@ from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
 from terminal.keys import GAP, PASTE_MAX
 from ui.desk import Mode
+from ui.entries import REFUSED, Said, clock
 from ui.failures import Failure, fault_of, login_failure
 from ui.menu import Menu
 from ui.names import counted
 from ui.options import make_link
 from ui.output import Output, complain, print_line
-from ui.pane import REFUSED, Said, clock
 
 READ_SIZE = 65536           # bytes of input in one read
 CHOICES_SHOWN = 20          # rows of a list of names: listeners hear them all before the prompt

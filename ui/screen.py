@@ -1,10 +1,13 @@
 """screen: what the terminal shows, as a function of the menu and a size.
 
-frame(menu, rows, cols) gives exactly `rows` rows of (text, style) runs, none wider than `cols`, and where the cursor
-stands.  From the bottom: the input line; the hint, or in its place an error or an open invitation; the menu; the bar;
-above it the pane, or the lower part of it a list of names.  With little room the parts go in this order: one row is
-the input, two have a row of messages, three the menu, four the bar, and the hint comes last.  Any size from 1x1 is
-fine; nothing raises.  Frame characters are ASCII.  A style never says what the text does not.
+frame(menu, rows, cols) gives exactly `rows` rows of (text, style) runs, none wider than `cols`, and
+the place of the cursor.  From the bottom: the input line; the hint, or instead of it an error or an
+open invitation; the numbered items; the bar; above it the pane, and over its lower part the list of
+names, if one is open.
+
+If there is little room, one row is the input line, the second shows messages, the third the items,
+the fourth the bar; the hint comes last.  Any size from 1x1 is fine; nothing raises.  Frame
+characters are ASCII.  A style never says what the text does not.
 """
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from terminal.display import UNICODE, Ruler, display
+from ui.entries import Row, Run, fitted, rule
 from ui.names import counted
-from ui.pane import Row, Run, fitted, rule
 from ui.picker import Choice, Picker
 
 if TYPE_CHECKING:
     from ui.menu import Menu
 
-HINT_ROWS = 8           # rows from which on the hint has its row; an error or invitation has it from 5 on
-MENU_ROWS = 12          # rows from which on the menu may take two
-LIST_KEEPS = 3          # rows of messages that a list of names leaves in sight, where there are as many
+HINT_ROWS = 8           # with fewer rows there is no hint; errors and invitations show from 5 on
+MENU_ROWS = 12          # with fewer rows the items take one row at most
+LIST_KEEPS = 3          # rows of messages beside a list of names, if there are as many
 NAME_COLUMN = 8         # cells for a name in a list, if none is longer
-LIST_NAME_MAX = 40      # and at most: a group of names is shortened
+LIST_NAME_MAX = 40      # and at most: the names of a group are shortened
 
 
 class Frame(NamedTuple):
@@ -38,7 +41,8 @@ def frame(menu: Menu, rows: int, cols: int, ruler: Ruler = UNICODE) -> Frame:
     entry, column = _input(menu, cols, ruler)
     foot = _foot(menu, rows, cols, ruler)
     height = rows - 1 - len(foot)
-    above = _above(menu, height, cols, ruler) if rows > 2 or not _urgent(menu) else _message(menu, cols, ruler)
+    tight = rows < 3 and _is_urgent(menu)
+    above = _message(menu, cols, ruler) if tight else _above(menu, height, cols, ruler)
     blank: list[Row] = [()] * (height - len(above))
     return Frame([*blank, *above[:height], *foot, entry], (rows - 1, min(column, cols - 1)))
 
@@ -52,83 +56,91 @@ def _input(menu: Menu, cols: int, ruler: Ruler) -> tuple[Row, int]:
         prompt = ruler.shorten(prompt[:-1], max(0, cols // 2 - 3)) + ">" if cols >= 8 else ""
     head: list[Run] = [(prompt, "prompt"), (" ", "")] if prompt else []
     used = sum(ruler.width(text) for text, _ in head)
-    shown, column = ("", 0) if menu.desk.is_secret else menu.desk.line.view(cols - used, ruler)
+    hidden = menu.desk.is_secret
+    shown, column = ("", 0) if hidden else menu.desk.line.view(cols - used, ruler)
     return fitted((*head, (shown, "")), cols, ruler), used + column
 
 
 # ---- between the messages and the input ----
 
 def _foot(menu: Menu, rows: int, cols: int, ruler: Ruler) -> list[Row]:
-    """The bar, the menu and the hint: as many of them as there is room for."""
-    choices = _menu(menu, cols, 2 if rows >= MENU_ROWS else 1, ruler)
+    """The bar, the items and the hint: as many of them as there is room for."""
+    items = _items(menu, cols, 2 if rows >= MENU_ROWS else 1, ruler)
     message = _message(menu, cols, ruler)
     if rows < 3:
         return []
     if rows < 5:
-        return [*([_bar(menu, cols, ruler)] if rows == 4 else []), *(message if _urgent(menu) else choices[:1])]
-    if rows < HINT_ROWS and not _urgent(menu):
+        bar = [_bar(menu, cols, ruler)] if rows == 4 else []
+        return [*bar, *(message if _is_urgent(menu) else items[:1])]
+    if rows < HINT_ROWS and not _is_urgent(menu):
         message = []
-    return [_bar(menu, cols, ruler), *choices, *message]
+    return [_bar(menu, cols, ruler), *items, *message]
 
 
-def _urgent(menu: Menu) -> bool:
-    """Whether there is something to say that may not wait for a larger screen."""
+def _is_urgent(menu: Menu) -> bool:
+    """Whether there is an error or an invitation: they need their row even on a small screen."""
     return bool(menu.error or menu.question)
 
 
 def _message(menu: Menu, cols: int, ruler: Ruler) -> list[Row]:
     """The row above the input: an error, an invitation, or the hint."""
     if menu.error:
-        return [((ruler.clip(_fitting(display(menu.error), cols, ruler), cols), "alert"),)]
+        text = _clauses(display(menu.error), cols, ruler)
+        return [((ruler.clip(text, cols), "alert"),)]
     forms = menu.question
     if forms:
         text = next((form for form in forms if ruler.width(form) <= cols), forms[-1])
         return [((ruler.clip(text, cols), "question"),)]
-    return [((ruler.clip(_fitting(menu.hint, cols, ruler), cols), "hint"),)]
+    return [((ruler.clip(_clauses(menu.hint, cols, ruler), cols), "hint"),)]
 
 
-def _fitting(text: str, cols: int, ruler: Ruler) -> str:
-    """As many of its clauses as fit."""
+def _clauses(text: str, cols: int, ruler: Ruler) -> str:
+    """As many clauses of a text as fit; semicolons separate them."""
     while ruler.width(text) > cols and "; " in text:
         text = text[:text.rindex("; ")]
     return text
 
 
-def _menu(menu: Menu, cols: int, most: int, ruler: Ruler) -> list[Row]:
-    """The numbered items: in one row, in two, shorter, shortest, not at all."""
+def _items(menu: Menu, cols: int, most: int, ruler: Ruler) -> list[Row]:
+    """The numbered items: in one row, in two, shorter, shortest, or not at all."""
     items = menu.items
     full = [(item.label, item.number) for item in items]
     half = (len(full) + 1) // 2
     short = [(f"{item.number} {item.short}", item.number) for item in items]
     tiny = [(f"{item.number}{item.letter}", item.number) for item in items]
     for form in ([full], [full[:half], full[half:]], [short], [tiny]):
-        if len(form) <= most and all(_spread(row) <= cols for row in form):
-            return [_items(row, menu.desk.marked) for row in form]
+        if len(form) <= most and all(_width(row) <= cols for row in form):
+            return [_marked(row, menu.desk.marked) for row in form]
     return []
 
 
-def _spread(items: Sequence[tuple[str, int]]) -> int:
+def _width(items: Sequence[tuple[str, int]]) -> int:
+    """Cells of a row of items, with blanks between them."""
     return sum(len(text) + 1 for text, _ in items) - 1
 
 
-def _items(items: Sequence[tuple[str, int]], chosen: int) -> Row:
+def _marked(items: Sequence[tuple[str, int]], marked: int) -> Row:
+    """A row of items; the one with the number `marked` stands out."""
     runs: list[Run] = []
     for text, number in items:
-        runs += [(text, "chosen" if number == chosen else "menu"), (" ", "")]
+        runs += [(text, "chosen" if number == marked else "menu"), (" ", "")]
     return tuple(runs[:-1])
 
 
 def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
-    """`= alice@lab = menu = 4 online, 1 busy = 2 waiting ===`; what does not fit goes from the middle."""
-    who, where = display(menu.link.name), menu.where
-    house = f"{who}@{display(menu.link.house)}" if who and menu.link.house else who
+    """`= alice@lab = menu = 4 online, 1 busy = 2 waiting ===`
+
+    What does not fit is left out, the count of users first."""
+    name, where = display(menu.link.name), menu.where
+    house = f"{name}@{display(menu.link.house)}" if name and menu.link.house else name
     online, waiting = "", ""
     if menu.link.online:
         online = menu.talk.people.here.summary
         waiting = f"{menu.link.waiting} waiting" if menu.link.waiting else ""
-        waiting = "holding" + (f", {waiting}" if waiting else "") if menu.link.ask.holding else waiting
-    forms = [(house, where, online, waiting), (house, where, waiting), (who, where, waiting), (where, waiting),
-             (where,)]
+        if menu.link.ask.holding:
+            waiting = f"holding, {waiting}" if waiting else "holding"
+    forms = [(house, where, online, waiting), (house, where, waiting), (name, where, waiting),
+             (where, waiting), (where,)]
     texts = ["= " + " = ".join(part for part in form if part) + " =" for form in forms]
     text = next((text for text in texts if ruler.width(text) <= cols), texts[-1])
     text = ruler.clip(text, cols)
@@ -138,14 +150,16 @@ def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
 # ---- the messages, and the lists ----
 
 def _above(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
-    """The pane, with a list over its lower part while names are picked."""
+    """The pane, and a list of names over its lower part, if one is open."""
     if height < 1:
         return []
-    listing = _list(menu.desk.picker, height, cols, ruler) if menu.desk.picker else []
+    picker = menu.desk.picker
+    listing = _list(picker, height, cols, ruler) if picker else []
     return _pane(menu, height - len(listing), cols, ruler) + listing
 
 
 def _pane(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
+    """The messages, and a rule that says how many are below."""
     pane = menu.pane
     if pane.at_end or height < 2:
         return pane.view(cols, height)
@@ -156,7 +170,7 @@ def _pane(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
 
 
 def _list(picker: Picker, height: int, cols: int, ruler: Ruler) -> list[Row]:
-    """The title and those choices around the cursor that fit."""
+    """The title, and as many choices around the cursor as fit."""
     most = max(1, height - (LIST_KEEPS if height > 3 * LIST_KEEPS else 0) - 1)
     names = [choice.name for choice in picker.shown]
     at = names.index(picker.cursor) if picker.cursor else 0
@@ -166,15 +180,19 @@ def _list(picker: Picker, height: int, cols: int, ruler: Ruler) -> list[Row]:
     column = min(max(NAME_COLUMN, widest), LIST_NAME_MAX, max(1, cols // 2))
     rows = [_choice(picker, choice, column, cols, ruler) for choice in seen]
     if not rows:
-        rows = [fitted((("  nobody like that", "hint"),), cols, ruler)]
+        rows = [fitted((("  no such name", "hint"),), cols, ruler)]
     return ([_title(picker, cols, ruler), *rows] if height > 1 else rows)[:height]
 
 
 def _title(picker: Picker, cols: int, ruler: Ruler) -> Row:
     """`= send to several: mark who gets it ==== 2 of 6 marked =`"""
-    choices = counted(len(picker.all), "choice") if picker.total.isdigit() else f"{picker.total} choices"
-    count = f"{len(picker.marked)} of {picker.total} marked" if picker.pick.several else choices
-    left, right = f"= {picker.pick.title} =", f" {count} ="
+    if picker.pick.several:
+        number = f"{len(picker.marked)} of {picker.total} marked"
+    elif picker.total.isdigit():
+        number = counted(len(picker.all), "choice")
+    else:
+        number = f"{picker.total} choices"
+    left, right = f"= {picker.pick.title} =", f" {number} ="
     if len(left) + len(right) > cols:
         right = ""
     left = ruler.clip(left, cols)
@@ -183,9 +201,12 @@ def _title(picker: Picker, cols: int, ruler: Ruler) -> Row:
 
 def _choice(picker: Picker, choice: Choice, column: int, cols: int, ruler: Ruler) -> Row:
     """`> [x] erin     available`"""
-    here = choice.name == picker.cursor
-    mark = f"[{'x' if choice.name in picker.marked else ' '}] " if picker.pick.several else ""
-    style = "chosen" if here else ""
-    label = ruler.pad(ruler.shorten(choice.label, column), column) if choice.note else choice.label
-    note = " " + choice.note if choice.note else ""
-    return fitted((("> " if here else "  ", "prompt"), (mark, ""), (label, style), (note, "")), cols, ruler)
+    is_here = choice.name == picker.cursor
+    mark = ""
+    if picker.pick.several:
+        mark = "[x] " if choice.name in picker.marked else "[ ] "
+    label, note = choice.label, ""
+    if choice.note:
+        label, note = ruler.pad(ruler.shorten(label, column), column), " " + choice.note
+    return fitted((("> " if is_here else "  ", "prompt"), (mark, ""),
+                   (label, "chosen" if is_here else ""), (note, "")), cols, ruler)

@@ -12,7 +12,8 @@ from tests.client.fake_link import NOON
 from tests.programs.test_hostile import CLASSICS
 from tests.ui.test_pane import InUtc
 from tests.ui.test_screen import office
-from ui.pane import REFUSED, Entry, Notice, Pane, Said, Spoken, Table, fitted
+from ui.entries import REFUSED, Entry, Notice, Said, Spoken, Table, fitted
+from ui.pane import Pane
 from ui.screen import frame
 
 WIDTHS = range(1, 121)

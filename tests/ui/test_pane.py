@@ -5,7 +5,8 @@ import unittest
 
 from terminal.display import UNICODE, fold, width
 from ui import pane
-from ui.pane import DELIVERED, REFUSED, SENT, STORED, Notice, Pane, Row, Said, Spoken, Table, clock, name_style
+from ui.entries import DELIVERED, REFUSED, SENT, STORED, Entry, Notice, Row, Said, Spoken, Table, clock, name_style
+from ui.pane import Pane
 
 NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
 DAY = 86_400_000_000
@@ -28,7 +29,7 @@ class InUtc(unittest.TestCase):
 
 
 class Rows(InUtc):
-    def shown(self, entry: pane.Entry, cols: int) -> list[str]:
+    def shown(self, entry: Entry, cols: int) -> list[str]:
         return texts(entry.rows(cols, UNICODE))
 
     def test_columns(self) -> None:
@@ -221,11 +222,11 @@ class Bounds(InUtc):
         for number in range(pane.ENTRIES_MAX):
             shown.add(Notice(NOON, str(number)))
         wrapped: list[int] = []
-        original = shown._wrap
+        original = shown._rows._make
         def counting(serial: int) -> list[Row]:
             wrapped.append(serial)
             return original(serial)
-        shown._wrap = counting      # type: ignore[method-assign]
+        shown._rows._make = counting      # type: ignore[method-assign]
         shown.view(80, 24)
         shown.view(80, 24)
         self.assertEqual(len(wrapped), 24)

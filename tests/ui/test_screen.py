@@ -7,7 +7,7 @@ import wire
 from terminal.display import UNICODE, width
 from terminal.keys import Paste
 from tests.client.fake_link import AWAY, BUSY, NOON, Offline, Play
-from ui.pane import Said
+from ui.entries import Said
 from ui.screen import Frame, frame
 from wire import Outcome, SendFlag
 

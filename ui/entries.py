@@ -1,0 +1,211 @@
+"""entries: what the scrollback holds, and the rows that show it.
+
+An entry is a message, a line of a chat, or a notice.  It gives the rows that it needs at a width;
+each row is a tuple of (text, style) runs and no wider than asked.  Foreign text may be given as it
+came: it is made safe here, when the rows are made.
+
+No text can forge a row, at any width.  The rows of an entry are: the head, which begins with the
+time; the items of a table; the `! reason` of the user's own message.  Every other row begins with a
+gutter (display.py), and so do the further rows of a head that is too wide for one.  Text that
+stands on the row of a head stands behind the head.
+
+Nothing here raises for any text, time or size.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+from zlib import crc32
+
+from terminal.display import Ruler, display, gutter
+
+Run: TypeAlias = tuple[str, str]        # a text and the name of its style
+Row: TypeAlias = tuple[Run, ...]
+
+NAME_COLOURS = 6        # what every terminal with colours has, besides black and white
+HEAD = 18               # cells for `bob > you`, where there is room for columns
+COLUMNS_FROM = 72       # cells; on a narrower screen the text follows the names at once
+TABLE_LONG = 10         # a table with more rows is set in several columns
+BODY_MIN = 12           # cells that a text needs beside its names, or it starts a row of its own
+
+SENT, STORED, DELIVERED, REFUSED = ".=+!"
+
+
+def clock(time: int, form: str = "%H:%M") -> str:
+    """Microseconds since 1970 as local time; question marks for a time that no clock has."""
+    try:
+        return datetime.fromtimestamp(time // 1_000_000).strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return "??:??"
+
+
+def name_style(name: str) -> str:
+    """The style of a name: the same in every client, in every run."""
+    return f"name{crc32(name.lower().encode(errors='replace')) % NAME_COLOURS}"
+
+
+# ---- the kinds of entries ----
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """What all entries have."""
+    time: int                       # microseconds since 1970
+    text: str
+    day: str = field(default="", init=False)        # the rule above it, if it begins a day
+    counts = False                  # whether `-- 2 new --` counts it
+
+    def rows(self, width: int, ruler: Ruler) -> list[Row]:
+        """Its rows, each at most `width` cells wide."""
+        raise NotImplementedError
+
+    def lines(self) -> list[str]:
+        """Its lines for --plain, not yet safe: printer.line() makes them so."""
+        raise NotImplementedError
+
+    def holds(self, wanted: str) -> bool:
+        """Whether the entry has this text, which is given in small letters."""
+        return wanted in self.text.casefold()
+
+    def stamp(self) -> Run:
+        """The time at the beginning of its first row."""
+        return clock(self.time) + " ", "time"
+
+
+@dataclass(slots=True, eq=False)
+class Notice(Entry):
+    """A word of the client or the daemon:
+    `14:05 * carol is not connected: kept in the mailbox`."""
+    style: str = "notice"
+
+    def rows(self, width: int, ruler: Ruler) -> list[Row]:
+        return hang((self.stamp(), ("* ", self.style)), self.text, self.style, min(8, width // 5),
+                    width, ruler)
+
+    def lines(self) -> list[str]:
+        return [f"{clock(self.time)} * {self.text}"]
+
+
+@dataclass(slots=True, eq=False)
+class Said(Entry):
+    """A message: `14:02 you > bob         + bay 3, second drawer`."""
+    sender: str
+    to: str
+    mark: str = ""                  # of the user's own: SENT, STORED, DELIVERED or REFUSED
+    reason: str = ""                # why it was refused
+    style: str = ""                 # of the names
+    counts = True
+
+    def rows(self, width: int, ruler: Ruler) -> list[Row]:
+        mark = self.mark, "alert" if self.mark == REFUSED else "mark"
+        names = f"{display(self.sender)} > {display(self.to)}"
+        if width >= COLUMNS_FROM:
+            padded = ruler.pad(names, max(HEAD, ruler.width(names) + 1))
+            head: Row = (self.stamp(), (padded, self.style), mark, (" " if self.mark else "  ", ""))
+            indent = 6 + HEAD + 2
+        else:
+            head = (self.stamp(), (names + " ", self.style), mark, (" " if self.mark else "", ""))
+            indent = min(6, width // 6)
+        return (hang(head, self.text, "", indent, width, ruler)
+                + _reason(self.reason, indent, width, ruler))
+
+    def lines(self) -> list[str]:
+        mark, reason = (f" {part}" if part else "" for part in (self.mark, display(self.reason)))
+        return [f"{clock(self.time)} {display(self.sender)} > {display(self.to)}{mark}{reason}: "
+                f"{self.text}"]
+
+
+@dataclass(slots=True, eq=False)
+class Spoken(Entry):
+    """A line of a chat: `14:09 bob: which drawer was it?`"""
+    sender: str
+    reason: str = ""                # why it did not reach the others
+    counts = True
+
+    def rows(self, width: int, ruler: Ruler) -> list[Row]:
+        indent = min(6, width // 6)
+        head = (self.stamp(), (display(self.sender) + ":", name_style(self.sender)), (" ", ""))
+        return (hang(head, self.text, "", indent, width, ruler)
+                + _reason(self.reason, indent, width, ruler))
+
+    def lines(self) -> list[str]:
+        reason = f" ! {display(self.reason)}" if self.reason else ""
+        return [f"{clock(self.time)} {display(self.sender)}: {self.text}{reason}"]
+
+
+@dataclass(slots=True, eq=False)
+class Table(Notice):
+    """A notice with rows of two columns below it; if the rows are many and there is room, several
+    of them stand beside each other."""
+    items: list[tuple[str, str]] = field(default_factory=list)
+    beside: bool = True             # rows may stand beside each other
+
+    def rows(self, width: int, ruler: Ruler) -> list[Row]:
+        rows = Notice.rows(self, width, ruler)
+        indent = min(8, width // 5)
+        first = max(8, max((ruler.width(item) for item, _ in self.items), default=0)) + 1
+        if first > width // 3:          # no room for columns
+            return rows + [row for item, word in self.items
+                           for row in hang((("  ", ""),), f"{item}  {word}", "", indent, width,
+                                           ruler)]
+        cell = first + max((ruler.width(word) for _, word in self.items), default=0) + 3
+        several = self.beside and len(self.items) > TABLE_LONG
+        across = max(1, (width - indent) // cell) if several else 1
+        for at in range(0, len(self.items), across):
+            row: list[Run] = [(" " * indent, "")]
+            for item, word in self.items[at:at + across]:
+                row += [(ruler.pad(item, first), self.style), (ruler.pad(word, cell - first), "")]
+            rows += _wrapped(row, first + indent, width, ruler) if across == 1 else [tuple(row)]
+        return rows
+
+    def holds(self, wanted: str) -> bool:
+        return Notice.holds(self, wanted) or any(wanted in f"{item} {word}".casefold()
+                                                 for item, word in self.items)
+
+    def lines(self) -> list[str]:
+        return [*Notice.lines(self), *(f"  {item:8} {word}" for item, word in self.items)]
+
+
+# ---- rows ----
+
+def hang(head: Row, text: str, style: str, indent: int, width: int, ruler: Ruler) -> list[Row]:
+    """The rows of a head and a text: the text begins beside the head and goes on below it, behind a
+    gutter.  If the head leaves too little room, it has rows of its own."""
+    text, under = display(text, multiline=True), gutter(indent)
+    room, rest = width - sum(ruler.width(run) for run, _ in head), width - len(under)
+    rows: list[Row] = []
+    alone = "".join(run for run, _ in head).rstrip()
+    if alone and room < min(BODY_MIN, ruler.width(text)):
+        rows = [((row, head[-1][1]),) for row in ruler.wrap(alone, width, rest)]
+        head, room = (), rest
+    rows += [((row, style),) for row in ruler.wrap(text, room, rest)]
+    return [(*head, *rows[0]), *(((under, "gutter"), *row) for row in rows[1:])]
+
+
+def _reason(reason: str, indent: int, width: int, ruler: Ruler) -> list[Row]:
+    """The rows of `! reason` below a text."""
+    if not reason:
+        return []
+    return hang(((" " * indent, ""),), "! " + reason, "alert", indent, width, ruler)
+
+
+def _wrapped(row: list[Run], indent: int, width: int, ruler: Ruler) -> list[Row]:
+    """A row of a table whose last run may need more rows."""
+    text, style = row[-1]
+    return hang(tuple(row[:-1]), text.rstrip(), style, indent, width, ruler)
+
+
+def rule(text: str, width: int, style: str, ruler: Ruler, fill: str = "-") -> Row:
+    """A row ruled across: `-- 2 new -----`."""
+    text = ruler.clip(f"{fill * 2} {text} ", width)
+    return ((text + fill * (width - ruler.width(text)), style),)
+
+
+def fitted(row: Row, width: int, ruler: Ruler) -> Row:
+    """A row without empty runs, cut at `width` cells."""
+    kept, used = [], 0
+    for text, style in row:
+        if text := ruler.clip(text, width - used):
+            kept.append((text, style))
+            used += ruler.width(text)
+    return tuple(kept)

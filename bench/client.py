@@ -3,18 +3,19 @@
 
 usage: client.py [--seconds N] [CLIENT ...]
 
-Each client runs on a pty of 24 x 80 of its own; what is measured is what a person at that terminal would see:
+Each client runs on a pty of its own, 24 x 80.  It is measured by what a person at that terminal
+would see:
 
-    start       from exec to the first screen with the line to type in
+    start       from exec to the first screen with an input line
     key         from a key's bytes in to the bytes of its character out, at rest
-    key, flood  the same while 5,000 messages a second come in and are shown
-    lag         after the flood, until the terminal is quiet: what had not been shown yet
-    memory      resident, before the flood and after it (100,000 lines with the default of 20 seconds)
+    key, flood  the same while 5,000 messages per second come in and are shown
+    lag         from the end of the flood until the terminal is quiet and shows everything
+    memory      resident, before the flood and after it (100,000 lines with the default of 20 s)
 
-parley is connected to its daemon by a Unix socket and gets messages that it confirms one and all and writes to its
-archive; irssi and weechat are connected to ngircd on loopback and sit in the room that is flooded.  parley keeps the
-last 10,000 entries in memory, and all of them in its archive; the others are told to keep 100,000 lines.  Keys are
-Greek capitals, which nothing else on the screen holds.
+parley is connected to its daemon by a Unix socket; it confirms each message and writes it to its
+archive.  irssi and weechat are connected to ngircd on loopback and sit in the room that is flooded.
+parley keeps the last 10,000 entries in memory, and all of them in its archive; the others are told
+to keep 100,000 lines.  Keys are Greek capitals, which nothing else on the screen contains.
 """
 import argparse
 import fcntl
@@ -35,34 +36,46 @@ from typing import NamedTuple
 
 import report
 from measure import Result
-from servers import HERE, HOME, LOAD_CORE, PLACE, PYTHON, Server, find_program, pin, results_directory
+from servers import (
+    HERE,
+    HOME,
+    LOAD_CORE,
+    PLACE,
+    PYTHON,
+    Server,
+    find_program,
+    pin,
+    results_directory,
+)
 
-KEYS = "ΓΔΘΛΞΠΣΦΨΩ"         # their upper and lower case bytes appear in no other text here
-CLEAR = b"\x15"             # ^U: the whole line
+KEYS = "ΓΔΘΛΞΠΣΦΨΩ"         # their bytes, upper and lower case, are in no other text here
+CLEAR = b"\x15"             # ^U clears the whole line
 STARTS = 5                  # of which the median counts
 REST_KEYS = 50
 KEY_PAUSE = 0.05            # seconds between two keys
-FLOOD_US = 200              # 5,000 messages a second
+FLOOD_US = 200              # between two messages: 5,000 per second
 PATIENCE = 30.0             # seconds for anything that must happen
-QUIET = 0.3                 # seconds without output: all was shown
-USER = "u2"                 # the next after the flood's: load.c
+QUIET = 0.3                 # seconds without output: everything was shown
+USER = "u2"                 # the name after the flood's: load.c
 
 
 class Terminal:
-    """A program on a pty: what it writes is read and looked through, not painted."""
+    """A program on a pty.  What it writes is read and searched, not painted."""
 
     def __init__(self, command: Sequence[str], home: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "XDG_STATE_HOME": home,
-                       "XDG_RUNTIME_DIR": home, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home,
+                       "XDG_STATE_HOME": home, "XDG_RUNTIME_DIR": home,
+                       "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
         self.started = time.perf_counter()
-        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=home,
-                                        start_new_session=True, preexec_fn=pin(LOAD_CORE))
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave,
+                                        env=environment, cwd=home, start_new_session=True,
+                                        preexec_fn=pin(LOAD_CORE))
         os.close(slave)
 
     def read(self, seconds: float) -> bytes:
-        """What comes within so many seconds, as soon as something comes."""
+        """The next output, at once when it comes; b"" after so many seconds."""
         if not select.select([self.master], [], [], max(0.0, seconds))[0]:
             return b""
         try:
@@ -71,7 +84,7 @@ class Terminal:
             raise RuntimeError(f"the client ended: {self.process.wait()}") from None
 
     def until(self, marks: Sequence[bytes]) -> float:
-        """Read until all these were written; the time when the last was."""
+        """Read until the program has written all these marks; the time when it wrote the last."""
         seen, limit = b"", time.perf_counter() + PATIENCE
         while not all(mark in seen for mark in marks):
             if time.perf_counter() > limit:
@@ -80,7 +93,7 @@ class Terminal:
         return time.perf_counter()
 
     def until_quiet(self) -> float:
-        """Read until nothing comes; when the last came."""
+        """Read until nothing comes for QUIET seconds; the time when the last output came."""
         last = time.perf_counter()
         limit = last + PATIENCE
         while (now := time.perf_counter()) - last < QUIET and now < limit:
@@ -89,16 +102,16 @@ class Terminal:
         return last
 
     def idle(self, seconds: float) -> None:
-        """Read for so long."""
+        """Read for so many seconds."""
         limit = time.perf_counter() + seconds
-        while (left := limit - time.perf_counter()) > 0:
-            self.read(left)
+        while (remaining := limit - time.perf_counter()) > 0:
+            self.read(remaining)
 
     def write(self, data: bytes) -> None:
         os.write(self.master, data)
 
     def key(self, number: int) -> float:
-        """Type a character, after a pause; seconds until it was written."""
+        """Type a character, after a pause; returns the seconds until the program wrote it."""
         letter = KEYS[number % len(KEYS)].encode()
         if number % len(KEYS) == 0:
             self.write(CLEAR)
@@ -108,8 +121,9 @@ class Terminal:
         return self.until([letter]) - begin
 
     def memory(self) -> int:
-        """Bytes resident."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        """Resident memory in bytes."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def close(self) -> None:
         self.process.kill()
@@ -118,22 +132,24 @@ class Terminal:
 
 
 class Client(NamedTuple):
-    """A client and what it is connected to."""
+    """A client and the server that it is connected to."""
     program: str
     server: str                                     # a label of servers.PEERS
-    command: Callable[[Server, str], list[str]]     # of the server and a home
-    painted: tuple[bytes, ...]                      # on the first screen with a line to type in
-    connected: bytes                                # said when it is ready for the flood
-    keys: bytes = b""                               # typed to get there
+    command: Callable[[Server, str], list[str]]     # from the server and a home
+    painted: tuple[bytes, ...]                      # on the first screen with an input line
+    connected: bytes                                # shown when the client is connected
+    keys: bytes = b""                               # then typed to be ready for the flood
 
 
 def parley(server: Server, home: str) -> list[str]:
-    return [PYTHON, str(HOME / "curses_client.py"), "--connect", f"unix:{server.place.socket}", "--name", USER]
+    return [PYTHON, str(HOME / "curses_client.py"),
+            "--connect", f"unix:{server.place.socket}", "--name", USER]
 
 
 def irssi(server: Server, home: str) -> list[str]:
     Path(home, "config").write_text(f"""
-servers = ( {{ address = "127.0.0.1"; port = "{server.place.port}"; chatnet = "bench"; autoconnect = "yes"; }} );
+servers = ( {{ address = "127.0.0.1"; port = "{server.place.port}";
+               chatnet = "bench"; autoconnect = "yes"; }} );
 chatnets = {{ bench = {{ type = "IRC"; nick = "{USER}"; }}; }};
 channels = ( {{ name = "#room"; chatnet = "bench"; autojoin = "yes"; }} );
 settings = {{ "fe-text" = {{ scrollback_lines = "100000"; scrollback_time = "0"; }};
@@ -144,7 +160,8 @@ settings = {{ "fe-text" = {{ scrollback_lines = "100000"; scrollback_time = "0";
 
 def weechat(server: Server, home: str) -> list[str]:
     return ["weechat", "-d", home, "-r", "/set weechat.history.max_buffer_lines_number 100000",
-            "-r", "/set logger.file.auto_log off", f"irc://{USER}@127.0.0.1:{server.place.port}/#room"]
+            "-r", "/set logger.file.auto_log off",
+            f"irc://{USER}@127.0.0.1:{server.place.port}/#room"]
 
 
 CLIENTS = {
@@ -167,16 +184,17 @@ def start_times(client: Client, server: Server) -> list[float]:
                 times.append(terminal.until(client.painted) - terminal.started)
             finally:
                 terminal.close()
-            time.sleep(0.5)         # until the server knows that it is gone
+            time.sleep(0.5)         # until the server knows that the client is gone
     return times
 
 
 def flood(server: Server, terminal: Terminal, seconds: float) -> tuple[list[float], float, Result]:
-    """Keys typed while messages come; then how long the rest takes to be shown, and what the generator says."""
-    command = [str(HERE / "load"), "-v", "-p", server.peer.protocol, "-m", "flood", "-b", str(FLOOD_US), "-u", "1",
-               "-W", "0", "-t", str(seconds), "-h", server.host, "-o", str(server.place.port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-                               preexec_fn=pin(LOAD_CORE))
+    """The times of keys typed during a flood, the lag after it, and what the generator printed."""
+    command = [str(HERE / "load"), "-v", "-p", server.peer.protocol, "-m", "flood",
+               "-b", str(FLOOD_US), "-u", "1", "-W", "0", "-t", str(seconds),
+               "-h", server.host, "-o", str(server.place.port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               errors="replace", preexec_fn=pin(LOAD_CORE))
     assert process.stdout and process.stderr
     process.stderr.readline()
     times, number = [], 0
@@ -209,8 +227,9 @@ def measure(name: str, seconds: float) -> Result:
                 after = terminal.memory()
             finally:
                 terminal.close()
-    return {"client": name, "start_ms": median(starts) * 1e3, "messages_s": said["rate"], "lines": said["count"],
-            "lag_ms": lag * 1e3, "memory_mb": before / 2**20, "memory_flood_mb": after / 2**20,
+    return {"client": name, "start_ms": median(starts) * 1e3,
+            "messages_s": said["rate"], "lines": said["count"], "lag_ms": lag * 1e3,
+            "memory_mb": before / 2**20, "memory_flood_mb": after / 2**20,
             **quantiles("key", rest), **quantiles("flood", times)}
 
 
@@ -221,14 +240,15 @@ def quantiles(what: str, seconds: Sequence[float]) -> dict[str, float]:
 
 
 COLUMNS = [
-    ("start ms", "start_ms"), ("key p50", "key_p50_ms"), ("p99", "key_p99_ms"), ("flood key p50", "flood_p50_ms"),
-    ("p99", "flood_p99_ms"), ("max ms", "flood_max_ms"), ("lag ms", "lag_ms"), ("MB", "memory_mb"),
-    ("MB after", "memory_flood_mb"), ("lines", "lines"), ("a second", "messages_s")]
+    ("start ms", "start_ms"), ("key p50", "key_p50_ms"), ("p99", "key_p99_ms"),
+    ("flood key p50", "flood_p50_ms"), ("p99", "flood_p99_ms"), ("max ms", "flood_max_ms"),
+    ("lag ms", "lag_ms"), ("MB", "memory_mb"), ("MB after", "memory_flood_mb"),
+    ("lines", "lines"), ("per second", "messages_s")]
 COMPARED = [metric for _, metric in COLUMNS[:9]]
 
 
 def verdicts(results: Sequence[Result]) -> list[str]:
-    """parley beside each of the others, figure by figure."""
+    """Compares parley with each of the others, figure by figure."""
     ours = next((result for result in results if result["client"] == "parley"), None)
     lines = []
     for other in results:
@@ -236,20 +256,24 @@ def verdicts(results: Sequence[Result]) -> list[str]:
             continue
         for metric in COMPARED:
             word = "reached    " if ours[metric] <= other[metric] else "NOT REACHED"
-            lines.append(f"{word} {metric}: parley {ours[metric]:.2f}, {other['client']} {other[metric]:.2f}")
+            lines.append(f"{word} {metric}: parley {ours[metric]:.2f}, "
+                         f"{other['client']} {other[metric]:.2f}")
     return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="bench/client.py", description="How the curses client feels.")
+    parser = argparse.ArgumentParser(prog="bench/client.py",
+                                     description="How the curses client feels.")
     parser.add_argument("--seconds", type=float, default=20, help="of the flood")
-    parser.add_argument("clients", nargs="*", help=f"{', '.join(CLIENTS)}; all that are installed by default")
+    parser.add_argument("clients", nargs="*",
+                        help=f"{', '.join(CLIENTS)}; all that are installed by default")
     options = parser.parse_args(arguments)
     about, results = report.machine(), []
     print(report.describe(about))
     for name in options.clients or CLIENTS:
-        if CLIENTS[name].program and not (find_program(CLIENTS[name].program) and find_program("ngircd")):
-            print(f"{name}: needs {CLIENTS[name].program} and ngircd: left out")
+        program = CLIENTS[name].program
+        if program and not (find_program(program) and find_program("ngircd")):
+            print(f"{name}: needs {program} and ngircd: left out")
             continue
         try:
             results.append(measure(name, options.seconds))
@@ -257,9 +281,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"FAILED {name}: {error}")
             continue
     table = [["", *(name for name, _ in COLUMNS)]]
-    table += [[result["client"], *(f"{result[metric]:.1f}" for _, metric in COLUMNS)] for result in results]
+    table += [[result["client"], *(f"{result[metric]:.1f}" for _, metric in COLUMNS)]
+              for result in results]
     print(report.aligned(table), *verdicts(results), sep="\n")
-    (results_directory() / "client.json").write_text(json.dumps(about | {"clients": results}, indent=1) + "\n")
+    text = json.dumps(about | {"clients": results}, indent=1) + "\n"
+    (results_directory() / "client.json").write_text(text)
     return 0
 
 

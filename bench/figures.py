@@ -3,8 +3,9 @@
 
 usage: figures.py
 
-It reads bench/results (run.py, growth.py, stalls.py and client.py leave there what they measured) and writes both
-texts, with the machine, the commit and the date of each.  No figure is copied by hand.
+It reads bench/results, where run.py, growth.py, stalls.py and client.py leave what they measured.
+It writes both texts, with the machine, the commit and the date of each figure.  Nobody copies a
+figure by hand.
 """
 import json
 import re
@@ -20,13 +21,13 @@ from works import WORKS
 import client
 
 BEGIN, END = "<!-- speed: written by `make bench-figures` -->", "<!-- end of speed -->"
-BEFORE = "## Manuals"               # where the section comes the first time
+BEFORE = "## Manuals"               # the first time, the section goes in front of this
 IN_README = ["parley", "mosquitto-q1", "redis", "nats", "jetstream", "ngircd"]
-ROWS = {                            # of README.md: those that a user asks about, in a user's words
-    "W1": "between 100 users who are there, messages a second",
-    "W2q": "from one to 200, messages a second",
-    "W5": "to users who are away, messages a second",
-    "W6": "a user comes back and takes 100,000, messages a second",
+ROWS = {                            # for README.md: the works that users ask about, in their words
+    "W1": "between 100 connected users, messages per second",
+    "W2q": "from one user to 200, messages per second",
+    "W5": "to users who are away, messages per second",
+    "W6": "a user comes back and takes 100,000, messages per second",
 }
 
 
@@ -36,16 +37,18 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def read(name: str) -> Any:
-    """A file of results, or nothing."""
+    """What a file of results holds; None if there is no such file."""
     path = results_directory() / name
     if not path.exists():
         return None
     text = path.read_text()
-    return [json.loads(line) for line in text.splitlines()] if name.endswith("l") else json.loads(text)
+    if name.endswith(".jsonl"):
+        return [json.loads(line) for line in text.splitlines()]
+    return json.loads(text)
 
 
 def speed(runs: Runs, about: str) -> str:
-    """The section of README.md."""
+    """README.md's section Speed."""
     labels = [label for label in IN_README if any(key[1] == label for key in runs)]
     rows = [["", *labels]]
     for work, title in ROWS.items():
@@ -65,12 +68,13 @@ def works(runs: Runs) -> str:
         if labels:
             about = report.describe(runs[work, labels[0]][0]["about"])
             rounds = max(len(runs[work, label]) for label in labels)
-            parts.append(f"### {work}: {WORKS[work].title}\n\n{table(report.rows(runs, work, labels))}\n\n"
-                         f"{about}; {rounds} rounds.")
+            parts.append(f"### {work}: {WORKS[work].title}\n\n"
+                         f"{table(report.rows(runs, work, labels))}\n\n{about}; {rounds} rounds.")
     measured = {label for _, label in runs}
-    parts.append("### What each promises, once it has said OK\n\n"
-                 + "\n".join(f"- {label}: {peer.promise}" for label, peer in PEERS.items() if label in measured))
-    parts.append("### What was to be reached\n\n" + "\n".join(f"- {says}" for says in report.verdicts(runs)))
+    promises = [f"- {label}: {peer.promise}" for label, peer in PEERS.items() if label in measured]
+    parts.append("### What each server promises with its OK\n\n" + "\n".join(promises))
+    verdicts = [f"- {says}" for says in report.verdicts(runs)]
+    parts.append("### Goals\n\n" + "\n".join(verdicts))
     return "\n\n".join(parts)
 
 
@@ -82,35 +86,41 @@ def growth(found: dict[str, Any]) -> str:
 
 def waits(found: dict[str, Any]) -> str:
     rows = [["busy with", "delivered p50 ms", "p99.9", "max", "OK p50 ms", "p99.9", "max"]]
-    rows += [[scene["scene"], *(f"{scene[f'{kind}_{part}'] / 1e3:.1f}" for kind in ("delivery", "ack")
-                                for part in ("p50", "p999", "max"))] for scene in found["scenes"]]
+    keys = [f"{kind}_{part}" for kind in ("delivery", "ack") for part in ("p50", "p999", "max")]
+    rows += [[scene["scene"], *(f"{scene[key] / 1e3:.1f}" for key in keys)]
+             for scene in found["scenes"]]
     return f"## Stalls: a heartbeat beside others\n\n{table(rows)}\n\n{report.describe(found)}."
 
 
 def terminals(found: dict[str, Any]) -> str:
     rows = [["", *(name for name, _ in client.COLUMNS)]]
-    rows += [[one["client"], *(f"{one[metric]:.1f}" for _, metric in client.COLUMNS)] for one in found["clients"]]
-    return f"## The client, under 5,000 messages a second\n\n{table(rows)}\n\n{report.describe(found)}."
+    rows += [[one["client"], *(f"{one[metric]:.1f}" for _, metric in client.COLUMNS)]
+             for one in found["clients"]]
+    return (f"## The client, under 5,000 messages per second\n\n{table(rows)}\n\n"
+            f"{report.describe(found)}.")
 
 
 def put_into_readme(section: str) -> None:
     path = HOME / "README.md"
     text = path.read_text()
     if BEGIN in text:
-        text = re.sub(re.escape(BEGIN) + ".*?" + re.escape(END) + "\n", lambda _: section, text, flags=re.DOTALL)
+        old = re.escape(BEGIN) + ".*?" + re.escape(END) + "\n"
+        text = re.sub(old, lambda _: section, text, flags=re.DOTALL)
     else:
         text = text.replace(BEFORE, section + "\n" + BEFORE, 1)
     path.write_text(text)
 
 
 def main() -> int:
-    parts = ["# What parley costs\n\nWritten by `make bench-figures`; bench/README says how it was measured."]
+    parts = ["# What parley costs\n\n"
+             "`make bench-figures` wrote this; bench/README says how it was measured."]
     if results := read("works.jsonl"):
         runs = report.grouped(report.latest(results))
         parts.append("## Works\n\n" + works(runs))
         if ours := next((key for key in runs if key[1] == "parley"), None):
             put_into_readme(speed(runs, report.describe(runs[ours][0]["about"])))
-    for name, write in (("growth.json", growth), ("stalls.json", waits), ("client.json", terminals)):
+    for name, write in (("growth.json", growth), ("stalls.json", waits),
+                        ("client.json", terminals)):
         if found := read(name):
             parts.append(write(found))
     (HERE / "FIGURES.md").write_text("\n\n".join(parts) + "\n")

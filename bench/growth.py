@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""growth: how the daemon's cost grows: with what waits, with clients, with recipients, with the size of a message.
+"""growth: how the daemon's cost grows with waiting mail, clients, recipients and the size of a
+message.
 
 usage: growth.py [--most N] [--rounds N] [--seconds N]
 
-Cost is the CPU time of the daemon's process and its children for one message (for one delivery, where a message has
-many recipients): what the machine does beside it matters less to that than to rates.  Plots go to bench/plots, figures
-to bench/results/growth.json and, as lines, to the output; what works.GROWTH asks for and was missed is said.
+Cost is the CPU time of the daemon's process and its children for one message (for one delivery,
+where a message has many recipients).  Other programs on the machine disturb that less than they
+disturb rates.  Plots go to bench/plots; figures go to bench/results/growth.json and, as lines, to
+the output, which also says what of works.GROWTH was missed.
 """
 import argparse
 import json
@@ -45,7 +47,8 @@ class Growth:
 
     def cost(self, server: Server, options: str, protocol: str = "") -> float:
         """Microseconds of the daemon's CPU for a message: the median of the rounds."""
-        runs = [load(server, f"{options} -t {self.seconds}", protocol)["cpu_us"] for _ in range(self.rounds)]
+        runs = [load(server, f"{options} -t {self.seconds}", protocol)["cpu_us"]
+                for _ in range(self.rounds)]
         return float(median(runs))
 
     def add(self, plot_name: str, curve: str, x: float, y: float) -> None:
@@ -59,14 +62,14 @@ class Growth:
     # ---- the curves ----
 
     def waiting(self) -> None:
-        """Live mail beside what waits; what a message takes in memory; a start over all of it; taking it."""
+        """Live mail beside waiting mail; its memory; a start over all of it; and taking it."""
         with Server(ANY, "kept") as server:
             load(server, "-m register -n 50")
             before, there = server.memory(), 0
             for size in decades(10, self.most):
                 load(server, f"-m enqueue -w {FILL_AT_ONCE} -c {size - there}")
                 there = size
-                server.rest()           # what was filled is in order; what is measured is put in order as it comes
+                server.rest()           # so that only the work of what is measured remains
                 cost = self.cost(server, "-m pair -n 50 -w 32 -u 1000")
                 self.add("waiting", "a message between two, live", size, cost)
             server.rest()
@@ -80,7 +83,7 @@ class Growth:
         for size in decades(10, min(self.most, 10_000)):
             with Server(LABEL, "idle") as server:
                 speaking = self.cost(server, f"-m pair -n {size // 2} -w 1 -S 20 -W 2")
-                self.add("clients", "all speak, 1 on the way each", size, speaking)
+                self.add("clients", "all speak, 1 in flight each", size, speaking)
             with Server(LABEL, "idle") as server:
                 beside = self.cost(server, f"-m pair -n 50 -w 32 -i {size} -S 20")
                 self.add("clients", "50 pairs beside idle ones, 32", size, beside)
@@ -97,10 +100,11 @@ class Growth:
     def sizes(self) -> None:
         for size in (10, 30, 100, 300, 1000, 4096, 16384):
             with Server(LABEL, "live") as server:
-                self.add("sizes", "a message between two", size, self.cost(server, f"-m pair -n 50 -w 8 -s {size}"))
+                cost = self.cost(server, f"-m pair -n 50 -w 8 -s {size}")
+                self.add("sizes", "a message between two", size, cost)
 
     def memory(self) -> None:
-        """For a client that says nothing, and for a name in the log."""
+        """Memory for an idle client, and for a name in the log."""
         with Server(LABEL, "idle") as server:
             idle = load(server, f"-m ping -i {min(self.most, 10_000)} -S 20 -t {self.seconds}")
             self.set("KB of memory for an idle client", idle["idle_kb"])
@@ -119,16 +123,17 @@ class Growth:
 
     def draw(self) -> None:
         PLOTS.mkdir(exist_ok=True)
-        words = {"waiting": ("Cost against what waits", "messages waiting"),
+        words = {"waiting": ("Cost against waiting mail", "messages waiting"),
                  "clients": ("Cost against clients", "clients"),
                  "recipients": ("Cost of a delivery against recipients", "recipients of a message"),
                  "sizes": ("Cost against size", "bytes of text")}
         for name, curves in self.curves.items():
             title, across = words[name]
-            (PLOTS / f"{name}.svg").write_text(plot.svg(title, across, "us of the daemon's CPU", curves))
+            picture = plot.svg(title, across, "us of the daemon's CPU", curves)
+            (PLOTS / f"{name}.svg").write_text(picture)
 
     def spread(self, plot_name: str, curve: str) -> float:
-        """How many times the cheapest the dearest point is."""
+        """The dearest point divided by the cheapest."""
         costs = [y for _, y in self.curves.get(plot_name, {}).get(curve, ())]
         least = min(costs, default=0.0)
         return max(costs) / least if least else 0.0
@@ -143,12 +148,14 @@ class Growth:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="bench/growth.py", description="How the daemon's cost grows.")
+    parser = argparse.ArgumentParser(prog="bench/growth.py",
+                                     description="How the daemon's cost grows.")
     add = parser.add_argument
     add("--most", type=int, default=1_000_000, help="messages waiting, and names, at most")
     add("--rounds", type=int, default=3, help="of which the median counts")
     add("--seconds", type=float, default=2.0, help="of each measurement")
-    add("parts", nargs="*", help="waiting, clients, recipients, sizes, memory; all of them by default")
+    add("parts", nargs="*",
+        help="waiting, clients, recipients, sizes, memory; all of them by default")
     options = parser.parse_args(arguments)
     growth, about = Growth(options.most, options.rounds, options.seconds), report.machine()
     print(report.describe(about))

@@ -1,6 +1,7 @@
 """measure: one work against one server, by the load generator.
 
-A result is what the generator printed (load.c: print_result), with the label and the work; one that failed has `error`.
+A result is what the generator printed (load.c: print_result), with the label and the work.  The
+result of a run that failed has `error`.
 """
 import json
 import subprocess
@@ -11,19 +12,21 @@ from works import TAKEN, WORKS
 
 LIMIT = 600                 # seconds for one run of the generator
 FILLING = 500               # messages unacknowledged while a queue is filled
-AT_REST = 10.0              # seconds for the server to put in order what was filled: who returns does so later
+# seconds for the server to put a filled queue in order, as before a return
+AT_REST = 10.0
 
 Result = dict[str, Any]
 
 
 class Failed(Exception):
-    """The load generator ended with an error: its line."""
+    """The load generator ended with an error, whose line this is."""
 
 
 def load(server: Server, options: str, protocol: str = "") -> Result:
     """One run of the generator."""
     command = [str(HERE / "load"), "-p", protocol or server.peer.protocol, "-h", server.host,
-               "-o", str(server.place.port), "-P", str(server.pid), "-l", str(server.peer.logins), *options.split()]
+               "-o", str(server.place.port), "-P", str(server.pid), "-l", str(server.peer.logins),
+               *options.split()]
     try:
         ran = subprocess.run(command, capture_output=True, text=True, errors="replace",
                              timeout=LIMIT, preexec_fn=pin(LOAD_CORE))
@@ -38,7 +41,7 @@ def load(server: Server, options: str, protocol: str = "") -> Result:
 
 
 def can(label: str, work: str) -> bool:
-    """Whether this server has a way to do this work."""
+    """Whether this server can do this work."""
     peer = PEERS[label]
     return WORKS[work].kind in peer.kinds and work not in peer.without
 

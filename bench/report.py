@@ -1,4 +1,4 @@
-"""report: results as a line, a table, ratios, and what was missed."""
+"""report: results as lines, tables and ratios, and the goals that were missed."""
 import os
 import platform
 import subprocess
@@ -12,31 +12,40 @@ from measure import Result
 from servers import HOME, PEERS, PLACE, PYTHON, file_system
 from works import REACH, WORKS, Reach, is_less_better
 
-Runs = dict[tuple[str, str], list[Result]]      # by work and label; those that failed are not there
+Runs = dict[tuple[str, str], list[Result]]      # by work and label, without failed runs
 
-COLUMNS = [             # heading, metric, digits behind the point
-    ("per second", "rate", 0), ("server us", "cpu_us", 2), ("p50 us", "delivery_p50", 1), ("p99 us", "delivery_p99", 1),
-    ("OK p50", "ack_p50", 1), ("OK p99", "ack_p99", 1), ("logins/s", "logins_s", 0), ("KB each", "idle_kb", 2)]
+COLUMNS = [             # heading, metric, digits after the point
+    ("per second", "rate", 0), ("server us", "cpu_us", 2),
+    ("p50 us", "delivery_p50", 1), ("p99 us", "delivery_p99", 1),
+    ("OK p50", "ack_p50", 1), ("OK p99", "ack_p99", 1),
+    ("logins/s", "logins_s", 0), ("KB each", "idle_kb", 2)]
 ONLY_OF = {             # columns that mean nothing for other works
-    "rate": ("W1", "W1w1", "W2", "W2q", "W3", "W5", "W6"), "cpu_us": ("W1", "W1w1", "W2", "W2q", "W3", "W5"),
+    "rate": ("W1", "W1w1", "W2", "W2q", "W3", "W5", "W6"),
+    "cpu_us": ("W1", "W1w1", "W2", "W2q", "W3", "W5"),
 }
 
 
 def machine() -> Result:
-    """What was measured on, and which parley."""
-    git = subprocess.run(["git", "-C", str(HOME), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    cpus = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), platform.machine())
-    python = subprocess.run([PYTHON, "-c", "import platform; print(platform.python_version())"], capture_output=True,
-                            text=True, check=True)
-    return {"machine": f"{os.cpu_count()} x {model}, Linux {platform.release()}", "disk": file_system(PLACE),
-            "python": python.stdout.strip(), "commit": git.stdout.strip() or "unknown",
-            "date": time.strftime("%Y-%m-%d %H:%M")}
+    """The machine, the commit of parley, and the date."""
+    git = subprocess.run(["git", "-C", str(HOME), "describe", "--always", "--dirty"],
+                         capture_output=True, text=True)
+    python = subprocess.run([PYTHON, "-c", "import platform; print(platform.python_version())"],
+                            capture_output=True, text=True, check=True)
+    return {"machine": f"{os.cpu_count()} x {_processor()}, Linux {platform.release()}",
+            "disk": file_system(PLACE), "python": python.stdout.strip(),
+            "commit": git.stdout.strip() or "unknown", "date": time.strftime("%Y-%m-%d %H:%M")}
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def describe(about: Result) -> str:
-    return (f"parley {about['commit']} on Python {about['python']}; {about['machine']}, {about['disk']}; "
-            f"{about['date']}")
+    return (f"parley {about['commit']} on Python {about['python']}; "
+            f"{about['machine']}, {about['disk']}; {about['date']}")
 
 
 def shown(value: float, digits: int = 0) -> str:
@@ -47,7 +56,7 @@ def shown(value: float, digits: int = 0) -> str:
 
 
 def line(result: Result) -> str:
-    """One result, as it comes."""
+    """One result, for the output while the run goes on."""
     head = f"{result['round'] + 1}  {result['work']:6}{result['label']:24}"
     if "error" in result:
         return f"{head}FAILED: {result['error']}"
@@ -65,7 +74,9 @@ def grouped(results: Iterable[Result]) -> Runs:
 
 
 def latest(results: Iterable[Result]) -> list[Result]:
-    """Of a file to which several runs were appended: of each work its last run, with `about`, where it was measured."""
+    """The last run of each work, in a file to which several runs were appended.
+
+    Each result has `about`: where it was measured."""
     kept: dict[str, list[Result]] = {}
     about: Result = {}
     for result in results:
@@ -83,11 +94,12 @@ def middle(runs: Runs, work: str, label: str, metric: str) -> float | None:
     return median(values) if values else None
 
 
-def ratio(runs: Runs, work: str, metric: str, ours: str, peer: str, of_work: str = "") -> float | None:
+def ratio(runs: Runs, work: str, metric: str, ours: str, peer: str,
+          of_work: str = "") -> float | None:
     """How many times better ours is than the peer's: the median over the rounds that have both."""
     theirs = {result["round"]: result for result in runs.get((of_work or work, peer), ())}
-    pairs = [(result.get(metric), theirs[result["round"]].get(metric)) for result in runs.get((work, ours), ())
-             if result["round"] in theirs]
+    pairs = [(result.get(metric), theirs[result["round"]].get(metric))
+             for result in runs.get((work, ours), ()) if result["round"] in theirs]
     ratios = [(b / a if is_less_better(metric) else a / b) for a, b in pairs if a and b]
     return median(ratios) if ratios else None
 
@@ -95,10 +107,13 @@ def ratio(runs: Runs, work: str, metric: str, ours: str, peer: str, of_work: str
 # ---- tables ----
 
 def rows(runs: Runs, work: str, labels: Sequence[str]) -> list[list[str]]:
-    """The table of one work: a heading, and a row for each server; the ratio is parley's advantage over it."""
+    """The table of one work: a heading, and a row for each server.
+
+    The ratio is parley's advantage over that server."""
     columns = [(name, metric, digits) for name, metric, digits in COLUMNS
                if work in ONLY_OF.get(metric, WORKS)
-               and any(metric in result for label in labels for result in runs.get((work, label), ()))]
+               and any(metric in result
+                       for label in labels for result in runs.get((work, label), ()))]
     table = [["", *(name for name, _, _ in columns), "lowest-highest", "parley is"]]
     metric = WORKS[work].metric
     for label in labels:
@@ -106,8 +121,8 @@ def rows(runs: Runs, work: str, labels: Sequence[str]) -> list[list[str]]:
         if not values:
             continue
         better = ratio(runs, work, metric, "parley", label) if label != "parley" else None
-        cells = [shown(value, digits) if (value := middle(runs, work, label, name)) is not None else ""
-                 for _, name, digits in columns]
+        figures = [(middle(runs, work, label, name), digits) for _, name, digits in columns]
+        cells = ["" if value is None else shown(value, digits) for value, digits in figures]
         table.append([label, *cells, f"{shown(min(values), 1)}-{shown(max(values), 1)}",
                       f"x {better:.2f}" if better else ""])
     return table
@@ -115,20 +130,22 @@ def rows(runs: Runs, work: str, labels: Sequence[str]) -> list[list[str]]:
 
 def aligned(table: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  " + "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width)
-                                      for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
-                     for row in table)
+    lines = []
+    for label, *cells in table:
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  " + "  ".join([label.ljust(widths[0]), *padded]))
+    return "\n".join(lines)
 
 
 def text(results: Sequence[Result], labels: Sequence[str]) -> str:
-    """Everything that `make bench` says at its end."""
+    """Everything that `make bench` prints at its end."""
     runs, parts = grouped(results), list[str]()
-    parts += [f"\n{work}  {WORKS[work].title}\n{aligned(rows(runs, work, labels))}" for work in WORKS
-              if any(key[0] == work for key in runs)]
-    parts.append("\nWhat each promises, once it has said OK:")
+    parts += [f"\n{work}  {WORKS[work].title}\n{aligned(rows(runs, work, labels))}"
+              for work in WORKS if any(key[0] == work for key in runs)]
+    parts.append("\nWhat each server promises with its OK:")
     parts += [f"  {label:24}{PEERS[label].promise}" for label in labels]
-    parts += [f"  FAILED {result['work']} {result['label']}: {result['error']}" for result in results
-              if "error" in result]
+    parts += [f"  FAILED {result['work']} {result['label']}: {result['error']}"
+              for result in results if "error" in result]
     if cost := log_cost(runs):
         parts.append(f"\nThe log (a line for each message, into a file) costs: {cost}")
     parts.append("\n" + "\n".join(verdicts(runs)))
@@ -136,33 +153,37 @@ def text(results: Sequence[Result], labels: Sequence[str]) -> str:
 
 
 def log_cost(runs: Runs) -> str:
-    """What --console log adds to the server's work for a message."""
+    """What --console log adds to the server's cost of a message."""
     costs = []
     for work in ("W1", "W2q", "W5"):
-        without, with_log = (middle(runs, work, label, "cpu_us") for label in ("parley", "parley-log"))
+        without = middle(runs, work, "parley", "cpu_us")
+        with_log = middle(runs, work, "parley-log", "cpu_us")
         slower = ratio(runs, work, "rate", "parley", "parley-log")
         if without and with_log and slower:
-            costs.append(f"{work} {with_log - without:.2f} us a message, {1 - 1 / slower:.0%} of the rate")
+            costs.append(f"{work} {with_log - without:.2f} us a message, "
+                         f"{1 - 1 / slower:.0%} of the rate")
     return "; ".join(costs)
 
 
 # ---- what is to be reached ----
 
 def verdict(runs: Runs, reach: Reach) -> tuple[bool, str] | None:
-    """Whether it was reached, and the line that says so; None where it was not measured."""
+    """Whether a figure was reached, and the line that says so; None if it was not measured."""
     value = middle(runs, reach.work, reach.label, reach.metric)
     if value is None:
         return None
     what = f"{reach.work} {reach.label} {reach.metric}"
     if not reach.of:
-        is_met = value <= reach.amount if is_less_better(reach.metric) else value >= reach.amount
-        wanted = f"{'at most' if is_less_better(reach.metric) else 'at least'} {shown(reach.amount, 1)}"
-        return is_met, f"{what}: {shown(value, 1)}, wanted {wanted}"
+        is_most = is_less_better(reach.metric)
+        is_met = value <= reach.amount if is_most else value >= reach.amount
+        bound = "at most" if is_most else "at least"
+        return is_met, f"{what}: {shown(value, 1)}, wanted {bound} {shown(reach.amount, 1)}"
     better = ratio(runs, reach.work, reach.metric, reach.label, reach.of, reach.of_work)
     if better is None:
         return None
     factor = 1 / reach.amount if is_less_better(reach.metric) else reach.amount
-    return better >= factor, f"{what}: {better:.2f} x {reach.of} {reach.of_work}, wanted {factor:.2f} x"
+    says = f"{what}: {better:.2f} x {reach.of} {reach.of_work}, wanted {factor:.2f} x"
+    return better >= factor, says
 
 
 def verdicts(runs: Runs) -> list[str]:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The bare router in Python: what the work itself costs, without names, rules, checks, queues or limits.
+"""router: the bare router in Python, which shows what the work itself costs.
 
 usage: router.py PORT|PATH [JOURNAL MIB]
 
-It does what router.c does, in the shape that was found fastest: one recv of 64 KiB, frames cut by unpack_from and
-slices, one join and one send for each recipient and turn, the heads of one sender's frames made once for each length.
-Nothing of it is in parley: it says what one Python thread can do at all.
+It has no names, rules, checks, queues or limits.  It does what router.c does, in the shape that was
+found fastest: one recv of 64 KiB, frames cut by unpack_from and slices, one join and one send for
+each recipient and turn; the head of a sender's frames is made once for each length.  Nothing of it
+is in parley: it shows what one Python thread can do at all.
 """
 import gc
 import os
@@ -36,7 +37,9 @@ class Client:
 
 
 class Journal:
-    """A file that was filled before, so that a write changes no metadata; at its end it begins again."""
+    """A file that was filled beforehand, so that a write changes no metadata.
+
+    At its end the writing starts over at its beginning."""
 
     def __init__(self, path: str, mib: int) -> None:
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -53,7 +56,7 @@ class Journal:
 
 
 class Router:
-    """All clients, and the turn."""
+    """All clients, and the turn of the loop."""
 
     def __init__(self, listener: socket.socket, journal: Journal | None) -> None:
         self.listener, self.journal = listener, journal
@@ -62,8 +65,8 @@ class Router:
         self.members: dict[Client, None] = {}
         self.queues: dict[int, list[bytes]] = {}
         self.dirty: list[Client] = []               # those with something in `out`
-        self.records: list[bytes] = []              # this turn's
-        self.spoken: list[tuple[Client, bytes]] = []    # this turn's room frames and who said them
+        self.records: list[bytes] = []              # of this turn
+        self.spoken: list[tuple[Client, bytes]] = []    # this turn's room frames and their speakers
         self.poll = select.epoll()
         self.poll.register(listener.fileno(), select.EPOLLIN)
 
@@ -117,7 +120,7 @@ class Router:
         self.route(client, client.rest + data if client.rest else data)
 
     def route(self, client: Client, data: bytes) -> None:
-        """Every whole frame in data; SEND, of which there are many, is done here."""
+        """Do every whole frame in data.  SEND, of which there are many, is done right here."""
         at, end, user, heads = 0, len(data), client.user, client.heads
         unpack, get, journal, dirty = HEAD.unpack_from, self.by_user.get, self.journal, self.dirty
         while end - at >= HEAD.size:
@@ -176,12 +179,13 @@ class Router:
         client.out += frames
 
     def spread(self) -> None:
-        """The turn's room frames are joined once; only who spoke gets them one by one, without its own."""
+        """Pass on the turn's room frames: joined once, but for each speaker without its own."""
         speakers = {client for client, _ in self.spoken}
         whole = b"".join([frame for _, frame in self.spoken])
         for member in self.members:
-            mine = member in speakers
-            data = b"".join([frame for client, frame in self.spoken if client is not member]) if mine else whole
+            data = whole
+            if member in speakers:
+                data = b"".join([frame for client, frame in self.spoken if client is not member])
             if data:
                 self.tell(member, data)
         self.spoken.clear()
@@ -194,7 +198,7 @@ class Router:
         except BlockingIOError:
             sent = 0
         except OSError:
-            return                          # the read will say so too
+            return                          # the next read will fail too
         if sent < len(data):
             client.unsent = data[sent:]
             self.poll.modify(client.fd, select.EPOLLIN | select.EPOLLOUT)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""run: all works against parley, the bare routers and the peers that are asked for, side by side.
+"""run: all works against parley, the bare routers and the named peers, side by side.
 
 usage: run.py [--works W1,W5] [--rounds N] [--seconds N] [--only] [--out FILE] [PEER ...]
 
-In every round each work is run on every server, one after the other, so that what the machine does meanwhile meets all
-of them; ratios are medians of the rounds' own ratios.  The results are appended to FILE, a line of JSON each;
-figures.py makes tables of them.
+In every round it runs each work on every server, one after the other, so that other work of the
+machine disturbs all of them.  Ratios are medians of the rounds' own ratios.  It appends each result
+to FILE as a line of JSON; figures.py makes tables of them.
 """
 import argparse
 import json
@@ -19,18 +19,19 @@ from measure import Result, can, measure
 from servers import PEERS, PLACE, file_system, find_program, results_directory
 from works import WORKS
 
-OURS = ["parley", "parley-single", "parley-unix", "parley-log", "router-c", "router-py", "router-c-durable",
-        "router-py-durable"]
+OURS = ["parley", "parley-single", "parley-unix", "parley-log",
+        "router-c", "router-py", "router-c-durable", "router-py-durable"]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench/run.py", description="Measure parley beside its peers.")
+    parser = argparse.ArgumentParser(prog="bench/run.py",
+                                     description="Measure parley beside its peers.")
     add = parser.add_argument
     add("--works", default="", help="such as W1,W5; all of them by default")
     add("--rounds", type=int, default=3, help="3 by default")
     add("--seconds", type=float, default=2.5, help="of each measurement")
-    add("--only", action="store_true", help="the named peers alone, and parley")
-    add("--out", type=Path, help="where results are appended; bench/results/works.jsonl by default")
+    add("--only", action="store_true", help="only parley and the named peers")
+    add("--out", type=Path, help="append results to this; bench/results/works.jsonl by default")
     add("peers", nargs="*", metavar="PEER", help=", ".join(PEERS))
     options = parser.parse_args(arguments)
     options.works = options.works.replace(",", " ").split() or list(WORKS)
@@ -50,20 +51,24 @@ def installed(labels: Iterable[str]) -> Iterator[str]:
             yield label
 
 
-def measured(works: Sequence[str], labels: Sequence[str], rounds: int, seconds: float) -> Iterator[Result]:
+def measured(works: Sequence[str], labels: Sequence[str], rounds: int,
+             seconds: float) -> Iterator[Result]:
     for number in range(rounds):
         for work in works:
             for label in labels:
                 if can(label, work):
-                    yield {"round": number, "at": round(time.time())} | measure(label, work, seconds)
+                    result = measure(label, work, seconds)
+                    yield {"round": number, "at": round(time.time())} | result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     if file_system(PLACE) in ("tmpfs", "ramfs"):
-        print(f"{PLACE} is no disk: fdatasync costs nothing there; set BENCH_PLACE", file=sys.stderr)
+        print(f"{PLACE} is no disk: fdatasync costs nothing there; set BENCH_PLACE",
+              file=sys.stderr)
         return 1
-    labels = list(installed(dict.fromkeys((["parley"] if options.only else OURS) + options.peers)))
+    wanted = (["parley"] if options.only else OURS) + options.peers
+    labels = list(installed(dict.fromkeys(wanted)))
     results: list[Result] = []
     with open(options.out or results_directory() / "works.jsonl", "a") as out:
         print(json.dumps(about := report.machine()), file=out, flush=True)

@@ -1,10 +1,12 @@
-"""servers: what is measured, how each is configured and started, and what it promises.
+"""servers: the servers that are measured, how each is configured and started, and what it promises.
 
-A server runs in a directory of its own on a real disk, on a free port of loopback and, where its label says so, on a
-Unix socket, on one core while the load generator has another.  It is stopped by its own pid.
+A server runs in a directory of its own on a real disk, at a free port of loopback and, where its
+label says so, at a Unix socket.  It has one core and the load generator has another.  We stop it by
+its own pid.
 
-A peer is configured for its best: no logging, no delays of its own (Nagle, floods), no limits.  PEERS says of each what
-it does with a message, for figures of unlike promises must not be compared unawares.
+A peer is configured for its best: no logging, no delays of its own (Nagle, floods), no limits.
+PEERS says what each does with a message: nobody should compare figures of different promises
+unawares.
 """
 import os
 import shutil
@@ -20,22 +22,25 @@ from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent
-PLACE = os.environ.get("BENCH_PLACE", "/var/tmp")       # for stores; a real disk, or fdatasync costs nothing
-PYTHON = os.environ.get("BENCH_PYTHON", sys.executable) # runs parley and the bare router
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)         # as its user does: a start need not compile
+# for stores: a real disk, or fdatasync costs nothing
+PLACE = os.environ.get("BENCH_PLACE", "/var/tmp")
+PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)     # runs parley and the bare router
+# as for a user, a start need not compile
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SERVER_CORE, LOAD_CORE = 1, 0
 START_SECONDS = 40          # ejabberd takes ten
 STOP_SECONDS = 10
-REST_SECONDS = 120          # for it to be at rest, at most
-REST_LOOK = 0.5             # seconds in which it did nothing: at rest
-JOURNAL_MIB = 256           # of the bare routers, filled before: more than a run writes, or nearly
+REST_SECONDS = 120          # the longest wait for a server to be at rest
+REST_LOOK = 0.5             # after so many seconds without work a server is at rest
+# of the bare routers, filled beforehand: more than a run writes, or nearly
+JOURNAL_MIB = 256
 
 
 class Place(NamedTuple):
     """Where a server runs and listens."""
     directory: Path
     port: int
-    kind: str           # of the work: some are configured otherwise to keep messages
+    kind: str           # of the work: some servers are configured otherwise to keep messages
 
     @property
     def socket(self) -> str:
@@ -48,31 +53,32 @@ class Place(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """A server under a label."""
-    program: str                            # what must be installed for it
+    """A server that is measured under a label."""
+    program: str                            # must be installed for it
     command: Callable[[Place], list[str]]
-    protocol: str                           # the load generator's name of it
-    promise: str
+    protocol: str                           # the load generator's name for its protocol
+    promise: str                            # what its OK means
     kinds: tuple[str, ...] = ("live", "room", "kept", "idle")
     is_unix: bool = False
-    without: tuple[str, ...] = ()           # works it can't do, for a reason that stands beside it
-    knows_names: bool = False               # who is not there must have been there before
+    without: tuple[str, ...] = ()           # works that it can't do; a comment says why
+    knows_names: bool = False               # an absent user must have been connected before
     settle: float = 0.3                     # seconds from listening to being ready
-    logins: int = 64                        # at once; more than its listen backlog loses a second each
-    crowd: int = 10_000                     # idle clients it can take
+    logins: int = 64                        # at once: beyond its listen backlog each costs a second
+    crowd: int = 10_000                     # how many idle clients it can take
 
 
 def parley(*options: str) -> Callable[[Place], list[str]]:
-    """The daemon as a user has it, but for the limits of what one host has, and of messages to all."""
+    """The daemon as a user runs it, but without the limits for one host and for messages to all."""
     def command(place: Place) -> list[str]:
         return [PYTHON, str(HOME / "daemon.py"), "--state", str(place.directory / "store"),
                 "--listen", f"unix:{place.socket}", "--listen", f"127.0.0.1:{place.port}",
-                "--strangers", "2000", "--strangers-each", "2000", "--all-seconds", "none", "--clients-each", "none",
-                "--new-names", "none", "--names", "none", *options]
+                "--strangers", "2000", "--strangers-each", "2000", "--all-seconds", "none",
+                "--clients-each", "none", "--new-names", "none", "--names", "none", *options]
     return command
 
 
-def router(program: list[str], is_unix: bool = False, is_durable: bool = False) -> Callable[[Place], list[str]]:
+def router(program: list[str], is_unix: bool = False,
+           is_durable: bool = False) -> Callable[[Place], list[str]]:
     def command(place: Place) -> list[str]:
         journal = [str(place.directory / "journal"), str(JOURNAL_MIB)] if is_durable else []
         return [*program, place.socket if is_unix else str(place.port), *journal]
@@ -83,7 +89,9 @@ ROUTER_C, ROUTER_PY = [str(HERE / "router")], [PYTHON, str(HERE / "router.py")]
 
 
 def mosquitto(place: Place) -> list[str]:
-    keeps = f"persistence true\npersistence_location {place.directory}/\n" if place.kind == "kept" else ""
+    keeps = ""
+    if place.kind == "kept":
+        keeps = f"persistence true\npersistence_location {place.directory}/\n"
     return ["mosquitto", "-c", place.write("conf", f"""listener {place.port} 127.0.0.1
 allow_anonymous true
 user root
@@ -117,9 +125,12 @@ PAM = no
 
 
 def redis(place: Place) -> list[str]:
-    keeps = ["--appendonly", "yes", "--appendfsync", "always"] if place.kind == "kept" else ["--appendonly", "no"]
-    return ["redis-server", "--port", str(place.port), "--bind", "127.0.0.1", "--save", "", "--maxclients", "12000",
-            "--dir", str(place.directory), "--protected-mode", "no", *keeps]
+    keeps = ["--appendonly", "no"]
+    if place.kind == "kept":
+        keeps = ["--appendonly", "yes", "--appendfsync", "always"]
+    return ["redis-server", "--port", str(place.port), "--bind", "127.0.0.1", "--save", "",
+            "--maxclients", "12000", "--dir", str(place.directory), "--protected-mode", "no",
+            *keeps]
 
 
 def nats(place: Place) -> list[str]:
@@ -128,7 +139,8 @@ def nats(place: Place) -> list[str]:
 
 
 def beanstalkd(place: Place) -> list[str]:
-    return ["beanstalkd", "-l", "127.0.0.1", "-p", str(place.port), "-b", str(place.directory), "-f0"]
+    return ["beanstalkd", "-l", "127.0.0.1", "-p", str(place.port),
+            "-b", str(place.directory), "-f0"]
 
 
 ACCOUNTS = [*range(1, 2100), *range(100_001, 100_100)]      # XMPP knows its users beforehand
@@ -165,7 +177,8 @@ Component "conference.localhost" "muc"
     restrict_room_creation = false
 """)
     subprocess.run(["chown", "-R", "prosody", str(place.directory)], check=True)
-    return ["setpriv", "--reuid=prosody", "--regid=prosody", "--clear-groups", "prosody", "-F", "--config", conf]
+    return ["setpriv", "--reuid=prosody", "--regid=prosody", "--clear-groups",
+            "prosody", "-F", "--config", conf]
 
 
 def ejabberd(place: Place) -> list[str]:
@@ -184,16 +197,19 @@ auth_password_format: plain
 shaper_rules: {{max_user_sessions: 10, max_user_offline_messages: 1000000}}
 modules:
   mod_offline: {{access_max_user_messages: max_user_offline_messages}}
-  mod_muc: {{history_size: 0, max_users: 5000, min_message_interval: 0, access: all, access_create: all}}
+  mod_muc: {{history_size: 0, max_users: 5000, min_message_interval: 0,
+             access: all, access_create: all}}
   mod_stream_mgmt: {{max_ack_queue: infinity}}
   mod_roster: {{}}
 """)
-    register = ('[ejabberd_auth:try_register(<<"u",(integer_to_binary(I))/binary>>, <<"localhost">>, <<"pw">>) '
-                '|| I <- lists:seq(1,2100)++lists:seq(100001,100060)].')
-    return ["env", f"HOME={place.directory}", "ERL_LIBS=/usr/lib/x86_64-linux-gnu", f"EJABBERD_CONFIG_PATH={conf}",
-            "erl", "-noinput", "+K", "true", "+P", "250000", "-mnesia", "dir", f'"{place.directory}/mnesia"',
-            "-ejabberd", "config", f'"{conf}"', "log_path", f'"{place.directory}/log"', "-s", "ejabberd",
-            "-eval", register]
+    register = (
+        '[ejabberd_auth:try_register(<<"u",(integer_to_binary(I))/binary>>, <<"localhost">>, '
+        '<<"pw">>) || I <- lists:seq(1,2100)++lists:seq(100001,100060)].')
+    return ["env", f"HOME={place.directory}", "ERL_LIBS=/usr/lib/x86_64-linux-gnu",
+            f"EJABBERD_CONFIG_PATH={conf}", "erl", "-noinput", "+K", "true", "+P", "250000",
+            "-mnesia", "dir", f'"{place.directory}/mnesia"',
+            "-ejabberd", "config", f'"{conf}"', "log_path", f'"{place.directory}/log"',
+            "-s", "ejabberd", "-eval", register]
 
 
 BARE = "nothing: no names, no rules, no queue"
@@ -201,51 +217,63 @@ BARE_SYNCED = "fdatasync before delivery and OK; no names, no rules, nothing is 
 OURS = ("queue on disk, OK after fdatasync, removed after the reader's confirmation is on disk; "
         "W2, W3: lines, not stored, no OK")
 
-ONE_ON_THE_WAY = ("W1w1", "W4", "W5w1")     # a frame holds one message, whoever sends it
+ONE_IN_FLIGHT = ("W1w1", "W4", "W5w1")      # there a frame holds one message in any case
 
 PEERS = {
     "parley": Peer("", parley("--console", "none"), "parley", OURS, knows_names=True),
-    "parley-single": Peer("", parley("--console", "none"), "parley-single", OURS + "; a frame for each message",
-                          ("live", "kept"), knows_names=True, without=ONE_ON_THE_WAY),
-    "parley-unix": Peer("", parley("--console", "none"), "parley", OURS, is_unix=True, knows_names=True),
-    "parley-log": Peer("", parley("--console", "log"), "parley", OURS + "; a line of the log for each, into a file",
-                       knows_names=True),
+    "parley-single": Peer("", parley("--console", "none"), "parley-single",
+                          OURS + "; a frame for each message",
+                          ("live", "kept"), knows_names=True, without=ONE_IN_FLIGHT),
+    "parley-unix": Peer("", parley("--console", "none"), "parley", OURS,
+                        is_unix=True, knows_names=True),
+    "parley-log": Peer("", parley("--console", "log"), "parley",
+                       OURS + "; a line of the log for each, into a file", knows_names=True),
     "parley-receipts": Peer("", parley("--console", "none"), "parley-receipts",
-                            OURS + "; the sender hears that it was shown", ("live",), knows_names=True),
-    "parley-any": Peer("", parley("--console", "none", "--sender-messages", "none", "--sender-bytes", "none"), "parley",
-                       OURS + "; one sender may fill a mailbox", knows_names=True),
+                            OURS + "; the sender hears that it was shown",
+                            ("live",), knows_names=True),
+    "parley-any": Peer("", parley("--console", "none",
+                                  "--sender-messages", "none", "--sender-bytes", "none"),
+                       "parley", OURS + "; one sender may fill a mailbox", knows_names=True),
     "router-c": Peer("", router(ROUTER_C), "router", BARE, ("live", "room", "idle")),
     "router-py": Peer("", router(ROUTER_PY), "router", BARE, ("live", "room", "idle")),
-    "router-c-durable": Peer("", router(ROUTER_C, is_durable=True), "router", BARE_SYNCED, ("live", "kept")),
-    "router-py-durable": Peer("", router(ROUTER_PY, is_durable=True), "router", BARE_SYNCED, ("live", "kept")),
-    "router-py-unix": Peer("", router(ROUTER_PY, is_unix=True), "router", BARE, ("live", "room", "idle"), is_unix=True),
-    "router-py-durable-unix": Peer("", router(ROUTER_PY, is_unix=True, is_durable=True), "router", BARE_SYNCED,
-                                   ("live", "kept"), is_unix=True),
-    "mosquitto-q1": Peer("mosquitto", mosquitto, "mqtt1", "acknowledged; kept in memory, written every half hour, "
-                         "never synced", knows_names=True),
+    "router-c-durable": Peer("", router(ROUTER_C, is_durable=True), "router", BARE_SYNCED,
+                             ("live", "kept")),
+    "router-py-durable": Peer("", router(ROUTER_PY, is_durable=True), "router", BARE_SYNCED,
+                              ("live", "kept")),
+    "router-py-unix": Peer("", router(ROUTER_PY, is_unix=True), "router", BARE,
+                           ("live", "room", "idle"), is_unix=True),
+    "router-py-durable-unix": Peer("", router(ROUTER_PY, is_unix=True, is_durable=True), "router",
+                                   BARE_SYNCED, ("live", "kept"), is_unix=True),
+    "mosquitto-q1": Peer("mosquitto", mosquitto, "mqtt1",
+                         "acknowledged; kept in memory, written every half hour, never synced",
+                         knows_names=True),
     "mosquitto-q0": Peer("mosquitto", mosquitto, "mqtt0", "nothing", ("live", "room", "idle")),
     "ngircd": Peer("ngircd", ngircd, "irc", "nothing", ("live", "room", "idle"), logins=8),
-    "redis": Peer("redis-server", redis, "redis", "live: nothing; kept: RPUSH, synced before OK", ),
-    "redis-stream": Peer("redis-server", redis, "redis-stream", "XADD, synced before OK; taken without removal",
-                         ("kept",)),
+    "redis": Peer("redis-server", redis, "redis", "live: nothing; kept: RPUSH, synced before OK"),
+    "redis-stream": Peer("redis-server", redis, "redis-stream",
+                         "XADD, synced before OK; taken without removal", ("kept",)),
     "nats": Peer("nats-server", nats, "nats", "nothing", ("live", "room", "idle")),
-    "jetstream": Peer("nats-server", nats, "jetstream", "acknowledged; synced every two minutes", ("kept",)),
-    "beanstalkd": Peer("beanstalkd", beanstalkd, "beanstalk", "synced before OK, removal too", ("kept",)),
-    # prosody keeps offline mail in one file for a user, ejabberd's room takes minutes to fill, neither ends W6
-    "prosody": Peer("prosody", prosody, "xmpp", "acknowledged; not synced", without=("W6",), crowd=2000),
-    "ejabberd": Peer("ejabberdctl", ejabberd, "xmpp", "acknowledged; not synced", without=("W2", "W2q", "W6"),
-                     settle=4, crowd=2000),
+    "jetstream": Peer("nats-server", nats, "jetstream",
+                      "acknowledged; synced every two minutes", ("kept",)),
+    "beanstalkd": Peer("beanstalkd", beanstalkd, "beanstalk",
+                       "synced before OK, removal too", ("kept",)),
+    # Neither ends W6: prosody keeps a user's offline mail in one file.  ejabberd's room takes
+    # minutes to fill.
+    "prosody": Peer("prosody", prosody, "xmpp", "acknowledged; not synced",
+                    without=("W6",), crowd=2000),
+    "ejabberd": Peer("ejabberdctl", ejabberd, "xmpp", "acknowledged; not synced",
+                     without=("W2", "W2q", "W6"), settle=4, crowd=2000),
 }
 
 
 def results_directory() -> Path:
-    """Where what was measured is kept, for figures.py."""
+    """Where the measurements are kept for figures.py."""
     (HERE / "results").mkdir(exist_ok=True)
     return HERE / "results"
 
 
 def find_program(program: str) -> str | None:
-    """/usr/sbin included: it is not in everyone's PATH."""
+    """Where a program is, or None.  /usr/sbin counts too: it is not in everyone's PATH."""
     return shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
@@ -261,7 +289,7 @@ def file_system(path: str) -> str:
 
 
 def pin(core: int) -> Callable[[], None] | None:
-    """For a child: its core, where there are two of them."""
+    """What a child calls to run on this core alone; None where there is only one."""
     return (lambda: os.sched_setaffinity(0, {core})) if (os.cpu_count() or 1) > 1 else None
 
 
@@ -277,10 +305,10 @@ class Server:
     def __init__(self, label: str, kind: str) -> None:
         self.label, self.peer = label, PEERS[label]
         self._directory = tempfile.TemporaryDirectory(prefix=f"parley-bench-{label}-", dir=PLACE)
-        os.chmod(self._directory.name, 0o755)           # some servers change their user
+        os.chmod(self._directory.name, 0o755)           # some servers change their uid
         self.place = Place(Path(self._directory.name), free_port(), kind)
         self.host = self.place.socket if self.peer.is_unix else "127.0.0.1"
-        self.started = 0.0                              # seconds until it took a connection
+        self.started = 0.0                              # seconds until it accepted a connection
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -288,8 +316,9 @@ class Server:
         command[0] = find_program(command[0]) or command[0]
         begin = time.monotonic()
         with open(self.place.directory / "output", "ab") as output:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                       cwd=self.place.directory, preexec_fn=pin(SERVER_CORE))
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=output, cwd=self.place.directory,
+                                       preexec_fn=pin(SERVER_CORE))
         while not self._answers():
             if process.poll() is not None or time.monotonic() - begin > START_SECONDS:
                 self._end(process)
@@ -308,7 +337,7 @@ class Server:
             return probe.connect_ex(where) == 0
 
     def restart(self) -> None:
-        """Stop it and start it over what it left on disk."""
+        """Stop the server and start it on what it left on disk."""
         self._end(self.process)
         self.process = self._start()
 
@@ -319,20 +348,23 @@ class Server:
     def _pids(self) -> list[int]:
         """Its process and its children."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        return [self.pid, *map(int, children.read_text().split())] if children.exists() else [self.pid]
+        found = children.read_text().split() if children.exists() else []
+        return [self.pid, *map(int, found)]
 
     def memory(self) -> int:
-        """Bytes resident."""
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids())
+        """Resident memory in bytes."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                    for pid in self._pids())
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def _ticks(self) -> int:
-        """CPU time used."""
-        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids()]
+        """The CPU time that it has used, in clock ticks."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                 for pid in self._pids()]
         return sum(int(stat[11]) + int(stat[12]) for stat in stats)
 
     def rest(self, seconds: float = REST_SECONDS) -> None:
-        """Wait until it does nothing more of its own accord, such as to put its files in order."""
+        """Wait until it does nothing more of its own accord, such as putting its files in order."""
         limit = time.monotonic() + seconds
         while time.monotonic() < limit:
             before = self._ticks()

@@ -1,34 +1,33 @@
 """doors: where connections come in.
 
-A `Doors` holds the listening sockets and decides who may come in at all, before a byte is read.  Strangers, those who
-have not given a name yet, are counted for each listener and, there, for each host (hosts.py): a flood at one door does
-not shut the others, and one host can't keep the rest out.  Nor can a few who connect and say nothing: where there are
-as many strangers as may be, the oldest who has said nothing is closed (daemon.py), for whoever means it says HELLO in
-the same breath.  Only if all of them are at their proofs is a newcomer told so, if they are of its own host; else the
-listener rests, and its callers wait in the kernel's queue.  So they do while the daemon has its number of clients.
+`Doors` holds the listening sockets.  What they lead into (`Hall`, the daemon) says how many
+connections may come in, before a byte is read of them: so many in a turn (fairness.py), no more
+than its number of clients, and no more strangers than each listener may have (strangers.py).  A
+listener that may let nobody in rests for a moment, and its callers wait in the kernel's queue.
 
-When descriptors run out, accept() fails and the listener stays readable: a loop that just tries again spins.  A spare
-descriptor, kept for this, is given up to take one caller and turn it away; then all listeners rest for a moment.
+When descriptors run out, accept() fails and the listener stays readable: a loop that just tries
+again spins.  The daemon keeps a spare descriptor for this.  It gives it up to take one caller and
+turn it away; then all listeners rest for a moment.
 
-Over TLS a connection is wrapped as it comes in (tls.py); the loop does not know the difference.
+Over TLS a connection is wrapped as it comes in (net/tls.py); the loop does not know the difference.
 
-At a Unix socket the kernel tells who calls (logins.py).  Its file (sockets.py) is looked at every LOOK_SECONDS, and at
-SIGHUP: /tmp is cleaned by some, and /run/user/UID goes with its user's last session.  Where the file is gone the socket
-is bound again, at the same place or, for a default one, at the next (places.py); clients that are connected stay.  The
-file of another daemon that took the place stays too, and the log says so.
+At a Unix socket the kernel tells who calls (net/logins.py).  The daemon looks at the socket's file
+(sockets.py) every LOOK_SECONDS, and at SIGHUP: some systems clean /tmp, and /run/user/UID goes with
+its user's last session.  If the file is gone, the daemon binds the socket again, at the same place
+or, for a default one, at the next (net/places.py); clients that are connected stay.  The file of
+another daemon that took the place stays too, and the log says so.
 """
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import select
 import selectors
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from net import places
 from net.address import Address
@@ -38,16 +37,27 @@ from rules.state import Caller
 from server.sockets import File, file_at, open_listener, remove, shut_directory
 
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
-NOTE_SECONDS = 5.0          # between two lines that say that there is no descriptor: it may last for hours
-LOOK_SECONDS = 30.0         # between two looks at the files of sockets: as long is a client kept out at most
+NOTE_SECONDS = 5.0          # between two lines about a lack of descriptors: it may last for hours
+LOOK_SECONDS = 30.0         # between two looks at the sockets' files: no client is kept out longer
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-Adopt = Callable[[socket.socket | Secured, str, Caller], None]      # a connected socket, its listener, who calls
+
+class Hall(Protocol):
+    """What the doors lead into."""
+
+    def accepts(self) -> int:
+        """How many connections may come in at each listener in this turn."""
+
+    def has_room(self, place: str) -> bool:
+        """Whether one more may come in at this listener."""
+
+    def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
+        """Serve a connected socket that came in at this listener, from this caller."""
 
 
 @dataclass
 class Door:
-    """A Unix socket that is listened at."""
+    """A Unix socket that the daemon listens at."""
     where: Address
     mode: int
     listener: socket.socket
@@ -56,28 +66,21 @@ class Door:
 
 
 class Doors:
-    """The listeners, and how many strangers stand in each."""
+    """The listeners."""
 
-    def __init__(self, selector: selectors.BaseSelector, adopt: Adopt, is_full: Callable[[], bool],
-                 idle: Callable[[str], object], note: Callable[..., None], strangers: int, each: int,
-                 accepts: Callable[[], int]) -> None:
+    def __init__(self, selector: selectors.BaseSelector, hall: Hall, note: Callable[..., None],
+                 logins: Logins) -> None:
         self.selector = selector
-        self.adopt = adopt                                  # what becomes of a connection
-        self.is_full = is_full                              # no more clients, for now
-        self.idle = idle                                    # a stranger of this listener who can make room, or None
+        self.hall = hall
         self.note = note
-        self.accepts = accepts                              # how many may come in at each listener in this turn
-        self.strangers = strangers                          # allowed, a listener
-        self.each = each                                    # and a host there
-        self.logins = Logins()
+        self.logins = logins
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
-        self._servers: dict[socket.socket, Server] = {}     # the certificate of those that speak TLS
+        self._servers: dict[socket.socket, Server] = {}     # certificates of those that speak TLS
         self._doors: list[Door] = []                        # the Unix sockets among them
-        self._look_at = 0.0                        # the next look at their files, on the monotonic clock
-        self._resting: dict[socket.socket, float] = {}      # until when, on the monotonic clock
+        self._look_at = 0.0                                 # the next look at their files
+        self._resting: dict[socket.socket, float] = {}      # until when, monotonic
         self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
-        self._counts: dict[str, int] = {}                   # strangers, by listener, and by listener and host
-        self._lack = ""                                     # why nobody can come in, until it is noted
+        self._lack = ""                                     # why nobody comes in, until noted
         self._noted_at = -NOTE_SECONDS
         self._spare: int | None = None
         self._keep_spare()
@@ -92,7 +95,8 @@ class Doors:
         self.note("listening", address=name)
 
     def open(self, choices: Sequence[Address], mode: int, server: Server | None = None) -> None:
-        """Listen at the first of these places that can be opened.  Raises OSError; `filename` is the place.
+        """Listen at the first of these places that can be opened.  Raises OSError; its `filename`
+        is the place.
 
         A place that another daemon has is not passed over: it may be a second daemon by mistake."""
         for where in choices:
@@ -109,7 +113,8 @@ class Doors:
             self._opened(where, mode, listener, server)
             return
 
-    def _opened(self, where: Address, mode: int, listener: socket.socket, server: Server | None = None) -> None:
+    def _opened(self, where: Address, mode: int, listener: socket.socket,
+                server: Server | None = None) -> None:
         self.listen(listener, str(where), server if where.tls else None)
         if where.path:
             self._doors.append(Door(where, mode, listener, file_at(where.path)))
@@ -117,7 +122,8 @@ class Doors:
                 self.note("shut-directory", address=str(where), directory=directory)
 
     def look(self, monotonic: float, *, now: bool = False) -> None:
-        """If it is time, see whether clients still find the Unix sockets; one whose file is gone is bound again."""
+        """If it is time, see whether clients still find the Unix sockets; bind those again whose
+        files are gone."""
         if not now and monotonic < self._look_at:
             return
         self._look_at = monotonic + LOOK_SECONDS
@@ -125,11 +131,13 @@ class Doors:
             found = file_at(door.where.path)
             if found is None:
                 self._open_again(door)
+            elif found != door.file:
+                self._say(door, "another file is in its place: clients do not come here")
             else:
-                self._say(door, "" if found == door.file else "another file is in its place: clients do not come here")
+                self._say(door, "")
 
     def _open_again(self, door: Door) -> None:
-        """The file is gone: bind anew, and give up the old socket once its callers were taken in."""
+        """The file is gone: bind anew, and give up the old socket once its callers are taken in."""
         choices = places.for_daemon()[0] if door.where.default else [door.where]
         reason = "its file is gone"
         for where in choices:
@@ -138,7 +146,8 @@ class Doors:
             try:
                 listener = open_listener(where, door.mode, patience=0)
             except OSError as error:
-                reason = f"its file is gone, and it could not be bound again: {error.strerror or error}"
+                why = error.strerror or error
+                reason = f"its file is gone, and it could not be bound again: {why}"
                 continue
             self.note("socket-gone", address=str(door.where))
             self._give_up(door)
@@ -161,23 +170,11 @@ class Doors:
             self.note("socket-lost", address=str(door.where), reason=trouble)
         door.trouble = trouble
 
-    def stranger(self, place: str, host: str, step: int) -> None:
-        """One stranger more (1) or less (-1) here."""
-        for key in (place, f"{place} {host}"):
-            self._counts[key] = self._counts.get(key, 0) + step
-            if not self._counts[key]:
-                del self._counts[key]
-
-    def is_over(self, place: str, host: str = "") -> bool:
-        """Whether there are more strangers here than may be, or more of that host."""
-        most = self.each if host else self.strangers
-        return self._counts.get(f"{place} {host}" if host else place, 0) > most
-
     def tick(self, monotonic: float) -> None:
-        """Let those rest that need it, and open those that have rested."""
+        """Let those listeners rest that need it, and open those that have rested."""
         if not (self._resting or self._tired or self._lack) and self._spare is not None:
             return
-        for listener in [listener for listener, until in self._resting.items() if monotonic >= until]:
+        for listener in [each for each, until in self._resting.items() if monotonic >= until]:
             del self._resting[listener]
             self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
         for listener in self._tired:
@@ -196,7 +193,7 @@ class Doors:
         return min(self._resting.values(), default=inf)
 
     def close(self) -> None:
-        """Shut for good; the files of its own Unix sockets go too."""
+        """Shut for good, and remove the files of the daemon's own Unix sockets."""
         for door in self._doors:
             remove(door.where.path, door.file)
         for listener in self.listeners:
@@ -213,8 +210,8 @@ class Doors:
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
         place = self.listeners[listener]
-        for _ in range(self.accepts()):
-            if self.is_full() or (self._counts.get(place, 0) >= self.strangers and self.idle(place) is None):
+        for _ in range(self.hall.accepts()):
+            if not self.hall.has_room(place):
                 self._tired[listener] = None
                 return
             try:
@@ -228,19 +225,19 @@ class Doors:
 
     def _adopt(self, listener: socket.socket, sock: socket.socket, peer: Any) -> None:
         server, uid = self._servers.get(listener), None
-        if isinstance(peer, tuple):             # of the internet: a host and a port
+        if isinstance(peer, tuple):             # over TCP: a host and a port
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             where = f"{peer[0]}:{peer[1]}"
         else:
             uid = peer_uid(sock)
             where = "unix" if uid is None else f"unix:{self.logins.name(uid)}"
-        self.adopt(server.wrap(sock) if server else sock, self.listeners[listener],
-                   Caller(where, uid, server.binding if server else b""))
+        caller = Caller(where, uid, server.binding if server else b"")
+        self.hall.adopt(server.wrap(sock) if server else sock, self.listeners[listener], caller)
 
     def _turn_away(self, listener: socket.socket, error: OSError) -> None:
-        """No descriptor is left: take one caller with the spare one, and close it."""
+        """No descriptor is left: take one caller with the spare one, and close the connection."""
         if error.errno not in NO_ROOM:
-            return                              # the caller gave up, or a firewall spoke: nobody else is concerned
+            return                  # the caller gave up, or a firewall spoke: no other is concerned
         self._lack = error.strerror or "no descriptor"
         if self._spare is not None:
             os.close(self._spare)
@@ -254,21 +251,3 @@ class Doors:
         self._spare = None
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def is_gone(sock: socket.socket | Secured, said_all: bool) -> bool:
-    """Whether nobody is left at the other end to hear an answer; `said_all`: all that came from there is read.
-
-    A Unix socket tells a close from a shutdown of one direction (POLLHUP); TCP does so only when a reset came.  There a
-    line that has ended may still be listened to; but not by a client that has said nothing after HELLO, for it can
-    never confirm or answer anything."""
-    poll = select.poll()
-    poll.register(sock.fileno(), 0)         # POLLHUP and POLLERR are told all the same
-    if poll.poll(0):
-        return True
-    try:
-        return said_all and isinstance(sock, socket.socket) and not sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True

@@ -1,9 +1,10 @@
 """signals: what the operating system tells the daemon, kept until its loop looks.
 
-A signal sets a flag and wakes the loop by a socket; what it means stands in daemon.py.  A parent may
-have blocked these signals: they are let through.  A parent that has ignored INT runs the daemon in
-the background of a script, whose Ctrl-C is not for the daemon: INT stays ignored.
+A signal sets a flag and wakes the loop by a socket; what it means stands in daemon.py.  A parent
+may have blocked these signals: they are let through.  A parent that has ignored INT runs the daemon
+in the background of a script, whose Ctrl-C is not for the daemon: INT stays ignored.
 """
+import selectors
 import signal
 import socket
 
@@ -17,8 +18,9 @@ class Signals:
         self.came: list[int] = []
         self._ends: tuple[socket.socket, ...] = ()      # of the socket that wakes the loop
 
-    def catch(self) -> socket.socket:
-        """From now on note the signals.  Returns a socket that is readable when one has come."""
+    def catch(self, selector: selectors.BaseSelector) -> None:
+        """From now on note the signals, and wake this selector; should that fail, the loop sees
+        them within a second."""
         inner, outer = socket.socketpair()
         for end in (inner, outer):
             end.setblocking(False)
@@ -29,7 +31,7 @@ class Signals:
                 signal.signal(number, lambda number, _: self.came.append(number))
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, KNOWN)
-        return inner
+        selector.register(inner, selectors.EVENT_READ, lambda end, _: end.recv(64))
 
     def take(self) -> list[int]:
         """Those that came since the last look, in order."""

@@ -60,7 +60,7 @@ class House(Service):
         """As ever; but somebody who rests and has hung up is ready all the time, and yet time must pass."""
         for _ in range(ROUNDS):
             self.daemon.turn(0)
-            if self.daemon._resting:
+            if self.daemon.unfinished.resting:
                 self.clock.forward(TICK)
             elif not self.daemon.selector.select(0) and self.daemon._timeout(None):
                 return

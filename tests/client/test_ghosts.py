@@ -16,7 +16,7 @@ import unittest
 from collections.abc import Iterator, Sequence
 
 from client import connection
-from daemon import ALIVE_SECONDS
+from server.heartbeat import ALIVE_SECONDS
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.terminals import Terminal, environment, until
 

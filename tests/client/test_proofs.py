@@ -159,7 +159,7 @@ class Keys(Met):
         link.unlock("right")
         self.connect(link, Online)
         for connection in list(self.service.daemon.connections.values()):
-            self.service.daemon._close(connection, "cut")
+            connection.close("cut")
         self.assertIsInstance(self.events(link)[0], Offline)
         self.connect(link, Online)
 

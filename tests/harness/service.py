@@ -116,7 +116,7 @@ class Service:
         for _ in range(TURNS_MAX):
             self.daemon.turn(0)
             if not self.daemon.selector.select(0) and self.daemon._timeout(None):
-                if self.daemon.fairness.rate or not self.daemon._resting:
+                if self.daemon.fairness.rate or not self.daemon.unfinished.resting:
                     return
                 self.clock.forward(TICK)
         raise AssertionError("the loop does not come to rest")

@@ -11,7 +11,6 @@ from pathlib import Path
 from unittest import mock
 
 import wire
-from daemon import RETRY_SECONDS
 from net import scram
 from net.logins import (
     FAILED_SECONDS,
@@ -28,6 +27,7 @@ from net.logins import (
 from rules.claims import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS, Identity
 from rules.state import Caller
 from rules.store import Setting
+from server.chores import RETRY_SECONDS
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.service import Service
 from wire import Why
@@ -500,7 +500,7 @@ class Claimed(unittest.TestCase):
             house.forward(11)
             self.assertTrue(client.is_disconnected())
             self.assertEqual(house.notes.events("closed")[-1]["reason"], "no PROOF in time")
-            self.assertEqual(house.daemon.doors._counts, {})
+            self.assertEqual(house.daemon.strangers._counts, {})
 
     def test_the_iterations_of_a_claim(self):
         with House() as house:

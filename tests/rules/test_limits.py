@@ -8,10 +8,11 @@ from functools import partial
 from unittest import mock
 
 import wire
-from daemon import BACKLOG_MAX, READ_SIZE, SLICE, UNSENT_MAX, WORK_SECONDS
 from rules import quota
 from rules.quota import Account, Quotas
 from rules.state import Caller
+from server.chores import SLICE, WORK_SECONDS
+from server.connection import READ_PAUSE_AT, READ_SIZE, UNSENT_MAX
 from server.fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, BURST, CALM, FLOOD, LEAST, REST, TICK, Fairness, Share
 from server.options import Limits, amount
 from tests.harness.service import Service
@@ -260,27 +261,27 @@ class Shares(unittest.TestCase):
         """One who asks for much, one who asks for a little, and when: at the beginning of a tick."""
         fairness, flood, other = Fairness(), Share(10.0, 0), Share(10.0, 0)
         if asked:
-            fairness.had_all(other, 2, 10.0)
+            fairness.finished(other, 0, 2, 10.0)
         return fairness, flood, other, 10.0 + TICK / 2
 
     def test_alone(self):
         fairness, flood, _, now = self.begun(asked=False)
         for turn in range(100):
             self.assertEqual(fairness.allowance(flood, 0, now + turn * TICK / 10), BUDGET)
-            fairness.had(flood, BUDGET)
-        self.assertTrue(fairness.is_alone(flood, now))
-        self.assertEqual(flood.left, -BUDGET)                   # and no more: others may come
+            fairness.interrupted(flood, BUDGET)
+        self.assertTrue(fairness.askers.is_alone(flood, now))
+        self.assertEqual(flood.units, -BUDGET)                   # and no more: others may come
 
     def test_while_others_ask(self):
         fairness, flood, other, now = self.begun()
         self.assertEqual(fairness.allowance(flood, 0, now), BURST)
-        fairness.had(flood, BURST)
+        fairness.interrupted(flood, BURST)
         self.assertEqual(fairness.allowance(flood, 0, now), 0)
         for tick, (floods, units) in enumerate(((0, FLOOD), (3, FLOOD // 4), (10_000, LEAST), (0, FLOOD)), 1):
             self.assertEqual(fairness.allowance(flood, floods, now + tick * TICK), units)
-            fairness.had(flood, units)
+            fairness.interrupted(flood, units)
         self.assertEqual(fairness.allowance(flood, 0, now + 9 * TICK), FLOOD)       # a flooder saves nothing up
-        self.assertFalse(fairness.is_alone(flood, now))
+        self.assertFalse(fairness.askers.is_alone(flood, now))
         self.assertEqual(fairness.allowance(other, 0, now), BUDGET)
         self.assertEqual(fairness.allowance(flood, 0, now + CALM), BUDGET)
 
@@ -294,26 +295,24 @@ class Shares(unittest.TestCase):
                     for tick in range(0, 400, each):
                         at = now + tick * TICK
                         self.assertGreaterEqual(fairness.allowance(flood, 0, at), 0)
-                        fairness.had(flood, units)
-                        fairness.had_all(flood, 2, at)
+                        fairness.finished(flood, units, 2, at)
                     self.assertEqual(now - flood.flooded < CALM, floods)
-                    self.assertEqual(fairness.is_alone(Share(at, 0), at), floods and not asked)
+                    self.assertEqual(fairness.askers.is_alone(Share(at, 0), at), floods and not asked)
 
     def test_one_who_asks_and_then_floods(self):
         """From then on he does not count as one who asks for a little: another flood is alone."""
         fairness, flood, _, now = self.begun(asked=False)
-        fairness.had_all(flood, 2, now)
-        self.assertFalse(fairness.is_alone(Share(now, 0), now))
-        fairness.floods(flood, now)
-        self.assertTrue(fairness.is_alone(Share(now, 0), now))
+        fairness.finished(flood, 0, 2, now)
+        self.assertFalse(fairness.askers.is_alone(Share(now, 0), now))
+        self.assertEqual(fairness.wants_more(flood, 0, 0, now), 0.0)
+        self.assertTrue(fairness.askers.is_alone(Share(now, 0), now))
 
     def test_what_was_too_much_is_waited_off(self):
         for more, ticks in ((0, 1), (FLOOD - 1, 1), (FLOOD, 2), (FLOOD + 1, 2), (10 * FLOOD, 11)):
             with self.subTest(more):
                 fairness, flood, _, now = self.begun()
                 allowed = fairness.allowance(flood, 0, now)
-                fairness.had(flood, allowed + more)
-                rest = fairness.rest(flood, 0, now)
+                rest = fairness.wants_more(flood, allowed + more, 0, now)
                 self.assertEqual(rest, now - TICK / 2 + ticks * TICK)
                 for tick in range(1, ticks):
                     self.assertEqual(fairness.allowance(flood, 0, now + tick * TICK), 0)
@@ -322,9 +321,8 @@ class Shares(unittest.TestCase):
     def test_a_rest_has_an_end(self):
         """Then those who asked may be gone."""
         fairness, flood, _, now = self.begun()
-        fairness.had(flood, 1_000_000)
-        self.assertEqual(flood.left, BURST - 1_000_000)
-        self.assertEqual(fairness.rest(flood, 0, now), now + CALM)
+        self.assertEqual(fairness.wants_more(flood, 1_000_000, 0, now), now + CALM)
+        self.assertEqual(flood.units, BURST - 1_000_000)
 
     def test_many_rest_one_after_the_other(self):
         """In no tick there are more than can have LEAST of what all have."""
@@ -332,25 +330,25 @@ class Shares(unittest.TestCase):
         rests = []
         for resting in range(400):
             share = Share(now, 0)
-            share.left = 0
-            rests.append((fairness.rest(share, resting, now) - now + TICK / 2) / TICK)
+            share.units = 0
+            rests.append((fairness.wants_more(share, 0, resting, now) - now + TICK / 2) / TICK)
         ticks = 400 * LEAST // FLOOD
         self.assertEqual([rests.count(tick) for tick in range(1, ticks + 1)], [FLOOD // LEAST] * ticks)
 
     def test_readers_and_flooders_do_not_count(self):
         fairness = Fairness()
         flood, reader, other = (Share(0.0, 0) for _ in range(3))
-        fairness.had_all(reader, wire.CODECS[wire.Confirm].kind, 10.0)
+        fairness.finished(reader, 0, wire.CODECS[wire.Confirm].kind, 10.0)
         flood.flooded = 9.5
-        fairness.had_all(flood, 2, 10.0)
-        self.assertTrue(fairness.is_alone(other, 10.0))
+        fairness.finished(flood, 0, 2, 10.0)
+        self.assertTrue(fairness.askers.is_alone(other, 10.0))
 
     def test_at_the_doors(self):
         """A storm of newcomers is let in slowly while somebody asks; that they say HELLO is not asking."""
         fairness, share = Fairness(), Share(0.0, 0)
-        fairness.had_all(share, wire.CODECS[wire.Hello].kind, 10.0)
+        fairness.finished(share, 0, wire.CODECS[wire.Hello].kind, 10.0)
         self.assertEqual(fairness.accepts(10.0), ACCEPTS)
-        fairness.had_all(share, wire.CODECS[wire.Ping].kind, 10.0)
+        fairness.finished(share, 0, wire.CODECS[wire.Ping].kind, 10.0)
         self.assertEqual(fairness.accepts(10.0 + CALM - 0.01), ACCEPTS_CALLED)
         self.assertEqual(fairness.accepts(10.0 + CALM), ACCEPTS)
 
@@ -358,12 +356,12 @@ class Shares(unittest.TestCase):
         """Each of them counts as somebody else for the other."""
         fairness = Fairness()
         one, two = Share(0.0, 0), Share(0.0, 0)
-        fairness.had_all(one, 2, 10.0)
-        fairness.had_all(two, 2, 10.1)
-        fairness.had_all(two, 2, 10.2)
-        self.assertEqual([fairness.is_alone(each, 10.3) for each in (one, two)], [False, False])
-        fairness.had_all(two, 2, 10.1 + CALM)
-        self.assertEqual([fairness.is_alone(each, 10.1 + CALM) for each in (one, two)], [False, True])
+        fairness.finished(one, 0, 2, 10.0)
+        fairness.finished(two, 0, 2, 10.1)
+        fairness.finished(two, 0, 2, 10.2)
+        self.assertEqual([fairness.askers.is_alone(each, 10.3) for each in (one, two)], [False, False])
+        fairness.finished(two, 0, 2, 10.1 + CALM)
+        self.assertEqual([fairness.askers.is_alone(each, 10.1 + CALM) for each in (one, two)], [False, True])
 
 
 class Turns(unittest.TestCase):
@@ -442,7 +440,8 @@ class Turns(unittest.TestCase):
                 before = service.mailbox.last
                 service.daemon.turn(0)
                 self.assertGreaterEqual(service.mailbox.last, before + 32 * len(clients))
-                self.assertEqual((service.daemon._resting, service.daemon._unfinished), ({}, {}))
+                unfinished = service.daemon.unfinished
+                self.assertEqual((unfinished.resting, unfinished.next_turn), ({}, {}))
                 for client in clients:
                     client.sock.recv(1 << 20)
                 service.clock.forward(2 * TICK)
@@ -556,15 +555,15 @@ class Unsent(unittest.TestCase):
         (self.connection,) = self.service.daemon.connections.values()
 
     def test_not_read(self):
-        for size, is_read in ((BACKLOG_MAX - 1, True), (BACKLOG_MAX, False), (BACKLOG_MAX + 1, False)):
+        for size, is_read in ((READ_PAUSE_AT - 1, True), (READ_PAUSE_AT, False), (READ_PAUSE_AT + 1, False)):
             self.connection.unsent = b"x" * size
-            self.service.daemon._watch(self.connection)
+            self.connection.watch()
             self.assertEqual(bool(self.connection.mask & selectors.EVENT_READ), is_read)
 
     def test_closed(self):
         for size, is_open in ((UNSENT_MAX - 1, True), (UNSENT_MAX, True), (UNSENT_MAX + 1, False)):
             self.connection.unsent = b"x" * (size - 10)
-            self.service.daemon._send(self.connection, b"x" * 10)
+            self.connection.send(b"x" * 10)
             self.assertEqual(bool(self.service.daemon.connections), is_open)
 
 
@@ -631,7 +630,7 @@ class Rate(unittest.TestCase):
             self.assertFalse(service.daemon.connection_of[inside].mask & selectors.EVENT_READ)
             service.forward(0.1)
             service.run()
-            self.assertGreater(min(service.daemon._resting.values()) - service.clock.monotonic, REST / 2)
+            self.assertGreater(min(service.daemon.unfinished.resting.values()) - service.clock.monotonic, REST / 2)
             bob.say(wire.Ping(2))
             bob.hears(wire.Pong)
 
@@ -658,15 +657,15 @@ class Rate(unittest.TestCase):
                 ann.send("bob", str(n))
             bob.confirm(*bob.hears_all(wire.Mail))
             self.assertEqual(len(bob.hears_all(wire.Confirmed)), 100)
-            self.assertEqual(service.daemon._resting, {})
+            self.assertEqual(service.daemon.unfinished.resting, {})
 
     def test_who_leaves_while_resting(self):
         with house(rate=5) as service:
             ann = service.user("ann")
             ann.sock.sendall(wire.encode(wire.Ping(1)) * 100)
             service.run()
-            service.daemon._close(next(iter(service.daemon.connections.values())), "gone")
-            self.assertEqual(service.daemon._resting, {})
+            next(iter(service.daemon.connections.values())).close("gone")
+            self.assertEqual(service.daemon.unfinished.resting, {})
             service.forward(10)
 
     def test_not_reading_and_resting(self):
@@ -676,11 +675,11 @@ class Rate(unittest.TestCase):
             inside = service.daemon.board.roster.clients[service.mailbox.find("ann").number]
             ann.sock.sendall(wire.encode(wire.Ping(1)) * (READ_SIZE // 20))
             service.run()
-            self.assertIn(service.daemon.connection_of[inside], service.daemon._resting)
-            while inside.backlog < BACKLOG_MAX:
-                service.daemon._send(service.daemon.connection_of[inside], wire.encode(wire.Notice("x" * 60_000)))
+            self.assertIn(service.daemon.connection_of[inside], service.daemon.unfinished.resting)
+            while inside.backlog < READ_PAUSE_AT:
+                service.daemon.connection_of[inside].send(wire.encode(wire.Notice("x" * 60_000)))
             service.forward(100)
-            self.assertEqual(service.daemon._resting, {})
+            self.assertEqual(service.daemon.unfinished.resting, {})
             self.assertFalse(service.daemon.connection_of[inside].mask & selectors.EVENT_READ)
             heard = 0
             for _ in range(400):

@@ -15,24 +15,16 @@ from pathlib import Path
 from unittest import mock
 
 import wire
-from daemon import (
-    ALIVE_SECONDS,
-    ANSWER_SECONDS,
-    BACKLOG_MAX,
-    GHOST_SECONDS,
-    LEAVE_SECONDS,
-    OF_ONE_HOST,
-    PROOF_SECONDS,
-    READ_SIZE,
-    SWEEP_SECONDS,
-    UNSENT_MAX,
-)
+from daemon import SWEEP_SECONDS
 from net.address import parse
 from rules.claims import Identity
 from rules.state import Caller
+from server.connection import READ_PAUSE_AT, READ_SIZE, UNSENT_MAX
 from server.fairness import BUDGET, CALM
+from server.heartbeat import ALIVE_SECONDS, ANSWER_SECONDS, GHOST_SECONDS, LEAVE_SECONDS
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from server.sockets import open_listener
+from server.strangers import OF_ONE_HOST, PROOF_SECONDS
 from tests.harness.service import Service
 from tests.harness.waiting import texts
 from wire import Feature, SendFlag, Why
@@ -273,6 +265,15 @@ class Strangers(unittest.TestCase):
                 client.hears_nothing()
                 self.assertFalse(client.closed)
 
+    def test_a_newcomer_that_is_gone_when_the_disk_refuses_its_name(self):
+        """Held, read with its EOF in one turn, and refused at the end of that turn: nobody is left to be told."""
+        with Service() as service:
+            service.user("ann")
+            ((inside, connection),) = service.daemon.connection_of.items()
+            connection.close("the line was closed")
+            service.daemon._reject(inside, "no new names now")
+            self.assertEqual((service.daemon.connection_of, len(service.daemon.strangers)), ({}, 0))
+
     def test_idle_ones_do_not_shut_out_who_means_it(self):
         """Eight times as many idle ones as may be, of the same host and at the same listener; each caller comes in."""
         for limits in (Limits(1000, strangers_each=8), Limits(1000, strangers=8, strangers_each=1000)):
@@ -286,8 +287,8 @@ class Strangers(unittest.TestCase):
                     caller.sendall(wire.encode(hello(f"u{number}")))
                     service.run()
                     self.assertIsNotNone(service.mailbox.find(f"u{number}"))
-                self.assertEqual(len(service.daemon._strangers), 7)         # the last made room for who has a name now
-                self.assertEqual(sum(service.daemon.doors._counts.values()), 14)
+                self.assertEqual(len(service.daemon.strangers), 7)         # the last made room for who has a name now
+                self.assertEqual(sum(service.daemon.strangers._counts.values()), 14)
 
     def test_who_is_at_his_proof_makes_no_room(self):
         """Not until he has had the time for it."""
@@ -307,7 +308,7 @@ class Strangers(unittest.TestCase):
             for _ in range(5):
                 service.user(f"u{_}")
                 service.client(f"u{_}").hears(wire.Rejected)
-            self.assertEqual(service.daemon.doors._counts, {})
+            self.assertEqual(service.daemon.strangers._counts, {})
 
     def listener(self, service):
         path = f"{service.directory}/{len(service.daemon.doors.listeners)}.sock"
@@ -341,12 +342,12 @@ class Strangers(unittest.TestCase):
                 callers += [call() for _ in range(2)]
                 service.run()
                 self.assertEqual(len(service.daemon.connections), 3)
-                before = list(service.daemon._strangers)
+                before = list(service.daemon.strangers)
                 callers[0].close()
                 service.run()
                 service.forward(0.3)
                 self.assertEqual(len(service.daemon.connections), 3)
-                self.assertEqual(list(service.daemon._strangers)[:2], before[1:])
+                self.assertEqual(list(service.daemon.strangers)[:2], before[1:])
 
     def test_a_line_over_tcp_waits_for_no_acknowledgement(self):
         """What is small leaves at once: Nagle's algorithm is off."""
@@ -454,7 +455,7 @@ class NotReading(unittest.TestCase):
                 self.assertTrue(is_readable(other.sock))
                 other.sock.recv(1000)
                 most = max(most, *(len(each.unsent) for each in service.daemon.connections.values()))
-            self.assertLess(most, BACKLOG_MAX + 10 * 40_000)        # the answers of one turn more
+            self.assertLess(most, READ_PAUSE_AT + 10 * 40_000)        # the answers of one turn more
             absent = sum(len(said.to) * (said.last - said.first + 1) for said in flood.hears_all(wire.Outcomes))
             self.assertEqual(absent, 1000 * 3001 - 1000)            # in the end all are told: n0..n2999, for each
 
@@ -470,7 +471,7 @@ class NotReading(unittest.TestCase):
                 eve.say(wire.Invite(number, names))
                 for said in eve.hears_all(wire.Inviting):
                     eve.say(wire.Withdraw(said.invitation))
-            self.assertLess(max(len(each.unsent) for each in service.daemon.connections.values()), BACKLOG_MAX)
+            self.assertLess(max(len(each.unsent) for each in service.daemon.connections.values()), READ_PAUSE_AT)
             self.assertFalse(any(other.closed for other in others))
             refused = eve.hears_all(wire.Failed)
             self.assertTrue(not refused or refused[-1].why == wire.Why.SLOW)
@@ -479,9 +480,9 @@ class NotReading(unittest.TestCase):
         with Service() as service:
             service.user("ann")
             connection = next(iter(service.daemon.connections.values()))
-            service.daemon._send(connection, b"x" * UNSENT_MAX)
+            connection.send(b"x" * UNSENT_MAX)
             for _ in range(3):
-                service.daemon._send(connection, b"x" * (UNSENT_MAX // 2))
+                connection.send(b"x" * (UNSENT_MAX // 2))
             self.assertEqual(service.daemon.connections, {})
 
 
@@ -543,8 +544,8 @@ class BackPressure(unittest.TestCase):
                 inside = service.daemon.board.roster.clients[ann_number(service)]
                 frame = wire.encode(said)
                 self.stuff(service, ann, frame * (READ_SIZE // len(frame)))
-                self.assertGreaterEqual(inside.backlog, BACKLOG_MAX)
-                self.assertLess(inside.backlog, BACKLOG_MAX + 20 * READ_SIZE)
+                self.assertGreaterEqual(inside.backlog, READ_PAUSE_AT)
+                self.assertLess(inside.backlog, READ_PAUSE_AT + 20 * READ_SIZE)
                 self.assertFalse(service.daemon.connection_of[inside].mask & selectors.EVENT_READ)
                 bob.say(wire.Ping(2))
                 bob.hears(wire.Pong)

@@ -69,8 +69,8 @@ class InTheDaemon(unittest.TestCase):
         """A sweep over many who are silent for a moment looks at none of them; each is asked once, and then gone."""
         with Service() as service:
             clients = [service.user(f"u{number}") for number in range(20)]
-            looks, look = [], service.daemon._check_silence
-            service.daemon._check_silence = lambda connection: looks.append(connection) or look(connection)
+            looks, look = [], service.daemon.heartbeat.check
+            service.daemon.heartbeat.check = lambda connection, now: looks.append(connection) or look(connection, now)
             for _ in range(int(service.limits.silence_seconds) - 2):
                 service.forward(1)
             self.assertEqual(looks, [])
@@ -86,9 +86,9 @@ class InTheDaemon(unittest.TestCase):
             for number in range(20):
                 service.user(f"u{number}").sock.close()
                 service.run()
-            self.assertEqual((service.daemon.connections, service.daemon._count), ({}, 0))
+            self.assertEqual((service.daemon.connections, service.daemon._open), ({}, 0))
             service.forward(1)
-            self.assertEqual(service.daemon._silences._seconds, {})
+            self.assertEqual(service.daemon.heartbeat.timers._seconds, {})
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from unittest import mock
 
 import mailbox
 import wire
-from daemon import HOLD_SECONDS, QUIET_SECONDS, WORK_SECONDS
 from mailbox import ID_JUMP, TOO_SLOW, UNSYNCED_MAX, Failed, Full, Mailbox
 from rules import promises as promising
+from server.chores import QUIET_SECONDS, WORK_SECONDS
+from server.unfinished import HOLD_SECONDS
 from store import manifest as manifests
 from store.disk import WAIT, Disk
 from store.journal import BATCH, batches, read_header
@@ -316,6 +317,18 @@ class FarBehind(unittest.TestCase):
         self.the_disk_goes_on()
         self.ann.hears(wire.Stored, first=last)
         self.nobody_was_disconnected()
+
+    def test_a_held_newcomer_makes_no_room_for_others(self) -> None:
+        """It has said HELLO: it is not one of those that say nothing, and waits for the disk in its place."""
+        self.service.daemon.limits = self.service.daemon.strangers.limits = \
+            self.service.limits._replace(strangers_each=2)
+        for n in range(40):
+            self.ann.send("bob", str(n))
+        held = [self.service.client(name) for name in ("dan", "eve")]
+        self.service.connect().hears(wire.Rejected, why=wire.Why.FULL)
+        self.the_disk_goes_on()
+        for client in held:
+            client.hears(wire.Welcome)
 
     def test_what_one_client_is_owed_has_a_bound(self) -> None:
         """It confirms what is not there, for which no seq is given, or sends again what is known."""

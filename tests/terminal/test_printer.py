@@ -31,13 +31,13 @@ ALLOWED = {
     ("console", "__init__", "self._outlet.write"), ("console", "close", "self._outlet.write"),
     # a file of our own, and sockets
     ("startup", "_secret", "os.pwrite"), ("tls", "sendmsg", "self.send"),
-    ("daemon", "_transmit", "connection.sock.send"),
+    ("connection", "transmit", "self.sock.send"), ("connection", "finish", "self.send"),
     ("tls", "_flush", "self.sock.send"), ("connection", "flush", "self.sock.send"),
     ("syncer", "ask", "self.line.send"), ("syncer", "_serve", "line.send"),
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
 ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.", "self.mailbox.", "menu.",
-             "self.talk.", "link.", "desk.")
+             "self.talk.", "link.", "desk.", "connection.")
 FILES = {"archive", "keyring", "disk"}          # these open what they write
 OURS = {("commands", "send")}      # functions of ours with such a name
 

@@ -1,0 +1,194 @@
+"""connection: one peer's socket, and the bytes that pass through it.
+
+A connection is read once a turn, READ_SIZE bytes at most, and what it has sent waits in `frames`
+until the daemon has worked it off.  What its socket does not take waits in `unsent`.  A peer that
+does not read what it is sent is not read either, once READ_PAUSE_AT bytes wait for it, so that its
+requests can't make the daemon hold more.  Above UNSENT_MAX, whatever the bytes are, the connection
+is closed.  A message that a reader must get waits in its queue on disk, not here (rules/post.py).
+
+watch() alone tells the selector what a connection is waited for.  close() alone closes it, and
+tells its owner.
+"""
+from __future__ import annotations
+
+import select
+import selectors
+import socket
+from collections.abc import Callable, Sequence
+
+import wire
+from net.tls import Secured
+from rules.claims import Question
+from rules.state import Caller, Client
+from server.fairness import Share
+from server.timers import NEVER
+
+READ_SIZE = 65536           # bytes read from a connection in a turn; more costs time in allocation
+                            # and gains nothing
+READ_PAUSE_AT = 256 * 1024  # bytes unsent at which a connection is not read: a window of messages,
+                            # and then some
+UNSENT_MAX = 2 << 20        # bytes unsent above which it is closed: more than windows, lists and
+                            # chats can leave unread by their own limits
+
+
+class Connection:
+    """A connected stream socket, one of a socketpair too, and its peer, whoever that is."""
+    __slots__ = ("_on_close", "_selector", "address", "asked", "binding", "client", "closing",
+                 "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened", "paused",
+                 "pinged", "place", "question", "share", "sock", "uid", "unsent")
+
+    def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float,
+                 rate: int, selector: selectors.BaseSelector,
+                 on_close: Callable[[Connection, str], None]) -> None:
+        self.sock = sock
+        self.share = Share(now, rate)           # of the turns
+        self.place = place                      # its listener
+        self.address, self.uid, self.binding = caller
+        self.client: Client | None = None       # None: a stranger
+        self.question: Question | None = None   # what a stranger has to prove
+        self.asked = 0.0                        # when the CHALLENGE was sent, monotonic
+        self.decoder = wire.Decoder()
+        self.frames: Sequence[bytes] = ()       # that arrived; those from `next` on still wait
+        self.next = 0
+        self.unsent = b""                       # what the socket did not take yet
+        self.mask = selectors.EVENT_READ        # what the selector waits for
+        self.opened = self.heard = now          # monotonic
+        self.pinged = 0.0                       # when, since it was last heard; 0: it was not
+        self.due = NEVER                        # its place in the heartbeat's timers
+        self.paused = False                     # not read for a while (unfinished.py)
+        self.ended = False                      # the peer will say no more, and still listens
+        self.closing = ""                       # why it is closed as soon as everything was sent
+        self._selector = selector
+        self._on_close = on_close
+        sock.setblocking(False)
+        selector.register(sock, self.mask, self)
+
+    @property
+    def caller(self) -> Caller:
+        """The peer, as far as it is known before it says anything."""
+        return Caller(self.address, self.uid, self.binding)
+
+    @property
+    def is_open(self) -> bool:
+        """Its socket was not closed."""
+        return self.sock.fileno() >= 0
+
+    @property
+    def may_go_on(self) -> bool:
+        """Frames of its last read wait, and nothing keeps the daemon from working them off."""
+        return bool(self.frames) and bool(self.mask & selectors.EVENT_READ)
+
+    # ---- reading ----
+
+    def receive(self, now: float) -> bool:
+        """Read what has come, into `frames`.  False: nothing came, or the line has ended."""
+        try:
+            data = self.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.close(error.strerror or str(error))
+            return False
+        if not data:
+            self._on_end()
+            return False
+        self.heard, self.pinged = now, 0.0
+        self.frames, self.next = self.decoder.split(data), 0
+        return True
+
+    def _on_end(self) -> None:
+        """The peer will say no more.  A client that said EXIT, and only shut down that direction,
+        still gets the answers that it is owed."""
+        if self.client is None or not self.client.has_left or self.is_gone(said_all=False):
+            self.close("the line was closed")
+        else:
+            self.ended = True
+            self.watch()
+
+    def is_gone(self, said_all: bool) -> bool:
+        """Whether nobody is left at the other end to hear an answer.  `said_all`: all that came
+        from there was read.
+
+        A Unix socket tells a close from a shutdown of one direction (POLLHUP); TCP does so only
+        when a reset came.  There a peer whose line has ended may still listen; but not a client
+        that has said nothing after HELLO, for it can never confirm or answer anything."""
+        poll = select.poll()
+        poll.register(self.sock.fileno(), 0)    # the kernel tells POLLHUP and POLLERR all the same
+        if poll.poll(0):
+            return True
+        try:
+            return (said_all and isinstance(self.sock, socket.socket)
+                    and not self.sock.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def widen(self) -> None:
+        """The peer has a client now: its frames may be longer than a stranger's, those behind its
+        HELLO too."""
+        self.decoder.widen(wire.FRAME_MAX)
+        if more := self.decoder.split(b""):
+            self.frames = [*self.frames, *more]
+
+    # ---- writing ----
+
+    def send(self, data: bytes) -> None:
+        """Send now what the socket takes, and the rest when it takes more."""
+        if not self.unsent:
+            self.transmit(data)
+        elif len(self.unsent) + len(data) > UNSENT_MAX:
+            self.close("it does not read what it is sent")
+        else:
+            self.unsent += data
+            self.watch()
+
+    def transmit(self, data: bytes) -> None:
+        """Send what the socket takes of `data`, which is all that is unsent."""
+        taken = 0
+        if data:
+            try:
+                taken = self.sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self.close(error.strerror or str(error))
+                return
+        if taken < len(data) or self.unsent or self.closing:
+            self.unsent = data[taken:]
+            self.watch()
+
+    def watch(self) -> None:
+        """Tell the selector what this connection is waited for; close it when nothing is left."""
+        backlog = len(self.unsent)
+        if self.client:
+            self.client.backlog = backlog
+        if self.closing and not backlog:
+            self.close(self.closing)
+            return
+        mask = selectors.EVENT_WRITE if backlog else 0
+        if backlog < READ_PAUSE_AT and not (self.closing or self.ended or self.paused):
+            mask |= selectors.EVENT_READ
+        if mask != self.mask:
+            self.mask = mask
+            self._selector.modify(self.sock, mask, self)
+
+    # ---- ending ----
+
+    def finish(self, reason: str, last: bytes = b"") -> None:
+        """Send these last bytes, and close the connection as soon as everything was sent."""
+        self.closing = self.closing or reason
+        self.send(last)
+
+    def close(self, reason: str) -> None:
+        """Close it now, and tell its owner.  Harmless when it is closed."""
+        if not self.is_open:
+            return
+        self.drop()
+        self.frames, self.closing = (), self.closing or reason
+        self._on_close(self, reason)
+
+    def drop(self) -> None:
+        """Close the socket without a word to anybody."""
+        self._selector.unregister(self.sock)
+        self.sock.close()

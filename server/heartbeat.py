@@ -1,0 +1,82 @@
+"""heartbeat: whether the client of a connection is still there.
+
+A client that has been silent for long is sent a PING.  If nothing comes within ANSWER_SECONDS, its
+connection is closed.  Whatever a client says shows that it is there, not only PONG.
+
+A session may be dead without the daemon's knowing.  When its owner comes back and the session is in
+the way, it is asked at once, and has GHOST_SECONDS.
+"""
+from __future__ import annotations
+
+import wire
+from rules.state import Doubtful, Now
+from server.connection import Connection
+from server.timers import Timers
+
+ANSWER_SECONDS = 20         # for the PONG
+GHOST_SECONDS = 5           # for the PONG, while the owner of the name waits for it: less than a
+                            # client's patience (10 s)
+ALIVE_SECONDS = 1           # a session that was heard so lately is not asked
+PAUSE_SECONDS = 1.0         # between two looks at a connection that the daemon does not read
+LEAVE_SECONDS = 10          # for a client that left, or was put out, to take what it was still told
+
+
+class Heartbeat:
+    """When each client's connection is looked at, and what is done if it is silent."""
+
+    def __init__(self, silence_seconds: float) -> None:
+        self.silence_seconds = silence_seconds
+        self.timers: Timers[Connection] = Timers()
+
+    def begin(self, connection: Connection) -> None:
+        """This connection has a client now."""
+        self.timers.put(connection, connection.heard + self.silence_seconds)
+
+    def leave(self, connection: Connection) -> None:
+        """Its client has left: it has little time to take what it was still told."""
+        self.timers.put(connection, connection.heard + LEAVE_SECONDS)
+
+    def end(self, connection: Connection) -> None:
+        """It has no client, or is closed."""
+        self.timers.drop(connection)
+
+    def look(self, now: Now) -> None:
+        """Ask those that have been silent, and close those that did not answer."""
+        for connection in self.timers.take(now.monotonic):
+            self.check(connection, now)
+
+    def check(self, connection: Connection, now: Now) -> None:
+        """One connection: ask once, then close."""
+        client, monotonic = connection.client, now.monotonic
+        if client is not None and client.has_left:
+            reason, until = connection.closing, connection.heard + LEAVE_SECONDS
+        elif connection.paused:                 # its answer would not be read
+            reason, until = "", monotonic + PAUSE_SECONDS
+        elif connection.pinged:
+            reason, until = "no answer to PING", connection.pinged + ANSWER_SECONDS
+        else:
+            reason, until = "", connection.heard + self.silence_seconds
+            if monotonic >= until:
+                until = monotonic + ANSWER_SECONDS
+                self._ping(connection, now)
+        if monotonic >= until:
+            connection.close(reason)
+        elif connection.is_open:
+            self.timers.put(connection, until)
+
+    def is_alive(self, connection: Connection, now: Now) -> bool:
+        """Whether a session that is in its owner's way answers; if not, it is closed.  Raises
+        Doubtful while it has time to answer."""
+        if now.monotonic - connection.heard < ALIVE_SECONDS or connection.frames:
+            return True
+        if not connection.pinged:
+            self._ping(connection, now)
+        if connection.is_open and now.monotonic - connection.pinged < GHOST_SECONDS:
+            raise Doubtful
+        connection.close("no answer to PING")
+        return False
+
+    @staticmethod
+    def _ping(connection: Connection, now: Now) -> None:
+        connection.pinged = now.monotonic
+        connection.send(wire.encode(wire.Ping(now.wall)))

@@ -1,0 +1,112 @@
+"""unfinished: connections whose last read brought more than the daemon has worked off.
+
+Their other frames wait, and what for tells them apart:
+
+    next_turn   nothing: the turn ended first
+    resting     a time: the connection had its share (fairness.py), or its HELLO can't be judged yet
+    held        the disk, which is too far behind for what the connection asks (mailbox.is_behind)
+    owed        answers for it that wait for the disk, of which there are too many (promises.py)
+
+All but the first are paused: the daemon does not read them, and does not ask whether they are still
+there.  A connection is in one of the last three at most.
+
+A held connection waits for HOLD_SECONDS; if the disk is then still too far behind, the rules refuse
+what it asks.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import inf
+
+from mailbox import Mailbox
+from rules.state import Client
+from server.connection import Connection
+
+HOLD_SECONDS = 5.0          # that a request waits for a disk that is too far behind, before it is
+                            # refused; a client waits 20 s for its PONG
+
+
+class Unfinished:
+    """The connections, and what they wait for."""
+
+    def __init__(self, mailbox: Mailbox, owes_much: Callable[[Client | None], bool]) -> None:
+        self.mailbox = mailbox
+        self.owes_much = owes_much          # whether a client is owed too much (promises.py)
+        self.next_turn: dict[Connection, None] = {}
+        self.resting: dict[Connection, float] = {}      # until when, on the monotonic clock
+        self.held: dict[Connection, None] = {}
+        self.owed: dict[Connection, None] = {}
+        self._behind_since = 0.0            # when the first was held; 0: none is, the disk is near
+
+    # ---- to wait ----
+
+    def rest(self, connection: Connection, until: float) -> None:
+        """Do not read it until then."""
+        self.resting[connection] = until
+        self._pause(connection)
+
+    def hold(self, connection: Connection, now: float) -> bool:
+        """Do not read it until the disk has come nearer.  False: all have waited long enough."""
+        self._behind_since = self._behind_since or now
+        if now - self._behind_since >= HOLD_SECONDS:
+            return False
+        self.held[connection] = None
+        self._pause(connection)
+        return True
+
+    def owe(self, connection: Connection) -> None:
+        """Do not read it until it has got answers that wait for the disk."""
+        self.owed[connection] = None
+        self._pause(connection)
+
+    @staticmethod
+    def _pause(connection: Connection) -> None:
+        connection.paused = True
+        connection.watch()
+
+    # ---- to go on ----
+
+    def due(self, now: float) -> list[Connection]:
+        """Those that go on in this turn; they stay in `next_turn` until they are worked off."""
+        if self.resting:
+            rested = [each for each, until in self.resting.items() if now >= until]
+            for connection in rested:
+                del self.resting[connection]
+            self._resume(rested, now)
+        return list(self.next_turn)
+
+    def release(self, now: float) -> None:
+        """A turn ends: go on with those for which the disk is near enough, or that waited long."""
+        if self._behind_since:
+            is_behind = self.mailbox.is_behind
+            if not is_behind:
+                self._behind_since = 0.0
+            if not is_behind or now - self._behind_since >= HOLD_SECONDS:
+                held, self.held = self.held, {}
+                self._resume(held, now)
+        if self.owed:
+            paid = [each for each in self.owed if not self.owes_much(each.client)]
+            for connection in paid:
+                del self.owed[connection]
+            self._resume(paid, now)
+
+    def _resume(self, connections: Iterable[Connection], now: float) -> None:
+        for connection in connections:
+            connection.paused, connection.heard = False, now
+            connection.watch()
+            self.go_on(connection)
+
+    def go_on(self, connection: Connection) -> None:
+        """Work it off in the next turn, if nothing keeps the daemon from that."""
+        if connection.may_go_on:
+            self.next_turn[connection] = None
+
+    def until(self) -> float:
+        """When one of those that wait for a time goes on, on the monotonic clock; inf: none."""
+        held = self._behind_since + HOLD_SECONDS if self.held else inf
+        return min(held, min(self.resting.values(), default=inf))
+
+    def drop(self, connection: Connection) -> None:
+        """It is closed."""
+        for table in (self.next_turn, self.resting, self.held, self.owed):
+            table.pop(connection, None)

@@ -41,7 +41,8 @@ from functools import lru_cache
 from typing import Any
 
 import wire
-from client.link import ArchiveError, Link
+from client.archive import ArchiveError
+from client.link import Link
 from client.waiter import LEAVE_SECONDS, Waiter
 from terminal import printer
 from terminal.display import Ruler, display, unicode_cells

@@ -2,11 +2,11 @@
 
 A Link keeps one user logged in.  It greets the daemon on each new connection, keeps the log of
 names, remembers every send until it is answered, sends again after a lost connection what has no
-answer, and makes events of what the daemon says.  Its parts: connection.py has the connection and
-the way to the next one; login.py and proofs.py who is who; asking.py what the user asks;
-outbox.py the sends; inbox.py messages until they are shown, kept and confirmed; known.py the log of
-names; validity.py what a daemon can't have said.  None of them has a screen, a clock or a loop: the
-curses client, the plain one and one-shot commands drive a Link.
+answer, and makes events of what the daemon says.  Its parts: connection.py and route.py have the
+connection and the way to the next one; login.py and proofs.py say who is who; asking.py has what
+the user asks; outbox.py the sends; inbox.py messages until they are shown, kept and confirmed;
+known.py the log of names; validity.py what a daemon can't have said.  None of them has a screen, a
+clock or a loop: the curses client, the plain one and one-shot commands drive a Link.
 
 The loop registers `sock` with `mask` (both may change in any call), calls ready() when it is ready,
 and tick() when timeout() seconds have passed.  Both return events: wire messages as they arrive,
@@ -40,7 +40,7 @@ from client.archive import Archive, ArchiveError
 from client.asking import Asking
 from client.connection import Connection, Lost
 from client.dial import Socket, dial
-from client.events import Event, Events, Locked, NameRefused, Offline, Online, OtherStore, Over, Remark, Repeated
+from client.events import Event, Events, NameRefused, Over
 from client.inbox import CHECK, Inbox, Kept
 from client.keyring import Keyring
 from client.known import Known
@@ -50,9 +50,6 @@ from client.outbox import Busy, Outbox, Pending, check_names, check_text
 from client.proofs import Proofs
 from net.address import Address
 from wire import Feature, Outcome, ProtocolError, SendFlag, Why
-
-__all__ = ["ArchiveError", "Busy", "Event", "Link", "Locked", "NameRefused", "Offline", "Online",
-           "OtherStore", "Over", "Pending", "Remark", "Repeated"]
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
@@ -95,7 +92,7 @@ class Link:
     @property
     def address(self) -> Address | None:
         """Connected to, or being tried."""
-        return self._connection.address
+        return self._connection.route.address
 
     @property
     def retry_at(self) -> float | None:

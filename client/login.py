@@ -53,13 +53,13 @@ class Login:
 
     def greet(self, name: str, features: int) -> None:
         """The connection is open: say HELLO, if the daemon's certificate is the one that it was."""
-        address, self._name = self._connection.address, name
-        assert address is not None
+        route, self._name = self._connection.route, name
+        assert route.address is not None
         try:
-            remark = self._proofs.begin(name, address, self._connection.binding)
+            remark = self._proofs.begin(name, route.address, self._connection.binding)
         except (Impostor, RingError) as fault:
             raise LetDown(Over(str(fault))) from None
-        self._events += [Remark(text) for text in (*self._connection.passed_over(), remark) if text]
+        self._events += [Remark(text) for text in (*route.passed_over(), remark) if text]
         self._connection.say(wire.Hello(wire.VERSION, features, self._token, name))
 
     def challenged(self, said: wire.Challenge) -> None:
@@ -69,7 +69,7 @@ class Login:
         except RingError as fault:
             raise LetDown(Over(str(fault))) from None
         if proof is None:
-            address = self._connection.address
+            address = self._connection.route.address
             advice = "" if address and address.path else KEPT.format(name=self._name)
             raise LetDown(Locked(f"{self._name} is kept for its owner there", False, advice))
         self._connection.say(proof)
@@ -92,7 +92,7 @@ class Login:
         Returns whether ids mean something else from now on: another store, or another name."""
         self._check(said)
         again, home = self._home is not None, (said.store, said.name.lower())
-        self._events.append(Online(said, again, self._connection.run_by))
+        self._events.append(Online(said, again, self._connection.route.run_by))
         is_new, self._home = home != self._home, home
         self._token = said.token
         return is_new
@@ -105,8 +105,9 @@ class Login:
             raise ProtocolError("a WELCOME for somebody else")
         if self._home and said.store not in (self._home[0], self._accepted):
             self._other = said.store, said.token
-            raise LetDown(OtherStore(f"the daemon at {self._connection.address} is not the one "
-                                     "before: it has another store"))
+            address = self._connection.route.address
+            raise LetDown(OtherStore(f"the daemon at {address} is not the one before: it has "
+                                     "another store"))
         try:
             self._proofs.welcome()
         except Impostor as fault:

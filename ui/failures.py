@@ -17,7 +17,7 @@ import os
 from typing import Any
 
 import wire
-from client.link import Locked, NameRefused
+from client.events import Locked, NameRefused
 from terminal.display import display
 from ui.words import outcome_of
 from wire import Outcome, Why

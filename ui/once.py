@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import wire
-from client.link import Link, Offline, Over, Remark
+from client.events import Offline, Over, Remark
+from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
 from ui.entries import Said, clock

@@ -30,7 +30,9 @@ import time
 from typing import Any
 
 import wire
-from client.link import ArchiveError, Link, Offline, OtherStore
+from client.archive import ArchiveError
+from client.events import Offline, OtherStore
+from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
 from terminal.keys import GAP, PASTE_MAX

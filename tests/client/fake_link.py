@@ -3,8 +3,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import wire
+from client.events import NameRefused, Offline, Online, OtherStore, Over
 from client.known import Known
-from client.link import NameRefused, Offline, Online, OtherStore, Over
 from terminal.display import fold
 from ui.menu import Menu
 

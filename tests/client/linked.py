@@ -7,7 +7,8 @@ from typing import Any
 
 import wire
 from client.archive import Archive
-from client.link import Link, Offline, Online, OtherStore
+from client.events import Offline, Online, OtherStore
+from client.link import Link
 from net.address import Address
 from wire import Direction, Feature, Presence
 

@@ -12,7 +12,8 @@ from unittest import mock
 import wire
 from client import connection, dial
 from client.connection import Connection, Lost
-from client.link import Link, Offline, Online
+from client.events import Offline, Online
+from client.link import Link
 from net.address import Address
 from tests.client.linked import HERE, THERE, Linked, welcome
 
@@ -122,17 +123,17 @@ class Alone(unittest.TestCase):
         self.more = [b"never"]
         self.pipe.coming = [wire.encode(wire.Notice("the daemon stops")), b""]
         self.assertEqual(list(self.line.hear(EVENT_READ | EVENT_WRITE)), [wire.Notice("the daemon stops")])
-        with self.assertRaisesRegex(Lost, "closed the line"):
+        with self.assertRaisesRegex(Lost, "closed the connection"):
             list(self.line.hear(EVENT_READ))
         self.assertEqual(self.more, [b"never"])
 
     def test_where_the_next_line_leads(self) -> None:
-        self.assertEqual((self.line.lost("first"), self.line.address), ([], THERE))
+        self.assertEqual((self.line.lost("first"), self.line.route.address), ([], THERE))
         self.assertTrue(self.pipe.closed)
         self.assertEqual(self.line.lost("second"), [Offline(f"{HERE}: first; {THERE}: second", 1)])
-        self.assertEqual((self.line.sock, self.line.address, self.line.timeout()), (None, None, 1))
+        self.assertEqual((self.line.sock, self.line.route.address, self.line.timeout()), (None, None, 1))
         self.now += 1
-        self.assertEqual((self.line.tick(), self.line.address, self.line.opening), ([], HERE, True))
+        self.assertEqual((self.line.tick(), self.line.route.address, self.line.opening), ([], HERE, True))
         self.assertTrue(self.line.open())
         self.line.let_in()
         self.assertEqual(self.line.lost("cut"), [Offline("cut", 1)])
@@ -162,7 +163,7 @@ class Dialling(Linked):
         self.wait(1)
         self.house.hear()
         self.house.end.close()
-        self.offline(self.pump(), f"^{own}: the daemon closed the line$")
+        self.offline(self.pump(), f"^{own}: the daemon closed the connection$")
         self.assertEqual(self.house.dialled, [absent, own] * 2)
 
     def test_once_let_in_that_address_alone(self) -> None:
@@ -315,7 +316,7 @@ class Retries(Linked):
         self.link.send(["bob"], "into a closed line")
         events += self.pump()
         self.assertEqual(events[0], wire.Notice("the daemon stops"))
-        self.offline(events, "closed the line|reset")
+        self.offline(events, "closed the connection|reset")
         self.assertEqual(len(self.link.pending), 1)
 
     def test_pings_that_are_not_read(self) -> None:

@@ -22,11 +22,12 @@ from tests.harness.terminals import Terminal, environment, until
 
 SECONDS = 60.0              # for anything to appear
 # The client as it is, but it waits a tenth of the time for an answer, so that the test need not.
-HASTY = ("import sys; from client import connection; sys.argv[0] = 'parley'; connection.LOGIN_SECONDS = {login}; "
-         "connection.SILENCE_SECONDS, connection.PING_SECONDS, connection.RETRIES = 2, 1, (0.3, 0.6, 1, 2); "
+HASTY = ("import sys; from client import connection, route; sys.argv[0] = 'parley'; "
+         "connection.LOGIN_SECONDS, connection.SILENCE_SECONDS, connection.PING_SECONDS = {login}, 2, 1; "
+         "route.RETRIES = (0.3, 0.6, 1, 2); "
          "import curses_client; sys.exit(curses_client.main())")
 # The client as it is, but it tries again soon.  On a busy machine an answer may take longer than a hasty client waits.
-PATIENT = ("import sys; from client import connection; sys.argv[0] = 'parley'; connection.RETRIES = (0.3, 0.6, 1, 2); "
+PATIENT = ("import sys; from client import route; sys.argv[0] = 'parley'; route.RETRIES = (0.3, 0.6, 1, 2); "
            "import curses_client; sys.exit(curses_client.main())")
 # The daemon as it is, but a session has 60 seconds and not GHOST_SECONDS to answer its PING.
 PATIENT_DAEMON = (f"import sys; sys.path.insert(0, {HERE!r}); import daemon; assert daemon.GHOST_SECONDS; "

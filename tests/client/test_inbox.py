@@ -9,8 +9,9 @@ from unittest import mock
 
 import wire
 from client.archive import Archive, ArchiveError, Memory
+from client.events import Repeated
 from client.inbox import CHECK, Inbox
-from client.link import Link, Repeated
+from client.link import Link
 from tests.client.linked import INSTANCE, OTHER, STORE, Linked, mail, welcome
 from wire import Feature, SendFlag, Why
 

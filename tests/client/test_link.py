@@ -8,7 +8,8 @@ from unittest import mock
 
 import wire
 from client import link, outbox, validity
-from client.link import Busy, NameRefused, Offline, Online, OtherStore, Over, Repeated
+from client.events import NameRefused, Offline, Online, OtherStore, Over, Repeated
+from client.outbox import Busy
 from tests.client.linked import ALL, FIRST, HERE, OTHER, Linked, entry, mail, welcome
 from wire import Feature, Outcome, Presence, SendFlag, Why
 

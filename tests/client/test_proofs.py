@@ -13,8 +13,9 @@ from pathlib import Path
 from unittest import mock
 
 import wire
+from client.events import Locked, NameRefused, Offline, Online, Over, Remark
 from client.keyring import KEYS, Keyring, RingError
-from client.link import Link, Locked, NameRefused, Offline, Online, Over, Remark
+from client.link import Link
 from client.login import KEPT
 from client.proofs import Impostor, Proofs
 from net import scram

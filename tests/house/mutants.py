@@ -279,7 +279,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("places: who can have made /run/parley", "net/places.py",
      "is_roots = above.st_uid == 0 and not above.st_mode & 0o022",
      "is_roots = True", "test_places"),
-    ("connection: once let in, that address alone", "client/connection.py",
+    ("route: once let in, that address alone", "client/route.py",
      "self._addresses, self._is_known = [self.address], True",
      "self._is_known = True", "test_connection"),
     ("login: the number of the store", "client/login.py",

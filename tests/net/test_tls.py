@@ -15,8 +15,9 @@ from selectors import EVENT_READ, EVENT_WRITE
 
 import wire
 from client.dial import dial
+from client.events import NameRefused, Offline, Online, Over, Remark
 from client.keyring import Keyring
-from client.link import Link, NameRefused, Offline, Online, Over, Remark
+from client.link import Link
 from net import tls
 from net.address import parse
 from net.tls import BadCertificate, Secured, Server, client_context

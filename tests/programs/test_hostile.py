@@ -11,7 +11,7 @@ from typing import Any
 
 import wire
 from client import letters
-from client.link import NameRefused, Offline, Over, Repeated
+from client.events import NameRefused, Offline, Over, Repeated
 from rules.table import Row
 from server.console import Console, frame, status_lines
 from server.log import NOTES, note_line

@@ -22,9 +22,10 @@ import time
 from pathlib import Path
 
 import wire
-from client import archive, connection
+from client import archive, route
 from client.archive import Archive
-from client.link import Link, NameRefused, Online
+from client.events import NameRefused, Online
+from client.link import Link
 from net import address
 from tests.harness.process import HERE, DaemonProcess
 from tests.store.oracle import Found, Oracle
@@ -221,7 +222,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.client:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        vars(connection)["RETRIES"] = (RETRY_SECONDS,)
+        vars(route)["RETRIES"] = (RETRY_SECONDS,)
         Client(*options.client).run()
     report, rate, faults = end_to_end(options.seconds, options.seed)
     print(report)

@@ -29,7 +29,9 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 import wire
-from client.link import Busy, Link, Online
+from client.events import Online
+from client.link import Link
+from client.outbox import Busy
 from mailbox import Mailbox, StoreError
 from net.address import Address
 from net.bodies import body_of

@@ -11,10 +11,10 @@ On a terminal line() cuts a long line into rows, and every row except the first 
 (display.fold).  The terminal itself would begin a row with whatever the text has there.  In a pipe
 or a file a line is a line, and only a newline in it is followed by the gutter.
 
-Failure: line() raises OSError as os.write does.  complain() ignores an error of stderr.  Bad at: a
-terminal that the user makes narrower later, for the terminal then folds the rows again; a terminal
-that disagrees with Unicode about the width of a character; a pager or `tee` in front of the
-terminal, for the programs then do not know its width.
+Failure: line() raises OSError as os.write does.  complain() ignores an error of stderr.
+Bad at: a terminal that the user makes narrower later, for the terminal then folds the rows again; a
+terminal that disagrees with Unicode about the width of a character; a pager or `tee` in front of
+the terminal, for the programs then do not know its width.
 """
 from __future__ import annotations
 

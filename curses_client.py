@@ -396,7 +396,7 @@ class Client:
         except ArchiveError as fault:
             if str(fault) != self._fault:       # once, not for every message
                 self._fault = str(fault)
-                self.menu.talk.feed.note(
+                self.menu.note(
                     f"{fault}; messages stay in the mailbox until that is mended", "alert")
                 self._paint_at = 0.0
 

@@ -87,8 +87,8 @@ def _obey(desk: Desk, text: str) -> str:
 def _unknown(word: str) -> str:
     near = [f"/{other}" for other in COMMANDS if word and other.startswith(word[0].lower())]
     near = [ELSEWHERE[word.lower()]] if word.lower() in ELSEWHERE else near
-    also = f": did you mean {' or '.join(near)}?" if near else ""
-    return (f"/{display(word)} is not a command{also}; /help lists them; "
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return (f"/{display(word)} is not a command; {meant}/help lists them; "
             "// begins a text with a slash")
 
 

@@ -94,6 +94,14 @@ class Menu:
         """The link dials again in so many seconds: for the bar."""
         self._retry_in = seconds
 
+    def note(self, text: str, style: str = "notice") -> None:
+        """Show a line in the pane."""
+        self.talk.feed.note(text, style)
+
+    def leave(self) -> None:
+        """Say goodbye, whatever that loses."""
+        self.desk.leave()
+
     def take_error(self) -> str:
         """The error; afterwards there is none."""
         error, self.error = self.error, ""

@@ -182,7 +182,7 @@ class Plain:
             self._until = self._until or time.monotonic() + ANSWER_SECONDS
             if self._is_settled() and not self._input.lines:
                 self._check_finished()
-                self.desk.leave()
+                self.menu.leave()
             elif time.monotonic() >= self._until:
                 undone = counted(len(self._input.lines), "line")
                 also = f"; nothing was done for the last {undone}" if self._input.lines else ""

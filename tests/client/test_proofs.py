@@ -250,6 +250,8 @@ class OnScreen(unittest.TestCase):
         play = self.play()
         play.enter("/claim")
         play.type("s3cret", "<C-u>", "s3cret", "<Tab>", "<Esc>")
+        play.press("<C-y>")
+        self.assertEqual(play.menu.desk.line.text, "")
         play.type("x", "<C-u>", "<C-y>")
         self.assertEqual(play.menu.desk.line.text, "x")
         play.press("<C-u>", "<Up>", "<Up>", "<Up>")

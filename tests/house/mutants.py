@@ -316,6 +316,21 @@ MUTANTS = [Mutant(*row) for row in (
      "[(said.first, said.last)]", "test_twice"),
     ("mailbox: what was lost is remembered", "mailbox.py", "united([*found.lost, *passed])", "united(passed)",
      "test_twice"),
+    # what the user typed, and for whom
+    ("desk: a text that was begun comes back", "ui/desk.py", "self._kept[self._mode] = self.text",
+     "self.line.remember(self.text)", "test_menu"),
+    ("desk: a passphrase has a line of its own", "ui/desk.py",
+     "self._aside, self.line = self.line, InputLine(SECRET_MAX)", "self._aside = self.line", "test_proofs"),
+    ("desk: a chat that ends below a paste", "ui/desk.py", "        if self._mode is Mode.CHAT:",
+     "        if self.mode is Mode.CHAT:", "test_menu"),
+    ("modes: a chat that begins takes no text", "ui/modes.py",
+     "return not begun and not (desk.picker and desk.picker.marked)", "return True", "test_menu"),
+    ("menu: the invitation that was marked", "ui/menu.py",
+     "if invitation and self.desk.marked and self._answering() is not invitation:", "if False:", "test_menu"),
+    ("commands: @all in a chat", "ui/commands.py", "return WHOM if in_chat else send", "return send",
+     "test_addresses"),
+    ("messages: stored for all before the mark", "ui/messages.py", "        if not own.unstored:", "        if True:",
+     "test_menu"),
 )]
 
 

@@ -394,6 +394,13 @@ class Marks(unittest.TestCase):
         self.play.hear(wire.Stored(1, 1))
         self.assertEqual(self.mark(), "+")
 
+    def test_delivered_before_it_is_stored(self) -> None:
+        """The mark promises that the message is on disk; a reader may be faster than the disk."""
+        self.play.hear(wire.Delivered(1, 1, "bob"), wire.Delivered(1, 1, "dave"))
+        self.assertEqual(self.mark(), ".")
+        self.play.hear(wire.Stored(1, 1))
+        self.assertEqual(self.mark(), "+")
+
     def test_refused(self) -> None:
         self.play.hear(wire.Refused(1, Why.FULL, "bob's mailbox is full"))
         self.assertEqual(self.mark(), "!")
@@ -602,6 +609,25 @@ class Chatting(unittest.TestCase):
         self.play.enter(" a text")
         self.assertEqual(self.play.asked, [("send", ("carol",), "half a text", 0)])
         self.assertEqual(self.play.menu.prompt, "bob>")
+
+    def test_a_text_begun_at_the_menu_stays(self) -> None:
+        self.play.type("half")
+        self.play.hear(wire.Started(4, 9, ("bob", "alice")))
+        self.assertIn("the chat has begun", self.play.menu.error)
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("menu>", "half"))
+
+    def test_a_command_begun_at_the_menu_means_the_same_in_a_chat_that_begins(self) -> None:
+        self.play.type("@carol half")
+        self.play.hear(wire.Started(4, 9, ("bob", "alice")))
+        self.assertEqual((self.play.menu.prompt, self.play.menu.desk.line.text), ("to carol>", "@carol half"))
+        self.assertIs(self.play.menu.desk.mode, Mode.CHAT)
+
+    def test_names_that_are_marked_stay_when_a_chat_begins(self) -> None:
+        self.play.enter("2")
+        self.play.enter("2")
+        self.play.press(" ")
+        self.play.hear(wire.Started(4, 9, ("bob", "alice")))
+        self.assertEqual((self.play.menu.where, self.play.menu.desk.mode), ("send to bob", Mode.PICK))
 
     def test_an_answer_that_was_marked_is_for_that_invitation(self) -> None:
         """Another one that slides into its place is not taken by an Enter that was on its way."""

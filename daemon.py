@@ -53,10 +53,7 @@ from net.logins import Logins
 from net.tls import Secured
 from rules import runs
 from rules.claims import TRUSTING, Identity
-from rules.hosts import Hosts
-from rules.quota import Accounts, Everyone
 from rules.state import Caller, Client, Doubtful, Now
-from rules.switchboard import Switchboard
 from server import startup
 from server.chores import Chores
 from server.connection import READ_PAUSE_AT, Connection
@@ -98,12 +95,7 @@ class Daemon:
         self.limits = limits
         self.clock = clock
         self.now = clock()
-        self.board = Switchboard(
-            mailbox, console.note, house=house, token=lambda: os.urandom(16),
-            patience=limits.patience, accounts=Accounts(limits.quotas),
-            everyone=Everyone(limits.everyone, limits.everyone_seconds),
-            hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
-            identity=identity, is_alive=self._is_alive, is_silent=console.is_silent)
+        self.board = startup.switchboard(mailbox, console, limits, house, identity, self._is_alive)
         self.selector = selectors.DefaultSelector()
         self.connection_of: dict[Client, Connection] = {}
         self.strangers = Strangers(self.board.door, limits)
@@ -122,8 +114,7 @@ class Daemon:
     # ---- the turn ----
 
     def turn(self, wait: float | None = None) -> None:
-        """One turn of the loop.  It waits for at most so many seconds; None: until there is
-        something to do."""
+        """One turn of the loop.  `wait`: seconds at most; None: until there is something to do."""
         ready = self.selector.select(self._timeout(wait))
         self.now = self.clock()
         if self.signals.came:
@@ -232,8 +223,8 @@ class Daemon:
         fairness, share, unfinished = self.fairness, connection.share, self.unfinished
         now, frames = self.now.monotonic, connection.frames
         mailbox, owes_much = self.mailbox, self.board.owes_much
-        floods, spent = len(unfinished.next_turn) + len(unfinished.resting), 0
-        allowed = fairness.allowance(share, floods, now)
+        floods = len(unfinished.next_turn) + len(unfinished.resting)
+        allowed, spent = fairness.allowance(share, floods, now), 0
         tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
         try:
             while (connection.next < len(frames) and spent < allowed and tokens >= 1
@@ -298,8 +289,7 @@ class Daemon:
             connection.widen()
 
     def _is_alive(self, client: Client) -> bool:
-        """Whether a session answers that is in the way of its owner; if not, it is over.  Raises
-        Doubtful until that is known."""
+        """Whether a session that is in its owner's way answers.  Raises Doubtful meanwhile."""
         connection = self.connection_of.get(client)
         return connection is not None and self.heartbeat.is_alive(connection, self.now)
 
@@ -321,14 +311,13 @@ class Daemon:
                 connection.finish("left")
 
     def _reject(self, client: Client, reason: str) -> None:
-        """The disk refused the name of a newcomer: it is a stranger again, and is told so."""
+        """The disk refused a newcomer's name: tell it, a stranger again."""
         connection = self.connection_of.pop(client, None)
         self.board.door.leave(client, reason, self.now)
         if connection is not None:
             connection.client = None
             self.heartbeat.end(connection)
-            self.strangers.add(connection)
-            self.strangers.refuse(connection, wire.Why.FULL, reason)
+            self.strangers.turn_out(connection, wire.Why.FULL, reason)
 
     def _violation(self, connection: Connection, reason: str) -> None:
         """The peer broke the protocol: tell it once, then close."""
@@ -368,10 +357,7 @@ class Daemon:
                 end_at_next(number)
 
     def _reload(self) -> None:
-        try:
-            self.console.reopen()
-        except OSError as error:
-            self.console.note("store", says=f"the log could not be opened again: {error}")
+        self.console.reload()
         self.doors.look(self.now.monotonic, now=True)
         self.console.note("reloaded")
 
@@ -389,17 +375,14 @@ class Daemon:
         self.board.tell_everybody(wire.Notice("the daemon is stopping"))
         deadline = self.clock().monotonic + GOODBYE_SECONDS
         self.turn(0)
-        while self._owes() and self.clock().monotonic < deadline:
+        while ((self.board.owes or any(each.unsent for each in self.connections.values()))
+               and self.clock().monotonic < deadline):
             self.turn(0.05)
         for connection in list(self.connections.values()):
             connection.drop()
         self.chores.rest(self.turn)
         self.mailbox.close()
         self.signals.close()
-
-    def _owes(self) -> bool:
-        """Whether an answer is on its way to the disk, or into a socket."""
-        return self.board.owes or any(each.unsent for each in self.connections.values())
 
 
 # ---- the program ----

@@ -104,6 +104,13 @@ class Console:
                 os.close(self._file.outlet.fd)
             self._file = opened
 
+    def reload(self) -> None:
+        """Open the log file again, or note why that failed and go on with the old one."""
+        try:
+            self.reopen()
+        except OSError as error:
+            self.note("store", says=f"the log could not be opened again: {error}")
+
     def hung_up(self) -> bool:
         """Whether this was shown on a terminal, and the terminal is gone."""
         return self._outlet is not None and self._outlet.hung_up()

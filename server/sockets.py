@@ -1,15 +1,15 @@
 """sockets: the file of a Unix socket: made, looked at, removed.
 
-Promises.  A socket's file is made 0600 in a directory of mode 0700, or open to a group or to
-everybody, as was asked; the directory belongs to the daemon's user or to root, and nobody else can
-replace a file in it.  A file is removed in two cases alone: nobody listens at it, or it is the very
-one that this daemon made (the same device and inode).
+Promises.  The daemon makes a socket's file with mode 0600 in a directory of mode 0700, or open to a
+group or to everybody, as the operator asked.  The directory belongs to the daemon's user or to
+root, and nobody else can replace a file in it.  The daemon removes a file in two cases only: nobody
+listens at it, or it is the very file that this daemon made (the same device and inode).
 
-How it works.  bind(2) fails where a file is, so two daemons never share one.  A file that a killed
-daemon left is found out by connecting to it: the kernel refuses.  It also refuses between bind(2)
-and listen(2), so a daemon that starts could take another that starts for a dead one.  Hence the
-directory is locked, flock(2), from the look to listen(2).  The inode of a socket's file is not given
-to another file while the socket is open, so comparing it is enough.
+How it works.  bind(2) fails where a file is, so two daemons never share one.  The daemon recognises
+a file that a killed daemon left by connecting to it: the kernel refuses.  The kernel also refuses
+between bind(2) and listen(2), so a starting daemon could take another starting one for dead.  Hence
+it locks the directory, flock(2), from the look to listen(2).  The kernel gives the inode of a
+socket's file to no other file while the socket is open, so comparing inodes is enough.
 
 Bad at: a program that makes a socket at the same path without the lock, such as parleyd 0.1.
 """
@@ -28,7 +28,7 @@ from pathlib import Path
 from net.address import Address
 from net.places import foreign
 
-BACKLOG = 4096              # callers in the kernel's queue; it has a limit of its own (somaxconn)
+BACKLOG = 4096              # callers in the kernel's queue; the kernel has a limit too (somaxconn)
 LOCK_SECONDS = 5.0          # for the lock of a directory: it is held for less than a millisecond
 LOCK_PAUSE = 0.01           # between two tries
 
@@ -77,7 +77,7 @@ def remove(path: str, file: File | None) -> None:
 
 
 def _entering(mode: int) -> int:
-    """What those who may use a socket of this mode need of its directory."""
+    """The bits of its directory that the users of a socket of this mode need."""
     return (mode & 0o066) >> 1 & 0o011
 
 
@@ -90,7 +90,7 @@ def shut_directory(where: Address, mode: int) -> str:
 
 
 def _own_directory(directory: Path, mode: int, parents: bool) -> None:
-    """Make it; one that is there must not be another user's, nor one that others may write in."""
+    """Make the directory, or check it: it must not be another user's, nor writable by others."""
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700, parents=parents)
         directory.chmod(mode)
@@ -103,7 +103,7 @@ def _own_directory(directory: Path, mode: int, parents: bool) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: Path, patience: float) -> Iterator[None]:
-    """Hold the lock of a directory; a file system without locks does without.  Raises OSError."""
+    """Hold the lock of a directory, where the file system has locks.  Raises OSError."""
     until, held = time.monotonic() + patience, -1
     try:
         while held < 0:
@@ -126,7 +126,7 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
 
 
 def _remove_stale(path: str) -> None:
-    """Unlink a socket that nobody listens at any more.  No other file is touched.  Raises OSError."""
+    """Unlink a socket that nobody listens at any more, and no other file.  Raises OSError."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise FileExistsError(errno.EEXIST, "a file that is no socket is there")

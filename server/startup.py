@@ -1,7 +1,7 @@
-"""startup: from what the operator said to what a daemon is made of.
+"""startup: from the operator's options to the parts of a daemon.
 
-Each part is made here or the process ends, with one line that says what to do and a code of sysexits(3).  The order is
-daemon.main()'s.
+Each function makes one part, or ends the process with one line that says what to do and an exit
+code of sysexits(3).  daemon.main() calls them in order.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import errno
 import os
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mailbox import Mailbox, StoreError
@@ -19,47 +19,56 @@ from net.logins import Logins, can_tell
 from net.places import SYSTEM_SOCKET
 from net.tls import BadCertificate, Server
 from rules.claims import TRUSTING, Identity
+from rules.hosts import Hosts
+from rules.quota import Accounts, Everyone
+from rules.state import Client
+from rules.switchboard import Switchboard
 from server.console import Console
 from server.doors import Doors
 from server.log import NoTerminal
-from server.options import PROGRAM
+from server.options import PROGRAM, Limits
 from store.disk import Disk
 from store.syncer import BackgroundDisk
 from terminal.usage import die
 
 SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
-ROOM_LEAST = 4              # connections; with room for fewer nobody is served, and strangers keep the users out
+ROOM_LEAST = 4              # connections: with room for fewer, strangers alone could fill a daemon
 SECRET_SIZE = 32            # bytes
 
 
 def file_limit() -> int:
-    """Raise the limit of open files to what is allowed; how many connections that leaves."""
+    """Raise the limit of open files as far as allowed.  Returns the connections it has room for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
     except (OSError, ValueError):
         pass
-    if soft < SPARE_DESCRIPTORS + ROOM_LEAST:
-        die(PROGRAM, os.EX_OSERR, f"only {soft} files may be open at once, and the daemon needs at least "
-                                  f"{SPARE_DESCRIPTORS + ROOM_LEAST}: raise the limit, see ulimit -n")
+    least = SPARE_DESCRIPTORS + ROOM_LEAST
+    if soft < least:
+        die(PROGRAM, os.EX_OSERR, f"only {soft} files may be open at once, and the daemon needs at "
+                                  f"least {least}: raise the limit, see ulimit -n")
     return soft - SPARE_DESCRIPTORS
 
 
 def open_disk() -> tuple[Disk, str]:
-    """The disk, and why its syncs are made in the loop, if they are: then all wait while it works, and nothing is lost.
+    """The disk; and if the daemon has to sync in its loop, a line that says why.
 
-    A host that refuses one more process must not keep its users from their mail."""
+    A host that refuses one more process must not keep its users from their mail: everybody waits
+    while the disk works, and nothing is lost."""
     try:
         return BackgroundDisk(), ""
     except OSError as error:
-        return Disk(), f"no process can be made that syncs ({error.strerror}): everybody waits while the disk works"
+        return Disk(), (f"no process can be made that syncs ({error.strerror}): everybody waits "
+                        "while the disk works")
 
 
 def certificate(options: argparse.Namespace) -> Server | None:
-    """What TLS is spoken with."""
+    """The certificate that the daemon speaks TLS with; None: it speaks no TLS."""
+    if not options.tls_cert:
+        return None
     try:
-        return Server(options.tls_cert, options.tls_key or options.tls_cert) if options.tls_cert else None
+        return Server(options.tls_cert, options.tls_key or options.tls_cert)
     except BadCertificate as error:
         die(PROGRAM, error.code, str(error))
 
@@ -77,40 +86,45 @@ def open_store(options: argparse.Namespace, disk: Disk) -> Mailbox:
 
 
 def open_console(options: argparse.Namespace) -> Console:
-    """The table or the log, as was asked for."""
+    """The table or the log, as the operator asked."""
     mode = options.console
     if mode == "auto":
-        mode = "table" if os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" else "log"
+        is_terminal = os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
+        mode = "table" if is_terminal else "log"
     if mode == "table" and not os.isatty(1):
         die(PROGRAM, os.EX_USAGE, "--console table needs a terminal: use --console log")
     try:
-        return Console(mode, 1, lambda: time.time_ns() // 1000, with_text=not options.no_text, log=options.log)
+        return Console(mode, 1, lambda: time.time_ns() // 1000, with_text=not options.no_text,
+                       log=options.log)
     except NoTerminal as error:
         die(PROGRAM, os.EX_NOPERM, f"{error}: append `| cat`, or say --console none")
     except OSError as error:
-        die(PROGRAM, os.EX_CANTCREAT, f"the log {options.log} could not be opened: {error.strerror}")
+        die(PROGRAM, os.EX_CANTCREAT,
+            f"the log {options.log} could not be opened: {error.strerror}")
 
 
 def identity(options: argparse.Namespace, console: Console, logins: Logins) -> Identity:
-    """Who may be whom.  Where no Unix socket lets logins show who they are, their names are as free as others."""
+    """Who may be whom.  The daemon can keep names for logins only if it listens at a Unix socket,
+    and the kernel tells who calls there."""
     operators = frozenset({0, os.geteuid()})
     if options.trust_names:
         console.note("unprotected", reason="every name is free for everybody, by --trust-names")
         return TRUSTING._replace(operators=operators)
     telling = any(where.path for choices in options.places for where in choices) and can_tell()
     if not telling:
-        console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only claimed names are kept")
+        console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only "
+                                           "claimed names are kept")
     try:
         secret = _secret(os.path.join(options.state, "secret"))
     except OSError as error:
         die(PROGRAM, os.EX_CANTCREAT, f"{options.state}/secret: {error.strerror}")
     if telling:
-        logins.list_all()           # now, and not while somebody waits
+        logins.list_all()           # now, and not while a client waits
     return Identity(False, secret, logins.uid if telling else Identity().logins, operators)
 
 
 def _secret(path: str) -> bytes:
-    """Bytes that only this store has; made anew if they are not there, or not whole."""
+    """Bytes that only this store has.  They are made anew if they are missing or not whole."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(path, flags, 0o600), "r+b", buffering=0) as file:
         found = file.read(SECRET_SIZE + 1)
@@ -121,25 +135,43 @@ def _secret(path: str) -> bytes:
     return found
 
 
+def switchboard(mailbox: Mailbox, console: Console, limits: Limits, house: str, identity: Identity,
+                is_alive: Callable[[Client], bool]) -> Switchboard:
+    """The rules of the house, with the limits that the operator chose."""
+    return Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
+                       patience=limits.patience, accounts=Accounts(limits.quotas),
+                       everyone=Everyone(limits.everyone, limits.everyone_seconds),
+                       hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
+                       identity=identity, is_alive=is_alive, is_silent=console.is_silent)
+
+
 def listen(doors: Doors, console: Console, wanted: Sequence[Sequence[Address]], mode: int | None,
            server: Server | None) -> None:
-    """Listen at the first place of each list that can be opened.  Without --listen one place is enough."""
+    """Listen at the first place of each list that can be opened.  Without --listen one place is
+    enough."""
     for choices in wanted:
         try:
             doors.open(choices, default_mode(choices[0]) if mode is None else mode, server)
         except OSError as error:
             if doors.listeners and choices[0].default:
-                console.note("passed-over", address=error.filename, reason=error.strerror or str(error))
+                console.note("passed-over", address=error.filename,
+                             reason=error.strerror or str(error))
                 continue
-            code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
-            in_use = ", by another daemon? choose a place with --listen" if error.errno == errno.EADDRINUSE else ""
-            reason = os.strerror(errno.EADDRINUSE) if in_use else error.strerror or str(error)
-            other = "; --listen unix:PATH names another place" if choices[0].default and not in_use else ""
             console.close()
             doors.close()
-            die(PROGRAM, code, f"{error.filename}: {reason}{in_use}{other}")
+            die(PROGRAM, *_cannot_listen(error, choices[0].default))
+
+
+def _cannot_listen(error: OSError, is_default: bool) -> tuple[int, str]:
+    """The exit code and the words for a place that can't be opened."""
+    if error.errno == errno.EADDRINUSE:
+        return os.EX_UNAVAILABLE, (f"{error.filename}: {os.strerror(errno.EADDRINUSE)}, by another "
+                                   "daemon? choose a place with --listen")
+    code = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
+    other = "; --listen unix:PATH names another place" if is_default else ""
+    return code, f"{error.filename}: {error.strerror or error}{other}"
 
 
 def default_mode(where: Address) -> int:
-    """Who may use a Unix socket if --socket-mode does not say: that of the host is for all logins."""
+    """The mode of a Unix socket without --socket-mode: the host's daemon serves all logins."""
     return 0o666 if where.path == SYSTEM_SOCKET else 0o600

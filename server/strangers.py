@@ -138,6 +138,11 @@ class Strangers:
         """Tell a stranger why it can't come in, and close."""
         connection.finish(reason, wire.encode(wire.Rejected(why, reason)))
 
+    def turn_out(self, connection: Connection, why: wire.Why, reason: str) -> None:
+        """It had a name that it can't keep: it is a stranger again, and refused."""
+        self.add(connection)
+        self.refuse(connection, why, reason)
+
     # ---- time ----
 
     def look(self, now: Now) -> None:

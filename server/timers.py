@@ -1,9 +1,10 @@
-"""timers: whom to look at, and when.
+"""timers: which connections to look at, and when.
 
-Thousands of connections each have a time at which somebody must look whether they still say something.  To look at all
-of them every second takes milliseconds, in which nobody is served.  Here each stands in the list of the second at which
-it is due, and only those whose second has come are looked at.  Whoever looks puts it in again, for when it may be due
-next: so nothing need be done when one is heard, and who talks all the time is looked at once in its silence.
+Thousands of connections each have a time at which the daemon must look whether they still say
+something.  To look at all of them every second takes milliseconds, in which nobody is served.  Here
+each stands in the list of the second at which it is due, and the daemon looks only at those whose
+second has come.  Then it puts each in again, for when it may be due next.  So nothing need be done
+when a peer is heard, and the daemon looks only once at a peer that talks all the time.
 """
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Visited(Protocol):
-    """What can be looked at: it knows the list that it stands in."""
+    """A thing to look at: it knows the list that it stands in."""
     due: dict[Any, None]
 
 
 T = TypeVar("T", bound=Visited)
 
-NEVER: dict[Any, None] = {}         # the list of those who stand in none
+NEVER: dict[Any, None] = {}         # the list of those that stand in none
 
 
 class Timers(Generic[T]):
@@ -27,20 +28,21 @@ class Timers(Generic[T]):
         self._seconds: dict[int, dict[T, None]] = {}
 
     def put(self, one: T, at: float) -> None:
-        """Look at it in this second, and not when it was to be before."""
+        """Look at it in this second, and not when it was due before."""
         self.drop(one)
         one.due = self._seconds.setdefault(int(at), {})
         one.due[one] = None
 
     def drop(self, one: T) -> None:
-        """It need not be looked at."""
+        """Do not look at it."""
         one.due.pop(one, None)
         one.due = NEVER
 
     def take(self, now: float) -> list[T]:
         """Those whose time has come; they stand in no list any more."""
         taken: list[T] = []
-        for second in [second for second, all_ in self._seconds.items() if second <= now or not all_]:
+        past = [second for second, due in self._seconds.items() if second <= now or not due]
+        for second in past:
             taken += self._seconds.pop(second)
         for one in taken:
             one.due = NEVER

@@ -473,6 +473,16 @@ class Repeats(unittest.TestCase):
             self.assertEqual(service.mailbox.find("bob").waiting, 0)
             self.assertEqual(bob.hears_all(wire.Mail), [])
 
+    def test_with_a_text_that_may_not_be_sent(self):
+        """The daemon looks at the text before the id: it refuses, and what was stored stays."""
+        with house("ann", "bob") as (service, ann, bob):
+            number = ann.send("bob", "hi")
+            ann.hears(wire.Stored, first=number, last=number)
+            for text, why in (("", Why.EMPTY), ("a\x07", Why.BAD_TEXT)):
+                ann.say(wire.Send(number, 0, ("bob",), text))
+                ann.hears(wire.Refused, id=number, why=why)
+            self.assert_once(service, bob, heard=1)
+
     def test_of_another_user_is_none(self):
         with house("ann", "eve", "bob") as (_, ann, eve, bob):
             for client in (ann, eve):

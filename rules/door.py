@@ -20,12 +20,13 @@ from collections.abc import Callable
 from hmac import compare_digest
 
 import wire
-from rules.chats import Chats
 from rules.claims import Claims, Question
 from rules.delivery import Delivery
 from rules.hosts import Hosts
+from rules.invitations import Invitations
 from rules.promises import Promises
 from rules.roster import Roster
+from rules.sessions import Sessions
 from rules.state import Caller, Client, Now, Refusal
 from rules.store import Store
 from store.user import User
@@ -42,8 +43,9 @@ class Door:
     """Lets clients in and out."""
 
     def __init__(self, mailbox: Store, note: Callable[..., None], *, roster: Roster, hosts: Hosts,
-                 claims: Claims, promises: Promises, delivery: Delivery, chats: Chats, house: str,
-                 token: Callable[[], bytes], is_alive: Callable[[Client], bool]) -> None:
+                 claims: Claims, promises: Promises, delivery: Delivery, sessions: Sessions,
+                 invitations: Invitations, house: str, token: Callable[[], bytes],
+                 is_alive: Callable[[Client], bool]) -> None:
         self.mailbox = mailbox
         self.note = note
         self.roster = roster
@@ -51,7 +53,8 @@ class Door:
         self.claims = claims
         self.promises = promises
         self.delivery = delivery
-        self.chats = chats
+        self.sessions = sessions
+        self.invitations = invitations
         self.house = house                      # what the daemon calls itself
         self.token = token                      # makes 16 unguessable bytes
         self.is_alive = is_alive                # raises Doubtful while it asks
@@ -145,7 +148,8 @@ class Door:
         client.has_left = True
         self._leavers.append(client)
         self.hosts.leave(client.host)
-        self.chats.leave(client, now)
+        self.sessions.leave(client, Why.GONE, now)
+        self.invitations.leave(client)
         self.delivery.leave(client)
         self.roster.leave(client)
         if self.mailbox.find(client.name) is client.user:   # not if the disk refused the name

@@ -6,6 +6,7 @@ client that is theirs: `log_copy` (roster.py), `window` (delivery.py), `chats` (
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import wire
@@ -69,7 +70,7 @@ class Session:
     """An established chat session."""
     __slots__ = ("is_group", "lines", "members", "number", "spans")
 
-    def __init__(self, number: int, members: list[Client]) -> None:
+    def __init__(self, number: int, members: Sequence[Client]) -> None:
         self.number = number
         self.is_group = len(members) > 2        # stays true when some have left
         self.members = dict.fromkeys(members)

@@ -2,7 +2,7 @@
 
 Every message that a client may send ends here, in one row of a table, and is passed to the module
 whose rules it falls under: door (who comes in, and goes), roster (who is here), post (messages
-sent), delivery (messages received), chats (invitations and sessions), ignore (whom a user does not
+sent), delivery (messages received), invitations and sessions (chats), ignore (whom a user does not
 want to hear), claims (whose name is whose).
 
 The rules know no socket, no clock and no disk.  Time comes in with each call; what is said to a
@@ -26,17 +26,18 @@ from collections.abc import Callable
 from typing import Any
 
 import wire
-from rules.chats import Chats
 from rules.claims import TRUSTING, Claims, Identity
 from rules.delivery import Delivery
 from rules.door import Door
 from rules.hosts import Hosts
 from rules.ignore import Ignores
+from rules.invitations import Invitations
 from rules.post import Post
 from rules.promises import Promises
 from rules.quota import Accounts, Everyone
 from rules.roster import Roster
 from rules.runs import Run
+from rules.sessions import Sessions
 from rules.state import Client, Now
 from rules.store import RefusedBatch, Store
 from rules.table import Table
@@ -62,12 +63,15 @@ class Switchboard:
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          everyone, self.ignores, is_silent)
-        self.chats = Chats(mailbox, self.roster, note, self.ignores, patience)
+        self.sessions = Sessions(self.roster, note, self.ignores)
+        self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
+                                       patience)
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
         self.door = Door(mailbox, note, roster=self.roster, hosts=hosts, claims=self.claims,
-                         promises=self.promises, delivery=self.delivery, chats=self.chats,
-                         house=house, token=token, is_alive=is_alive)
-        self.table = Table(mailbox.users, self.roster, self.chats, house)
+                         promises=self.promises, delivery=self.delivery,
+                         sessions=self.sessions, invitations=self.invitations, house=house,
+                         token=token, is_alive=is_alive)
+        self.table = Table(mailbox.users, self.roster, self.sessions, house)
         self.owes_much = self.promises.is_owed_much     # asked for each request: no call more
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
             wire.Sends: self.post.on_send,
@@ -75,10 +79,10 @@ class Switchboard:
             wire.Check: self.delivery.on_check,
             wire.Hold: self.delivery.on_hold,
             wire.List: self.roster.on_list,
-            wire.Invite: self.chats.on_invite,
-            wire.Answer: self.chats.on_answer,
-            wire.Withdraw: self.chats.on_withdraw,
-            wire.Say: self.chats.on_say,
+            wire.Invite: self.invitations.on_invite,
+            wire.Answer: self.invitations.on_answer,
+            wire.Withdraw: self.invitations.on_withdraw,
+            wire.Say: self.sessions.on_say,
             wire.Ignore: self.on_ignore,
             wire.ListIgnored: self.ignores.on_ignored,
             wire.Claim: self.claims.on_claim,
@@ -111,7 +115,7 @@ class Switchboard:
 
     def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
         self.ignores.on_ignore(client, said, now)
-        self.chats.withhold(client)
+        self.invitations.withhold(client)
 
     def on_ping(self, client: Client, said: wire.Ping, now: Now) -> None:
         self.roster.tell(client, wire.Pong(said.stamp))
@@ -147,8 +151,8 @@ class Switchboard:
     def tick(self, now: Now) -> None:
         """At the end of a turn: pass on what was said in chats, call off invitations that expired,
         and publish what changed in the log of names."""
-        self.chats.pass_on(now)
-        self.chats.expire(now.monotonic)
+        self.sessions.pass_on(now)
+        self.invitations.expire(now.monotonic)
         self.roster.publish(now.monotonic)
 
     def speaking(self) -> list[Client]:
@@ -170,4 +174,4 @@ class Switchboard:
         at once; inf: never."""
         if self.delivery.stirred or self.delivery.crowd:
             return 0.0
-        return min(self.chats.next_expiry(), self.roster.next_publish())
+        return min(self.invitations.next_expiry(), self.roster.next_publish())

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import wire
-from rules.chats import Chats
 from rules.roster import Roster
+from rules.sessions import Sessions
 from rules.state import Client
 from store.user import User
 
@@ -24,15 +24,16 @@ class Row(NamedTuple):
 class Table:
     """The log of names, as the operator sees it."""
 
-    def __init__(self, users: Sequence[User], roster: Roster, chats: Chats, house: str) -> None:
+    def __init__(self, users: Sequence[User], roster: Roster, sessions: Sessions,
+                 house: str) -> None:
         self.users = users                      # the whole log, by number; the mailbox's own list
         self.roster = roster
-        self.chats = chats
+        self.sessions = sessions
         self.house = house                      # what the daemon calls itself
 
     def title(self) -> str:
         """How many are here, in one line."""
-        connected, chats = len(self.roster.clients), len(self.chats.sessions)
+        connected, chats = len(self.roster.clients), len(self.sessions.active)
         return (f"parleyd {self.house}: {connected} connected, {chats} chat{'s' * (chats != 1)}, "
                 f"{len(self.users)} names in the log")
 

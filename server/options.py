@@ -14,8 +14,8 @@ from typing import NamedTuple
 import wire
 from net import address, places
 from net.address import Address
-from rules.chats import PATIENCE
 from rules.hosts import CLIENTS_LEAST, CLIENTS_PART, NEW_NAMES
+from rules.invitations import PATIENCE
 from rules.quota import (
     ALL_SECONDS,
     MAILBOX_BYTES,

@@ -126,21 +126,21 @@ class Scene(Service):
 
 def is_sound(board):
     """Whether invitations, chats and users agree about each other: nothing is held that nothing will end."""
-    chats, clients = board.chats, set(board.roster.clients.values())
+    pending, clients = board.invitations.pending, set(board.roster.clients.values())
     for client in clients:
         has = client.chats
         if has.session is not None:
             assert client in has.session.members and not has.open, client.name
         for held in (has.inviting, has.pledged, *has.invitations.values()):
-            assert held is None or chats.pending.get(held.number) is held, client.name
+            assert held is None or pending.get(held.number) is held, client.name
         assert has.inviting is None or has.pledged is None, client.name
-    for invitation in chats.pending.values():
+    for invitation in pending.values():
         assert set(invitation.members) <= clients and invitation.inviter.chats.inviting is invitation
         for other in invitation.invited:
             waits = other.chats.pledged is invitation if other in invitation.accepted else \
                 other.chats.invitations.get(invitation.number) is invitation
             assert waits, other.name
-    for chat in chats.sessions.values():
+    for chat in board.sessions.active.values():
         assert len(chat.members) >= 2 and all(member.chats.session is chat for member in chat.members)
         assert set(chat.members) <= clients
     return True

@@ -2,8 +2,10 @@
 import unittest
 
 import wire
-from rules import chats
-from rules.chats import INVITATIONS_MAX, INVITING_BURST, INVITING_SECONDS, LINES_MAX, RULES, Event, State
+from rules import invitations
+from rules.chats import RULES, Event, State
+from rules.invitations import INVITATIONS_MAX, INVITING_BURST, INVITING_SECONDS
+from rules.sessions import LINES_MAX
 from tests.harness.service import Service
 from tests.rules.specification import Scene, is_sound
 
@@ -229,13 +231,13 @@ class WhoCanBeInvited(unittest.TestCase):
                 "bob": ["CALLED_OFF withdrawn ann", "STARTED bob,ann"]})
             scene.play("bob: accept ann")
             self.assertEqual(scene.all_heard(), {"bob": ["CALLED_OFF unknown bob"]})
-            self.assertEqual(len(scene.daemon.board.chats.sessions), 1)
+            self.assertEqual(len(scene.daemon.board.sessions.active), 1)
 
     def test_as_many_as_may_be(self):
         """INVITED_MAX - 1, INVITED_MAX, and one more (with a smaller number than the real one)."""
         names = [f"u{number}" for number in range(6)]
-        limit, chats.INVITED_MAX = chats.INVITED_MAX, 5
-        self.addCleanup(setattr, chats, "INVITED_MAX", limit)
+        limit, invitations.INVITED_MAX = invitations.INVITED_MAX, 5
+        self.addCleanup(setattr, invitations, "INVITED_MAX", limit)
         for count, heard in ((4, "INVITING"), (5, "INVITING"), (6, "FAILED empty")):
             with Scene("ann", *names) as scene:
                 scene.play(f"ann: invite {','.join(names[:count])}")
@@ -244,11 +246,11 @@ class WhoCanBeInvited(unittest.TestCase):
     def test_one_name_many_times_leaves_nobody_out(self):
         """More names than may be invited, but few users: all of them are invited, or nobody is."""
         with Scene("ann", "bob", "cat") as scene:
-            scene.people["ann"].say(wire.Invite(1, ("bob",) * (chats.INVITED_MAX + 1) + ("cat",)))
+            scene.people["ann"].say(wire.Invite(1, ("bob",) * (invitations.INVITED_MAX + 1) + ("cat",)))
             self.assertIn(scene.heard("ann"), (["INVITING ann,bob,cat"], ["FAILED empty"]))
 
     def test_a_thousand_invited_fit_a_frame(self):
-        names = tuple(f"{number:032}" for number in range(chats.INVITED_MAX + 1))
+        names = tuple(f"{number:032}" for number in range(invitations.INVITED_MAX + 1))
         for said in (wire.Invitation(1, 60, names[0], names), wire.Inviting(1, 1, 60, names),
                      wire.Started(1, 1, names)):
             self.assertLess(len(wire.encode(said)), wire.FRAME_MAX)
@@ -355,7 +357,7 @@ class Sessions(unittest.TestCase):
                 self.assertEqual(scene.heard("cat"), ["ann: still here"])
                 scene.play("cat: say quit")
                 self.assertEqual(scene.heard("ann"), ["ENDED quit cat"])
-                self.assertEqual(scene.daemon.board.chats.sessions, {})
+                self.assertEqual(scene.daemon.board.sessions.active, {})
 
     def test_who_leaves_a_group_hears_its_end(self):
         with Scene(*PEOPLE) as scene:
@@ -445,9 +447,9 @@ class Expiry(unittest.TestCase):
 class Numbers(unittest.TestCase):
     def test_they_only_grow_and_are_never_0(self):
         with Service() as service:
-            numbers = service.daemon.board.chats
+            numbers = service.daemon.board.sessions
             numbers._numbers = 2**32 - 2
-            self.assertEqual([numbers._number() for _ in range(3)], [2**32 - 1, 1, 2])
+            self.assertEqual([numbers.new_number() for _ in range(3)], [2**32 - 1, 1, 2])
 
 
 if __name__ == "__main__":

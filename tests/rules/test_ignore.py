@@ -215,7 +215,7 @@ class Invitations(Scene):
         self.ann.hears(wire.Invitation, invitation=other)
         self.ann.hears(wire.Started)
         self.ann.hears_nothing()
-        self.ann.say(wire.Say(1, self.service.daemon.board.chats._numbers, "Quit"))
+        self.ann.say(wire.Say(1, self.service.daemon.board.sessions._numbers, "Quit"))
         self.ann.heard.clear()
         number = self.invited(self.bob, "ann")
         self.ann.hang_up()

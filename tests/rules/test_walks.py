@@ -15,8 +15,9 @@ import unittest
 import wire
 from daemon import Daemon
 from mailbox import Mailbox
-from rules import chats, delivery
-from rules.chats import INVITATIONS_MAX, State, state_of
+from rules import delivery, invitations
+from rules.chats import State, state_of
+from rules.invitations import INVITATIONS_MAX
 from rules.state import NO_INVITATIONS
 from store.disk import Disk
 from store.user import NO_MAIL, NO_ORIGINS, NO_PAGES, NO_RANGES
@@ -225,8 +226,8 @@ class Walk:
             assert user.waiting == len(self.post.waiting[user.name]), user
         for client in board.roster.clients.values():
             assert state_of(client) is self.rooms.state(client.name), client.name
-        assert set(board.chats.pending) == set(self.rooms.invitations)
-        assert {number: {member.name for member in chat.members} for number, chat in board.chats.sessions.items()} \
+        assert set(board.invitations.pending) == set(self.rooms.invitations)
+        assert {number: {member.name for member in chat.members} for number, chat in board.sessions.active.items()} \
             == self.rooms.chats
         for name, client in self.here.items():
             expected = len(self.post.waiting[name] if client.holding else self.post.checkable[name])
@@ -519,7 +520,7 @@ class Walk:
         """Everybody comes and reads everything: what was sent has been shown and confirmed, each message once."""
         self.service.forward(PATIENCE + 1)
         self.rooms.expire(self.service.clock.monotonic)
-        assert not self.rooms.invitations and not self.service.daemon.board.chats.pending
+        assert not self.rooms.invitations and not self.service.daemon.board.invitations.pending
         for name in set(NAMES) - set(self.here):
             self.enter(name)
         self.hear()
@@ -551,8 +552,8 @@ WEIGHTS = {"connect": 12, "hang_up": 3, "exit": 1, "take_over": 2, "intrude": 1,
 class RandomWalks(unittest.TestCase):
     def setUp(self):
         """The model knows of no rate for invitations."""
-        seconds, chats.INVITING_SECONDS = chats.INVITING_SECONDS, 1e-6
-        self.addCleanup(setattr, chats, "INVITING_SECONDS", seconds)
+        seconds, invitations.INVITING_SECONDS = invitations.INVITING_SECONDS, 1e-6
+        self.addCleanup(setattr, invitations, "INVITING_SECONDS", seconds)
 
     def walk(self, seed, steps, service, **weights):
         with service:

@@ -8,7 +8,7 @@ from unittest import mock
 
 import wire
 from net.bodies import body_of
-from rules import chats
+from rules import invitations
 from rules import roster as rosters
 from rules.roster import PAGE, ROWS_MAX
 from server.fairness import BURST, FLOOD, TICK
@@ -263,7 +263,8 @@ class Charged(unittest.TestCase):
 
     def test_too_many_are_not_looked_up(self):
         ann, _ = self.service.users("ann", "b")
-        for count, most in ((chats.INVITED_MAX, chats.INVITED_MAX), (chats.INVITED_MAX + 1, 0), (32_000, 0)):
+        limit = invitations.INVITED_MAX
+        for count, most in ((limit, limit), (limit + 1, 0), (32_000, 0)):
             self.assertEqual(self.looked_up(ann, wire.Invite(1, ("b",) * count)), most, count)
             for said in ann.hears_all(wire.Inviting):
                 ann.say(wire.Withdraw(said.invitation))

@@ -463,7 +463,7 @@ class NotReading(unittest.TestCase):
         """Invited again and again, one who does not read holds little, and is not disconnected for it."""
         with Service() as service:
             eve, *others = service.users("eve", *(f"stopped{n}" for n in range(60)))
-            service.daemon.board.chats._rate.seconds = 0        # no limit: as of many who invite
+            service.daemon.board.invitations._rate.seconds = 0        # no limit: as of many who invite
             for other in others:
                 other.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             names = tuple(other.name for other in others)

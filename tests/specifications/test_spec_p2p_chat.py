@@ -148,7 +148,7 @@ class Chat(Specification, unittest.TestCase):
         "busy\"."""
         scene = self.scene("C", "D")
         scene.chat("D", "C")
-        (session,) = scene.daemon.board.chats.sessions.values()
+        (session,) = scene.daemon.board.sessions.active.values()
         self.assertEqual({member.name for member in session.members}, {"C", "D"})
         self.assertEqual(scene.states(), {"C": BUSY, "D": BUSY})
         self.assertEqual(self.table(scene), {"C": "chatting with D", "D": "chatting with C"})
@@ -185,7 +185,7 @@ class Chat(Specification, unittest.TestCase):
             scene.play(f"{who}: say Quit")
             self.assertEqual(scene.all_heard(), {"C": [f"ENDED quit {who}"], "D": [f"ENDED quit {who}"]})
             self.assertEqual(scene.states(), {})
-            self.assertEqual(scene.daemon.board.chats.sessions, {})
+            self.assertEqual(scene.daemon.board.sessions.active, {})
 
     def test_again_after_quit(self):
         """followed by the menu  (where both may chat again)"""

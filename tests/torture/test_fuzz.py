@@ -41,7 +41,7 @@ class TheyBite(unittest.TestCase):
     def test_daemon(self):
         def fails(self, client, said, now):
             raise KeyError(said)
-        self.found("daemon", mock.patch("rules.chats.Chats.on_answer", fails))
+        self.found("daemon", mock.patch("rules.invitations.Invitations.on_answer", fails))
 
     def test_journal(self):
         self.found("journal", mock.patch("store.journal.crc32", lambda *_: 0))

@@ -276,7 +276,6 @@ class Client:
         self.code: int | None = None            # the exit code, once the loop is to end
         self._keys = Reads()
         self._keys_at = math.inf                # when to decide what an unfinished key is
-        self._ruler = menu.pane.ruler
         self._paint_at = 0.0                    # when to paint; inf while the picture is up to date
         self._painted = -math.inf               # when it was painted last
         self._leave_at = math.inf               # when to end without the daemon's goodbye
@@ -303,11 +302,6 @@ class Client:
         signal.set_wakeup_fd(-1)
         for end in (self._wake, self._waker, self._waiter):
             end.close()
-
-    def measure(self, ruler: Ruler) -> None:
-        """From now on, widths are the terminal's."""
-        self._ruler = ruler
-        self.menu.pane.measure(ruler)
 
     def run(self) -> int:
         """Until the end; the exit code."""
@@ -382,7 +376,8 @@ class Client:
         self.menu.retries_in(
             0 if retry is None else max(0, math.ceil(retry - time.monotonic())))
         mails = self.menu.take_unshown()
-        self.terminal.paint(frame(self.menu, *self.terminal.size, self._ruler), self._ruler)
+        ruler = self.menu.pane.ruler
+        self.terminal.paint(frame(self.menu, *self.terminal.size, ruler), ruler)
         self._painted, self._paint_at = time.monotonic(), math.inf
         if self.menu.take_ring():
             self.terminal.bell(self._painted)
@@ -454,7 +449,7 @@ def paint(chosen: argparse.Namespace) -> int:
     client.catch_signals()
     try:
         terminal.enter()
-        client.measure(terminal.ruler())
+        menu.pane.measure(terminal.ruler())
         code = client.run()
     finally:
         terminal.leave()

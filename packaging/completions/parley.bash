@@ -1,4 +1,4 @@
-# bash completion for parley and parleyd; every option is in the list (tests/house/test_packaging.py).
+# bash completion for parley and parleyd.  tests/house/test_packaging.py compares the options.
 _parley() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     case $before in
@@ -18,10 +18,11 @@ _parleyd() {
         --backend) COMPREPLY=($(compgen -W "dbm.sqlite3 dbm.gnu dbm.ndbm dbm.dumb" -- "$word")); return ;;
         --all) COMPREPLY=($(compgen -W "everyone operators nobody" -- "$word")); return ;;
     esac
-    COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names --insecure --state
-        --backend --console --log --no-text --name --patience --clients --clients-each --strangers --strangers-each
-        --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages --sender-bytes --rate
-        --all --all-seconds --new-names --names --check-store --salvage --version" -- "$word"))
+    COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names
+        --insecure --state --backend --console --log --no-text --name --patience --clients
+        --clients-each --strangers --strangers-each --login-seconds --silence-seconds
+        --mailbox-messages --mailbox-bytes --sender-messages --sender-bytes --rate --all
+        --all-seconds --new-names --names --check-store --salvage --version" -- "$word"))
 }
 complete -F _parley parley
 complete -o filenames -F _parleyd parleyd

@@ -1,21 +1,22 @@
-# fish completion for parley and parleyd; every option is in the list (tests/house/test_packaging.py).
+# fish completion for parley and parleyd.  tests/house/test_packaging.py compares the options.
 complete -c parley -f
 complete -c parley -s h -l help -d 'Print the options and exit'
 complete -c parley -l connect -x -a 'unix: tls:' -d 'Where the daemon listens'
-complete -c parley -l name -x -d 'The name to use'
+complete -c parley -l name -x -d 'The name to log in under'
 complete -c parley -l plain -d 'Line in, line out'
-complete -c parley -l no-archive -d 'Keep no copy of what was shown'
-complete -c parley -l no-color -d 'No colours'
-complete -c parley -l send -x -d 'Send to these and leave'
-complete -c parley -l check -d 'Print the messages that wait, and leave'
-complete -c parley -l who -d 'Print who is connected, and leave'
+complete -c parley -l no-archive -d 'Keep no copy of the messages'
+complete -c parley -l no-color -d 'Use no colours'
+complete -c parley -l send -x -d 'Send one message and exit'
+complete -c parley -l check -d 'Print the messages that wait, and exit'
+complete -c parley -l who -d 'Print the users who are connected, and exit'
 complete -c parley -s V -l version -d 'Print the version and exit'
 complete -c parleyd -f
 for flag in help trust-names insecure no-text check-store version
     complete -c parleyd -l $flag
 end
-for option in listen name patience clients clients-each strangers strangers-each login-seconds silence-seconds \
-        mailbox-messages mailbox-bytes sender-messages sender-bytes rate all-seconds new-names names
+for option in listen name patience clients clients-each strangers strangers-each login-seconds \
+        silence-seconds mailbox-messages mailbox-bytes sender-messages sender-bytes rate \
+        all-seconds new-names names
     complete -c parleyd -l $option -x
 end
 for option in state salvage tls-cert tls-key log

@@ -33,7 +33,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 REMEMBER_SECONDS = 300      # after so long a new login, or one that is gone, is known
 FAILED_SECONDS = 5          # until a failed look-up is tried again: each may have to wait
@@ -112,6 +112,15 @@ def _version(path: str) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+class Listing(NamedTuple):
+    """The host's list of logins, as it was when we read it."""
+    uids: dict[str, int]
+    folded: dict[str, int]              # the same, by names in small letters
+    is_whole: bool                      # there are no logins but these
+    versions: list[tuple[int, ...]]     # of the WATCHED files
+    again: float | None                 # when the list is read again; None: never
+
+
 class Logins:
     """The host's users, and what was found out about them lately."""
 
@@ -126,11 +135,7 @@ class Logins:
         self._uids: dict[str, tuple[float, int | None]] = {}
         self._names: dict[int, tuple[float, str]] = {}
         self._failed: dict[str, float] = {}     # look-ups: until when they are not tried again
-        self._listed: dict[str, int] = {}       # all logins that the host lists
-        self._folded: dict[str, int] = {}       # the same in small letters
-        self._list_at: float | None = 0.0       # when the list is read again; None: never
-        self._is_whole = False                  # there are no logins but the listed ones
-        self._versions: list[tuple[int, ...]] = []  # of the WATCHED files when the list was read
+        self._list = Listing({}, {}, False, [], 0.0)
         self._look_at = 0.0                     # when the files are looked at again
 
     def uid(self, name: str) -> int | None:
@@ -140,8 +145,8 @@ class Logins:
         now = self.clock()
         if now >= self._look_at:
             self._look(now)
-        uid = self._listed.get(name) if self._is_whole else self._by_name(name)
-        return self._folded.get(name.lower()) if uid is None else uid
+        uid = self._list.uids.get(name) if self._list.is_whole else self._by_name(name)
+        return self._list.folded.get(name.lower()) if uid is None else uid
 
     def _by_name(self, name: str) -> int | None:
         """What the host says about exactly this name."""
@@ -160,9 +165,9 @@ class Logins:
     def _look(self, now: float) -> None:
         """Read the list of logins again if it is time for that, or if a whole list has changed."""
         self._look_at = now + LOOK_SECONDS
-        if self._list_at is not None and (
-                now >= self._list_at
-                or (self._is_whole and self._versions != list(map(_version, WATCHED)))):
+        _, _, is_whole, versions, again = self._list
+        if again is not None and (
+                now >= again or (is_whole and versions != list(map(_version, WATCHED)))):
             self.list_all()
 
     def list_all(self) -> None:
@@ -172,15 +177,15 @@ class Logins:
         started = self.clock()
         none: dict[str, int] = {}
         # Before the reading: what changes while the list is read shows at the next look.
-        self._versions = list(map(_version, WATCHED))
+        versions = list(map(_version, WATCHED))
         answer = self._ask("all logins", _listed, none)
-        if answer:
-            self._listed = answer[1]
-            self._folded = {name.lower(): uid for name, uid in self._listed.items()}
+        uids = answer[1] if answer else self._list.uids
         ended = self.clock()
-        self._list_at = None if ended - started > SLOW_SECONDS else ended + REMEMBER_SECONDS
-        self._is_whole = (bool(answer) and self._list_at is not None
-                          and self._listed.keys() >= MADE_UP and self.lists_all())
+        again = None if ended - started > SLOW_SECONDS else ended + REMEMBER_SECONDS
+        is_whole = (answer is not None and again is not None and uids.keys() >= MADE_UP
+                    and self.lists_all())
+        folded = {name.lower(): uid for name, uid in uids.items()}
+        self._list = Listing(uids, folded, is_whole, versions, again)
 
     def name(self, uid: int) -> str:
         """The login of that uid, or its number if it has none."""

@@ -80,7 +80,7 @@ def _is_own(directory: str) -> bool:
     return os.path.isabs(directory) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
-# ---- whom to believe ----
+# ---- which listeners to believe ----
 
 def host_owner() -> int | None:
     """The uid whose daemon serves this host: the owner of /run/parley, if only root can make it."""

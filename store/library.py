@@ -78,7 +78,7 @@ class Library:
     It forks the spawner at once, and a worker when one is needed."""
 
     def __init__(self) -> None:
-        self.born = 0  # how many workers it has had
+        self.worker = 0  # the number of the worker: how many there have been
         self._line: socket.socket | None = None
         self._spawn()
 
@@ -107,6 +107,10 @@ class Library:
             raise OSError(ERROR.unpack_from(data)[0], data[ERROR.size:].decode())
         return data
 
+    def has(self, worker: int) -> bool:
+        """Whether the worker of this number still runs, as far as is known."""
+        return self.worker == worker and self._line is not None
+
     def _worker(self) -> socket.socket:
         self._line, theirs = socket.socketpair()
         try:
@@ -117,7 +121,7 @@ class Library:
             socket.send_fds(self._spawner, [OPEN], [theirs.fileno()])
         finally:
             theirs.close()
-        self.born += 1
+        self.worker += 1
         return self._line
 
     def _ending(self) -> str:
@@ -149,7 +153,7 @@ class Database:
     def __init__(self, library: Library, backend: str, path: str, flag: str) -> None:
         self.library, self.flag = library, flag
         self._key, self._path = f"{backend} {flag}".encode(), os.fsencode(path)
-        self._born = self._handle = 0
+        self._worker = self._handle = 0  # the worker that has the file open, and its handle there
         try:
             self._open()
         except Ended as ended:
@@ -159,7 +163,7 @@ class Database:
 
     def _open(self) -> None:
         self._handle = LENGTH.unpack(self.library.ask(OPEN, 0, self._key, self._path))[0]
-        self._born = self.library.born
+        self._worker = self.library.worker
 
     def _ask(self, op: bytes, key: bytes = b"", value: bytes = b"") -> bytes:
         """The answer; a reader whose worker somebody killed meanwhile asks a new one, once."""
@@ -171,7 +175,7 @@ class Database:
             return self._ask_once(op, key, value)
 
     def _ask_once(self, op: bytes, key: bytes, value: bytes) -> bytes:
-        if self._born != self.library.born or not self.library._line:
+        if not self.library.has(self._worker):
             if self.flag != "r":
                 raise OSError(errno.EIO, "the library ended while it wrote this")
             self._open()
@@ -192,7 +196,7 @@ class Database:
         return found
 
     def close(self) -> None:
-        if self.flag != "r" or (self._born == self.library.born and self.library._line):
+        if self.flag != "r" or self.library.has(self._worker):
             self._ask(CLOSE)
 
 

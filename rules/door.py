@@ -25,6 +25,7 @@ from rules.delivery import Delivery
 from rules.hosts import Hosts
 from rules.invitations import Invitations
 from rules.promises import Promises
+from rules.publication import Publication
 from rules.roster import Roster
 from rules.sessions import Sessions
 from rules.state import Caller, Client, Now, Refusal
@@ -42,13 +43,14 @@ NO_TOKEN = bytes(16)
 class Door:
     """Lets clients in and out."""
 
-    def __init__(self, mailbox: Store, note: Callable[..., None], *, roster: Roster, hosts: Hosts,
-                 claims: Claims, promises: Promises, delivery: Delivery, sessions: Sessions,
-                 invitations: Invitations, house: str, token: Callable[[], bytes],
-                 is_alive: Callable[[Client], bool]) -> None:
+    def __init__(self, mailbox: Store, note: Callable[..., None], *, roster: Roster,
+                 publication: Publication, hosts: Hosts, claims: Claims, promises: Promises,
+                 delivery: Delivery, sessions: Sessions, invitations: Invitations, house: str,
+                 token: Callable[[], bytes], is_alive: Callable[[Client], bool]) -> None:
         self.mailbox = mailbox
         self.note = note
         self.roster = roster
+        self.publication = publication
         self.hosts = hosts
         self.claims = claims
         self.promises = promises
@@ -152,6 +154,7 @@ class Door:
         self.invitations.leave(client)
         self.delivery.leave(client)
         self.roster.leave(client)
+        self.publication.leave(client)
         if self.mailbox.find(client.name) is client.user:   # not if the disk refused the name
             self.mailbox.seen(client.user, now.wall)
         self.note("disconnected", name=client.name, reason=reason)

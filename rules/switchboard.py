@@ -1,9 +1,9 @@
 """switchboard: the rules of the house.
 
 Every message that a client may send ends here, in one row of a table, and is passed to the module
-whose rules it falls under: door (who comes in, and goes), roster (who is here), post (messages
-sent), delivery (messages received), invitations and sessions (chats), ignore (whom a user does not
-want to hear), claims (whose name is whose).
+whose rules it falls under: door (who comes in, and goes), publication (the log of names), post
+(messages sent), delivery (messages received), invitations and sessions (chats), ignore (whom a user
+does not want to hear), claims (whose name is whose).
 
 The rules know no socket, no clock and no disk.  Time comes in with each call; what is said to a
 client is put into its `out` list; messages are given to the mailbox (store.py), and what was
@@ -34,6 +34,7 @@ from rules.ignore import Ignores
 from rules.invitations import Invitations
 from rules.post import Post
 from rules.promises import Promises
+from rules.publication import Publication
 from rules.quota import Accounts, Everyone
 from rules.roster import Roster
 from rules.runs import Run
@@ -58,6 +59,7 @@ class Switchboard:
         self.mailbox = mailbox
         self.note = note
         self.roster = Roster(mailbox.users)
+        self.publication = Publication(mailbox.users, self.roster)
         self.promises = Promises(self.roster)
         self.ignores = Ignores(mailbox, self.roster, self.promises, note)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
@@ -67,9 +69,9 @@ class Switchboard:
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
-        self.door = Door(mailbox, note, roster=self.roster, hosts=hosts, claims=self.claims,
-                         promises=self.promises, delivery=self.delivery,
-                         sessions=self.sessions, invitations=self.invitations, house=house,
+        self.door = Door(mailbox, note, roster=self.roster, publication=self.publication,
+                         hosts=hosts, claims=self.claims, promises=self.promises,
+                         delivery=self.delivery, sessions=self.sessions, invitations=self.invitations, house=house,
                          token=token, is_alive=is_alive)
         self.table = Table(mailbox.users, self.roster, self.sessions, house)
         self.owes_much = self.promises.is_owed_much     # asked for each request: no call more
@@ -78,7 +80,7 @@ class Switchboard:
             wire.Confirm: self.delivery.on_confirm,
             wire.Check: self.delivery.on_check,
             wire.Hold: self.delivery.on_hold,
-            wire.List: self.roster.on_list,
+            wire.List: self.publication.on_list,
             wire.Invite: self.invitations.on_invite,
             wire.Answer: self.invitations.on_answer,
             wire.Withdraw: self.invitations.on_withdraw,
@@ -145,6 +147,7 @@ class Switchboard:
     def settle(self, seq: int) -> None:
         """Everything up to this seq is on disk: send the answers that promise it."""
         for client in self.promises.settle(seq):
+            self.publication.welcomed(client)
             self.delivery.stirred[client] = None
         self.delivery.tell_waiting()
 
@@ -153,7 +156,7 @@ class Switchboard:
         and publish what changed in the log of names."""
         self.sessions.pass_on(now)
         self.invitations.expire(now.monotonic)
-        self.roster.publish(now.monotonic)
+        self.publication.publish(now.monotonic)
 
     def speaking(self) -> list[Client]:
         """The clients that were told something since the last call: it is in their `out`."""
@@ -174,4 +177,4 @@ class Switchboard:
         at once; inf: never."""
         if self.delivery.stirred or self.delivery.crowd:
             return 0.0
-        return min(self.invitations.next_expiry(), self.roster.next_publish())
+        return min(self.invitations.next_expiry(), self.publication.next_publish())

@@ -4,7 +4,7 @@ import socket
 import unittest
 
 import wire
-from rules.roster import PAGE, PUBLISH_COST, ROSTER_PAUSE_AT
+from rules.publication import PAGE, PAUSE_AT, PUBLISH_COST
 from tests.harness.service import Service
 from wire import Presence, Why
 
@@ -78,14 +78,14 @@ class AtLogin(unittest.TestCase):
             self.assertEqual([entry.name for entry in said], ["n0000", "n0001", "n0002", "bob", "ann"])
 
     def test_page_after_page_as_it_reads(self):
-        """A newcomer that does not read at first: no more than ROSTER_PAUSE_AT and a page is held for it."""
+        """A newcomer that does not read at first: no more than PAUSE_AT and a page is held for it."""
         with House(9000) as house:
             ann = house.connect()
             small(house, ann)
             ann.sock.sendall(wire.encode(wire.Hello(wire.VERSION, 1, bytes(16), "ann")))
             house.run()
             ann.name = "ann"
-            self.assertLess(house.inside(ann).backlog, ROSTER_PAUSE_AT + wire.FRAME_MAX)
+            self.assertLess(house.inside(ann).backlog, PAUSE_AT + wire.FRAME_MAX)
             ann.hears(wire.Welcome)
             self.assertEqual(len(ann.roster), 9001)
 
@@ -179,7 +179,7 @@ class Changes(unittest.TestCase):
             ann.say(wire.Check(1))
             house.forward(5)
             self.assertEqual(take_rosters(ann), [])
-            self.assertEqual(house.daemon.board.roster.next_publish(), math.inf)
+            self.assertEqual(house.daemon.board.publication.next_publish(), math.inf)
 
 
 class NotReading(unittest.TestCase):
@@ -193,7 +193,7 @@ class NotReading(unittest.TestCase):
         sender = house.user("sender", features=0)
         for _ in range(8):
             sender.send("bob", "x" * 16000)
-        self.assertGreaterEqual(house.inside(bob).backlog, ROSTER_PAUSE_AT)
+        self.assertGreaterEqual(house.inside(bob).backlog, PAUSE_AT)
         house.forward(1)
         return bob
 
@@ -230,7 +230,7 @@ class NotReading(unittest.TestCase):
     def test_more_rows_than_a_page(self):
         with House(2500) as house:
             bob = self.stopped(house)
-            house.daemon.board.roster._changed.update(dict.fromkeys(range(2400)))
+            house.daemon.board.roster.changes.update(dict.fromkeys(range(2400)))
             house.forward(1)
             self.assertEqual(len(house.inside(bob).log_copy.stale), 2400)
             said = take_rosters(bob)

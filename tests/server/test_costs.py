@@ -8,9 +8,8 @@ from unittest import mock
 
 import wire
 from net.bodies import body_of
-from rules import invitations
-from rules import roster as rosters
-from rules.roster import PAGE, ROWS_MAX
+from rules import invitations, publication
+from rules.publication import PAGE, ROWS_MAX
 from server.fairness import BURST, FLOOD, TICK
 from store import records, user
 from store.mail import Mail
@@ -328,8 +327,8 @@ class Lists(unittest.TestCase):
 
     def rows(self):
         """The rows made in one turn."""
-        roster = self.service.daemon.board.roster
-        with mock.patch.object(roster, "row", wraps=roster.row) as row:
+        published = self.service.daemon.board.publication
+        with mock.patch.object(published, "row", wraps=published.row) as row:
             self.service.daemon.turn(0)
         return row.call_count
 
@@ -341,7 +340,7 @@ class Lists(unittest.TestCase):
         while (rows := self.rows()):
             made.append(rows)
             self.assertEqual(self.service.daemon._timeout(None) == 0,
-                             bool(self.service.daemon.board.roster._behind))
+                             bool(self.service.daemon.board.publication._behind))
         self.assertEqual(sum(made), 30 * (self.NAMES + 30))
         self.assertLess(max(made), ROWS_MAX + PAGE)
         for client in storm:
@@ -362,16 +361,16 @@ class Lists(unittest.TestCase):
         """A small log is sent to as many in a turn as its rows allow; each page counts for some of them at least."""
         with Service() as service:
             storm = [service.user(f"u{number:02}", features=0) for number in range(60)]
-            roster = service.daemon.board.roster
+            published = service.daemon.board.publication
             for client in storm:
                 client.sock.sendall(wire.encode(wire.List(1)))
             service.daemon.turn(0)
-            self.assertEqual(len(roster._behind), 60 - -(-ROWS_MAX // 60))
-            with mock.patch.object(rosters, "PAGE_LEAST", ROWS_MAX // 2):
+            self.assertEqual(len(published._behind), 60 - -(-ROWS_MAX // 60))
+            with mock.patch.object(publication, "PAGE_LEAST", ROWS_MAX // 2):
                 service.daemon.turn(0)
-            self.assertEqual(len(roster._behind), 60 - -(-ROWS_MAX // 60) - 2)
+            self.assertEqual(len(published._behind), 60 - -(-ROWS_MAX // 60) - 2)
             service.run()
-            self.assertEqual(len(roster._behind), 0)
+            self.assertEqual(len(published._behind), 0)
 
     def test_others_do_not_wait(self):
         storm = [self.service.user(f"storm{number}", features=0) for number in range(30)]

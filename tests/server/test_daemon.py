@@ -178,7 +178,8 @@ class Together(unittest.TestCase):
                     client.hears(wire.Welcome)
                     self.assertTrue(client.is_disconnected())
                 board = service.daemon.board
-                self.assertEqual((board.roster.clients, board.roster._subscribers, board.roster._behind), ({}, {}, {}))
+                published = board.publication
+                self.assertEqual((board.roster.clients, published._subscribers, published._behind), ({}, {}, {}))
                 self.assertEqual((service.daemon.connections, board.delivery.stirred), ({}, {}))
 
     def test_hello_and_the_end_of_the_line(self):
@@ -186,7 +187,7 @@ class Together(unittest.TestCase):
             client = service.connect()
             client.sock.sendall(wire.encode(hello("ann")))
             client.hang_up()
-            self.assertEqual(service.daemon.board.roster._subscribers, {})
+            self.assertEqual(service.daemon.board.publication._subscribers, {})
             self.assertEqual(service.daemon.connections, {})
 
 

@@ -119,7 +119,8 @@ def _limit_options(parser: Parser) -> None:
     add("--strangers", positive, STRANGERS, "connections without a name, at each address")
     add("--strangers-each", positive, STRANGERS_EACH, "of those, from one host or login")
     add("--login-seconds", positive, LOGIN_SECONDS, "seconds for a connection to give a name")
-    add("--silence-seconds", positive, SILENCE_SECONDS, "seconds of silence before a client is asked")
+    add("--silence-seconds", positive, SILENCE_SECONDS,
+        "seconds of silence before a client is asked")
     add("--mailbox-messages", amount, MAILBOX_MESSAGES, "messages that may wait in a mailbox")
     add("--mailbox-bytes", amount, MAILBOX_BYTES, "bytes of text that may wait in a mailbox")
     add("--sender-messages", amount, SENDER_MESSAGES, "of those messages, by one sender")

@@ -222,7 +222,7 @@ class Daemon:
             return                              # _on_ready goes on when the peer has read
         fairness, share, unfinished = self.fairness, connection.share, self.unfinished
         now, frames = self.now.monotonic, connection.frames
-        mailbox, owes_much = self.mailbox, self.board.owes_much
+        progress, owes_much = self.mailbox.progress, self.board.owes_much
         floods = len(unfinished.next_turn) + len(unfinished.resting)
         allowed, spent = fairness.allowance(share, floods, now), 0
         tokens = fairness.tokens(share, now) if fairness.rate else BUDGET
@@ -230,7 +230,7 @@ class Daemon:
             while (connection.next < len(frames) and spent < allowed and tokens >= 1
                     and not connection.closing):
                 kind = frames[connection.next][0]
-                if (kind in KEPT and mailbox.last > mailbox.most
+                if (kind in KEPT and progress.last > progress.most
                         and unfinished.hold(connection, now)):
                     break
                 if owes_much(connection.client):

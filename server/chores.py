@@ -51,7 +51,7 @@ class Chores:
     def do(self, began: float) -> None:
         """A turn that began at this time ends: do what is due."""
         mailbox = self.mailbox
-        if self.working or mailbox.working or began >= self._work_at:
+        if self.working or mailbox.upkeep.is_working or began >= self._work_at:
             self._work_at, self._looked = began + WORK_SECONDS, mailbox.last
             took = self.clock().monotonic - began
             self.working = mailbox.work(min(SLICE, took))
@@ -81,6 +81,6 @@ class Chores:
         deadline = self.clock().monotonic + REST_SECONDS
         with suppress(Full):
             self.mailbox.rest()
-            while self.mailbox.resting and self.clock().monotonic < deadline:
+            while self.mailbox.upkeep.resting and self.clock().monotonic < deadline:
                 if not self.mailbox.work(SLICE):
                     turn(SLICE)             # only the disk can help it

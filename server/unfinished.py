@@ -4,7 +4,7 @@ Their other frames wait, and what for tells them apart:
 
     next_turn   nothing: the turn ended first
     resting     a time: the connection had its share (fairness.py), or its HELLO can't be judged yet
-    held        the disk, which is too far behind for what the connection asks (mailbox.is_behind)
+    held        the disk, which is too far behind for what the connection asks (mailbox.progress)
     owed        answers for it that wait for the disk, of which there are too many (promises.py)
 
 All but the first are paused: the daemon does not read them, and does not ask whether they are still
@@ -78,7 +78,7 @@ class Unfinished:
     def release(self, now: float) -> None:
         """A turn ends: go on with those for which the disk is near enough, or that waited long."""
         if self._behind_since:
-            is_behind = self.mailbox.is_behind
+            is_behind = self.mailbox.progress.is_behind
             if not is_behind:
                 self._behind_since = 0.0
             if not is_behind or now - self._behind_since >= HOLD_SECONDS:

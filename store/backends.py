@@ -1,8 +1,8 @@
 """backends: the dbm modules that segments are written with, and which of them may be trusted.
 
 Best first: dbm.sqlite3, dbm.gnu, dbm.dumb.  The manifest records which one wrote a segment.  The
-store takes dbm.ndbm only when asked for it, after a probe (Berkeley DB does well, others lose values
-above 1 KiB), and never on macOS.
+store takes dbm.ndbm only when asked for it, after a probe (Berkeley DB does well, others lose
+values above 1 KiB), and never on macOS.
 Fails with NoBackend when a module is missing; it says what to install.
 """
 

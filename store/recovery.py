@@ -18,11 +18,13 @@ import gc
 import os
 from contextlib import suppress
 
+from store import manifest as manifests
 from store.disk import CannotCreate, Damaged, Denied, Disk, InUse
 from store.journal import HEADER_SIZE, Scan, file_name
 from store.manifest import Manifest
+from store.progress import ID_JUMP, Progress
 from store.records import Replay, split
-from store.seal import count_left
+from store.seal import count_unread
 from store.segment import Segment
 from store.shelf import Shelf
 from store.user import BY_FIRST, User
@@ -130,14 +132,32 @@ class Recovery:
     def _count(self, user: User) -> None:
         """Keep the pages in which something is unread, in order."""
         pages = sorted(user.pages, key=BY_FIRST)
-        user.pages = [page for page in pages if count_left(user, page, self.shelf)]
+        user.pages = [page for page in pages if count_unread(user, page, self.shelf)]
         for page in user.pages:
             self.shelf.segments[page.segment].unread += page.unread
             user.waiting += page.unread
 
+    def progress(self) -> Progress:
+        """Where the seqs stand now.  Ids jump, for some above the highest that was found may have
+        been given, and shown: they are passed over, and remembered as lost."""
+        found = self.manifest
+        last = self.last + (ID_JUMP if found.journals or found.segments else 0)
+        passed = [(self.kept + 1, last)] if found.journals else []
+        return Progress(last, [*found.lost, *passed])
+
     def with_mail(self) -> list[tuple[int, int]]:
         """The journals that hold anything."""
         return [(number, size) for number, size in self.journals if size > HEADER_SIZE]
+
+
+def manifest_of(disk: Disk, directory: str) -> Manifest:
+    """The manifest of a store; a new store is given one."""
+    found = manifests.load(disk, directory)
+    if found is None:
+        disk.sync_directory(directory)  # not every file system can: better now than never
+        found = Manifest(os.urandom(16), 0, 0, (), ())
+        manifests.save(disk, directory, found)
+    return found
 
 
 def lock_store(disk: Disk, directory: str, make: bool = True) -> int:

@@ -1,17 +1,20 @@
-"""seal: moves what waits in the journals into a new segment, in small steps, while the service goes on.
+"""seal: moves what waits in the journals into a new segment, in small steps, during service.
 
-Two passes over the users.  `write` copies: each user's unread mail up to `upto` (all of it already durable in the
-journals that were rolled), the survivors of segments that are nearly read (`carried`), and the records of all users.
-The copy of a user is as old as the moment its slice was written; what was read since is in the journals that stay.
-When the manifest lists the new segment, `switch` lets each user's memory point into it.  Between the two, and in
-either, a crash is harmless: the store on disk is wholly the old one or wholly the new one.
+It makes two passes over the users.  `write` copies: each user's unread mail up to `upto` (all of it
+already durable in the journals that were rolled), the survivors of segments that are nearly read
+(`carried`), and the records of all users.  The copy of a user is as old as the moment its slice was
+written; the journals that stay hold what was read since.  When the manifest lists the new segment,
+`switch` lets each user's memory point into it.  Between the two, and in either, a crash is
+harmless: the store on disk is wholly the old one or wholly the new one.
 
-Order: a page never spans one that stays where it is, so the pages of a user never overlap, whatever their segments.
+Order: a page never spans one that stays where it is, so the pages of a user never overlap, whatever
+their segments.
 
-Of what was copied and read before the switch the pages have to be counted again, which is to read those of which a part
-is read.  That is done page by page, and what is read meanwhile counted once more, until little is left for the switch.
+If a user reads part of a copied page before the switch, the unread messages of that page are
+counted again, which means to read it.  That is done page by page, and pages that users read from
+meanwhile are counted once more, until little is left for the switch.
 
-Bad at: nothing is written for users who wait for nothing, but both passes visit every name.
+Bad at: nothing is written for users without waiting mail, but both passes visit every name.
 """
 
 from __future__ import annotations
@@ -29,21 +32,28 @@ from store.writer import Writer
 
 SLICE = 500  # users visited in one step: below a millisecond
 MOVED = 4000  # runs let go in one step: the same
-SPANS = 64  # of what one user has read meanwhile; more, and the last grows: then more pages are counted than need be
-COUNTS = 8  # times that a user's pages are counted, a page a step, before the switch: each is shorter than the last
+# Spans of what one user has read meanwhile.  With more the last one grows: then more pages are
+# counted than need be.
+SPANS = 64
+# Times that a user's pages are counted, a page a step, before the switch: each is shorter than the
+# last.
+COUNTS = 8
 
 
 class Seal:
-    """One sealing.  `touched`: what users have read while it runs, since their pages were counted."""
+    """One sealing, of the users there are when it begins.  `touched`: by number of the user, what
+    was read while it runs, since the user's pages were counted."""
 
-    def __init__(self, writer: Writer, shelf: Shelf, users: list[User], upto: int, carried: frozenset[int]) -> None:
-        self.writer, self.shelf, self.users, self.upto, self.carried = writer, shelf, users, upto, carried
+    def __init__(self, writer: Writer, shelf: Shelf, users: list[User], upto: int,
+                 carried: frozenset[int]) -> None:
+        self.writer, self.shelf, self.users = writer, shelf, users
+        self.upto, self.carried = upto, carried
         self.touched: dict[int, list[Range]] = {}
-        self.count = len(users)
+        self.names = len(users)
         self.records = 0  # bytes
 
     def read(self, user: User, first: int, last: int) -> None:
-        """This user has read something between these."""
+        """This user has read something with first <= id <= last."""
         spans = self.touched.setdefault(user.number, [])
         if len(spans) < SPANS:
             spans.append((first, last))
@@ -51,13 +61,14 @@ class Seal:
             spans[-1] = min(first, spans[-1][0]), max(last, spans[-1][1])
 
     def write(self) -> Iterator[object]:
-        for number in range(self.count):
+        """The first pass, as steps of a task."""
+        for number in range(self.names):
             user = self.users[number]
             if user.tail or user.pages:
                 yield from self._mail(user)
             if not number % SLICE:
                 yield None
-        for number in range(self.count):
+        for number in range(self.names):
             for part in user_records(self.users[number]):
                 self.records += len(part)
                 yield from self.writer.record(part)
@@ -78,18 +89,19 @@ class Seal:
         if run or tail:
             yield from self.writer.add(user.number, self._survivors(user, run, tail))
 
-    def _survivors(self, user: User, pages: list[Page], tail: list[Mail] | None = None) -> Iterator[Mail]:
+    def _survivors(self, user: User, pages: list[Page], tail: list[Mail] | None = None
+                   ) -> Iterator[Mail]:
         for page in pages:
             yield from user.unread_of(self.shelf.mails(page))
         yield from tail or ()
 
     def switch(self, disk: Disk, directory: str, store: bytes) -> Iterator[object]:
-        """Let memory follow the manifest, which lists the new segment now."""
+        """The second pass: let memory follow the manifest, which lists the new segment now."""
         segment = Segment(disk, directory, store, self.writer.listed, is_on_disk=True)
         segment.messages, segment.bytes = self.writer.messages, self.writer.bytes
         self.shelf.add(segment)
         moved = 0
-        for number in range(self.count):
+        for number in range(self.names):
             user = self.users[number]
             if number in self.writer.pages or (self.carried and user.pages):
                 moved += len(user.tail)
@@ -101,7 +113,8 @@ class Seal:
 
     def _touched(self, user: User) -> list[Page]:
         """The new pages in which something may have been read since they were counted."""
-        spans, new = self.touched.pop(user.number, ()), self.writer.pages.get(user.number, [])
+        spans = self.touched.pop(user.number, ())
+        new = self.writer.pages.get(user.number, [])
         found: dict[int, Page] = {}
         for first, last in spans:
             low = bisect_left(new, first, key=BY_LAST)
@@ -110,28 +123,29 @@ class Seal:
         return list(found.values())
 
     def _counting(self, user: User) -> Iterator[object]:
-        """Count what is left in them; the user may read on meanwhile."""
+        """Count what is unread in them; the user may read on meanwhile."""
         for _ in range(COUNTS):
             touched = self._touched(user)
             for page in touched:
-                count_left(user, page, self.shelf)
+                count_unread(user, page, self.shelf)
                 yield None
             if not touched:
                 break
 
     def _switch_user(self, user: User, segment: Segment) -> None:
         for page in self._touched(user):
-            count_left(user, page, self.shelf)
+            count_unread(user, page, self.shelf)
         new = [page for page in self.writer.pages.get(user.number, []) if page.unread]
         pages = [page for page in user.pages if page.segment not in self.carried] + new
         pages.sort(key=lambda page: page.first)
-        user.pages, user.tail = pages, user.tail[bisect_right(user.tail, self.upto, key=BY_ID):]
+        user.pages = pages
+        user.tail = user.tail[bisect_right(user.tail, self.upto, key=BY_ID):]
         segment.unread += sum([page.unread for page in new])
 
 
-def count_left(user: User, page: Page, shelf: Shelf) -> int:
-    """Set and return how many messages of a page are unread; it is read only if that is needed.  Of one that cannot be
-    read all count, so that it stays where it is."""
+def count_unread(user: User, page: Page, shelf: Shelf) -> int:
+    """Set and return how many messages of a page are unread; the page is read only if that is
+    needed.  If it cannot be read, all count, so that it stays where it is."""
     covered = user.is_covered(page.first, page.last)
     if covered is None:
         mails = shelf.mails_for(user, page)

@@ -31,7 +31,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
-from store.mail import Mail, between, place_of
+from store.mail import BY_ID, Mail, between, place_of
 
 Range = tuple[int, int]
 
@@ -71,7 +71,7 @@ NO_ORIGINS: dict[int, tuple[Range, ...]] = {}
 BY_FIRST = attrgetter("first")
 BY_LAST = attrgetter("last")
 BY_END = itemgetter(1)  # of a range
-Load = Callable[[Page], list[Mail]]
+Load = Callable[["User", Page], list[Mail]]
 
 
 class User:
@@ -102,6 +102,28 @@ class User:
             self.tail.append(mail)
         else:
             self.tail = [mail]
+
+    def take(self, first: int, last: int) -> list[Mail]:
+        """Remove what has first <= id <= last from the tail; it is not marked as read yet."""
+        tail = self.tail
+        if not tail:
+            return []
+        if first <= tail[0].id and tail[-1].last <= last:
+            self.tail = NO_MAIL
+            return tail
+        if first > last:
+            return []
+        low = place_of(tail, first)
+        high = bisect_right(tail, last, lo=low, key=BY_ID)
+        taken, rest = tail[low:high], []
+        if taken:
+            before, after = taken[0], taken[-1]
+            if before.id < first:
+                rest.append(before.part(before.id, first - 1))
+            if after.last > last:
+                rest.append(after.part(last + 1, after.last))
+            tail[low:high] = rest
+        return between(taken, first, last) if rest else taken
 
     def file(self, page: Page) -> None:
         """Add a page, in any order."""
@@ -205,7 +227,7 @@ class User:
         for page in self.overlapping(first, last):
             if first <= page.first and page.last <= last:
                 return True
-            if self.unread_of(between(load(page), first, last)) or page.damaged:
+            if self.unread_of(between(load(self, page), first, last)) or page.damaged:
                 return True
         return False
 
@@ -236,10 +258,14 @@ class User:
         low = bisect_left(self.pages, first, key=BY_LAST)
         return self.pages[low:bisect_right(self.pages, last, lo=low, key=BY_FIRST)]
 
-    def close_gaps(self, first: int, last: int, load: Load) -> Range:
-        """Add a range just read, and close the gaps beside it that hold nothing unread.  Returns
-        the range as it then stands, (0, watermark) if the watermark covers it now."""
+    def mark_read(self, first: int, last: int, load: Load) -> Range | None:
+        """Mark a range of ids as read, and close the gaps beside it that hold nothing unread.
+        Returns the range as it then stands, None if the watermark covers it."""
         ranges = self.ranges
+        if not ranges and not self.pages and (not self.tail or last < self.tail[0].id):
+            if last > self.watermark:  # as nearly always: nothing waits before it
+                self.watermark = last
+            return None
         low = bisect_left(ranges, (first, 0))
         while low and not self.waits_between(ranges[low - 1][1] + 1, first - 1, load):
             low -= 1
@@ -254,7 +280,7 @@ class User:
                         or not self.waits_between(self.watermark + 1, first - 1, load)):
             self.watermark = max(last, self.watermark)
             del ranges[:high]
-            return 0, self.watermark
+            return None
         if ranges:
             ranges[low:high] = [(first, last)]
         else:

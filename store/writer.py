@@ -151,7 +151,7 @@ class Writer:
             yield from self._sync_file(name)
 
     def _hold(self) -> list[str]:
-        """Hold a descriptor of each file there is now: dbm.dumb replaces one, dbm.sqlite3 adds one."""
+        """Hold a descriptor of each file there is: dbm.dumb replaces one, dbm.sqlite3 adds one."""
         names = [name for name in files_of(self.disk, self.directory, self.number)
                  if not name.endswith("-shm")]  # shared memory of dbm.sqlite3, gone when it closes
         for name in names:
@@ -230,8 +230,8 @@ class Writer:
         return OSError(f"{base_name(self.number)}: {what}")
 
     def abandon(self) -> None:
-        """Give up, and leave no file.  If the disk refuses even that, the next start removes what no
-        manifest lists."""
+        """Give up, and leave no file.  If the disk refuses even that, the next start removes what
+        no manifest lists."""
         self.close()
         with suppress(OSError):
             remove(self.disk, self.directory, self.number)

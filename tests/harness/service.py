@@ -92,7 +92,7 @@ class Service:
         """As after kill -9: nothing is written or said any more."""
         for connection in list(self.daemon.connections.values()):
             connection.sock.close()
-        self.mailbox._journal.close()
+        self.mailbox._journals.current.close()
         self.mailbox._shelf.close()
         self.mailbox.disk.close(self.mailbox._lock)
 

@@ -251,7 +251,7 @@ class Owners(unittest.TestCase):
             house.mailbox.disk.write = self.full
             house.refused("torque", unix(EVE), Why.FULL)
             del house.mailbox.disk.write
-            house.mailbox._look_after = 0.0
+            house.mailbox.upkeep.regain_at = 0.0
             house.forward(RETRY_SECONDS)
             house.enters("torque", unix(BOB))
             self.assertEqual(house.owner("torque"), BOB.to_bytes(4, "big"))

@@ -60,9 +60,9 @@ class Messages(Scene):
         box, sizes = self.service.mailbox, []
         for client in (self.bob, self.cat):
             client.sock.sendall(wire.encode(wire.Send(client.id(), 0, ("ann",), "hello")))
-            before = box._journal.offset
+            before = box._journals.current.offset
             self.assertFalse(heard_before_sync(self.service, client))
-            sizes.append(box._journal.offset - before)
+            sizes.append(box._journals.current.offset - before)
             self.service.run()
             self.assertTrue(is_readable(client.sock))
         self.assertGreaterEqual(sizes[0], sizes[1])

@@ -159,7 +159,7 @@ class MailboxQuota(unittest.TestCase):
         chance = random.Random(5)
         quotas = Quotas(20, 3000, 9, 1500)
         with house(quotas) as service:
-            service.mailbox.upkeep.seal_at = 4000
+            service.mailbox.upkeep.budget.seal_at = 4000
             names = ("ann", "bob", "cat")
             clients = dict(zip(names, service.users(*names), strict=True))
             for client in clients.values():

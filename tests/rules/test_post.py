@@ -867,7 +867,7 @@ class Roomless(Service):
     def free(self):
         """Room returns, and so much time passes that the mailbox looks."""
         self.disk.full = False
-        self.mailbox._look_after = 0.0
+        self.mailbox.upkeep.regain_at = 0.0
         self.forward(1)
 
     def reserve(self):
@@ -998,8 +998,8 @@ class FullDisk(unittest.TestCase):
             mail = bob.hears(wire.Mail)
             ann.hears(wire.Stored)
             service.fill()
-            give_up = service.mailbox._reserve.give_up
-            service.mailbox._reserve.give_up = lambda: (give_up(), service.reserve())
+            give_up = service.mailbox._shortage.reserve.give_up
+            service.mailbox._shortage.reserve.give_up = lambda: (give_up(), service.reserve())
             number = ann.id()
             service.together((ann, wire.Send(number, 0, ("bob",), "no room")), (bob, wire.Confirm(mail.id, mail.id)))
             ann.hears(wire.Refused, id=number)

@@ -115,7 +115,7 @@ class Gaps(unittest.TestCase):
         ann.tail = [Mail(id, id, 0, 0, 0, 0, 1, body_of([b""])) for id in range(1, 9000, 2)]
         place = next(place for place, mail in enumerate(ann.tail) if mail.id == 5001)
         del ann.tail[place]
-        self.assertEqual(ann.close_gaps(5001, 5001, lambda page: []), (5000, 5002))
+        self.assertEqual(ann.mark_read(5001, 5001, lambda user, page: []), (5000, 5002))
         self.assertEqual(len(ann.ranges), 4095)
         self.assertLess(ann.ranges.looks, 40)
 
@@ -128,10 +128,10 @@ class Gaps(unittest.TestCase):
             mailbox.write()
             sizes = []
             for mail in mails[1::2]:
-                before = mailbox._journal.offset
+                before = mailbox._journals.current.offset
                 mailbox.read(ann, mail.id, mail.id)
                 mailbox.write()
-                sizes.append(mailbox._journal.offset - before)
+                sizes.append(mailbox._journals.current.offset - before)
             self.assertEqual((len(ann.ranges), len(set(sizes))), (1000, 1))
 
     def test_what_it_is_in_a_segment(self):
@@ -144,7 +144,8 @@ class Gaps(unittest.TestCase):
             self.assertLess(len(part), 32768)
             parts.append(part)
             if len(parts) == 2:
-                self.assertEqual(ann.close_gaps(1, 1, lambda page: []), (0, 3000))
+                self.assertIsNone(ann.mark_read(1, 1, lambda user, page: []))
+                self.assertEqual(ann.watermark, 3000)
         replay = Replay()
         replay.apply(split(b"".join(parts)), "segment")
         replay.finish()
@@ -173,7 +174,7 @@ class Sealing(unittest.TestCase):
         """Seal, step by step, and do something after each; how many pages were read in each step."""
         self.mailbox.upkeep.must_seal, loads = True, []
         with mock.patch.object(Shelf, "mails", autospec=True, side_effect=Shelf.mails) as mails:
-            while self.mailbox.upkeep.must_seal or self.mailbox.working:
+            while self.mailbox.upkeep.must_seal or self.mailbox.upkeep.is_working:
                 before = mails.call_count
                 self.mailbox.work(0)
                 loads.append(mails.call_count - before)
@@ -304,14 +305,14 @@ class Charged(unittest.TestCase):
         self.service.daemon.board.ignores.by[0] = dict.fromkeys(range(2, 802))
         self.assertEqual(self.spent(ann, wire.Ignore(1, 1, "bob")), 801)
         self.assertEqual(self.spent(ann, wire.ListIgnored(2)), 802)
-        before = self.service.mailbox._journal.offset
+        before = self.service.mailbox._journals.current.offset
         self.assertEqual(self.spent(ann, wire.Ignore(3, 1, "bob")), 802)
-        self.assertEqual(self.service.mailbox._journal.offset, before)
+        self.assertEqual(self.service.mailbox._journals.current.offset, before)
         self.assertEqual(self.spent(ann, wire.Ignore(4, 0, "bob")), 802)
-        self.assertGreater(self.service.mailbox._journal.offset, before + 3200)
-        before = self.service.mailbox._journal.offset
+        self.assertGreater(self.service.mailbox._journals.current.offset, before + 3200)
+        before = self.service.mailbox._journals.current.offset
         self.assertEqual(self.spent(ann, wire.Ignore(5, 0, "bob")), 801)
-        self.assertEqual(self.service.mailbox._journal.offset, before)
+        self.assertEqual(self.service.mailbox._journals.current.offset, before)
         self.assertEqual([said.request for said in ann.hears_all(wire.Done)], [1, 3, 4, 5])
 
 

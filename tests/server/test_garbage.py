@@ -41,7 +41,7 @@ class NoCycles(unittest.TestCase):
             disk = Apart()
             self.addCleanup(disk.end)
             with self.subTest(backend=backend), Service(backend=backend, disk=disk) as service:
-                service.mailbox.upkeep.seal_at = 4000
+                service.mailbox.upkeep.budget.seal_at = 4000
                 self.assertEqual(self.left_behind(lambda: self.day(service, Random(3))), 0)
                 self.assertGreater(max(service.mailbox._shelf.segments), 3)
 

@@ -21,12 +21,12 @@ from itertools import repeat
 from random import Random
 from unittest import mock
 
-import mailbox
 from mailbox import EVERYONE, Failed, Full, Mail, Mailbox, User
 from net.bodies import body_of
-from store import reserve, room, upkeep
+from store import reserve, room
 from store.disk import WAIT
 from store.journal import Journal
+from store.journals import Journals
 from store.user import NUMBER
 from tests.harness.waiting import singles
 from tests.store.faulty_disk import FullDisk, Op
@@ -181,11 +181,11 @@ class Ledger:
 @contextmanager
 def small_rooms() -> Iterator[None]:
     """Journals are extended, and the reserve is made, by a few hundred bytes, so that few writes meet the end."""
-    with (mock.patch.object(Mailbox._begin, "__defaults__", (900,)), mock.patch.object(upkeep, "ROOM", 700),
+    with (mock.patch.object(Journals.begin, "__defaults__", (900,)), mock.patch("store.budget.ROOM", 700),
           mock.patch.object(vars(Journal)["creating"].__func__, "__defaults__", (900,)),
           mock.patch.object(reserve, "SIZE", 3000), mock.patch.object(reserve, "LOOK", 9000),
-          mock.patch.object(mailbox, "LAST", 1500), mock.patch.object(room, "BASE", 500),
-          mock.patch.object(upkeep, "GAIN", 200)):
+          mock.patch("store.shortage.LAST", 1500), mock.patch.object(room, "BASE", 500),
+          mock.patch("store.budget.GAIN", 200)):
         yield
 
 
@@ -365,16 +365,16 @@ class Life:
     def work(self, steps: int) -> None:
         box = self.box
         for _ in range(steps):
-            before, number = [row.number for row in box._manifest.segments], box._journal.number
-            reserve = box._reserve.is_there()
+            before, number = [row.number for row in box._journals.manifest.segments], box._journals.current.number
+            reserve = box._shortage.reserve.is_there()
             more = box.work(0, lambda: self.now)
             self.disk.observe()
-            after = [row.number for row in box._manifest.segments]
-            self.seen.add("rolled" if box._journal.number != number else "")
+            after = [row.number for row in box._journals.manifest.segments]
+            self.seen.add("rolled" if box._journals.current.number != number else "")
             self.seen.add("sealed" if set(after) - set(before) else "")
             if set(before) - set(after):
                 self.seen.add("carried" if set(after) - set(before) else "dropped")
-            self.seen.add("regained" if box._reserve.is_there() and not reserve else "")
+            self.seen.add("regained" if box._shortage.reserve.is_there() and not reserve else "")
             if not more:
                 return
 
@@ -409,7 +409,7 @@ class Life:
             if not alone:
                 self.disk.space = min(self.disk.space, self.disk.used() + self.dice.randint(0, 500))
             self.turns(1)
-        self.seen.add("short" if self.box._reserve.is_there() else "")
+        self.seen.add("short" if self.box._shortage.reserve.is_there() else "")
         self.disk.space = min(self.disk.space, self.disk.used() + self.dice.randint(2000, 2500))  # a start takes some
         for _ in range(3):
             self.read()
@@ -420,14 +420,14 @@ class Life:
     def quiet(self) -> None:
         """Nothing is written for a minute, and long enough since the last time."""
         self.put()
-        before = self.box._journal.number
+        before = self.box._journals.current.number
         for _ in range(2):
             self.write()
             self.settle()
             self.work(1)
             self.now += 1e6
         self.work_it_off()
-        self.seen.add("rested" if self.box._journal.number != before else "")
+        self.seen.add("rested" if self.box._journals.current.number != before else "")
 
     def stop(self, steps: int) -> None:
         """In good order, with so much time to come to rest."""
@@ -437,7 +437,7 @@ class Life:
         for _ in range(steps):
             self.settle()
             self.work(1)
-        self.seen.add("stopped before it rested" if self.box.resting else "stopped")
+        self.seen.add("stopped before it rested" if self.box.upkeep.resting else "stopped")
         self.box.close()
         self.disk.observe()
         self.restart()
@@ -487,7 +487,7 @@ class Life:
 
     def cut(self) -> None:
         """The power: what is left is drawn."""
-        if self.box._failed is None:
+        if self.box._journals.failed is None:
             self.put()
             self.write()
         self.disk.observe()
@@ -511,7 +511,7 @@ class Life:
         if box.upkeep.writer is not None:
             box.upkeep.writer._database.close()
         box._shelf.close()
-        self.disk.close(box._journal.fd)
+        self.disk.close(box._journals.current.fd)
         self.disk.close(box._lock)
         for name in self.segments():
             if name not in files:

@@ -137,5 +137,5 @@ def recover(store: str) -> dict[str, list[Found]]:
                 for user in mailbox.users}
     finally:
         mailbox._shelf.close()
-        mailbox._journal.close()
+        mailbox._journals.current.close()
         mailbox.disk.close(mailbox._lock)       # as the kernel does for the dead

@@ -72,11 +72,11 @@ class TestCuts(DamageCase):
         """A journal of many synced batches, one message each; where each ends."""
         box, dice = self.open(), Random(5)
         ann, = self.names(box, "ann")
-        ends = [box._journal.offset]
-        while box._journal.offset < LAST + 2000:
+        ends = [box._journals.current.offset]
+        while box._journals.current.offset < LAST + 2000:
             box.put(ann, 7 << 32 | len(ends), len(ends), [ann], 0, dice.randbytes(dice.randint(1, 600)))
             self.keep(box)
-            ends.append(box._journal.offset)
+            ends.append(box._journals.current.offset)
         return box, ends
 
     def test_the_last_journal_at_each_of_its_last_bytes(self) -> None:
@@ -142,21 +142,21 @@ class TestFlips(DamageCase):
         """Many were written while one sync was under way, and nothing after them: a moment later all are safe."""
         box = self.open(disk=SlowDisk(), small=0)
         ann = box.register("ann", 1)
-        ends = [box._journal.offset]
+        ends = [box._journals.current.offset]
         for n in range(40):
             box.put(ann, 7 << 32 | n + 1, n, [ann], 0, b"message %d" % n)
             box.write()
             box.sync()
-            ends.append(box._journal.offset)
+            ends.append(box._journals.current.offset)
         self.assertFalse(box.settle())                  # not while the disk has the word
         while box.sync() < box.last:
             box.disk.done = True  # type: ignore[attr-defined]
         self.assertTrue(box.settle())
         box.sync(wait=True)
-        size, wanted = box._journal.offset, self.texts(box, ann)
+        size, wanted = box._journals.current.offset, self.texts(box, ann)
         self.assertTrue(box.settle())                   # and there is no more to be said
         box.sync(wait=True)
-        self.assertEqual(box._journal.offset, size)
+        self.assertEqual(box._journals.current.offset, size)
         self.let_go(box)
         disk, files, name = self.memory(), self.files(), file_name(1)
         data = files[name].whole()
@@ -244,7 +244,7 @@ class TestSalvage(DamageCase):
         batches: dict[tuple[int, int], tuple[set[bytes], set[bytes]]] = {}  # number, offset: put, read
         gone: set[bytes] = set()
         for n in range(8):
-            at = box._journal.number, box._journal.offset
+            at = box._journals.current.number, box._journals.current.offset
             said = {b"%d/%d" % (n, k) * 9 for k in range(3)}
             for text in said:
                 box.put(ann, 0, n, [bob], 0, text)

@@ -8,10 +8,10 @@ import shutil
 import unittest
 from unittest import mock
 
-import mailbox
 import wire
-from mailbox import ID_JUMP, UNSYNCED_MAX, Failed, Full, Mailbox, StoreError
+from mailbox import Failed, Full, Mailbox, StoreError
 from net.bodies import body_of
+from store.progress import ID_JUMP, UNSYNCED_MAX
 from tests.harness.service import Service
 from tests.store.test_mailbox import StoreCase
 from tests.store.test_syncer import SlowDisk, slow
@@ -62,7 +62,7 @@ class TestGiven(StoreCase):
         except Full:
             self.seen.add("refused")
         if dice.random() < 0.5:
-            offset = box._journal.offset
+            offset = box._journals.current.offset
             box.sync()
             self.synced = offset
 
@@ -78,10 +78,10 @@ class TestGiven(StoreCase):
 
     def work(self, dice: random.Random) -> None:
         self.now += dice.choice([0, 1, 10])
-        number, task = self.box._journal.number, self.box.upkeep.task
+        number, task = self.box._journals.current.number, self.box.upkeep.task
         for _ in range(dice.randint(1, 5)):
             self.box.work(0, lambda: self.now)
-        if self.box._journal.number != number:
+        if self.box._journals.current.number != number:
             self.synced = 0
             self.seen.add("rolled")
         elif task and not self.box.upkeep.task:
@@ -94,7 +94,7 @@ class TestGiven(StoreCase):
     def cut(self, dice: random.Random) -> None:
         """Of what was written and not synced nothing is left."""
         self.seen.add("cut")
-        with open(self.box._journal.path, "r+b") as file:
+        with open(self.box._journals.current.path, "r+b") as file:
             size = file.seek(0, 2)
             start = max(self.synced, 54)
             file.seek(start)
@@ -125,7 +125,7 @@ class TestShown(StoreCase):
         """How far it had counted when power is back: nothing above the offset that was synced is there."""
         path = self.path + "-cut"
         shutil.copytree(self.path, path)
-        with open(path + "/" + box._journal.path.rpartition("/")[2], "r+b") as file:
+        with open(path + "/" + box._journals.current.path.rpartition("/")[2], "r+b") as file:
             file.truncate(synced)
         again = Mailbox(path)
         self.addCleanup(self.let_go, again)
@@ -137,7 +137,7 @@ class TestShown(StoreCase):
         ann, = box.users or [box.register("ann", 1)]
         box.write()
         box.sync(wait=True)
-        synced, body, shown = box._journal.offset, body_of([b"x"] * wire.COPIES_MAX), 0
+        synced, body, shown = box._journals.current.offset, body_of([b"x"] * wire.COPIES_MAX), 0
         with self.assertRaises(Full):
             for _ in range(2 * ID_JUMP // wire.COPIES_MAX):
                 shown = box.put_run(ann, 0, 1, [ann], 0, body).last
@@ -163,13 +163,13 @@ class TestShown(StoreCase):
                 self.assertRaises(Full, box.write)
             except Full:
                 self.disk.heal()
-                self.assertTrue(box.is_behind)
+                self.assertTrue(box.progress.is_behind)
                 self.assertTrue(box.settle())
-                self.assertFalse(box.is_behind)
+                self.assertFalse(box.progress.is_behind)
         self.disk.heal()
         self.now += 1
         box.work(0, lambda: self.now)
-        synced = box._journal.offset
+        synced = box._journals.current.offset
         mail = box.put(ann, 0, 1, [ann], 0, b"shown")
         box.write()
         self.assertGreater(self.cut(box, synced), mail.id)
@@ -178,7 +178,7 @@ class TestShown(StoreCase):
 class TestFlooders(unittest.TestCase):
     def test_all_in_one_turn(self) -> None:
         """What each of them may ask in one turn is together more than may be unsynced."""
-        with mock.patch.object(mailbox, "UNSYNCED_MAX", 1 << 10), Service() as service:
+        with mock.patch("store.progress.UNSYNCED_MAX", 1 << 10), Service() as service:
             clients = service.users(*(f"user{n}" for n in range(40)))
             slow(service)
             frame = wire.encode(wire.Sends(7 << 32 | 1, 0, ("user0",), ("x",) * 500))
@@ -186,8 +186,8 @@ class TestFlooders(unittest.TestCase):
                 client.sock.send(frame)
             service.run()
             box = service.mailbox
-            self.assertGreater(box.last, box._synced + (1 << 10))
-            self.assertLess(box.last, box._synced + (1 << 10) + 500 + len(clients))
+            self.assertGreater(box.last, box.progress.synced + (1 << 10))
+            self.assertLess(box.last, box.progress.synced + (1 << 10) + 500 + len(clients))
 
 
 assert UNSYNCED_MAX + wire.COPIES_MAX < ID_JUMP

@@ -52,7 +52,7 @@ class StoreCase(unittest.TestCase):
         box.__dict__["gone"] = True
         box.upkeep.abandon()
         box._shelf.close()
-        for fd in (box._lock, box._journal.fd):
+        for fd in (box._lock, box._journals.current.fd):
             with suppress(OSError):
                 os.close(fd)
 
@@ -250,7 +250,7 @@ class TestMail(StoreCase):
         with mock.patch("store.manifest.saving", side_effect=OSError(errno.ENOSPC, "full")):
             self.seal(box)
         self.assertIn("cannot seal", box.notes[-1])
-        journal = box._journal
+        journal = box._journals.current
         lost = box.put(ann, 0, 1, [bob], 0, b"lost")
         begin = journal.offset
         box.write()
@@ -825,13 +825,13 @@ class TestRoll(StoreCase):
         box.upkeep.must_seal = True
         for _ in range(100):
             box.work(0, lambda: self.now)
-            if box._ending:
+            if box.progress.is_ending:
                 break
         box.read(ann, mail.id, mail.id)
         promised = box.last
         for _ in range(100):
             box.work(0, lambda: self.now)
-            if not box._ending:
+            if not box.progress.is_ending:
                 break
         disk.held = True
         box.write()
@@ -854,7 +854,7 @@ class TestFailingDisk(StoreCase):
             with self.assertRaises(Failed) as caught:
                 call()
             self.assertEqual(caught.exception.code, 70)
-        self.assertEqual(settled, box._synced)
+        self.assertEqual(settled, box.progress.synced)
         box.close()
 
     def test_a_write_that_cannot_be_undone_is_final(self) -> None:
@@ -899,7 +899,8 @@ class TestFailingDisk(StoreCase):
             if read:
                 box.read(ann, 0, mails[read - 1].id)
                 self.keep(box)
-            least = need(room + 60, USER_BYTES, box.backend) + box.upkeep.extension  # 60: an entry's head, at least
+            # 60: an entry's head, at least.
+            least = need(room + 60, USER_BYTES, box.backend) + box.upkeep.budget.extension
             self.disk.room = least - need(0, 0, box.backend) // 2
             self.seal(box)
             self.assertEqual(ann.pages, [])
@@ -920,10 +921,10 @@ class TestFailingDisk(StoreCase):
         first = box.unread(ann, 0, EVER, 9, 1 << 30)
         box.read(ann, 0, first[-1].id)
         self.keep(box)
-        box.upkeep.short, box.refusing = True, "full"
+        box.upkeep.short, box._shortage.reason = True, "full"
         self.disk.room = need(2 * 15_000, USER_BYTES, box.backend)
         self.work(box)
-        self.assertEqual([number for number, _ in box._manifest.journals], [2, 3])
+        self.assertEqual([number for number, _ in box._journals.manifest.journals], [2, 3])
         self.assertEqual((sum(page.messages for page in ann.pages), len(ann.tail)), (1, 20))
         self.assertEqual(self.texts(box, ann), sent[9:])
         box = self.reopen(box)

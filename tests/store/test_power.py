@@ -87,7 +87,8 @@ class Recoveries:
             origins = box.users[0].origins if box.users else {}
             known = frozenset(instance << NUMBER | n for instance, runs in origins.items() for first, last in runs
                               for n in range(first, last + 1))
-            return View(queues(box), [(user.name, user.settings) for user in box.users], known, box.last, box._lost)
+            settings = [(user.name, user.settings) for user in box.users]
+            return View(queues(box), settings, known, box.last, box.progress.lost)
         finally:
             box._shelf.close()
 

@@ -10,11 +10,12 @@ import unittest
 from contextlib import suppress
 from unittest import mock
 
-from mailbox import EVERYONE, ID_JUMP, Mail, Mailbox, User
+from mailbox import EVERYONE, Mail, Mailbox, User
 from store import manifest as manifests
+from store.budget import JOURNALS_MAX
 from store.disk import Damaged, NoBackend, StoreError
 from store.journal import SPARE
-from store.upkeep import JOURNALS_MAX
+from store.progress import ID_JUMP
 from tests.harness.waiting import singles
 from tests.store.faulty_disk import RecordingDisk
 from tests.store.lives import is_repeat
@@ -117,7 +118,7 @@ class TestKill(RecoveryCase):
                 with open(os.path.join(path, name), "w") as file:
                     file.write("unfinished")
             again = Mailbox(path, disk=RecordingDisk())
-            left = again._manifest
+            left = again._journals.manifest
             wanted = {"lock", "manifest", "reserve", "reserve.seal", *(f"journal.{n:08}" for n, _ in left.journals),
                       *(name for listed in left.segments for name in listed.files)}
             found = {name for name in os.listdir(path) if not name.endswith(("-wal", "-shm"))} - {SPARE}
@@ -143,10 +144,10 @@ class TestRules(RecoveryCase):
             self.path = os.path.join(self.home.name, backend)
             box = self.lively(backend)
             box = self.reopen(box, backend=backend, small=0)
-            listed = [*(f"journal.{n:08}" for n, _ in box._manifest.journals),
-                      *(name for row in box._manifest.segments for name in row.files)]
-            last = listed[len(box._manifest.journals) - 1]
-            self.assertEqual(len(box._manifest.journals), 2)
+            listed = [*(f"journal.{n:08}" for n, _ in box._journals.manifest.journals),
+                      *(name for row in box._journals.manifest.segments for name in row.files)]
+            last = listed[len(box._journals.manifest.journals) - 1]
+            self.assertEqual(len(box._journals.manifest.journals), 2)
             for name in listed:
                 for change in ("gone", "longer", "shorter"):
                     if name == last and change != "gone":
@@ -165,10 +166,10 @@ class TestRules(RecoveryCase):
         ann, = self.names(box, "ann")
         box.put(ann, 0, 1, [ann], 0, b"kept")
         self.keep(box)
-        end = box._journal.offset
+        end = box._journals.current.offset
         box.put(ann, 0, 1, [ann], 0, b"torn" * 100)
         box.write()
-        with open(box._journal.path, "r+b") as file:
+        with open(box._journals.current.path, "r+b") as file:
             file.seek(end + 200)
             file.write(bytes(300))
         box = self.reopen(box)
@@ -185,8 +186,8 @@ class TestRules(RecoveryCase):
         for n in range(3):
             box.put(ann, 0, n, [ann], 0, b"text %d" % n)
             box.write()
-            ends.append(box._journal.offset)
-        with open(box._journal.path, "r+b") as file:
+            ends.append(box._journals.current.offset)
+        with open(box._journals.current.path, "r+b") as file:
             file.seek(ends[0])
             file.write(bytes(ends[1] - ends[0]))
         box = self.reopen(box)
@@ -198,8 +199,8 @@ class TestRules(RecoveryCase):
         ann, = self.names(box, "ann")
         box.put(ann, 7 << 32 | 1, 1, [ann], 0, b"written, not synced")
         box.write()
-        with open(box._journal.path, "r+b") as file:  # as on a full disk, where nothing is extended ahead
-            file.truncate(box._journal.offset)
+        with open(box._journals.current.path, "r+b") as file:  # as on a full disk, where nothing is extended ahead
+            file.truncate(box._journals.current.offset)
         del self.disk.ops[:]
         box = self.reopen(box)
         self.assertTrue(is_repeat(box, box.users[0], 7 << 32 | 1))
@@ -249,12 +250,12 @@ class TestRules(RecoveryCase):
     def test_a_journal_of_before_a_crash_is_never_appended_to(self) -> None:
         box = self.open()
         self.names(box, "ann")
-        with open(box._journal.path, "rb") as file:
-            before = file.read(box._journal.offset)
-        number = box._journal.number
+        with open(box._journals.current.path, "rb") as file:
+            before = file.read(box._journals.current.offset)
+        number = box._journals.current.number
         box = self.reopen(box)
         self.names(box, "bob")
-        self.assertEqual(box._journal.number, number + 1)
+        self.assertEqual(box._journals.current.number, number + 1)
         with open(os.path.join(self.path, f"journal.{number:08}"), "rb") as file:
             self.assertEqual(file.read(), before)
 
@@ -262,12 +263,12 @@ class TestRules(RecoveryCase):
         box = self.open()
         for _ in range(5):
             box = self.reopen(box)
-        self.assertEqual(len(box._manifest.journals), 1)
+        self.assertEqual(len(box._journals.manifest.journals), 1)
         for n in range(JOURNALS_MAX + 3):
             self.names(box, f"u{n}")
             box = self.reopen(box)
             self.work(box)
-        self.assertLess(len(box._manifest.journals), JOURNALS_MAX)
+        self.assertLess(len(box._journals.manifest.journals), JOURNALS_MAX)
         self.assertEqual(len(box.users), JOURNALS_MAX + 3)
 
     def test_a_rolled_journal_is_recycled(self) -> None:
@@ -410,10 +411,10 @@ class Life:
         if self.box.refusing:
             self.model = {user.name: [mail for mail in self.model[user.name] if mail.id <= before]
                           for user in self.box.users}
-            self.box._look_after = 0.0
+            self.box.upkeep.regain_at = 0.0
             self.box.work(0, lambda: 1.0)
             self.case.assertIsNone(self.box.refusing)
-        self.box._look_after = self.box.upkeep.after = 0.0
+        self.box.upkeep.regain_at = self.box.upkeep.after = 0.0
 
 
 class TestSize(RecoveryCase):

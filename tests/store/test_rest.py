@@ -167,7 +167,7 @@ class Rule(StoreCase):
             self.work(box)
             box.rest()
             self.work(box)
-            self.assertFalse(box.resting)
+            self.assertFalse(box.upkeep.resting)
         self.assertEqual(self.disk.ops, before)
         box.seen(ann, 10**9)        # that alone is in no journal yet
         box.rest()

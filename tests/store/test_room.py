@@ -60,7 +60,7 @@ class Life:
     def leave(self) -> None:
         self.box.upkeep.abandon()
         self.box._shelf.close()
-        self.disk.close(self.box._journal.fd)
+        self.disk.close(self.box._journals.current.fd)
         self.disk.close(self.box._lock)
 
     def work(self, steps: int = STEPS) -> None:
@@ -126,7 +126,7 @@ class Life:
     def describe(self) -> str:
         segments = [(segment.number, segment.bytes, segment.messages, segment.unread)
                     for segment in self.box._shelf.segments.values()]
-        return f"{self.disk.free('')} bytes free, segments {segments}, {self.box.upkeep._held()} in journals"
+        return f"{self.disk.free('')} bytes free, segments {segments}, {self.box._journals.held} in journals"
 
 
 class Model(unittest.TestCase):
@@ -179,7 +179,7 @@ class Model(unittest.TestCase):
                 taken = []
                 for _ in range(2):
                     taken.append(life.fill())
-                    self.assertGreater(life.disk.free(""), need(life.box.upkeep.seal_at, 0, life.backend))
+                    self.assertGreater(life.disk.free(""), need(life.box.upkeep.budget.seal_at, 0, life.backend))
                     for name in life.waiting:
                         life.read(name, 1.0, 2)
                     life.again()
@@ -217,14 +217,14 @@ class Model(unittest.TestCase):
                     self.assertTrue(life.send("u1"))
                 life.disk.space = life.disk.used()
                 life.fill()
-                held = life.box.upkeep._held()
+                held = life.box._journals.held
                 life.read("u1", 1.0)
                 if life.backend == "dbm.sqlite3":       # its files need more than the reserve while they are written
                     life.disk.space += 1 << 20
                 life.now += AGAIN
                 life.work()
                 self.assertGreater(life.disk.free(""), held // 2)
-                self.assertLess(life.box.upkeep._held(), 1000)
+                self.assertLess(life.box._journals.held, 1000)
 
     def test_a_hundred_thousand_names(self) -> None:
         """Their records take more than the mail: mail is refused as long as there is room to write them again."""

@@ -106,23 +106,23 @@ class SalvageCase(unittest.TestCase):
     def let_go(self, box: Mailbox) -> None:
         """As a kill does."""
         box._shelf.close()
-        box._journal.close()
+        box._journals.current.close()
         self.disk.close(box._lock)
 
     def say(self, box: Mailbox, where: str) -> None:
         for n in range(4):
-            number, first = box._journal.number, box._journal.offset
+            number, first = box._journals.current.number, box._journals.current.offset
             texts = {b"%s %d to one" % (where.encode(), n), b"%s %d to all" % (where.encode(), n)}
             box.put(box.users[n], 7 << 32 | box.last, n, [box.users[8 - n]], 0, min(texts, key=len).ljust(60, b"."))
             box.put(box.users[3], 0, n, [user for user in box.users if user.number != 3], EVERYONE,
                     max(texts, key=lambda text: text[-3:]).ljust(90, b","))
-            put = {text for mail, _ in box._puts for text in mail.texts}
-            self.ids.update((text, mail.id.to_bytes(8, "big")) for mail, _ in box._puts for text in mail.texts)
+            put = {text for mail, _ in box._batch.puts for text in mail.texts}
+            self.ids.update((text, mail.id.to_bytes(8, "big")) for mail, _ in box._batch.puts for text in mail.texts)
             box.write()
             box.sync(wait=True)
             self.said |= put
             if where != "sealed":
-                self.units.append(Unit(file_name(number), first, box._journal.offset, frozenset(put)))
+                self.units.append(Unit(file_name(number), first, box._journals.current.offset, frozenset(put)))
 
     def find_values(self, backend: str) -> None:
         database = self.disk.database(backend, f"{self.store}/{base_name(1)}", "r")

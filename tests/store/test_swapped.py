@@ -76,7 +76,7 @@ class InTheMidst(StoreCase):
         box = self.live(backend)
         box.put(box.users[0], 0, 1, [box.users[1]], 0, b"three")
         self.keep(box)
-        box.upkeep.must_seal, box._look_at = True, 1e9      # it does not look by the clock
+        box.upkeep.must_seal, box.upkeep.look_at = True, 1e9      # it does not look by the clock
         more = True
         for _ in range(steps):
             more = more and box.work(0, lambda: 0.0)

@@ -11,15 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
-import mailbox
 import wire
-from mailbox import ID_JUMP, TOO_SLOW, UNSYNCED_MAX, Failed, Full, Mailbox
+from mailbox import TOO_SLOW, Failed, Full, Mailbox
 from rules import promises as promising
 from server.chores import QUIET_SECONDS, WORK_SECONDS
 from server.unfinished import HOLD_SECONDS
 from store import manifest as manifests
 from store.disk import WAIT, Disk
 from store.journal import BATCH, batches, read_header
+from store.progress import ID_JUMP, UNSYNCED_MAX
 from store.syncer import ALL, BackgroundDisk
 from tests.harness.service import Service
 from tests.harness.terminals import until
@@ -52,10 +52,16 @@ class SlowDisk(Disk):
         return True
 
 
+def use(mailbox: Mailbox, disk: Disk) -> None:
+    """From now on it works on this disk."""
+    mailbox.disk = mailbox._journals.disk = mailbox._journals.current.disk = disk
+    mailbox.upkeep.disk = mailbox.upkeep.budget.disk = disk
+
+
 def slow(service: Service) -> SlowDisk:
     """From now on its syncs end when the test says so."""
     disk = SlowDisk()
-    service.mailbox.disk = service.mailbox._journal.disk = disk
+    use(service.mailbox, disk)
     return disk
 
 
@@ -119,24 +125,24 @@ class Store(unittest.TestCase):
         self.end()
         self.refuses()                                  # what was written before that sync began was little
         self.end()
-        self.assertFalse(self.box.is_behind)
+        self.assertFalse(self.box.progress.is_behind)
         self.assertGreater(self.write(), UNSYNCED_MAX)
         self.assertEqual(self.disk.waited, waited)
 
     def refuses(self) -> None:
-        self.assertEqual((self.box.is_behind, self.box.refusal), (True, TOO_SLOW))
+        self.assertEqual((self.box.progress.is_behind, self.box.refusal), (True, TOO_SLOW))
         for ask in self.put, lambda: self.box.register("eve", 1), lambda: self.box.set(self.ann, 1, b"x"):
             self.assertRaisesRegex(Full, TOO_SLOW, ask)
 
     def test_so_many_bytes_may_be_unsynced(self) -> None:
-        with mock.patch.object(mailbox, "UNSYNCED_BYTES", 1000):
-            while not self.box.is_behind:
+        with mock.patch("store.progress.UNSYNCED_BYTES", 1000):
+            while not self.box.progress.is_behind:
                 self.write()
                 self.box.sync()
-            self.assertLess(self.box._journal.offset, 1200)
+            self.assertLess(self.box._journals.current.offset, 1200)
             self.end()
             self.end()
-            self.assertFalse(self.box.is_behind)
+            self.assertFalse(self.box.progress.is_behind)
 
     def test_the_journal_is_rolled_between_two_syncs(self) -> None:
         """And nothing written to it is forgotten meanwhile."""
@@ -167,16 +173,16 @@ class Store(unittest.TestCase):
         for _ in range(10_000):
             if not self.box.work(0):
                 break
-        self.assertEqual(self.box._manifest.segments, ())
+        self.assertEqual(self.box._journals.manifest.segments, ())
         self.end()
         self.work()
-        self.assertEqual(len(self.box._manifest.segments), 1)
+        self.assertEqual(len(self.box._journals.manifest.segments), 1)
 
     def test_closing_waits_for_the_disk(self) -> None:
         self.write()
         self.box.sync()
         last = self.write()
-        self.box._rolling = True                        # in the middle of a roll
+        self.box._journals.is_rolling = True                        # in the middle of a roll
         self.close()
         again = Mailbox(self.path)
         self.assertEqual([mail.id for mail in again.unread(again.users[0], 0, last, 9, 99)][-1:], [last])
@@ -230,7 +236,7 @@ class TheTurn(unittest.TestCase):
         """Once for a burst, a moment after it; then nothing more is written, however long it is quiet."""
         with Service() as service:
             ann, bob = service.users("ann", "bob")
-            journal, ends = service.mailbox._journal, []
+            journal, ends = service.mailbox._journals.current, []
             for wait in 0, QUIET_SECONDS / 2, QUIET_SECONDS / 2, 0:
                 service.forward(wait)
                 ann.send("bob", "hi")
@@ -259,7 +265,7 @@ class FarBehind(unittest.TestCase):
     """Where too much is not on the disk, who sends waits for a while, and is refused then; all others go on."""
 
     def setUp(self) -> None:
-        self.enterContext(mock.patch.object(mailbox, "UNSYNCED_MAX", 20))
+        self.enterContext(mock.patch("store.progress.UNSYNCED_MAX", 20))
         self.service = self.enterContext(Service())
         self.ann, self.bob, self.cy = self.service.users("ann", "bob", "cy")
         for number, client in enumerate((self.ann, self.bob, self.cy)):
@@ -387,7 +393,7 @@ class FarBehind(unittest.TestCase):
     def test_the_end_of_a_roll(self) -> None:
         """Whatever the disk is waited for in it, the loop goes on."""
         stalls = Stalls()
-        self.service.mailbox.disk = self.service.mailbox._journal.disk = stalls
+        use(self.service.mailbox, stalls)
         number = self.ann.send("bob", "before")
         self.bob.hears(wire.Mail)
         self.ann.hears(wire.Stored, first=number)
@@ -396,7 +402,7 @@ class FarBehind(unittest.TestCase):
         for _ in range(40):
             self.service.forward(WORK_SECONDS)
             self.all_goes_on_in_a_roll()
-            held += self.service.mailbox._ending
+            held += self.service.mailbox.progress.is_ending
             number = self.ann.send("bob", "meanwhile")
             stalls.steps += 1
             self.service.forward(WORK_SECONDS)
@@ -406,7 +412,7 @@ class FarBehind(unittest.TestCase):
         self.assertEqual(self.ann.hears_all(wire.Refused), [])
         self.assertEqual(self.ann.hears_all(wire.Stored)[-1].last, number)
         self.assertEqual(len(self.bob.hears_all(wire.Mail)), 40)
-        self.assertTrue(self.service.mailbox._manifest.segments)
+        self.assertTrue(self.service.mailbox._journals.manifest.segments)
         self.service.restart()
         self.assertEqual(self.service.mailbox.users[1].waiting, 41)
 
@@ -419,15 +425,15 @@ class FarBehind(unittest.TestCase):
     def test_it_is_read_in_the_end_of_a_roll(self) -> None:
         """Confirmed when it is in the next journal, and on the disk."""
         stalls = Stalls()
-        self.service.mailbox.disk = self.service.mailbox._journal.disk = stalls
+        use(self.service.mailbox, stalls)
         self.ann.send("bob", "before")
         mail = self.bob.hears(wire.Mail)
         self.service.mailbox.upkeep.must_seal = True
-        while not self.service.mailbox._ending:
+        while not self.service.mailbox.progress.is_ending:
             stalls.steps += 1
             self.service.forward(WORK_SECONDS)
         self.bob.confirm(mail)
-        while self.service.mailbox._ending:
+        while self.service.mailbox.progress.is_ending:
             self.bob.hears_nothing()
             stalls.steps += 1
             self.service.forward(WORK_SECONDS)
@@ -487,10 +493,10 @@ class AtTheEnd(unittest.TestCase):
                 box.sync()
                 disk.steps = disk.done + steps
                 box.work(1)
-                if box._ending:
+                if box.progress.is_ending:
                     box.read(ann, 0, 1 << 62)
                     box.write()
-                ending += box._ending
+                ending += box.progress.is_ending
                 waiting = ann.waiting
                 box.close()
                 again = Mailbox(home + "/store")
@@ -513,7 +519,7 @@ class AtTheEnd(unittest.TestCase):
                     box.sync()
                 found = manifests.load(box.disk, box.directory)
                 assert found
-                listed += len(found.segments) > len(box._manifest.segments)
+                listed += len(found.segments) > len(box._journals.manifest.segments)
                 box.close()
                 again = Mailbox(home + "/store")
                 self.assertEqual(texts(again.unread(again.users[0], 0, 1 << 62, 9, 999)), [b"hi"])
@@ -583,7 +589,7 @@ class TheChild(unittest.TestCase):
             box.sync(wait=True)
             fsync.reset_mock()
             with mock.patch.object(disk, "at_once", wraps=disk.at_once) as at_once:
-                until(lambda: not box.work(0) and (not box.working or disk._tasks.take()))
+                until(lambda: not box.work(0) and (not box.upkeep.is_working or disk._tasks.take()))
             self.assertEqual([page.segment for page in bob.pages], [1])
             self.assertEqual((fsync.call_count, at_once.call_count), (0, 0))
             box.close()
@@ -617,7 +623,7 @@ class TheChild(unittest.TestCase):
             for _ in range(2):
                 with self.assertRaisesRegex(Failed, "is gone"):
                     box.sync(wait=True)
-            for close in box._journal.close, lambda: os.close(box._lock), box._shelf.close:
+            for close in box._journals.current.close, lambda: os.close(box._lock), box._shelf.close:
                 close()
 
     def test_signals_that_mean_the_daemon_are_not_for_it(self) -> None:

@@ -127,7 +127,7 @@ class Store(StoreCase):
         for self.now in 0.0, 10.0, 20.0:
             self.seal(self.box)
         self.assertEqual(sorted(self.box._shelf.segments), [1, 2])
-        self.assertEqual(self.box._old, [])
+        self.assertEqual(self.box._journals.old, [])
         self.assertEqual(texts(self.box.unread(self.bob, 0, EVER, 99, 1 << 20))[-1], b"later")
         broken.heal()
         self.restart()

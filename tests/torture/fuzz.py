@@ -240,7 +240,7 @@ def _a_store(path: str, batches: int) -> list[bytes]:
         box.write()
         box.sync()
     box.disk.close(box._lock)
-    box._journal.close()
+    box._journals.current.close()
     return texts
 
 
@@ -254,7 +254,7 @@ def _recovered(path: str, texts: list[bytes]) -> None:
     bob = box.find("bob")
     found = [text for mail in box.unread(bob, 0, 1 << 63, 1000, 1 << 20) for text in mail.texts] if bob else []
     box.disk.close(box._lock)
-    box._journal.close()
+    box._journals.current.close()
     if found != texts[:len(found)]:
         raise Finding(f"recovered {found} of {texts}")
 

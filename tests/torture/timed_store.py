@@ -23,12 +23,12 @@ class Stopwatch:
 
     def time(self, work: Any) -> Any:
         def timed(store: Any, *arguments: Any) -> Any:
-            journal, started, spent = store._journal, time.monotonic(), time.thread_time()
+            journal, started, spent = store._journals.current, time.monotonic(), time.thread_time()
             more = work(store, *arguments)
             self.busiest = max(self.busiest, time.thread_time() - spent)
             self.longest = max(self.longest, time.monotonic() - started)
             self.slices += 1
-            self.rolls += journal is not store._journal
+            self.rolls += journal is not store._journals.current
             return more
         return timed
 

@@ -1,0 +1,116 @@
+"""budget: what sealing will take of the disk, and what is to be sealed with the room there is.
+
+Mail is taken only while there is room to seal all that the journals hold, and will hold before they
+are sealed (room.py).  On a disk that is full, or was, the plan is the one that wins most room.
+Bad at: exactness, as room.py is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import NamedTuple
+
+from store.journal import HEADER_SIZE, ROOM
+from store.journals import Journals
+from store.room import (
+    BASE,
+    GAIN,
+    PART,
+    SLACK,
+    USER_BYTES,
+    Disposal,
+    Plan,
+    need,
+    plan,
+    plans,
+    size_of_tails,
+    survivors,
+)
+from store.segment import Segment
+from store.shelf import Shelf
+from store.user import User
+
+# Bytes in journals.  Fewer, and a start reads them in a tenth of a second; more are memory.
+SEAL_AT = 8 << 20
+JOURNALS_MAX = 16  # each start adds a journal; their number alone must not grow
+# A segment of fewer bytes is carried into the next, so that there is one such segment at most.
+SMALL = 1 << 20
+
+
+class Sizes(NamedTuple):
+    """When to seal, and what to carry; see the constants."""
+
+    seal_at: int = SEAL_AT
+    journals_max: int = JOURNALS_MAX
+    small: int = SMALL
+
+
+class Budget:
+    """The room for sealing.  `records`: bytes of the records of users as they were last written,
+    `recorded`: of how many users."""
+
+    def __init__(self, users: list[User], shelf: Shelf, journals: Journals, backend: str,
+                 sizes: Sizes) -> None:
+        self.users, self.shelf, self.journals, self.backend = users, shelf, journals, backend
+        self.disk, self.directory = journals.disk, journals.directory
+        self.seal_at = min(sizes.seal_at, self.disk.capacity(self.directory) // PART)
+        self.extension = min(ROOM, self.seal_at)  # bytes that a journal grows by
+        self.journals_max, self.small = sizes.journals_max, min(sizes.small, self.seal_at)
+        self.records = self.recorded = 0
+
+    def _needed(self) -> int:
+        """Bytes to seal all that the journals hold, and will hold before they are sealed."""
+        carried = sum([survivors(segment) for segment in self._whole().values()
+                       if segment.bytes < self.small])
+        held = max(self.journals.held, self.seal_at)
+        return need(held + carried, self._size_of_records(), self.backend) + self.extension
+
+    def has_room(self) -> bool:
+        """Can all that the journals hold, and will hold before they are sealed, be sealed?"""
+        return self.disk.free(self.directory) >= self._needed()
+
+    def needed_again(self) -> float:
+        """Bytes that must be free before mail is taken again."""
+        return self._needed() * SLACK
+
+    def size_of_rest(self) -> int:
+        """Bytes that a seal for the sake of quiet may write."""
+        carried = sum([self.shelf.segments[number].bytes for number in self._carried()])
+        return BASE // 2 + self.journals.held + carried + self._size_of_records()
+
+    def _size_of_records(self) -> int:
+        """Bytes that the records of all users take in a segment."""
+        return self.records + (len(self.users) - self.recorded) * USER_BYTES
+
+    def _carried(self) -> frozenset[int]:
+        """Segments whose survivors go into the next one: three quarters read, or small."""
+        return frozenset(number for number, segment in self._whole().items()
+                         if segment.unread * 4 < segment.messages or segment.bytes < self.small)
+
+    def _whole(self) -> dict[int, Segment]:
+        """Segments of which all that was asked for could be read."""
+        return {number: segment for number, segment in self.shelf.segments.items()
+                if number not in self.shelf.damaged}
+
+    def plan(self, is_due: bool, is_full: bool, is_short: bool
+             ) -> Generator[object, None, Plan | None]:
+        """As steps of a task: what to seal; None if there is no room, or it would win none.
+
+        `is_due`: all must be sealed, if that is possible.  `is_full`: mail is refused.
+        `is_short`: it was, and all that was read is to be won back."""
+        segments, records, carried = self._whole(), self._size_of_records(), self._carried()
+        journals, free = self.journals, self.disk.free(self.directory)
+        if not is_full:
+            free -= self.extension  # which mail that comes meanwhile may take
+        most = journals.held + sum([segments[number].bytes for number in carried])
+        if not is_short and need(most, records, self.backend) <= free:
+            return Plan(len(journals.old) + 1, carried, 0)
+        held = [*[size for _, size in journals.old], journals.current.offset - HEADER_SIZE]
+        ends = [*[journals.ends[number] for number, _ in journals.old], journals.progress.last]
+        waiting = yield from size_of_tails(self.users, ends)
+        found = Disposal(free, records, held, waiting, segments, self.small, self.backend)
+        whole = plan(found, len(held))
+        if whole and is_due:
+            return whole
+        best = next(iter(plans(found)), None)
+        return best if best and best.gain >= (GAIN if is_full else self.seal_at // 2) else None

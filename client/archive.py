@@ -41,8 +41,9 @@ from pathlib import Path
 
 from client.contents import Contents
 from client.index import Key
-from client.letters import Letter, Record, below, line, lines, lines_backwards, parse
+from client.letters import below, line, lines, lines_backwards, parse
 from client.private import check_private, locked, private_directory, sync, sync_name
+from wire import Mail
 
 MARK = b"-- all above confirmed\n"
 MARK_EVERY = 100            # records at least between two marks: so few are confirmed in vain after
@@ -76,28 +77,28 @@ class Memory:
             self.unconfirmed.clear()
             self._shown.clear()
 
-    def has(self, letter: Letter) -> bool:
+    def has(self, mail: Mail) -> bool:
         """Whether this message, or a copy of it, was kept."""
-        return self._shown.get((letter.sender, letter.origin)) == hash(letter.text)
+        return self._shown.get((mail.sender, mail.origin)) == hash(mail.text)
 
-    def keep(self, letters: Sequence[Letter]) -> None:
+    def keep(self, mails: Sequence[Mail]) -> None:
         """Remember that these were shown.  Raises ArchiveError, and then keeps none of them."""
-        self._await(letters)
-        for letter in letters:
-            self._shown[letter.sender, letter.origin] = hash(letter.text)
+        self._await(mails)
+        for mail in mails:
+            self._shown[mail.sender, mail.origin] = hash(mail.text)
         while len(self._shown) > SHOWN_MAX:
             del self._shown[next(iter(self._shown))]
 
-    def _await(self, letters: Sequence[Letter]) -> None:
+    def _await(self, mails: Sequence[Mail]) -> None:
         """They are kept, and the daemon is to forget them."""
-        self.unconfirmed.update({(letter.sender, letter.origin): letter.id for letter in letters})
+        self.unconfirmed.update({(mail.sender, mail.origin): mail.id for mail in mails})
 
     def settle(self, keys: Iterable[Key]) -> None:
         """The daemon does not hold these any more: they need not be confirmed again."""
         for key in keys:
             self.unconfirmed.pop(key, None)
 
-    def last(self, n: int) -> list[Record]:
+    def last(self, n: int) -> list[Mail]:
         """The last n messages, oldest first; none without a file.  Raises ArchiveError."""
         return []
 
@@ -133,10 +134,10 @@ class Archive(Memory):
             self._attach()
             self._contents.read_on()
 
-    def has(self, letter: Letter) -> bool:
-        return self._contents.has(letter)
+    def has(self, mail: Mail) -> bool:
+        return self._contents.has(mail)
 
-    def keep(self, letters: Sequence[Letter]) -> None:
+    def keep(self, mails: Sequence[Mail]) -> None:
         if self._is_doubtful:
             raise ArchiveError(f"{self.path}: a write that failed could not be undone: look at the "
                                "disk, and start parley again")
@@ -144,11 +145,11 @@ class Archive(Memory):
             self._attach()
             with locked(self._fd):
                 self._contents.read_on()
-                fresh = [letter for letter in letters if not self.has(letter)]
+                fresh = [mail for mail in mails if not self.has(mail)]
                 if fresh:
-                    written = [line(letter).encode() + b"\n" for letter in fresh]
+                    written = [line(mail).encode() + b"\n" for mail in fresh]
                     self._contents.add(fresh, written, self._append(b"".join(written)))
-        self._await(letters)
+        self._await(mails)
         self._unmarked += len(fresh)
         self._contents.fold_if_due()
 
@@ -157,8 +158,8 @@ class Archive(Memory):
         if not self.unconfirmed and self._unmarked >= MARK_EVERY:
             self._mark()
 
-    def last(self, n: int) -> list[Record]:
-        found: list[Record] = []
+    def last(self, n: int) -> list[Mail]:
+        found: list[Mail] = []
         with self._one_line():
             self._attach()
             for raw in lines_backwards(self._fd):
@@ -278,7 +279,7 @@ def _index_name(store: bytes, name: str) -> str:
 
 # ---- reading ----
 
-def read(path: str | os.PathLike[str]) -> Iterator[Record]:
+def read(path: str | os.PathLike[str]) -> Iterator[Mail]:
     """The messages of a file, oldest first.  Raises OSError when it can't be read."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

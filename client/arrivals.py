@@ -1,10 +1,11 @@
 """arrivals: which messages may be confirmed together.
 
-Confirming is the one thing in a client that can destroy mail: a range says that everything of mine between two ids was
-shown.  Two messages come under one range only when both arrived in one stream, one directly behind the other, with a
-higher id, and nothing that arrived and was not shown lies between.  A stream is the live mail from one WELCOME or HOLD
-to the next, or the answer to one CHECK: in each, ids ascend and nothing of mine is left out (post.py), so that between
-two neighbours there is nothing unread.
+Confirming is the one thing in a client that can destroy mail: a range says that everything of this
+user's between two ids was shown.  Two messages come under one range only if both arrived in one
+stream, one directly behind the other, with a higher id, and no message lies between that arrived
+and was not shown.  A stream is the live mail from one WELCOME or HOLD to the next, or the answer to
+one CHECK.  In each stream ids ascend and no message of this user's is left out
+(rules/delivery.py), so that nothing unread lies between two neighbours.
 """
 from __future__ import annotations
 
@@ -27,18 +28,18 @@ class Arrival(NamedTuple):
 
 
 class Arrivals(dict[Key, Arrival]):
-    """What arrived and was not yet shown, and in which order: so which ranges may be confirmed."""
+    """The messages that arrived and were not yet shown, and in which order they came."""
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers = count()
-        self._streams = [0, 0]          # the number of the stream of each kind
-        self._places = [0, 0]           # how many have arrived in it
+        self._streams = [0, 0]          # the number of the current stream of each kind
+        self._places = [0, 0]           # how many messages have arrived in it
         self.cut(LIVE)
         self.cut(CHECK)
 
     def cut(self, kind: int) -> None:
-        """Another stream begins: messages may have been left out between the last one and the next."""
+        """Another stream begins: messages may lie between the last one and the next."""
         self._streams[kind], self._places[kind] = next(self._numbers), 0
 
     def place(self, mail: wire.Mail) -> Arrival:
@@ -48,11 +49,12 @@ class Arrivals(dict[Key, Arrival]):
         return Arrival(self._streams[kind], self._places[kind], mail.id)
 
     def runs(self, shown: Iterable[tuple[Key, Arrival]]) -> Iterable[tuple[int, int, list[Key]]]:
-        """Ranges of ids that cover these and nothing that was not shown, with the keys of each."""
+        """Ranges of ids that cover these and no message that was not shown; the keys of each."""
         unshown = sorted(arrival.id for arrival in self.values())
         first, before, keys = 0, Arrival(-1, 0, 0), list[Key]()
         for key, arrival in sorted(shown, key=lambda pair: pair[1]):
-            if not _follows(before, arrival) or bisect_left(unshown, arrival.id) > bisect_right(unshown, before.id):
+            unread = bisect_left(unshown, arrival.id) > bisect_right(unshown, before.id)
+            if unread or not _follows(before, arrival):
                 if keys:
                     yield first, before.id, keys
                 first, keys = arrival.id, []
@@ -64,4 +66,5 @@ class Arrivals(dict[Key, Arrival]):
 
 def _follows(before: Arrival, arrival: Arrival) -> bool:
     """Whether it came directly behind, in the same stream, in order."""
-    return (before.stream == arrival.stream and before.place + 1 == arrival.place and before.id < arrival.id)
+    return (before.stream == arrival.stream and before.place + 1 == arrival.place
+            and before.id < arrival.id)

@@ -18,8 +18,9 @@ from pathlib import Path
 from zlib import crc32
 
 from client.index import FOLD, Index, Sign, Unusable
-from client.letters import Letter, heads, line_at, parse, pieces
+from client.letters import heads, line_at, parse, pieces
 from client.private import check_private, private_directory
+from wire import Mail
 
 FOLD_AT_CLOSE = 1000        # messages that are not in the index: a start reads them in milliseconds
 SIGN_BYTES = 4096           # of which a checksum tells one archive from another
@@ -60,25 +61,25 @@ class Contents:
 
     # ---- asking ----
 
-    def has(self, letter: Letter) -> bool:
+    def has(self, mail: Mail) -> bool:
         """Whether the archive holds this message, or a copy of it."""
         try:
-            is_new = self._index.is_new(letter.sender, letter.origin)
-            return not is_new and self._holds(letter)
+            is_new = self._index.is_new(mail.sender, mail.origin)
+            return not is_new and self._holds(mail)
         except (OSError, Unusable):
-            return self._holds_after_all(letter)
+            return self._holds_after_all(mail)
 
-    def _holds_after_all(self, letter: Letter) -> bool:
+    def _holds_after_all(self, mail: Mail) -> bool:
         """The same with an index that is made anew."""
         with contextlib.suppress(OSError, Unusable):
             self._forget()
             self.read_on()
-            return self._holds(letter)
+            return self._holds(mail)
         return False
 
-    def _holds(self, letter: Letter) -> bool:
-        wanted = letter.sender, letter.origin, letter.text
-        for place in self._index.places(letter.sender, letter.origin):
+    def _holds(self, mail: Mail) -> bool:
+        wanted = mail.sender, mail.origin, mail.text
+        for place in self._index.places(mail.sender, mail.origin):
             found = parse(line_at(self._fd, place))
             if found and (found.sender, found.origin, found.text) == wanted:
                 return True
@@ -100,11 +101,11 @@ class Contents:
             self._known = place + len(data)
             self.fold_if_due()
 
-    def add(self, letters: Sequence[Letter], written: Sequence[bytes], begin: int) -> None:
+    def add(self, mails: Sequence[Mail], written: Sequence[bytes], begin: int) -> None:
         """These messages were appended, as these lines, from this offset on.  Raises OSError."""
         place = begin
-        for letter, data in zip(letters, written, strict=True):
-            self._index.add(letter.sender, letter.origin, place)
+        for mail, data in zip(mails, written, strict=True):
+            self._index.add(mail.sender, mail.origin, place)
             place += len(data)
         is_next = begin in (self._size, self._size + 1)     # a newline may come between
         if is_next and os.fstat(self._fd).st_size == place:

@@ -1,13 +1,13 @@
-"""dial: from an address to a socket on its way there, without waiting, but for the names of hosts;
-and who answers.
+"""dial: from an address to a socket on its way there, and who answers.
 
-Over TLS it is a Secured (tls.py), which has a handshake before it when the socket is connected.
+Nothing waits here, except for the names of hosts to be looked up.  Over TLS the socket is a Secured
+(net/tls.py), which still has its handshake to make when it is connected.
 
 At a Unix socket the kernel says whose process listens there, and believe() looks at that on every
 dial, before a byte is said.  At a default place, which the user did not name, the listener must be
-one that places.py believes.  A socket that the user named is believed whoever listens: a
-colleague's daemon is a fair thing to name.  But the first listener there who let the client in must
-be the one at every dial after that.
+one that net/places.py believes.  At a socket that the user named any listener is believed: a
+colleague's daemon is a fair thing to name.  But the first listener there that let the client in
+must be the listener at every dial after that.
 """
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ Socket: TypeAlias = socket.socket | tls.Secured
 
 
 class Stranger(Exception):
-    """Whoever has this place is not believed: one line that says who it is and what to do."""
+    """The listener at this place is not believed: one line that says who it is and what to do."""
 
 
 def dial(address: Address) -> Socket:
     """A socket on its way: connected as soon as it is writable.  Raises OSError, Stranger."""
     if whose := places.foreign(address):
         raise Stranger(f"{whose}, not to you: passed over; root can remove it")
-    family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    host_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    family = socket.AF_UNIX if address.path else host_family
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:
@@ -54,7 +55,7 @@ def dial(address: Address) -> Socket:
 def believe(address: Address, sock: Socket, before: int | None) -> int | None:
     """The uid that listens at the other end of a Unix socket, if it is believed.  Raises Stranger.
 
-    `before`: the uid that let us in there last time."""
+    `before`: the uid of the daemon that let us in there last time."""
     if not address.path or not isinstance(sock, socket.socket):
         return None
     uid = peer_uid(sock)
@@ -63,8 +64,9 @@ def believe(address: Address, sock: Socket, before: int | None) -> int | None:
     if uid is not None:
         who = f"the user {places.login(uid)}"
     if address.default and uid not in places.believed():
-        raise Stranger(f"{who} listens at {address}, and is neither you, nor root, nor the owner of "
-                       f"/run/parley: not believed; --connect {address} if that is the daemon you mean")
+        raise Stranger(f"{who} listens at {address}, and is neither you, nor root, nor the owner "
+                       f"of /run/parley: not believed; --connect {address} if that is the daemon "
+                       "you mean")
     if before is not None and uid != before:
         raise Stranger(f"{who} listens at {address} now, before it was {places.login(before)}: not "
                        "believed; start parley again if that is right")
@@ -72,7 +74,7 @@ def believe(address: Address, sock: Socket, before: int | None) -> int | None:
 
 
 def numeric(address: Address) -> list[Address]:
-    """A TCP address by its numbers; what can't be looked up stays as it is, to fail in its turn."""
+    """A TCP address in numbers; a host that can't be looked up stays, to fail in its turn."""
     if address.path or address.known_as:
         return [address]
     try:
@@ -80,4 +82,5 @@ def numeric(address: Address) -> list[Address]:
     except (OSError, ValueError):
         return [address]
     hosts = [str(place[0]) for *_, place in found]
-    return [address._replace(host=host, known_as="" if host == address.host else str(address)) for host in hosts]
+    return [address._replace(host=host, known_as="" if host == address.host else str(address))
+            for host in hosts]

@@ -1,23 +1,23 @@
 """index: which messages an archive may hold, and where in it each stands.
 
-An index says "perhaps, look at these places": the archive itself is asked whether the message
-stands there (archive.py), so that an index that is wrong never hides a message.  It is made of the
-archive, and made again where it does not fit.
+An index says "perhaps, look at these places".  Whether the message stands there, the archive itself
+says (contents.py), so an index that is wrong never hides a message.  It is made from the archive,
+and made again if it does not fit.
 
-How: what was kept since the file of the index was written is in a dictionary; the rest is in that
-file, sorted, so that a million messages cost a start the reading of 100 KB, and a look-up one
-block.  A sender's origins ascend, so most new messages are above all that is known of their
-instance and cost two look-ups in dictionaries.
+How: messages that were kept since the index was last written to its file are in a dictionary.  The
+rest is in that file, sorted, so that with a million messages a start reads 100 KB, and a look-up
+one block.  A sender's origins ascend, so most new messages are above all that is known of their
+instance, and cost two look-ups in dictionaries.
 
 The file: a head; blocks of ROWS rows, each with its checksum; the first row of each block; their
-checksum.  A row is (crc32 of the sender's name, origin, place in the archive).  `upto` is how much
-of the archive it covers, and two checksums say which archive that is: of its first bytes, and of
-those before `upto`.
+checksum.  A row is (crc32 of the sender's name, origin, place in the archive).  The index covers
+the archive up to the offset `upto`.  Two checksums say which archive that is: one of its first
+bytes, one of the bytes before `upto`.
 
 Failure: Unusable, for a file that is not as it was written; OSError.
 
-Bad at: a file of a million rows is written anew, 20 MB and a fifth of a second, whenever FOLD
-messages more were kept.
+Bad at: large archives.  A file of a million rows is written anew, 20 MB and a fifth of a second,
+whenever FOLD more messages were kept.
 """
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 from zlib import crc32
 
-FOLD = 1 << 15              # messages in memory, 10 MB; what was killed has so many to read again, 0.1 s
+FOLD = 1 << 15              # messages in memory, 10 MB; after a kill a start reads so many, 0.1 s
 MAGIC, VERSION = b"parleyix", 1
-HEAD = struct.Struct("!8sHQQII")        # magic, version, rows, upto, the two checksums of the archive
+HEAD = struct.Struct("!8sHQQII")        # magic, version, rows, upto, the archive's two checksums
 ROW = struct.Struct("!IQQ")
 CRC = struct.Struct("!I")
 SIZE, ROWS = ROW.size, 204
@@ -48,31 +48,32 @@ class Unusable(Exception):
 
 
 class Index:
-    """Of one archive.  `upto`: so much of it is covered by the file."""
+    """The index of one archive.  `upto`: the offset up to which its file covers the archive."""
 
     def __init__(self) -> None:
         self.upto, self.sign = 0, (0, 0)
-        self._fd, self._count, self._fence = -1, 0, b""
+        self._fd, self._filed_rows, self._fence = -1, 0, b""
         self._recent: dict[Key, tuple[int, ...]] = {}       # the places of what is not in the file
-        self._tops: dict[tuple[str, int], int] = {}         # the highest origin of an instance in memory
-        self._filed: dict[tuple[str, int], int] = {}        # and in the file, as far as it was looked up
+        # The highest origin of each instance: in memory; and in the file, as far as looked up.
+        self._tops: dict[tuple[str, int], int] = {}
+        self._filed: dict[tuple[str, int], int] = {}
 
     @classmethod
     def load(cls, fd: int) -> Index:
-        """From its file, which is the index's from now on.  Raises Unusable, OSError."""
+        """From its file, which the index closes when it is closed.  Raises Unusable, OSError."""
         found = cls()
         head = os.pread(fd, START, 0)
         if len(head) < START or head[HEAD.size:] != CRC.pack(crc32(head[:HEAD.size])):
             raise Unusable("its head")
-        magic, version, count, upto, first, last = HEAD.unpack_from(head)
+        magic, version, rows, upto, first, last = HEAD.unpack_from(head)
         if (magic, version) != (MAGIC, VERSION):
             raise Unusable("another version")
-        blocks = -(-count // ROWS)
+        blocks = -(-rows // ROWS)
         fence = os.pread(fd, blocks * SIZE + CRC.size, START + blocks * BLOCK)
         if fence[blocks * SIZE:] != CRC.pack(crc32(fence[:blocks * SIZE])):
             raise Unusable("its first rows")
         found.upto, found.sign = upto, (first, last)
-        found._fd, found._count, found._fence = fd, count, fence[:blocks * SIZE]
+        found._fd, found._filed_rows, found._fence = fd, rows, fence[:blocks * SIZE]
         return found
 
     def close(self) -> None:
@@ -97,9 +98,12 @@ class Index:
             self._tops[group] = origin
 
     def is_new(self, sender: str, origin: int) -> bool:
-        """Whether it is above all that is known of its instance: nearly everything is.  Raises Unusable, OSError."""
+        """Whether it is above all that is known of its instance: nearly every message is.
+
+        Raises Unusable, OSError."""
         group = sender, origin >> 32
-        return origin > self._tops.get(group, -1) and (not self._count or origin > self._top(group))
+        return (origin > self._tops.get(group, -1)
+                and (not self._filed_rows or origin > self._top(group)))
 
     def places(self, sender: str, origin: int) -> Sequence[int]:
         """Where to look for it.  Raises Unusable, OSError."""
@@ -109,7 +113,7 @@ class Index:
 
     def _block(self, number: int) -> bytes:
         """The rows of a block."""
-        size = SIZE * min(ROWS, self._count - number * ROWS)
+        size = SIZE * min(ROWS, self._filed_rows - number * ROWS)
         data = os.pread(self._fd, CRC.size + size, START + number * BLOCK)
         if len(data) != CRC.size + size or CRC.unpack_from(data)[0] != crc32(data[CRC.size:]):
             raise Unusable(f"block {number}")
@@ -142,7 +146,7 @@ class Index:
                 yield ROW.unpack(rows[at])[2]
 
     def folded(self, upto: int, sign: Sign) -> Iterator[bytes]:
-        """The bytes of a new file, which has what is in memory too.  Raises Unusable, OSError."""
+        """The bytes of a new file, with all that is in memory too.  Raises Unusable, OSError."""
         rows = sorted([ROW.pack(_crc(sender), origin, place)
                        for (sender, origin), places in self._recent.items() for place in places])
         data = b"".join(self._merged(rows))
@@ -157,20 +161,23 @@ class Index:
         yield firsts + CRC.pack(crc32(firsts))
 
     def _merged(self, rows: list[bytes]) -> Iterator[bytes]:
-        """The sorted rows of the file with these among them: a block is taken apart only if some belong into it."""
+        """The sorted rows of the file with these among them.  A block stays as it is unless some
+        rows belong into it."""
         at = 0
-        for number in range(blocks := -(-self._count // ROWS)):
-            old, begin, after = self._block(number), at, self._fence[(number + 1) * SIZE:(number + 2) * SIZE]
+        for number in range(blocks := -(-self._filed_rows // ROWS)):
+            old, begin = self._block(number), at
+            after = self._fence[(number + 1) * SIZE:(number + 2) * SIZE]
             at = bisect_left(rows, after, lo=at) if number + 1 < blocks else len(rows)
             if at > begin:
-                yield from sorted([*(old[n:n + SIZE] for n in range(0, len(old), SIZE)), *rows[begin:at]])
+                filed = [old[n:n + SIZE] for n in range(0, len(old), SIZE)]
+                yield from sorted(filed + rows[begin:at])
             else:
                 yield old
         yield from rows[at:]
 
 
 class _rows(Sequence[bytes]):
-    """Rows that stand one behind the other."""
+    """Rows in one string of bytes, as a sequence for bisect."""
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:

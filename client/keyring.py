@@ -1,16 +1,19 @@
-"""keyring: what a client remembers of the daemons it knows: keys of claimed names, and certificates.
+"""keyring: what a client remembers of daemons: keys of claimed names, and certificates.
 
 Two text files in the state directory, mode 0600 in a directory of mode 0700, only ever appended to:
 
-    keys            ADDRESS NAME SALT ITERATIONS KEY    a claimed name; the salted key of scram.py, no passphrase
+    keys            ADDRESS NAME SALT ITERATIONS KEY    a claimed name; the salted key of
+                                                        net/scram.py, not the passphrase
                     ADDRESS NAME                        claimed no more
-    known-daemons   ADDRESS FINGERPRINT                 the certificate that a tls: address had at first
+    known-daemons   ADDRESS FINGERPRINT                 the first certificate of a tls: address
 
-Of two lines that speak of the same the last one counts.  A key is found by its salt, which is its claim's alone,
-so it serves at every address of the daemon.  `expected` says whether an address has asked for a key before: one that
-does not ask any more is another daemon, or the claim was taken away from elsewhere.
+Of two lines about the same thing the last one counts.  A key is found by its salt, which belongs to
+one claim alone, so it serves at every address of the daemon.  expected() says whether an address
+has asked for a key before: one that does not ask any more is another daemon, or the claim was taken
+away from elsewhere.
 
-Failure: RingError, one line.  Without a file to write to nothing is remembered, and one types the passphrase again.
+Failure: RingError, one line.  Without a file to write to nothing is remembered, and the user types
+the passphrase again.
 Bad at: forgetting.  To let go of a daemon or a key, delete its lines with an editor.
 """
 from __future__ import annotations
@@ -32,10 +35,11 @@ class RingError(Exception):
 
 
 class Keyring:
-    """The files of one directory; without a directory, what this program has heard so far."""
+    """The files of one directory; without a directory, what this program has learnt so far."""
 
     def __init__(self, directory: Path | OSError | None) -> None:
-        """An OSError says why there is no directory: then nothing can be kept, and a certificate cannot be known."""
+        """An OSError says why there is no directory: then nothing can be kept, and no certificate
+        can be known."""
         self._lack = directory if isinstance(directory, OSError) else None
         self.directory = None if isinstance(directory, OSError) else directory
         self._said: dict[str, list[str]] = {KEYS: [], KNOWN: []}        # what no file has
@@ -65,16 +69,19 @@ class Keyring:
             self._append(KEYS, f"{address} {name.lower()}")
 
     def fingerprint(self, address: str) -> str | None:
-        """The certificate that an address had.  Raises RingError: who can't look must not take it for new."""
-        known = [words[1] for words in map(str.split, self._lines(KNOWN)) if len(words) == 2 and words[0] == address]
+        """The certificate that an address had at first.
+
+        Raises RingError: a file that can't be read does not make the certificate a new one."""
+        known = [words[1] for words in map(str.split, self._lines(KNOWN))
+                 if len(words) == 2 and words[0] == address]
         return known[-1] if known else None
 
     def pin(self, address: str, fingerprint: str) -> None:
-        """Remember it.  Raises RingError."""
+        """Remember the certificate of an address.  Raises RingError."""
         self._append(KNOWN, f"{address} {fingerprint}")
 
     def path(self, file: str) -> str:
-        """For people."""
+        """A file's name, for people."""
         return str(self.directory / file) if self.directory else file
 
     # ---- the files ----
@@ -83,7 +90,8 @@ class Keyring:
         if self.directory is None or not os.path.lexists(self.directory / file):
             return self._said[file]
         with self._open(file) as fd:
-            return os.pread(fd, FILE_MAX, 0).decode(errors="replace").splitlines() + self._said[file]
+            text = os.pread(fd, FILE_MAX, 0).decode(errors="replace")
+        return text.splitlines() + self._said[file]
 
     def _append(self, file: str, line: str) -> None:
         if self._lack:
@@ -111,7 +119,8 @@ class Keyring:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise RingError(f"{self.directory / file} can't be used: {error.strerror or error}") from None
+            reason = error.strerror or error
+            raise RingError(f"{self.directory / file} can't be used: {reason}") from None
 
 
 def _bytes(text: str) -> bytes | None:

@@ -1,14 +1,14 @@
 """letters: a message as a line of text, and back; and the lines of a file that grows at its end.
 
-    2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 copies=1 text="the \\"long\\" one\\n"
+    2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 copies=1 text="hi \\"B\\""
 
-The time is the daemon's, UTC, to the microsecond; what a terminal might take for a command, a
-newline, a quote or a backslash in the text is escaped as in Python, all other letters stand as they
-are: grep finds them, cat is safe in a UTF-8 terminal, and `parse` gives back exactly what `line`
-was given.
+The time is the daemon's, UTC, to the microsecond.  A character that a terminal might take for a
+command, a newline, a quote and a backslash in the text are escaped as in Python; all others stand
+as they are.  So grep finds them, cat is safe in a UTF-8 terminal, and parse() returns exactly what
+line() was given.
 
-Failure: what line() does not write is no message, for parse(); a last line without its newline is
-no line.  OSError.
+Failure: parse() takes a line that line() does not write for no message; a last line without its
+newline is no line.  OSError.
 """
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+
+from wire import Mail
 
 BLOCK = 64 * 1024           # bytes in one read
 PIECE = 1 << 20             # bytes in one read where all is read
@@ -29,53 +30,26 @@ LAST_TIME = (datetime.max - EPOCH) // MICROSECOND
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 NUMBER = r"(\d{1,20})"
-LINE = re.compile(rf"(?:(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}})Z|@{NUMBER}) id={NUMBER} origin={NUMBER} "
-                  rf"from=(?:([A-Za-z0-9._-]+)|{QUOTED}) flags={NUMBER} copies={NUMBER} text={QUOTED}", re.ASCII)
-HEAD = re.compile(rb'^\S+ id=\d{1,20} origin=(\d{1,20}) from=([A-Za-z0-9._-]+|"(?:[^"\\\n]|\\.)*") flags=', re.M)
+LINE = re.compile(
+    rf"(?:(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}})Z|@{NUMBER}) id={NUMBER} origin={NUMBER} "
+    rf"from=(?:([A-Za-z0-9._-]+)|{QUOTED}) flags={NUMBER} copies={NUMBER} text={QUOTED}", re.ASCII)
+HEAD = re.compile(rb"^\S+ id=\d{1,20} origin=(\d{1,20}) "
+                  rb'from=([A-Za-z0-9._-]+|"(?:[^"\\\n]|\\.)*") flags=', re.M)
 ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-LONG = {escape[1]: letter for letter, escape in SHORT.items()}
-
-
-class Letter(Protocol):
-    """What is kept: a wire.Mail, or a Record."""
-    @property
-    def id(self) -> int: ...
-    @property
-    def time(self) -> int: ...
-    @property
-    def origin(self) -> int: ...
-    @property
-    def flags(self) -> int: ...
-    @property
-    def copies(self) -> int: ...
-    @property
-    def sender(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-
-
-class Record(NamedTuple):
-    """One message as it stands in the file; the fields of wire.Mail."""
-    id: int
-    time: int           # microseconds since 1970
-    origin: int
-    flags: int
-    copies: int
-    sender: str
-    text: str
+LONG = {escape[1]: char for char, escape in SHORT.items()}
 
 
 # ---- one line ----
 
-def line(letter: Letter) -> str:
+def line(mail: Mail) -> str:
     """A message as its line, without the newline."""
-    return (f"{_stamp(letter.time)} id={letter.id} origin={letter.origin} from={_name(letter.sender)} "
-            f'flags={letter.flags} copies={letter.copies} text="{escape(letter.text)}"')
+    return (f"{_stamp(mail.time)} id={mail.id} origin={mail.origin} from={_name(mail.sender)} "
+            f'flags={mail.flags} copies={mail.copies} text="{escape(mail.text)}"')
 
 
-def parse(raw: bytes) -> Record | None:
-    """The message of a line; None for a mark, and for anything that line() does not write."""
+def parse(raw: bytes) -> Mail | None:
+    """The message of a line; None for a mark, and for anything else that line() does not write."""
     try:
         found = LINE.fullmatch(raw.decode())
         if found is None:
@@ -83,34 +57,37 @@ def parse(raw: bytes) -> Record | None:
         iso, number, ident, origin, plain, quoted, flags, copies, text = found.groups()
         time = (datetime.fromisoformat(iso) - EPOCH) // MICROSECOND if iso else int(number)
         sender = plain if plain is not None else unescape(quoted)
-        record = Record(int(ident), time, int(origin), int(flags), int(copies), sender, unescape(text))
+        mail = Mail(int(ident), time, int(origin), int(flags), int(copies), sender, unescape(text))
     except (ValueError, OverflowError):
         return None
-    return record if max(record[:5]) <= U64_MAX and time >= 0 else None
+    return mail if max(mail[:5]) <= U64_MAX and time >= 0 else None
 
 
 def escape(text: str) -> str:
     """A text on one line, without anything that a terminal obeys."""
     if text.isprintable() and '"' not in text and "\\" not in text:
         return text
-    return "".join([SHORT.get(letter) or (letter if letter.isprintable() else _code(letter)) for letter in text])
+    return "".join([SHORT.get(char) or (char if char.isprintable() else _code(char))
+                    for char in text])
 
 
 def unescape(text: str) -> str:
-    """The reverse.  Raises ValueError for what escape() does not write."""
-    def letter(found: re.Match[str]) -> str:
+    """The reverse.  Raises ValueError for an escape that escape() does not write."""
+    def char(found: re.Match[str]) -> str:
         short = found[4]
         if short is None:
             return chr(int(found[1] or found[2] or found[3], 16))
         if short not in LONG:
             raise ValueError(f"no escape: {found[0]!r}")
         return LONG[short]
-    return ESCAPE.sub(letter, text) if "\\" in text else text
+    return ESCAPE.sub(char, text) if "\\" in text else text
 
 
-def _code(letter: str) -> str:
-    code = ord(letter)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def _code(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _stamp(time: int) -> str:
@@ -131,8 +108,9 @@ def _unquoted(sender: str) -> str:
 # ---- many lines ----
 
 def heads(data: bytes) -> Iterator[tuple[str, int, int]]:
-    """Sender and origin of each message in some lines, and where it begins.  That the rest of a line is right is not
-    looked at: it is a third of the time."""
+    """The sender and the origin of each message in some lines, and the offset of its line.
+
+    The rest of a line is not checked: that would take three times as long."""
     names: dict[bytes, str] = {}
     for found in HEAD.finditer(data):
         origin, sender = found.groups()
@@ -156,7 +134,7 @@ def lines(fd: int, at: int) -> Iterator[bytes]:
 
 
 def pieces(fd: int, at: int) -> Iterator[tuple[int, bytes]]:
-    """The whole lines from an offset on, many in each piece, with the offset of each piece."""
+    """The whole lines from an offset on, many in each piece, and the offset of each piece."""
     want = PIECE
     while block := os.pread(fd, want, at):
         end = block.rfind(b"\n") + 1
@@ -166,7 +144,7 @@ def pieces(fd: int, at: int) -> Iterator[tuple[int, bytes]]:
         elif len(block) < want:
             return
         else:
-            want *= 2                   # a line, or none, that is longer
+            want *= 2                   # a line that is longer than the block
 
 
 def line_at(fd: int, at: int) -> bytes:
@@ -180,7 +158,7 @@ def line_at(fd: int, at: int) -> bytes:
 
 
 def lines_backwards(fd: int, torn: bool = True) -> Iterator[bytes]:
-    """The whole lines, the last one first.  `torn`: what stands behind the last newline is no line."""
+    """The whole lines, the last one first.  `torn`: no line stands behind the last newline."""
     at, rest = os.fstat(fd).st_size, b""
     while at:
         begin = max(0, at - BLOCK)
@@ -195,7 +173,7 @@ def lines_backwards(fd: int, torn: bool = True) -> Iterator[bytes]:
 
 
 def below(fd: int, mark: bytes, most: int) -> int:
-    """The offset below the last line that is this mark, but no more than so many bytes above the end."""
+    """The offset below the last line that is this mark, at most `most` bytes above the end."""
     at, rest = os.fstat(fd).st_size, b""
     least = max(0, at - most)
     while at > least:

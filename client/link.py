@@ -44,7 +44,6 @@ from client.events import Event, Events, NameRefused, Over
 from client.inbox import CHECK, Inbox, Kept
 from client.keyring import Keyring
 from client.known import Known
-from client.letters import Record
 from client.login import NO_TOKEN, LetDown, Login, TryLater
 from client.outbox import Busy, Outbox, Pending, check_names, check_text
 from client.proofs import Proofs
@@ -187,7 +186,7 @@ class Link:
         except Lost as lost:
             self._lost(str(lost))
 
-    def last(self, n: int) -> list[Record]:
+    def last(self, n: int) -> list[wire.Mail]:
         """The last n messages that were shown, also before this run, oldest first.
 
         Raises ValueError if they can't be read."""

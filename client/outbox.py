@@ -1,8 +1,8 @@
 """outbox: sends, from the user's Enter to the daemon's answer.
 
-Every send keeps its id from the beginning, and stays until it is answered: after a lost line all leave again, in
-order, and the daemon knows a copy by its id (wire.py).  What no daemon would take is refused here, with ValueError;
-what is too much to keep, with Busy.
+Every send keeps its id from the beginning, and stays until it is answered.  After a lost connection
+all leave again, in order, and the daemon knows a copy by its id (wire.py).  What no daemon would
+take is refused here with ValueError; what is too much to keep, with Busy.
 """
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ class Pending:
     text: str
     flags: int
     size: int                                           # bytes, against PENDING_BYTES
-    absent: set[str] = field(default_factory=set)       # lower case: not there, now or never
+    absent: set[str] = field(default_factory=set)       # lower case: recipients who were not there
 
 
 class Outbox(dict[int, Pending]):
-    """The sends without an answer, in order of their ids, and which of them have not left on this line."""
+    """The sends without an answer, in order of their ids, and which of them have not left on this
+    connection."""
 
     def __init__(self, instance: int) -> None:
         super().__init__()
@@ -45,7 +46,8 @@ class Outbox(dict[int, Pending]):
         """Take these in, all or none.  Raises Busy."""
         size = sum(send.size for send in sends)
         if len(self) + len(sends) > PENDING_MAX or self._size + size > PENDING_BYTES:
-            raise Busy(f"{len(self)} messages wait for the daemon: no more can be sent before it answers")
+            raise Busy(f"{len(self)} messages wait for the daemon: no more can be sent before it "
+                       "answers")
         ids = [next(self._ids) for _ in sends]
         self.update(zip(ids, sends, strict=True))
         self._size += size
@@ -53,23 +55,25 @@ class Outbox(dict[int, Pending]):
         return ids
 
     def again(self) -> None:
-        """Another line: all of them leave once more."""
+        """Another connection: all of them leave once more."""
         self._unsent = deque(self)
 
     def frames(self) -> Iterable[bytes]:
-        """What has not left, encoded as it is asked for: those that follow one upon the other, to the same names, in
-        one frame."""
+        """What has not left, encoded when it is asked for.  Sends with consecutive ids to the same
+        names share a frame."""
         while self._unsent:
             first = self._unsent.popleft()
             if send := self.get(first):
-                yield wire.encode(wire.Sends(first, send.flags, send.to, (send.text, *self._texts_with(first, send))))
+                texts = (send.text, *self._texts_with(first, send))
+                yield wire.encode(wire.Sends(first, send.flags, send.to, texts))
 
     def _texts_with(self, first: int, send: Pending) -> Iterator[str]:
-        """The texts that may leave in one frame with this send, and follow upon it; they have left."""
+        """The texts of the next sends that may share the frame of this one; they leave with it."""
         number, size = first + 1, len(send.text.encode())
         while self._unsent and self._unsent[0] == number and (more := self.get(number)):
             size += len(more.text.encode())
-            if ((more.flags, more.to) != (send.flags, send.to) or send.flags & wire.SendFlag.EVERYONE
+            if ((more.flags, more.to) != (send.flags, send.to)
+                    or send.flags & wire.SendFlag.EVERYONE
                     or (number + 1 - first) * len(send.to) > wire.COPIES_MAX or size > TEXTS_MAX):
                 return
             self._unsent.popleft()
@@ -77,14 +81,15 @@ class Outbox(dict[int, Pending]):
             yield more.text
 
     def answered(self, first: int, last: int) -> None:
-        """Whatever of these is pending has its answer."""
+        """The sends with these ids have their answer."""
         for number in self._between(first, last):
             self._size -= self.pop(number).size
 
     def absent(self, first: int, last: int, names: Iterable[str]) -> None:
-        """These were not there.  All of them: nothing was stored, and that was the answer.
+        """These recipients were not there.  If none was, nothing was stored: that is the answer.
 
-        For a message to everyone: STORED comes before its OUTCOMES, so had there been anybody, it would not be here."""
+        A message to everyone names nobody.  But STORED comes before OUTCOMES: if anybody had been
+        there, the message would not be pending any more."""
         gone = {name.lower() for name in names}
         for number in self._between(first, last):
             send = self[number]
@@ -93,7 +98,7 @@ class Outbox(dict[int, Pending]):
                 self.answered(number, number)
 
     def _between(self, first: int, last: int) -> list[int]:
-        """What is pending of a range; the oldest are looked at first, and seldom more."""
+        """The pending sends of a range; mostly the first ones, so the walk is short."""
         found = []
         for number in self:
             if number > last:

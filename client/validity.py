@@ -1,7 +1,8 @@
 """validity: what a daemon can't have said, though its bytes are in order.
 
-wire.py knows the form of each message; this is what a form can't say: names that are none, ranges that end before they
-begin, and what is said before WELCOME and after.  link.py asks check() before it believes anything.
+wire.py knows the form of each message.  This is what a form can't say: names that are none, ranges
+that end before they begin, and which messages come before WELCOME and after.  link.py asks check()
+before it believes anything.
 """
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def check(said: Any, online: bool) -> None:
             raise ProtocolError(f"a {wire.name_of(said)} with a name that is none")
     if kind is wire.Mails and max(said.first, said.origin) + len(said.texts) > LAST + 1:
         raise ProtocolError("a MAILS whose ids are too high")
-    if kind is wire.Mails and not all(0 < len(text.encode()) <= wire.TEXT_MAX for text in said.texts):
+    if kind is wire.Mails and not all(0 < len(text.encode()) <= wire.TEXT_MAX
+                                      for text in said.texts):
         raise ProtocolError("a MAILS with a text that is empty or too long")
     if kind in RANGES and said.first > said.last:
         raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
@@ -32,10 +34,10 @@ def check(said: Any, online: bool) -> None:
 
 LAST = (1 << 64) - 1            # id
 LOGIN = {wire.Challenge, wire.Welcome, wire.Rejected}
-ANY_TIME = {wire.Verified, wire.Notice}         # a VERIFIED that nobody waits for is known by its signature
+ANY_TIME = {wire.Verified, wire.Notice}     # proofs.py knows a VERIFIED that nobody waits for
 RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
 
-# What of a message has to be a name.
+# Which fields of a message have to be names.
 NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.Mails: lambda said: (said.sender,),
     wire.Line: lambda said: (said.sender,),

@@ -10,15 +10,15 @@ from unittest import mock
 
 from client import archive, contents, letters
 from client.archive import Archive, ArchiveError, Memory
-from client.letters import Record
 from client.private import locked
+from wire import Mail
 
 STORE = bytes(range(16))
 OTHER = bytes(16)
 
 
-def record(number: int, text: str = "hello", sender: str = "bob") -> Record:
-    return Record(number, 1_795_269_723_000_017 + number, 1 << 32 | number, 0, 1, sender, text)
+def record(number: int, text: str = "hello", sender: str = "bob") -> Mail:
+    return Mail(number, 1_795_269_723_000_017 + number, 1 << 32 | number, 0, 1, sender, text)
 
 
 def hostile(seed: int) -> str:
@@ -44,13 +44,13 @@ class Base(unittest.TestCase):
     def path(self) -> Path:
         return self.directory / f"alice.{STORE.hex()}.txt"
 
-    def kept(self) -> list[Record]:
+    def kept(self) -> list[Mail]:
         return list(archive.read(self.path()))
 
 
 class TestLine(unittest.TestCase):
     def test_looks_as_the_manual_says(self) -> None:
-        kept = Record(17, 1_795_269_723_000_017, 4294967301, 0, 1, "bob", 'the "long" one\n')
+        kept = Mail(17, 1_795_269_723_000_017, 4294967301, 0, 1, "bob", 'the "long" one\n')
         self.assertEqual(letters.line(kept), "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
                                              'copies=1 text="the \\"long\\" one\\n"')
 
@@ -72,7 +72,7 @@ class TestLine(unittest.TestCase):
     def test_numbers_to_their_ends(self) -> None:
         top = 2**64 - 1
         for time in (0, 1, letters.LAST_TIME, letters.LAST_TIME + 1, top):
-            kept = Record(top, time, top, 255, 2**32 - 1, "Z.-_9", "")
+            kept = Mail(top, time, top, 255, 2**32 - 1, "Z.-_9", "")
             self.assertEqual(letters.parse(letters.line(kept).encode()), kept)
 
     def test_a_sender_that_is_no_name(self) -> None:
@@ -389,10 +389,10 @@ class TestOnce(Base):
     def index(self) -> Path:
         return self.path().with_suffix(".index")
 
-    def many(self) -> list[Record]:
+    def many(self) -> list[Mail]:
         return [record(n, hostile(n), f"u{n % 7}") for n in range(contents.FOLD_AT_CLOSE + 500)]
 
-    def knows(self, found: Archive, messages: list[Record]) -> None:
+    def knows(self, found: Archive, messages: list[Mail]) -> None:
         """These, and nothing that is like one of them in all but one thing."""
         self.assertEqual([letter for letter in messages if not found.has(letter)], [])
         for other in ({"text": "else"}, {"sender": "z"}, {"origin": 2**63}):

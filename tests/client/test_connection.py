@@ -1,4 +1,4 @@
-"""One line to a daemon, and the way to the next: by itself, and under a Link."""
+"""One connection to a daemon, and the way to the next: by itself, and under a Link."""
 import contextlib
 import select
 import socket
@@ -51,16 +51,16 @@ class Pipe:
 
 
 class Alone(unittest.TestCase):
-    """A line, and nobody who knows what is said on it."""
+    """A connection, and nobody who knows what is said on it."""
 
     def setUp(self) -> None:
         self.now = 50.0
         self.pipes: list[Pipe] = []
         self.more: list[bytes] = []
-        self.line = Connection([HERE, THERE], monotonic=lambda: self.now, jitter=lambda: 0.5,
+        self.connection = Connection([HERE, THERE], monotonic=lambda: self.now, jitter=lambda: 0.5,
                                dial=self.dial, more=self.ask)
-        self.assertEqual(self.line.connect(), [])
-        self.assertTrue(self.line.open())
+        self.assertEqual(self.connection.connect(), [])
+        self.assertTrue(self.connection.open())
         self.pipe = self.pipes[0]
 
     def dial(self, address: Address) -> Any:
@@ -74,22 +74,22 @@ class Alone(unittest.TestCase):
     def test_what_is_said_goes_before_more_and_more_waits_for_room(self) -> None:
         frame, ping = bytes(1000), wire.Ping(7)
         self.more = [frame] * 1000
-        self.line.say(ping)
+        self.connection.say(ping)
         asked = 1000 - len(self.more)
         self.assertIn(asked * 1000, range(connection.OUT_LOW - 1000, connection.OUT_LOW + 1000))
-        self.assertEqual(self.line.mask, EVENT_READ | EVENT_WRITE)
+        self.assertEqual(self.connection.mask, EVENT_READ | EVENT_WRITE)
         self.pipe.room = 1 << 30
-        self.assertEqual(list(self.line.hear(EVENT_WRITE)), [])
+        self.assertEqual(list(self.connection.hear(EVENT_WRITE)), [])
         self.assertEqual(self.pipe.taken, wire.encode(ping) + frame * 1000)
-        self.assertEqual(self.line.mask, EVENT_READ)
+        self.assertEqual(self.connection.mask, EVENT_READ)
 
     def test_a_daemon_that_reads_nothing_is_lost(self) -> None:
         said = wire.Say(1, 1, "x" * 1000)
         size, count = len(wire.encode(said)), 0
         with self.assertRaisesRegex(Lost, "does not read"):
             while True:
-                self.assertEqual(self.line.is_full, count * size > connection.OUT_MAX)
-                self.line.say(said)
+                self.assertEqual(self.connection.is_full, count * size > connection.OUT_MAX)
+                self.connection.say(said)
                 count += 1
         self.assertEqual(count, connection.OUT_MAX // size + 1)
 
@@ -97,49 +97,51 @@ class Alone(unittest.TestCase):
         self.pipe.coming = [wire.encode(wire.Ping(1)) * 1000] * 1000
         with self.assertRaisesRegex(Lost, "does not read"):
             while self.pipe.coming:
-                self.assertEqual(list(self.line.hear(EVENT_READ)), [])
+                self.assertEqual(list(self.connection.hear(EVENT_READ)), [])
         self.pipe.room = 1 << 30
-        self.line.flush()
+        self.connection.flush()
         self.assertIn(len(self.pipe.taken), range(connection.OUT_MAX, connection.OUT_MAX + wire.FRAME_MAX))
 
     def test_a_flood_is_read_a_few_blocks_at_a_time(self) -> None:
         notice = wire.encode(wire.Notice("x" * 1000))
-        self.line.let_in()
+        self.connection.let_in()
         self.pipe.coming = [notice * (connection.READ_SIZE // len(notice) + 1)] * 10
-        self.assertGreater(len(list(self.line.hear(EVENT_READ))), connection.READS)
+        self.assertGreater(len(list(self.connection.hear(EVENT_READ))), connection.READS)
         self.assertEqual(len(self.pipe.coming), 10 - connection.READS)
 
     def test_nothing_is_heard_after_it_was_closed(self) -> None:
         self.pipe.coming = [wire.encode(wire.Notice("one")) + wire.encode(wire.Notice("two"))]
         heard = []
-        for said in self.line.hear(EVENT_READ):
+        for said in self.connection.hear(EVENT_READ):
             heard.append(said)
-            self.line.close()
+            self.connection.close()
         self.assertEqual((heard, self.pipe.closed), ([wire.Notice("one")], True))
 
     def test_a_line_that_cannot_be_written_to_is_read_to_its_end(self) -> None:
         self.pipe.fault = BrokenPipeError(32, "Broken pipe")
-        self.line.say(wire.Ping(1))
+        self.connection.say(wire.Ping(1))
         self.more = [b"never"]
         self.pipe.coming = [wire.encode(wire.Notice("the daemon stops")), b""]
-        self.assertEqual(list(self.line.hear(EVENT_READ | EVENT_WRITE)), [wire.Notice("the daemon stops")])
+        self.assertEqual(list(self.connection.hear(EVENT_READ | EVENT_WRITE)), [wire.Notice("the daemon stops")])
         with self.assertRaisesRegex(Lost, "closed the connection"):
-            list(self.line.hear(EVENT_READ))
+            list(self.connection.hear(EVENT_READ))
         self.assertEqual(self.more, [b"never"])
 
     def test_where_the_next_line_leads(self) -> None:
-        self.assertEqual((self.line.lost("first"), self.line.route.address), ([], THERE))
+        self.assertEqual((self.connection.lost("first"), self.connection.route.address), ([], THERE))
         self.assertTrue(self.pipe.closed)
-        self.assertEqual(self.line.lost("second"), [Offline(f"{HERE}: first; {THERE}: second", 1)])
-        self.assertEqual((self.line.sock, self.line.route.address, self.line.timeout()), (None, None, 1))
+        self.assertEqual(self.connection.lost("second"), [Offline(f"{HERE}: first; {THERE}: second", 1)])
+        self.assertEqual((self.connection.sock, self.connection.route.address), (None, None))
+        self.assertEqual(self.connection.timeout(), 1)
         self.now += 1
-        self.assertEqual((self.line.tick(), self.line.route.address, self.line.opening), ([], HERE, True))
-        self.assertTrue(self.line.open())
-        self.line.let_in()
-        self.assertEqual(self.line.lost("cut"), [Offline("cut", 1)])
-        self.assertEqual(self.line.later("full"), [Offline("full", 2)])
-        self.line.close()
-        self.assertEqual((self.line.timeout(), self.line.tick()), (None, []))
+        self.assertEqual((self.connection.tick(), self.connection.route.address), ([], HERE))
+        self.assertTrue(self.connection.opening)
+        self.assertTrue(self.connection.open())
+        self.connection.let_in()
+        self.assertEqual(self.connection.lost("cut"), [Offline("cut", 1)])
+        self.assertEqual(self.connection.later("full"), [Offline("full", 2)])
+        self.connection.close()
+        self.assertEqual((self.connection.timeout(), self.connection.tick()), (None, []))
 
 
 class Dialling(Linked):

@@ -163,7 +163,7 @@ def furnish(store: str | Path, names: int = NAMES, backend: str | None = None, h
 @functools.cache
 def _year() -> bytes:
     """The lines of an archive."""
-    records = (letters.Record(number + 1, SINCE + number * (YEAR // KEPT), (9 << 32) + number, 0, 1,
+    records = (wire.Mail(number + 1, SINCE + number * (YEAR // KEPT), (9 << 32) + number, 0, 1,
                               name_of(number % 40), TEXTS[number % len(TEXTS)]) for number in range(KEPT))
     return "".join([letters.line(record) + "\n" for record in records]).encode() + archive.MARK
 

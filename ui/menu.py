@@ -142,9 +142,9 @@ class Menu:
 
     def _answering(self) -> object:
         """The invitation that the marked item would answer."""
-        questions = self.talk.invitations.questions
-        is_answer = any(self.desk.marked == item.number for item in ANSWERS)
-        return questions[0] if is_answer and questions else None
+        if all(self.desk.marked != item.number for item in ANSWERS):
+            return None
+        return next(iter(self.talk.invitations.questions), None)
 
     def _is_looking(self) -> bool:
         if self._focused is not None:

@@ -6,6 +6,7 @@ import wire
 from client.events import NameRefused, Offline, Online, OtherStore, Over
 from client.known import Known
 from terminal.display import fold
+from ui.desk import Mode
 from ui.menu import Menu
 
 NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
@@ -92,19 +93,22 @@ class Play:
         self.menu = Menu(self.link, name=name, offered=offered)      # type: ignore[arg-type]
         self.now = NOON
 
-    def online(self, *names: str, away: tuple[str, ...] = (), waiting: int = 0, again: bool = False) -> "Play":
+    def online(self, *names: str, away: tuple[str, ...] = (), waiting: int = 0,
+               again: bool = False) -> "Play":
         """Welcomed, and the log is here."""
         self.link.online, self.link.house, self.link.waiting = True, "lab", waiting
-        features = int(wire.Feature.ROSTER)
-        self.hear(Online(wire.Welcome(1, features, bytes(16), bytes(16), 0, waiting, self.link.name, "lab"), again))
+        welcome = wire.Welcome(1, int(wire.Feature.ROSTER), bytes(16), bytes(16), 0, waiting,
+                               self.link.name, "lab")
+        self.hear(Online(welcome, again))
         self.roster(**dict.fromkeys((self.link.name, *names), FREE), **dict.fromkeys(away, AWAY))
         return self
 
     def roster(self, **states: int | tuple[int, int]) -> None:
         """Changes of the log: name=state, or name=(state, chat)."""
-        entries = [wire.Entry(name.replace("_", "."), *((state, 0, NOON, 0) if isinstance(state, int)
-                                                        else (state[0], 0, NOON, state[1])))
-                   for name, state in states.items()]
+        entries = []
+        for name, given in states.items():
+            state, chat = (given, 0) if isinstance(given, int) else given
+            entries.append(wire.Entry(name.replace("_", "."), state, 0, NOON, chat))
         self.link.roster.update((entry.name, entry) for entry in entries)
         self.link.roster.is_whole = True
         self.hear(wire.Roster(0, 1, tuple(entries)))
@@ -127,10 +131,28 @@ class Play:
     def enter(self, text: str) -> None:
         self.type(text, "<Enter>")
 
-    def mail(self, number: int, sender: str, text: str, flags: int = 0, copies: int = 1) -> wire.Mail:
+    def mail(self, number: int, sender: str, text: str, flags: int = 0,
+             copies: int = 1) -> wire.Mail:
         mail = wire.Mail(number, self.now, number, flags, copies, sender, text)
         self.hear(mail)
         return mail
+
+    @property
+    def prompt(self) -> str:
+        return self.menu.prompt
+
+    @property
+    def text(self) -> str:
+        """What stands in the line."""
+        return self.menu.desk.line.text
+
+    @property
+    def mode(self) -> Mode:
+        return self.menu.desk.mode
+
+    @property
+    def error(self) -> str:
+        return self.menu.error
 
     @property
     def lines(self) -> list[str]:
@@ -149,5 +171,5 @@ class Play:
         return asked
 
 
-__all__ = ["AWAY", "BUSY", "FREE", "NOON", "FakeLink", "NameRefused", "Offline", "Online", "OtherStore", "Over",
-           "Play"]
+__all__ = ["AWAY", "BUSY", "FREE", "NOON", "FakeLink", "NameRefused", "Offline", "Online",
+           "OtherStore", "Over", "Play"]

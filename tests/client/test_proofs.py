@@ -229,19 +229,19 @@ class OnScreen(unittest.TestCase):
     def test_a_claim_is_typed_twice_and_never_shown(self):
         play = self.play()
         play.enter("/claim")
-        self.assertEqual(play.menu.prompt, "new passphrase>")
+        self.assertEqual(play.prompt, "new passphrase>")
         play.type("/exit now")
         self.assertNotIn("exit", self.painted(play))
         play.press("<Enter>")
         play.enter("/exit then")
-        self.assertEqual((play.menu.prompt, play.asked), ("new passphrase>", []))
-        self.assertIn("not the same", play.menu.error)
+        self.assertEqual((play.prompt, play.asked), ("new passphrase>", []))
+        self.assertIn("not the same", play.error)
         play.enter("/exit now")
         play.enter("/exit now")
         self.assertEqual(play.asked, [("claim", "/exit now")])
         play.hear(wire.Done(1))
         self.assertIn("claimed", play.last)
-        self.assertIs(play.menu.desk.mode, Mode.MENU)
+        self.assertIs(play.mode, Mode.MENU)
         for keys in (["<Up>"] * 5, ["<C-y>"], ["<Tab>"], ["<C-n>"] * 5):
             play.press("x", *keys)
             self.assertNotIn("now", self.painted(play).replace("Enter now", "").splitlines()[-1])
@@ -251,9 +251,9 @@ class OnScreen(unittest.TestCase):
         play.enter("/claim")
         play.type("s3cret", "<C-u>", "s3cret", "<Tab>", "<Esc>")
         play.press("<C-y>")
-        self.assertEqual(play.menu.desk.line.text, "")
+        self.assertEqual(play.text, "")
         play.type("x", "<C-u>", "<C-y>")
-        self.assertEqual(play.menu.desk.line.text, "x")
+        self.assertEqual(play.text, "x")
         play.press("<C-u>", "<Up>", "<Up>", "<Up>")
         desk = play.menu.desk
         self.assertNotIn("s3cret", self.painted(play) + repr((vars(play.menu), vars(desk), desk.line._history)))
@@ -267,7 +267,7 @@ class OnScreen(unittest.TestCase):
         play.enter("/claim")
         play.enter("one")
         play.press("<Esc>")
-        self.assertEqual((play.menu.desk.mode, play.asked), (Mode.MENU, []))
+        self.assertEqual((play.mode, play.asked), (Mode.MENU, []))
 
     def test_a_locked_name(self):
         play = self.play()
@@ -275,18 +275,18 @@ class OnScreen(unittest.TestCase):
         unlocked = []
         play.link.unlock = unlocked.append
         play.hear(Locked("alice is kept for its owner there", False))
-        self.assertEqual(play.menu.prompt, "passphrase of alice>")
+        self.assertEqual(play.prompt, "passphrase of alice>")
         play.press("<Enter>")
-        self.assertIn("type the passphrase", play.menu.error)
+        self.assertIn("type the passphrase", play.error)
         play.enter("right")
         self.assertEqual((unlocked, play.asked), (["right"], [("connect",)]))
         play.hear(Locked("that is not the passphrase", True))
         self.assertIn("not the passphrase", self.painted(play))
         play.press("<Esc>")
-        self.assertEqual((play.menu.prompt, play.menu.desk.line.text), ("username>", "alice"))
+        self.assertEqual((play.prompt, play.text), ("username>", "alice"))
         play.hear(Locked("alice is kept for its owner there", False))
         play.online("bob")
-        self.assertIs(play.menu.desk.mode, Mode.MENU)
+        self.assertIs(play.mode, Mode.MENU)
 
     def test_a_remark_is_shown(self):
         play = self.play()

@@ -54,7 +54,7 @@ class Screen(Base):
                 line = "".join(text for text, _ in row)
                 self.harmless(line)
                 self.assertLessEqual(width(line), cols, ascii(line))
-        self.harmless(play.menu.prompt)
+        self.harmless(play.prompt)
         for line in play.menu.question:
             self.harmless(line)
 

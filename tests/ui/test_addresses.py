@@ -1,4 +1,5 @@
-"""Whom a line is for: the names are one word, the first blank ends them, and what follows is the text."""
+"""The recipients of a line: their names are one word, the first blank ends it, and the text
+follows."""
 import unittest
 
 import wire
@@ -15,10 +16,12 @@ class TheRule(unittest.TestCase):
         for text, names, rest in (
                 ("bob hi", ["bob"], "hi"), ("bob,carol hi", ["bob", "carol"], "hi"),
                 ("bob, carol is leaving us", ["bob"], "carol is leaving us"),
-                ("bob,carol, hi", ["bob", "carol"], "hi"), ("bob,,carol hi", ["bob", "carol"], "hi"),
-                ("bob ,carol hi", ["bob"], ",carol hi"), (",bob hi", ["bob"], "hi"), ("bob\tcarol", ["bob"], "carol"),
-                ("bob,\ncarol hi", ["bob"], "carol hi"), ("bob,\u00a0carol hi", ["bob"], "carol hi"),
-                ("bob", ["bob"], None), ("bob,", ["bob"], None), ("bob, ", ["bob"], ""), ("", [], None),
+                ("bob,carol, hi", ["bob", "carol"], "hi"),
+                ("bob,,carol hi", ["bob", "carol"], "hi"),
+                ("bob ,carol hi", ["bob"], ",carol hi"), (",bob hi", ["bob"], "hi"),
+                ("bob\tcarol", ["bob"], "carol"), ("bob,\ncarol hi", ["bob"], "carol hi"),
+                ("bob,\u00a0carol hi", ["bob"], "carol hi"), ("bob", ["bob"], None),
+                ("bob,", ["bob"], None), ("bob, ", ["bob"], ""), ("", [], None),
                 (", hi", [], "hi"), ("  bob  hi ", ["bob"], "hi ")):
             self.assertEqual(addressees(text), (names, rest), ascii(text))
 
@@ -35,7 +38,8 @@ class Typed(unittest.TestCase):
 
     def test_a_blank_after_the_comma_ends_the_names(self) -> None:
         text = "carol is leaving us"
-        for line, flags in (("@bob, " + text, 0), ("/send bob, " + text, 0), ("/now bob, " + text, NOW)):
+        for line, flags in (("@bob, " + text, 0), ("/send bob, " + text, 0),
+                            ("/now bob, " + text, NOW)):
             self.assertEqual(self.asked(line), [("send", ("bob",), text, flags)], line)
 
     def test_what_follows_looks_like_a_name(self) -> None:
@@ -45,25 +49,26 @@ class Typed(unittest.TestCase):
 
     def test_the_prompt_says_it_while_it_is_typed(self) -> None:
         play = self.play()
-        for typed, prompt in (("@bob,carol hi", "to bob, carol>"), ("@bob, carol hi", "to bob>"), ("@bob, ", "to bob>"),
-                              ("@bob,", "menu>"), ("@bob,,carol ", "to bob, carol>")):
+        for typed, prompt in (("@bob,carol hi", "to bob, carol>"), ("@bob, carol hi", "to bob>"),
+                              ("@bob, ", "to bob>"), ("@bob,", "menu>"),
+                              ("@bob,,carol ", "to bob, carol>")):
             play.menu.desk.line.set(typed)
-            self.assertEqual(play.menu.prompt, prompt, typed)
+            self.assertEqual(play.prompt, prompt, typed)
 
     def test_a_text_that_begins_with_a_comma_is_a_slip(self) -> None:
         play = self.play()
         for line in ("@bob ,carol hi", "/send bob , carol hi", "/now bob ,carol hi"):
             play.enter(line)
-            self.assertEqual((play.asked, play.menu.error, play.menu.desk.line.text), ([], ONE_WORD, line))
+            self.assertEqual((play.asked, play.error, play.text), ([], ONE_WORD, line))
             play.menu.desk.line.set("")
 
     def test_a_comma_at_the_end_asks_for_the_text(self) -> None:
         play = self.play()
         play.enter("@bob,")
-        self.assertEqual((play.asked, play.menu.prompt), ([], "to bob>"))
+        self.assertEqual((play.asked, play.prompt), ([], "to bob>"))
 
     def test_commands_without_a_text(self) -> None:
-        """Only names can follow, and they are one word too; what is more is said, and nobody is invited."""
+        """Only names can follow, and they are one word too; more is a fault, and invites nobody."""
         for line, fault in (("/group bob, carol", ONE_WORD), ("/group bob carol", ONE_WORD),
                             ("/group bob,carol dave", ONE_WORD), ("/chat bob carol", ONE_WORD),
                             ("/chat bob,carol", "with one user"), ("/ignore bob carol", "one name"),
@@ -71,7 +76,7 @@ class Typed(unittest.TestCase):
             play = self.play()
             play.enter(line)
             self.assertEqual(play.asked, [], line)
-            self.assertIn(fault, play.menu.error, line)
+            self.assertIn(fault, play.error, line)
         self.assertEqual(self.asked("/group bob,carol"), [("invite", ("bob", "carol"))])
         self.assertEqual(self.asked("/chat  bob "), [("invite", ("bob",))])
 
@@ -88,18 +93,18 @@ class AllInAChat(unittest.TestCase):
             for line in ("@all lunch?", "@ALL lunch?", "@all, lunch?", "@all"):
                 play = self.chatting(*others)
                 play.enter(line)
-                self.assertEqual((play.asked, play.menu.error, play.menu.desk.line.text), ([], WHOM, line))
+                self.assertEqual((play.asked, play.error, play.text), ([], WHOM, line))
 
     def test_the_prompt_asks_before_enter(self) -> None:
         play = self.chatting("bob", "carol")
         play.type("@all lunch?")
-        self.assertEqual((play.menu.prompt, play.menu.hint), ("@all?>", WHOM))
+        self.assertEqual((play.prompt, play.menu.hint), ("@all?>", WHOM))
 
     def test_at_the_menu_of_one_who_chats(self) -> None:
         play = self.chatting("bob", "carol")
         play.press("<Esc>")
         play.enter("@all lunch?")
-        self.assertEqual((play.asked, play.menu.error), ([], WHOM))
+        self.assertEqual((play.asked, play.error), ([], WHOM))
 
     def test_who_says_so_reaches_everybody(self) -> None:
         for line in ("/all lunch?", "/send all lunch?"):
@@ -110,7 +115,7 @@ class AllInAChat(unittest.TestCase):
     def test_without_a_chat(self) -> None:
         play = Play().online("bob")
         play.type("@all lunch?")
-        self.assertEqual(play.menu.prompt, "to all>")
+        self.assertEqual(play.prompt, "to all>")
         play.press("<Enter>")
         self.assertEqual(play.asked, [("send", (), "lunch?", EVERYONE)])
 
@@ -118,7 +123,8 @@ class AllInAChat(unittest.TestCase):
 class RealClients(WithDaemon):
     def test_plain(self) -> None:
         self.known("bob", "carol")
-        code, out, err = self.parley("--plain", "--name", "ann", stdin="@bob, carol is leaving us\n@bob ,carol hi\n")
+        code, out, err = self.parley("--plain", "--name", "ann",
+                                     stdin="@bob, carol is leaving us\n@bob ,carol hi\n")
         self.assertEqual(code, 65)
         self.assertIn("you > bob .: carol is leaving us", out)
         self.assertIn("parley: " + ONE_WORD, err)
@@ -127,7 +133,8 @@ class RealClients(WithDaemon):
 
     def test_one_shot(self) -> None:
         self.known("bob", "carol")
-        self.assertEqual(self.parley("--name", "ann", "--send", "bob,", "carol", "is", "leaving", "us")[0], 0)
+        sent = self.parley("--name", "ann", "--send", "bob,", "carol", "is", "leaving", "us")
+        self.assertEqual(sent[0], 0)
         self.fails(64, ONE_WORD, "--name", "ann", "--send", "bob, carol", "hi")
         self.assertIn("No messages available", self.parley("--name", "carol", "--check")[1])
 

@@ -256,7 +256,7 @@ class Everything(InUtc):
             for rows in (*range(1, 15), 30):
                 for cols in (*range(1, 45), 72, 73, 79, 80, 90):
                     picture = frame(play.menu, rows, cols)
-                    where = (play.menu.desk.mode, rows, cols)
+                    where = (play.mode, rows, cols)
                     self.assertEqual(len(picture.rows), rows, where)
                     self.assertTrue(0 <= picture.cursor[0] < rows and 0 <= picture.cursor[1] < cols, where)
                     for row in picture.rows:

@@ -86,6 +86,8 @@ class Invitations:
         accepted = {name.lower() for name in (*pledge.accepted, pledge.inviter)}
         ready = [name for name in pledge.members[1:] if name.lower() in accepted]
         silent = [name for name in pledge.members[1:] if name.lower() not in accepted]
+        if not silent:
+            return ()                       # the chat is about to begin
         said = (f"; {listed([self.people.called(name) for name in ready], NAMED)} accepted"
                 if ready else "")
         return (f"* waiting for {listed(silent, NAMED)} to answer{said}:"

@@ -310,6 +310,7 @@ class Plain:
         printed = self._show_entries()
         if error := self.menu.take_error():
             self._complain(error)
+            printed = True
         self._confirm()
         if (self.desk.mode is not self._mode and not self.desk.leaving
                 and (self.link.online or self.desk.is_at_login)):
@@ -320,7 +321,7 @@ class Plain:
         if self.menu.question and self.menu.question != self._question:
             self._output.line(self.menu.question[0])
         self._question = self.menu.question
-        if self.interactive and not self.desk.leaving:
+        if self.interactive and not self.desk.leaving and not self.menu.is_joining:
             self._output.prompt("y or n> " if self._pasted else f"{self.menu.prompt} ")
 
     def _confirm(self) -> None:

@@ -308,6 +308,20 @@ class AtATerminal(WithDaemon):
         ann.type("/exit\r")
         self.assertEqual(ann.wait(), 0)
 
+    def test_a_name_that_is_taken(self) -> None:
+        """One prompt for each name: none while the daemon is asked, and one after it refused."""
+        with self.daemon.client("ann"):
+            terminal = Terminal(self.command("--plain"), self.env)
+            self.addCleanup(terminal.close)
+            terminal.until("username>")
+            terminal.type("ann\r")
+            terminal.until(lambda screen: screen.text().rstrip().endswith("username>")
+                           and "already in use" in screen.text())
+            self.assertEqual(terminal.screen.text().count("username>"), 2, terminal.screen.text())
+            terminal.type("carol\r")
+            terminal.until("menu>")
+            self.assertEqual(terminal.screen.text().count("username>"), 2, terminal.screen.text())
+
     def test_what_arrives_has_a_line_by_itself(self) -> None:
         """Not the rest of the prompt's, nor of what is being typed."""
         ann = self.person("ann", "--plain")

@@ -773,6 +773,8 @@ class Chatting(unittest.TestCase):
                          "  7. Accept  8. Deny   (/deny)")
         self.play.enter("7")
         self.assertIn("waiting for carol to answer", self.play.menu.question[0])
+        self.play.hear(wire.Answered(9, "carol"))
+        self.assertEqual(self.play.menu.question, (), "all have accepted: the chat begins at once")
         self.play.hear(wire.CalledOff(9, Why.EXPIRED, "carol"))
         self.assertEqual(self.play.last,
                          "* carol did not answer bob's invitation to a group chat in time")

@@ -464,8 +464,8 @@ def paint(chosen: argparse.Namespace) -> int:
 def run(chosen: argparse.Namespace) -> int:
     """Do what the options ask.  The exit code.  Raises Failure, ArchiveError."""
     if chosen.text and not chosen.send:
-        raise Failure(os.EX_USAGE, f"{chosen.text[0]!r} is no option: --send NAMES TEXT sends; "
-                                   "--help lists them")
+        raise Failure(os.EX_USAGE, f"{chosen.text[0]!r} is not an option: --send NAMES TEXT sends; "
+                                   "--help lists the options")
     if chosen.send or chosen.check or chosen.who:
         return once.run(chosen)
     interactive = os.isatty(0)

@@ -52,7 +52,7 @@ def parse(text: str) -> Address:
     host = host.removeprefix("[").removesuffix("]")
     if (not _is_host(host) or not port.isascii() or not port.isdigit()
             or not 0 <= int(port) <= 65535):
-        raise ValueError(f"{text!r} is no address: write unix:PATH, HOST:PORT or tls:HOST:PORT, "
+        raise ValueError(f"{text!r} is not an address: write unix:PATH, HOST:PORT or tls:HOST:PORT, "
                          f"such as 127.0.0.1:{PORT}")
     return Address("", host, int(port), tls)
 

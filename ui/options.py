@@ -30,22 +30,24 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
         help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, the socket of "
-             "your own daemon, then the host's")
+             "your own daemon, then that of the host")
     add("--name", metavar="NAME", default=os.environ.get("PARLEY_NAME", ""),
-        help="your username ($PARLEY_NAME); without it you are asked")
+        help="log in under this name ($PARLEY_NAME); without it you are asked")
     add("--plain", action="store_true",
         help="line in, line out: for screen readers, pipes and dumb terminals")
     add("--no-archive", action="store_true", help="keep no copy of the messages that were shown")
-    add("--no-color", action="store_true", help="no colours ($NO_COLOR)")
+    add("--no-color", action="store_true", help="use no colours ($NO_COLOR)")
     once = made.add_mutually_exclusive_group()
     once.add_argument("--send", nargs="+", metavar=("NAMES", "TEXT"),
-                      help="send to these (bob,erin or all) and exit; without TEXT, the text is "
-                           "read from stdin; put -- before a text that may begin with a dash")
+                      help="send one message to these names (bob,erin or all) and exit; without "
+                           "TEXT it is read from stdin; put -- before a TEXT that may begin with "
+                           "a dash")
     once.add_argument("--check", action="store_true",
                       help="print the messages that wait, and exit")
-    once.add_argument("--who", action="store_true", help="print who is connected, and exit")
+    once.add_argument("--who", action="store_true",
+                      help="print the users who are connected, and exit")
     add("-V", "--version", action="version", version=f"{PROGRAM} {RELEASE}")
-    add("text", nargs="*", metavar="-- TEXT", help="of --send")
+    add("text", nargs="*", metavar="-- TEXT", help="the TEXT of --send")
     return made
 
 

@@ -251,7 +251,7 @@ class Piped(WithDaemon):
             self.assertEqual(self.parley("--name", "ann", "--send", "bob", "--", text)[0], 0, text)
         out = self.parley("--name", "bob", "--check")[1]
         self.assertEqual([line.rpartition(": ")[2] for line in out.splitlines()], ["-V", "--who", "-x and more", "--"])
-        self.fails(os.EX_USAGE, "'hello' is no option", "--name", "ann", "hello")
+        self.fails(os.EX_USAGE, "'hello' is not an option", "--name", "ann", "hello")
     def test_no_daemon(self) -> None:
         self.daemon.end()
         self.fails(os.EX_UNAVAILABLE, "is the daemon running?", "--plain", "--name", "ann", stdin="1\n")

@@ -189,7 +189,7 @@ class Daemon:
     def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
         """Serve a connected stream socket that came in at this listener, from this caller."""
         connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate,
-                                self.selector, self._closed)
+                                self.selector, self)
         self._open += 1
         if connection.receive(self.now.monotonic):      # its HELLO is mostly there already: then it
             self._process(connection)                   # is no stranger
@@ -329,7 +329,7 @@ class Daemon:
         else:
             self.strangers.refuse(connection, wire.Why.OTHER, reason)
 
-    def _closed(self, connection: Connection, reason: str) -> None:
+    def closed(self, connection: Connection, reason: str) -> None:
         """A connection was closed, from whichever end."""
         self._open -= 1
         self.heartbeat.end(connection)

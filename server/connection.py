@@ -14,7 +14,8 @@ from __future__ import annotations
 import select
 import selectors
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import wire
 from net.tls import Secured
@@ -31,15 +32,21 @@ UNSENT_MAX = 2 << 20        # bytes unsent above which it is closed: more than w
                             # chats can leave unread by their own limits
 
 
+class Owner(Protocol):
+    """What a connection belongs to: the daemon."""
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """This connection was closed, from whichever end."""
+
+
 class Connection:
     """A connected stream socket, one of a socketpair too, and its peer, whoever that is."""
-    __slots__ = ("_on_close", "_selector", "address", "asked", "binding", "client", "closing",
+    __slots__ = ("_owner", "_selector", "address", "asked", "binding", "client", "closing",
                  "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened", "paused",
                  "pinged", "place", "question", "share", "sock", "uid", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float,
-                 rate: int, selector: selectors.BaseSelector,
-                 on_close: Callable[[Connection, str], None]) -> None:
+                 rate: int, selector: selectors.BaseSelector, owner: Owner) -> None:
         self.sock = sock
         self.share = Share(now, rate)           # of the turns
         self.place = place                      # its listener
@@ -59,7 +66,7 @@ class Connection:
         self.ended = False                      # the peer will say no more, and still listens
         self.closing = ""                       # why it is closed as soon as everything was sent
         self._selector = selector
-        self._on_close = on_close
+        self._owner = owner
         sock.setblocking(False)
         selector.register(sock, self.mask, self)
 
@@ -186,7 +193,7 @@ class Connection:
             return
         self.drop()
         self.frames, self.closing = (), self.closing or reason
-        self._on_close(self, reason)
+        self._owner.closed(self, reason)
 
     def drop(self) -> None:
         """Close the socket without a word to anybody."""

@@ -56,7 +56,7 @@ class Hall(Protocol):
 
 
 @dataclass
-class Door:
+class UnixDoor:
     """A Unix socket that the daemon listens at."""
     where: Address
     mode: int
@@ -76,7 +76,7 @@ class Doors:
         self.logins = logins
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
         self._servers: dict[socket.socket, Server] = {}     # certificates of those that speak TLS
-        self._doors: list[Door] = []                        # the Unix sockets among them
+        self._doors: list[UnixDoor] = []                        # the Unix sockets among them
         self._look_at = 0.0                                 # the next look at their files
         self._resting: dict[socket.socket, float] = {}      # until when, monotonic
         self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
@@ -117,7 +117,7 @@ class Doors:
                 server: Server | None = None) -> None:
         self.listen(listener, str(where), server if where.tls else None)
         if where.path:
-            self._doors.append(Door(where, mode, listener, file_at(where.path)))
+            self._doors.append(UnixDoor(where, mode, listener, file_at(where.path)))
             if directory := shut_directory(where, mode):
                 self.note("shut-directory", address=str(where), directory=directory)
 
@@ -136,7 +136,7 @@ class Doors:
             else:
                 self._say(door, "")
 
-    def _open_again(self, door: Door) -> None:
+    def _open_again(self, door: UnixDoor) -> None:
         """The file is gone: bind anew, and give up the old socket once its callers are taken in."""
         choices = places.for_daemon()[0] if door.where.default else [door.where]
         reason = "its file is gone"
@@ -155,7 +155,7 @@ class Doors:
             return
         self._say(door, reason)
 
-    def _give_up(self, door: Door) -> None:
+    def _give_up(self, door: UnixDoor) -> None:
         if door.listener not in self._resting:
             self._on_accept(door.listener, selectors.EVENT_READ)
             self.selector.unregister(door.listener)
@@ -164,7 +164,7 @@ class Doors:
         door.listener.close()
         self._doors.remove(door)
 
-    def _say(self, door: Door, trouble: str) -> None:
+    def _say(self, door: UnixDoor, trouble: str) -> None:
         """Note why clients can't find a socket, once."""
         if trouble and trouble != door.trouble:
             self.note("socket-lost", address=str(door.where), reason=trouble)

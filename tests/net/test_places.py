@@ -1,4 +1,4 @@
-"""Where the daemons of a host are, whose word counts there, and what is said of the others."""
+"""Where the daemons of a host are, which of them a client believes, and what it says of others."""
 import os
 import socket
 import stat
@@ -56,7 +56,7 @@ class Own(Placed):
 @AS_ROOT
 class Belief(Placed):
     def host(self) -> Path:
-        """Where the host's daemon has its socket, in this test."""
+        """Where the host's daemon has its socket in this test."""
         above = self.top / "run"
         directory = above / "parley"
         directory.mkdir(parents=True)
@@ -83,7 +83,7 @@ class Belief(Placed):
         self.assertEqual(places.believed(), {0})
 
     def test_a_kernel_that_can_not_tell(self) -> None:
-        """Then the owner of the file and of its directory speak for the listener."""
+        """Then the owner of the file and of its directory counts as the listener."""
         self.listener(0o666)
         with mock.patch("client.dial.peer_uid", lambda sock: None), dial.dial(self.default) as sock:
             self.assertEqual(believe(self.default, sock, None), 0)

@@ -1,4 +1,7 @@
-"""TLS: any stream through any socket; a daemon that speaks it; who stalls, who babbles, who has another certificate."""
+"""TLS: any stream through any socket, and a daemon that speaks it.
+
+And peers that stall, that send garbage, or that have another certificate.
+"""
 import contextlib
 import os
 import random
@@ -80,7 +83,7 @@ class Certificate(Files):
 
 
 class Choke:
-    """One end of a socket whose peer is beside it, and that takes and gives as little as chance will have it."""
+    """One end of a socket that takes and gives as little as chance will have it."""
     family = socket.AF_INET
 
     def __init__(self, chance):
@@ -176,7 +179,7 @@ class Line(Client):
         self.until(lambda: not secured.shake())
 
     def until(self, done):
-        """TCP takes its moment, even on loopback."""
+        """Wait until this is true: TCP takes its moment, even on loopback."""
         deadline = time.monotonic() + 20
         while not done():
             assert time.monotonic() < deadline, f"{self.name} waits in vain"
@@ -288,7 +291,7 @@ class Served(Files):
 
 class Pinned(Files):
     def meet(self, house, ring=None, address=None):
-        """A link of its own; what comes of connecting."""
+        """A link of its own, and what comes of connecting."""
         link = Link([address or house.address], "ann", None, features=0, monotonic=lambda: 50.0, instance=1,
                     jitter=lambda: 0.5, dial=dial, ring=ring)
         self.addCleanup(link.close)

@@ -1,4 +1,7 @@
-"""The benchmark: it is honest about what it counts, and what it says of figures is so.  Speed itself is not tested."""
+"""The benchmark is honest about what it counts, and what it prints of figures is so.
+
+Speed itself is not tested.
+"""
 import json
 import os
 import shutil
@@ -72,7 +75,7 @@ class Report(unittest.TestCase):
 
 
 class Liar:
-    """A daemon that answers HELLO and SEND as it is told."""
+    """A daemon that answers HELLO and SEND as the test says."""
 
     def __init__(self, path: str, answer: Callable[[wire.Send], list[wire.Message]]) -> None:
         self.answer = answer

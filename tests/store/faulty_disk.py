@@ -1,9 +1,10 @@
 """A disk that records what is done to it, and fails on demand.
 
-`RecordingDisk` notes every operation as an `Op`.  `fail("datasync", errno.EIO, after=2)` lets two pass and fails from
-then on (or `times` times).  The backends of dbm write past this seam: after `watch(directory)` the files of segments
-are looked at whenever something else is done, and what changed is noted as if it had been written just then.  Nothing
-is really synced, so that tests are quick.  What a power cut may leave of all that, platter.py says.
+`RecordingDisk` notes every operation as an `Op`.  `fail("datasync", errno.EIO, after=2)` lets two
+calls pass and fails from then on (or `times` times).  The libraries of dbm write past this seam.
+After `watch(directory)` the disk looks at the files of segments whenever something else is done,
+and notes what changed as if it had been written just then.  Nothing is really synced, so that tests
+are quick.  platter.py says what a power cut may leave of all that.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class RecordingDisk(Disk):
         self.segments: dict[str, bytes] = {}
 
     def watch(self, directory: str) -> None:
-        """This is the store: note what dbm does in it, and tell its directory from the one that it is in."""
+        """This is the store: note what dbm does in it, and tell it from its parent."""
         self.watched = directory
 
     def observe(self) -> None:
@@ -170,7 +171,7 @@ class RecordingDisk(Disk):
         return 1 << 40
 
     def note(self, event: object) -> None:
-        """A mark of the test's own among the ops."""
+        """Put a mark of the test's own among the ops."""
         self._note(Op("note", "", event=event))
 
 

@@ -1,12 +1,14 @@
-"""A life of a store, for the power cuts: everything that can happen to it happens, and three logs are kept beside it.
+"""A life of a store, for the power cuts: everything that can happen to it, and three logs of it.
 
-`Life` does what the daemon does, through the calls that the daemon makes, on a FullDisk that records: turns with mail
-to one, to several and to all, reads in any order, batches written while others wait for the disk; journals roll,
-segments are sealed, carried and dropped; the disk is full, and has room again; the process is killed and the power is
-cut, again and again, and each time the client sends once more what nobody acknowledged.
+`Life` does what the daemon does, through the calls that the daemon makes, on a FullDisk that
+records.  There are turns with mail to one, to several and to all, reads in any order, and batches
+written while others wait for the disk.  Journals roll; segments are sealed, carried over and
+dropped.  The disk is full, and has room again.  The process is killed and the power is cut, again
+and again, and each time the client sends again what nobody acknowledged.
 
-What it tries, what is acknowledged, what is refused goes as notes among the ops of the disk.  `Ledger` reads them in
-order and knows at each moment what a store may hold, and what it must.
+What the life tries, what the store acknowledges and what it refuses go as notes among the ops of
+the disk.  `Ledger` reads them in order and knows at each moment what a store may hold, and what it
+must.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ Thing = tuple[str, str, int, Mail | bytes | None]  # "name", "mail", "read" or "
 
 
 def is_repeat(box: Mailbox, sender: User, origin: int) -> bool:
-    """Whether this of the sender's messages was put already."""
+    """Whether the sender's message with this id was put already."""
     return box.known(sender, origin)[0] == origin
 
 
@@ -48,7 +50,7 @@ class Killed(BaseException):
 
 
 class MortalDisk(FullDisk):
-    """Kills the process after some op.  While it is `slow`, a sync takes a few turns."""
+    """A disk that kills the process after some op.  While `slow`, a sync takes a few turns."""
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
@@ -152,13 +154,15 @@ class Ledger:
         self.vanished.add(id)
 
     def _gone(self, user: str, id: int) -> None:
-        """It never comes back."""
+        """This message never comes back."""
         self.mails.pop((user, id), None)
         self.acked.discard((user, id))
         self.reading.discard((user, id))
 
     def restarted(self, box: Mailbox, waiting: dict[str, list[Mail]]) -> list[tuple[str, Sequence[Thing]]]:
-        """What a start found counts: it is served, and who sends it again is told that it is stored."""
+        """The store serves what its start found.
+
+        The sender of such a message, sending it again, is told that it is stored."""
         there: list[Thing] = [("mail", user, mail.id, mail) for user, mails in waiting.items() for mail in mails]
         keys = {(user, id) for _, user, id, _ in there}
         lost: list[Thing] = [("name", name, 0, None) for name in self.names if box.find(name) is None]
@@ -180,7 +184,7 @@ class Ledger:
 
 @contextmanager
 def small_rooms() -> Iterator[None]:
-    """Journals are extended, and the reserve is made, by a few hundred bytes, so that few writes meet the end."""
+    """Journals grow, and reserves are made, by a few hundred bytes: a few writes meet the end."""
     with (mock.patch.object(Journals.begin, "__defaults__", (900,)), mock.patch("store.budget.ROOM", 700),
           mock.patch.object(vars(Journal)["creating"].__func__, "__defaults__", (900,)),
           mock.patch.object(reserve, "SIZE", 3000), mock.patch.object(reserve, "LOOK", 9000),
@@ -283,7 +287,7 @@ class Life:
         self.settle()
 
     def put(self, again: int = 0) -> None:
-        """Messages of user0's, new ones or one that was not answered."""
+        """Put messages of user0, new ones or one that was not answered."""
         if self.box.refusal is not None:
             return
         users, dice = self.box.users, self.dice
@@ -324,7 +328,9 @@ class Life:
         self._read(user, 0 if self.dice.random() < 0.5 else first.id, last.id)
 
     def queue(self, user: User, after: int = 0, upto: int = EVER) -> list[Mail]:
-        """What waits, each message by itself; asked for in one go, or a few at a time, which makes no difference."""
+        """The waiting messages, each by itself.
+
+        They are asked for in one go or a few at a time, which makes no difference."""
         if self.dice.random() < 0.5:
             return singles(self.box.unread(user, after, upto, 1 << 30, 1 << 40))
         found: list[Mail] = []
@@ -383,7 +389,7 @@ class Life:
         self.work_it_off()
 
     def drain(self, share: float) -> None:
-        """Read most of what waits, from the front; then what is nearly read is carried, and the rest dropped."""
+        """Read most of what waits, from the front, so that segments are carried over or dropped."""
         for user in self.box.users:
             mails = self.queue(user)[:int(share * user.waiting)]
             if mails:
@@ -402,8 +408,10 @@ class Life:
         raise AssertionError("the work never ends")
 
     def fill(self, alone: bool) -> None:
-        """Until mail is refused, because there is too little room to seal, or none since another program takes all;
-        then it has taken what was left, and what waits is read, for which there is the reserve."""
+        """Put mail until it is refused, because there is too little room to seal, or none at all.
+
+        There is none when another program takes all room.  It has then taken what was left, and the
+        reserve is there so that the waiting mail can be read."""
         self.disk.space = self.disk.used() + self.dice.randint(0, 20000)
         while self.box.refusing is None:
             if not alone:
@@ -418,7 +426,7 @@ class Life:
             self.work(1)
 
     def quiet(self) -> None:
-        """Nothing is written for a minute, and long enough since the last time."""
+        """Write nothing for a minute, and for long enough since the last time."""
         self.put()
         before = self.box._journals.current.number
         for _ in range(2):
@@ -430,7 +438,7 @@ class Life:
         self.seen.add("rested" if self.box._journals.current.number != before else "")
 
     def stop(self, steps: int) -> None:
-        """In good order, with so much time to come to rest."""
+        """Stop in good order, with so much time to come to rest."""
         self.put()
         self.write()
         self.box.rest()
@@ -448,7 +456,7 @@ class Life:
     # What ends a process
 
     def kill(self, what: Callable[[], None], after: int = 1) -> None:
-        """SIGKILL in the midst of something, after so many ops: what was not synced is still there, for now."""
+        """SIGKILL after so many ops: what was not synced is still in memory, for now."""
         self.disk.left = after
         try:
             what()
@@ -460,7 +468,7 @@ class Life:
         self.restart()
 
     def a_turn(self) -> None:
-        """Something is written (and, killed after one op, not synced)."""
+        """A turn that writes something (and, killed after one op, does not sync it)."""
         self.put()
         for _ in range(100):
             self.read()
@@ -473,7 +481,7 @@ class Life:
         self.seal()
 
     def fail_sync(self) -> None:
-        """An fdatasync that fails; the caller ends the process."""
+        """Make an fdatasync fail; the caller ends the process."""
         self.put()
         self.write()
         self.disk.fail("datasync", errno.EIO)
@@ -506,7 +514,7 @@ class Life:
         self.restart()
 
     def leave(self, files: State) -> None:
-        """Let go of everything without another write; what dbm writes when it closes is undone."""
+        """Let go of everything without another write; undo what dbm writes when it closes."""
         box = self.box
         if box.upkeep.writer is not None:
             box.upkeep.writer._database.close()
@@ -541,7 +549,7 @@ class Life:
         self.read_ops = len(self.ops)
 
     def restart(self) -> None:
-        """Every other time it is killed once before it is done."""
+        """Start again; every other time the start is killed once before it is done."""
         self.batch.clear()
         self.set.clear()
         self.promised.clear()

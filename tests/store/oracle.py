@@ -8,17 +8,20 @@ The clients of a test tell it what they did and what they heard.  It keeps that 
     asked           the reader's CONFIRM left
     confirmed       its CONFIRMED came
 
-`judge` is then given all that waits for one reader, after whatever was done to the daemon or its disk, and answers
-with what is wrong, a line for each fault:
+`judge` is then given all messages that wait for one reader, after whatever was done to the daemon
+or its disk.  It answers with a line for each fault:
 
-    lost            acknowledged, and its reader never asked to have it forgotten, yet it does not wait
+    lost            acknowledged, and its reader never confirmed it, yet it does not wait
     came back       confirmed, yet it waits
-    invented        nobody tried to send this to this reader, or it had another text, or its sender was told REFUSED
+    invented        nobody tried to send this to this reader, or it had another text, or its sender
+                    was told REFUSED
     doubled         it waits twice
     id reused       the same id was another message before
-    disorder        ids do not ascend, or two messages of one sender stand the other way round than they were sent
+    disorder        ids do not ascend, or two messages of one sender are not in the order in which
+                    they were sent
 
-What was tried and not acknowledged, or asked and not confirmed, may be there or not: nothing was promised.
+A message that was tried and not acknowledged, or asked and not confirmed, may be there or not:
+nothing was promised.
 """
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -57,7 +60,7 @@ class Oracle:
     # ---- what the clients tell ----
 
     def trying(self, sender: str, origin: int, readers: Sequence[str], text: str) -> None:
-        """It is about to leave.  The same again changes nothing."""
+        """A SEND is about to leave.  Telling this again changes nothing."""
         self.tried.setdefault((sender, origin), Tried(len(self.tried), tuple(readers), text))
 
     def acknowledge(self, sender: str, first: int, last: int) -> None:
@@ -73,20 +76,20 @@ class Oracle:
         self.refused.add((sender, origin))
 
     def ask(self, reader: str, keys: Iterable[Key]) -> None:
-        """The reader is about to confirm these."""
+        """The reader is about to confirm these messages."""
         asked, due = self.asked.setdefault(reader, set()), self.due.setdefault(reader, {})
         for key in keys:
             asked.add(key)
             due.pop(key, None)
 
     def confirm(self, reader: str, keys: Iterable[Key]) -> None:
-        """CONFIRMED came for these."""
+        """CONFIRMED came for these messages."""
         self.confirmed.setdefault(reader, set()).update(keys)
 
     # ---- what must be true ----
 
     def judge(self, reader: str, waiting: Sequence[Found]) -> list[str]:
-        """Everything that is wrong with all that waits for this reader."""
+        """Everything that is wrong with the messages that wait for this reader."""
         there = {(found.sender, found.origin) for found in waiting}
         faults = [f"lost: {key} for {reader}" for key in self.due.get(reader, ()) if key not in there]
         faults += [f"came back: {key} for {reader}" for key in there & self.confirmed.get(reader, set())]
@@ -95,7 +98,7 @@ class Oracle:
         return faults + self.look_at(reader, waiting)
 
     def look_at(self, reader: str, came: Sequence[Found]) -> list[str]:
-        """What is wrong with messages as they came, be they all or not."""
+        """What is wrong with messages in a client's hand, be they all or not."""
         faults: list[str] = []
         last, before = 0, dict[str, Found]()        # the id, and of each sender the message, that came before
         for found in came:
@@ -113,8 +116,10 @@ class Oracle:
         return faults
 
     def judge_store(self, store: str) -> list[str]:
-        """Everything that is wrong with a store that no daemon has open.  It is recovered twice, as by two starts of
-        which the first is killed; the second must find what the first one did."""
+        """Everything that is wrong with a store that no daemon has open.
+
+        The store is recovered twice, as by two starts of which the first is killed.  The second
+        must find what the first found."""
         once, twice = recover(store), recover(store)
         faults = [] if once == twice else [f"changed: what is recovered by a second start: {once} and {twice}"]
         for reader in {*once, *self.due, *self.confirmed}:
@@ -129,7 +134,7 @@ class Oracle:
 
 
 def recover(store: str) -> dict[str, list[Found]]:
-    """All that waits in a store, by reader, as a start finds it; and then the starter dies."""
+    """All that waits in a store, by reader, as a start finds it; then the starter dies."""
     mailbox = Mailbox(store)
     try:
         return {user.name: [Found(mail.id, mailbox.users[mail.sender].name, mail.origin, mail.texts[0].decode())

@@ -1,18 +1,22 @@
-"""A model of a disk that can lose what was not synced, and a disk in memory that holds what it left.
+"""A model of a disk that can lose what was not synced, and a disk in memory that holds what it
+left.
 
-A file's bytes and a directory's names reach the platter each by its own sync and by nothing else.  `Platter` follows
-the ops of a RecordingDisk; at any moment `states` draws what a power cut may leave:
+A file's bytes and a directory's names reach the platter each by its own sync and by nothing else.
+`Platter` follows the ops of a RecordingDisk.  At any moment `states` draws what a power cut may
+leave:
 
-  - of the names that were made, moved or removed since the directory was synced: all, none, each alone, each missing,
-    or any subset;
-  - of what was written to a file since it was synced: all, none, a prefix of the writes, one alone, one missing, or
-    any subset; and of one of those writes the bytes up to some place, those from it, zeros, garbage, or some sectors;
+  - of the names that were made, moved or removed since the directory was synced: all, none, each
+    alone, each missing, or any subset;
+  - of the writes to a file since it was synced: all, none, a prefix of them, one alone, one
+    missing, or any subset; and of one of those writes the bytes up to some place, those from it,
+    zeros, garbage, or some sectors;
   - the directory itself, before its parent was synced: nothing at all.
 
-What was synced stays as it was: a disk that lies, or loses what it once held, is not modelled here but in
-test_damage.py.  An fsync of a file says nothing of its name.  A rename is one step, as on every journaled file system.
-The files of dbm are seen by their content, whenever anything else is done: all of it counts as unsynced until the
-store's own fsync, though some backends sync by themselves.
+What was synced stays as it was.  A disk that lies, or loses what it once held, is not modelled here
+but in test_damage.py.  An fsync of a file says nothing about its name.  A rename is one step, as on
+every journaled file system.  The model sees the files of dbm by their content, whenever anything
+else is done: all of it counts as unsynced until the store's own fsync, though some backends sync by
+themselves.
 """
 
 from __future__ import annotations
@@ -30,7 +34,9 @@ PLACES = (1, 8, 12, 16, 32, 36, 54, 512)  # where the formats have their seams
 
 
 class Content(NamedTuple):
-    """The bytes of a file; from len(data) to size they are zeros, as in a journal extended ahead of the writing."""
+    """The bytes of a file.
+
+    From len(data) to size they are zeros, as in a journal extended ahead of the writing."""
 
     data: bytes = b""
     size: int = 0
@@ -84,7 +90,7 @@ class File:
         self.begun = 0
 
     def seams(self) -> list[Content]:
-        """What a cut may leave, a short list."""
+        """A short list of what a cut may leave."""
         ops, last = self.pending, self.pending[-1:]
         found = [self.now, self.safe]
         found += [_applied(self.safe, ops[:n]) for n in range(1, len(ops))]
@@ -100,7 +106,7 @@ class File:
         return found
 
     def draw(self, dice: Random) -> Content:
-        """What a cut may leave, any."""
+        """Any one thing that a cut may leave."""
         ops, how = self.pending, dice.random()
         if how < 0.3:
             chosen = ops[:dice.randint(0, len(ops))]
@@ -135,7 +141,7 @@ def _zeroed(op: Op, start: int, end: int) -> list[Op]:
 
 
 def _harmed(op: Op, dice: Random) -> list[Op]:
-    """A write of which not all arrived."""
+    """A write of which only a part arrived."""
     length = len(op.data)
     start, end = sorted((dice.randrange(length + 1), dice.randrange(length + 1)))
     how = dice.randrange(6)
@@ -165,7 +171,7 @@ class Platter:
         self.is_there = False  # the directory's own name
 
     def put(self, state: State) -> None:
-        """Power is back, and this is what there is."""
+        """Power is back, and this is on the disk."""
         self.now = {name: File(found) for name, found in state.items()}
         self.safe, self.pending = dict(self.now), []
 
@@ -188,7 +194,9 @@ class Platter:
         self.now = _named(self.now, self.pending[-1:])
 
     def states(self, dice: Random, count: int) -> Iterator[State]:
-        """At most about `count` that are short to describe, then as many drawn.  Some may be the same."""
+        """At most about `count` states that are short to describe, then as many drawn by chance.
+
+        Some may be the same."""
         if not self.is_there:
             yield {}
         pending = self.pending
@@ -212,7 +220,7 @@ class Platter:
 
     @staticmethod
     def _seams(names: dict[str, File]) -> list[State]:
-        """One file in each of its short list, the others as they are now, or as they were synced."""
+        """States with one file as each of its short list, and the others as now or as synced."""
         found = []
         for name, file in names.items():
             if file.pending:
@@ -233,7 +241,9 @@ def _named(names: dict[str, File], entries: list[tuple[str, str, File | None]]) 
 
 
 class MemoryDisk(Disk):
-    """Holds a state in memory; but the files of segments, which dbm opens by itself, are in a real directory."""
+    """A disk that holds a state in memory.
+
+    The files of segments, which dbm opens by itself, are in a real directory."""
 
     def __init__(self, directory: str) -> None:
         super().__init__()
@@ -261,7 +271,7 @@ class MemoryDisk(Disk):
                 self.real[name] = found
 
     def whole(self) -> frozenset[tuple[str, Content | None]]:
-        """All of it, to tell whether two are the same.  (Segments that were there are not modified.)"""
+        """The whole state, to tell whether two are the same.  (Old segments are never modified.)"""
         return frozenset([*self.files.items(), *((name, None) for name in os.listdir(self.directory))])
 
     def is_real(self, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""The processes that sync, killed and stopped under the real daemon, in each state in which they can be."""
+"""The processes that sync, killed and stopped under the real daemon, in each of their states."""
 
 import os
 import select
@@ -30,7 +30,7 @@ class ChildCase(unittest.TestCase):
         self.origin = ORIGIN
 
     def start(self, bare: bool = True) -> None:
-        """`bare`: nobody else asks for anything."""
+        """Start a daemon; `bare` means that nobody else asks for anything."""
         self.daemon = DaemonProcess(program=(HERE + "/tests/torture/small_store.py", str(SEAL_AT)), bare=bare)
         self.addCleanup(self.daemon.close)
         assert self.daemon.process
@@ -54,14 +54,16 @@ class ChildCase(unittest.TestCase):
         until(lambda: state_of(pid) == "T", SECONDS, "it is stopped")
 
     def answers(self, client: Speaker) -> None:
-        """Whoever waits for no disk is answered at once."""
+        """A client that waits for no disk is answered at once."""
         self.origin += 1
         client.say(wire.Ping(self.origin))
         self.assertEqual(client.hear(wire.Pong).stamp, self.origin)
 
 
 class Killed(ChildCase):
-    """What its last call was told of the disk went with it, and is not told twice: so the daemon ends."""
+    """What the disk told the last call went with the process, and is not told twice.
+
+    So the daemon ends."""
 
     def ends(self, child: int) -> None:
         assert self.daemon.process
@@ -87,7 +89,7 @@ class Killed(ChildCase):
         self.ends(0)
 
     def test_while_it_is_asked_for_more(self) -> None:
-        """Under load: the daemon may find out by the answer that ends, or by what it can't ask any more."""
+        """Under load the daemon may find out by an answer that ends, or by a request that fails."""
         for child, what in enumerate(CHILDREN):
             with self.subTest(what):
                 self.start(bare=False)
@@ -107,7 +109,9 @@ class Killed(ChildCase):
 
 
 class Flooder(threading.Thread):
-    """Sends as fast as it is read, till it is refused; then, when the disk goes on, till one more is stored."""
+    """A client that sends as fast as the daemon reads, until it is refused.
+
+    Then, when the disk goes on, it sends until one more message is stored."""
 
     def __init__(self, client: Speaker) -> None:
         super().__init__(daemon=True)
@@ -137,7 +141,7 @@ class Flooder(threading.Thread):
 
 
 class Stopped(ChildCase):
-    """A disk that takes its time: what it must make true is late, and nothing else."""
+    """A disk that takes its time makes late what must be on it, and nothing else."""
 
     def test_live_messages_and_answers_go_on_and_promises_wait(self) -> None:
         self.start()
@@ -156,8 +160,10 @@ class Stopped(ChildCase):
         self.assertEqual(ann.hear(wire.Stored).first, sent[0])
 
     def test_a_disk_that_does_nothing_while_some_flood_it(self) -> None:
-        """Both are stopped.  Who floods is held, and then refused; the others chat; nobody is disconnected, and what
-        the daemon holds has a bound."""
+        """Both processes are stopped.
+
+        A client that floods is held, and then refused; the others chat; nobody is disconnected, and
+        what the daemon holds has a bound."""
         self.start()
         ann, bob = self.enter("ann"), self.enter("bob")
         flooders = [Flooder(self.enter(f"flooder{n}")) for n in range(4)]

@@ -1,4 +1,7 @@
-"""Damage: what is not as it was written is found out or without effect, never served; what is whole is brought out."""
+"""Damage: what is not as it was written is found out or has no effect, and is never served.
+
+What is whole is brought out.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ LAST = 16 << 10  # bytes of a journal that are cut off one after the other
 
 
 def said(lines: Iterator[str]) -> list[str]:
-    """What salvage prints; its last line is an error if anything may be missing."""
+    """What salvage prints; the last line is an error if anything may be missing."""
     found: list[str] = []
     try:
         found.extend(lines)
@@ -41,7 +44,7 @@ def said(lines: Iterator[str]) -> list[str]:
 
 class DamageCase(RecoveryCase):
     def files(self) -> State:
-        """The store as it lies there."""
+        """The store's files, with their bytes."""
         found = {}
         for name in os.listdir(self.path):
             if not name.endswith(("-wal", "-shm")):
@@ -56,7 +59,7 @@ class DamageCase(RecoveryCase):
 
     @staticmethod
     def look(disk: MemoryDisk) -> tuple[object, list[str]]:
-        """All that a start would find, and what it says; it changes nothing."""
+        """What a start would find, and what it prints; this changes nothing."""
         manifest = manifests.load(disk, disk.directory)
         assert manifest
         found = Recovery(disk, disk.directory, manifest, repair=False)
@@ -69,7 +72,7 @@ class DamageCase(RecoveryCase):
 
 class TestCuts(DamageCase):
     def long(self) -> tuple[Mailbox, list[int]]:
-        """A journal of many synced batches, one message each; where each ends."""
+        """A journal of many synced batches, one message in each; and where each of them ends."""
         box, dice = self.open(), Random(5)
         ann, = self.names(box, "ann")
         ends = [box._journals.current.offset]
@@ -80,7 +83,9 @@ class TestCuts(DamageCase):
         return box, ends
 
     def test_the_last_journal_at_each_of_its_last_bytes(self) -> None:
-        """What stands before the cut is there; a batch that was cut in two is said, and nothing of it served."""
+        """Everything before the cut is there.
+
+        A batch that was cut in two is reported, and nothing of it is served."""
         box, ends = self.long()
         whole = self.texts(box, box.users[0])
         self.let_go(box)
@@ -119,7 +124,8 @@ class TestFlips(DamageCase):
                 self.flip_all(backend)
 
     def small(self, backend: str) -> Mailbox:
-        """A segment, a journal of before a start, and one that was closed; something of everything in each."""
+        """A segment, a journal of before a start, and one that was closed; something of everything
+        in each."""
         box = self.open(backend=backend, small=0)
         users = self.names(box, *(f"u{n}" for n in range(9)))
         for n in range(3):
@@ -139,7 +145,9 @@ class TestFlips(DamageCase):
         return box
 
     def test_every_byte_of_every_acknowledged_batch(self) -> None:
-        """Many were written while one sync was under way, and nothing after them: a moment later all are safe."""
+        """Many batches were written while one sync was under way, and nothing after them.
+
+        A moment later all of them are safe."""
         box = self.open(disk=SlowDisk(), small=0)
         ann = box.register("ann", 1)
         ends = [box._journals.current.offset]
@@ -238,7 +246,9 @@ class TestSalvage(DamageCase):
             self.let_go(again)
 
     def test_every_batch_but_the_damaged_one(self) -> None:
-        """Of two journals, the header too; what was read in the damaged batch comes back, if no later one says it."""
+        """Of two journals, and their headers too.
+
+        A message that was read in the damaged batch comes back, unless a later one says it again."""
         box = self.open()
         ann, bob = self.names(box, "ann", "bob")
         batches: dict[tuple[int, int], tuple[set[bytes], set[bytes]]] = {}  # number, offset: put, read
@@ -322,7 +332,9 @@ class TestSalvage(DamageCase):
             self.assertTrue(all(mail in wanted[name] for name, mails in found.items() for mail in mails))
 
     def test_whatever_is_damaged_nothing_is_invented(self) -> None:
-        """A byte here and there in each file: it never fails, and brings out only what was put, under its name."""
+        """A byte here and there in each file.
+
+        Salvage never fails, and brings out only what was put, under its name."""
         for backend in BACKENDS:
             self.path, self.disk = os.path.join(self.home.name, backend), RecordingDisk()
             box = self.lively(backend)
@@ -365,7 +377,9 @@ class TestSalvage(DamageCase):
             self.let_go(box)
 
     def test_what_another_version_wrote_is_left_out(self) -> None:
-        """Its layouts are not these, so nothing in it is read; and nobody is told to salvage it."""
+        """Its layouts are not these, so salvage reads nothing in it.
+
+        And nobody is told to salvage it."""
         box = self.open(backend="dbm.dumb")
         ann, bob = self.names(box, "ann", "bob")
         box.put(ann, 0, 1, [bob], 0, b"sealed")

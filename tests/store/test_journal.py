@@ -1,4 +1,4 @@
-"""The journal: what was synced is read again; a tear is told from damage; nothing is invented."""
+"""The journal: what was synced is read again, a tear is told from damage, nothing is invented."""
 
 import errno
 import os
@@ -56,7 +56,7 @@ class JournalCase(unittest.TestCase):
         return list(self.scan(data, size))
 
     def five(self) -> tuple[Journal, list[int]]:
-        """A journal of five batches, each synced; where each ends."""
+        """A journal of five batches, each synced; and where each of them ends."""
         journal, ends = self.journal(), []
         for n in range(5):
             self.batch(journal, *[b"%d/%d" % (n, k) for k in range(n + 1)])

@@ -1,4 +1,4 @@
-"""The libraries behind dbm in a process of their own: what they do there, and what is left when that process ends."""
+"""The dbm libraries in a process of their own: what they do, and what is left when it ends."""
 import errno
 import os
 import signal
@@ -65,7 +65,7 @@ class Mappings(LibraryCase):
 class Endings(LibraryCase):
     @unittest.skipUnless("dbm.gnu" in BACKENDS, "needs dbm.gnu")
     def test_a_page_that_the_disk_does_not_give_back(self) -> None:
-        """As far as a file system can say it without a bad disk: the file is cut short under its map."""
+        """The nearest that a file system comes to a bad disk: a file cut short under its map."""
         found = self.written("dbm.gnu")
         self.assertEqual(found[b"head"], b"")
         size = os.path.getsize(self.path)

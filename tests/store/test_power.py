@@ -1,4 +1,4 @@
-"""Power cuts: at every operation of a store's life, in every way in which a disk may be left, nothing is lost."""
+"""Power cuts at every operation of a store's life, in every way: nothing is lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def demand(right: object, what: str) -> None:
 
 
 class View(NamedTuple):
-    """What a start made of a state."""
+    """What a start made of a state of the disk."""
 
     queues: Queues
     names: list[tuple[str, Mapping[int, bytes]]]  # with settings
@@ -50,7 +50,7 @@ class View(NamedTuple):
 
 
 class Recoveries:
-    """Starts the real code on states, and looks at what it makes of them."""
+    """Starts the real code on states of the disk, and looks at what it makes of them."""
 
     def __init__(self, directory: str) -> None:
         self.path = directory
@@ -59,7 +59,7 @@ class Recoveries:
         self.dice = itertools.count(1 << 40)
 
     def urandom(self, count: int) -> bytes:
-        """The same in every start from a state, and never what was in the state."""
+        """The same bytes in every start from a state, and never ones that were in the state."""
         return hashlib.sha256(b"%d" % next(self.dice)).digest()[:count]
 
     def open(self) -> Mailbox:
@@ -93,7 +93,7 @@ class Recoveries:
             box._shelf.close()
 
     def work_on(self, view: View) -> None:
-        """The store works on: one message more, one read; every now and then a seal."""
+        """Let the store work on: one message more, one read; now and then a seal."""
         wanted, box = {name: list(mails) for name, mails in view.queues.items()}, self.open()
         try:
             demand(not box.notes, f"the third start says {box.notes}")
@@ -147,8 +147,9 @@ def judge(view: View, ledger: Ledger) -> None:
 
 
 def judge_lost(view: View, there: Set[tuple[str, int]], ledger: Ledger) -> None:
-    """What a reader may be told is deleted for good: what is there, or was; not what the daemon never had on disk, for
-    that may come again."""
+    """What a reader may be told is deleted for good.
+
+    That is what is there, or was; not what was never on the disk, for that may come again."""
     def is_lost(id: int) -> bool:
         place = bisect_left(view.lost, id, key=BY_END)
         return place < len(view.lost) and view.lost[place][0] <= id
@@ -161,7 +162,7 @@ def judge_lost(view: View, there: Set[tuple[str, int]], ledger: Ledger) -> None:
 
 
 def judge_origins(view: View, there: set[int], ledger: Ledger) -> None:
-    """What was acknowledged would not be taken again, and what is not there would be."""
+    """The store would not take again what was acknowledged, and would take what is not there."""
     acked = {origin for origin, acked in ledger.origins.items() if acked}
     demand(view.known >= acked | there, f"would be taken twice: {sorted((acked | there) - view.known)[:3]}")
     read = {ledger.mails[key].origin for key in ledger.reading if key in ledger.mails}
@@ -190,7 +191,7 @@ class Replay:
         self.cut(len(self.life.ops))
 
     def cut(self, place: int) -> None:
-        """A state that was there before is judged anew, for more may have been promised since."""
+        """Judge a state.  A known one is judged anew, for more may have been promised since."""
         judged: set[int] = set()
         for state in self.platter.states(self.dice, EACH):
             key = frozenset(state.items())
@@ -210,7 +211,7 @@ class Replay:
 
 class TestPower(unittest.TestCase):
     def test_cut_at_every_operation(self) -> None:
-        """Lives, with one backend after the other, until there were so many states."""
+        """Lives with one backend after the other, until there were so many states."""
         counts, happened = dict.fromkeys(BACKENDS, 0), set()
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         with small_rooms(), tempfile.TemporaryDirectory(dir=memory) as home:

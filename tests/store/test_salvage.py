@@ -1,8 +1,10 @@
-"""Salvage against the truth: a store of known content, every byte of it changed, cut, zeroed or mixed up.
+"""Salvage against the truth: a store of known content, every byte of it changed, cut, zeroed or
+mixed.
 
-Whatever is done to it, what is brought out is everything but what stood in the batch or value that was hit; the file is
-named; and the exit code is 65 when anything is missing, 0 when nothing is.  What cannot be known is the exception: a
-last batch that is zeroed whole looks like one that was never written.
+Whatever is done to the store, salvage brings out everything but what stood in the batch or value
+that was hit.  It names the file.  The exit code is 65 when anything is missing, and 0 when nothing
+is.  The exception is what cannot be known: a last batch that is zeroed as a whole looks like one
+that was never written.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ SECTOR = 512
 
 
 class Quick(Disk):
-    """Syncs nothing; the libraries are in a process of their own, as in the daemon: some crash over what they read."""
+    """A disk that syncs nothing.
+
+    The libraries are in a process of their own, as in the daemon: some crash over a file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +79,7 @@ class SalvageCase(unittest.TestCase):
         self.addCleanup(self.disk.library.end)
 
     def make(self, backend: str, place: str = "store") -> None:
-        """A segment with a value of each kind and more, a journal of before a start, and one that was closed."""
+        """A segment with values of each kind, a journal of before a start, and a closed journal."""
         self.store = f"{self.home}/{place}-{backend}"
         self.units: list[Unit] = []
         self.said: set[bytes] = set()
@@ -104,7 +108,7 @@ class SalvageCase(unittest.TestCase):
         return Mailbox(self.store, self.disk, backend, small=0)
 
     def let_go(self, box: Mailbox) -> None:
-        """As a kill does."""
+        """Close everything as a kill does."""
         box._shelf.close()
         box._journals.current.close()
         self.disk.close(box._lock)
@@ -148,7 +152,7 @@ class SalvageCase(unittest.TestCase):
                 for mail in singles(box.unread(user, 0, box.last, 1 << 30, 1 << 30)) for text in mail.texts}
 
     def salvaged(self, files: Files) -> tuple[Truth, set[str], int, list[str]]:
-        """What was brought out, the names that were lost, the exit code, and what was said besides."""
+        """What was brought out, the names that were lost, the exit code, and the other lines."""
         broken, into = f"{self.home}/broken", f"{self.home}/into"
         for path in broken, into:
             shutil.rmtree(path, ignore_errors=True)
@@ -171,7 +175,7 @@ class SalvageCase(unittest.TestCase):
         return found
 
     def judge(self, files: Files, hit: Callable[[Unit], bool], named: str, where: str) -> int:
-        """All is there but what stood in what was hit.  The exit code."""
+        """Everything is there but what stood in what was hit.  The exit code."""
         found, names, code, lines = self.salvaged(files)
         gone = {text for unit in self.units if hit(unit) for text in unit.texts}
         missing = self.truth - found
@@ -208,14 +212,15 @@ class EveryFlip(SalvageCase):
         self.assertEqual(codes, {"manifest": {0}, "journal.": {0, 65}, "segment.": {0, 65}})
 
     def hit(self, name: str, first: int, end: int) -> Callable[[Unit], bool]:
-        """Units of this file that overlap these bytes; of SQLite's file, where values are in pieces, all of a page."""
+        """Units of this file that overlap these bytes; of SQLite's file, with values in pieces, a
+        whole page."""
         if self.listed.segments[0].backend == "dbm.sqlite3" and name.startswith("segment."):
             return lambda unit: unit.file == name or unit.file not in self.files
         return lambda unit: unit.file == name and unit.first < end and first < unit.end
 
 
 class WholeFiles(SalvageCase):
-    """Cut, zeroed, gone, swapped, and two damages at once."""
+    """Whole files cut, zeroed, gone or swapped, and two damages at once."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -275,7 +280,7 @@ class WholeFiles(SalvageCase):
         self.assertEqual(code, 65)
 
     def test_two_damages_at_once(self) -> None:
-        """The manifest and another; two of the others."""
+        """The manifest and another file; two of the other files."""
         dice = Random(9)
         places = [(name, place) for name in [*self.data_files(), "manifest"]
                   for place in dice.sample(range(min(len(self.files[name]), 8000)), 12)]
@@ -294,7 +299,7 @@ class WholeFiles(SalvageCase):
                 f"{other} {there}")
 
     def test_the_store_s_number_is_not_needed(self) -> None:
-        """Neither the manifest nor a header has it any more: the values of a segment tell it."""
+        """Neither the manifest nor a header has it any more: the segment's values tell it."""
         files = dict(self.files)
         for name in [name for name in files if name.startswith("journal.0")]:
             files[name] = b"\0" * 20 + files[name][20:]

@@ -1,4 +1,7 @@
-"""A store whose directory is moved, removed or replaced while a daemon uses it: nothing is written to what is there."""
+"""A store whose directory is moved, removed or replaced while a daemon uses it.
+
+The daemon writes nothing to what is there then.
+"""
 
 import os
 import shutil
@@ -15,7 +18,7 @@ SECONDS = 20
 
 
 def content(directory: str) -> dict[str, bytes]:
-    """All of its files, whole."""
+    """All files of a directory, with their bytes."""
     found = {}
     for name in sorted(os.listdir(directory)):
         with open(os.path.join(directory, name), "rb") as file:
@@ -24,7 +27,7 @@ def content(directory: str) -> dict[str, bytes]:
 
 
 def replaced(path: str) -> None:
-    """By a copy, such as the last backup."""
+    """Replace the store by a copy, such as the last backup."""
     os.rename(path, path + "-moved")
     shutil.copytree(path + "-moved", path)
     os.chmod(path, 0o700)
@@ -40,7 +43,7 @@ def emptied(path: str) -> None:
 
 
 def another_lock(path: str) -> None:
-    """With which a second daemon could use it."""
+    """Replace the lock, so that a second daemon could use the store."""
     os.unlink(path + "/lock")
     with open(path + "/lock", "wb"):
         pass

@@ -1,4 +1,5 @@
-"""The sync in the background: what may leave while it is under way, what may not, and the child that makes it."""
+"""The sync in the background: what may leave meanwhile, what may not, and the child that makes
+it."""
 
 import errno
 import os
@@ -27,7 +28,7 @@ from tests.harness.waiting import texts
 
 
 class SlowDisk(Disk):
-    """Begins a sync, and ends it when the test says so."""
+    """A disk on which a sync ends when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ def use(mailbox: Mailbox, disk: Disk) -> None:
 
 
 def slow(service: Service) -> SlowDisk:
-    """From now on its syncs end when the test says so."""
+    """Make the syncs of this service end when the test says so."""
     disk = SlowDisk()
     use(service.mailbox, disk)
     return disk
@@ -87,13 +88,13 @@ class Store(unittest.TestCase):
         return self.box.put(self.ann, 0, 1, [self.ann], 0, b"x").id
 
     def write(self) -> int:
-        """One message, written; its id."""
+        """Write one message; its id."""
         number = self.put()
         self.box.write()
         return number
 
     def end(self) -> int:
-        """The sync that is under way ends, and the next begins if there is one."""
+        """End the sync that is under way; the next begins if there is one."""
         self.box.sync()
         self.disk.done = True
         return self.box.sync()
@@ -233,7 +234,7 @@ class TheTurn(unittest.TestCase):
                 self.assertTrue(ann.is_disconnected())
 
     def test_when_it_is_quiet_the_journal_says_that_all_is_on_the_disk(self) -> None:
-        """Once for a burst, a moment after it; then nothing more is written, however long it is quiet."""
+        """Once for a burst, a moment after it; then the daemon writes nothing more."""
         with Service() as service:
             ann, bob = service.users("ann", "bob")
             journal, ends = service.mailbox._journals.current, []
@@ -262,7 +263,9 @@ class TheTurn(unittest.TestCase):
 
 
 class FarBehind(unittest.TestCase):
-    """Where too much is not on the disk, who sends waits for a while, and is refused then; all others go on."""
+    """When the disk is too far behind, senders wait for a while and are then refused.
+
+    All others go on."""
 
     def setUp(self) -> None:
         self.enterContext(mock.patch("store.progress.UNSYNCED_MAX", 20))
@@ -325,7 +328,7 @@ class FarBehind(unittest.TestCase):
         self.nobody_was_disconnected()
 
     def test_a_held_newcomer_makes_no_room_for_others(self) -> None:
-        """It has said HELLO: it is not one of those that say nothing, and waits for the disk in its place."""
+        """It has said HELLO: it is no idle stranger, and waits for the disk in its place."""
         self.service.daemon.limits = self.service.daemon.strangers.limits = \
             self.service.limits._replace(strangers_each=2)
         for n in range(40):
@@ -337,7 +340,7 @@ class FarBehind(unittest.TestCase):
             client.hears(wire.Welcome)
 
     def test_what_one_client_is_owed_has_a_bound(self) -> None:
-        """It confirms what is not there, for which no seq is given, or sends again what is known."""
+        """It confirms messages that do not exist, which have no seq, or sends known ones again."""
         for client in self.cy, self.ann:
             number = self.ann.send("bob", "it waits for the disk")
             frame = wire.encode(wire.Confirm(5, 5)) * 10
@@ -364,7 +367,7 @@ class FarBehind(unittest.TestCase):
         self.nobody_was_disconnected()
 
     def test_a_newcomer(self) -> None:
-        """Who is known waits for WELCOME; a new name waits, and is refused then."""
+        """A known user waits for WELCOME; a new name waits, and is then refused."""
         for n in range(40):
             self.ann.send("bob", str(n))
         self.bob.hang_up()
@@ -391,7 +394,7 @@ class FarBehind(unittest.TestCase):
         self.assertEqual(self.cy.hears(wire.Failed, request=3).reason, TOO_SLOW)
 
     def test_the_end_of_a_roll(self) -> None:
-        """Whatever the disk is waited for in it, the loop goes on."""
+        """Whatever the roll waits for, the loop goes on."""
         stalls = Stalls()
         use(self.service.mailbox, stalls)
         number = self.ann.send("bob", "before")
@@ -423,7 +426,7 @@ class FarBehind(unittest.TestCase):
         self.assertEqual(len(self.cy.hears_all(wire.Pong)), 1)
 
     def test_it_is_read_in_the_end_of_a_roll(self) -> None:
-        """Confirmed when it is in the next journal, and on the disk."""
+        """The message is confirmed when that is in the next journal, and on the disk."""
         stalls = Stalls()
         use(self.service.mailbox, stalls)
         self.ann.send("bob", "before")
@@ -443,7 +446,7 @@ class FarBehind(unittest.TestCase):
 
 
 class Waits(Disk):
-    """A task waits for each directory, and the rest is done at once."""
+    """A disk on which a task waits for each directory, and for nothing else."""
 
     def syncing_directory(self, path: str) -> Iterator[object]:
         yield WAIT
@@ -451,7 +454,7 @@ class Waits(Disk):
 
 
 class Stalls(Disk):
-    """So many syncs of tasks have ended, and the next waits."""
+    """A disk on which so many syncs of tasks have ended, and the next one waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -480,7 +483,7 @@ class Stalls(Disk):
 
 class AtTheEnd(unittest.TestCase):
     def test_in_each_moment_of_a_roll(self) -> None:
-        """It waits for the end of the roll: only then it is known which journal is written."""
+        """Closing waits for the end of the roll: only then it is known which journal is written."""
         ending = 0
         for steps in range(12):
             with tempfile.TemporaryDirectory() as home:
@@ -505,7 +508,9 @@ class AtTheEnd(unittest.TestCase):
         self.assertGreater(ending, 2)
 
     def test_a_segment_that_the_manifest_may_list_already_stays(self) -> None:
-        """Closing in each moment of a seal, also when the manifest has its name and the loop waits to hear of it."""
+        """Closing in each moment of a seal.
+
+        Also when the manifest has the segment's name and the loop waits to hear of it."""
         listed = 0
         for steps in range(60):
             with tempfile.TemporaryDirectory() as home:
@@ -552,7 +557,7 @@ class TheChild(unittest.TestCase):
         self.assertEqual(caught.exception.errno, errno.EINVAL)
 
     def test_a_descriptor_that_could_not_be_sent_is_sent_again(self) -> None:
-        """The kernel may have too many on their way; a task is then tried again later."""
+        """The kernel may have too many of them in flight; the task is then tried again later."""
         with mock.patch.object(socket, "send_fds", side_effect=OSError(errno.ETOOMANYREFS, "too many")):
             for _ in range(2):
                 self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))
@@ -561,7 +566,7 @@ class TheChild(unittest.TestCase):
             self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))       # the child must end
 
     def test_a_task_goes_on_when_its_file_is_synced(self) -> None:
-        """A file, and a directory; an error comes out of the task."""
+        """A file, and a directory; the task raises an error of the sync."""
         with tempfile.TemporaryDirectory() as home:
             for steps in (lambda: self.disk.syncing(self.file.fileno()),
                           lambda: self.disk.syncing_directory(home)):
@@ -579,7 +584,7 @@ class TheChild(unittest.TestCase):
         self.assertEqual(caught.exception.errno, errno.EINVAL)
 
     def test_sealing_waits_for_no_sync(self) -> None:
-        """Nothing of what a seal syncs is synced in the loop."""
+        """The loop makes none of the syncs of a seal."""
         disk = BackgroundDisk()
         with tempfile.TemporaryDirectory() as home, mock.patch.object(os, "fsync", wraps=os.fsync) as fsync:
             box = Mailbox(home + "/store", disk, seal_at=1)
@@ -604,7 +609,7 @@ class TheChild(unittest.TestCase):
                 self.ended()
 
     def test_a_child_that_is_gone_is_no_answer(self) -> None:
-        """Whatever is asked or taken then; also of one that had not read what was asked before."""
+        """Whatever is asked of it or taken from it; also if it had not read the last request."""
         for child, (_, take) in zip((self.disk._journal, self.disk._tasks), self.disk.ready, strict=True):
             with self.subTest(child=child.pid):
                 os.kill(child.pid, signal.SIGSTOP)

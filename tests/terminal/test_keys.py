@@ -169,7 +169,7 @@ class Bounds(unittest.TestCase):
 
 
 def read(*reads):
-    """The keys of reads that follow each other at once, and of the silence behind them."""
+    """The keys of reads that follow each other at once, and of the silence after them."""
     keys = Reads()
     got = [key for data in reads for key in keys.feed(data)]
     while keys.timeout() is not None:
@@ -181,7 +181,8 @@ class Unmarked(unittest.TestCase):
     """Pastes that the terminal does not mark."""
 
     def test_what_is_typed(self):
-        """A newline that nothing follows is Enter, alone or behind what a slow line brings with it."""
+        """A newline that nothing follows is Enter, alone or after what a slow line brings with
+        it."""
         for data, keys in ((b"\r", ["<Enter>"]), (b"y\r", ["y", "<Enter>"]), (b"text\r", [*"text", "<Enter>"]),
                            (b"\r\r", ["<Enter>", "<Enter>"]), (b"y\r\n", ["y", "<Enter>", "<Enter>"]),
                            (b"x" * 60 + b"\r", ["x"] * 60 + ["<Enter>"]), (b"\r\x1b[A", ["<Enter>", "<Up>"]),
@@ -198,7 +199,8 @@ class Unmarked(unittest.TestCase):
             self.assertEqual(read(data), [Paste(text)], data[:80])
 
     def test_in_any_pieces(self):
-        """As long as they follow each other at once it is one paste, also where a piece ends in a newline."""
+        """Pieces that follow each other at once are one paste, also if a piece ends in a
+        newline."""
         data = "one line of it, longer than a burst is\r/exit\ré漢\r\rlast\r".encode()
         whole = read(data)
         self.assertEqual(len(whole), 1)
@@ -235,7 +237,7 @@ class Unmarked(unittest.TestCase):
         self.assertEqual((len(paste.text), paste.cut), (PASTE_MAX, True))
 
     def test_any_bytes_in_any_reads(self):
-        """A newline with a character behind it is never Enter; without one, all is as the decoder says."""
+        """A newline with a character behind it is never Enter; otherwise the decoder decides."""
         source = random.Random(4)
         for _ in range(3000):
             data = Fuzz().stream(source)

@@ -13,7 +13,7 @@ FAMILY = "\U0001f469\U0001f3fd\u200d\U0001f680"
 
 
 def line_at(marked, **options):
-    """A line whose text is marked without its |, which is where the cursor is."""
+    """A line with this text, without its |, which says where the cursor is."""
     line = InputLine(**options)
     before, after = marked.split("|")
     line.insert(before + after)

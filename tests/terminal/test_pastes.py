@@ -20,7 +20,7 @@ class WithPeople(WithDaemon):
         return terminal
 
     def friend(self, name: str) -> Speaker:
-        """Somebody who hears live what is sent."""
+        """Another user, who hears live what is sent."""
         friend = self.daemon.client(name)
         self.addCleanup(friend.close)
         return friend
@@ -39,7 +39,8 @@ class OnTheScreen(WithPeople):
         self.assertEqual(carol.hear(wire.Mail).text, "fence")
 
     def test_more_than_a_read_takes(self) -> None:
-        """Cut by the program's own reads, by the terminal's buffer, and so that a piece ends with a newline."""
+        """Cut by the program's reads, by the terminal's buffer, and so that a piece ends in a
+        newline."""
         bob = self.friend("bob")
         ann = self.person()
         for size in (BURST, 100, 4095, 4096):
@@ -58,7 +59,7 @@ class OnTheScreen(WithPeople):
             ann.until("commands, wherever", SECONDS)
 
     def test_what_is_typed_is_typed(self) -> None:
-        """A line and its Enter in one read, as of a slow line; then keys by the read."""
+        """A line and its Enter in one read, as on a slow line; then keys in one read."""
         bob = self.friend("bob")
         ann = self.person()
         ann.type("@bob all at once, and longer than a burst of keys is\r")

@@ -1,4 +1,4 @@
-"""The ways to a terminal, a pipe and a log: which there are, and that each of them goes through display()."""
+"""The ways to a terminal, a pipe and a log: which there are, and that each uses display()."""
 import ast
 import os
 import subprocess
@@ -43,7 +43,7 @@ OURS = {("commands", "send")}      # functions of ours with such a name
 
 
 class Found(ast.NodeVisitor):
-    """Every call of CALLS in a module: in which function, and as what."""
+    """Finds every call of CALLS in a module: in which function, and which call."""
 
     def __init__(self, module: str) -> None:
         self.module = module
@@ -82,7 +82,7 @@ class TheWays(unittest.TestCase):
         self.assertEqual(ALLOWED - found, set(), "is no more")
 
     def test_who_knows_the_streams(self) -> None:
-        """Who has no stream can't write to it."""
+        """A module that has no stream can't write to it."""
         allowed = {"usage", "printer", "curses_client", "daemon"}
         self.assertEqual({path.stem for path in modules() if list(streams(path))} - allowed, set())
 
@@ -97,7 +97,7 @@ class TheWays(unittest.TestCase):
 
 
 class Arguments(Base):
-    """What the user, or a script, gave: in every complaint it is shown and not obeyed."""
+    """What a user or a script gave: every complaint shows it and does not obey it."""
 
     def runs(self, program: str, *arguments: str) -> tuple[int, str]:
         done = subprocess.run([sys.executable, f"{HERE}/{program}", *arguments], capture_output=True, timeout=SECONDS,
@@ -143,7 +143,7 @@ class Arguments(Base):
         self.assertEqual((done.returncode, done.stderr.count(b"\n")), (os.EX_IOERR, 1), done.stderr)
 
     def test_the_text_of_an_exception(self) -> None:
-        """A fault of ours has a traceback; what a stranger has put into it is shown too."""
+        """A fault of ours has a traceback, with what a stranger has put into it."""
         for how in ("raise ValueError(text)", "class Gone:\n    def __del__(self): raise ValueError(text)\nGone()"):
             code = f"from terminal import usage\nusage.open_standard('parley', False)\ntext = {CLASSIC!r}\n{how}"
             done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, timeout=SECONDS)

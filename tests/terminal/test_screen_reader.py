@@ -348,7 +348,8 @@ def ncurses_row(screen: Screen, number: int, cells: list[int]) -> str:
 def styles_of_row(
     screen: Screen, row: int, cells: list[int], pairs: list[list[Any]], term: str
 ) -> tuple[list[Any], list[Any]]:
-    """The styles of a row, as seen and as believed, but for what cannot be seen or winch does not tell."""
+    """The styles of a row, as seen and as believed, but for what cannot be seen or winch does not
+    tell."""
     seen, believed = [], []
     for col, cell in enumerate(cells):
         text, style = screen.cell(row, col)

@@ -71,10 +71,6 @@ random bytes of its own into HELLO, the same in each try.  A session ends for a 
 the token which the session was given, or the one which it brought itself.  The conditions of the
 name come first.
 
-Text is UTF-8 without control characters but newline and tab, 16 KiB at most.  The receiver still
-treats it as hostile (terminal/display.py): the wire keeps out what has no meaning, the screen what
-has too much.
-
 Versions.  HELLO and WELCOME carry a version; a daemon that does not speak it sends REJECTED and
 names its own.  A feature that one side does not know is a bit that it leaves 0.  A kind that is not
 in MESSAGES ends the connection.

@@ -1,6 +1,8 @@
 """texts: what may be a username, and what may be the text of a message.
 
-The daemon refuses everything else, and so does a client, before it sends anything.
+A text is UTF-8 without control characters but newline and tab.  The daemon refuses everything else,
+and so does a client, before it sends anything.  A receiver still treats a text as hostile
+(terminal/display.py): the wire keeps out what has no meaning, the screen what has too much.
 """
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})   # texts that are
 KEPT = frozenset({Mode.WRITE, Mode.CHAT})                       # texts that come back unfinished
 
 
-class Letter(NamedTuple):
+class Draft(NamedTuple):
     """The recipients of a message that is being written."""
     to: tuple[str, ...] = ()            # empty with EVERYONE
     flags: int = 0                      # wire.SendFlag
@@ -74,7 +74,7 @@ class Desk:
         self.line = InputLine()
         self.marked = 0                         # the number of the item that the line echoes
         self.picker: Picker | None = None       # the list of names that is open
-        self.letter = Letter()
+        self.draft = Draft()
         self.search = Search()
         self.paste = ""                         # a long one; the user is asked about it
         self.passphrase = ""                    # a new one, typed once
@@ -145,10 +145,10 @@ class Desk:
 
     def compose(self, to: tuple[str, ...], flags: int = 0) -> str:
         """Ask for the text of a message to these recipients."""
-        letter = Letter(to, flags)
-        if letter.is_to_all and self.talk.people.here.is_alone:
+        draft = Draft(to, flags)
+        if draft.is_to_all and self.talk.people.here.is_alone:
             return ALONE
-        self.letter = letter
+        self.draft = draft
         return self.go(Mode.WRITE)
 
     def open(self, pick: Pick) -> str:
@@ -227,7 +227,7 @@ class Desk:
         return ""
 
 
-Deed: TypeAlias = Callable[[Desk], str]         # a step of the user's; gives back a fault, or ""
+Action: TypeAlias = Callable[[Desk], str]         # a step of the user's; gives back a fault, or ""
 
 
 # ---- one step back ----
@@ -272,7 +272,7 @@ def redial(desk: Desk) -> str:
     return ""
 
 
-BACK: dict[Mode, Deed] = {
+BACK: dict[Mode, Action] = {
     Mode.LOGIN: _nowhere,
     Mode.MENU: _back_at_menu,
     Mode.HOW: Desk.home,

@@ -1,8 +1,8 @@
 """invitations: invitations to a chat, the user's own and those of others.
 
-An invitation is open until all its members have accepted it, or one of them has called it off.  An
-open invitation is a question if the user has not answered it, and the user's pledge if they sent or
-accepted it and others have not answered yet.  What the user does gives back a fault, one line for
+An invitation is open until all its members have accepted it, or one of them has called it off.
+Until then it is unanswered if the user has yet to answer it, and awaited if the user sent or
+accepted it and others have yet to answer.  What the user does gives back a fault, one line for
 them, or "".  Pure.
 """
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ui.words import LOST, OFFLINE, Asked, Request, are, called_off
 
 
 @dataclass
-class Open:
+class OpenInvitation:
     """An invitation that is neither accepted by all nor over."""
     number: int
     inviter: str
@@ -44,7 +44,7 @@ class Invitations:
                  chatting: Chatting) -> None:
         self.link, self.people, self.feed = link, people, feed
         self.requests, self.chatting = requests, chatting
-        self._open: dict[int, Open] = {}
+        self._open: dict[int, OpenInvitation] = {}
         self.hears: Hears = {
             wire.Invitation: self.on_invitation, wire.Inviting: self.on_inviting,
             wire.Answered: self.on_answered, wire.CalledOff: self.on_called_off,
@@ -52,12 +52,12 @@ class Invitations:
         }
 
     @property
-    def pledge(self) -> Open | None:
+    def awaited(self) -> OpenInvitation | None:
         """The invitation that the user sent or accepted, and that waits for others."""
         return next((each for each in self._open.values() if each.mine), None)
 
     @property
-    def questions(self) -> list[Open]:
+    def unanswered(self) -> list[OpenInvitation]:
         """The invitations that the user has not answered, the oldest first."""
         return [each for each in self._open.values() if not each.mine]
 
@@ -66,11 +66,11 @@ class Invitations:
     @property
     def row(self) -> tuple[str, ...]:
         """The row about an invitation, from its longest form to its shortest; () for none."""
-        if questions := self.questions:
-            return self._asked_by(questions[0], len(questions) - 1)
-        return self._awaited(self.pledge) if self.pledge else ()
+        if unanswered := self.unanswered:
+            return self._row_unanswered(unanswered[0], len(unanswered) - 1)
+        return self._row_awaited(self.awaited) if self.awaited else ()
 
-    def _asked_by(self, first: Open, more: int) -> tuple[str, ...]:
+    def _row_unanswered(self, first: OpenInvitation, more: int) -> tuple[str, ...]:
         sender = display(first.inviter)
         others = [name for name in self.people.others(first.members)
                   if name.lower() != first.inviter.lower()]
@@ -82,10 +82,11 @@ class Invitations:
                 f"{sender}? 7 Accept 8 Deny",
                 "7 yes 8 no")
 
-    def _awaited(self, pledge: Open) -> tuple[str, ...]:
-        accepted = {name.lower() for name in (*pledge.accepted, pledge.inviter)}
-        ready = [name for name in pledge.members[1:] if name.lower() in accepted]
-        silent = [name for name in pledge.members[1:] if name.lower() not in accepted]
+    def _row_awaited(self, invitation: OpenInvitation) -> tuple[str, ...]:
+        accepted = {name.lower() for name in (*invitation.accepted, invitation.inviter)}
+        invited = invitation.members[1:]
+        ready = [name for name in invited if name.lower() in accepted]
+        silent = [name for name in invited if name.lower() not in accepted]
         if not silent:
             return ()                       # the chat is about to begin
         said = (f"; {listed([self.people.called(name) for name in ready], NAMED)} accepted"
@@ -105,7 +106,7 @@ class Invitations:
         if self.chatting.chat:
             others = listed(self.chatting.chat.others, NAMED)
             return f"you are chatting with {others}: Quit ends it"
-        if self.pledge:
+        if self.awaited:
             return "one invitation at a time: 9 or /withdraw takes yours back"
         return ""
 
@@ -115,12 +116,12 @@ class Invitations:
         return self.hindrance() or self.requests.ask(asked, lambda: self.link.ask.invite(names))
 
     def answer(self, accept: bool, inviter: str = "") -> str:
-        """Answer the oldest question, or the oldest of one inviter."""
-        questions = [each for each in self.questions
-                     if not inviter or each.inviter.lower() == inviter.lower()]
-        if not questions:
+        """Answer the oldest unanswered invitation, or the oldest of one inviter."""
+        unanswered = [each for each in self.unanswered
+                      if not inviter or each.inviter.lower() == inviter.lower()]
+        if not unanswered:
             return f"no invitation{f' from {display(inviter)}' if inviter else ''} is open"
-        first = questions[0]
+        first = unanswered[0]
         try:
             self.link.ask.answer(first.number, accept)
         except REFUSALS as fault:
@@ -134,28 +135,29 @@ class Invitations:
 
     def withdraw(self) -> str:
         """Take back the user's invitation, or their acceptance of another's."""
-        if not self.pledge:
+        if not self.awaited:
             return "you have no invitation to withdraw"
         try:
-            self.link.ask.withdraw(self.pledge.number)
+            self.link.ask.withdraw(self.awaited.number)
         except REFUSALS as fault:
             return str(fault)
         return ""
 
     # ---- what the daemon says ----
 
-    def _whose(self, invitation: Open) -> str:
+    def _whose(self, invitation: OpenInvitation) -> str:
         inviter = invitation.inviter
         whose = "your" if self.people.is_me(inviter) else f"{display(inviter)}'s"
         return f"{whose} invitation to {invitation.kind}"
 
     def on_invitation(self, event: wire.Invitation) -> None:
-        self._open[event.invitation] = Open(event.invitation, event.sender, event.members)
+        invitation = OpenInvitation(event.invitation, event.sender, event.members)
+        self._open[event.invitation] = invitation
         self.people.hear(event.sender)
         self.feed.ring = True
 
     def on_inviting(self, event: wire.Inviting) -> None:
-        invitation = Open(event.invitation, self.link.name, event.members, mine=True)
+        invitation = OpenInvitation(event.invitation, self.link.name, event.members, mine=True)
         self._open[event.invitation] = invitation
         invited = self.people.others(event.members)
         self.feed.note(f"{are(invited)} invited to {invitation.kind}: "

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ui import commands
-from ui.desk import Deed, Desk, Mode
+from ui.desk import Action, Desk, Mode
 from ui.picker import TO_ONE, TO_SEVERAL
 
 
@@ -19,7 +19,7 @@ class Item(NamedTuple):
     name: str
     short: str
     letter: str
-    take: Deed
+    take: Action
 
     @property
     def label(self) -> str:
@@ -67,8 +67,8 @@ def items(desk: Desk) -> Sequence[Item]:
 def choices(desk: Desk) -> list[Item]:
     """The items in view, and those that an invitation adds."""
     invitations = desk.talk.invitations
-    answers = ANSWERS if invitations.questions else ()
-    return [*items(desk), *answers, *(WITHDRAW if invitations.pledge else ())]
+    answers = ANSWERS if invitations.unanswered else ()
+    return [*items(desk), *answers, *(WITHDRAW if invitations.awaited else ())]
 
 
 def choice(desk: Desk, number: int) -> Item | None:

@@ -1,12 +1,12 @@
 """keymap: what a key does, beyond editing the line.
 
-deed() looks a key up in the tables: first what it does while the line is empty, then in a list of
+action() looks a key up in the tables: first what it does while the line is empty, then in a list of
 names while one is open, then everywhere.  No state is kept here.
 """
 from __future__ import annotations
 
 from ui import commands
-from ui.desk import Deed, Desk, Mode
+from ui.desk import Action, Desk, Mode
 from ui.modes import MODES
 
 
@@ -70,16 +70,16 @@ def to_newest(desk: Desk) -> str:
 ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # steps among the items
 OLDER = {"<Up>", "<C-p>"}                           # while no item is marked: an older line instead
 SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}    # in the history
-EMPTY_KEYS: dict[str, Deed] = {"<Home>": to_oldest, "<End>": to_newest}     # in an empty line
-PICK_KEYS: dict[str, Deed] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
-KEYS: dict[str, Deed] = {
+EMPTY_KEYS: dict[str, Action] = {"<Home>": to_oldest, "<End>": to_newest}     # in an empty line
+PICK_KEYS: dict[str, Action] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
+KEYS: dict[str, Action] = {
     "<Enter>": enter, "<Esc>": Desk.back, "<Tab>": complete,
     "<PageUp>": page_up, "<PageDown>": page_down, "<M-<>": to_oldest, "<M->>": to_newest,
     "<M-7>": commands.accept, "<M-8>": commands.deny, "<M-9>": commands.withdraw,
 }
 
 
-def deed(desk: Desk, key: str) -> Deed | None:
+def action(desk: Desk, key: str) -> Action | None:
     """What a key does here, unless it edits the line."""
     if not desk.line.text and key in EMPTY_KEYS:
         return EMPTY_KEYS[key]

@@ -144,7 +144,7 @@ class Menu:
         """The invitation that the marked item would answer."""
         if all(self.desk.marked != item.number for item in ANSWERS):
             return None
-        return next(iter(self.talk.invitations.questions), None)
+        return next(iter(self.talk.invitations.unanswered), None)
 
     def _is_looking(self) -> bool:
         if self._focused is not None:
@@ -185,8 +185,8 @@ class Menu:
         if isinstance(key, Paste):
             fault = self.desk.insert(key.text)
             return "the paste was too long and was cut" if key.cut else fault
-        if deed := keymap.deed(self.desk, key):
-            return deed(self.desk)
+        if action := keymap.action(self.desk, key):
+            return action(self.desk)
         return self._edit(key)
 
     def _edit(self, key: str) -> str:

@@ -24,7 +24,7 @@ OWN_MAX = 10_000        # own messages whose marks may still change: as many as 
 
 
 @dataclass
-class Own:
+class OwnMessage:
     """A message of the user's own whose mark may still change."""
     entry: Said
     unstored: set[int]          # its ids that are not on the daemon's disk yet
@@ -38,7 +38,7 @@ class Messages:
         self.link, self.people, self.feed = link, people, feed
         self.unshown: list[wire.Mail] = []      # in the pane, and not painted yet
         self.settled: list[Said] = []           # own messages whose mark has changed
-        self._own: dict[int, Own] = {}          # by id
+        self._own: dict[int, OwnMessage] = {}          # by id
         self.hears: Hears = {
             wire.Stored: self.on_stored, wire.Outcomes: self.on_outcomes,
             wire.Delivered: self.on_delivered, wire.Refused: self.on_refused,
@@ -76,12 +76,12 @@ class Messages:
         entry = Said(self.feed.now, text, "you", shown, SENT, style=style)
         self.feed.add_own(entry)
         unseen = set(here.order) - {here.me} if everyone else {name.lower() for name in names}
-        self._remember(ids, Own(entry, set(ids), unseen))
+        self._remember(ids, OwnMessage(entry, set(ids), unseen))
         for name in () if everyone else reversed(names):
             self.people.hear(name)
         return ""
 
-    def _remember(self, ids: Sequence[int], own: Own) -> None:
+    def _remember(self, ids: Sequence[int], own: OwnMessage) -> None:
         self._own.update((number, own) for number in ids)
         while len(self._own) > OWN_MAX:
             del self._own[next(iter(self._own))]
@@ -120,13 +120,13 @@ class Messages:
         if own:
             self._mark(own.entry, REFUSED, display(event.reason))
 
-    def _between(self, first: int, last: int) -> list[tuple[int, Own]]:
+    def _between(self, first: int, last: int) -> list[tuple[int, OwnMessage]]:
         if last - first < len(self._own):
             return [(number, self._own[number]) for number in range(first, last + 1)
                     if number in self._own]
         return [(number, own) for number, own in self._own.items() if first <= number <= last]
 
-    def _settle(self, own: Own) -> None:
+    def _settle(self, own: OwnMessage) -> None:
         if not own.unstored:
             self._mark(own.entry, STORED if own.to else DELIVERED)
 

@@ -13,7 +13,7 @@ import wire
 from client.events import Locked, NameRefused, Online, OtherStore
 from terminal.display import display
 from ui import commands, items
-from ui.desk import Deed, Desk, Mode, redial
+from ui.desk import Action, Desk, Mode, redial
 from ui.names import recipients
 from ui.words import BAD_NAME
 
@@ -131,7 +131,7 @@ def send(desk: Desk) -> str:
     text = desk.line.text
     if commands.is_command(text):
         return commands.run(desk, text)
-    fault = desk.talk.messages.send(desk.letter.to, commands.literal(text), desk.letter.flags)
+    fault = desk.talk.messages.send(desk.draft.to, commands.literal(text), desk.draft.flags)
     return fault or _taken(desk) or desk.home()
 
 
@@ -145,56 +145,56 @@ def say(desk: Desk) -> str:
 
 # ---- the modes ----
 
-class Ways(NamedTuple):
+class Row(NamedTuple):
     """One mode: words for the screen, and what Enter does."""
     prompt: str
     where: str          # for the bar
     hint: str
-    enter: Deed
+    enter: Action
 
 
-MODES: dict[Mode, Ways] = {
-    Mode.LOGIN: Ways(
+MODES: dict[Mode, Row] = {
+    Mode.LOGIN: Row(
         "username>", "choose a name",
         "Enter connects under this name; Ctrl-C leaves",
         login),
-    Mode.MENU: Ways(
+    Mode.MENU: Row(
         "menu>", "menu",
         "Enter takes the marked item; 1-6 or arrows mark; /help; \"@bob hi\" sends at once",
         choose),
-    Mode.HOW: Ways(
+    Mode.HOW: Row(
         "send>", "send",
         "Enter takes the marked item; 1-3 or arrows mark; Esc back",
         choose),
-    Mode.PICK: Ways(
+    Mode.PICK: Row(
         "{pick_prompt}", "{picking}",
         "type to filter; {mark}; Enter {verb}; Esc back",
         take_names),
-    Mode.WRITE: Ways(
+    Mode.WRITE: Row(
         "to {readers}>", "send to {readers}",
         "Enter sends to {readers}; Esc back, the text is kept",
         send),
-    Mode.CHAT: Ways(
+    Mode.CHAT: Row(
         "{partners}>", "chat with {partners}",
         "Enter says it to {partners}; Quit leaves the chat; Esc to the menu",
         say),
-    Mode.PASTE: Ways(
+    Mode.PASTE: Row(
         "paste {lines} lines?>", "paste",
         "Enter inserts all {lines} lines as one message; Esc drops them",
         Desk.insert_paste),
-    Mode.PASSPHRASE: Ways(
+    Mode.PASSPHRASE: Row(
         "passphrase of {name}>", "passphrase",
         "type the passphrase, it is not shown; Enter connects; Esc for another name",
         unlock),
-    Mode.CLAIM: Ways(
+    Mode.CLAIM: Row(
         "new passphrase>", "claim",
         "over the network {name} will need it; it is not shown; Esc back",
         claim_again),
-    Mode.AGAIN: Ways(
+    Mode.AGAIN: Row(
         "once more>", "claim",
         "type the same passphrase once more; Esc back",
         claim),
-    Mode.OTHER: Ways(
+    Mode.OTHER: Row(
         "go on with it?>", "another daemon",
         "type yes to go on with the other daemon; Esc tries for the old one",
         accept_store),
@@ -207,7 +207,7 @@ MENU_IN_CHAT = MODES[Mode.MENU]._replace(
     hint="Enter takes the marked item; Esc back to {partners}; /help; Quit leaves the chat")
 
 
-def _ways(desk: Desk) -> Ways:
+def _row(desk: Desk) -> Row:
     if desk.mode is Mode.MENU and not desk.link.online:
         return MENU_OFFLINE
     return MENU_IN_CHAT if desk.mode is Mode.MENU and desk.talk.chatting.chat else MODES[desk.mode]
@@ -216,7 +216,7 @@ def _ways(desk: Desk) -> Ways:
 # ---- what the rows read ----
 
 def _readers(desk: Desk) -> str:
-    return "all" if desk.letter.is_to_all else display(recipients(desk.letter.to))
+    return "all" if desk.draft.is_to_all else display(recipients(desk.draft.to))
 
 
 def _partners(desk: Desk) -> str:
@@ -237,7 +237,7 @@ def _mark(desk: Desk) -> str:
     return "Space marks" if desk.picker and desk.picker.pick.several else "arrows move"
 
 
-FIELDS: dict[str, Deed] = {
+FIELDS: dict[str, Action] = {
     "readers": _readers,
     "partners": _partners,
     "picking": _picking,
@@ -276,7 +276,7 @@ def prompt(desk: Desk, text: str) -> str:
         return "@all?>"
     if names:
         return f"to {display(', '.join(names))}>"
-    return _ways(desk).prompt.format_map(_Filled(desk))
+    return _row(desk).prompt.format_map(_Filled(desk))
 
 
 def where(desk: Desk, retry_in: int) -> str:
@@ -284,7 +284,7 @@ def where(desk: Desk, retry_in: int) -> str:
     contact = desk.talk.contact
     asks_name = desk.is_at_login and desk.link.sock is None
     if desk.link.online or desk.mode is Mode.OTHER or (asks_name and not contact.offline):
-        return _ways(desk).where.format_map(_Filled(desk))
+        return _row(desk).where.format_map(_Filled(desk))
     if not contact.offline:
         return "connecting"
     enter = ", Enter now" if desk.mode in (Mode.MENU, Mode.LOGIN) else ""
@@ -298,7 +298,7 @@ def hint(desk: Desk) -> str:
         return commands.WHOM
     if names:
         return f"Enter sends to {display(', '.join(names))}; @@ begins a text with an @"
-    return _ways(desk).hint.format_map(_Filled(desk))
+    return _row(desk).hint.format_map(_Filled(desk))
 
 
 # ---- events ----
@@ -332,7 +332,7 @@ def _after_roster(desk: Desk) -> str:
     return ""
 
 
-AFTER: dict[type, Deed] = {
+AFTER: dict[type, Action] = {
     Online: _after_online, Locked: _after_locked, NameRefused: _after_name_refused,
     OtherStore: _after_other_store, wire.Roster: _after_roster,
 }
@@ -340,8 +340,8 @@ AFTER: dict[type, Deed] = {
 
 def after(desk: Desk, event: Any) -> str:
     """Change the mode as an event asks; a line about it for the user, or ""."""
-    deed = AFTER.get(type(event))
-    return deed(desk) if deed else ""
+    action = AFTER.get(type(event))
+    return action(desk) if action else ""
 
 
 def after_chat(desk: Desk) -> str:

@@ -174,7 +174,7 @@ def _becomes(entry: wire.Entry, here: Here) -> str:
     if entry.state == Presence.AWAY:
         return "not connected: kept in the mailbox"
     if entry.holding:
-        return "holding messages: it waits in the mailbox"
+        return "holding messages: kept in the mailbox"
     return f"chatting with {here.partners(entry)}" if entry.state == Presence.BUSY else "available"
 
 

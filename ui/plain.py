@@ -176,7 +176,7 @@ class Plain:
                 raise Failure(os.EX_UNAVAILABLE, self.menu.talk.contact.over)
             return True
         if self._input.ended and not self.desk.leaving:
-            if self.menu.talk.invitations.pledge:
+            if self.menu.talk.invitations.awaited:
                 self._until = None          # other users are asked; the daemon limits their time
                 return False
             self._until = self._until or time.monotonic() + ANSWER_SECONDS

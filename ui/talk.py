@@ -53,7 +53,7 @@ class Talk:
     @property
     def is_busy(self) -> bool:
         """Whether the daemon or a user has yet to answer, so that a script should wait."""
-        return self.requests.are_open or self.invitations.pledge is not None
+        return self.requests.are_open or self.invitations.awaited is not None
 
     def hear(self, event: Any) -> None:
         """Take in one event of the link."""

@@ -72,8 +72,8 @@ FAILED: dict[Request, str] = {
 }
 
 OUTCOMES: dict[int, tuple[str, str]] = {        # for one recipient, for several
-    Outcome.HOLDING: ("holding messages: it waits in the mailbox",
-                      "holding messages: it waits in their mailboxes"),
+    Outcome.HOLDING: ("holding messages: kept in the mailbox",
+                      "holding messages: kept in their mailboxes"),
     Outcome.AWAY: ("not connected: kept in the mailbox",
                    "not connected: kept in their mailboxes"),
     Outcome.FULL: ("out of room: the mailbox is full, not delivered",

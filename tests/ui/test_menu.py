@@ -211,7 +211,7 @@ class Sending(unittest.TestCase):
         self.play.enter("2")
         self.play.enter("2")
         self.play.enter("BOB,erin")
-        self.assertEqual(self.play.menu.desk.letter.to, ("bob", "erin"))
+        self.assertEqual(self.play.menu.desk.draft.to, ("bob", "erin"))
 
     def test_to_all(self) -> None:
         self.play.enter("2")
@@ -361,8 +361,8 @@ class Words(unittest.TestCase):
     """A row of the screen has 80 columns."""
 
     def test_hints_fit(self) -> None:
-        for ways in (*MODES.values(), MENU_OFFLINE, MENU_IN_CHAT):
-            hint = ways.hint.format(readers="bob", partners="bob", name="alice", lines="10",
+        for row in (*MODES.values(), MENU_OFFLINE, MENU_IN_CHAT):
+            hint = row.hint.format(readers="bob", partners="bob", name="alice", lines="10",
                                     mark="Space marks", verb=TO_SEVERAL.verb)
             self.assertLessEqual(len(hint), 80, hint)
 
@@ -426,7 +426,7 @@ class Marks(unittest.TestCase):
     def test_several_outcomes_are_one_line(self) -> None:
         for outcome, words in (
                 (Outcome.AWAY, "are not connected: kept in their mailboxes"),
-                (Outcome.HOLDING, "are holding messages: it waits in their mailboxes")):
+                (Outcome.HOLDING, "are holding messages: kept in their mailboxes")):
             self.play.hear(wire.Outcomes(1, 1, outcome, ("dave", "eve")))
             self.assertEqual(self.play.last, f"* dave, eve {words}")
         self.play.hear(wire.Outcomes(1, 1, Outcome.AWAY, tuple(f"u{n}" for n in range(100))))

@@ -52,8 +52,8 @@ def parse(text: str) -> Address:
     host = host.removeprefix("[").removesuffix("]")
     if (not _is_host(host) or not port.isascii() or not port.isdigit()
             or not 0 <= int(port) <= 65535):
-        raise ValueError(f"{text!r} is not an address: write unix:PATH, HOST:PORT or tls:HOST:PORT, "
-                         f"such as 127.0.0.1:{PORT}")
+        raise ValueError(f"{text!r} is not an address: write unix:PATH, HOST:PORT or "
+                         f"tls:HOST:PORT, such as 127.0.0.1:{PORT}")
     return Address("", host, int(port), tls)
 
 

@@ -149,10 +149,12 @@ class SystemCalls:
     # Files, by descriptor
 
     def create(self, path: str) -> int:
+        """A descriptor of a new file.  Raises FileExistsError."""
         self.look(os.path.dirname(path))
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | GUARDED, 0o600)
 
     def open(self, path: str) -> int:
+        """A descriptor of an existing file, to read and write it."""
         self.look(os.path.dirname(path))
         return os.open(path, os.O_RDWR | GUARDED)
 
@@ -183,6 +185,7 @@ class SystemCalls:
             os.fdatasync(fd)
 
     def sync(self, fd: int) -> None:
+        """Put the file's bytes and all its metadata on the disk."""
         if sys.platform == "darwin":
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
         else:
@@ -233,6 +236,7 @@ class SystemCalls:
         return os.stat(path, follow_symlinks=False).st_ino
 
     def size(self, path: str) -> int:
+        """The size of a file in bytes."""
         self.look(os.path.dirname(path))
         return os.stat(path, follow_symlinks=False).st_size
 
@@ -252,6 +256,7 @@ class SystemCalls:
         os.unlink(path)
 
     def listdir(self, path: str) -> list[str]:
+        """The names in a directory, sorted."""
         self.look(path)
         return sorted(os.listdir(path))
 

@@ -138,8 +138,10 @@ class Recovery:
             user.waiting += page.unread
 
     def progress(self) -> Progress:
-        """Where the seqs stand now.  Ids jump, for some above the highest that was found may have
-        been given, and shown: they are passed over, and remembered as lost."""
+        """Where the seqs stand now.
+
+        Ids jump: the daemon may have given, and shown, some above the highest that the start found.
+        It skips these and remembers them as lost."""
         found = self.manifest
         last = self.last + (ID_JUMP if found.journals or found.segments else 0)
         passed = [(self.kept + 1, last)] if found.journals else []
@@ -151,7 +153,7 @@ class Recovery:
 
 
 def manifest_of(disk: Disk, directory: str) -> Manifest:
-    """The manifest of a store; a new store is given one."""
+    """The manifest of a store; makes one for a new store."""
     found = manifests.load(disk, directory)
     if found is None:
         disk.sync_directory(directory)  # not every file system can: better now than never

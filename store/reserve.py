@@ -2,7 +2,7 @@
 
 Recording that mail was read is what frees room, so it must not fail for want of room: that is what
 `reserve` is for.  Sealing the mail that is still unread must not fail either: that is what
-`reserve.seal` is for (upkeep.py).  The store unlinks each when it needs the room.  It makes each
+`reserve.seal` is for (shortage.py).  The store unlinks each when it needs the room.  It makes each
 again, whole and synced, before it takes mail again: room that the reserves do not fit into is not
 room.
 Fails with OSError, and leaves no half of a reserve.

@@ -1,9 +1,9 @@
 """asking: what the user asks of the daemon, and the answers that have not come yet.
 
-Each request has a number, and gets one answer with that number: an event, as every message of the
-daemon.  A request that has no answer when the connection is lost, or that is made without one, is
-answered with FAILED (GONE).  Whatever has to happen here when the daemon has done what was asked
-is kept with the number until then.
+Each request has a number, and gets one answer with that number, which is an event like every
+message of the daemon.  If the connection is lost before the answer comes, or there is none, the
+answer is FAILED (GONE).  What the client itself has to do when a request is done, such as to keep
+the key of a claim, waits here for the answer.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBERS = 0xffffffff                # request numbers go from 1 to this, and the
 
 
 def _nothing() -> None:
-    """What has to happen when most requests are done."""
+    """What the client itself does when most requests are done."""
 
 
 class Asking:
@@ -107,7 +107,9 @@ class Asking:
     # ---- about the user's own name ----
 
     def claim(self, passphrase: str) -> int:
-        """Have the name take this passphrase from now on; DONE answers.  Works for a moment."""
+        """Have the name take this passphrase from now on; DONE answers.
+
+        Deriving the key takes a third of a second."""
         self._check_grant(wire.Feature.PROVE)
         verifier, done = self._proofs.claim(passphrase)
         return self._ask(wire.Claim, *verifier, done=lambda: self._remember(done))

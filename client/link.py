@@ -44,7 +44,7 @@ from client.events import Event, Events, NameRefused, Over
 from client.inbox import CHECK, Inbox, Kept
 from client.keyring import Keyring
 from client.known import Known
-from client.login import NO_TOKEN, LetDown, Login, TryLater
+from client.login import NO_TOKEN, Login, TryLater, TurnedAway
 from client.outbox import Busy, Outbox, Pending, check_names, check_text
 from client.proofs import Proofs
 from net.address import Address
@@ -133,8 +133,8 @@ class Link:
             self._lost(str(lost))
         except ProtocolError as error:
             self._lost(f"the daemon broke the protocol: {error}")
-        except LetDown as let_down:
-            self._stop(let_down.event)
+        except TurnedAway as turned_away:
+            self._stop(turned_away.event)
         except TryLater as later:
             self._events += self._connection.later(str(later), answered=True)
         return self._events.take()

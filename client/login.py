@@ -4,11 +4,11 @@ A Login greets the daemon on each new connection, answers CHALLENGE, and decides
 REJECTED means.  It holds what one login leaves for the next: the token of the last session, and the
 store of the last daemon.
 
-Which daemon.  A WELCOME from another store than before is not entered: ids mean something else
-there, and it may be another daemon.  The user decides, by accept().
+Which daemon.  If WELCOME names another store than before, the client hangs up: ids mean something
+else there, and it may be another daemon.  The user decides, by accept().
 
-Failure.  LetDown: the daemon does not let this client in, and the event of LetDown says why.
-TryLater: not now, but perhaps in a while.  ProtocolError.
+Failure.  TurnedAway: the client does not come in, and its event says why.  TryLater: not now, but
+perhaps in a while.  ProtocolError.
 """
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ KEPT = ("if {name} has no passphrase yet, it belongs to a login of that host: th
         "daemon's Unix socket, its owner needs none, and sets one with /claim")
 
 
-class LetDown(Exception):
-    """The client does not come in; nothing is tried again before the user has done something."""
+class TurnedAway(Exception):
+    """The client does not come in, and does not try again before the user has done something.
+
+    `event`: what the user hears of it; Over if the user can do nothing."""
 
     def __init__(self, event: Event) -> None:
         super().__init__(event.reason)
@@ -58,7 +60,7 @@ class Login:
         try:
             remark = self._proofs.begin(name, route.address, self._connection.binding)
         except (Impostor, RingError) as fault:
-            raise LetDown(Over(str(fault))) from None
+            raise TurnedAway(Over(str(fault))) from None
         self._events += [Remark(text) for text in (*route.passed_over(), remark) if text]
         self._connection.say(wire.Hello(wire.VERSION, features, self._token, name))
 
@@ -67,24 +69,24 @@ class Login:
         try:
             proof = self._proofs.answer(said)
         except RingError as fault:
-            raise LetDown(Over(str(fault))) from None
+            raise TurnedAway(Over(str(fault))) from None
         if proof is None:
             address = self._connection.route.address
             advice = "" if address and address.path else KEPT.format(name=self._name)
-            raise LetDown(Locked(f"{self._name} is kept for its owner there", False, advice))
+            raise TurnedAway(Locked(f"{self._name} is kept for its owner there", False, advice))
         self._connection.say(proof)
 
     def rejected(self, said: wire.Rejected) -> None:
-        """Raises LetDown or TryLater."""
+        """Raises TurnedAway or TryLater."""
         is_mine = self._home is not None and self._home[1] == self._name.lower()
         if said.why == Why.DENIED and self._proofs.answered:
             self._proofs.wrong()
-            raise LetDown(Locked(said.reason, True))
+            raise TurnedAway(Locked(said.reason, True))
         if said.why == Why.FULL or (said.why == Why.TAKEN and is_mine):
             raise TryLater(said.reason)         # taken by a ghost, or by this user elsewhere
         if said.why in NAME_WHYS:
-            raise LetDown(NameRefused(said.why, said.reason))
-        raise LetDown(Over(said.reason))
+            raise TurnedAway(NameRefused(said.why, said.reason))
+        raise TurnedAway(Over(said.reason))
 
     def welcomed(self, said: wire.Welcome) -> bool:
         """The daemon lets us in: check that it is the right one.
@@ -99,19 +101,19 @@ class Login:
 
     def _check(self, said: wire.Welcome) -> None:
         if said.version != wire.VERSION:
-            raise LetDown(Over(f"the daemon speaks version {said.version} of the protocol, "
+            raise TurnedAway(Over(f"the daemon speaks version {said.version} of the protocol, "
                                f"this client {wire.VERSION}"))
         if said.name.lower() != self._name.lower():
             raise ProtocolError("a WELCOME for somebody else")
         if self._home and said.store not in (self._home[0], self._accepted):
             self._other = said.store, said.token
             address = self._connection.route.address
-            raise LetDown(OtherStore(f"the daemon at {address} is not the one before: it has "
+            raise TurnedAway(OtherStore(f"the daemon at {address} is not the one before: it has "
                                      "another store"))
         try:
             self._proofs.welcome()
         except Impostor as fault:
-            raise LetDown(Over(str(fault))) from None
+            raise TurnedAway(Over(str(fault))) from None
         except RingError as fault:
             self._events.append(Remark(f"{fault}; the passphrase will be asked for again"))
 

@@ -176,7 +176,8 @@ class Secured:
             with contextlib.suppress(BlockingIOError):
                 data = self.sock.recv(65536)
                 if not data:
-                    raise ConnectionError("the daemon closed the line: does it speak TLS there?")
+                    raise ConnectionError(
+                        "the daemon closed the connection: does it speak TLS there?")
                 self._in.write(data)
             with contextlib.suppress(ssl.SSLWantReadError):
                 self._agree()

@@ -44,9 +44,9 @@ import wire
 from client.archive import ArchiveError
 from client.link import Link
 from client.waiter import LEAVE_SECONDS, Waiter
-from terminal import printer
 from terminal.display import Ruler, display, unicode_cells
 from terminal.keys import Reads
+from terminal.stderr import Stderr
 from terminal.usage import die, die_of_lack, open_standard
 from ui import once, options, plain
 from ui.entries import NAME_COLOURS
@@ -58,7 +58,6 @@ from ui.plain import now
 from ui.screen import Frame, frame
 
 READ_SIZE = 4096            # bytes of keys in one read
-STDERR_MAX = 65536          # bytes shown of what was written to stderr while curses was on
 FRAME_SECONDS = 1 / 30      # between two pictures that no key asked for
 BELL_SECONDS = 1.0          # between two bells
 TERMS = ("xterm-256color", "screen", "xterm", "vt100")      # tried in turn if TERM is not known
@@ -128,32 +127,6 @@ def name_styles() -> dict[str, int]:
             curses.init_pair(number + 1, colour, ground)
             styles[f"name{number}"] = curses.color_pair(number + 1)
     return styles
-
-
-class Stderr:
-    """Where fd 2 goes while curses is on: a pipe, for it needs no disk.  More than fits is lost."""
-
-    def __init__(self) -> None:
-        self._real = self._pipe = -1
-
-    def catch(self) -> None:
-        """Turn fd 2 into the pipe."""
-        self._real = os.dup(2)
-        self._pipe, end = os.pipe()
-        for fd in (self._pipe, end):
-            os.set_blocking(fd, False)
-        os.dup2(end, 2)
-        os.close(end)
-
-    def release(self) -> None:
-        """Give fd 2 back, and show what was caught.  No other process holds the pipe, so all that
-        was written is there."""
-        os.dup2(self._real, 2)
-        os.close(self._real)
-        caught = os.read(self._pipe, STDERR_MAX).decode(errors="replace").rstrip("\n")
-        os.close(self._pipe)
-        if caught:
-            printer.line(caught, 2)
 
 
 class Terminal:

@@ -164,6 +164,7 @@ INSIDE = {
         "keys": "",
         "lineedit": "display keys",
         "printer": "display",
+        "stderr": "printer",
         "usage": "printer",
     },
 }

@@ -22,7 +22,7 @@ OFFERS_MAX = 10_000     # names that Tab looks through
 EVERYONE = "all"        # a reserved word, so nobody's name
 LITERAL = ("//", "@@")  # a text that begins with the second character of one of these
 HISTORY = 20            # messages that /history shows by itself
-HISTORY_MAX = 1000      # and at most: a read of the archive that takes no time, a pane to scroll
+HISTORY_MAX = 1000      # and at most: what a user may still scroll through
 WHOM = "for the chat, leave out @all; for everybody in the log, type /all TEXT"     # @all in a chat
 ELSEWHERE = {           # what other programs call the same
     "msg": "/send", "query": "/send", "tell": "/send", "write": "/send", "wall": "/all",

@@ -29,7 +29,7 @@ class Feed:
         self.pane.add(Notice(self.now, text, style))
 
     def add(self, entry: Entry, checked: bool = False) -> None:
-        """What another user said; `checked`: the user asked for it, so it does not count as new."""
+        """What another user said; what a check brings is new even while the user is looking."""
         self.pane.add(entry, self.seen and not checked)
 
     def add_own(self, entry: Entry) -> None:

@@ -40,7 +40,7 @@ class Audience:
         self.reading = reading          # those that are pushed it
         self.holding = holding          # those that are told how many messages wait
         self.outcomes = outcomes        # those that do not read now
-        self.until = until              # none of their mailboxes is full before Audiences.puts is this
+        self.until = until              # no mailbox of theirs is full before Audiences.puts is this
 
 
 class Audiences:

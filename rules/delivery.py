@@ -44,9 +44,9 @@ class Delivery:
         self.note = note
         self.promises = promises
         self.accounts = accounts
-        self.stirred: dict[Client, None] = {}       # readers that may be pushed something
-        self.crowd: dict[Client, None] = {}         # the same, some of them in each turn
-        self.counted: dict[Client, None] = {}       # readers whose waiting messages may have changed
+        self.stirred: dict[Client, None] = {}   # readers that may be pushed something
+        self.crowd: dict[Client, None] = {}     # the same, some of them in each turn
+        self.counted: dict[Client, None] = {}   # readers whose waiting messages may have changed
         # what several readers may be pushed in this turn, by the first id and the flag
         self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes]] = {}
 

@@ -1,20 +1,24 @@
-"""ignore: whom a user does not want to hear.
+"""ignore: the users that a user does not want to hear.
 
-The daemon keeps the list, with the user's name, so that it holds on every host, across restarts, and while its owner is
-away.  From then on nothing of an ignored user reaches the one who ignores him:
+The daemon keeps the list, with the user's name, so that it holds on every host, across restarts,
+and while the user is away.  From then on nothing of an ignored user reaches the one that ignores:
 
-    messages        are stored and are read in the same batch, so that they are never shown and never wait.  The sender
-                    is told what he would be told otherwise, at the same time, by way of the same disk; a DELIVERED
-                    never comes, as from anybody who does not look
-    invitations     are not shown.  To the inviter they stay open until they expire, or until something else ends them
-    a group chat    to which both were invited by others: the invitation names its members, and whoever accepts it
-                    is in; but the lines of those whom he ignores are not shown to him.  The others see everything
-    a chat of two   has no such rule.  One is in it by one's own doing; Quit ends it
+    messages        are stored, and marked as read in the same batch, so they are never shown and
+                    never wait.  The sender is told what it would be told otherwise, at the same
+                    time, by way of the same disk; a DELIVERED never comes, as from any user that
+                    does not look
+    invitations     are not shown.  To the inviter they stay open until they expire, or until
+                    something else ends them
+    a group chat    to which others invited both: the invitation names its members, and a user that
+                    accepts it is in; but it is not shown the lines of users that it ignores.  The
+                    others see everything
+    a chat of two   has no such rule.  A user is in it by choice; Quit ends it
 
-So the sender can't tell.  What waited before stays.  One can write to whom one ignores.
+So the sender can't tell.  What waited before stays.  A user may write to users that it ignores.
 
-What it costs.  A setting is written whole, so one name more on a list of a thousand writes 4 KB to the journal.  It
-counts for as much of a turn as there are names on the list (fairness.py).  What changes nothing writes nothing.
+What it costs.  A setting is written whole, so one more name on a list of a thousand writes 4 KB to
+the journal.  It is as many units of work as there are names on the list (server/fairness.py).  A
+request that changes nothing writes nothing.
 """
 from __future__ import annotations
 
@@ -29,44 +33,60 @@ from rules.store import Setting, Store
 from store.user import User
 from wire import Why
 
-IGNORED_MAX = 1000          # names on one list: they fit a setting, 4 bytes each, and the frame that tells them
+IGNORED_MAX = 1000      # names on one list: they fit a setting, 4 bytes each, and one frame
 
 
 class Ignores:
     """The lists of all users."""
 
-    def __init__(self, mailbox: Store, roster: Roster, promises: Promises, note: Callable[..., None]) -> None:
+    def __init__(self, mailbox: Store, roster: Roster, promises: Promises,
+                 note: Callable[..., None]) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.promises = promises
         self.note = note
-        self.by: dict[int, dict[int, None]] = {}        # number of a user: numbers of those he ignores, none empty
+        # by number of a user: the numbers of those that it ignores; no list is empty
+        self.by: dict[int, dict[int, None]] = {}
         for user in mailbox.users:
             self.load(user)
 
     def load(self, user: User) -> None:
         """Take a user's list as the store has it."""
-        ignored = {number: None for (number,) in struct.iter_unpack("!I", user.settings.get(Setting.IGNORED, b""))}
+        setting = user.settings.get(Setting.IGNORED, b"")
+        ignored = {number: None for (number,) in struct.iter_unpack("!I", setting)}
         if ignored:
             self.by[user.number] = ignored
         else:
             self.by.pop(user.number, None)
 
     def holds(self, user: User, sender: User) -> bool:
-        """Whether this user ignores that one."""
+        """Whether this user ignores that sender."""
         return sender.number in self.by.get(user.number, ())
 
-    def of(self, user: User) -> list[User]:
-        """Whom a user ignores, in the order in which it was said."""
-        return [self.mailbox.users[number] for number in self.by.get(user.number, ())]
+    # ---- requests ----
+
+    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
+        """Put a name on the client's list, or take it off."""
+        refusal = self._change(client, said)
+        if refusal:
+            self.roster.tell(client, wire.Failed(said.request, *refusal))
+        else:
+            self.promises.turn.settings.append((client, said.request))
+
+    def on_ignored(self, client: Client, said: wire.ListIgnored, now: Now) -> None:
+        """Tell a client its list, in the order in which names were put on it."""
+        users, numbers = self.mailbox.users, self.by.get(client.user.number, ())
+        client.work += len(numbers)
+        names = tuple(users[number].name for number in numbers)
+        self.roster.tell(client, wire.Ignored(said.request, names))
 
     def _change(self, client: Client, said: wire.Ignore) -> tuple[Why, str] | None:
-        """Put a name on the list or take it off; why not, if that is not possible."""
+        """Make the change; or say why it is not possible."""
         other, ignored = self.mailbox.find(said.name), dict(self.by.get(client.user.number, {}))
         if other is None:
             return Why.UNKNOWN, f"no user named {said.name[:64]} is in the log"
         if other is client.user:
-            return Why.OTHER, "one can't ignore oneself"
+            return Why.OTHER, "you can't ignore yourself"
         if self.mailbox.refusal:
             return Why.FULL, self.mailbox.refusal
         client.work += len(ignored)
@@ -78,19 +98,8 @@ class Ignores:
             return Why.FULL, f"{IGNORED_MAX} names are ignored already: /unignore one first"
         else:
             ignored[other.number] = None
-        self.mailbox.set(client.user, Setting.IGNORED, struct.pack(f"!{len(ignored)}I", *ignored))
+        setting = struct.pack(f"!{len(ignored)}I", *ignored)
+        self.mailbox.set(client.user, Setting.IGNORED, setting)
         self.load(client.user)
         self.note("ignoring" if said.on else "not-ignoring", name=client.name, who=other.name)
         return None
-
-    def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
-        refusal = self._change(client, said)
-        if refusal:
-            self.roster.tell(client, wire.Failed(said.request, *refusal))
-        else:
-            self.promises.turn.settings.append((client, said.request))
-
-    def on_ignored(self, client: Client, said: wire.ListIgnored, now: Now) -> None:
-        names = tuple(user.name for user in self.of(client.user))
-        client.work += len(names)
-        self.roster.tell(client, wire.Ignored(said.request, names))

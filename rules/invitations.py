@@ -9,8 +9,8 @@ from collections.abc import Callable
 from math import inf
 
 import wire
+from rules.buckets import Buckets
 from rules.chats import Event, State, refusal_of, state_of
-from rules.hosts import Buckets
 from rules.ignore import Ignores
 from rules.roster import Roster
 from rules.sessions import LINES_MAX, Sessions
@@ -124,7 +124,7 @@ class Invitations:
     def _too_often(self, client: Client, now: Now) -> tuple[Why, str] | None:
         """Why this client has to wait before it invites again.  If it has not, it is counted."""
         number = client.user.number
-        if self._rate.left(number, now.monotonic) < 1:
+        if self._rate.level(number, now.monotonic) < 1:
             seconds = self._rate.wait(number, now.monotonic)
             return Why.BUSY, f"too many invitations: wait {seconds} s"
         self._rate.take(number, now.monotonic)

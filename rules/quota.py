@@ -1,24 +1,28 @@
-"""quota: what one sender may put into other people's mailboxes.
+"""quota: what one sender may put into other users' mailboxes, and send to all.
 
-Quotas bound what waits in one mailbox, in messages and in bytes of text, and what of it comes from one sender, so that
-nobody can fill the disk, nor a mailbox against everybody else.  A message that does not fit is refused, "mailbox full",
-before anything is stored; nothing that was stored is ever dropped.
+Quotas bound what waits in one mailbox, in messages and in bytes of text, and how much of it comes
+from one sender, so that nobody can fill the disk, nor one mailbox against everybody else.  A
+message that does not fit is refused, "mailbox full", before anything is stored; nothing that was
+stored is ever dropped.
 
-What it costs.  How many messages more, of whatever length, a mailbox surely has room for is asked once a turn for each
-sender and those he writes to (post.Audience); until that many were put, by anybody to anybody, nothing is asked.  A
-mailbox in which fewer than `free` messages wait can't be over any of the limits.  Only beyond does it have an
-`Account`: how many bytes wait, and what of it is whose, kept by adding and subtracting.  It is opened by looking
-through the mail of the journals, which is in memory; it is closed when half has been read, so that an account is opened
-at most once for each `low` messages.
+What it costs.  For each sender and its recipients, Accounts is asked how many more messages, of
+whatever length, their mailboxes surely have room for (audience.py).  Until that many were put, by
+anybody to anybody, it is not asked again.  A mailbox in which fewer than `free` messages wait can't
+be over any of the limits.  Only a fuller one has an `Account`: how many bytes wait, and how much of
+it is whose, kept by adding and subtracting.  To open an account is to look through the mail of the
+journals, which is in memory.  It is closed when half has been read: so an account is opened at most
+once for each `low` messages.
 
-What it does not know.  Mail that lay in segments when the account was opened, after a restart or because it was moved
-there while the mailbox was short, counts for the mailbox but for no sender: to know its senders would be to read it.
-So one sender can have up to twice his share, and more after a restart; never more than the mailbox may hold.  The bytes
-of such mail are taken from the index of its segment: exact, but for the last page of a block, which is taken as full.
+What it does not know.  Messages that lay in segments when the account was opened, after a restart
+or because they were moved there while the mailbox was short, count for the mailbox but for no
+sender: to know their senders would be to read them.  So one sender can have up to twice its share,
+and more after a restart; never more than the mailbox may hold.  The bytes of such messages come
+from the index of their segment: exact, but for the last page of a block, which is taken as full.
 
-Messages to all names have a rate of their own, for they are what one user does to all: a bucket of ALL_BURST for each
-sender, by name, so that coming back does not fill it again, and one for each host or login, so that coming back under
-other names does not either.  Invitations have one too (chats.py).
+Messages to all names have a rate of their own, because they are what one user does to all: a bucket
+of ALL_BURST for each sender, by name, so that coming back does not fill it again; and one for each
+host or login, so that coming back under other names does not either.  Invitations have a rate too
+(invitations.py).
 """
 from __future__ import annotations
 
@@ -26,21 +30,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import wire
-from rules.hosts import Buckets
+from rules.buckets import Buckets
 from store.mail import Mail
 from store.user import User
 
-MAILBOX_MESSAGES = 1_000_000        # more than anybody reads; a start with them takes a second
-MAILBOX_BYTES = 512 << 20           # of text: what one name may take of a disk that others need
-SENDER_MESSAGES = 100_000           # a tenth: one script gone wrong leaves room for the others
-SENDER_BYTES = 64 << 20             # an eighth
-ALL_SECONDS = 10                    # between two messages to all by one user, in the long run
-ALL_BURST = 10                      # messages to all that may come at once: a correction, and a correction of that
+MAILBOX_MESSAGES = 1_000_000    # more than anybody reads; a start with them takes a second
+MAILBOX_BYTES = 512 << 20       # of text: what one name may take of a disk that others need
+SENDER_MESSAGES = 100_000       # a tenth: one script gone wrong leaves room for the others
+SENDER_BYTES = 64 << 20         # an eighth
+ALL_SECONDS = 10                # between two messages to all by one user, in the long run
+ALL_BURST = 10                  # messages to all at once: a correction, and a correction of that
 NO_LIMIT = 1 << 62
 
 
 class Quotas(NamedTuple):
-    """The limits of a mailbox and of one sender in it; 0 is none."""
+    """The limits of a mailbox, and of one sender in it; sizes are bytes of text; 0: no limit."""
     messages: int = MAILBOX_MESSAGES
     size: int = MAILBOX_BYTES
     sender_messages: int = SENDER_MESSAGES
@@ -48,7 +52,7 @@ class Quotas(NamedTuple):
 
     @property
     def free(self) -> int:
-        """With fewer messages than this in a mailbox no limit can have been reached, however long they are."""
+        """A mailbox with fewer messages than this is below all limits, however long they are."""
         sizes = [size // wire.TEXT_MAX for size in (self.size, self.sender_size) if size]
         return min([self.messages or NO_LIMIT, self.sender_messages or NO_LIMIT, *sizes])
 
@@ -58,25 +62,25 @@ class Account:
     __slots__ = ("shares", "size", "start")
 
     def __init__(self, user: User) -> None:
-        self.start, self.size = user.sealed                         # what has an id above `start` is counted by sender
-        self.shares: dict[int, list[int]] = {}                      # by number of the sender: messages, bytes
+        self.start, self.size = user.sealed     # what has an id above `start` counts for its sender
+        self.shares: dict[int, list[int]] = {}  # by number of the sender: messages, bytes
         for mail in user.tail:
             self.add(mail)
 
     def add(self, mail: Mail) -> None:
         share = self.shares.setdefault(mail.sender, [0, 0])
-        count, size = mail.amount
+        messages, size = mail.amount
         self.size += size
-        share[0] += count
+        share[0] += messages
         share[1] += size
 
     def remove(self, mails: Sequence[Mail]) -> None:
         gone = 0
         for mail in mails:
-            share, (count, size) = self.shares.get(mail.sender), mail.amount
+            share, (messages, size) = self.shares.get(mail.sender), mail.amount
             gone += size
             if share and mail.id > self.start:
-                share[0] -= count
+                share[0] -= messages
                 share[1] -= size
         self.size = max(0, self.size - gone)
 
@@ -87,11 +91,12 @@ class Accounts:
     def __init__(self, quotas: Quotas) -> None:
         self.quotas = quotas
         self.free = quotas.free
-        self.low = self.free // 2 + self.free % 2       # fewer in a mailbox: nothing to ask, and no account
+        # with fewer messages than this in a mailbox there is nothing to ask, and no account
+        self.low = self.free // 2 + self.free % 2
         self._open: dict[int, Account] = {}             # by number of the user
 
     def full(self, recipients: Sequence[User], sender: User, size: int) -> list[User]:
-        """Those of them whose mailbox has no room for a text of this size by this sender."""
+        """The recipients whose mailboxes have no room for a text of this size by this sender."""
         return [user for user in recipients if self._is_full(user, sender.number, size)]
 
     def _is_full(self, user: User, sender: int, size: int) -> bool:
@@ -103,10 +108,12 @@ class Accounts:
         quotas = self.quotas
         messages, bytes_ = account.shares.get(sender, (0, 0))
         return (0 < quotas.messages <= user.waiting or 0 < quotas.size < account.size + size
-                or 0 < quotas.sender_messages <= messages or 0 < quotas.sender_size < bytes_ + size)
+                or 0 < quotas.sender_messages <= messages
+                or 0 < quotas.sender_size < bytes_ + size)
 
     def room(self, users: Sequence[User], sender: User) -> int:
-        """How many messages of this sender, of any length, each of these mailboxes surely has room for."""
+        """How many messages of this sender, of any length, each of these mailboxes surely has room
+        for."""
         room, quotas = NO_LIMIT, self.quotas
         for user in users:
             account, waiting = self._open.get(user.number), user.waiting
@@ -121,20 +128,20 @@ class Accounts:
         return max(0, room)
 
     def put(self, mail: Mail, users: Sequence[User]) -> None:
-        """These were put for each of the users."""
+        """These messages were put for each of the users."""
         for user in users:
             if account := self._open.get(user.number):
                 account.add(mail)
 
     def read(self, user: User, mails: Sequence[Mail]) -> None:
-        """These have left a mailbox."""
+        """These messages have left a mailbox."""
         if account := self._open.get(user.number):
             account.remove(mails)
             if user.waiting < self.low:
                 del self._open[user.number]
 
     def forget(self) -> None:
-        """Something was taken back: count anew, from what is there, when it is asked next."""
+        """Messages were taken back: count anew, from what is there, when it is asked next."""
         self._open.clear()
 
     @property
@@ -146,25 +153,26 @@ class Everyone:
     """Who may send to all names, and how often."""
 
     def __init__(self, who: str, seconds: int) -> None:
-        self.who = who                          # everyone, operators or nobody
-        self.seconds = seconds                  # for one message more, 0: no limit
+        self.who = who                                  # everyone, operators or nobody
+        self.seconds = seconds                          # for one message more; 0: no limit
         self._buckets = Buckets(ALL_BURST, seconds)     # by number of the sender, and by host
 
     def admit(self, sender: int, is_operator: bool, now: float, wanted: int, host: str = ""
               ) -> tuple[int, tuple[wire.Why, str] | None]:
-        """How many of so many this one, at this host, may send to all now, and they are counted; if none, why.  `now`:
-        the monotonic clock."""
+        """How many messages to all, `wanted` at most, this sender may send now from this host: they
+        are counted.  If none, why.  `now`: the monotonic clock."""
         if self.who == "nobody" or (self.who == "operators" and not is_operator):
-            whom = "nobody" if self.who == "nobody" else "operators alone"
-            return 0, (wire.Why.OTHER, f"here {whom} may send to all: choose the names")
+            whom = "nobody" if self.who == "nobody" else "only operators"
+            return 0, (wire.Why.OTHER, f"{whom} may send to all here: choose the names")
         if not self.seconds:
             return wanted, None
         counted = (sender, host) if host else (sender,)
-        least = min(counted, key=lambda who: self._buckets.left(who, now))
-        left = self._buckets.left(least, now)
-        if left < 1:
-            return 0, (wire.Why.BUSY, f"too many messages to all: wait {self._buckets.wait(least, now)} s")
-        wanted = min(wanted, int(left))
-        for who in counted:
-            self._buckets.take(who, now, wanted)
+        least = min(counted, key=lambda key: self._buckets.level(key, now))
+        level = self._buckets.level(least, now)
+        if level < 1:
+            seconds = self._buckets.wait(least, now)
+            return 0, (wire.Why.BUSY, f"too many messages to all: wait {seconds} s")
+        wanted = min(wanted, int(level))
+        for key in counted:
+            self._buckets.take(key, now, wanted)
         return wanted, None

@@ -1,8 +1,12 @@
 """state: everything that a restart forgets.
 
 A `Client` is a connected user for as long as the connection lasts.  (The name itself, its queue and
-when it was last seen are in the mailbox, as a `User`.)  The rules of each room change the part of a
-client that is theirs: `log_copy` (roster.py), `window` (delivery.py), `chats` (chats.py).
+when it was last seen are in the mailbox, as a `User`.)  Each module of rules changes the part of a
+client that is its own: `log_copy` (publication.py), `window` (delivery.py), `chats` (invitations.py
+and sessions.py).
+
+Most clients are idle.  Fields that an idle client never needs start as a shared empty value: (), or
+NO_INVITATIONS.
 """
 from __future__ import annotations
 
@@ -42,14 +46,16 @@ class Refusal(Exception):
 
 
 class Doubtful(Exception):
-    """It takes a moment to find out whether a client can be let in: look at its HELLO or PROOF again."""
+    """It takes a moment to find out whether a client can be let in: look at its HELLO or PROOF
+    again."""
 
 
 class Invitation:
-    """A question to some users.  It lives until all have accepted, or until one event calls it off."""
+    """A question to some users.  It lives until all have accepted, or one event calls it off."""
     __slots__ = ("accepted", "expires", "invited", "inviter", "number")
 
-    def __init__(self, number: int, inviter: Client, invited: list[Client], expires: float) -> None:
+    def __init__(self, number: int, inviter: Client, invited: list[Client], expires: float
+                 ) -> None:
         self.number = number
         self.inviter = inviter
         self.invited = invited
@@ -62,7 +68,7 @@ class Invitation:
 
     @property
     def told(self) -> list[Client]:
-        """The members who know of it: those who ignore the inviter do not."""
+        """The members that know of it: those that ignore the inviter do not."""
         return [member for member in self.members if self.number not in member.chats.withheld]
 
 
@@ -72,15 +78,14 @@ class Session:
 
     def __init__(self, number: int, members: Sequence[Client]) -> None:
         self.number = number
-        self.is_group = len(members) > 2        # stays true when some have left
+        self.is_group = len(members) > 2        # and stays one when some have left
         self.members = dict.fromkeys(members)
         self.lines = bytearray()                # frames that are not passed on yet
-        self.spans: dict[Client, list[tuple[int, int]]] = {}    # where each member's own are: begin and end
+        # where each member's own lines are among them: begin and end
+        self.spans: dict[Client, list[tuple[int, int]]] = {}
 
 
-# Most clients are idle.  Fields that an idle client never needs start as a shared empty value, such
-# as this one, to which nobody adds.
-NO_INVITATIONS: dict[int, Invitation] = {}
+NO_INVITATIONS: dict[int, Invitation] = {}      # nobody adds to it
 
 
 class ChatState:
@@ -88,16 +93,16 @@ class ChatState:
     __slots__ = ("invitations", "inviting", "pledged", "session", "withheld")
 
     def __init__(self) -> None:
-        self.invitations = NO_INVITATIONS               # received, to be answered; by number
-        self.withheld = NO_INVITATIONS                  # received, and not shown: the client ignores the inviter
-        self.inviting: Invitation | None = None         # its own, pending
-        self.pledged: Invitation | None = None          # accepted, waiting for the others
+        self.invitations = NO_INVITATIONS           # received, to be answered; by number
+        self.withheld = NO_INVITATIONS              # received, from users that this one ignores
+        self.inviting: Invitation | None = None     # its own, pending
+        self.pledged: Invitation | None = None      # accepted, waiting for the others
         self.session: Session | None = None
 
     @property
     def open(self) -> list[Invitation]:
         """All invitations that the client has part in."""
-        own = [invitation for invitation in (self.inviting, self.pledged) if invitation is not None]
+        own = [each for each in (self.inviting, self.pledged) if each is not None]
         return [*own, *self.invitations.values(), *self.withheld.values()]
 
 
@@ -106,38 +111,40 @@ class LogCopy:
     __slots__ = ("list_request", "listed_upto", "sent_upto", "stale")
 
     def __init__(self) -> None:
-        self.sent_upto = 0                              # the log was sent up to this user number
-        self.stale: dict[int, None] | tuple[()] = ()    # rows that changed while the client did not read, by number
-        self.list_request = 0                           # the LIST that is being answered; 0: none
-        self.listed_upto = 0                            # and the user number that the answer has come to
+        self.sent_upto = 0              # the log was sent up to this user number
+        # rows that changed while the client did not read, by number
+        self.stale: dict[int, None] | tuple[()] = ()
+        self.list_request = 0           # the LIST that is being answered; 0: none
+        self.listed_upto = 0            # and the user number that the answer has come to
 
 
 class Client:
     """A connected user."""
-    __slots__ = ("address", "backlog", "chats", "checkable", "features", "greeting", "has_left", "holding",
-                 "host", "is_operator", "log_copy", "out", "presented_token", "since", "token", "told_waiting",
-                 "user", "welcomed", "window", "work")
+    __slots__ = ("address", "backlog", "chats", "checkable", "features", "greeting", "has_left",
+                 "holding", "host", "is_operator", "log_copy", "out", "presented_token", "since",
+                 "token", "told_waiting", "user", "welcomed", "window", "work")
 
-    def __init__(self, user: User, caller: Caller, host: str, features: int, token: bytes, presented_token: bytes,
-                 now: int) -> None:
+    def __init__(self, user: User, caller: Caller, host: str, features: int, token: bytes,
+                 presented_token: bytes, now: int) -> None:
         self.user = user
         self.address = caller.address
-        self.host = host                                    # Caller.host
-        self.is_operator = False                            # root's login, or the daemon's own (claims.py)
-        self.features = features                            # granted
-        self.token = token                                  # given in WELCOME
-        self.presented_token = presented_token              # brought in HELLO
-        self.since = now                                    # microseconds since 1970: when its state began
-        self.welcomed = False                               # WELCOME was said; nothing else is said before it
-        self.has_left = False                               # no longer among the users; its connection is closing
-        self.greeting = b""                                 # a frame that goes before WELCOME
-        self.out: list[bytes] | tuple[()] = ()              # frames for the connection to send
-        self.backlog = 0                                    # bytes taken from `out` that the socket did not take yet
-        self.work = 0                                       # units that its last request cost (server/fairness.py)
-        self.holding = bool(features & wire.Feature.HOLD)   # everything waits for a CHECK, nothing is pushed
-        self.checkable = user.waiting                       # messages that wait for a CHECK while not holding
-        self.told_waiting = user.waiting                    # the number last said in WELCOME or WAITING
-        self.window: Window                                 # as of when it came (delivery.py)
+        self.host = host                        # Caller.host
+        self.is_operator = False                # root's login, or the daemon's own (claims.py)
+        self.features = features                # granted
+        self.token = token                      # given in WELCOME
+        self.presented_token = presented_token  # brought in HELLO
+        self.since = now                        # microseconds since 1970: when its state began
+        self.welcomed = False                   # WELCOME was said; nothing is said before it
+        self.has_left = False                   # not among the users; its connection is closing
+        self.greeting = b""                     # a frame that goes before WELCOME
+        self.out: list[bytes] | tuple[()] = ()  # frames for the connection to send
+        self.backlog = 0                        # bytes said, that the socket did not take yet
+        self.work = 0                           # units of its last request (server/fairness.py)
+        # everything waits for a CHECK, nothing is pushed
+        self.holding = bool(features & wire.Feature.HOLD)
+        self.checkable = user.waiting           # messages that wait for a CHECK while not holding
+        self.told_waiting = user.waiting        # the number last said in WELCOME or WAITING
+        self.window: Window                     # made when it has come in (delivery.py)
         self.log_copy = LogCopy()
         self.chats = ChatState()
 

@@ -1,17 +1,19 @@
 """store: what the rules know of the mailbox, on one page.
 
-The rules are given a `Store`, and know nothing else of what is behind it: mailbox.Mailbox is one (mypy holds it to this
-page), and tests/rules/test_store.py has one of sixty lines that keeps everything in memory.
+The rules are given a `Store`, and know nothing else of what is behind it.  mailbox.Mailbox is one:
+mypy holds it to this page.  tests/rules/test_store.py has another, which keeps all in memory.
 
-A name is a `store.user.User`.  The rules read `number` (the position in `users`), `name`, `last_seen`, `settings`,
-`waiting` (messages that are unread), `newest` (no id above this one waits; 0: none does), `is_vague()` and, for the
-quotas, `sealed` and `tail`; they change none of it.  A series of messages is a `store.mail.Mail`.
+A name is a `store.user.User`.  The rules read `number` (its place in `users`), `name`, `last_seen`,
+`settings`, `waiting` (unread messages), `newest` (no id above this one waits; 0: none does),
+`is_vague()` and, for the quotas, `sealed` and `tail`; they change none of it.  A run of messages is
+a `store.mail.Mail`.
 
-Ids are numbers above 0 that only grow, of messages and of everything else that is stored.  Origins are a sender's own
-ids: its instance << 32 | a counter.  Times are microseconds since 1970.  Sizes are bytes of text, in UTF-8.
+Ids are numbers above 0 that only grow, of messages and of everything else that is stored.  Origins
+are a sender's own ids: its instance << 32 | a counter.  Times are microseconds since 1970.  Sizes
+are bytes of text, in UTF-8.
 
-What changes the store is durable when the seq that was `last` after it is settled.  Until then the disk can refuse it:
-then the daemon tells the rules what was in the batch, as a `RefusedBatch`.
+What changes the store is durable when the seq that was `last` after it is settled.  Until then the
+disk can refuse it: then the daemon tells the rules what the batch held, as a `RefusedBatch`.
 """
 from __future__ import annotations
 
@@ -23,11 +25,11 @@ from store.user import Range, User
 
 
 class Setting:
-    """What the rules keep about a user, by kind (Store.set).  Numbers are never used again; parley-store(5) has the
-    layouts."""
-    OWNER = 1           # the uid that first used the name at a Unix socket, or the login's of that name
-    CLAIM = 2           # what a passphrase is verified with
-    IGNORED = 3         # the users that this one does not want to hear
+    """What the rules keep about a user, by kind (Store.set).  Numbers are never used again;
+    parley-store(5) has the layouts."""
+    OWNER = 1       # the uid that first used the name at a Unix socket, or that of its login
+    CLAIM = 2       # what a passphrase is verified with
+    IGNORED = 3     # the users that this one does not want to hear
 
 
 class Store(Protocol):
@@ -39,8 +41,8 @@ class Store(Protocol):
 
     @property
     def users(self) -> Sequence[User]:
-        """The log of names, by number.  A new name is added to it; a name that the disk refused is taken from its
-        end."""
+        """The log of names, by number.  A new name is added at its end; a name that the disk
+        refused is taken from there."""
 
     @property
     def last(self) -> int:
@@ -48,13 +50,14 @@ class Store(Protocol):
 
     @property
     def refusal(self) -> str | None:
-        """Why no message, name or setting is taken now, in words for users; None: they are taken."""
+        """Why no message, name or setting is taken now, in words for users; None: all are taken.
+        While it is set, `register`, `set` and `put_run` raise mailbox.Full: ask first."""
 
     def find(self, name: str) -> User | None:
-        """The user of this name, in whatever case it is written."""
+        """The user of this name, whatever its case."""
 
     def register(self, name: str, now: int) -> User:
-        """A new user.  Not while there is a `refusal`: then it raises mailbox.Full, and so do `set` and `put_run`."""
+        """A new user."""
 
     def seen(self, user: User, now: int) -> None:
         """The user was here."""
@@ -63,26 +66,28 @@ class Store(Protocol):
         """Keep this setting; an empty value removes it."""
 
     def known(self, sender: User, origin: int) -> Range:
-        """The first range of the sender's origins at or after this one that were put already.  Beyond the instance, if
-        there is none."""
+        """The first range of the sender's origins, at or after this one, that were put already;
+        beyond the instance if there is none."""
 
-    def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int, body: bytes) -> Mail:
-        """Queue messages with consecutive origins for each recipient.  `body` holds their texts (net/bodies.py).
-        `flags` may have wire.SendFlag.EVERYONE only if the recipients are all users but the sender."""
+    def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
+                body: bytes) -> Mail:
+        """Queue messages with consecutive origins for each recipient.  `body` holds their texts
+        (net/bodies.py).  With wire.SendFlag.EVERYONE the recipients are all but the sender."""
 
-    def unread(self, user: User, after: int, upto: int, messages: int, size: int, /) -> list[Mail]:
-        """The next unread messages with after < id <= upto: so many messages and bytes at most, but one message if
-        there is any."""
+    def unread(self, user: User, after: int, upto: int, most: int, size: int, /) -> list[Mail]:
+        """The next unread messages with after < id <= upto: `most` messages and `size` bytes at
+        most, but one message whatever its size."""
 
     def unreadable(self, user: User) -> int:
         """How many of the waiting messages the disk does not give back."""
 
     def read(self, user: User, first: int, last: int) -> list[Mail]:
-        """Take all messages with first <= id <= last out of the user's queue.  Returns those that were in it, in the
-        order of their ids."""
+        """Take all messages with first <= id <= last out of the user's queue.  Returns those that
+        were in it, in the order of their ids."""
 
     def kept(self, first: int, last: int) -> Iterable[Range]:
-        """The parts of this range of ids that no power cut can have taken: whatever had one of these ids was stored."""
+        """The parts of this range of ids that no power cut has taken: whatever had one of these
+        ids was on the disk."""
 
 
 class RefusedBatch(Protocol):

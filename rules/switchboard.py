@@ -71,8 +71,9 @@ class Switchboard:
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
         self.door = Door(mailbox, note, roster=self.roster, publication=self.publication,
                          hosts=hosts, claims=self.claims, promises=self.promises,
-                         delivery=self.delivery, sessions=self.sessions, invitations=self.invitations, house=house,
-                         token=token, is_alive=is_alive)
+                         delivery=self.delivery, sessions=self.sessions,
+                         invitations=self.invitations, house=house, token=token,
+                         is_alive=is_alive)
         self.table = Table(mailbox.users, self.roster, self.sessions, house)
         self.owes_much = self.promises.is_owed_much     # asked for each request: no call more
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {

@@ -43,7 +43,8 @@ class Window:
         """Find how far the next part of a check overlaps other streams.  Returns (upto, again): if
         `again`, everything up to `upto` is in flight already and costs no window space; if not,
         nothing up to `upto` is."""
-        ahead = [other for other in (self.live, *self.past) if other.at > max(other.start, check.at)]
+        ahead = [other for other in (self.live, *self.past)
+                 if other.at > max(other.start, check.at)]
         over = [other.at for other in ahead if other.start <= check.at]
         if over:
             return min(check.upto, max(over)), True
@@ -65,8 +66,8 @@ class Window:
 
     def _pushed(self, mails: Sequence[Mail]) -> list[Mail]:
         """The parts of these that some stream has passed."""
-        streams = [stream for stream in (self.live, self.checking, *self.past) if stream is not None]
-        spans, found = sorted([(stream.start + 1, stream.at) for stream in streams]), []
+        streams = (self.live, self.checking, *self.past)
+        spans, found = sorted([(each.start + 1, each.at) for each in streams if each]), []
         for mail in mails:
             first = mail.id
             for low, high in spans:

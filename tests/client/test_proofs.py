@@ -20,7 +20,8 @@ from client.login import KEPT
 from client.proofs import Impostor, Proofs
 from net import scram
 from net.address import Address
-from rules.claims import WRONG_SECONDS, Identity
+from rules.claims import Identity
+from rules.guesses import WRONG_SECONDS
 from rules.state import Caller
 from tests.client.fake_link import Play
 from tests.harness.process import HERE, DaemonProcess

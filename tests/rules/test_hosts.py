@@ -5,7 +5,8 @@ import os
 import unittest
 
 import wire
-from rules.hosts import BUCKETS_MAX, LOOPBACK, NEW_NAME_SECONDS, Buckets, host_of
+from rules.buckets import BUCKETS_MAX, Buckets
+from rules.hosts import LOOPBACK, NEW_NAME_SECONDS, host_of
 from rules.state import Caller
 from server.options import Limits, limits, parse
 from tests.harness.service import Service
@@ -46,19 +47,19 @@ class BucketsOfMany(unittest.TestCase):
     def test_a_burst_and_one_more_in_time(self):
         buckets = Buckets(3, 10)
         for expected in (3, 2, 1, 0):
-            self.assertEqual(buckets.left("a", 100.0), expected)
+            self.assertEqual(buckets.level("a", 100.0), expected)
             buckets.take("a", 100.0)
-        self.assertEqual((buckets.wait("a", 100.0), buckets.left("b", 100.0)), (20, 3))
+        self.assertEqual((buckets.wait("a", 100.0), buckets.level("b", 100.0)), (20, 3))
         buckets = Buckets(1, 10)
         buckets.take("a", 0.0)
         self.assertEqual([buckets.wait("a", now) for now in (0.0, 9.0, 9.5)], [10, 1, 1])
-        self.assertEqual((buckets.left("a", 10.0), buckets.left("a", 1000.0)), (1, 1))
+        self.assertEqual((buckets.level("a", 10.0), buckets.level("a", 1000.0)), (1, 1))
 
     def test_no_limit(self):
         buckets = Buckets(2, 0)
         for _ in range(5):
             buckets.take("a", 1.0)
-        self.assertEqual((buckets.left("a", 1.0), len(buckets)), (2, 0))
+        self.assertEqual((buckets.level("a", 1.0), len(buckets)), (2, 0))
 
     def test_what_is_remembered_is_bounded(self):
         for step, most in ((1.0, 1100), (0.0, 2 * BUCKETS_MAX)):            # full again meanwhile, or never
@@ -66,7 +67,7 @@ class BucketsOfMany(unittest.TestCase):
             for number in range(50_000):
                 buckets.take(number, number * step)
             self.assertLessEqual(len(buckets), most)
-            self.assertEqual(buckets.left(49_999, 49_999 * step), 1)
+            self.assertEqual(buckets.level(49_999, 49_999 * step), 1)
 
 
 class Clients(unittest.TestCase):

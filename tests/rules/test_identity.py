@@ -24,7 +24,8 @@ from net.logins import (
     lists_all,
     peer_uid,
 )
-from rules.claims import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS, Identity
+from rules.claims import Identity
+from rules.guesses import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS
 from rules.state import Caller
 from rules.store import Setting
 from server.chores import RETRY_SECONDS
@@ -462,20 +463,21 @@ class Claimed(unittest.TestCase):
                 client.hears(wire.Challenge)
 
     def test_a_host_is_forgiven_and_what_is_remembered_is_bounded(self):
-        with House() as house, mock.patch("rules.claims.HOSTS_MAX", 5):
+        with House() as house, mock.patch("rules.guesses.HOSTS_MAX", 5):
             house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
             house.away(sam)
-            claims = house.daemon.board.claims
+            kept = house.daemon.board.claims.guesses
             hosts = [f"198.51.100.{n}" for n in range(9)]
             self.assertEqual(self.guesses(house, hosts[:5], 0.1), 5)
-            self.assertEqual(claims._at("203.0.113.1", house.clock.monotonic), house.clock.monotonic)    # as if it had
+            now = house.clock.monotonic
+            self.assertEqual(kept.earliest("203.0.113.1", now), now)       # as if it had
             self.guesses(house, hosts, 5)
-            self.assertEqual(set(claims._wrong), set(hosts[:5]))
+            self.assertEqual(set(kept._wrong), set(hosts[:5]))
             house.forward(WRONG_MEMORY + 1)
-            self.assertEqual(claims._at(hosts[0], house.clock.monotonic), 0.0)
+            self.assertEqual(kept.earliest(hosts[0], house.clock.monotonic), 0.0)
             self.guesses(house, hosts[8:], 0.1)
-            self.assertEqual(set(claims._wrong), {hosts[8]})
-            self.assertEqual(claims._at(hosts[0], house.clock.monotonic), 0.0)
+            self.assertEqual(set(kept._wrong), {hosts[8]})
+            self.assertEqual(kept.earliest(hosts[0], house.clock.monotonic), 0.0)
 
     def test_one_try_a_connection_and_no_proof_unasked(self):
         with House() as house:

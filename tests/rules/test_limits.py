@@ -701,7 +701,7 @@ class ToAll(unittest.TestCase):
                 refused = ann.hears_all(wire.Refused)
                 self.assertEqual(len(refused), 2 * (not may))
                 if refused:
-                    self.assertRegex(refused[0].reason, "may send to all: choose the names")
+                    self.assertRegex(refused[0].reason, "may send to all here: choose the names")
                 ann.send("bob", "to one")
                 bob.hears_all(wire.Mail)
                 self.assertEqual(ann.hears_all(wire.Refused), [])
@@ -768,7 +768,7 @@ class ToAll(unittest.TestCase):
         everyone = quota.Everyone("everyone", 10)
         for number in range(5000):
             everyone.admit(number, False, float(number), 1)
-        self.assertLess(len(everyone._buckets._left), 1100)
+        self.assertLess(len(everyone._buckets._levels), 1100)
 
 
 if __name__ == "__main__":

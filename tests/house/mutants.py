@@ -248,7 +248,7 @@ MUTANTS = [Mutant(*row) for row in (
      "test_post test_daemon"),
     ("daemon: answers wait for the sync", "daemon.py", "self.board.settle(settled)",
      "self.board.settle(self.mailbox.last)", "test_syncer test_daemon"),
-    ("answers: they wait for the sync", "rules/promises.py", "and self._unsettled[0][0] <= seq:", ":",
+    ("promises: they wait for the sync", "rules/promises.py", "and self._unsettled[0][0] <= seq:", ":",
      "test_post test_syncer"),
     ("post: refused is not stored", "rules/promises.py",
      "if (client.user.number, origin) in refused:", "if False:", "test_post"),

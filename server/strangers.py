@@ -1,13 +1,13 @@
 """strangers: the connections that have not said who they are.
 
 A connection is a stranger until the rules let its client in: it says HELLO, and if the name is kept
-for somebody it gets a CHALLENGE and says PROOF.  It has LOGIN_SECONDS for both (options.py).
+for an owner, it gets a CHALLENGE and says PROOF.  It has LOGIN_SECONDS for both (options.py).
 
 Strangers are counted for each listener and, there, for each host (rules/hosts.py).  So a flood at
 one listener does not shut the others, and one host can't keep the rest out.  Idle connections can't
-shut a listener either: when there is one stranger too many, the oldest that has said nothing is
-closed.  A real client sends HELLO with its first packet.  Only if all strangers are at their proofs
-is the newcomer refused, if they are of its own host; else the listener rests (doors.py).
+shut a listener either: if there is one stranger too many, the oldest that has said nothing is
+closed.  A real client sends HELLO with its first packet.  If none is idle, the newcomer is refused
+where its own host has the places; else the listener rests (doors.py).
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OF_ONE_DOOR = "too many connections are logging in: try again"
 
 
 class Strangers:
-    """Who they are, how many stand at each listener, and how one becomes a client."""
+    """The connections without a name, their number, and how one of them becomes a client."""
 
     def __init__(self, door: Door, limits: Limits) -> None:
         self.door = door                    # who may come in, by the rules

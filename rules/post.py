@@ -26,7 +26,7 @@ from rules.audience import Audience, Audiences, Unfit
 from rules.delivery import Delivery
 from rules.ignore import Ignores
 from rules.promises import Promises
-from rules.quota import Accounts, Everyone
+from rules.quota import Accounts, Broadcasts
 from rules.roster import Roster
 from rules.runs import Run, flaw_of
 from rules.state import Client, Now
@@ -44,7 +44,7 @@ class Post:
     """The rules of sending."""
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
-                 promises: Promises, delivery: Delivery, accounts: Accounts, everyone: Everyone,
+                 promises: Promises, delivery: Delivery, accounts: Accounts, broadcasts: Broadcasts,
                  ignores: Ignores, is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.roster = roster
@@ -52,7 +52,7 @@ class Post:
         self.promises = promises
         self.delivery = delivery
         self.accounts = accounts
-        self.everyone = everyone
+        self.broadcasts = broadcasts
         self.ignores = ignores
         self.is_silent = is_silent      # nobody reads the notes: make none for each message
         self.audiences = Audiences(mailbox, roster, note, accounts)
@@ -141,7 +141,7 @@ class Post:
         """How many messages to all, `most` at most, the rate of this client lets through.  They are
         counted against it; so no more are asked for than can be put.  Raises Unfit if none."""
         sure = audience.until - self.audiences.puts if audience else 1
-        messages, refusal = self.everyone.admit(
+        messages, refusal = self.broadcasts.admit(
             client.user.number, client.is_operator, now.monotonic, min(most, max(1, sure)),
             client.host)
         if refusal:

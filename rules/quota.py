@@ -149,7 +149,7 @@ class Accounts:
         return not self._open
 
 
-class Everyone:
+class Broadcasts:
     """Who may send to all names, and how often."""
 
     def __init__(self, who: str, seconds: int) -> None:

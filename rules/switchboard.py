@@ -35,7 +35,7 @@ from rules.invitations import Invitations
 from rules.post import Post
 from rules.promises import Promises
 from rules.publication import Publication
-from rules.quota import Accounts, Everyone
+from rules.quota import Accounts, Broadcasts
 from rules.roster import Roster
 from rules.runs import Run
 from rules.sessions import Sessions
@@ -52,8 +52,8 @@ class Switchboard:
     """The service, without its sockets."""
 
     def __init__(self, mailbox: Store, note: Callable[..., None], *, house: str,
-                 token: Callable[[], bytes], patience: int, accounts: Accounts, everyone: Everyone,
-                 hosts: Hosts, identity: Identity = TRUSTING,
+                 token: Callable[[], bytes], patience: int, accounts: Accounts,
+                 broadcasts: Broadcasts, hosts: Hosts, identity: Identity = TRUSTING,
                  is_alive: Callable[[Client], bool] = lambda client: True,
                  is_silent: bool = False) -> None:
         self.mailbox = mailbox
@@ -64,7 +64,7 @@ class Switchboard:
         self.ignores = Ignores(mailbox, self.roster, self.promises, note)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
-                         everyone, self.ignores, is_silent)
+                         broadcasts, self.ignores, is_silent)
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)

@@ -20,7 +20,7 @@ from net.places import SYSTEM_SOCKET
 from net.tls import BadCertificate, Server
 from rules.claims import TRUSTING, Identity
 from rules.hosts import Hosts
-from rules.quota import Accounts, Everyone
+from rules.quota import Accounts, Broadcasts
 from rules.state import Client
 from rules.switchboard import Switchboard
 from server.console import Console
@@ -140,7 +140,7 @@ def switchboard(mailbox: Mailbox, console: Console, limits: Limits, house: str, 
     """The rules of the house, with the limits that the operator chose."""
     return Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
                        patience=limits.patience, accounts=Accounts(limits.quotas),
-                       everyone=Everyone(limits.everyone, limits.everyone_seconds),
+                       broadcasts=Broadcasts(limits.everyone, limits.everyone_seconds),
                        hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
                        identity=identity, is_alive=is_alive, is_silent=console.is_silent)
 

@@ -529,7 +529,7 @@ class ManyNames(unittest.TestCase):
                 for n in range(50):
                     client.say(wire.Send(7 << 32 | n + 1, SendFlag.EVERYONE, (str(n),), "x"))
                 self.assertEqual(len(service.notes.events("refused")), 50)
-                post.everyone.who = "everyone"
+                post.broadcasts.who = "everyone"
                 for n in range(50, 60):
                     client.say(wire.Send(7 << 32 | n + 1, SendFlag.EVERYONE, (str(n),), "x"))
                 self.assertEqual(recipients.call_count, 1)
@@ -765,7 +765,7 @@ class ToAll(unittest.TestCase):
             self.assertEqual(sum(said.last - said.first + 1 for said in ann.hears_all(wire.Stored)), quota.ALL_BURST)
 
     def test_what_is_remembered_is_bounded(self):
-        everyone = quota.Everyone("everyone", 10)
+        everyone = quota.Broadcasts("everyone", 10)
         for number in range(5000):
             everyone.admit(number, False, float(number), 1)
         self.assertLess(len(everyone._buckets._levels), 1100)

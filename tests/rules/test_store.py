@@ -6,7 +6,7 @@ import wire
 from mailbox import Mailbox
 from net.bodies import count_of
 from rules.hosts import Hosts
-from rules.quota import Accounts, Everyone, Quotas
+from rules.quota import Accounts, Broadcasts, Quotas
 from rules.state import Caller, Now
 from rules.store import Store
 from rules.switchboard import Switchboard
@@ -108,7 +108,7 @@ class House:
     def __init__(self, *names):
         self.store: Store = InMemory()
         self.board = Switchboard(self.store, lambda event, **fields: None, house="memory", token=lambda: bytes(16),
-                                 patience=60, accounts=Accounts(Quotas()), everyone=Everyone("everyone", 0),
+                                 patience=60, accounts=Accounts(Quotas()), broadcasts=Broadcasts("everyone", 0),
                                  hosts=Hosts(0, 0, 1000))
         self.now = Now(1, 1.0)
         self.people = {name: Person(name) for name in names}

@@ -157,7 +157,7 @@ INSIDE = {
         "picker": "names",
         "plain": "desk entries failures menu names options output",
         "requests": "feed names people words",
-        "screen": "entries names picker",
+        "screen": "entries menu names picker",
         "talk": "chatting contact feed invitations messages pane people requests",
         "words": "names",
     },
@@ -228,6 +228,20 @@ def words(path: Path) -> set[str]:
             | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)})
 
 
+def defined(path: Path) -> set[str]:
+    """What a module defines: functions, classes, their methods, and names."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, ast.FunctionDef)}
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {each.id for each in targets if isinstance(each, ast.Name)}
+    return found
+
+
 def unordered(arrows: Mapping[str, str]) -> set[str]:
     """What stands in a circle, or rests on one."""
     known: set[str] = set()
@@ -249,7 +263,8 @@ class House(unittest.TestCase):
             paths = [path for path in modules() if path.parent.name == room]
             self.assertEqual({path.stem for path in paths}, set(table), f"INSIDE[{room!r}] is not what is there")
             for path in paths:
-                beside = {name.removeprefix(room + ".") for name in imports(path) if name.startswith(room + ".")}
+                beside = {name.removeprefix(room + ".") for name in imports(path, types=True)
+                          if name.startswith(room + ".")}
                 self.assertLessEqual(beside, set(table[path.stem].split()), f"{room}/{path.name}")
 
     def test_the_arrows_have_no_circle(self) -> None:
@@ -295,6 +310,27 @@ class House(unittest.TestCase):
                 if isinstance(node, ast.FunctionDef):
                     lines = (node.end_lineno or 0) - node.lineno + 1
                     self.assertLessEqual(lines, 60, f"{path.name}: {node.name}")
+
+    def test_classes_fit_in_the_head(self) -> None:
+        for path in modules():
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef):
+                    lines = (node.end_lineno or 0) - node.lineno + 1
+                    methods = sum(isinstance(each, ast.FunctionDef) for each in node.body)
+                    self.assertLessEqual(lines, 300, f"{path.name}: {node.name}")
+                    self.assertLessEqual(methods, 25, f"{path.name}: {node.name}")
+
+    def test_files_can_be_read_at_a_sitting(self) -> None:
+        for path in modules():
+            self.assertLessEqual(len(path.read_text().splitlines()), 600, path.name)
+
+    def test_the_walks_name_what_is_there(self) -> None:
+        text = (HOME / "HACKING").read_text()
+        walks = text[text.index("\nWALKS\n"):text.index("\nSMALLER CHANGES\n")]
+        steps = re.findall(r"(?m)^    (\S+\.py) +([\w.]+)(?:  |$)", walks)
+        self.assertGreater(len(steps), 30)
+        for path, name in steps:
+            self.assertIn(name, defined(HOME / path), path)
 
     def test_tests_stand_in_rooms(self) -> None:
         self.assertEqual({path.name for path in (HOME / "tests").glob("*.py")}, {"__init__.py", "__main__.py"})

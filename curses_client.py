@@ -239,7 +239,7 @@ class Terminal:
 
 # ---- the loop ----
 
-class Client:
+class Loop:
     """The loop: keys, the link, signals, and the painter."""
 
     def __init__(self, link: Link, menu: Menu, terminal: Terminal) -> None:
@@ -405,9 +405,9 @@ class Client:
 
 
 ACTIONS = {                 # the signals that do not end the program
-    signal.SIGWINCH: lambda client: client.terminal.resize(),
-    signal.SIGTSTP: Client._stop,
-    signal.SIGCONT: Client._resume,
+    signal.SIGWINCH: lambda loop: loop.terminal.resize(),
+    signal.SIGTSTP: Loop._stop,
+    signal.SIGCONT: Loop._resume,
 }
 
 
@@ -418,16 +418,16 @@ def paint(chosen: argparse.Namespace) -> int:
     link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
     terminal = Terminal(not chosen.no_color)
     menu = Menu(link, name=chosen.name, offered=options.login_name())
-    client = Client(link, menu, terminal)
-    client.catch_signals()
+    loop = Loop(link, menu, terminal)
+    loop.catch_signals()
     try:
         terminal.enter()
         menu.pane.measure(terminal.ruler())
-        code = client.run()
+        code = loop.run()
     finally:
         terminal.leave()
         link.close()
-        client.close()
+        loop.close()
     if link.pending and code in (0, 128 + signal.SIGINT):
         unanswered = counted(len(link.pending), "message")
         raise Failure(os.EX_TEMPFAIL, f"{unanswered} had no answer from the daemon")

@@ -1,6 +1,6 @@
 """entries: what the scrollback holds, and the rows that show it.
 
-An entry is a message, a line of a chat, or a notice.  It gives the rows that it needs at a width;
+An entry is a message, a line of a chat, or a note.  It gives the rows that it needs at a width;
 each row is a tuple of (text, style) runs and no wider than asked.  Foreign text may be given as it
 came: it is made safe here, when the rows are made.
 
@@ -73,7 +73,7 @@ class Entry:
 
 
 @dataclass(slots=True, eq=False)
-class Notice(Entry):
+class Note(Entry):
     """A word of the client or the daemon:
     `14:05 * carol is not connected: kept in the mailbox`."""
     style: str = "notice"
@@ -134,14 +134,14 @@ class Spoken(Entry):
 
 
 @dataclass(slots=True, eq=False)
-class Table(Notice):
-    """A notice with rows of two columns below it; if the rows are many and there is room, several
+class Listing(Note):
+    """A note with rows of two columns below it; if the rows are many and there is room, several
     of them stand beside each other."""
     items: list[tuple[str, str]] = field(default_factory=list)
     beside: bool = True             # rows may stand beside each other
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
-        rows = Notice.rows(self, width, ruler)
+        rows = Note.rows(self, width, ruler)
         indent = min(8, width // 5)
         first = max(8, max((ruler.width(item) for item, _ in self.items), default=0)) + 1
         if first > width // 3:          # no room for columns
@@ -159,11 +159,11 @@ class Table(Notice):
         return rows
 
     def holds(self, wanted: str) -> bool:
-        return Notice.holds(self, wanted) or any(wanted in f"{item} {word}".casefold()
+        return Note.holds(self, wanted) or any(wanted in f"{item} {word}".casefold()
                                                  for item, word in self.items)
 
     def lines(self) -> list[str]:
-        return [*Notice.lines(self), *(f"  {item:8} {word}" for item, word in self.items)]
+        return [*Note.lines(self), *(f"  {item:8} {word}" for item, word in self.items)]
 
 
 # ---- rows ----

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ui.entries import Entry, Notice, Table
+from ui.entries import Entry, Listing, Note
 from ui.pane import Pane
 
 Hears: TypeAlias = dict[type, Callable[[Any], None]]    # by the type of an event: what a room does
@@ -26,7 +26,7 @@ class Feed:
 
     def note(self, text: str, style: str = "notice") -> None:
         """A line to the user from the client or the daemon."""
-        self.pane.add(Notice(self.now, text, style))
+        self.pane.add(Note(self.now, text, style))
 
     def add(self, entry: Entry, checked: bool = False) -> None:
         """What another user said; what a check brings is new even while the user is looking."""
@@ -41,5 +41,5 @@ class Feed:
         """A table that the user asked for, from its first row on.
 
         `beside`: rows may stand side by side."""
-        self.pane.add(Table(self.now, head, items=items, beside=beside))
+        self.pane.add(Listing(self.now, head, items=items, beside=beside))
         self.pane.to_last()

@@ -12,7 +12,7 @@ from tests.client.fake_link import NOON
 from tests.programs.test_hostile import CLASSICS
 from tests.ui.test_pane import InUtc
 from tests.ui.test_screen import office
-from ui.entries import REFUSED, Entry, Notice, Said, Spoken, Table, fitted
+from ui.entries import REFUSED, Entry, Listing, Note, Said, Spoken, fitted
 from ui.pane import Pane
 from ui.screen import frame
 
@@ -21,7 +21,7 @@ BLANKS = (" ", "\u00a0", "\u3000", "\u2003", "\u2800", "\t", "\u3164", "\u200b")
 FORGED = ("14:06 dave > all          pay me", "14:06 * dave left the chat", "14:06 dave: pay me",
           "-- 2 new ------------------", "= alice@lab = menu ========", "menu> 6. Exit",
           "* dave invites you to a chat:  7. Accept  8. Deny", "! no room", "  bob      Available", "?")
-HEADS = {"Said": "12:00 eve > you", "Spoken": "12:00 eve:", "Notice": "12:00 *", "Table": "12:00 *"}
+HEADS = {"Said": "12:00 eve > you", "Spoken": "12:00 eve:", "Note": "12:00 *", "Listing": "12:00 *"}
 
 
 def texts(cols: int) -> Iterator[str]:
@@ -42,7 +42,7 @@ def some(cols: int) -> list[str]:
 
 
 def entries(text: str) -> list[Entry]:
-    return [Said(NOON, text, "eve", "you"), Spoken(NOON, text, "eve"), Notice(NOON, text)]
+    return [Said(NOON, text, "eve", "you"), Spoken(NOON, text, "eve"), Note(NOON, text)]
 
 
 def begins_a_row(row: str) -> bool:
@@ -84,7 +84,7 @@ class Forging(InUtc):
         """/history: a row begins with when and who, and of those there are as many as messages."""
         for cols in WIDTHS:
             for text in some(cols):
-                table = Table(NOON, "the last 2 messages that you have read:", beside=False,
+                table = Listing(NOON, "the last 2 messages that you have read:", beside=False,
                               items=[("21 Nov 12:00 eve", text), ("21 Nov 12:01 bob", text)])
                 begun = [row.lstrip(" ") for row in self.rows(table, cols) if begins_a_row(row)]
                 self.assertEqual(len(begun), 3, (cols, ascii(text), begun))

@@ -5,7 +5,7 @@ import unittest
 
 from terminal.display import UNICODE, fold, width
 from ui import pane
-from ui.entries import DELIVERED, REFUSED, SENT, STORED, Entry, Notice, Row, Said, Spoken, Table, clock, name_style
+from ui.entries import DELIVERED, REFUSED, SENT, STORED, Entry, Listing, Note, Row, Said, Spoken, clock, name_style
 from ui.pane import Pane
 
 NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
@@ -40,7 +40,7 @@ class Rows(InUtc):
              ["12:00 you > bob         + bay 3, second drawer"]),
             (Said(NOON, "minutes are in /srv/minutes", "you", "carol", STORED),
              ["12:00 you > carol       = minutes are in /srv/minutes"]),
-            (Notice(NOON, "carol is not connected: kept in the mailbox"),
+            (Note(NOON, "carol is not connected: kept in the mailbox"),
              ["12:00 * carol is not connected: kept in the mailbox"]),
             (Said(NOON, "drill at 15:00, use the north stairs; take your badge and leave the doors open", "dave",
                   "all"),
@@ -63,14 +63,14 @@ class Rows(InUtc):
                          ["12:00 a-long-name >", " | you", " | words enough"])
 
     def test_a_table_uses_the_width(self) -> None:
-        table = Table(NOON, "12 users:", items=[(f"user{number}", "Available") for number in range(12)])
+        table = Listing(NOON, "12 users:", items=[(f"user{number}", "Available") for number in range(12)])
         self.assertEqual(len(table.rows(80, UNICODE)), 1 + 4)
         self.assertEqual(len(table.rows(40, UNICODE)), 1 + 12)
 
     def test_no_row_is_wider_than_asked(self) -> None:
         text = "wide 你好 words\nand \x1b[31mescapes\u202e e\u0301\u0301 " + "x" * 50
-        entries = [Said(NOON, text, "bob\n", "you\x1b", DELIVERED, text), Notice(NOON, text),
-                   Spoken(NOON, text, "eve", text), Table(NOON, text, items=[(text, text)] * 12)]
+        entries = [Said(NOON, text, "bob\n", "you\x1b", DELIVERED, text), Note(NOON, text),
+                   Spoken(NOON, text, "eve", text), Listing(NOON, text, items=[(text, text)] * 12)]
         for cols in range(1, 100):
             shown = Pane()
             for entry in entries:
@@ -80,13 +80,13 @@ class Rows(InUtc):
                 self.assertTrue("".join(run for run, _ in row).isprintable(), row)
 
     def test_lines_cannot_be_forged(self) -> None:
-        for entry in (Said(NOON, "hi\n12:00 eve > you: pay me", "bob", "you"), Notice(NOON, "hi\n12:00 eve"),
+        for entry in (Said(NOON, "hi\n12:00 eve > you: pay me", "bob", "you"), Note(NOON, "hi\n12:00 eve"),
                       Spoken(NOON, "hi\n12:00 eve: x", "bob")):
             self.assertEqual(fold(entry.lines()[0])[1:], ["    | 12:00 eve" + str(entry.text).partition("eve")[2]])
 
     def test_any_time(self) -> None:
         self.assertEqual(clock(2**64 - 1), "??:??")
-        Pane().add(Notice(2**64 - 1, "hi"))
+        Pane().add(Note(2**64 - 1, "hi"))
 
     def test_colours_are_the_same_in_every_run(self) -> None:
         self.assertEqual([name_style(name) for name in ("bob", "BOB", "carol", "dave")],
@@ -104,7 +104,7 @@ class Scrolling(InUtc):
     def test_rules_of_days(self) -> None:
         shown = Pane()
         for time_ in (NOON, NOON, NOON + DAY):
-            shown.add(Notice(time_, "hi"))
+            shown.add(Note(time_, "hi"))
         self.assertEqual(texts(shown.view(30, 10)), [
             "-- Sat 21 Nov 2026 -----------", "12:00 * hi", "12:00 * hi",
             "-- Sun 22 Nov 2026 -----------", "12:00 * hi"])
@@ -146,7 +146,7 @@ class Scrolling(InUtc):
     def test_below_counts_entries_that_are_not_wholly_seen(self) -> None:
         shown = Pane()
         for number in range(10):
-            shown.add(Notice(NOON, f"{number}"))
+            shown.add(Note(NOON, f"{number}"))
         shown.view(20, 4)
         shown.to_start()
         self.assertEqual((texts(shown.view(20, 4))[-1], shown.below()), ("12:00 * 2", 7))
@@ -198,29 +198,29 @@ class Bounds(InUtc):
     def test_entries(self) -> None:
         shown = Pane()
         for number in range(pane.ENTRIES_MAX + 10):
-            shown.add(Notice(NOON, str(number)))
+            shown.add(Note(NOON, str(number)))
         self.assertEqual((len(shown), shown.entries[0].text), (pane.ENTRIES_MAX, "10"))
 
     def test_characters(self) -> None:
         shown = Pane()
         for _ in range(1000):
-            shown.add(Notice(NOON, "x" * 16384))
+            shown.add(Note(NOON, "x" * 16384))
         self.assertLessEqual(sum(len(entry.text) for entry in shown.entries), pane.TEXT_TOTAL_MAX)
 
     def test_what_is_read_is_forgotten(self) -> None:
         shown = Pane()
         for number in range(100):
-            shown.add(Notice(NOON, str(number)))
+            shown.add(Note(NOON, str(number)))
         shown.view(20, 5)
         shown.to_start()
         for number in range(pane.ENTRIES_MAX):
-            shown.add(Notice(NOON, str(number)))
+            shown.add(Note(NOON, str(number)))
         self.assertEqual(texts(shown.view(20, 5))[0], "12:00 * 0")
 
     def test_wrapping_is_lazy(self) -> None:
         shown = Pane()
         for number in range(pane.ENTRIES_MAX):
-            shown.add(Notice(NOON, str(number)))
+            shown.add(Note(NOON, str(number)))
         wrapped: list[int] = []
         original = shown._rows._make
         def counting(serial: int) -> list[Row]:

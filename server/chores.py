@@ -25,7 +25,7 @@ REST_SECONDS = 3.0          # for a seal at a stop: what takes longer stays in t
 
 
 class Chores:
-    """When the mailbox is looked after, and what was noted about it."""
+    """Looks after the mailbox at the end of each turn."""
 
     def __init__(self, mailbox: Mailbox, note: Callable[..., None], clock: Callable[[], Now]
                  ) -> None:

@@ -33,14 +33,14 @@ UNSENT_MAX = 2 << 20        # bytes unsent above which it is closed: more than w
 
 
 class Owner(Protocol):
-    """What a connection belongs to: the daemon."""
+    """The daemon, as a connection knows it."""
 
     def closed(self, connection: Connection, reason: str) -> None:
         """This connection was closed, from whichever end."""
 
 
 class Connection:
-    """A connected stream socket, one of a socketpair too, and its peer, whoever that is."""
+    """A connected stream socket (one of a socketpair will do), and the peer at its other end."""
     __slots__ = ("_owner", "_selector", "address", "asked", "binding", "client", "closing",
                  "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened", "paused",
                  "pinged", "place", "question", "share", "sock", "uid", "unsent")
@@ -48,8 +48,8 @@ class Connection:
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float,
                  rate: int, selector: selectors.BaseSelector, owner: Owner) -> None:
         self.sock = sock
-        self.share = Share(now, rate)           # of the turns
-        self.place = place                      # its listener
+        self.share = Share(now, rate)           # of the daemon's turns
+        self.place = place                      # the address of its listener
         self.address, self.uid, self.binding = caller
         self.client: Client | None = None       # None: a stranger
         self.question: Question | None = None   # what a stranger has to prove

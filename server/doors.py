@@ -1,9 +1,9 @@
 """doors: where connections come in.
 
-`Doors` holds the listening sockets.  What they lead into (`Hall`, the daemon) says how many
-connections may come in, before a byte is read of them: so many in a turn (fairness.py), no more
-than its number of clients, and no more strangers than each listener may have (strangers.py).  A
-listener that may let nobody in rests for a moment, and its callers wait in the kernel's queue.
+`Doors` holds the listening sockets.  The daemon (`Hall`) says how many connections may come in,
+before it reads a byte of them: so many in a turn (fairness.py), no more than --clients in all, and
+no more strangers than each listener may have (strangers.py).  A listener that may let nobody in
+rests for a moment, and its callers wait in the kernel's queue.
 
 When descriptors run out, accept() fails and the listener stays readable: a loop that just tries
 again spins.  The daemon keeps a spare descriptor for this.  It gives it up to take one caller and
@@ -43,7 +43,7 @@ NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Hall(Protocol):
-    """What the doors lead into."""
+    """The daemon, as the doors know it."""
 
     def accepts(self) -> int:
         """How many connections may come in at each listener in this turn."""

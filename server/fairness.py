@@ -54,7 +54,7 @@ FREE = frozenset(wire.CODECS[cls].kind for cls in (wire.Hello, wire.Confirm, wir
 
 
 class Share:
-    """What one connection has had."""
+    """The account of one connection: what it may still have."""
     __slots__ = ("at", "flooded", "tick", "tokens", "units")
 
     def __init__(self, now: float, rate: int) -> None:
@@ -66,10 +66,10 @@ class Share:
 
 
 class Askers:
-    """When somebody asked for a little: as seen by each connection, when another one did.
+    """For each connection, when some other one last asked for a little.
 
-    The last asker alone is known by name.  For it, "another" is the one before; for everybody
-    else, it is the last asker itself."""
+    Only the last asker is known by name.  For it, the other is the asker before; for every other
+    connection, it is the last asker."""
     __slots__ = ("before_at", "last", "last_at")
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Askers:
 
 
 class Fairness:
-    """Who has asked lately, and what that leaves to the others."""
+    """Gives each connection its allowance, by what the others have asked for lately."""
 
     def __init__(self, rate: int = 0) -> None:
         self.rate = rate                # requests a second for one client; 0: no limit

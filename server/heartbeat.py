@@ -22,7 +22,7 @@ LEAVE_SECONDS = 10          # for a client that left, or was put out, to take wh
 
 
 class Heartbeat:
-    """When each client's connection is looked at, and what is done if it is silent."""
+    """Asks silent clients whether they are there, and closes those that do not answer."""
 
     def __init__(self, silence_seconds: float) -> None:
         self.silence_seconds = silence_seconds

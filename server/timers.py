@@ -22,7 +22,7 @@ NEVER: dict[Any, None] = {}         # the list of those that stand in none
 
 
 class Timers(Generic[T]):
-    """When each is looked at next, to the second."""
+    """The things to look at, a list for each second."""
 
     def __init__(self) -> None:
         self._seconds: dict[int, dict[T, None]] = {}

@@ -18,7 +18,7 @@ SLICE = 0.002               # seconds of the mailbox's own work in a turn, if th
 WORK_SECONDS = 0.01         # between two looks whether there is work: a journal grows by some
                             # megabytes meanwhile
 QUIET_SECONDS = 0.1         # without a batch, before the journal says that all is on the disk: one
-                            # small write more for a burst of messages, and none for each message
+                            # small write more after a burst, none while messages keep coming
 RETRY_SECONDS = 0.25        # between two looks whether a full disk has room again
 REST_SECONDS = 3.0          # for a seal at a stop: what takes longer stays in the journals, where
                             # it is safe too

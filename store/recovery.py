@@ -25,9 +25,9 @@ from store.manifest import Manifest
 from store.progress import ID_JUMP, Progress
 from store.records import Replay, split
 from store.seal import count_unread
-from store.segment import Segment
+from store.segment import Listed, Segment
 from store.shelf import Shelf
-from store.user import BY_FIRST, User
+from store.user import BY_FIRST, Page, User
 
 LOCK = "lock"
 
@@ -65,28 +65,30 @@ class Recovery:
     def _read(self) -> None:
         if self.repair:  # a killed process may have renamed the manifest without syncing that
             self.disk.sync_directory(self.directory)
-        self._segments()
+        pages = [page for listed in self.manifest.segments for page in self._segment(listed)]
+        self.recorded = len(self.users)
         for number, size in self.manifest.journals:
             self._journal(number, size)
         self.replay.finish()
-        self._pages()
+        self._file(pages)
 
     @property
     def users(self) -> list[User]:
         return self.replay.users
 
-    def _segments(self) -> None:
-        newest = max([listed.number for listed in self.manifest.segments], default=0)
-        for listed in self.manifest.segments:
-            segment = Segment(self.disk, self.directory, self.manifest.store, listed)
-            segment.open()
-            self.shelf.add(segment)
-            self.shelf.touch(segment)
-            if listed.number == newest:
-                for body in segment.values("users"):
-                    self.records += len(body)
-                    self.replay.apply(split(body), os.path.join(self.directory, segment.name))
-        self.recorded = len(self.users)
+    def _segment(self, listed: Listed) -> list[tuple[int, Page]]:
+        """Put a segment on the shelf; its pages, with the numbers of their users.  The users are
+        not known before the newest segment and the journals are read, but to open a segment a
+        second time for its index would take as long again."""
+        segment = Segment(self.disk, self.directory, self.manifest.store, listed)
+        segment.open()
+        self.shelf.add(segment)
+        self.shelf.touch(segment)
+        if listed.number == max([each.number for each in self.manifest.segments]):
+            for body in segment.values("users"):
+                self.records += len(body)
+                self.replay.apply(split(body), segment.path)
+        return list(segment.index())
 
     def _journal(self, number: int, size: int | None) -> None:
         path = os.path.join(self.directory, file_name(number))
@@ -116,16 +118,15 @@ class Recovery:
         finally:
             self.disk.close(fd)
 
-    def _pages(self) -> None:
+    def _file(self, pages: list[tuple[int, Page]]) -> None:
+        """Give the pages to their users, and keep those in which something is unread."""
         users, touched = self.users, set()
-        for segment in self.shelf.segments.values():
-            for number, page in segment.index():
-                if number >= len(users):
-                    path = os.path.join(self.directory, segment.name)
-                    raise Damaged(path, 0, f"a page of user {number}, unknown")
-                users[number].file(page)
-                touched.add(number)
-            self.shelf.touch(segment)
+        for number, page in pages:
+            if number >= len(users):
+                path = self.shelf.segments[page.segment].path
+                raise Damaged(path, 0, f"a page of user {number}, unknown")
+            users[number].file(page)
+            touched.add(number)
         for number in sorted(touched):
             self._count(users[number])
 

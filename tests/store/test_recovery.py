@@ -247,6 +247,20 @@ class TestRules(RecoveryCase):
             self.assertEqual(self.texts(box, ann), [b"new"])
             box.read(ann, 0, EVER)
 
+    def test_each_segment_is_opened_once(self) -> None:
+        """Also when there are more than are held open: to open one takes as long as to read its index."""
+        box = self.open(small=0)
+        ann, = self.names(box, "ann")
+        for n in range(4):
+            box.put(ann, 0, n, [ann], 0, b"x")
+            self.keep(box)
+            self.seal(box)
+        with (mock.patch("store.shelf.OPEN_SEGMENTS", 1),
+              mock.patch.object(self.disk, "database", wraps=self.disk.database) as opened):
+            box = self.reopen(box, small=0)
+        self.assertEqual(box.users[0].waiting, 4)
+        self.assertEqual(opened.call_count, 4)
+
     def test_a_journal_of_before_a_crash_is_never_appended_to(self) -> None:
         box = self.open()
         self.names(box, "ann")

@@ -16,7 +16,7 @@ import unittest
 from collections.abc import Iterator, Sequence
 
 from client import connection
-from server.heartbeat import ALIVE_SECONDS
+from server.heartbeat import ALIVE_SECONDS, GHOST_SECONDS
 from tests.harness.process import HERE, DaemonProcess
 from tests.harness.terminals import Terminal, environment, until
 
@@ -30,8 +30,8 @@ HASTY = ("import sys; from client import connection, route; sys.argv[0] = 'parle
 PATIENT = ("import sys; from client import route; sys.argv[0] = 'parley'; route.RETRIES = (0.3, 0.6, 1, 2); "
            "import curses_client; sys.exit(curses_client.main())")
 # The daemon as it is, but a session has 60 seconds and not GHOST_SECONDS to answer its PING.
-PATIENT_DAEMON = (f"import sys; sys.path.insert(0, {HERE!r}); import daemon; assert daemon.GHOST_SECONDS; "
-                  "daemon.GHOST_SECONDS = 60; sys.exit(daemon.main())")
+PATIENT_DAEMON = (f"import sys; sys.path.insert(0, {HERE!r}); import daemon; from server import heartbeat; "
+                  f"heartbeat.GHOST_SECONDS = {12 * GHOST_SECONDS}; sys.exit(daemon.main())")
 
 
 class Relay:

@@ -53,24 +53,21 @@ class Audiences:
         self.note = note
         self.accounts = accounts
         self.puts = 0                                           # messages put so far, by anybody
-        self._known: dict[tuple[Client, int, tuple[str, ...]], Audience] = {}
+        self.version = 0                                        # of the roster that they are for
+        # those that are remembered, by the sender, the flags and the names
+        self.known: dict[tuple[Client, int, tuple[str, ...]], Audience] = {}
         self._remembered = 0                                    # names and users in them
-        self._version = 0                                       # of the roster that they are for
-
-    def known(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience | None:
-        """The audience of messages with these recipients, if it is remembered."""
-        if self._version != self.roster.version or self._remembered > AUDIENCES_MAX:
-            self.forget()
-        return self._known.get((client, flags, to))
 
     def forget(self) -> None:
         """Audiences have changed: somebody came, went or holds, or the disk refused something."""
-        self._known.clear()
+        self.known.clear()
         self._remembered = 0
-        self._version = self.roster.version
+        self.version = self.roster.version
 
     def find(self, client: Client, flags: int, to: tuple[str, ...]) -> Audience:
         """Find out who they are, whether their mailboxes have room or not.  Raises Unfit."""
+        if self._remembered > AUDIENCES_MAX:
+            self.forget()
         users, outcomes = self._recipients(client, flags, to), OutcomePages()
         self._remembered += len(users) + len(to)
         if flags & SendFlag.NOW:
@@ -78,7 +75,7 @@ class Audiences:
             if away:
                 outcomes = outcomes.with_names(Outcome.ABSENT, away)
                 users = [user for user in users if user.number in self.roster.clients]
-        audience = self._known[client, flags, to] = self._of(client, flags, users, outcomes)
+        audience = self.known[client, flags, to] = self._of(client, flags, users, outcomes)
         return audience
 
     def _recipients(self, client: Client, flags: int, to: tuple[str, ...]) -> list[User]:

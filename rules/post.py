@@ -125,7 +125,9 @@ class Post:
         audiences, to_all = self.audiences, flags & SendFlag.EVERYONE
         if to_all:
             to = ()
-        audience = audiences.known(client, flags, to)
+        if audiences.version != self.roster.version:
+            audiences.forget()
+        audience = audiences.known.get((client, flags, to))
         if to_all:              # asked before anything is done for so many recipients
             most = self._within_rate(client, audience, most, now)
         if audience is None:

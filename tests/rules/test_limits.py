@@ -533,7 +533,7 @@ class ManyNames(unittest.TestCase):
                 for n in range(50, 60):
                     client.say(wire.Send(7 << 32 | n + 1, SendFlag.EVERYONE, (str(n),), "x"))
                 self.assertEqual(recipients.call_count, 1)
-            self.assertEqual(len(post.audiences._known), 1)
+            self.assertEqual(len(post.audiences.known), 1)
 
     def test_what_is_remembered_of_recipients_has_a_bound_in_names(self):
         with house() as service, mock.patch("rules.audience.AUDIENCES_MAX", 100):
@@ -542,7 +542,7 @@ class ManyNames(unittest.TestCase):
             post = service.daemon.board.post
             for n in range(60):
                 client.say(wire.Send(7 << 32 | n + 1, 0, ("bob", *["BOB"] * (n % 30)), "x"))
-                self.assertLess(sum(len(key[2]) for key in post.audiences._known), 200)
+                self.assertLess(sum(len(key[2]) for key in post.audiences.known), 200)
 
 
 class Unsent(unittest.TestCase):

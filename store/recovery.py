@@ -65,7 +65,10 @@ class Recovery:
     def _read(self) -> None:
         if self.repair:  # a killed process may have renamed the manifest without syncing that
             self.disk.sync_directory(self.directory)
-        pages = [page for listed in self.manifest.segments for page in self._segment(listed)]
+        segments = self.manifest.segments
+        newest = max([listed.number for listed in segments], default=0)
+        pages = [page for listed in segments
+                 for page in self._segment(listed, listed.number == newest)]
         self.recorded = len(self.users)
         for number, size in self.manifest.journals:
             self._journal(number, size)
@@ -76,7 +79,7 @@ class Recovery:
     def users(self) -> list[User]:
         return self.replay.users
 
-    def _segment(self, listed: Listed) -> list[tuple[int, Page]]:
+    def _segment(self, listed: Listed, is_newest: bool) -> list[tuple[int, Page]]:
         """Put a segment on the shelf; its pages, with the numbers of their users.  The users are
         not known before the newest segment and the journals are read, but to open a segment a
         second time for its index would take as long again."""
@@ -84,7 +87,7 @@ class Recovery:
         segment.open()
         self.shelf.add(segment)
         self.shelf.touch(segment)
-        if listed.number == max([each.number for each in self.manifest.segments]):
+        if is_newest:
             for body in segment.values("users"):
                 self.records += len(body)
                 self.replay.apply(split(body), segment.path)

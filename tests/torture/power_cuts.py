@@ -14,10 +14,15 @@ error, which no real disk would do after its power is gone.
 The control does the same under libeatmydata, where fdatasync does nothing.  It must lose something: if it does not,
 these cuts prove nothing, and this says so and fails.
 
+The image is mounted in a mount namespace of this program's own.  Otherwise whoever makes a namespace on this host
+meanwhile, as test_neighbours and test_packaging do, holds a copy of the mount: then unmounting does not end the file
+system, the next mount finds it still shut down, and the daemon is told EIO.
+
 The store seals after SEAL_AT bytes, so rolls, seals and drops happen all the time; how many is printed, and how many
 cuts fell into one.
 """
 import argparse
+import ctypes
 import fcntl
 import os
 import random
@@ -42,6 +47,7 @@ SEAL_AT = 24 << 10
 TRAFFIC_SECONDS = (0.03, 0.15)
 MID_FLIGHT_SECONDS = 0.005                  # from the last burst of messages to the cut
 UNMOUNT_SECONDS = 10
+NEW_MOUNTS = 0x20000                        # CLONE_NEWNS, see unshare(2)
 CONTROL_CUTS = 10                           # the control loses at the first or second
 
 
@@ -138,6 +144,14 @@ def _newest(found: manifest.Manifest) -> int:
     return max((listed.number for listed in found.segments), default=0)
 
 
+def mount_alone() -> None:
+    """From now on nobody outside of this process and its children sees what it mounts."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "unshare failed")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
 def torture(cuts: int, seed: int, under: tuple[str, ...] = ()) -> Run:
     """Cut so often, or until something is wrong."""
     directory = tempfile.mkdtemp(prefix="parley-cuts-", dir="/var/tmp")
@@ -175,6 +189,7 @@ def main(arguments: list[str]) -> int:
     if missing or os.geteuid():
         print(f"power cuts: skipped, needs root and {', '.join(missing or TOOLS)}")
         return 0
+    mount_alone()
     started = time.monotonic()
     run = torture(options.cuts, options.seed)
     seconds = time.monotonic() - started

@@ -178,7 +178,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("seal: what is read stays behind", "store/seal.py", "yield from user.unread_of(self.shelf.mails(page))",
      "yield from self.shelf.mails(page)", "test_mailbox"),
     ("seal: read while it was sealed", "store/seal.py", "for first, last in spans:", "for first, last in ():",
-     "test_recovery"),
+     "test_costs"),
     ("seal: read while its pages were counted", "store/seal.py",
      "        for page in self._touched(user):\n            count_unread(user, page, self.shelf)\n        new =",
      "        new =", "test_costs"),

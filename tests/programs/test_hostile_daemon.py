@@ -22,7 +22,7 @@ EFFECTS = {             # of some of them, without blanks: what shows that they 
     "/who": "4currentusers", "/log": "4namesin", "@bob hi": "in-refused", "/check": "in-checked", "/hold on": "in-hold",
     "/ignore bob": "in-ignore", "/ignored": "in-ignored", "/unclaim": "in-unclaim", "/chat bob": "in-invite",
     "/history": "youhaveread", "/help": "whereveryoutype", "/deny nobody": "noinvitationfrom", "/accept bob": "in-line",
-    "Quit": "Chatsessionended", "/nonsense": "isnocommand"}
+    "Quit": "Chatsessionended", "/nonsense": "isnotacommand"}
 
 
 class WithHostile(Base):

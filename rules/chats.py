@@ -47,10 +47,10 @@ class Event(IntEnum):
 
 
 _ONE = (Why.BUSY, "one invitation at a time: withdraw yours first")
-_WAIT = (Why.BUSY, "you have accepted an invitation and wait for the others: withdraw first")
+_WAIT = (Why.BUSY, "you accepted an invitation and are waiting for the others: withdraw first")
 _CHATTING = (Why.BUSY, "you are in a chat: Quit ends it")
-_NO_CHAT = (Why.UNKNOWN, "you are in no chat session")
-_NONE = (Why.UNKNOWN, "no invitation of yours is open")
+_NO_CHAT = (Why.UNKNOWN, "you are not in a chat session")
+_NONE = (Why.UNKNOWN, "you have no open invitation")
 
 RULES: dict[Event, tuple[tuple[Why, str] | None, ...]] = {
     #                AVAILABLE  INVITING  PLEDGED   BUSY            None: it is done

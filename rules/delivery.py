@@ -30,8 +30,8 @@ from wire import SendFlag, Why
 # Readers pushed in a turn, if a message is for more: 2 ms, and as many confirmations come.
 CROWD = 256
 PAST_MAX = 16       # streams that a window keeps after their end, before they are looked through
-UNREADABLE = ("{} of your messages cannot be read from the daemon's disk; they are kept, and its "
-              "operator was told")
+UNREADABLE = ("{} of your messages cannot be read from the daemon's disk; it keeps them, and has "
+              "told its operator")
 
 
 class Delivery:

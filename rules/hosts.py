@@ -65,13 +65,13 @@ class Hosts:
         """Count a new name of this host, beside the `known` ones in the log; or say why it may not
         have one.  `now`: the monotonic clock."""
         if known >= self.names:
-            return wire.Why.FULL, (f"no new names: the log holds {known}, as many as it may; "
-                                   "use one that is known")
+            return wire.Why.FULL, (f"no new names: the log holds {known}, its limit; "
+                                   "use a known name")
         if not self.new_names:
             return None
         if self._new.level(host, now) < 1:
             seconds = self._new.wait(host, now)
             return wire.Why.FULL, (f"too many new names from your address: wait {seconds} s, "
-                                   "or use one that is known")
+                                   "or use a known name")
         self._new.take(host, now)
         return None

@@ -196,7 +196,7 @@ def _occupied(other: Client) -> tuple[Why, str] | None:
     if state_of(other) in (State.PLEDGED, State.BUSY):
         return Why.BUSY, f"{other.name} is not available now"
     if other.backlog > LINES_MAX // 2:
-        return Why.SLOW, f"{other.name} does not read what it is sent now"
+        return Why.SLOW, f"{other.name} is not reading what it is sent"
     if len(other.chats.invitations) >= INVITATIONS_MAX:
         return Why.BUSY, f"{other.name} has {INVITATIONS_MAX} invitations to answer already"
     return None

@@ -119,7 +119,7 @@ class Post:
         it: as many as the mailboxes surely have room for.  Raises Unfit for the first."""
         first, flags, to = run.first + done, run.flags & (SendFlag.NOW | SendFlag.EVERYONE), run.to
         if not first:
-            raise Unfit(Why.OTHER, "the id of a message is not 0")
+            raise Unfit(Why.OTHER, "the id of a message can't be 0")
         if self.mailbox.refusal:
             raise Unfit(Why.FULL, self.mailbox.refusal)
         audiences, to_all = self.audiences, flags & SendFlag.EVERYONE

@@ -118,8 +118,8 @@ class NewNames(unittest.TestCase):
             for number in range(3):
                 service.user(f"u{number}", caller=tcp(f"127.0.0.{number}")).hang_up()
             reason = service.client("u3", caller=tcp("::1")).hears(wire.Rejected, why=Why.FULL).reason
-            self.assertEqual(reason, f"too many new names from your address: wait {NEW_NAME_SECONDS} s, or use one "
-                                     "that is known")
+            self.assertEqual(reason, f"too many new names from your address: wait {NEW_NAME_SECONDS} s, or use a "
+                                     "known name")
             self.assertIsNone(service.mailbox.find("u3"))
             service.user("u0", caller=tcp("127.0.0.1"))
             service.user("other", caller=tcp("198.51.100.1"))
@@ -136,7 +136,7 @@ class NewNames(unittest.TestCase):
             for number in range(3):
                 service.user(f"u{number}", caller=tcp(f"198.51.100.{number}"))
             reason = service.client("u3", caller=tcp("192.0.2.1")).hears(wire.Rejected, why=Why.FULL).reason
-            self.assertEqual(reason, "no new names: the log holds 3, as many as it may; use one that is known")
+            self.assertEqual(reason, "no new names: the log holds 3, its limit; use a known name")
             service.restart()
             service.user("u0")
             service.client("u3").hears(wire.Rejected, why=Why.FULL)

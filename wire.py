@@ -1,4 +1,4 @@
-"""wire: bytes and messages.
+"""wire: the protocol between client and daemon: its messages, and their bytes.
 
 The protocol on one page
 ------------------------
@@ -11,72 +11,73 @@ Both sides send frames over any stream (Unix socket, TCP, one end of a socketpai
 
 All integers are big-endian.  `length` counts the kind and the fields; it is at least 1, at most
 64 KiB, and at most 1 KiB until the daemon has sent WELCOME.  A `word` is a byte of length and that
-many bytes of UTF-8.  `words` are a u16 of how many, and the words.  `text` is the rest of the
-frame, UTF-8, and always the last field.  So are `texts`: a u16 of how many, a u16 for the length of
-each, then the texts themselves (net/bodies.py).
+many bytes of UTF-8.  `words` are a u16 count and that many words.  `text` is the rest of the frame,
+in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the texts themselves
+(net/bodies.py).  `text` and `texts` are always the last field.
 
     client                                 daemon
     HELLO name, features, token -->
-                                <-- CHALLENGE salt, nonce      only for a name that is kept
+                                <-- CHALLENGE salt, nonce      if the name is kept for its owner
     PROOF nonce, proof          -->
                                 <-- VERIFIED signature
                                 <-- WELCOME token, store, waiting   or REJECTED why, and it hangs up
     SENDS first, to, texts      -->                            messages first, first + 1...
                                 <-- STORED first..last         on disk: survives kill -9, power cuts
-                                <-- OUTCOMES first..last, outcome, names   who is not reading now
-                                <-- DELIVERED first..last, by  that recipient has been shown them
+                                <-- OUTCOMES first..last, outcome, names   they are not reading now
+                                <-- DELIVERED first..last, by  this recipient has been shown them
                                     or REFUSED id, why         nothing was stored
                                 <-- MAILS first, sender, texts live, or the answer to CHECK
     CONFIRM first..last         -->                            shown and kept: you may forget them
                                 <-- CONFIRMED first..last      durably forgotten: never come again
     CHECK request               -->
                                 <-- MAILS ... CHECKED request, total
-    HOLD request, on            -->                            new messages wait for CHECK: DONE
-    IGNORE request, on, name    -->                            keep away what this user sends: DONE
+    HOLD request, on            -->                            new messages wait for CHECK; DONE
+    IGNORE request, on, name    -->                            show me nothing of this user's; DONE
     LIST_IGNORED request        -->
                                 <-- IGNORED names
-                                <-- WAITING total              on change: what CHECK would bring
+                                <-- WAITING total              CHECK would bring another number now
     LIST request                -->
-                                <-- ROSTER rows                the log; at login too; its changes
+                                <-- ROSTER rows                the log of names; also at login, and
+                                                               when it changes
     INVITE request, names       -->
                                 <-- INVITING request, invitation     the others get INVITATION
     ANSWER, WITHDRAW invitation -->
                                 <-- ANSWERED, then STARTED chat or CALLED_OFF why
     SAY request, chat, text     -->                            the others get LINE; "Quit" leaves
                                 <-- LEFT, ENDED
-    CLAIM request, verifier     -->                            the name takes a passphrase now: DONE
-    UNCLAIM request             -->                            and none any more: DONE
-    EXIT                        -->                            all is answered, then it hangs up
+    CLAIM request, verifier     -->                            my name needs a passphrase now; DONE
+    UNCLAIM request             -->                            it needs none any more; DONE
+    EXIT                        -->                            the daemon answers all, and hangs up
     PING, answered by PONG, and NOTICE, a line for the user, may come from the daemon at any time
 
-Ids.  A message carries an id of its sender's: an instance number of 32 random bits above a counter
-of 32 bits that only grows.  Sending the same id again is harmless, also on another connection and
-after a restart of the daemon: the daemon answers STORED and stores nothing twice.  For its reader
-the message carries the daemon's id, which only grows, and the sender's id as `origin`.  A frame
-with several messages has the id of the first; the others count up from it.  A client that has
-several messages for the same names may put them into one SENDS, with at most COPIES_MAX texts times
-names; a message to everyone is always alone.  A request has a number of the client's choosing, and
-its answer, the message named in MESSAGES or FAILED, has the same number.  STORED, OUTCOMES,
-DELIVERED, CONFIRM and CONFIRMED speak of ranges: one frame settles many messages.
+Ids.  The sender gives each message an id: 32 random bits, the number of this instance of its
+program, above a counter of 32 bits that only grows.  Sending the same id again is harmless, also on
+another connection and after a restart of the daemon: the daemon answers STORED and stores nothing
+twice.  To its reader the message carries the daemon's id, which only grows, and the sender's id as
+`origin`.  A frame with several messages carries the id of the first; the ids of the others count up
+from it.  A client that has several messages for the same names may put them into one SENDS, with at
+most COPIES_MAX texts times names; a message to everyone is always alone.  The client numbers its
+requests as it likes, and the answer (the message that MESSAGES names, or FAILED) repeats the
+number.  STORED, OUTCOMES, DELIVERED, CONFIRM and CONFIRMED carry ranges of ids: one frame settles
+many messages.  STORED comes before the OUTCOMES of the same message.
 
-A range in CONFIRM means: every message of mine from `first` to `last` was shown.  Live messages
-arrive in the order of their ids, and so do those of one CHECK; the flag CHECK tells the two apart.
-A client confirms runs of either, but never a range that spans both, nor one that spans a HOLD:
-messages that came while it held wait for CHECK.  STORED comes before the OUTCOMES of the same
-message.
+A range in CONFIRM means: every message to me from `first` to `last` was shown.  Live messages
+arrive in the order of their ids, and so do the messages of one CHECK; the flag CHECK tells the two
+apart.  A client confirms a range of live messages, or of one CHECK, but never a range that spans
+both, nor one that spans a HOLD: messages that came while the client held wait for CHECK.
 
-Ghosts.  The daemon may read a client's HELLO after the client hung up; then the name that the
-client asks for again belongs to its own dead session.  So a client that has no token yet puts 16
-random bytes of its own into HELLO, the same in each try.  A session ends for a client that brings
-the token which the session was given, or the one which it brought itself.  The conditions of the
-name come first.
+Ghosts.  The daemon may read a client's HELLO after the client hung up.  When the client calls
+again, its own dead session holds the name.  So a client that has no token yet puts 16 random bytes
+into HELLO as its token, the same bytes in each try.  The daemon ends the session that holds the
+name if the new HELLO shows a token of that session: the one in its WELCOME, or the one in its
+HELLO.  Before that, the new client must meet the conditions of the name.
 
-Versions.  HELLO and WELCOME carry a version; a daemon that does not speak it sends REJECTED and
-names its own.  A feature that one side does not know is a bit that it leaves 0.  A kind that is not
-in MESSAGES ends the connection.
+Versions.  HELLO and WELCOME carry a version.  A daemon that does not speak the client's version
+sends REJECTED and names its own.  A side leaves 0 the bits of features that it does not know.  A
+kind that is not in MESSAGES ends the connection.
 
-Failure.  Every violation raises ProtocolError with one line of reason.  Nothing is allocated by a
-declared length: buffers grow only by the bytes that arrived (net/frames.py).
+Failure.  Every violation raises ProtocolError with one line of reason.  A declared length allocates
+nothing: buffers grow only by the bytes that arrived (net/frames.py).
 """
 import re
 import struct
@@ -95,16 +96,15 @@ __all__ = ["FRAME_MAX", "HELLO_MAX", "NAME_MAX", "TEXT_MAX", "Decoder", "Directi
 
 VERSION = 1
 
-# Limits, each with its reason; those of frames, texts and names are in net/.
+# Limits, each with its reason; the limits of frames, texts and names are in net/.
 NAMES_MAX = 1400        # recipients of one SENDS: the longest names fit beside the longest text
 COPIES_MAX = NAMES_MAX  # texts times recipients of one SENDS: no frame is more work than another
 LOG_MAX = 1_000_000     # names in the log, for both programs: 300 MB and a start of some seconds
                         # in the daemon, 360 MB and a login of 8 s in a client
 assert COPIES_MAX <= fields.TEXTS_MAX
 
-READERS, WRITERS = fields.READERS, fields.WRITERS       # used for each message
+READERS, WRITERS = fields.READERS, fields.WRITERS       # one look-up less for each message
 some = fields.some
-
 
 Message = tuple[Any, ...]               # any of the NamedTuples below
 M = TypeVar("M")
@@ -116,12 +116,12 @@ class Codec(NamedTuple):
     direction: Direction
     answer: str                         # the message that answers it, for the manual
     cls: type[Any]
-    fields: tuple[tuple[str, str], ...] # the name of each field, and how it is written
+    fields: tuple[tuple[str, str], ...] # the name and the format of each field (net/fields.py)
     head: struct.Struct                 # the fields of fixed size; they come first
-    whole: struct.Struct                # length, kind and head: a whole frame if there is no rest
+    whole: struct.Struct                # length, kind and head: the whole frame if rest is empty
     length: int                         # bytes of the kind and the head
-    fixed: int                          # how many fields of fixed size
-    rest: tuple[str, ...]               # how the other fields are written, in order
+    fixed: int                          # the number of fields of fixed size
+    rest: tuple[str, ...]               # the formats of the other fields, in order
 
 
 MESSAGES: dict[int, Codec] = {}         # by number
@@ -129,16 +129,17 @@ CODECS: dict[type, Codec] = {}          # by class
 
 
 def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type[M]], type[M]]:
-    """Enter a NamedTuple into the table of messages; fields of fixed size come first."""
+    """Enters a NamedTuple into the table of messages; fields of fixed size come first."""
     def enter(cls: type[M]) -> type[M]:
         hints = get_type_hints(cls, include_extras=True)
         named = tuple((name, hint.__metadata__[0]) for name, hint in hints.items())
-        hows = [how for _, how in named]
-        fixed = [how for how in hows if how in fields.FIXED]
-        assert hows[:len(fixed)] == fixed and kind not in MESSAGES
+        formats = [form for _, form in named]
+        fixed = [form for form in formats if form in fields.FIXED]
+        assert formats[:len(fixed)] == fixed and kind not in MESSAGES
         head, whole = (struct.Struct(begin + "".join(fixed)) for begin in ("!", "!IB"))
         MESSAGES[kind] = CODECS[cls] = Codec(kind, direction, answer, cls, named, head, whole,
-                                             1 + head.size, len(fixed), tuple(hows[len(fixed):]))
+                                             1 + head.size, len(fixed),
+                                             tuple(formats[len(fixed):]))
         return cls
     return enter
 
@@ -150,11 +151,11 @@ CLIENT, DAEMON, BOTH = Direction
 
 @message(1, CLIENT, "WELCOME")
 class Hello(NamedTuple):
-    """The first message: who I am.  The token takes over the client's own dead session."""
+    """The first message: who I am.  With the token I take over my own dead session."""
     version: U16
     features: U32       # Feature
-    token: Key16        # of the last WELCOME; before one, 16 random bytes, the same in each try;
-                        # 16 zeros: none
+    token: Key16        # that of the last WELCOME; before the first WELCOME 16 random bytes, the
+                        # same in each try; 16 zeros: none
     name: Word
 
 
@@ -182,7 +183,7 @@ class Check(NamedTuple):
 
 @message(5, CLIENT, "DONE")
 class Hold(NamedTuple):
-    """1: let new messages wait until I check; 0: show them as they come."""
+    """1: let new messages wait until I check; 0: send them to me as they come."""
     request: U32
     on: U8
 
@@ -215,7 +216,7 @@ class Withdraw(NamedTuple):
 
 @message(10, CLIENT, "LINE")
 class Say(NamedTuple):
-    """A line to the others in my chat; the text "Quit", in any case, leaves it."""
+    """A line to the others in my chat; with the text "Quit", in any case, I leave the chat."""
     request: U32
     chat: U32
     text: Text
@@ -223,7 +224,7 @@ class Say(NamedTuple):
 
 @message(11, CLIENT)
 class Exit(NamedTuple):
-    """Goodbye: remove me from the users; the daemon closes the connection."""
+    """Goodbye: I am no longer connected; the daemon closes the connection."""
 
 
 @message(12, BOTH, "PONG")
@@ -240,7 +241,7 @@ class Pong(NamedTuple):
 
 @message(20, CLIENT, "DONE")
 class Ignore(NamedTuple):
-    """1: from now on keep away from me what this user sends; 0: no longer."""
+    """1: from now on show me nothing that this user sends; 0: from now on show it."""
     request: U32
     on: U8
     name: Word
@@ -261,8 +262,7 @@ class Proof(NamedTuple):
 
 @message(23, CLIENT, "DONE")
 class Claim(NamedTuple):
-    """From now on a client that takes my name, elsewhere than at my own login, has to know a
-    passphrase."""
+    """From now on a client that asks for my name must know a passphrase, except at my own login."""
     request: U32
     iterations: U32
     salt: Key16
@@ -272,7 +272,7 @@ class Claim(NamedTuple):
 
 @message(24, CLIENT, "DONE")
 class Unclaim(NamedTuple):
-    """My name takes no passphrase any more."""
+    """My name needs no passphrase any more."""
     request: U32
 
 
@@ -282,8 +282,8 @@ class Welcome(NamedTuple):
     version: U16
     features: U32
     token: Key16
-    store: Key16        # the store's own number: ids of another store mean nothing here
-    time: U64           # microseconds since 1970, the daemon's
+    store: Key16        # the number of this store: ids of another store mean nothing here
+    time: U64           # the daemon's clock, microseconds since 1970
     waiting: U32        # messages that a CHECK would bring
     name: Word          # as first registered
     house: Word         # what the daemon calls itself
@@ -298,8 +298,8 @@ class Rejected(NamedTuple):
 
 @message(34, DAEMON)
 class Stored(NamedTuple):
-    """These messages of yours are on disk, and on their way to recipients that no OUTCOMES names.
-    A repetition of a stored message is answered by STORED alone."""
+    """These messages of yours are on disk, and on their way to all recipients that no OUTCOMES
+    names.  The daemon answers the repetition of a stored message with STORED alone."""
     first: U64
     last: U64
 
@@ -323,8 +323,8 @@ class Refused(NamedTuple):
 
 @message(37, DAEMON)
 class Delivered(NamedTuple):
-    """All your messages to this recipient with these ids were shown; ids of another instance are
-    another program's."""
+    """This recipient was shown all your messages with these ids; ids of another instance belong to
+    another program."""
     first: U64
     last: U64
     by: Word
@@ -335,9 +335,9 @@ class Mails(NamedTuple):
     """Messages for you."""
     first: U64
     time: U64           # when the daemon received them, microseconds since 1970
-    origin: U64         # the sender's id: with the sender's name the same in every copy
+    origin: U64         # the sender's id of the first; sender and origin are the same in every copy
     flags: U8           # SendFlag
-    copies: U32         # how many recipients each has
+    copies: U32         # the number of recipients of each message
     sender: Word
     texts: Texts
 
@@ -351,7 +351,7 @@ class Confirmed(NamedTuple):
 
 @message(40, DAEMON)
 class Checked(NamedTuple):
-    """The end of a check; a total of 0 says: no messages available."""
+    """The CHECK is over: it brought `total` messages; 0: no messages available."""
     request: U32
     total: U32
 
@@ -364,24 +364,24 @@ class Waiting(NamedTuple):
 
 @message(42, DAEMON)
 class Roster(NamedTuple):
-    """Names of the log.  Request 0: changes, or the log at login; `last` 0: more pages follow."""
-    request: U32
-    last: U8
+    """A page of the log of names."""
+    request: U32        # 0: no LIST asked for it; the log at login, or its changes
+    last: U8            # 0: more pages follow
     entries: Entries
 
 
 @message(43, DAEMON)
 class Invitation(NamedTuple):
-    """You are invited to a chat with these."""
+    """`sender` invites you to a chat with these members."""
     invitation: U32
     seconds: U16        # until it expires
     sender: Word
-    members: Words      # all of them, inviter and you included
+    members: Words      # all members, the sender and you included
 
 
 @message(44, DAEMON)
 class Inviting(NamedTuple):
-    """Your invitation is out."""
+    """The daemon has sent your invitation to the others."""
     request: U32
     invitation: U32
     seconds: U16
@@ -390,7 +390,7 @@ class Inviting(NamedTuple):
 
 @message(45, DAEMON)
 class Answered(NamedTuple):
-    """One of the invited has accepted; the others are still asked."""
+    """`by` has accepted the invitation; others have yet to answer."""
     invitation: U32
     by: Word
 
@@ -465,7 +465,7 @@ class Ignored(NamedTuple):
 
 @message(61, DAEMON)
 class Challenge(NamedTuple):
-    """That name is kept for somebody: prove that it is you."""
+    """That name is kept for its owner: prove that you are the owner."""
     iterations: U32
     salt: Key16
     nonce: Key16
@@ -473,7 +473,7 @@ class Challenge(NamedTuple):
 
 @message(62, DAEMON)
 class Verified(NamedTuple):
-    """Your proof is right, and this is the daemon's own; WELCOME or REJECTED follows."""
+    """Your proof is right, and here is the daemon's own proof; WELCOME or REJECTED follows."""
     signature: Key32
 
 
@@ -502,7 +502,7 @@ SEVERAL: dict[type, Callable[..., Any]] = {Send: Sends, Mail: Mails}
 
 
 def each(said: Any) -> list[Any]:
-    """The single messages of a SENDS or MAILS; any other message is one itself."""
+    """The single messages of a SENDS or MAILS; any other message as it is."""
     if type(said) is Mails:
         return [Mail(said.first + n, said.time, said.origin + n, *said[3:6], text)
                 for n, text in enumerate(said.texts)]
@@ -515,33 +515,33 @@ def each(said: Any) -> list[Any]:
 # ---- messages and frames ----
 
 def encode(said: Message) -> bytes:
-    """The whole frame of a message.  Raises ValueError for one that is too long for a frame."""
+    """The frame of a message, its length included.  Raises ValueError if it is too long."""
     codec = CODECS.get(type(said))
     if codec is None:
         return encode(SEVERAL[type(said)](*said[:-1], said[-1:]))
     if not codec.rest:
         return codec.whole.pack(codec.length, codec.kind, *said)
-    more = b"".join([WRITERS[how](value)
-                     for how, value in zip(codec.rest, said[codec.fixed:])])    # noqa: B905 hot
-    length = codec.length + len(more)
+    rest = b"".join([WRITERS[form](value)
+                     for form, value in zip(codec.rest, said[codec.fixed:])])   # noqa: B905 hot
+    length = codec.length + len(rest)
     if length > FRAME_MAX:
         raise ValueError(f"a {name_of(said)} of {length} bytes is longer than a frame")
-    return codec.whole.pack(length, codec.kind, *said[:codec.fixed]) + more
+    return codec.whole.pack(length, codec.kind, *said[:codec.fixed]) + rest
 
 
 def decode(frame: bytes, speaker: Direction) -> Any:
     """The message in a frame (without its length) that `speaker` sent.
 
-    Raises ProtocolError for a kind that is unknown or the other side's, and for fields that do
-    not fit."""
+    Raises ProtocolError for a kind that is unknown or that `speaker` may not send, and for fields
+    that do not fill the frame exactly."""
     codec = MESSAGES.get(frame[0])
     if codec is None or not codec.direction & speaker:
         raise ProtocolError(f"no message of kind {frame[0]} is known here")
     try:
         values: tuple[Any, ...] = codec.head.unpack_from(frame, 1)
         at = codec.length
-        for how in codec.rest:
-            value, at = READERS[how](frame, at)
+        for form in codec.rest:
+            value, at = READERS[form](frame, at)
             values += value,
     except (struct.error, IndexError):
         raise ProtocolError(f"a {label(codec)} is cut short") from None
@@ -555,12 +555,12 @@ def decode(frame: bytes, speaker: Direction) -> Any:
 # ---- for people ----
 
 def label(codec: Codec) -> str:
-    """A message's name in the manual: CALLED_OFF for CalledOff."""
+    """The name of a kind of message in the manual: CALLED_OFF for CalledOff."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", codec.cls.__name__).upper()
 
 
 def name_of(said: Message) -> str:
-    """The same, of a message."""
+    """The name of a message's kind in the manual."""
     return label(CODECS[type(said)])
 
 
@@ -569,5 +569,6 @@ def describe(said: Message, with_text: bool = True) -> str:
 
     Texts are quoted, tokens and keys left out, control characters escaped."""
     values = zip(CODECS[type(said)].fields, said, strict=True)
-    return " ".join([name_of(said), *(f"{name}={fields.shown(how, value, with_text)}"
-                                      for (name, how), value in values if how not in fields.KEYS)])
+    shown = [f"{name}={fields.shown(form, value, with_text)}"
+             for (name, form), value in values if form not in fields.KEYS]
+    return " ".join([name_of(said), *shown])

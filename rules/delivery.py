@@ -1,15 +1,15 @@
-"""delivery: messages received: what a reader is sent, and what it confirms.
+"""delivery: pushes messages to their readers, and takes the readers' confirmations.
 
-The mailbox is the buffer.  Each reader has at most WINDOW messages (and WINDOW_BYTES) pushed and
-not yet confirmed; the rest stays in the queue, on disk, and follows as confirmations arrive.  So a
-slow or stopped reader costs its window and nothing else, and loses nothing.
+The mailbox is the buffer.  At most WINDOW messages (and WINDOW_BYTES) are in flight to a reader:
+pushed, and not confirmed yet.  The rest stays in the queue, on disk, and follows as confirmations
+arrive.  So a slow or stopped reader costs its window and nothing else, and loses nothing.
 
-Live and checked messages are two streams through the same queue (window.py).  What stood in it when
-a client came, or stopped holding, is for CHECK; every id above that, from `live.start` on, is
-pushed.  In each stream the ids ascend.
+Live and checked messages are two streams through the same queue (window.py).  Messages that stood
+in the queue when the client came, or when it stopped holding, wait for CHECK; messages with ids
+above `live.start` are pushed as they come.  In each stream the ids ascend.
 
-Readers that are sent the same messages in the same turn, as with a message to everyone, are sent
-the same bytes.
+If several readers get the same messages in the same turn, as with a message to everyone, the
+messages are encoded once.
 """
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
 from store.mail import Mail, amount, messages
 from wire import SendFlag, Why
 
-# Readers pushed in a turn, if a message is for more: 2 ms, and as many confirmations come.
+# If more readers than this have a message to get, each turn serves so many of them: 2 ms of work,
+# and as many confirmations come back.
 CROWD = 256
-PAST_MAX = 16       # streams that a window keeps after their end, before they are looked through
+PAST_MAX = 16       # ended streams in a window, before it drops those with nothing in flight
 UNREADABLE = ("{} of your messages cannot be read from the daemon's disk; it keeps them, and has "
               "told its operator")
 
@@ -44,20 +45,21 @@ class Delivery:
         self.note = note
         self.promises = promises
         self.accounts = accounts
-        self.stirred: dict[Client, None] = {}   # readers that may be pushed something
-        self.crowd: dict[Client, None] = {}     # the same, some of them in each turn
-        self.counted: dict[Client, None] = {}   # readers whose waiting messages may have changed
-        # what several readers may be pushed in this turn, by the first id and the flag
+        self.stirred: dict[Client, None] = {}   # readers to look at in the next push()
+        self.crowd: dict[Client, None] = {}     # the same, but CROWD of them in each push()
+        self.counted: dict[Client, None] = {}   # readers whose count of waiting messages may be new
+        # messages that several readers may get in this turn, with their frames; by the first id and
+        # the flag
         self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes]] = {}
 
     # ---- coming and going ----
 
     def enter(self, client: Client) -> None:
-        """A user came: what waits stays for CHECK, what comes from now on is pushed."""
+        """A client came: messages in its queue wait for CHECK, later ones are pushed."""
         client.window = Window(self.mailbox.last)
 
     def leave(self, client: Client) -> None:
-        """A user went: what was not confirmed is still in the queue."""
+        """A client went: messages that it did not confirm are still in the queue."""
         self.stirred.pop(client, None)
         self.crowd.pop(client, None)
         self.counted.pop(client, None)
@@ -72,11 +74,11 @@ class Delivery:
             return
         upto = self.mailbox.last if client.holding else window.live.start
         window.checking = Stream(0, upto, said.request)
-        client.work += window.messages          # they are pushed again
+        client.work += window.messages          # those in flight are pushed again
         self.stirred[client] = None
 
     def on_hold(self, client: Client, said: wire.Hold, now: Now) -> None:
-        """Hold, or receive live again: what came meanwhile stays for CHECK."""
+        """Start or stop holding.  Messages that came while the client held wait for CHECK."""
         if client.holding and not said.on:
             self._end(client, client.window.live)
             client.window.live = Stream(self.mailbox.last, EVER)
@@ -93,11 +95,11 @@ class Delivery:
             self._confirmed(client, mails)
         parts = list(self.mailbox.kept(said.first, said.last))
         self.promises.turn.replies += [(client, wire.Confirmed(*part)) for part in parts]
-        client.work += len(parts) - bool(parts)
+        client.work += len(parts) - bool(parts)     # the request itself pays for one answer
         self.stirred[client] = self.counted[client] = None
 
     def _confirmed(self, client: Client, mails: list[Mail]) -> None:
-        """These messages have left the queue of this client."""
+        """These messages have left the queue of this client: note it, and tell their senders."""
         number, size = amount(mails)
         if not self.accounts.is_empty:
             self.accounts.read(client.user, mails)
@@ -110,7 +112,8 @@ class Delivery:
                   last=mails[-1].last)
 
     def _receipts(self, reader: Client, mails: list[Mail]) -> None:
-        """Tell the senders that are here which of their messages were shown."""
+        """Queue DELIVERED for the connected senders of these messages, until the disk has the
+        turn."""
         shown: dict[Client, Ranges] = {}
         for mail in mails:
             sender = self.roster.clients.get(mail.sender)
@@ -122,8 +125,8 @@ class Delivery:
                                            for first, last in ranges]
 
     def _end(self, client: Client, stream: Stream) -> None:
-        """A stream has ended.  If the window keeps many ended streams, it forgets those of which
-        nothing is in flight any more."""
+        """End a stream.  If the window keeps many ended streams, drop those with nothing in flight
+        any more."""
         window = client.window
         window.end(stream)
         if len(window.past) > PAST_MAX:
@@ -134,15 +137,15 @@ class Delivery:
     # ---- the turn ----
 
     def recount(self, refused: Sequence[Mail]) -> None:
-        """The disk refused these messages.  Clients that came, or stopped holding, in this turn had
-        counted them."""
+        """The disk refused these messages: count again what waits for clients that came, or stopped
+        holding, in this turn."""
         for client in self.roster.clients.values():
             if refused and client.window.live.start >= refused[0].id:
                 client.checkable = client.user.waiting
                 self.counted[client] = None
 
     def stir(self, readers: dict[Client, None]) -> None:
-        """These readers may be pushed something.  A crowd is served over several turns, so that
+        """Look at these readers in the next push().  A crowd is served over several turns, so that
         others need not wait."""
         if len(readers) <= CROWD:
             self.stirred |= readers
@@ -173,17 +176,17 @@ class Delivery:
             self._push(client, client.window.live)
 
     def _push(self, client: Client, stream: Stream) -> bool:
-        """Push what fits into the window of this stream.  Returns whether the stream has come to
-        its end, for now."""
-        user, window, upto, again = client.user, client.window, stream.upto, False
+        """Push the messages of this stream that fit into the client's window.  Returns whether no
+        message is left in the stream for now."""
+        user, window, upto, in_flight = client.user, client.window, stream.upto, False
         is_check = stream is window.checking
         while user.newest > stream.at:
             room, space = WINDOW - window.messages, WINDOW_BYTES - window.size
             if room <= 0 or space <= 0:
                 return False
             if is_check:
-                upto, again = window.overlap(stream)
-                if again:                       # in flight already: costs nothing
+                upto, in_flight = window.overlap(stream)
+                if in_flight:                   # these cost no window space again
                     room, space = WINDOW, WINDOW_BYTES
             mails = self.mailbox.unread(user, stream.at, upto, room, space)
             if not mails:
@@ -193,7 +196,7 @@ class Delivery:
                 continue
             number, size = amount(mails)
             stream.total += number
-            if not again:
+            if not in_flight:
                 window.messages += number
                 window.size += size
             self.roster.hand(client, self._frames(mails, SendFlag.CHECK if is_check else 0))
@@ -201,10 +204,10 @@ class Delivery:
         return True
 
     def _frames(self, mails: list[Mail], flag: int) -> bytes:
-        """The frames of these messages.  Those to several recipients are encoded once a turn."""
-        found = self._pushes.get((mails[0].id, flag))
-        if found and found[0] == mails:
-            return found[1]
+        """The frames of these messages; if they have several recipients, encoded once a turn."""
+        shared = self._pushes.get((mails[0].id, flag))
+        if shared and shared[0] == mails:
+            return shared[1]
         users = self.mailbox.users
         frames = b"".join(mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
         if mails[0].recipients > 1:

@@ -1,11 +1,11 @@
 """promises: answers that wait until the disk has what they promise.
 
 STORED, OUTCOMES, DELIVERED, CONFIRMED, DONE for a setting, and a newcomer's WELCOME promise that
-something is durable.  They are gathered here, turn by turn, and leave when the mailbox has settled
-the last seq of their turn: in the same turn, or some turns later if the disk is slow.  Answers of
-different turns never overtake each other.
+something is durable.  Promises gathers these answers turn by turn, and sends the answers of a turn
+when the mailbox has settled the last seq of that turn: in the same turn, or some turns later if the
+disk is slow.  Answers of different turns never overtake each other.
 
-Ids are gathered as ranges: a client that sends messages with consecutive ids is sent one STORED a
+Promises gathers ids as ranges: a client that sends messages with consecutive ids gets one STORED a
 turn.
 """
 from __future__ import annotations
@@ -20,18 +20,18 @@ from rules.state import Client
 from rules.store import RefusedBatch
 from wire import Why
 
-# Turns whose answers wait for the disk: with a disk that works they are some tens.  Above this, the
-# answers of each client are counted;
+# If the answers of more turns than this wait for the disk, Promises counts the answers of each
+# client.  With a disk that works some tens of turns wait.
 LATE = 256
-# and a client that waits for more answers than this is not read any more: four windows, 1 MB.
+# The daemon stops reading from a client that waits for more answers: four windows, 1 MB.
 OWED_MAX = 4096
 OUTCOME_NAMES = 1000        # names in one OUTCOMES: 33 KB of the longest, under the frame limit
 
-Ranges = list[list[int]]    # first and last
+Ranges = list[list[int]]    # [first, last] of each range
 
 
 def add_range(ranges: Ranges, first: int, last: int) -> None:
-    """Add a range behind the others."""
+    """Append a range; join it with the last one if no id lies between them."""
     if ranges and ranges[-1][1] + 1 == first:
         ranges[-1][1] = last
     else:
@@ -39,22 +39,22 @@ def add_range(ranges: Ranges, first: int, last: int) -> None:
 
 
 class OutcomePages:
-    """What becomes of a message for those of its recipients that are not reading now, as OUTCOMES
-    says it: names, page by page.  Two are equal only if they are the same object."""
+    """The OUTCOMES of a message: the recipients that are not reading now, in pages of names with
+    the same outcome.  Two are equal only if they are the same object."""
     __slots__ = ("pages",)
 
     def __init__(self, pages: Sequence[tuple[wire.Outcome, tuple[str, ...]]] = ()) -> None:
         self.pages = pages
 
     def with_names(self, outcome: wire.Outcome, names: Sequence[str]) -> OutcomePages:
-        """These pages, and more names."""
+        """A copy of these pages, with more names."""
         more = [(outcome, tuple(names[at:at + OUTCOME_NAMES]))
                 for at in range(0, len(names), OUTCOME_NAMES)]
         return OutcomePages([*self.pages, *more])
 
 
 class Answers:
-    """The answers to the requests of one turn, for when the disk has it."""
+    """The answers of one turn that wait for the disk."""
 
     def __init__(self) -> None:
         self.welcomes: list[tuple[Client, wire.Welcome]] = []
@@ -82,8 +82,8 @@ class Answers:
             add_range(ranges, first, last)
 
     def without(self, refused: AbstractSet[tuple[int, int]]) -> list[tuple[Client, int]]:
-        """Take back the STORED and OUTCOMES of these messages, given by the number of the sender
-        and the origin.  Returns those that were to be STORED, by sender and origin."""
+        """Take back the STORED and OUTCOMES of refused messages, each given as the user number of
+        its sender and its origin.  Returns (sender, origin) of each STORED that was taken back."""
         taken: list[tuple[Client, int]] = []
         stored, self.stored = self.stored, {}
         for client, ranges in stored.items():
@@ -106,8 +106,9 @@ class Promises:
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.turn = Answers()
+        # earlier turns: the last seq of each, and its answers
         self._unsettled: deque[tuple[int, Answers]] = deque()
-        self._owed: dict[Client, int] = {}      # how many answers each client waits for, if LATE
+        self._owed: dict[Client, int] = {}      # answers that wait, of each client; only above LATE
 
     # ---- what waits ----
 
@@ -117,13 +118,13 @@ class Promises:
         return bool(self._unsettled)
 
     def owes_up_to(self, seq: int) -> bool:
-        """Whether an answer that was promised up to this seq waits for the disk."""
+        """Whether an answer waits for the disk to have this seq, or a lower one."""
         return bool(self._unsettled) and self._unsettled[0][0] <= seq
 
     def is_owed_much(self, client: Client | None) -> bool:
-        """Whether more answers to this client wait for the disk than OWED_MAX.  The limit on seqs
-        that are not on disk does not bound them, for some requests use no seq, such as CONFIRM of
-        what is not there."""
+        """Whether more than OWED_MAX answers to this client wait for the disk.  The limit on seqs
+        that are not on disk does not bound them: some requests use no seq, such as a CONFIRM of
+        messages that are not in the queue."""
         return bool(self._owed) and client is not None and self._owed.get(client, 0) > OWED_MAX
 
     def _count(self, answers: Answers) -> None:
@@ -138,8 +139,8 @@ class Promises:
     # ---- the turn ----
 
     def refuse(self, batch: RefusedBatch) -> list[Client]:
-        """The disk refused the settings and names of this turn: take their answers back.  Returns
-        the newcomers whose names it refused."""
+        """The disk refused the settings and names of this turn: say FAILED for the settings, and
+        take back the WELCOMEs.  Returns the newcomers whose names the disk refused."""
         for client, request in self.turn.settings:
             self.roster.tell(client, wire.Failed(request, Why.FULL, batch.reason))
         self.turn.settings = []
@@ -150,7 +151,8 @@ class Promises:
         return [client for client, _ in welcomes if client.user.number in refused]
 
     def written(self, seq: int) -> None:
-        """The batch of this turn is written, up to this seq: its answers wait for the disk."""
+        """The batch of this turn is written, and `seq` is its last: its answers wait for the disk
+        from now on."""
         if not self.turn.is_empty:
             self._unsettled.append((seq, self.turn))
             if len(self._unsettled) > LATE:
@@ -158,8 +160,8 @@ class Promises:
             self.turn = Answers()
 
     def settle(self, seq: int) -> list[Client]:
-        """Everything up to this seq is on disk: send the answers that promise it.  Returns the
-        newcomers that were welcomed."""
+        """Everything up to this seq is on disk: send the answers that waited for it.  Returns the
+        newcomers that were sent their WELCOME."""
         welcomed: list[Client] = []
         while self._unsettled and self._unsettled[0][0] <= seq:
             _, answers = self._unsettled.popleft()
@@ -187,5 +189,5 @@ class Promises:
 
 
 def _each(ranges: Ranges) -> list[int]:
-    """The numbers of some ranges."""
+    """All numbers in these ranges."""
     return [number for first, last in ranges for number in range(first, last + 1)]

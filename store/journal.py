@@ -1,15 +1,15 @@
-"""journal: batches of records, appended, checksummed, and told apart from damage.
+"""journal: an append-only file of checksummed batches, in which a torn end differs from damage.
 
 Promises
-    What `append` and then `sync` took without an error, `scan` reads again after a kill and after a
-    power cut, in order and byte for byte.  If a crash tore the end of a journal, the start cuts the
-    tear off and says so.  If bytes that were once on the disk have changed, the start neither skips
-    nor serves them: `Damaged` names the file and the offset.
+    What `append` wrote and a sync covered, both without an error, `Scan` reads again after a kill
+    and after a power cut, in order and byte for byte.  If a crash tore the end of a journal, the
+    start cuts the tear off and says so.  If bytes that were once on the disk have changed, the
+    start neither skips nor serves them: `Damaged` names the file and the offset.
 
 How it works
-    The unit on disk is the batch: all that one turn of the daemon's loop had to keep.  One pwrite
-    writes it.  A crash tears batches, not records, and one checksum for each batch is cheaper than
-    one for each record.
+    The unit on disk is the batch: all records of one turn of the daemon's loop.  One pwrite writes
+    it.  A crash tears batches, not records, and one checksum for each batch is cheaper than one for
+    each record.
 
      header   0       8     10               26       34       42       50      54
              +-------+-----+----------------+--------+--------+--------+-------+
@@ -35,26 +35,26 @@ How it works
 
     Torn or damaged?  `settled` is the highest seq that was known to be on disk when the batch was
     written.  Reading stops at the first offset where no valid batch stands.  If a valid batch
-    further on says that this place had been settled, the disk has lost what it held: damage.
-    Otherwise the only missing bytes are ones that were never synced: a torn tail.  A journal that
-    another one follows must be valid up to exactly its listed size.
+    further on says that the seqs of this place had been settled, the disk has lost bytes that it
+    held: damage.  Otherwise only bytes that were never synced are missing: a torn tail.  A journal
+    that another one follows must be valid up to exactly the size that the manifest lists.
 
     The journal extends its file with zeros ahead of the writing, by 256 KiB at first and by 1 MiB
     at a time later.  Nearly every fdatasync then changes no metadata and costs a third less.  A
-    journal whose mail is sealed elsewhere may be renamed to `journal.spare`; it becomes the next
-    journal, and has its blocks already.
+    journal whose mail was sealed into a segment may be renamed to `journal.spare`.  The next
+    journal is made of that file, and has its blocks already.
 
 How it fails
-    A short write is continued.  A write that fails is undone: the journal cuts the file back to the
-    last good offset and raises the OSError; the caller may try the next batch.  If the cut fails,
-    or a sync does, it raises `Failed`: the state of the file is unknown, the daemon tries nothing
-    again and stops, and the next start finds out.
+    The journal continues a short write.  If a write fails, the journal cuts the file back to the
+    last good offset and raises the OSError; the caller may try the next batch.  If that cut fails,
+    or a sync does, the journal raises `Failed`: the state of the file is unknown, the daemon tries
+    nothing again and stops, and the next start finds out what the disk holds.
 
 Bad at
-    The batches that no later batch calls settled: the very last one, or all that were written while
-    one sync was under way.  If one of them is damaged and nothing more was written, that looks like
-    a tear: the start cuts it off, with what follows it, and says so.  `settle` closes this window a
-    moment after the last of them.
+    Damage to a batch that no later batch calls settled: to the very last one, or to one of those
+    written while one sync was under way.  If no other batch was written afterwards, such damage
+    looks like a tear: the start cuts the batch off, with everything behind it, and says so.
+    `settle` closes this window a moment after the last batch.
     Reading takes a whole file into memory.
 """
 
@@ -71,17 +71,17 @@ from store.disk import Damaged, Disk, Failed, OtherVersion
 MAGIC = b"parleyJ\n"
 VERSION = 2
 FIRST_ROOM = 256 << 10  # bytes of zeros in a new journal: a start waits for them
-ROOM = 1 << 20  # bytes of zeros added when they run out: rarely, and in a few milliseconds
+ROOM = 1 << 20  # bytes of zeros added when those run out: rarely, and in a few milliseconds
 SPARE = "journal.spare"
 
-HEADER = struct.Struct("!8sH16sQQ8s")  # and crc32
+HEADER = struct.Struct("!8sH16sQQ8s")  # a CRC follows it
 CRC = struct.Struct("!I")
 BATCH = struct.Struct("!8sIIQQI")
 RECORD = struct.Struct("!IBH")
 HEADER_SIZE = HEADER.size + CRC.size
 assert (HEADER_SIZE, BATCH.size, RECORD.size) == (54, 36, 7)
-BLANK = bytes(BATCH.size)  # where a batch's head will go: the first of the parts that are joined
-LENGTH_AT, CRC_AT, BODY_AT = 8, 12, 16  # in a batch: its length, its crc, what the crc covers
+BLANK = bytes(BATCH.size)  # in place of a batch's head, the first of its parts, until it is known
+LENGTH_AT, CRC_AT, BODY_AT = 8, 12, 16  # in a batch: offsets of length, crc, what the crc covers
 
 Record = tuple[int, int, bytes]  # seq, type, payload
 
@@ -113,9 +113,8 @@ class Journal:
     @classmethod
     def create(cls, disk: Disk, directory: str, store: bytes, number: int, first: int,
                room: int = FIRST_ROOM) -> Journal:
-        """A new journal, made of the spare if there is one; it and its name are on the disk.
-
-        It counts once the manifest lists it."""
+        """A new journal, made of the spare file if there is one.  The file and its name are on the
+        disk; the journal counts once the manifest lists it."""
         return disk.at_once(cls.creating(disk, directory, store, number, first, room))
 
     @classmethod
@@ -127,7 +126,7 @@ class Journal:
         head = _header(store, number, first, mark)
         names = disk.listdir(directory)
         recycled = SPARE in names
-        # An earlier try may have begun this file; it was never listed, and could not be removed.
+        # An earlier try may have made this file, and failed to remove it; no manifest lists it.
         if file_name(number) in names:
             disk.unlink(path)
         fd = disk.open(spare) if recycled else disk.create(path)
@@ -150,7 +149,7 @@ class Journal:
                room: int = ROOM) -> None:
         """Write one batch: parts[0] is BLANK, the others are whole records.
 
-        Raises OSError, and then nothing of the batch stays in the file."""
+        Raises OSError; then nothing of the batch is left in the file."""
         data = bytearray().join(parts)
         length = len(data) - BATCH.size
         BATCH.pack_into(data, 0, self.mark, length, 0, seq, settled, seqs)
@@ -177,9 +176,9 @@ class Journal:
         self.size = self.offset
 
     def begin_sync(self) -> bool:
-        """Begin to put on the disk what was appended; whether it is there already.
+        """Begin a sync of all that was appended.  Returns whether the disk has it already.
 
-        After a failure nothing of this journal may be called again."""
+        If this raises Failed, no method of the journal may be called again."""
         try:
             return self.disk.begin_datasync(self.number, self.fd)
         except OSError as error:
@@ -197,15 +196,14 @@ class Journal:
                       "next start")
 
     def settle(self, seq: int, settled: int) -> None:
-        """Write an empty batch that says: all before it was on the disk.
-
-        Damage to that can then no longer pass for a tear."""
+        """Write an empty batch that says how far the disk is: damage to the batches up to there can
+        no longer pass for a tear."""
         self.append([BLANK], seq, settled, 0, room=0)
 
     def finishing(self) -> Generator[object, None, int]:
-        """Cut off what was extended but never written, durably; returns the size of the file.
+        """Cut off the zeros that nothing was written over, and sync the file; returns its size.
 
-        Nothing may be appended meanwhile."""
+        The steps of a task, during which nothing may be appended."""
         try:
             self.disk.truncate(self.fd, self.offset)
             yield from self.disk.syncing(self.fd)
@@ -308,7 +306,8 @@ def records(data: bytes, batch: Batch, name: str) -> Iterator[Record]:
 class Tail(NamedTuple):
     """Where a journal ends.
 
-    `torn`: a batch was begun there.  `last`: the highest seq in the journal, 0 if it has none."""
+    `torn`: at `end`, or behind it, are parts of batches that were never synced as a whole.  `last`:
+    the highest seq in the journal, 0 if it has none."""
 
     end: int
     last: int
@@ -316,10 +315,10 @@ class Tail(NamedTuple):
 
 
 class Scan:
-    """Reads one journal: iterate over its records; then `tail` tells how it ended.
+    """Reads one journal: iterate over its records; after that, `tail` says where it ends.
 
-    `size` is its listed size, None for the last journal.  Raises Damaged for whatever can't be a
-    torn tail."""
+    `size` is the size that the manifest lists, None for the last journal.  Raises Damaged for
+    whatever can't be a torn tail."""
 
     def __init__(self, data: bytes, name: str, store: bytes, number: int,
                  size: int | None) -> None:
@@ -346,7 +345,8 @@ class Scan:
             yield from records(self.data, batch, self.name)
 
     def _judge(self, end: int, last: int) -> Tail:
-        """No valid batch stands at `end`: decide whether that is the end, a tear or damage."""
+        """No valid batch stands at `end`: decide whether the journal ends there, is torn or is
+        damaged."""
         if self.size is not None and end != self.size:
             raise Damaged(self.name, end)
         torn = self.data.startswith(self.header.mark, end)

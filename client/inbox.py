@@ -1,20 +1,21 @@
 """inbox: messages, from their arrival to the daemon's CONFIRMED.
 
-A message that arrives waits to be shown.  What was shown is kept in the archive, and what is kept
-may be confirmed, so that the daemon forgets it.  A copy of a message that is kept is Repeated; a
-copy of one that waits to be shown is nothing.  An Inbox says nothing to the daemon: it returns the
-ranges that may stand in CONFIRM, and learns from the link which of them came back.
+A message arrives and waits to be shown.  Once the user has seen it, the inbox keeps it in the
+archive; only then may the link confirm it, and the daemon forgets it.  If a copy of a kept message
+arrives, the client hears Repeated; the inbox drops a copy of a message that waits to be shown.  An
+Inbox says nothing to the daemon: it returns the ranges that the link may CONFIRM, and hears from
+the link which CONFIRMED came back.
 
 Confirming is the one thing in a client that can destroy mail; arrivals.py decides which messages
-may stand under one range.  What had no CONFIRMED when the connection was lost, or the program
-ended, is confirmed once more after the next WELCOME, id by id; ids are never used again, not even
-after a crash (mailbox.py).  That is for the reader's comfort: unless it is confirmed, all of it
-comes again as Repeated.  CONFIRMED is no reason to forget anything: after a power cut the daemon
-may hear CONFIRM for what it never had on disk, and its sender may send it again.  The archive knows
-what was shown.
+one range may cover.  A message may have no CONFIRMED when the connection is lost, or when the
+program ends.  Then the link confirms it once more after the next WELCOME, id by id; the daemon
+gives no id twice, not even after a crash (mailbox.py).  This is for the reader's comfort: without
+it, the message would come again, as Repeated.  The archive forgets nothing when CONFIRMED comes:
+after a power cut the daemon may hear CONFIRM for a message that it never had on disk, and the
+sender may send that message again.  The archive knows that it was shown.
 
-Failure: what the archive can't keep is not confirmed (ArchiveError), and is tried again with what
-is shown next.
+Failure: if the archive can't keep messages (ArchiveError), they are not confirmed, and the inbox
+tries again with the messages that are shown next.
 """
 from __future__ import annotations
 
@@ -32,36 +33,38 @@ from wire import ProtocolError
 
 UNSHOWN_MAX = 10_000                # messages that arrived and were not shown: ten of the daemon's
                                     # windows
-CONFIRMS_MAX = 10_000               # ranges at login, 210 KB; the others when they come again
+CONFIRMS_MAX = 10_000               # ranges confirmed again at login, 210 KB; the client confirms
+                                    # the others when their messages come again
 
 Range: TypeAlias = tuple[int, int]
 Kept: TypeAlias = list[tuple[Key, Arrival]]
 
 
 class Inbox:
-    """What has arrived, until we know that the daemon has forgotten it."""
+    """The messages that have arrived, until the daemon says that it has forgotten them."""
 
     def __init__(self, archive: Archive | None) -> None:
-        """Without an archive, messages are remembered as long as the program runs."""
+        """Without an archive, the inbox remembers messages as long as the program runs."""
         self._archive = Memory() if archive is None else archive
         self._unshown = Arrivals()
-        self._texts: dict[Key, int] = {}                # the hashes of their texts
-        self._unkept: dict[Key, wire.Mail] = {}         # shown, but the archive did not take it
+        self._text_hashes: dict[Key, int] = {}          # of the unshown messages
+        self._unkept: dict[Key, wire.Mail] = {}         # shown, but the archive failed to keep it
         self._repeated: Kept = []                       # copies that came since repeated()
         self._confirming: dict[Range, list[Key]] = {}   # ranges without CONFIRMED
-        self._again: list[Range] = []                   # those of them that are confirmed again
+        self._reconfirming: list[Range] = []            # those of them from confirm_again()
 
     def forget(self) -> None:
-        """Another name or store: ids mean something else there."""
+        """Drop the unshown messages: with another name, or at another store, ids mean something
+        else."""
         self._unshown.clear()
-        self._texts.clear()
+        self._text_hashes.clear()
         self._unkept.clear()
 
     def open(self, store: bytes, name: str) -> None:
-        """Logged in: no answer to what was said on the connection before will come any more."""
+        """Logged in.  The daemon will not answer CONFIRMs of the connection before any more."""
         self._repeated.clear()
         self._confirming.clear()
-        self._again.clear()
+        self._reconfirming.clear()
         self.cut(LIVE)
         self.cut(CHECK)
         with contextlib.suppress(ArchiveError):     # shown() will say so, if there is mail to keep
@@ -84,15 +87,17 @@ class Inbox:
     # ---- from the daemon to the user ----
 
     def take(self, mail: wire.Mail) -> list[wire.Mail | Repeated]:
-        """A message has arrived: the events for the client.  Raises ProtocolError."""
+        """A message has arrived.  Returns the events for the client.  Raises ProtocolError if more
+        than UNSHOWN_MAX messages wait."""
         key, arrival = _key(mail), self._unshown.place(mail)
         if self._archive.has(mail):
             self._archive.unconfirmed[key] = mail.id
             self._repeated.append((key, arrival))
             return [Repeated(mail)]
         is_new = key not in self._unshown
-        if self._texts.setdefault(key, hash(mail.text)) != hash(mail.text):
-            # Another program's with the same instance: not shown nor confirmed, so it comes again.
+        if self._text_hashes.setdefault(key, hash(mail.text)) != hash(mail.text):
+            # Another program has the same instance number.  Its message is neither shown nor
+            # confirmed, so it comes again.
             return []
         self._unshown[key] = arrival
         if len(self._unshown) > UNSHOWN_MAX:
@@ -104,15 +109,15 @@ class Inbox:
     def shown(self, mails: Sequence[wire.Mail]) -> Kept:
         """The user saw these: keep them, and those that could not be kept before.
 
-        Returns what may be confirmed now.  A message that did not arrive, or was shown before, is
-        passed over.  Raises ArchiveError."""
+        Returns the messages that may be confirmed now.  Skips a message that did not arrive, or was
+        shown before.  Raises ArchiveError."""
         self._unkept.update({_key(mail): mail for mail in mails if _key(mail) in self._unshown})
         if not self._unkept:
             return []
         self._archive.keep(list(self._unkept.values()))
         keys, self._unkept = list(self._unkept), {}
         for key in keys:
-            self._texts.pop(key, None)
+            self._text_hashes.pop(key, None)
         return [(key, self._unshown.pop(key)) for key in keys]
 
     def repeated(self) -> Kept:
@@ -121,14 +126,14 @@ class Inbox:
         return repeated
 
     def confirm(self, kept: Kept) -> Iterator[Range]:
-        """The ranges to confirm for these; the caller sends each, and CONFIRMED will come."""
+        """The ranges to confirm for these messages; the caller sends a CONFIRM for each."""
         for first, last, keys in self._unshown.runs(kept):
             self._confirming[first, last] = keys
             yield first, last
 
     def confirm_again(self) -> Iterator[Range]:
-        """The same for all that the daemon may still hold.  A range here is ids without a gap, each
-        of a message that was shown."""
+        """The ranges to confirm once more: all shown messages that the daemon may still hold.  Each
+        range is ids without a gap, and each id that of a message that was shown."""
         runs: list[tuple[int, int, list[Key]]] = []
         for key, number in sorted(self._archive.unconfirmed.items(), key=itemgetter(1)):
             if runs and runs[-1][1] + 1 == number:
@@ -137,21 +142,22 @@ class Inbox:
                 runs.append((number, number, [key]))
         for first, last, keys in runs[:CONFIRMS_MAX]:
             self._confirming[first, last] = keys
-            self._again.append((first, last))
+            self._reconfirming.append((first, last))
             yield first, last
 
     def confirmed(self, first: int, last: int) -> None:
-        """The daemon has forgotten what was confirmed between these; ranges may come back joined.
+        """The daemon has forgotten the messages confirmed from `first` to `last`.  It may have
+        joined several ranges into this one.
 
-        It answers in order: once it answers the first new range of this connection, it will never
-        answer those that were confirmed again before.  A power cut took them."""
+        The daemon answers in order.  So once it answers a range of this connection that is not from
+        confirm_again(), it will never answer those that are: a power cut took their messages."""
         exact = (first, last)
         covered = [exact] if exact in self._confirming else [
             run for run in self._confirming if first <= run[0] and run[1] <= last]
-        if self._again and not set(covered).issubset(self._again):
-            covered += [run for run in self._again
+        if self._reconfirming and not set(covered).issubset(self._reconfirming):
+            covered += [run for run in self._reconfirming
                         if run in self._confirming and run not in covered]
-            self._again.clear()
+            self._reconfirming.clear()
         for run in covered:
             self._archive.settle(self._confirming.pop(run))
 

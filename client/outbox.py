@@ -1,8 +1,9 @@
 """outbox: sends, from the user's Enter to the daemon's answer.
 
-Every send keeps its id from the beginning, and stays until it is answered.  After a lost connection
-all leave again, in order, and the daemon knows a copy by its id (wire.py).  What no daemon would
-take is refused here with ValueError; what is too much to keep, with Busy.
+A send is one message of the user's own.  It gets its id when it is added, and stays until the
+daemon has answered it.  On a new connection all sends leave again, in order, and the daemon knows a
+copy by its id (wire.py).  check_text() and check_names() raise ValueError for a send that no daemon
+would take; add() raises Busy if too much waits already.
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import wire
 
 PENDING_MAX = 10_000                # sends without an answer: a long day offline
 PENDING_BYTES = 16 * 1024 * 1024    # of text and recipients in them
-TEXTS_MAX = wire.TEXT_MAX           # bytes of texts in one frame: beside the longest names too
+TEXTS_MAX = wire.TEXT_MAX           # bytes of texts in one frame: fits beside the longest names
 
 
 class Busy(Exception):
@@ -28,13 +29,13 @@ class Pending:
     to: tuple[str, ...]
     text: str
     flags: int
-    size: int                                           # bytes, against PENDING_BYTES
-    absent: set[str] = field(default_factory=set)       # lower case: recipients who were not there
+    size: int                                           # bytes that count against PENDING_BYTES
+    absent: set[str] = field(default_factory=set)       # recipients who were away, in lower case
 
 
 class Outbox(dict[int, Pending]):
-    """The sends without an answer, in order of their ids, and which of them have not left on this
-    connection."""
+    """The sends without an answer, in order of their ids.  An Outbox also knows which of them have
+    not left on this connection."""
 
     def __init__(self, instance: int) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class Outbox(dict[int, Pending]):
         self._unsent: deque[int] = deque()
 
     def add(self, sends: Sequence[Pending]) -> list[int]:
-        """Take these in, all or none.  Raises Busy."""
+        """Add these sends, all or none.  Returns their ids.  Raises Busy."""
         size = sum(send.size for send in sends)
         if len(self) + len(sends) > PENDING_MAX or self._size + size > PENDING_BYTES:
             raise Busy(f"{len(self)} messages wait for the daemon: no more can be sent before it "
@@ -55,12 +56,12 @@ class Outbox(dict[int, Pending]):
         return ids
 
     def again(self) -> None:
-        """Another connection: all of them leave once more."""
+        """Another connection: all sends leave once more."""
         self._unsent = deque(self)
 
     def frames(self) -> Iterable[bytes]:
-        """What has not left, encoded when it is asked for.  Sends with consecutive ids to the same
-        names share a frame."""
+        """The frames of the sends that have not left, each encoded when the caller takes it.  Sends
+        with consecutive ids to the same names share a frame."""
         while self._unsent:
             first = self._unsent.popleft()
             if send := self.get(first):
@@ -68,7 +69,7 @@ class Outbox(dict[int, Pending]):
                 yield wire.encode(wire.Sends(first, send.flags, send.to, texts))
 
     def _texts_with(self, first: int, send: Pending) -> Iterator[str]:
-        """The texts of the next sends that may share the frame of this one; they leave with it."""
+        """The texts of the next sends that may share the frame of this one, and leave with it."""
         number, size = first + 1, len(send.text.encode())
         while self._unsent and self._unsent[0] == number and (more := self.get(number)):
             size += len(more.text.encode())
@@ -81,15 +82,16 @@ class Outbox(dict[int, Pending]):
             yield more.text
 
     def answered(self, first: int, last: int) -> None:
-        """The sends with these ids have their answer."""
+        """The daemon has answered the sends with these ids."""
         for number in self._between(first, last):
             self._size -= self.pop(number).size
 
     def absent(self, first: int, last: int, names: Iterable[str]) -> None:
-        """These recipients were not there.  If none was, nothing was stored: that is the answer.
+        """These recipients were not there.  If no recipient of a send was, the daemon stored
+        nothing, and this is its answer.
 
-        A message to everyone names nobody.  But STORED comes before OUTCOMES: if anybody had been
-        there, the message would not be pending any more."""
+        A message to everyone names nobody, so this always answers it.  That is right: STORED comes
+        before OUTCOMES, so if anybody had been there, the send would not be pending any more."""
         gone = {name.lower() for name in names}
         for number in self._between(first, last):
             send = self[number]
@@ -98,7 +100,8 @@ class Outbox(dict[int, Pending]):
                 self.answered(number, number)
 
     def _between(self, first: int, last: int) -> list[int]:
-        """The pending sends of a range; mostly the first ones, so the walk is short."""
+        """The ids of the pending sends in a range.  Mostly they are the first ones, so the walk is
+        short."""
         found = []
         for number in self:
             if number > last:

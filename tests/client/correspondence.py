@@ -57,7 +57,8 @@ class House(Service):
         self.daemon = Daemon(self.mailbox, self.notes, self.limits, house="test", clock=self.clock)
 
     def run(self) -> None:
-        """As ever; but somebody who rests and has hung up is ready all the time, and yet time must pass."""
+        """As ever; but somebody who rests and has hung up is ready all the time, and yet time must
+        pass."""
         for _ in range(ROUNDS):
             self.daemon.turn(0)
             if self.daemon.unfinished.resting:
@@ -111,7 +112,8 @@ class House(Service):
         """Daemon and clients, until nobody has anything to say."""
         for _ in range(ROUNDS):
             self.run()
-            heard = [person.pump() for person in self.people]      # all of them, not until the first
+            # all of them, not until the first
+            heard = [person.pump() for person in self.people]
             if not any(heard):
                 return
         raise AssertionError("they never come to rest")
@@ -120,7 +122,8 @@ class House(Service):
 class Person:
     """A client program; `archive` is a directory, None for --no-archive."""
 
-    def __init__(self, house: House, name: str, archive: Path | None = None, shows: bool = True) -> None:
+    def __init__(self, house: House, name: str, archive: Path | None = None,
+                 shows: bool = True) -> None:
         self.house, self.name, self.archive, self.shows = house, name, archive, shows
         self.stored: dict[int, None] = {}           # ids
         self.refused: dict[int, str] = {}
@@ -132,8 +135,10 @@ class Person:
     def begin(self) -> None:
         """Another process."""
         house, chance = self.house, self.house.chance
-        self.link = Link([HERE], self.name, self.archive and Archive(self.archive), features=wire.Feature.RECEIPTS,
-                         monotonic=lambda: house.clock.monotonic, instance=chance.getrandbits(32), jitter=lambda: 0.5,
+        self.link = Link([HERE], self.name, self.archive and Archive(self.archive),
+                         features=wire.Feature.RECEIPTS,
+                         monotonic=lambda: house.clock.monotonic, instance=chance.getrandbits(32),
+                         jitter=lambda: 0.5,
                          dial=self._dial)
         self.unkept.clear()
 
@@ -228,7 +233,8 @@ class Person:
     def kept(self) -> list[str]:
         """The texts in the archive, in order."""
         assert self.archive is not None
-        return [record.text for path in sorted(self.archive.glob("*.txt")) for record in archives.read(path)]
+        return [record.text for path in sorted(self.archive.glob("*.txt"))
+                for record in archives.read(path)]
 
 
 def _readable(sock: socket.socket) -> bool:

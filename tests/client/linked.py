@@ -1,4 +1,5 @@
-"""A Link and the daemon's end of its line: no clock, no waiting; a test says what the daemon says."""
+"""A Link and the daemon's end of its line: no clock, no waiting; a test says what the daemon
+says."""
 import select
 import socket
 import unittest
@@ -25,7 +26,8 @@ def welcome(name: str = "alice", store: bytes = STORE, features: int = ALL, wait
     return wire.Welcome(version, features, token, store, 0, waiting, name, "lab")
 
 
-def mail(number: int, origin: int = 0, flags: int = 0, sender: str = "bob", text: str = "hi") -> wire.Mail:
+def mail(number: int, origin: int = 0, flags: int = 0, sender: str = "bob",
+         text: str = "hi") -> wire.Mail:
     return wire.Mail(number, 1000 + number, origin or 1000 + number, flags, 1, sender, text)
 
 
@@ -87,8 +89,10 @@ class Linked(unittest.TestCase):
 
     def make(self, archive: Archive | None = None, name: str = "alice", instance: int = INSTANCE,
              features: int | None = None) -> Link:
-        made = Link(self.addresses, name, archive, features=self.features if features is None else features,
-                    monotonic=lambda: self.now, instance=instance, jitter=lambda: self.jitter, dial=self.house.dial)
+        made = Link(self.addresses, name, archive,
+                    features=self.features if features is None else features,
+                    monotonic=lambda: self.now, instance=instance, jitter=lambda: self.jitter,
+                    dial=self.house.dial)
         self.addCleanup(made.close)
         self.addCleanup(self.house.close)
         return made
@@ -98,10 +102,12 @@ class Linked(unittest.TestCase):
         events = self.link.tick() if self.link.timeout() == 0.0 else []
         while (sock := self.link.sock) is not None:
             writing = [sock] if self.link.mask & EVENT_WRITE else []
-            readable, writable, _ = select.select([sock] if self.link.mask & EVENT_READ else [], writing, [], 0)
+            readable, writable, _ = select.select([sock] if self.link.mask & EVENT_READ else [],
+                                                  writing, [], 0)
             if not readable and not writable:
                 break
-            events += self.link.ready((EVENT_READ if readable else 0) | (EVENT_WRITE if writable else 0))
+            events += self.link.ready((EVENT_READ if readable else 0)
+                                      | (EVENT_WRITE if writable else 0))
         return events
 
     def login(self, said: wire.Welcome | None = None, *more: Any) -> list[Any]:
@@ -147,7 +153,8 @@ class Linked(unittest.TestCase):
         self.link.connect()
         self.pump()
         (self.hello,) = self.house.hear()
-        self.assertEqual(self.hello.token, said.token, "the session that was hung up may still be there")
+        self.assertEqual(self.hello.token, said.token,
+                         "the session that was hung up may still be there")
         self.assertIsInstance(self.given(said)[0], Online)
         return self.house.hear()
 

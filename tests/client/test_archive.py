@@ -1,4 +1,5 @@
-"""The archive: what was kept is read back exactly; whatever happens to a file costs its last line at most."""
+"""The archive: what was kept is read back exactly; whatever happens to a file costs its last line
+at most."""
 import errno
 import os
 import random
@@ -24,8 +25,10 @@ def record(number: int, text: str = "hello", sender: str = "bob") -> Mail:
 def hostile(seed: int) -> str:
     """A text of what gives terminals and parsers trouble."""
     pick = random.Random(seed)
-    pieces = ["a", " ", '"', "\\", "\\n", "\n", "\t", "\r", "\x1b[2J", "\x9b", "\x00", "é", "水", "\u202e", "\u2028",
-              "\ud800", "\U000e0041", "\U0010ffff", "id=7", 'text="', "-- all above confirmed", "\\x", "\\u12", "\x85"]
+    pieces = ["a", " ", '"', "\\", "\\n", "\n", "\t", "\r", "\x1b[2J", "\x9b", "\x00", "é", "水",
+              "\u202e", "\u2028",
+              "\ud800", "\U000e0041", "\U0010ffff", "id=7", 'text="', "-- all above confirmed",
+              "\\x", "\\u12", "\x85"]
     return "".join(pick.choice(pieces) for _ in range(pick.randrange(40)))
 
 
@@ -51,11 +54,13 @@ class Base(unittest.TestCase):
 class TestLine(unittest.TestCase):
     def test_looks_as_the_manual_says(self) -> None:
         kept = Mail(17, 1_795_269_723_000_017, 4294967301, 0, 1, "bob", 'the "long" one\n')
-        self.assertEqual(letters.line(kept), "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
+        self.assertEqual(letters.line(kept),
+                         "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
                                              'copies=1 text="the \\"long\\" one\\n"')
 
     def test_every_letter_comes_back(self) -> None:
-        every = [*map(chr, range(0x3000)), *map(chr, range(0xd7f0, 0xe010)), *map(chr, range(0xfe00, 0x10100)),
+        every = [*map(chr, range(0x3000)), *map(chr, range(0xd7f0, 0xe010)),
+                 *map(chr, range(0xfe00, 0x10100)),
                    "\U0001f600", "\U000e0001", "\U0010ffff"]
         for text in [*every, "".join(every)]:
             raw = letters.line(record(1, text)).encode()
@@ -82,10 +87,12 @@ class TestLine(unittest.TestCase):
 
     def test_what_is_no_line(self) -> None:
         whole = letters.line(record(1)).encode()
-        for raw in (b"", archive.MARK.rstrip(), b"\xff" + whole, whole + b" ", whole[:-1], b"x" + whole,
+        for raw in (b"", archive.MARK.rstrip(), b"\xff" + whole, whole + b" ", whole[:-1],
+                    b"x" + whole,
                     whole.replace(b"hello", b"\\q"), whole.replace(b"hello", b"\\U00110000"),
                     whole.replace(b"hello", b"\\Uffffffff"),
-                    whole.replace(b"-11-", b"-13-"), whole.replace(b"id=1 ", b"id=99999999999999999999 ")):
+                    whole.replace(b"-11-", b"-13-"),
+                    whole.replace(b"id=1 ", b"id=99999999999999999999 ")):
             self.assertIsNone(letters.parse(raw), raw)
 
     def test_no_piece_of_a_line_is_a_line(self) -> None:
@@ -133,7 +140,8 @@ class TestFile(Base):
         self.assertEqual(len(done), 1)
 
     def test_a_file_system_that_cannot_sync_a_directory(self) -> None:
-        """As CIFS: messages are kept there, for the file itself is synced.  Another error of the directory counts."""
+        """As CIFS: messages are kept there, for the file itself is synced.  Another error of the
+        directory counts."""
         def fsync(fd: int) -> None:
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 raise OSError(error, os.strerror(error))
@@ -147,12 +155,14 @@ class TestFile(Base):
             found.keep([record(1)])
             self.assertEqual(([r.id for r in found.last(9)], len(done)), ([1], 1))
         error = errno.EIO
-        self.assertRaises(ArchiveError, Archive(self.directory / "bad", fsync=fsync).open, STORE, "alice")
+        self.assertRaises(ArchiveError, Archive(self.directory / "bad", fsync=fsync).open, STORE,
+                          "alice")
 
     def test_a_failed_fsync_keeps_nothing(self) -> None:
         found = self.opened()
         found.keep([record(1)])
-        with mock.patch.object(found, "_fsync", side_effect=OSError(errno.EIO, "Input/output error")), \
+        with mock.patch.object(found, "_fsync",
+                               side_effect=OSError(errno.EIO, "Input/output error")), \
                 self.assertRaises(ArchiveError) as raised:
             found.keep([record(2), record(3)])
         self.assertNotIn("\n", str(raised.exception))
@@ -175,7 +185,8 @@ class TestFile(Base):
                     raise OSError(errno.ENOSPC, "No space left on device")
                 return write(fd, part)
 
-            with mock.patch("os.write", short), self.assertRaisesRegex(ArchiveError, "No space left"):
+            with mock.patch("os.write",
+                            short), self.assertRaisesRegex(ArchiveError, "No space left"):
                 found.keep([record(2)])
             self.assertEqual(self.path().read_bytes(), before)
         found.keep([record(2)])
@@ -192,7 +203,8 @@ class TestFile(Base):
             expected = [n for n, end in ((1, first), (2, len(whole))) if cut >= end - 1]
             self.assertEqual(sorted(found.unconfirmed.values()), expected)
             self.assertEqual([r.id for r in found.last(5)], expected)
-            self.assertEqual([n for n in (1, 2) if found.has(record(n, ("", "hello", "two\nlines")[n]))], expected)
+            self.assertEqual([n for n in (1, 2)
+                              if found.has(record(n, ("", "hello", "two\nlines")[n]))], expected)
             found.keep([record(3)])
             self.assertEqual([r.id for r in self.kept()], [*expected, 3])
             found.close()
@@ -318,7 +330,8 @@ class TestMarks(Base):
 
     def test_found_wherever_it_stands_in_a_block(self) -> None:
         self.directory.mkdir(parents=True)
-        head, tail = letters.line(record(1)).encode() + b"\n", letters.line(record(2)).encode() + b"\n"
+        head, tail = letters.line(record(1)).encode() + b"\n", letters.line(
+            record(2)).encode() + b"\n"
         for block in (1, 7, 16, 64, 100):
             for filler in range(2 * block + 3):
                 self.path().write_bytes(head + archive.MARK + b"#" * filler + b"\n" + tail)
@@ -368,7 +381,8 @@ class TestMarks(Base):
 
 class TestUndone(Base):
     def test_a_write_that_cannot_be_undone_is_the_last(self) -> None:
-        """fsync fails, and so does cutting off: the record stands in the file, and may not be on the disk."""
+        """fsync fails, and so does cutting off: the record stands in the file, and may not be on
+        the disk."""
         def fails(_: int) -> None:
             raise OSError(errno.EIO, "Input/output error")
         found = Archive(self.directory)
@@ -396,7 +410,8 @@ class TestOnce(Base):
         """These, and nothing that is like one of them in all but one thing."""
         self.assertEqual([letter for letter in messages if not found.has(letter)], [])
         for other in ({"text": "else"}, {"sender": "z"}, {"origin": 2**63}):
-            self.assertEqual([letter for letter in messages if found.has(letter._replace(**other))], [])
+            self.assertEqual([letter for letter in messages if found.has(letter._replace(**other))],
+                             [])
 
     def test_kept_once(self) -> None:
         found = self.opened()
@@ -475,18 +490,21 @@ class TestOnce(Base):
         found.keep(messages)
         found.close()
         data = self.index().read_bytes()
-        for broken in (b"", data[:50], data[:-1], data[:5000] + b"?" + data[5001:], b"x" * len(data)):
+        for broken in (b"", data[:50], data[:-1], data[:5000] + b"?" + data[5001:],
+                       b"x" * len(data)):
             self.index().write_bytes(broken)
             self.knows(self.opened(), messages)
         self.index().unlink()
         self.knows(self.opened(), messages)
         self.index().write_bytes(data)
-        self.path().write_bytes(b"".join([letters.line(letter).encode() + b"\n" for letter in messages[100:]]))
+        self.path().write_bytes(b"".join([letters.line(letter).encode() + b"\n"
+                                          for letter in messages[100:]]))
         again = self.opened()
         self.knows(again, messages[100:])
         self.assertFalse(any(map(again.has, messages[:100])))
         others = [*(record(n) for n in range(9000, 9500)), *messages]       # a longer one
-        self.path().write_bytes(b"".join([letters.line(other).encode() + b"\n" for other in others]))
+        self.path().write_bytes(b"".join([letters.line(other).encode() + b"\n"
+                                          for other in others]))
         self.knows(self.opened(), others)
 
     def test_an_index_that_breaks_while_it_is_open(self) -> None:
@@ -511,13 +529,15 @@ class TestOnce(Base):
         messages = self.many()
         with mock.patch("client.contents.FOLD", 10):
             found = self.opened()
-            with mock.patch("os.rename", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            with mock.patch("os.rename",
+                            side_effect=OSError(errno.ENOSPC, "No space left on device")):
                 for letter in messages[:50]:
                     found.keep([letter])
             self.knows(found, messages[:50])
             found.keep(messages[50:])
         self.assertTrue(self.index().exists())
-        self.assertEqual(sorted(path.name for path in self.directory.iterdir()), [self.index().name, self.path().name])
+        self.assertEqual(sorted(path.name for path in self.directory.iterdir()),
+                         [self.index().name, self.path().name])
         self.knows(found, messages)
 
     def test_folded_while_it_is_open(self) -> None:

@@ -100,7 +100,8 @@ class Alone(unittest.TestCase):
                 self.assertEqual(list(self.connection.hear(EVENT_READ)), [])
         self.pipe.room = 1 << 30
         self.connection.flush()
-        self.assertIn(len(self.pipe.taken), range(connection.OUT_MAX, connection.OUT_MAX + wire.FRAME_MAX))
+        self.assertIn(len(self.pipe.taken),
+                      range(connection.OUT_MAX, connection.OUT_MAX + wire.FRAME_MAX))
 
     def test_a_flood_is_read_a_few_blocks_at_a_time(self) -> None:
         notice = wire.encode(wire.Notice("x" * 1000))
@@ -122,15 +123,18 @@ class Alone(unittest.TestCase):
         self.connection.say(wire.Ping(1))
         self.more = [b"never"]
         self.pipe.coming = [wire.encode(wire.Notice("the daemon stops")), b""]
-        self.assertEqual(list(self.connection.hear(EVENT_READ | EVENT_WRITE)), [wire.Notice("the daemon stops")])
+        self.assertEqual(list(self.connection.hear(EVENT_READ | EVENT_WRITE)),
+                         [wire.Notice("the daemon stops")])
         with self.assertRaisesRegex(Lost, "closed the connection"):
             list(self.connection.hear(EVENT_READ))
         self.assertEqual(self.more, [b"never"])
 
     def test_where_the_next_line_leads(self) -> None:
-        self.assertEqual((self.connection.lost("first"), self.connection.route.address), ([], THERE))
+        self.assertEqual((self.connection.lost("first"), self.connection.route.address),
+                         ([], THERE))
         self.assertTrue(self.pipe.closed)
-        self.assertEqual(self.connection.lost("second"), [Offline(f"{HERE}: first; {THERE}: second", 1)])
+        self.assertEqual(self.connection.lost("second"),
+                         [Offline(f"{HERE}: first; {THERE}: second", 1)])
         self.assertEqual((self.connection.sock, self.connection.route.address), (None, None))
         self.assertEqual(self.connection.timeout(), 1)
         self.now += 1
@@ -155,13 +159,15 @@ class Dialling(Linked):
 
     def test_a_daemon_at_a_default_place_is_the_one_that_was_meant(self) -> None:
         """The user's own, which stands still: its mail is not for the daemon of the host."""
-        absent, own, hosts = (Address(f"/nowhere/{name}", "", 0, default=True) for name in ("absent", "own", "hosts"))
+        absent, own, hosts = (Address(f"/nowhere/{name}", "", 0, default=True)
+                              for name in ("absent", "own", "hosts"))
         self.addresses = (absent, own, hosts)
         self.house.closed[absent] = "Connection refused"
         self.link = self.make()
         self.link.connect()
         self.pump()
-        self.offline(self.wait(connection.LOGIN_SECONDS), f"^{own}: the daemon did not answer in time$")
+        self.offline(self.wait(connection.LOGIN_SECONDS),
+                     f"^{own}: the daemon did not answer in time$")
         self.wait(1)
         self.house.hear()
         self.house.end.close()
@@ -201,7 +207,9 @@ class Dialling(Linked):
         self.house.closed = {HERE: "No such file", THERE: "Connection refused"}
         self.link.connect()
         self.assertEqual(self.link.timeout(), 0.0)
-        self.offline(self.pump(), f"^{HERE}: No such file; {THERE}: Connection refused: is the daemon running\\?$")
+        self.offline(self.pump(),
+                     f"^{HERE}: No such file; {THERE}: Connection refused: is the daemon "
+                     "running\\?$")
 
     def test_the_next_address_when_the_login_gets_no_answer(self) -> None:
         self.addresses = (HERE, THERE)
@@ -211,14 +219,16 @@ class Dialling(Linked):
         self.assertEqual(self.link.timeout(), connection.LOGIN_SECONDS)
         self.assertEqual(self.wait(connection.LOGIN_SECONDS), [])
         self.assertEqual(self.house.dialled, [HERE, THERE])
-        self.offline(self.wait(connection.LOGIN_SECONDS), "did not answer in time; .*did not answer in time")
+        self.offline(self.wait(connection.LOGIN_SECONDS),
+                     "did not answer in time; .*did not answer in time")
 
     def test_dial_for_real(self) -> None:
         with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as unix, \
                 socket.create_server(("127.0.0.1", 0)) as tcp:
             unix.bind(place + "/sock")
             unix.listen()
-            for address in (Address(place + "/sock", "", 0), Address("", "127.0.0.1", tcp.getsockname()[1])):
+            for address in (Address(place + "/sock", "", 0),
+                            Address("", "127.0.0.1", tcp.getsockname()[1])):
                 with dial.dial(address) as sock:
                     self.assertEqual(select.select([], [sock], [], 5)[1], [sock])
                     self.assertEqual(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
@@ -240,7 +250,8 @@ class Dialling(Linked):
     def test_refused_after_dialling(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as tcp:
             address = Address("", "127.0.0.1", tcp.getsockname()[1])
-        self.link = Link([address], "alice", None, features=0, monotonic=lambda: self.now, instance=1,
+        self.link = Link([address], "alice", None, features=0, monotonic=lambda: self.now,
+                         instance=1,
                          jitter=lambda: 0.5)
         self.link.connect()
         if self.link.sock:

@@ -1,4 +1,5 @@
-"""What arrives, until it is confirmed: by itself, under a Link, and against a model of the daemon."""
+"""What arrives, until it is confirmed: by itself, under a Link, and against a model of the
+daemon."""
 import random
 import tempfile
 import unittest
@@ -37,11 +38,14 @@ class Alone(unittest.TestCase):
         self.assertEqual(list(self.inbox.confirm_again()), [])
 
     def test_two_texts_of_one_origin_that_wait_at_once(self) -> None:
-        """Two programs of one name with one instance: the second text is neither shown nor confirmed."""
+        """Two programs of one name with one instance: the second text is neither shown nor
+        confirmed."""
         one, other, last = mail(5), mail(6)._replace(origin=mail(5).origin, text="another"), mail(7)
-        self.assertEqual([self.inbox.take(each) for each in (one, other, last)], [[one], [], [last]])
+        self.assertEqual([self.inbox.take(each) for each in (one, other, last)],
+                         [[one], [], [last]])
         self.assertEqual(list(self.inbox.confirm(self.inbox.shown([one, last]))), [(5, 5), (7, 7)])
-        self.inbox.open(STORE, "alice")                 # it comes again, when the first is in the archive
+        # it comes again, when the first is in the archive
+        self.inbox.open(STORE, "alice")
         self.assertEqual(self.show(other), [(6, 6)])
 
     def test_ranges_that_come_back_joined(self) -> None:
@@ -93,7 +97,8 @@ class Mail(Linked):
     """What is confirmed, and what is not."""
 
     def confirmed(self) -> list[tuple[int, int]]:
-        return [(said.first, said.last) for said in self.house.hear() if isinstance(said, wire.Confirm)]
+        return [(said.first, said.last)
+                for said in self.house.hear() if isinstance(said, wire.Confirm)]
 
     def show(self, events: list[Any]) -> list[tuple[int, int]]:
         self.link.shown([event for event in events if isinstance(event, wire.Mail)])
@@ -110,14 +115,16 @@ class Mail(Linked):
     def test_only_what_was_shown(self) -> None:
         self.login()
         events = self.given(*(mail(n) for n in range(1, 10)))
-        self.assertEqual(self.show([events[1], events[0], events[4], events[8]]), [(1, 2), (5, 5), (9, 9)])
+        self.assertEqual(self.show([events[1], events[0], events[4], events[8]]),
+                         [(1, 2), (5, 5), (9, 9)])
         self.assertEqual(self.show(events), [(3, 4), (6, 8)])
 
     def test_two_streams_are_never_in_one_range(self) -> None:
         self.login()
         self.link.ask.check()
         check = SendFlag.CHECK
-        events = self.given(mail(10), mail(1, flags=check), mail(11), mail(3, flags=check), mail(12))
+        events = self.given(mail(10), mail(1, flags=check), mail(11), mail(3, flags=check),
+                            mail(12))
         self.assertEqual(self.show(events), [(10, 12), (1, 3)])
 
     def test_holding_breaks_a_run(self) -> None:
@@ -143,7 +150,8 @@ class Mail(Linked):
     def test_two_checks_asked_at_once_are_two_streams(self) -> None:
         self.login()
         first, second, flags = self.link.ask.check(), self.link.ask.check(), SendFlag.CHECK
-        events = self.given(mail(1, flags=flags), wire.Checked(first, 1), mail(7, flags=flags), wire.Checked(second, 1))
+        events = self.given(mail(1, flags=flags), wire.Checked(first, 1), mail(7, flags=flags),
+                            wire.Checked(second, 1))
         self.assertEqual(self.show(events), [(1, 1), (7, 7)])
 
     def test_unshown_mail_of_the_other_stream_is_never_covered(self) -> None:
@@ -159,7 +167,8 @@ class Mail(Linked):
     def test_a_copy_of_what_waits_to_be_shown_is_no_event(self) -> None:
         self.login()
         events = self.given(mail(5), mail(6))
-        self.assertEqual(self.given(mail(5, flags=SendFlag.CHECK), mail(6, flags=SendFlag.CHECK)), [])
+        self.assertEqual(self.given(mail(5, flags=SendFlag.CHECK), mail(6, flags=SendFlag.CHECK)),
+                         [])
         self.assertEqual(self.show(events), [(5, 6)])
 
     def test_a_copy_of_what_was_shown_is_confirmed_at_once(self) -> None:
@@ -250,7 +259,8 @@ class Archived(Mail):
     def test_kept_before_confirmed(self) -> None:
         self.login()
         said_before: list[Any] = []
-        with mock.patch.object(self.file, "_fsync", lambda fd: said_before.append(self.house.hear())):
+        with mock.patch.object(self.file, "_fsync",
+                               lambda fd: said_before.append(self.house.hear())):
             self.given(mail(5))
             self.link.shown([mail(5)])
         self.assertEqual((said_before, self.house.hear()), ([[]], [wire.Confirm(5, 5)]))
@@ -278,8 +288,10 @@ class Archived(Mail):
     def test_not_kept_is_not_confirmed_and_tried_again(self) -> None:
         self.login()
         events = self.given(mail(5), mail(6))
-        with mock.patch.object(self.file, "_fsync", side_effect=OSError(28, "No space left on device")), \
-                self.assertRaisesRegex(ArchiveError, "No space left on device; they stay in the mailbox"):
+        with mock.patch.object(self.file, "_fsync",
+                               side_effect=OSError(28, "No space left on device")), \
+                self.assertRaisesRegex(ArchiveError,
+                                       "No space left on device; they stay in the mailbox"):
             self.link.shown(events[:1])
         self.assertEqual(self.house.hear(), [])
         self.assertEqual(self.given(mail(5, flags=SendFlag.CHECK)), [])
@@ -288,7 +300,8 @@ class Archived(Mail):
     def test_kept_at_last_after_a_cut(self) -> None:
         self.login()
         events = self.given(mail(5))
-        with mock.patch.object(self.file, "_fsync", side_effect=OSError(28, "No space left on device")), \
+        with mock.patch.object(self.file, "_fsync",
+                               side_effect=OSError(28, "No space left on device")), \
                 self.assertRaises(ArchiveError):
             self.link.shown(events)
         self.cut()
@@ -299,7 +312,8 @@ class Archived(Mail):
     def test_never_kept_in_the_file_of_another_store(self) -> None:
         self.login()
         events = self.given(mail(5))
-        with mock.patch.object(self.file, "_fsync", side_effect=OSError(28, "No space left on device")), \
+        with mock.patch.object(self.file, "_fsync",
+                               side_effect=OSError(28, "No space left on device")), \
                 self.assertRaises(ArchiveError):
             self.link.shown(events)
         self.cut()
@@ -320,7 +334,8 @@ class Archived(Mail):
 
 
 class Mailbox:
-    """A model of the daemon's rules for one reader, after post.py; it accuses whoever deletes what was not shown."""
+    """A model of the daemon's rules for one reader, after post.py; it accuses whoever deletes what
+    was not shown."""
     WINDOW = 6
 
     def __init__(self, chance: random.Random) -> None:
@@ -333,12 +348,14 @@ class Mailbox:
 
     def enter(self, holding: bool) -> None:
         self.holding, self.flight = holding, set[int]()
-        self.start = self.live = self.last          # live mail is above this; and how far it was pushed
+        # live mail is above this; and how far it was pushed
+        self.start = self.live = self.last
         self.checking: list[int] | None = None      # request, at, upto, total
 
     def put(self) -> None:
         self.last += self.chance.choice((1, 1, 1, 2, 5))
-        self.waiting[self.last] = self.everything[self.last] = mail(self.last, sender=self.chance.choice("bc"))
+        self.waiting[self.last] = self.everything[self.last] = mail(
+            self.last, sender=self.chance.choice("bc"))
 
     def on_hold(self, said: wire.Hold) -> Iterator[Any]:
         if self.holding and not said.on:
@@ -384,7 +401,8 @@ class Mailbox:
 
 
 class Model(Linked):
-    """Random walks: no range ever covers what was not shown; everything is shown once, and then forgotten."""
+    """Random walks: no range ever covers what was not shown; everything is shown once, and then
+    forgotten."""
 
     def setUp(self) -> None:
         place = tempfile.TemporaryDirectory()
@@ -401,7 +419,8 @@ class Model(Linked):
         self.fresh: list[wire.Mail] = []            # given, and not shown yet
         self.start()
         steps: list[Callable[[], None]] = [
-            self.box.put, self.box.put, self.box.put, self.serve, self.serve, self.serve, self.show, self.show,
+            self.box.put, self.box.put, self.box.put, self.serve, self.serve, self.serve, self.show,
+            self.show,
             self.hold, self.check, self.lose, self.ill, self.restart]
         weights = [6, 6, 6, 10, 10, 10, 8, 8, 2, 3, 1, 1, 1]
         for _ in range(150):
@@ -434,7 +453,8 @@ class Model(Linked):
     def serve(self) -> None:
         """One turn of the daemon, of which the client hears all, or some, or nothing yet."""
         handlers: dict[type, Callable[[Any], Iterator[Any]]] = {
-            wire.Hold: self.box.on_hold, wire.Check: self.box.on_check, wire.Confirm: self.box.on_confirm}
+            wire.Hold: self.box.on_hold, wire.Check: self.box.on_check,
+            wire.Confirm: self.box.on_confirm}
         said: list[Any] = []
         for request in self.house.hear(self.chance.choice((20, 1 << 20))):
             said += handlers[type(request)](request)
@@ -445,10 +465,14 @@ class Model(Linked):
 
     def show(self) -> None:
         how = self.chance.random()
-        some = self.fresh[:] if how < 0.5 else self.chance.sample(self.fresh, self.chance.randint(0, len(self.fresh)))
+        some = self.fresh[:] if how < 0.5 else self.chance.sample(self.fresh,
+                                                                  self.chance.randint(
+                                                                      0, len(self.fresh)))
         if how > 0.9:
-            some += self.chance.sample(sorted(self.box.everything.values()), min(2, len(self.box.everything)))
-            some = list(dict.fromkeys(one for one in some if one in self.fresh or one.id in self.box.shown))
+            some += self.chance.sample(sorted(self.box.everything.values()),
+                                       min(2, len(self.box.everything)))
+            some = list(dict.fromkeys(one for one in some if one in self.fresh
+                                      or one.id in self.box.shown))
         self.fresh = [one for one in self.fresh if one not in some]
         self.count(some)
         self.unkept = []

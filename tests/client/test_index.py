@@ -1,5 +1,5 @@
-"""The index of an archive: it finds what was added, in memory or in its file; a damaged one is found
-out.
+"""The index of an archive: it finds what was added, in memory or in its file; a damaged one is
+found out.
 """
 import contextlib
 import os
@@ -42,7 +42,8 @@ class Files(unittest.TestCase):
         found, model = Index(), dict[index.Key, set[int]]()
         for place in range(6000):
             sender = chance.choice(("ann", "bob", "Z.-", "\u6c34", ""))
-            origin = chance.choice((0, 1, 7, 2**32 - 1)) << 32 | chance.choice((place, chance.randrange(6000)))
+            origin = chance.choice((0, 1, 7, 2**32
+                                    - 1)) << 32 | chance.choice((place, chance.randrange(6000)))
             found.add(sender, origin, place)
             model.setdefault((sender, origin), set()).add(place)
             if not place % 1100:
@@ -54,7 +55,8 @@ class Files(unittest.TestCase):
         for key, places in model.items():
             self.assertEqual(set(found.places(*key)), places)
 
-    def compare(self, found: Index, model: dict[index.Key, set[int]], chance: random.Random) -> None:
+    def compare(self, found: Index, model: dict[index.Key, set[int]],
+                chance: random.Random) -> None:
         known = chance.sample(sorted(model), min(len(model), 20))
         strangers = [(sender, origin + chance.choice((-1, 1, 2**32))) for sender, origin in known]
         for key in (*known, *((s, o) for s, o in strangers if 0 <= o < 2**64), ("carol", 5)):
@@ -66,7 +68,8 @@ class Files(unittest.TestCase):
             for n in range(count):
                 found.add("ann", n << 32, n)
             found = self.folded(found)
-            self.assertEqual([list(found.places("ann", n << 32)) for n in range(count)], [[n] for n in range(count)])
+            self.assertEqual([list(found.places("ann", n << 32)) for n in range(count)],
+                             [[n] for n in range(count)])
             self.assertEqual(list(found.places("ann", count << 32)), [])
 
     def test_what_is_new_is_told_without_a_look_at_the_file(self) -> None:
@@ -86,14 +89,16 @@ class Files(unittest.TestCase):
             found.add(*key, place)
         data = b"".join(found.folded(1, (1, 2)))
         used = 50 * index.SIZE + index.CRC.size
-        idle = range(index.START + index.BLOCK + used, index.START + 2 * index.BLOCK)      # of the last block
+        # of the last block
+        idle = range(index.START + index.BLOCK + used, index.START + 2 * index.BLOCK)
         for at in range(0, len(data), 7):
             broken = bytearray(data)
             broken[at] ^= 1
             try:
                 loaded = self.loaded(broken)
                 with contextlib.closing(loaded):
-                    self.assertEqual([list(loaded.places(*key)) for key in keys], [[n] for n in range(len(keys))])
+                    self.assertEqual([list(loaded.places(*key)) for key in keys],
+                                     [[n] for n in range(len(keys))])
                 self.assertIn(at, idle)
             except Unusable:
                 self.assertNotIn(at, idle)

@@ -1,4 +1,5 @@
-"""The client's end of the wire, against a daemon that does as it is told: by the script, or by chance."""
+"""The client's end of the wire, against a daemon that does as it is told: by the script, or by
+chance."""
 import random
 import unittest
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from wire import Feature, Outcome, Presence, SendFlag, Why
 class TestLogin(Linked):
     def test_login(self) -> None:
         self.login(welcome("Alice", waiting=3))
-        self.assertEqual(self.hello, wire.Hello(wire.VERSION, ALL | Feature.IGNORE, bytes(16), "alice"))
+        self.assertEqual(self.hello,
+                         wire.Hello(wire.VERSION, ALL | Feature.IGNORE, bytes(16), "alice"))
         self.assertTrue(self.link.online)
         self.assertEqual((self.link.name, self.link.house, self.link.waiting), ("Alice", "lab", 3))
         self.assertEqual(self.link.address, HERE)
@@ -53,7 +55,8 @@ class TestLogin(Linked):
             self.link.rename("bob")
 
     def test_what_each_rejection_means(self) -> None:
-        expected = {Why.TAKEN: NameRefused, Why.BAD_NAME: NameRefused, Why.DENIED: NameRefused, Why.FULL: Offline,
+        expected = {Why.TAKEN: NameRefused, Why.BAD_NAME: NameRefused, Why.DENIED: NameRefused,
+                    Why.FULL: Offline,
                     Why.VERSION: Over, Why.OTHER: Over}
         for why, event in expected.items():
             with self.subTest(why):
@@ -85,7 +88,8 @@ class TestLogin(Linked):
         self.assertIsInstance(event, OtherStore)
         self.assertEqual((self.house.hear(), list(self.link.pending)), ([], [number]))
         self.assertEqual((self.link.sock, self.link.timeout()), (None, None))
-        self.link.connect()                             # not accepted: perhaps it is the one before again
+        # not accepted: perhaps it is the one before again
+        self.link.connect()
         self.pump()
         self.house.hear()
         self.assertEqual(self.given(welcome()), [Online(welcome(), True)])
@@ -116,7 +120,8 @@ class TestLogin(Linked):
         number, = self.link.send(["bob"], "mine, and nobody else's")
         self.cut()
         self.link.rename("somebody")
-        self.assertEqual([said.id for said in self.link.tick() if isinstance(said, wire.Refused)], [number])
+        self.assertEqual([said.id for said in self.link.tick() if isinstance(said, wire.Refused)],
+                         [number])
         self.assertEqual(dict(self.link.pending), {})
 
     def test_online_again(self) -> None:
@@ -151,7 +156,8 @@ class TestRoster(Linked):
         self.back_elsewhere(welcome(store=OTHER, token=b"o" * 16))
         self.assertEqual((self.link.roster, self.link.roster.is_whole), ({}, False))
 
-    LOG = tuple(entry(f"{'n' * 24}{number}") for number in range(1300))      # as much as one frame holds
+    # as much as one frame holds
+    LOG = tuple(entry(f"{'n' * 24}{number}") for number in range(1300))
 
     def logs_in_by(self, pieces: list[bytes]) -> None:
         """The login's bytes come in these pieces, each of them one read."""
@@ -167,9 +173,12 @@ class TestRoster(Linked):
         self.assertTrue(self.link.roster.is_whole)
 
     def test_a_log_in_the_same_read_as_welcome(self) -> None:
-        """A frame longer than a stranger may send stands behind the WELCOME that allows it, however they are cut."""
-        some = tuple(entry(f"{'m' * 24}{number}") for number in range(45))      # just too long for a stranger
-        data = b"".join(map(wire.encode, (welcome(), wire.Roster(0, 0, some), wire.Roster(0, 1, self.LOG))))
+        """A frame longer than a stranger may send stands behind the WELCOME that allows it, however
+        they are cut."""
+        # just too long for a stranger
+        some = tuple(entry(f"{'m' * 24}{number}") for number in range(45))
+        data = b"".join(map(wire.encode,
+                            (welcome(), wire.Roster(0, 0, some), wire.Roster(0, 1, self.LOG))))
         greeting = len(wire.encode(welcome()))
         cuts = {*range(greeting + 30), *range(greeting, len(data), 1009), len(data)}
         for pieces in ([data[:cut], data[cut:]] for cut in sorted(cuts)):
@@ -193,7 +202,8 @@ class TestRoster(Linked):
     def test_bounded(self) -> None:
         self.login()
         with mock.patch("wire.LOG_MAX", 2):
-            self.offline(self.given(wire.Roster(0, 1, (entry("a"), entry("b"), entry("c")))), "more than 2 names")
+            self.offline(self.given(wire.Roster(0, 1, (entry("a"), entry("b"), entry("c")))),
+                         "more than 2 names")
 
 
 class TestSending(Linked):
@@ -202,7 +212,8 @@ class TestSending(Linked):
         ids = [self.link.send(["bob"], text)[0] for text in ("one", "two", "three")]
         self.assertEqual(ids, [FIRST, FIRST + 1, FIRST + 2])
         self.assertEqual(self.house.hear(), [wire.Send(n, 0, ("bob",), t)
-                                             for n, t in zip(ids, ("one", "two", "three"), strict=True)])
+                                             for n, t in zip(ids, ("one", "two", "three"),
+                                                             strict=True)])
         stored = wire.Stored(FIRST, FIRST + 1)
         self.assertEqual(self.given(stored), [stored])
         self.assertEqual(list(self.link.pending), ids[2:])
@@ -242,8 +253,10 @@ class TestSending(Linked):
         self.assertEqual([name for said in heard for name in said.to], names)
 
     def test_what_no_daemon_would_take(self) -> None:
-        for to, text, flags in ((["bob"], "", 0), (["bob"], " \n", 0), (["bob"], "a\x1b", 0), (["bob"], "\ud800", 0),
-                                (["bob"], "x" * 20000, 0), ([], "hi", 0), (["b b"], "hi", 0), (["x" * 300], "hi", 0),
+        for to, text, flags in ((["bob"], "", 0), (["bob"], " \n", 0), (["bob"], "a\x1b", 0),
+                                (["bob"], "\ud800", 0),
+                                (["bob"], "x" * 20000, 0), ([], "hi", 0), (["b b"], "hi", 0),
+                                (["x" * 300], "hi", 0),
                                 (["bob"], "hi", SendFlag.EVERYONE)):
             with self.assertRaises(ValueError):
                 self.link.send(to, text, flags)
@@ -281,7 +294,8 @@ class TestSending(Linked):
     def test_an_answer_for_what_was_not_sent_is_let_pass(self) -> None:
         self.login()
         (number,) = self.link.send(["bob"], "hi")
-        self.given(wire.Stored(1, 5), wire.Refused(9, Why.OTHER, "?"), wire.Outcomes(9, 9, Outcome.ABSENT, ("bob",)),
+        self.given(wire.Stored(1, 5), wire.Refused(9, Why.OTHER, "?"),
+                   wire.Outcomes(9, 9, Outcome.ABSENT, ("bob",)),
                    wire.Stored(number + 1, 2**64 - 1), wire.Stored(0, number - 1))
         self.assertEqual(list(self.link.pending), [number])
         self.given(wire.Stored(0, 2**64 - 1))
@@ -301,7 +315,8 @@ class TestSending(Linked):
         frames: list[Any] = []
         with mock.patch("wire.each", lambda said: [said]):
             self.login()
-            while not frames or frames[-1].first + len(frames[-1].texts) < FIRST + len(self.link.pending):
+            while not frames or frames[-1].first + len(frames[-1].texts) < FIRST + len(
+                self.link.pending):
                 frames += self.house.hear()
                 self.pump()
         self.assertEqual([said.first - FIRST for said in frames], [0, 3, 4, 5, 6, 706, 707, 709])
@@ -319,8 +334,10 @@ class TestSending(Linked):
                 self.assertFalse(self.link.online)
 
     def test_texts_that_nobody_can_have_sent(self) -> None:
-        for text, good in (("x", True), ("", False), ("x" * wire.TEXT_MAX, True), ("x" * (wire.TEXT_MAX + 1), False),
-                           ("é" * (wire.TEXT_MAX // 2), True), ("é" * (wire.TEXT_MAX // 2) + "x", False)):
+        for text, good in (("x", True), ("", False), ("x" * wire.TEXT_MAX, True),
+                           ("x" * (wire.TEXT_MAX + 1), False),
+                           ("é" * (wire.TEXT_MAX // 2), True),
+                           ("é" * (wire.TEXT_MAX // 2) + "x", False)):
             with self.subTest(length=len(text)):
                 self.setUp()
                 self.login()
@@ -352,10 +369,15 @@ class TestSending(Linked):
         self.link.send(["bob"], "x" * wire.TEXT_MAX)
 
     def test_a_daemon_that_stores_and_is_cut_at_every_byte(self) -> None:
-        """Whatever the daemon has read, and the client has heard, before the cut: all is stored once, in order."""
-        length = len(b"".join(wire.encode(wire.Send(FIRST + n, 0, ("bob",), f"text {n}")) for n in range(4)))
-        answers = b"".join(map(wire.encode, (welcome(), wire.Stored(FIRST, FIRST), wire.Stored(FIRST + 1, FIRST + 3))))
-        for heard, said in [(n, 0) for n in range(length + 1)] + [(length, n) for n in range(len(answers) + 1)]:
+        """Whatever the daemon has read, and the client has heard, before the cut: all is stored
+        once, in order."""
+        length = len(b"".join(wire.encode(wire.Send(FIRST + n, 0, ("bob",), f"text {n}"))
+                              for n in range(4)))
+        answers = b"".join(map(wire.encode,
+                               (welcome(), wire.Stored(FIRST, FIRST),
+                                wire.Stored(FIRST + 1, FIRST + 3))))
+        for heard, said in [(n, 0) for n in range(length + 1)] + [(length, n)
+                                                                  for n in range(len(answers) + 1)]:
             with self.subTest(heard=heard, said=said):
                 self.link = self.make()
                 self.link.connect()
@@ -379,31 +401,38 @@ class TestRequests(Linked):
     def test_each_is_said_with_its_number(self) -> None:
         self.login()
         ask = self.link.ask
-        numbers = [ask.check(), ask.hold(True), ask.list(), ask.invite(["bob", "carol"]), ask.say(4, "quit")]
+        numbers = [ask.check(), ask.hold(True), ask.list(), ask.invite(["bob", "carol"]),
+                   ask.say(4, "quit")]
         ask.answer(8, True)
         ask.withdraw(9)
         self.assertEqual(self.house.hear(), [
             wire.Check(numbers[0]), wire.Hold(numbers[1], 1), wire.List(numbers[2]),
-            wire.Invite(numbers[3], ("bob", "carol")), wire.Say(numbers[4], 4, "quit"), wire.Answer(8, 1),
+            wire.Invite(numbers[3], ("bob", "carol")), wire.Say(numbers[4], 4, "quit"),
+            wire.Answer(8, 1),
             wire.Withdraw(9)])
         self.assertEqual(len(set(numbers)), 5)
 
     def test_answers_are_events(self) -> None:
         self.login()
         ask = self.link.ask
-        said = [wire.Checked(ask.check(), 0), wire.Inviting(ask.invite(["bob"]), 1, 60, ("alice", "bob")),
+        said = [wire.Checked(ask.check(), 0),
+                wire.Inviting(ask.invite(["bob"]), 1, 60, ("alice", "bob")),
                 wire.Failed(ask.say(1, "x"), Why.UNKNOWN, "no such chat"), wire.Answered(1, "bob"),
                 wire.CalledOff(1, Why.DENIED, "bob"), wire.Started(2, 1, ("alice", "bob")),
-                wire.Line(2, 5, "bob", "hello"), wire.Left(2, Why.QUIT, "bob"), wire.Ended(2, Why.QUIT, "bob"),
-                wire.Invitation(3, 60, "bob", ("bob", "alice")), wire.Waiting(12), wire.Notice("hear"),
+                wire.Line(2, 5, "bob", "hello"), wire.Left(2, Why.QUIT, "bob"),
+                wire.Ended(2, Why.QUIT, "bob"),
+                wire.Invitation(3, 60, "bob", ("bob", "alice")), wire.Waiting(12),
+                wire.Notice("hear"),
                 wire.Delivered(1, 2, "bob")]
         self.assertEqual(self.given(*said), said)
         self.assertEqual(self.link.waiting, 12)
-        self.assertEqual([type(event) for event in self.cut()], [Offline])      # nothing was left to be answered
+        # nothing was left to be answered
+        self.assertEqual([type(event) for event in self.cut()], [Offline])
 
     def test_offline_they_fail(self) -> None:
         asking = self.link.ask
-        for ask in (asking.check, asking.list, lambda: asking.invite(["bob"]), lambda: asking.say(1, "x")):
+        for ask in (asking.check, asking.list, lambda: asking.invite(["bob"]),
+                    lambda: asking.say(1, "x")):
             request = ask()
             (event,) = self.pump()
             self.assertEqual((event.request, event.why), (request, Why.GONE))
@@ -506,9 +535,11 @@ class TestEnding(Linked):
 class TestValidity(unittest.TestCase):
     def test_no_name_and_no_range_is_overlooked(self) -> None:
         for codec in wire.MESSAGES.values():
-            if codec.direction == wire.Direction.DAEMON and codec.cls is not wire.Welcome:  # that has one's own name
+            # that has one's own name
+            if codec.direction == wire.Direction.DAEMON and codec.cls is not wire.Welcome:
                 fields = get_type_hints(codec.cls, include_extras=True)
-                named = any(hint.__metadata__[0] in ("word", "words", "entries") for hint in fields.values())
+                named = any(hint.__metadata__[0] in ("word", "words", "entries")
+                            for hint in fields.values())
                 self.assertEqual((codec.cls in validity.NAMES, codec.cls in validity.RANGES),
                                  (named, {"first", "last"} <= set(fields)), codec.cls)
 
@@ -520,8 +551,10 @@ class TestHostile(Linked):
                 (welcome(), "WELCOME after WELCOME"),
                 (wire.Rejected(Why.TAKEN, "?"), "REJECTED after WELCOME"),
                 (wire.Stored(2, 1), "ends before"), (wire.Delivered(2, 1, "bob"), "ends before"),
-                (wire.Confirmed(2, 1), "ends before"), (mail(1, sender=bad_name), "name that is none"),
-                (mail(1, sender=""), "name that is none"), (wire.Roster(0, 1, (entry("x" * 33),)), "name that is none"),
+                (wire.Confirmed(2, 1), "ends before"),
+                (mail(1, sender=bad_name), "name that is none"),
+                (mail(1, sender=""), "name that is none"),
+                (wire.Roster(0, 1, (entry("x" * 33),)), "name that is none"),
                 (wire.Line(1, 1, "\x1b[2J", "x"), "name that is none"),
                 (wire.Invitation(1, 1, "bob", (bad_name,)), "name that is none")):
             with self.subTest(said):
@@ -530,10 +563,12 @@ class TestHostile(Linked):
                 self.offline(self.given(said), reason)
 
     def test_before_welcome(self) -> None:
-        for raw, reason in ((wire.encode(mail(1)), "before WELCOME"), (wire.encode(welcome("bob")), "somebody else"),
+        for raw, reason in ((wire.encode(mail(1)), "before WELCOME"),
+                            (wire.encode(welcome("bob")), "somebody else"),
                             (b"\0\0\4\1" + b"x" * 2000, "1025 bytes"), (b"\0\0\0\0", "0 bytes"),
                             (b"\0\0\0\1\0", "kind 0"), (wire.encode(wire.Exit()), "kind 11"),
-                            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "frame of"), (b"\0\0\0\2\x20x", "cut short")):
+                            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "frame of"),
+                            (b"\0\0\0\2\x20x", "cut short")):
             with self.subTest(raw):
                 self.link = self.make()
                 self.link.connect()
@@ -548,7 +583,8 @@ class TestHostile(Linked):
 
     def test_what_follows_a_violation_is_not_heard(self) -> None:
         self.login()
-        self.offline(self.given(wire.Notice("a"), wire.Stored(2, 1), wire.Notice("b")), "ends before")
+        self.offline(self.given(wire.Notice("a"), wire.Stored(2, 1), wire.Notice("b")),
+                     "ends before")
 
     def test_byte_by_byte(self) -> None:
         self.link.connect()
@@ -560,7 +596,8 @@ class TestHostile(Linked):
         self.assertEqual(events[1:], [mail(1), wire.Notice("héllo"), mail(2)])
 
     def test_garbage(self) -> None:
-        """Frames of every kind, whole, damaged or invented: no exception, and the line works again after."""
+        """Frames of every kind, whole, damaged or invented: no exception, and the line works again
+        after."""
         chance = random.Random(1)
         known = (wire.Mail, wire.Failed, Repeated, Offline, NameRefused, Over, Online)
         for _ in range(3000):
@@ -572,7 +609,8 @@ class TestHostile(Linked):
             else:
                 self.link.connect()
                 self.pump()
-            raw = b"".join(self.damaged(chance, self.invented(chance)) for _ in range(chance.randint(1, 6)))
+            raw = b"".join(self.damaged(chance, self.invented(chance))
+                           for _ in range(chance.randint(1, 6)))
             self.house.end.sendall(raw)
             for event in self.pump():
                 self.assertTrue(isinstance(event, known) or type(event) in wire.CODECS)
@@ -592,12 +630,15 @@ class TestHostile(Linked):
             return chance.choice(("bob", "alice", "", "x" * 255, "é", "a b", "\x1b"))
 
         make: dict[str, Callable[[], Any]] = {
-            "word": word, "text": word, "words": lambda: tuple(word() for _ in range(chance.randrange(4))),
+            "word": word, "text": word,
+            "words": lambda: tuple(word() for _ in range(chance.randrange(4))),
             "texts": lambda: tuple(word() for _ in range(chance.randrange(1, 4))),
             "16s": lambda: chance.randbytes(16),
             "32s": lambda: chance.randbytes(32),
-            "entries": lambda: tuple(wire.Entry(word(), chance.randrange(256), 0, 1, 2) for _ in range(3))}
-        hows = [hint.__metadata__[0] for hint in get_type_hints(codec.cls, include_extras=True).values()]
+            "entries": lambda: tuple(wire.Entry(word(), chance.randrange(256), 0, 1, 2)
+                                     for _ in range(3))}
+        hows = [hint.__metadata__[0]
+                for hint in get_type_hints(codec.cls, include_extras=True).values()]
         bits = {how: (lambda size=size: chance.choice((0, 1, 5, 1 << size - 1, (1 << size) - 1)))
                 for how, size in number.items()}
         return wire.encode(codec.cls(*({**make, **bits}[how]() for how in hows)))
@@ -610,7 +651,8 @@ class TestHostile(Linked):
         at = chance.randrange(len(raw))
         if how < 0.8:
             return raw[:at] + bytes((chance.randrange(256),)) + raw[at + 1:]
-        return raw[:at] if how < 0.9 else raw[:at] + chance.randbytes(chance.randrange(40)) + raw[at:]
+        return raw[:at] if how < 0.9 else raw[:at] + chance.randbytes(chance.randrange(40)) + raw[
+            at:]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from tests.harness.terminals import Terminal, environment
 SECONDS = 30.0
 PATIENCE = 300.0            # for a million names, on a machine that does other things
 MEMORY = 600 << 20          # bytes of a client that holds a million names; 370 MB are measured
-ANSWERS = 5.0               # seconds, a key is on the screen; 0.01 are measured where nothing else runs
+# seconds, a key is on the screen; 0.01 are measured where nothing else runs
+ANSWERS = 5.0
 
 
 def make_log(directory: Path, names: int) -> None:
@@ -35,8 +36,10 @@ class ManyNames(unittest.TestCase):
             store = Path(directory, "store")
             make_log(store, names)
             with DaemonProcess(store=str(store)) as daemon, daemon.client("bob"):
-                done = subprocess.run([sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + daemon.path,
-                                       "--name", "ann", "--who"], env=environment(XDG_STATE_HOME=directory),
+                done = subprocess.run([sys.executable, HERE + "/curses_client.py", "--connect",
+                                       "unix:" + daemon.path,
+                                       "--name", "ann", "--who"],
+                                      env=environment(XDG_STATE_HOME=directory),
                                       capture_output=True, timeout=SECONDS, encoding="utf-8")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout
@@ -50,7 +53,8 @@ class ManyNames(unittest.TestCase):
 
 @unittest.skipUnless(FULL, "a million names take a minute: `make test-all`")
 class AMillion(unittest.TestCase):
-    """As many names as there may be: who has them comes in, in bounded time and memory, and stays quick."""
+    """As many names as there may be: who has them comes in, in bounded time and memory, and stays
+    quick."""
 
     def setUp(self) -> None:
         directory = tempfile.TemporaryDirectory(prefix="parley-names-")
@@ -59,7 +63,8 @@ class AMillion(unittest.TestCase):
         self.daemon = DaemonProcess("--login-seconds", "60", store=directory.name + "/store")
         self.addCleanup(self.daemon.close)
         self.env = environment(XDG_STATE_HOME=directory.name)
-        self.command = [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path, "--name"]
+        self.command = [sys.executable, HERE + "/curses_client.py", "--connect",
+                        "unix:" + self.daemon.path, "--name"]
 
     def test_who_and_a_screen(self) -> None:
         with self.daemon.client("bob"):
@@ -68,25 +73,31 @@ class AMillion(unittest.TestCase):
 
     def who(self) -> None:
         started = time.monotonic()
-        done = subprocess.run([*self.command, "ann", "--who"], env=self.env, capture_output=True, encoding="utf-8",
+        done = subprocess.run([*self.command, "ann", "--who"], env=self.env, capture_output=True,
+                              encoding="utf-8",
                               timeout=PATIENCE)
         say_figures(f"--who among {wire.LOG_MAX} names: {time.monotonic() - started:.1f} s")
         self.assertEqual((done.returncode, done.stdout), (0, "bob      Available\n"), done.stderr)
 
     def on_a_screen(self) -> None:
-        """A change of the log is no work that anybody feels; nor is a list of names, or a name that is completed."""
+        """A change of the log is no work that anybody feels; nor is a list of names, or a name that
+        is completed."""
         with Terminal([*self.command, "ann"], self.env) as ann:
             ann.until("2 online", PATIENCE)
-            # Each Enter waits for its answer: two lines in one read would be a paste (terminal/keys.py).
-            for text, shown in (("h", "menu> h"), ("\x15@v-99999", "@v-99999"), ("\t", "to v-999990>"),
-                                ("\x15", "\nmenu>"), ("2\r", "send>"), ("1\r", "to>"), ("walt99998", "walt99998")):
+            # Each Enter waits for its answer: two lines in one read would be a paste
+            # (terminal/keys.py).
+            for text, shown in (("h", "menu> h"), ("\x15@v-99999", "@v-99999"),
+                                ("\t", "to v-999990>"),
+                                ("\x15", "\nmenu>"), ("2\r", "send>"), ("1\r", "to>"),
+                                ("walt99998", "walt99998")):
                 started = time.monotonic()
                 ann.type(text)
                 ann.until(shown, PATIENCE)
                 with self.daemon.client("v-0"):
                     ann.until("= 3 online", PATIENCE)
                 ann.until("= 2 online", PATIENCE)
-                say_figures(f"{text!r} and two changes of the log: {time.monotonic() - started:.2f} s")
+                say_figures(f"{text!r} and two changes of the log: "
+                            f"{time.monotonic() - started:.2f} s")
                 self.assertLess(time.monotonic() - started, 2 * ANSWERS)
             status = Path(f"/proc/{ann.pid}/status").read_text()
             (peak,) = re.findall(r"VmHWM:\s*(\d+) kB", status)

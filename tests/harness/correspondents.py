@@ -1,7 +1,8 @@
-"""Scripted users for tests that break things: quick clients that write, read, delete, and tell the oracle everything.
+"""Scripted users for tests that break things: quick clients that write, read, delete, and tell the
+oracle everything.
 
-They live in the test's own process, beside the daemon's: what they know survives it, and its disk.  A Party is all
-users of a store.  After each crash:
+They live in the test's own process, beside the daemon's: what they know survives it, and its disk.
+A Party is all users of a store.  After each crash:
 
     party.connect(path)         everybody logs in, holding, and checks: `faults` is what the oracle says of it
     party.resume()              sends without an answer go out again; some readers receive live from now on
@@ -19,12 +20,15 @@ from typing import Any
 import wire
 from tests.store.oracle import Found, Key, Oracle
 
-WRITTEN_MAX = 1200          # messages in one go of all: some 400 for each of them, and 1000 fill a window
+# messages in one go of all: some 400 for each of them, and 1000 fill a window
+WRITTEN_MAX = 1200
 ANSWER_SECONDS = 30         # for a login and a check: far more than they take
 NAMES = ("ann", "bob", "carol", "dave", "erin")
 IN_FLIGHT = 40              # sends without an answer, for each sender
-KEEP = 150                  # messages that a reader may leave in the queue: the store must have something to carry
-FORGETS = 0.2               # of the senders, after a crash, are other programs: they send nothing again
+# messages that a reader may leave in the queue: the store must have something to carry
+KEEP = 150
+# of the senders, after a crash, are other programs: they send nothing again
+FORGETS = 0.2
 
 
 class Correspondent:
@@ -44,7 +48,8 @@ class Correspondent:
         self.decoder = wire.Decoder(wire.FRAME_MAX)
         self.waiting: int | None = None             # what WELCOME said
         self.checked = self.live = self.gone = False
-        self.streams: dict[int, list[Found]] = {0: [], wire.SendFlag.CHECK: []}     # came, and not deleted yet
+        # came, and not deleted yet
+        self.streams: dict[int, list[Found]] = {0: [], wire.SendFlag.CHECK: []}
         self.came: list[Found] = []                 # live
         self.confirming: dict[int, Key] = {}        # by the daemon's id
 
@@ -85,11 +90,13 @@ class Correspondent:
         self.origin += 1
         text = f"{self.origin} ".ljust(size, "abcdefg"[self.origin % 7])
         self.oracle.trying(self.name, self.origin, to, text)
-        self.unanswered[self.origin] = wire.Send(self.origin, flags, () if flags else tuple(to), text)
+        self.unanswered[self.origin] = wire.Send(self.origin, flags, () if flags else tuple(to),
+                                                 text)
         self.say(self.unanswered[self.origin])
 
     def resume(self) -> None:
-        """As a client does that comes back; or as another one, that knows nothing of the sends before."""
+        """As a client does that comes back; or as another one, that knows nothing of the sends
+        before."""
         if self.chance.random() < FORGETS:
             self.unanswered.clear()
             self.origin = self.chance.getrandbits(31) << 32
@@ -108,7 +115,8 @@ class Correspondent:
                 del stream[at:at + len(run)]
                 keys = [(found.sender, found.origin) for found in run]
                 self.oracle.ask(self.name, keys)
-                self.confirming.update({found.id: key for found, key in zip(run, keys, strict=True)})
+                self.confirming.update({found.id: key for found,
+                                        key in zip(run, keys, strict=True)})
                 self.say(wire.Confirm(run[0].id, run[-1].id))
 
     # ---- hearing ----
@@ -159,7 +167,8 @@ class Correspondent:
         self.checked = True
         self.faults += self.oracle.judge(self.name, found)
         if not len(found) == said.total == self.waiting:
-            self.faults.append(f"miscounted: {len(found)} came to {self.name}, WELCOME said {self.waiting}, {said}")
+            self.faults.append(
+                f"miscounted: {len(found)} came to {self.name}, WELCOME said {self.waiting}, {said}")
 
 
 HEARD = {wire.Welcome: Correspondent.on_welcome, wire.Stored: Correspondent.on_stored,
@@ -173,7 +182,8 @@ class Party:
     def __init__(self, seed: int, keep: int = KEEP) -> None:
         self.chance = random.Random(seed)
         self.oracle = Oracle()
-        self.users = [Correspondent(name, self.oracle, random.Random(self.chance.random()), keep) for name in NAMES]
+        self.users = [Correspondent(name, self.oracle, random.Random(self.chance.random()), keep)
+                      for name in NAMES]
 
     def connect(self, path: str) -> None:
         """Everybody logs in and checks."""
@@ -184,7 +194,8 @@ class Party:
         while not all(user.checked for user in self.users) and not self.gone:
             self.hear(0.1)
             if time.monotonic() > deadline:
-                raise AssertionError(f"no answer to {[user.name for user in self.users if not user.checked]}")
+                raise AssertionError(
+                    f"no answer to {[user.name for user in self.users if not user.checked]}")
 
     @property
     def gone(self) -> bool:
@@ -206,7 +217,8 @@ class Party:
                 if user.sock and not user.gone:
                     user.flush()
                     selector.register(user.sock, selectors.EVENT_READ, user)
-            heard = [key.data.hear() for key, _ in selector.select(seconds)]     # all of them, not until the first
+            # all of them, not until the first
+            heard = [key.data.hear() for key, _ in selector.select(seconds)]
             return any(heard)
 
     def resume(self) -> None:
@@ -214,7 +226,8 @@ class Party:
             user.resume()
 
     def work(self, seconds: float) -> None:
-        """Write, read and delete for so long; no more than a check can bring before it is confirmed."""
+        """Write, read and delete for so long; no more than a check can bring before it is
+        confirmed."""
         until, written = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             for user in self.users:

@@ -1,8 +1,10 @@
-"""A daemon that speaks the protocol and means harm: every text and every word that it says is hostile.
+"""A daemon that speaks the protocol and means harm: every text and every word that it says is
+hostile.
 
-It serves each connection in a thread of its own, in the test's process.  `names` says how: with False the names that it
-says are honest ones, so that the client believes it and shows the rest; with True it says one message after WELCOME,
-`only`, whose names are hostile too.  `filled` collects which field of which message has carried a hostile string.
+It serves each connection in a thread of its own, in the test's process.  `names` says how: with
+False the names that it says are honest ones, so that the client believes it and shows the rest;
+with True it says one message after WELCOME, `only`, whose names are hostile too.  `filled` collects
+which field of which message has carried a hostile string.
 """
 import socket
 import tempfile
@@ -15,7 +17,8 @@ from wire import Outcome, SendFlag, Why
 
 EVIL = ("\x1b]0;owned\x07\x1b[2J\x1b[H\r\n\x9b31m\x08\x08\x7f\x0e\x00\u202e\u2028\ufe0f\u200b\U000e0041"
         + "\u0301" * 10 + "\u3164\U0001f469\u200d\U0001f680\tq" + "\u0323" * 40)
-LONG = "\x1bP$q\x1b\\\x1b[6n\x1b[?1049l" + "a" + "\u0301" * 400 + "\n" * 3 + " " * 200 + "14:06 dave > all: pay me\x9c"
+LONG = ("\x1bP$q\x1b\\\x1b[6n\x1b[?1049l" + "a" + "\u0301" * 400 + "\n" * 3 + " " * 200
+        + "14:06 dave > all: pay me\x9c")
 NAMES = ("ann", "bob", "carol", "dave")
 WORDS = ("word", "words", "text", "texts", "entries")       # the kinds of fields that hold strings
 
@@ -27,14 +30,16 @@ def evil(marker: str) -> str:
 
 def fields() -> set[tuple[str, str]]:
     """Every field in which a daemon can say a string."""
-    return {(wire.label(codec), name) for codec in wire.MESSAGES.values() if codec.direction != wire.CLIENT
+    return {(wire.label(codec), name)
+            for codec in wire.MESSAGES.values() if codec.direction != wire.CLIENT
             for name, how in codec.fields if how in WORDS}
 
 
 def hostile_names(codec: wire.Codec) -> Any:
     """A message of this row with EVIL in all its strings."""
     made: dict[str, Any] = {"word": EVIL, "text": EVIL, "texts": (EVIL,), "words": (EVIL, "bob"),
-                            "16s": bytes(16), "32s": bytes(32), "entries": (wire.Entry(EVIL, 1, 0, NOON, 0),)}
+                            "16s": bytes(16), "32s": bytes(32),
+                            "entries": (wire.Entry(EVIL, 1, 0, NOON, 0),)}
     return codec.cls(*(made.get(how, 1) for _, how in codec.fields))
 
 
@@ -103,7 +108,8 @@ class HostileDaemon:
         entries = tuple(wire.Entry(name, 1, 0, NOON, 0) for name in {*NAMES, hello.name})
         early = type(self.only) in (wire.Rejected, wire.Challenge, wire.Verified, wire.Welcome)
         if not early:
-            self._say(sock, wire.Welcome(wire.VERSION, hello.features, bytes(16), bytes(15) + b"7", NOON, 3, hello.name,
+            self._say(sock, wire.Welcome(wire.VERSION, hello.features, bytes(16), bytes(15) + b"7",
+                                         NOON, 3, hello.name,
                                          EVIL), wire.Roster(0, 1, entries))
         if self.only is not None:
             self._say(sock, self.only)
@@ -138,7 +144,8 @@ def _roster(said: wire.List, time: int) -> list[Any]:
 
 
 def _started(said: wire.Answer, time: int) -> list[Any]:
-    return [wire.Started(5, said.invitation, ("bob", "ann")), wire.Line(5, NOON, "bob", evil("in-line"))]
+    return [wire.Started(5, said.invitation, ("bob", "ann")),
+            wire.Line(5, NOON, "bob", evil("in-line"))]
 
 
 def _line(said: wire.Say, time: int) -> list[Any]:
@@ -148,10 +155,13 @@ def _line(said: wire.Say, time: int) -> list[Any]:
 
 
 ANSWERS: dict[type, Any] = {
-    wire.Send: _sent, wire.Check: _checked, wire.Hold: _failed("in-hold"), wire.Ignore: _failed("in-ignore"),
-    wire.ListIgnored: _failed("in-ignored"), wire.Claim: _failed("in-claim"), wire.Unclaim: _failed("in-unclaim"),
+    wire.Send: _sent, wire.Check: _checked, wire.Hold: _failed("in-hold"),
+    wire.Ignore: _failed("in-ignore"),
+    wire.ListIgnored: _failed("in-ignored"), wire.Claim: _failed("in-claim"),
+    wire.Unclaim: _failed("in-unclaim"),
     wire.Invite: _failed("in-invite"), wire.List: _roster, wire.Answer: _started, wire.Say: _line,
     wire.Confirm: lambda said, time: [wire.Confirmed(said.first, said.last)],
 }
-SHOWN = ("in-notice", "in-live", "in-refused", "in-checked", "in-hold", "in-ignore", "in-ignored", "in-invite",
+SHOWN = ("in-notice", "in-live", "in-refused", "in-checked", "in-hold", "in-ignore", "in-ignored",
+         "in-invite",
          "in-line", "in-unclaim")

@@ -92,13 +92,17 @@ def reason_not_to() -> str:
     """Why there can be no such host here; "" if there can."""
     if os.geteuid() != 0 or sys.platform != "linux":
         return "needs root, on Linux"
-    missing = [program for program in ("unshare", "nsenter", "setpriv", "ip") if find_program(program) is None]
+    missing = [program for program in ("unshare", "nsenter", "setpriv",
+                                       "ip") if find_program(program) is None]
     if missing:
         return f"needs {', '.join(missing)}"
-    tried = subprocess.run(["unshare", "-m", "-n", "setpriv", "--reuid", "61001", "--clear-groups", "env",
-                            sys.executable, "-c", "import wsgiref"], capture_output=True, text=True, cwd="/",
+    tried = subprocess.run(["unshare", "-m", "-n", "setpriv", "--reuid", "61001", "--clear-groups",
+                            "env",
+                            sys.executable, "-c", "import wsgiref"], capture_output=True, text=True,
+                           cwd="/",
                            check=False)
-    return f"no namespaces, or Python is not for other logins: {tried.stderr.strip()}" if tried.returncode else ""
+    return (f"no namespaces, or Python is not for other logins: {tried.stderr.strip()}"
+            if tried.returncode else "")
 
 
 class Host:
@@ -106,8 +110,10 @@ class Host:
 
     def __init__(self) -> None:
         logins = [f"{name}:{uid}" for name, uid in LOGINS.items()]
-        self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", SETUP,
-                                        HERE, TREE, *logins], stdout=subprocess.PIPE, cwd="/", umask=0o022)
+        self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--propagation", "private",
+                                        "sh", "-c", SETUP,
+                                        HERE, TREE, *logins], stdout=subprocess.PIPE, cwd="/",
+                                       umask=0o022)
         assert self.holder.stdout is not None
         self._programs: list[Program] = []
         self._directory = tempfile.mkdtemp(prefix="parley-host-")
@@ -118,15 +124,19 @@ class Host:
     def command(self, login: str, *words: str, **more: str) -> list[str]:
         """What runs this under a login, with this environment and no other."""
         uid = str(LOGINS[login])
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "HOME": f"/mnt/home/{login}",
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8",
+                       "HOME": f"/mnt/home/{login}",
                        "USER": login, "TERM": "xterm-256color"} | more
-        return ["nsenter", "-t", str(self.holder.pid), "-m", "-n", "setpriv", "--reuid", uid, "--regid", uid,
-                "--clear-groups", "env", "-i", "-C", TREE, *(f"{name}={value}" for name, value in environment.items()),
+        return ["nsenter", "-t", str(self.holder.pid), "-m", "-n", "setpriv", "--reuid", uid,
+                "--regid", uid,
+                "--clear-groups", "env", "-i", "-C", TREE,
+                *(f"{name}={value}" for name, value in environment.items()),
                 *words]
 
     def run(self, login: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end."""
-        return subprocess.run(self.command(login, *words, **more), stdin=subprocess.DEVNULL, capture_output=True,
+        return subprocess.run(self.command(login, *words, **more), stdin=subprocess.DEVNULL,
+                              capture_output=True,
                               text=True, timeout=PATIENCE * 2, check=False)
 
     def parley(self, login: str, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -135,21 +145,24 @@ class Host:
 
     def start(self, login: str, *words: str, **more: str) -> Program:
         """Start a program that goes on."""
-        program = Program(self.command(login, *words, **more), Path(self._directory, str(len(self._programs))))
+        program = Program(self.command(login, *words, **more),
+                          Path(self._directory, str(len(self._programs))))
         self._programs.append(program)
         return program
 
     def daemon(self, login: str, *options: str, listens: bool = True, **more: str) -> Program:
         """A daemon that takes connections."""
         self._furnish(login)
-        started = self.start(login, sys.executable, f"{TREE}/daemon.py", "--console", "log", *options, **more)
+        started = self.start(login, sys.executable, f"{TREE}/daemon.py", "--console", "log",
+                             *options, **more)
         if listens:
             started.says(" listening ")
         return started
 
     def _furnish(self, login: str) -> None:
         """Give a login's daemon its store, once."""
-        home, store = self.path(f"/mnt/home/{login}"), self.path(f"/mnt/home/{login}/.local/state/parley/store")
+        home, store = self.path(f"/mnt/home/{login}"), self.path(
+            f"/mnt/home/{login}/.local/state/parley/store")
         if not store.exists():
             store.parent.mkdir(mode=0o700, parents=True)
             furnish(store, house=list(LOGINS).index(login))
@@ -182,7 +195,8 @@ class Program:
     def __init__(self, command: Sequence[str], output: Path) -> None:
         self._path = output
         with output.open("wb") as file:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, stderr=file,
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file,
+                                            stderr=file,
                                             start_new_session=True)
 
     @property

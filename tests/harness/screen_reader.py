@@ -1,8 +1,8 @@
 """A small VT screen for tests: bytes in, cells out, and anything it does not know is an error.
 
-Promises: `Screen.feed` takes the bytes that a program wrote to its terminal, cut anywhere, and keeps
-what a person would see: text, attributes, cursor, title, bells, modes, the primary screen under the
-alternate one.  It understands what ncurses 6.4 sends for xterm-256color, screen-256color,
+Promises: `Screen.feed` takes the bytes that a program wrote to its terminal, cut anywhere, and
+keeps what a person would see: text, attributes, cursor, title, bells, modes, the primary screen
+under the alternate one.  It understands what ncurses 6.4 sends for xterm-256color, screen-256color,
 tmux-256color, linux and vt100, plus titles and the modes of paste, focus and mouse.  It never
 answers the program.
 
@@ -27,7 +27,8 @@ from typing import Any, NamedTuple, TypeAlias
 Colour: TypeAlias = int | tuple[int, int, int] | None
 """A palette index, (red, green, blue), or None for the terminal's own."""
 
-PENDING_LIMIT = 1024  # characters of one unfinished sequence: ncurses sends under 40, titles are short
+# characters of one unfinished sequence: ncurses sends under 40, titles are short
+PENDING_LIMIT = 1024
 
 _TOKEN = re.compile(
     r"(?P<text>[^\x00-\x1f\x7f-\x9f]+)"
@@ -37,7 +38,8 @@ _TOKEN = re.compile(
     r"|(?P<control>[\x00-\x1a\x1c-\x1f\x7f-\x9f])"
 )
 _UNFINISHED = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*|\](?:P[0-9a-fA-F]{0,6}|[0-9]*|[0-9]+(?:;[^\x00-\x1f\x7f]*)?\x1b?)|[ -/]*)"
+    r"\x1b(?:\[[0-?]*[ -/]*|\](?:P[0-9a-fA-F]{0,6}|[0-9]*|[0-9]+(?:;[^\x00-\x1f\x7f]*)?\x1b?)|[ "
+    r"-/]*)"
 )
 _CSI = re.compile(r"\x1b\[([<=>?]?)([0-?]*)([ -/]*)([@-~])")
 
@@ -147,7 +149,8 @@ class Screen:
             text += self._decoder.decode(data)
         except UnicodeDecodeError as fault:
             self._decoder.reset()
-            raise UnknownSequence(f"not UTF-8: {fault.object[max(0, fault.start - 20) : fault.end + 20]!r}") from fault
+            raise UnknownSequence(
+                f"not UTF-8: {fault.object[max(0, fault.start - 20) : fault.end + 20]!r}") from fault
         position = 0
         while found := _TOKEN.match(text, position):
             position = found.end()
@@ -173,7 +176,8 @@ class Screen:
             self._base = None
         try:
             _KINDS[kind](self, token)
-        except (LookupError, TypeError, ValueError) as fault:  # not in a table, too many parameters, not a number
+        except (LookupError, TypeError, ValueError) as fault:
+            # not in a table, too many parameters, not a number
             raise UnknownSequence(f"{kind} {token!r}") from fault
 
     def _on_text(self, token: str) -> None:
@@ -250,7 +254,8 @@ class Screen:
         self._go(max(self._top if self._row >= self._top else 0, self._row - count), self._col)
 
     def _down(self, count: int) -> None:
-        self._go(min(self._bottom if self._row <= self._bottom else self.rows, self._row + count), self._col)
+        self._go(min(self._bottom if self._row <= self._bottom else self.rows, self._row + count),
+                 self._col)
 
     def _save(self) -> None:
         self._saved = _Cursor(self._row, self._col, self._style)
@@ -272,7 +277,8 @@ class Screen:
         area = self._grid[top : self._bottom + 1]
         fresh = self._blank(min(abs(count), len(area)))
         kept = len(area) - len(fresh)
-        self._grid[top : self._bottom + 1] = area[len(fresh) :] + fresh if count > 0 else fresh + area[:kept]
+        self._grid[top : self._bottom
+                   + 1] = area[len(fresh) :] + fresh if count > 0 else fresh + area[:kept]
 
     def _line_feed(self) -> None:
         if self._row == self._bottom:
@@ -343,7 +349,8 @@ class Screen:
         codes, style = deque(params or (0,)), self._style
         while codes:
             code = codes.popleft()
-            style = style._replace(**({_EXTENDED[code]: _colour(codes)} if code in _EXTENDED else _ATTRIBUTES[code]))
+            style = style._replace(**({_EXTENDED[code]: _colour(codes)} if code in _EXTENDED
+                                      else _ATTRIBUTES[code]))
         self._style = style
 
     def _set_modes(self, *modes: int) -> None:
@@ -464,22 +471,28 @@ _WINDOW: dict[tuple[int, ...], Callable[[Screen], None]] = {
     (23, 2): Screen._pop_title,
 }
 
-# Cursor keys, flash, autowrap, cursor blink and show, mouse, focus, wheel, meta, alternate screen, paste.
-_MODES = dict.fromkeys((1, 5, 7, 12, 25, 1000, 1002, 1003, 1004, 1006, 1007, 1034, 1049, 2004), False) | {1049: True}
+# Cursor keys, flash, autowrap, cursor blink and show, mouse, focus, wheel, meta, alternate screen,
+# paste.
+_MODES = dict.fromkeys((1, 5, 7, 12, 25, 1000, 1002, 1003, 1004, 1006, 1007, 1034, 1049, 2004),
+                       False) | {1049: True}
 _ANSI_MODES = {4: True, 34: False}  # insert; the cursor of screen and tmux
 
 # Titles (True), and the palette and cursor colours that curses resets.  Never 52, the clipboard.
 _COMMANDS = {0: True, 1: False, 2: True, 4: False, 12: False, 104: False, 112: False}
 
 _EXTENDED = {38: "foreground", 48: "background"}
-_FLAGS = ("bold", "dim", "italic", "underline", "blink", "", "reverse", "hidden", "strike")  # 1 to 9
-_ATTRIBUTES: dict[int, dict[str, Any]] = {number: {name: True} for number, name in enumerate(_FLAGS, 1) if name}
+# 1 to 9
+_FLAGS = ("bold", "dim", "italic", "underline", "blink", "", "reverse", "hidden", "strike")
+_ATTRIBUTES: dict[int, dict[str, Any]] = {number: {name: True} for number,
+                                          name in enumerate(_FLAGS, 1) if name}
 _ATTRIBUTES |= {number + 20: {name: False} for number, name in enumerate(_FLAGS, 1) if name}
-_ATTRIBUTES |= {0: Style()._asdict(), 10: {}, 22: {"bold": False, "dim": False}}  # 10: the primary font
+# 10: the primary font
+_ATTRIBUTES |= {0: Style()._asdict(), 10: {}, 22: {"bold": False, "dim": False}}
 _ATTRIBUTES |= {39: {"foreground": None}, 49: {"background": None}}
 del _ATTRIBUTES[21]  # double underline
 for _first, _name in ((30, "foreground"), (40, "background")):
     _ATTRIBUTES |= {_first + number: {_name: number} for number in range(8)}
     _ATTRIBUTES |= {_first + 60 + number: {_name: number + 8} for number in range(8)}
 
-_GRAPHICS = dict(zip("+,-.0`afghijklmnopqrstuvwxyz{|}~", "→←↑↓█◆▒°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·", strict=True))
+_GRAPHICS = dict(zip("+,-.0`afghijklmnopqrstuvwxyz{|}~", "→←↑↓█◆▒°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·",
+                     strict=True))

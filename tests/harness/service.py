@@ -1,12 +1,13 @@
-"""A whole daemon in the test's own process: real sockets, real store, no loop of its own and no real time.
+"""A whole daemon in the test's own process: real sockets, real store, no loop of its own and no
+real time.
 
     with Service() as service:
         ann, bob = service.client("ann"), service.client("bob")
         ann.say(wire.Send(ann.id(), 0, ("bob",), "hi"))
         bob.hears(wire.Mail, sender="ann", text="hi")
 
-Each `say` and `hears` turns the daemon's loop by hand until nothing is ready, so a test never waits: what has not
-come then never comes.
+Each `say` and `hears` turns the daemon's loop by hand until nothing is ready, so a test never
+waits: what has not come then never comes.
 """
 import shutil
 import socket
@@ -56,7 +57,8 @@ class Notes(Console):
     is_silent = False
 
     def note(self, event: str, **fields: object) -> None:
-        assert set(fields) == set(NOTES[event][0].split()), f"{event} has other fields in the table: {sorted(fields)}"
+        assert set(fields) == set(
+            NOTES[event][0].split()), f"{event} has other fields in the table: {sorted(fields)}"
         self.told.append((event, fields))
 
     def events(self, event: str) -> list[dict[str, object]]:
@@ -66,11 +68,13 @@ class Notes(Console):
 class Service:
     """A daemon on a store in a directory that goes with it."""
 
-    def __init__(self, limits: Limits | None = None, backend: str | None = None, identity: Identity = TRUSTING,
+    def __init__(self, limits: Limits | None = None, backend: str | None = None,
+                 identity: Identity = TRUSTING,
                  disk: Disk | None = None) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.store = self.directory + "/store"
-        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000, everyone_seconds=0,
+        self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000,
+                                       everyone_seconds=0,
                                        new_names=0)
         self.backend, self.disk = backend, disk
         self.identity = identity
@@ -112,7 +116,8 @@ class Service:
         shutil.rmtree(self.directory)
 
     def run(self) -> None:
-        """Turn the loop until there is nothing to do.  For those who have had their share of it, time passes."""
+        """Turn the loop until there is nothing to do.  For those who have had their share of it,
+        time passes."""
         for _ in range(TURNS_MAX):
             self.daemon.turn(0)
             if not self.daemon.selector.select(0) and self.daemon._timeout(None):
@@ -249,13 +254,16 @@ class Client:
         return self.closed
 
     def state(self, name: str) -> str:
-        """How this client's roster shows a name: "available", "chatting with bob", "not connected"."""
-        self.service.forward(0.1)               # changes are gathered for a moment when there are many to tell
+        """How this client's roster shows a name: "available", "chatting with bob", "not
+        connected"."""
+        # changes are gathered for a moment when there are many to tell
+        self.service.forward(0.1)
         self.listen()
         entry = self.roster[name]
         if entry.state == wire.Presence.BUSY:
             return "chatting with " + ", ".join(sorted(other.name for other in self.roster.values()
-                                                       if other.chat == entry.chat and other.name != name))
+                                                       if other.chat == entry.chat
+                                                       and other.name != name))
         return "available" if entry.state == wire.Presence.AVAILABLE else "not connected"
 
     def confirm(self, *mails: Any) -> None:

@@ -37,11 +37,13 @@ from tests.harness.screen_reader import Screen
 TIMEOUT = 5.0  # a loaded two-core machine starts a curses program in under 1 s
 READ_SIZE = 65536
 TRANSCRIPT_LIMIT = 1 << 20  # bytes kept of what the program wrote: the last ones
-LINGER = 0.5  # after the program's end, for the end of file, which a child that holds the tty would keep away
+# after the program's end, for the end of file, which a child that holds the tty would keep away
+LINGER = 0.5
 EXIT_POLL = 0.05
 TMUX_POLL = 0.02
 
-# tmux 3.3a at times forgets the code of a program that ends at once, so a shell above it writes that down.
+# tmux 3.3a at times forgets the code of a program that ends at once, so a shell above it writes
+# that down.
 _KEEP_CODE = 'trap : INT QUIT TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0"'
 
 Expected = str | Callable[[Screen], object]
@@ -51,7 +53,8 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def until(predicate: Callable[[], T], timeout: float = TIMEOUT, what: object = "") -> T:
-    """The first true value of `predicate`, asked every few milliseconds; AssertionError after `timeout`."""
+    """The first true value of `predicate`, asked every few milliseconds; AssertionError after
+    `timeout`."""
     deadline, pause = time.monotonic() + timeout, 0.001
     while not (value := predicate()):
         if time.monotonic() >= deadline:
@@ -88,7 +91,8 @@ def _take_terminal() -> None:
 
 
 class Terminal:
-    """`command` on a pty of its own, which is its controlling terminal; `env` is the whole environment."""
+    """`command` on a pty of its own, which is its controlling terminal; `env` is the whole
+    environment."""
 
     def __init__(
         self,
@@ -131,7 +135,8 @@ class Terminal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None,
+                 at: TracebackType | None) -> None:
         self.close()
 
     @property
@@ -140,7 +145,8 @@ class Terminal:
 
     @property
     def transcript(self) -> bytes:
-        """What the program wrote, as it came through the tty (NL is CR NL): the last TRANSCRIPT_LIMIT bytes."""
+        """What the program wrote, as it came through the tty (NL is CR NL): the last
+        TRANSCRIPT_LIMIT bytes."""
         return bytes(self._transcript)
 
     def termios(self) -> list[Any]:
@@ -182,14 +188,16 @@ class Terminal:
         code = self.process.poll()
         state = "running" if code is None else f"exit code {code}"
         caption = f"{why}\n{state}, cursor {self.screen.cursor}, title {self.screen.title!r}"
-        return framed(self.screen.text(), caption) + f"\nlast bytes: {bytes(self._transcript[-200:])!r}"
+        return framed(self.screen.text(),
+                      caption) + f"\nlast bytes: {bytes(self._transcript[-200:])!r}"
 
     def _await_exit(self, timeout: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout)
 
     def _holds(self, expected: Expected) -> object:
-        return expected in self.screen.text() if isinstance(expected, str) else expected(self.screen)
+        return expected in self.screen.text() if isinstance(expected, str) else expected(
+            self.screen)
 
     def _ready(self, events: int, timeout: float) -> int:
         poll = select.poll()
@@ -251,7 +259,8 @@ class Terminal:
         self.process.send_signal(signum)
 
     def hang_up(self) -> None:
-        """Close the terminal's end, as a lost ssh does: the program gets SIGHUP, then end of file."""
+        """Close the terminal's end, as a lost ssh does: the program gets SIGHUP, then end of
+        file."""
         if self._master >= 0:
             os.close(self._master)
         self._master, self.ended = -1, True
@@ -265,19 +274,22 @@ class Terminal:
 
 
 class Tmux:
-    """A tmux server of its own, without configuration; each program has a session, by name, of its own size."""
+    """A tmux server of its own, without configuration; each program has a session, by name, of its
+    own size."""
 
     def __init__(self) -> None:
         self._directory = tempfile.mkdtemp(prefix="tmux-")
         self._program = find_program("tmux") or "tmux"
         self._env = environment() | {"TMUX_TMPDIR": self._directory}
         settings = "set -g status off ; set -g remain-on-exit on ; set -g exit-empty off"
-        self._run("start-server", ";", *settings.split(), ";", "set", "-gq", "remain-on-exit-format", "")
+        self._run("start-server", ";", *settings.split(), ";", "set", "-gq",
+                  "remain-on-exit-format", "")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None,
+                 at: TracebackType | None) -> None:
         self.close()
 
     def new(
@@ -289,11 +301,14 @@ class Tmux:
         cols: int = 80,
         name: str = "main",
     ) -> None:
-        """Run `command` in a new session; `env` is its whole environment (TERM: tmux-256color or screen's)."""
-        pairs = [f"{key}={value}" for key, value in (environment("tmux-256color") if env is None else env).items()]
+        """Run `command` in a new session; `env` is its whole environment (TERM: tmux-256color or
+        screen's)."""
+        pairs = [f"{key}={value}" for key,
+                 value in (environment("tmux-256color") if env is None else env).items()]
         size = ("-x", str(cols), "-y", str(rows))
         watch = ("/bin/sh", "-c", _KEEP_CODE, os.path.join(self._directory, name))
-        self._run("new-session", "-d", "-s", name, *size, "--", *watch, "/usr/bin/env", "-i", *pairs, *command)
+        self._run("new-session", "-d", "-s", name, *size, "--", *watch, "/usr/bin/env", "-i",
+                  *pairs, *command)
 
     def send(self, *keys: str, name: str = "main") -> None:
         """Press keys by tmux's names: Enter, Up, C-c, M-b, F1; what is no name is typed."""
@@ -314,7 +329,8 @@ class Tmux:
         return "\n".join(rows if styles else (row.rstrip(" ") for row in rows))
 
     def cursor(self, *, name: str = "main") -> tuple[int, int]:
-        row, col = self._run("display-message", "-p", "-t", f"={name}:", "#{cursor_y} #{cursor_x}").split()
+        row, col = self._run("display-message", "-p", "-t", f"={name}:",
+                             "#{cursor_y} #{cursor_x}").split()
         return int(row), int(col)
 
     def until(self, expected: Text, timeout: float = TIMEOUT, *, name: str = "main") -> str:
@@ -332,7 +348,8 @@ class Tmux:
         self._run("resize-window", "-x", str(cols), "-y", str(rows), "-t", f"={name}:")
 
     def exit_code(self, timeout: float = TIMEOUT, *, name: str = "main") -> int:
-        """The exit code (128 and the signal's number, as sh has it) of the program, once it has ended."""
+        """The exit code (128 and the signal's number, as sh has it) of the program, once it has
+        ended."""
         return int(until(lambda: self._code(name), timeout, f"the end of {name}"))
 
     def kill(self, *, name: str = "main") -> None:
@@ -340,7 +357,8 @@ class Tmux:
         self._run("kill-session", "-t", f"={name}")
 
     def _code(self, name: str) -> str:
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(self._directory, name)) as file:
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(self._directory,
+                                                                       name)) as file:
             return file.read()
         return ""
 
@@ -352,7 +370,8 @@ class Tmux:
 
     def _run(self, *arguments: str, check: bool = True) -> str:
         command = [self._program, "-u", "-L", "parley", "-f", "/dev/null", *arguments]
-        done = subprocess.run(command, check=False, env=self._env, capture_output=True, encoding="utf-8", timeout=30)
+        done = subprocess.run(command, check=False, env=self._env, capture_output=True,
+                              encoding="utf-8", timeout=30)
         if check and done.returncode:
             raise AssertionError(f"{command}: {done.stderr.strip()}")
         return done.stdout

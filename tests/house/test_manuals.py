@@ -1,4 +1,5 @@
-"""The manuals say what the programs do: each table in them that has a twin in the source is compared with it."""
+"""The manuals say what the programs do: each table in them that has a twin in the source is
+compared with it."""
 import importlib
 import os
 import re
@@ -17,9 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 MAN = ROOT / "man"
 PAGES = ("parleyd.8", "parley.1", "parley-wire.7", "parley-store.5")
 PROGRAMS = {"parleyd.8": "daemon.py", "parley.1": "curses_client.py"}
-KINDS = {"B": "u8", "H": "u16", "I": "u32", "Q": "u64", "16s": "key16", "32s": "key32"}      # the others: one name
+# the others: one name
+KINDS = {"B": "u8", "H": "u16", "I": "u32", "Q": "u64", "16s": "key16", "32s": "key32"}
 SIDES = {"client": wire.CLIENT, "daemon": wire.DAEMON, "both": wire.BOTH}
-COMPOSED = ("records.PUT_WHOLE", "records.PUT_ONE")     # parts that are packed or unpacked in one go, for speed
+# parts that are packed or unpacked in one go, for speed
+COMPOSED = ("records.PUT_WHOLE", "records.PUT_ONE")
 
 
 def lines_of(page):
@@ -68,7 +71,8 @@ def values_of(subsection):
 
 def numbers(names):
     """The members of a class of numbers, an enumeration or not."""
-    return {name: int(value) for name, value in vars(names).items() if name.isupper() and isinstance(value, int)}
+    return {name: int(value) for name,
+            value in vars(names).items() if name.isupper() and isinstance(value, int)}
 
 
 class WireTest(unittest.TestCase):
@@ -81,7 +85,8 @@ class WireTest(unittest.TestCase):
             self.assertEqual(said, meant)
 
     def test_values(self):
-        for subsection, enum in (("Flags of SENDS and MAILS", wire.SendFlag), ("Outcome", wire.Outcome),
+        for subsection, enum in (("Flags of SENDS and MAILS", wire.SendFlag),
+                                 ("Outcome", wire.Outcome),
                                  ("State, in an entry", wire.Presence), ("Why", wire.Why)):
             with self.subTest(subsection):
                 self.assertEqual(values_of(subsection), numbers(enum))
@@ -89,7 +94,8 @@ class WireTest(unittest.TestCase):
 
     def test_entry(self):
         drawn = "name word | " + " | ".join(f"{name} {KINDS[how]}" for name, how in
-                                            zip(wire.Entry._fields[1:], ENTRY.format[1:], strict=True))
+                                            zip(wire.Entry._fields[1:], ENTRY.format[1:],
+                                                strict=True))
         self.assertIn(f" {drawn}", section("parley-wire.7", "FIELD TYPES"))
 
     def test_example_decodes_to_what_it_says(self):
@@ -140,7 +146,8 @@ class CommandTest(unittest.TestCase):
 
     def test_every_command(self):
         commands = importlib.import_module("ui.commands").COMMANDS
-        told = [line.removeprefix(".It Ic ") for line in section("parley.1", "COMMANDS") if line.startswith(".It Ic ")]
+        told = [line.removeprefix(".It Ic ")
+                for line in section("parley.1", "COMMANDS") if line.startswith(".It Ic ")]
         self.assertEqual(told, [command.usage for command in commands.values()])
 
 
@@ -152,7 +159,8 @@ def help_of(program):
     if not path.exists():
         raise unittest.SkipTest(f"{program} is not here")
     environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C"}
-    return subprocess.run([sys.executable, str(path), "--help"], env=environment, check=True, capture_output=True,
+    return subprocess.run([sys.executable, str(path), "--help"], env=environment, check=True,
+                          capture_output=True,
                           text=True, timeout=30).stdout
 
 
@@ -243,7 +251,8 @@ class StoreTest(unittest.TestCase):
                 told[row[1]] = row[2], int(row[3])
         ours = {name: (layout.format, layout.size)
                 for name, layout in structs_of("store.journal", "store.segment").items()}
-        ours |= {name: (layout.format, layout.size) for name, layout in structs_of("store.records").items()
+        ours |= {name: (layout.format, layout.size) for name,
+                 layout in structs_of("store.records").items()
                  if name != "records.RECORD" and name not in COMPOSED}
         self.assertEqual(told, ours)
 
@@ -253,21 +262,24 @@ class StoreTest(unittest.TestCase):
         text = "\n".join(section("parley-store.5", "JOURNAL"))
         for layouts in ([journal.HEADER, journal.CRC], [journal.BATCH], [journal.RECORD]):
             offsets = [0]
-            for part in re.findall(r"\d*s|[BHIQ]", "".join(layout.format[1:] for layout in layouts)):
+            for part in re.findall(r"\d*s|[BHIQ]",
+                                   "".join(layout.format[1:] for layout in layouts)):
                 offsets.append(offsets[-1] + struct.calcsize("!" + part))
             with self.subTest(offsets):
                 self.assertRegex(text, r"(?m)^ " + r"\s+".join(map(str, offsets)) + "$")
 
     def test_types_of_records(self):
         records = importlib.import_module("store.records")
-        rows = [re.fullmatch(r"\.It ([A-Z]+), type (\d)", line) for line in section("parley-store.5", "JOURNAL")]
+        rows = [re.fullmatch(r"\.It ([A-Z]+), type (\d)", line)
+                for line in section("parley-store.5", "JOURNAL")]
         told = {row[1]: int(row[2]) for row in rows if row}
         self.assertEqual(told, {name: getattr(records, name)
                                 for name in ("NAME", "PUT", "READ", "SEEN", "ORIGINS", "SETTING")})
 
     def test_kinds_of_settings(self):
         kinds = vars(importlib.import_module("rules.store").Setting).items()
-        rows = [re.fullmatch(r"\.It ([A-Z]+), (\d)", line) for line in section("parley-store.5", "JOURNAL")]
+        rows = [re.fullmatch(r"\.It ([A-Z]+), (\d)", line)
+                for line in section("parley-store.5", "JOURNAL")]
         told = {row[1]: int(row[2]) for row in rows if row}
         self.assertEqual(told, {name: number for name, number in kinds if name.isupper()})
 
@@ -281,8 +293,10 @@ class MarkupTest(unittest.TestCase):
             self.skipTest(f"{command[0]} is not installed")
         for page in PAGES:
             with self.subTest(page):
-                done = subprocess.run([*command, str(MAN / page)], capture_output=True, text=True, timeout=60)
-                said = [line for line in (done.stdout if command[0] == "mandoc" else done.stderr).splitlines() if line]
+                done = subprocess.run([*command, str(MAN / page)], capture_output=True, text=True,
+                                      timeout=60)
+                said = [line for line in (done.stdout if command[0] == "mandoc"
+                                          else done.stderr).splitlines() if line]
                 self.assertEqual(said, [])
 
     def test_mandoc_has_nothing_to_say(self):

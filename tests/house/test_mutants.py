@@ -1,4 +1,5 @@
-"""The mutants and their table in HACKING are of this tree.  (Whether each is caught, `make mutants` tells.)"""
+"""The mutants and their table in HACKING are of this tree.  (Whether each is caught, `make mutants`
+tells.)"""
 
 import ast
 import re
@@ -14,7 +15,8 @@ class Mutants(unittest.TestCase):
         for mutant in MUTANTS:
             with self.subTest(mutant.name):
                 text = (HOME / mutant.file).read_text()
-                self.assertNotEqual(ast.dump(ast.parse(mutated(mutant, text))), ast.dump(ast.parse(text)))
+                self.assertNotEqual(ast.dump(ast.parse(mutated(mutant, text))),
+                                    ast.dump(ast.parse(text)))
                 for name in mutant.likely.split():
                     self.assertTrue(modules(HOME, [name]))
 

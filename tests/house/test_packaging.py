@@ -22,7 +22,8 @@ SETUPTOOLS = (77, 0)        # the first that reads pyproject.toml as it is writt
 def run(*command: str, cwd: str = "/", **more: str) -> str:
     """What a command prints; a failure is the test's."""
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **more}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment,
+                          timeout=120)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -43,7 +44,8 @@ class Packages(unittest.TestCase):
 
     def tree(self) -> str:
         """A copy of what git knows: building leaves files in the tree."""
-        names = subprocess.run(["git", "-C", HERE, "ls-files", "-co", "--exclude-standard"], capture_output=True,
+        names = subprocess.run(["git", "-C", HERE, "ls-files", "-co", "--exclude-standard"],
+                               capture_output=True,
                                text=True)
         if names.returncode:
             self.skipTest("needs git and a checkout")
@@ -57,21 +59,26 @@ class Packages(unittest.TestCase):
 class Wheel(Packages):
     @unittest.skipUnless(can_build(), f"needs pip and setuptools {SETUPTOOLS[0]} of this Python")
     def test_site_packages_gets_parley_and_nothing_else(self) -> None:
-        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-index", "--no-deps",
+        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-index",
+            "--no-deps",
             "-w", str(self.place), self.tree(), TMPDIR=str(self.place), HOME=str(self.place))
         wheel, = self.place.glob("*.whl")
         self.assertEqual(wheel.name, f"parley-{RELEASE}-py3-none-any.whl")
         tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-        self.assertEqual({top for top in tops if not re.match(r"parley-[\d.]+\.(dist-info|data)$", top)}, {"parley"})
+        self.assertEqual({top for top in tops
+                          if not re.match(r"parley-[\d.]+\.(dist-info|data)$", top)}, {"parley"})
         run(sys.executable, "-m", "venv", "--without-pip", str(self.place / "env"))
-        run(sys.executable, "-m", "pip", "--python", str(self.place / "env/bin/python"), "install", "-q", "--no-index",
+        run(sys.executable, "-m", "pip", "--python", str(self.place / "env/bin/python"), "install",
+            "-q", "--no-index",
             "--no-deps", str(wheel), TMPDIR=str(self.place), HOME=str(self.place))
         there = str(self.place / "env/bin/")
         self.assertEqual(run(there + "/parley", "--version"), f"parley {RELEASE}\n")
         self.assertEqual(run(there + "/parleyd", "--version"), f"parleyd {RELEASE}\n")
         for flags in ("-I", "-P", "-IP"):
-            self.assertEqual(run(there + "/python", flags, "-m", "parley.daemon", "--version"), f"parleyd {RELEASE}\n")
-            self.assertEqual(run(there + "/python", flags, "-m", "parley.curses_client", "--version"),
+            self.assertEqual(run(there + "/python", flags, "-m", "parley.daemon", "--version"),
+                             f"parleyd {RELEASE}\n")
+            self.assertEqual(run(there + "/python", flags, "-m", "parley.curses_client",
+                                 "--version"),
                              f"parley {RELEASE}\n")
         theirs = run(there + "/python", "-c", "import mailbox; print(mailbox.__file__)")
         self.assertNotIn("parley", Path(theirs).name)
@@ -88,24 +95,29 @@ class OneFile(Packages):
         shutil.rmtree(tree)
         for flags in ((), ("-I",), ("-P",)):
             self.assertEqual(run(sys.executable, *flags, file, "--version"), f"parley {RELEASE}\n")
-            self.assertEqual(run(sys.executable, *flags, file, "daemon", "--version"), f"parleyd {RELEASE}\n")
+            self.assertEqual(run(sys.executable, *flags, file, "daemon", "--version"),
+                             f"parleyd {RELEASE}\n")
         os.symlink(file, self.place / "parleyd")
-        self.assertEqual(run(sys.executable, str(self.place / "parleyd"), "--version"), f"parleyd {RELEASE}\n")
+        self.assertEqual(run(sys.executable, str(self.place / "parleyd"), "--version"),
+                         f"parleyd {RELEASE}\n")
 
 
 @needs("make", "dpkg-deb", "dpkg", "unshare", "mount")
 @unittest.skipIf(os.geteuid(), "needs root, to install a package in a place of its own")
 class Debian(Packages):
     def test_installed_started_and_purged(self) -> None:
-        """In a copy of this system that nobody else sees: an overlay over its root, in a mount namespace."""
+        """In a copy of this system that nobody else sees: an overlay over its root, in a mount
+        namespace."""
         tree = self.tree()
         run("make", "-s", "deb", cwd=tree)
         package, = Path(tree, "dist").glob("*.deb")
         shutil.copy(package, "/var/tmp/parley-package.deb")
         self.addCleanup(os.unlink, "/var/tmp/parley-package.deb")
-        told = run("unshare", "--mount", "--fork", "--pid", "--kill-child", "sh", "-euc", SCRIPT, "sh", str(self.place))
+        told = run("unshare", "--mount", "--fork", "--pid", "--kill-child", "sh", "-euc", SCRIPT,
+                   "sh", str(self.place))
         self.assertEqual(told.splitlines()[-6:], [
-            f"parley {RELEASE}", "alice: kept", "hello", "purged: no user", "purged: no files", "done"], told)
+            f"parley {RELEASE}", "alice: kept", "hello", "purged: no user", "purged: no files",
+            "done"], told)
 
 
 # What is done with the package; $1 is an empty directory.
@@ -149,7 +161,8 @@ class Completions(unittest.TestCase):
             for name, program in (("parleyd", "daemon.py"), ("parley", "curses_client.py")):
                 with self.subTest(file=file, program=name):
                     begin = f"_{name}() {{" if file == "parley.bash" else f"    {name})"
-                    part = text.partition(begin + "\n")[2].partition("\n}" if file == "parley.bash" else ";;")[0]
+                    part = text.partition(begin + "\n")[2].partition("\n}" if file == "parley.bash"
+                                                                     else ";;")[0]
                     self.assertEqual(set(re.findall(r"--[a-z][\w-]+", part)), self.options(program))
 
     def test_fish(self) -> None:
@@ -167,9 +180,12 @@ class Demo(unittest.TestCase):
     def test_beside_a_running_daemon_and_twice(self) -> None:
         """Two demos at once show three clients each, and leave nothing."""
         with tempfile.TemporaryDirectory(prefix="parley-demo-test-") as place:
-            environment = {**os.environ, "PYTHON": sys.executable, "TMPDIR": place, "LC_ALL": "C.UTF-8"}
-            demos = [subprocess.Popen(["sh", f"{HERE}/packaging/demo.sh", "--detached"], env=environment, text=True,
-                                      stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) for _ in range(2)]
+            environment = {**os.environ, "PYTHON": sys.executable, "TMPDIR": place,
+                           "LC_ALL": "C.UTF-8"}
+            demos = [subprocess.Popen(["sh", f"{HERE}/packaging/demo.sh", "--detached"],
+                                      env=environment, text=True,
+                                      stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+                     for _ in range(2)]
             for demo in demos:
                 shown = demo.communicate(timeout=60)[0]
                 self.assertEqual((demo.returncode, shown.count("menu>")), (0, 3), shown)

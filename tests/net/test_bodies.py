@@ -33,7 +33,8 @@ class Bodies(unittest.TestCase):
                 part = part_of(body, start, stop)
                 self.assertEqual(part, body_of(texts[start:stop]))
                 if start:
-                    self.assertEqual(joined([part_of(body, 0, start), part]), part_of(body, 0, stop))
+                    self.assertEqual(joined([part_of(body, 0, start), part]),
+                                     part_of(body, 0, stop))
 
     def test_joined(self) -> None:
         chance = Random(9)
@@ -44,8 +45,10 @@ class Bodies(unittest.TestCase):
 
     def test_what_is_none(self) -> None:
         body = body_of([b"hi", b"ho", b"x" * 300])
-        for wrong in (b"", b"\0", b"\0\0", b"\0\1", b"\0\1\0", b"\xff\xff", body + b"x", body[:-1], body[:9], body[:3],
-                      struct.pack("!H", 2) + body[2:], struct.pack("!H", 4) + body[2:], b"\0\0" + body[2:]):
+        for wrong in (b"", b"\0", b"\0\0", b"\0\1", b"\0\1\0", b"\xff\xff", body + b"x", body[:-1],
+                      body[:9], body[:3],
+                      struct.pack("!H", 2) + body[2:], struct.pack("!H", 4) + body[2:],
+                      b"\0\0" + body[2:]):
             self.assertFalse(is_whole(wrong), wrong[:20])
 
 

@@ -39,8 +39,10 @@ class Own(Placed):
         long = self.top / ("x" * (SOCKET_PATH_MAX - len(self.path)))
         for directory in (long, self.top / "file"):
             directory.mkdir() if directory is long else directory.touch()
-        for runtime, counts in ((str(self.top), True), (f"{self.top}/", True), ("", False), (".", False),
-                                (str(self.top / "none"), False), (str(self.top / "file"), False), (str(long), False),
+        for runtime, counts in ((str(self.top), True), (f"{self.top}/", True), ("", False),
+                                (".", False),
+                                (str(self.top / "none"), False), (str(self.top / "file"), False),
+                                (str(long), False),
                                 ("/a\0b", False)):
             found = [where.path for where in places._own(runtime)]
             self.assertEqual(found, [f"{self.top}/parley/parley.sock"] * counts + [tmp], runtime)
@@ -88,7 +90,8 @@ class Belief(Placed):
         with mock.patch("client.dial.peer_uid", lambda sock: None), dial.dial(self.default) as sock:
             self.assertEqual(believe(self.default, sock, None), 0)
             os.chown(self.path, SOMEBODY, SOMEBODY)
-            with self.assertRaisesRegex(Stranger, f"the user uid {SOMEBODY} listens at unix:{self.path}, and is"):
+            with self.assertRaisesRegex(
+                Stranger, f"the user uid {SOMEBODY} listens at unix:{self.path}, and is"):
                 believe(self.default, sock, None)
             self.assertEqual(believe(self.default._replace(default=False), sock, None), SOMEBODY)
             os.chown(self.path, 0, 0)
@@ -122,11 +125,14 @@ class Words(Placed):
     def test_whom_a_closed_socket_serves(self) -> None:
         self.listener(0o660)
         os.chown(self.path, SOMEBODY, 0)
-        self.assertRegex(places.closed(self.path), f"^this daemon serves uid {SOMEBODY} and the group root only: ")
+        self.assertRegex(places.closed(self.path),
+                         f"^this daemon serves uid {SOMEBODY} and the group root only: ")
         os.chmod(self.path, 0o600 | stat.S_IFSOCK)
-        self.assertRegex(places.closed(self.path), f"^this daemon serves uid {SOMEBODY} only: uid {SOMEBODY} can open")
+        self.assertRegex(places.closed(self.path),
+                         f"^this daemon serves uid {SOMEBODY} only: uid {SOMEBODY} can open")
         os.chown(self.top, SOMEBODY, 0)
-        self.assertEqual(places.closed(str(self.top / "deep/er/s")), f"only uid {SOMEBODY} can get there")
+        self.assertEqual(places.closed(str(self.top / "deep/er/s")),
+                         f"only uid {SOMEBODY} can get there")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,10 @@ class Vectors(unittest.TestCase):
                       "v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", "rmF9pqV8S7suAoZWja4dJRkFsKQ=")
 
     def test_rfc_7677(self):
-        self.exchange("sha256", "rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", "W22ZaJ0SNY7soEsUEjb6gQ==",
-                      "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=", "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+        self.exchange("sha256", "rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
+                      "W22ZaJ0SNY7soEsUEjb6gQ==",
+                      "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+                      "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
 
     def test_rfc_5802_auth_message(self):
         self.assertEqual(
@@ -37,11 +39,14 @@ class Vectors(unittest.TestCase):
             b"s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
 
     def test_rfc_4013(self):
-        pairs = (("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"), ("\u2168", "IX"),
-                 ("a\u00a0b", "a b"), ("e\u0301", "\u00e9"), ("\u0627\u0031\u0628", "\u0627\u0031\u0628"))
+        pairs = (("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"),
+                 ("\u2168", "IX"),
+                 ("a\u00a0b", "a b"), ("e\u0301", "\u00e9"),
+                 ("\u0627\u0031\u0628", "\u0627\u0031\u0628"))
         for given, prepared in pairs:
             self.assertEqual(scram.prepare(given), prepared)
-        for wrong in ("", "\u00ad", "\u0007", "\u0627\u0031", "\u0627a\u0627", "a\ue000b", "\ud800"):
+        for wrong in ("", "\u00ad", "\u0007", "\u0627\u0031", "\u0627a\u0627", "a\ue000b",
+                      "\ud800"):
             self.assertRaises(ValueError, scram.prepare, wrong)
 
 
@@ -52,7 +57,8 @@ class Proofs(unittest.TestCase):
         self.kept = scram.verifier(self.key, self.salt, 4096)
 
     def talk(self, **other):
-        fields = {"name": "ann", "client": NONCE, "server": NONCE, "salt": self.salt, "iterations": 4096,
+        fields = {"name": "ann", "client": NONCE, "server": NONCE, "salt": self.salt,
+                  "iterations": 4096,
                   "binding": b""} | other
         return scram.conversation(**fields)
 
@@ -63,14 +69,17 @@ class Proofs(unittest.TestCase):
     def test_a_proof_is_of_one_conversation_alone(self):
         proof = scram.prove(self.key, self.talk())
         self.assertTrue(scram.accepts(self.kept, self.talk(), proof))
-        for other in ({"name": "bob"}, {"client": NONCE[::-1]}, {"server": NONCE[::-1]}, {"binding": b"c" * 32},
+        for other in ({"name": "bob"}, {"client": NONCE[::-1]}, {"server": NONCE[::-1]},
+                      {"binding": b"c" * 32},
                       {"iterations": 4097}, {"salt": b"t" * 16}):
             self.assertFalse(scram.accepts(self.kept, self.talk(**other), proof), other)
-            self.assertFalse(scram.is_signed(self.key, self.talk(**other), scram.sign(self.kept, self.talk())), other)
+            self.assertFalse(scram.is_signed(self.key, self.talk(**other),
+                                             scram.sign(self.kept, self.talk())), other)
 
     def test_a_verifier_alone_makes_no_proof(self):
         for stolen in (self.kept.stored, self.kept.server):
-            self.assertFalse(scram.accepts(self.kept, self.talk(), scram.prove(stolen, self.talk())))
+            self.assertFalse(scram.accepts(self.kept, self.talk(),
+                                           scram.prove(stolen, self.talk())))
 
     def test_a_thousand_wrong_proofs(self):
         chance, right = random.Random(1), scram.prove(self.key, self.talk())

@@ -56,7 +56,8 @@ class Certificate(Files):
 
     def test_one_file_or_two(self):
         certificate, key = ONE.split("-----BEGIN PRIVATE")
-        two = Server(self.file("cert", "a comment\n" + certificate), self.file("key", "-----BEGIN PRIVATE" + key))
+        two = Server(self.file("cert", "a comment\n" + certificate),
+                     self.file("key", "-----BEGIN PRIVATE" + key))
         self.assertEqual(two.fingerprint, self.server().fingerprint)
         self.assertRegex(two.fingerprint, r"^([0-9A-F]{2}:){31}[0-9A-F]{2}$")
         self.assertNotEqual(two.fingerprint, self.server(OTHER).fingerprint)
@@ -67,18 +68,22 @@ class Certificate(Files):
         self.assertIn("No such file", self.wrong(os.EX_NOINPUT, good, str(self.home / "none")))
         self.assertIn("directory", self.wrong(os.EX_NOINPUT, good, str(self.home)))
         certificate = self.file("cert", ONE.split("-----BEGIN PRIVATE")[0])
-        for bad in ((certificate, other), (certificate, certificate), (self.file("empty", ""), good),
+        for bad in ((certificate, other), (certificate, certificate),
+                    (self.file("empty", ""), good),
                     (self.file("words", "hello"), good)):
             self.assertIn("no certificate and its key", self.wrong(os.EX_CONFIG, *bad))
 
     def test_the_daemon_says_so_in_one_line(self):
         good = self.file("good", ONE)
-        for code, options in ((66, ["--tls-cert", "/nowhere"]), (78, ["--tls-cert", self.file("bad", "x")]),
+        for code, options in ((66, ["--tls-cert", "/nowhere"]),
+                              (78, ["--tls-cert", self.file("bad", "x")]),
                               (64, ["--tls-key", good]), (64, ["--listen", "tls:127.0.0.1:0"]),
                               (64, ["--listen", "0.0.0.0:0"])):
-            done = subprocess.run([sys.executable, HERE + "/daemon.py", "--state", str(self.home / "store"), *options],
+            done = subprocess.run([sys.executable, HERE + "/daemon.py", "--state",
+                                   str(self.home / "store"), *options],
                                   capture_output=True, text=True, timeout=60)
-            self.assertEqual((done.returncode, done.stderr.count("\n"), done.stdout), (code, 1, ""), done.stderr)
+            self.assertEqual((done.returncode, done.stderr.count("\n"), done.stdout), (code, 1, ""),
+                             done.stderr)
         self.assertFalse((self.home / "store").exists())
 
 
@@ -146,7 +151,8 @@ class Streams(Files):
                     while end.inbox:
                         with contextlib.suppress(BlockingIOError):
                             got += receiver.recv(65536)
-                    self.assertEqual(receiver._tls.pending(), 0)    # nothing that the selector would not tell
+                    # nothing that the selector would not tell
+                    self.assertEqual(receiver._tls.pending(), 0)
                 self.assertEqual(bytes(got), said)
             refused += ends[0].refused + ends[1].refused
         self.assertGreater(refused, 100)
@@ -223,13 +229,15 @@ class Served(Files):
     def test_the_longest_messages_and_full_windows(self):
         with House(self.server()) as house:
             ann, bob = house.user("ann"), house.line("bob")
-            for connection in house.daemon.connections.values():        # so that little leaves at once
+            # so that little leaves at once
+            for connection in house.daemon.connections.values():
                 connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
             texts = [chr(0x61 + n % 26) * wire.TEXT_MAX for n in range(60)] + ["short"] * 3000
             ann.say(*[wire.Send(ann.id(), 0, ("bob",), text) for text in texts])
             got = []
             while len(got) < len(texts):
-                bob.until(lambda: bob.listen() or any(isinstance(said, wire.Mail) for said in bob.heard))
+                bob.until(lambda: bob.listen()
+                          or any(isinstance(said, wire.Mail) for said in bob.heard))
                 mails = bob.hears_all(wire.Mail)
                 got += [mail.text for mail in mails]
                 bob.confirm(*mails)
@@ -265,7 +273,8 @@ class Served(Files):
         with House(self.server()) as house:
             chance = random.Random(3)
             plain = wire.encode(wire.Hello(wire.VERSION, 0, bytes(16), "eve"))
-            for data in [plain, b"GET / HTTP/1.0\r\n\r\n", *(chance.randbytes(100) for _ in range(20))]:
+            for data in [plain, b"GET / HTTP/1.0\r\n\r\n",
+                         *(chance.randbytes(100) for _ in range(20))]:
                 with house.raw(data) as sock:
                     house.run()
                     sock.settimeout(5)
@@ -286,13 +295,15 @@ class Served(Files):
             bob.hang_up()
             cy = house.line("cy")
             cy.until(lambda: len(house.notes.events("disconnected")) == 2)
-            self.assertEqual(house.notes.events("disconnected")[-1]["reason"], "the line was closed")
+            self.assertEqual(house.notes.events("disconnected")[-1]["reason"],
+                             "the line was closed")
 
 
 class Pinned(Files):
     def meet(self, house, ring=None, address=None):
         """A link of its own, and what comes of connecting."""
-        link = Link([address or house.address], "ann", None, features=0, monotonic=lambda: 50.0, instance=1,
+        link = Link([address or house.address], "ann", None, features=0, monotonic=lambda: 50.0,
+                    instance=1,
                     jitter=lambda: 0.5, dial=dial, ring=ring)
         self.addCleanup(link.close)
         link.connect()
@@ -301,7 +312,8 @@ class Pinned(Files):
         while time.monotonic() < deadline:
             house.run()
             if link.sock:
-                reading, writing = ([link.sock.sock] * bool(link.mask & mask) for mask in (EVENT_READ, EVENT_WRITE))
+                reading, writing = ([link.sock.sock] * bool(link.mask & mask)
+                                    for mask in (EVENT_READ, EVENT_WRITE))
                 readable, writable, _ = select.select(reading, writing, [], 0.01)
                 mask = EVENT_READ * bool(readable) | EVENT_WRITE * bool(writable)
                 events += link.ready(mask) if mask else []
@@ -324,12 +336,14 @@ class Pinned(Files):
             address = house.address
         known = self.home / "state" / "known-daemons"
         self.assertEqual(known.read_text(), f"{address} {server.fingerprint}\n")
-        self.assertEqual((known.stat().st_mode & 0o777, known.parent.stat().st_mode & 0o777), (0o600, 0o700))
+        self.assertEqual((known.stat().st_mode & 0o777, known.parent.stat().st_mode & 0o777),
+                         (0o600, 0o700))
         with House(self.server(OTHER)) as house:
             known.write_text(f"{house.address} {server.fingerprint}\n")
             over, = self.meet(house, Keyring(self.home / "state"))
             self.assertIsInstance(over, Over)
-            self.assertRegex(over.reason, f"another certificate .* delete the line of {house.address} in {known}")
+            self.assertRegex(over.reason,
+                             f"another certificate .* delete the line of {house.address} in {known}")
             self.assertEqual(house.notes.events("connected"), [])
             self.assertEqual(known.read_text(), f"{house.address} {server.fingerprint}\n")
 
@@ -352,7 +366,8 @@ class Shown(unittest.TestCase):
     def test_as_openssl_prints_it(self):
         der = ssl.PEM_cert_to_DER_cert(ONE[:ONE.index(tls.END) + len(tls.END)] + "\n")
         try:
-            done = subprocess.run(["openssl", "x509", "-noout", "-fingerprint", "-sha256"], input=ONE, text=True,
+            done = subprocess.run(["openssl", "x509", "-noout", "-fingerprint", "-sha256"],
+                                  input=ONE, text=True,
                                   capture_output=True, check=True)
         except FileNotFoundError:
             self.skipTest("openssl is not installed")

@@ -1,4 +1,5 @@
-"""wire: every message both ways, however the stream is cut, at every limit, and what is no message at all."""
+"""wire: every message both ways, however the stream is cut, at every limit, and what is no message
+at all."""
 import random
 import re
 import struct
@@ -9,16 +10,23 @@ from net.bodies import BODY_MAX, body_of, texts_of
 from net.fields import KEYS
 from rules import runs
 from store.mail import Mail
-from wire import CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry, ProtocolError
+from wire import (CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry,
+                  ProtocolError)
 
-LOWEST = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "", "words": (), "text": "",
+LOWEST = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "",
+          "words": (), "text": "",
           "texts": ("",), "entries": ()}
-USUAL = {"B": 1, "H": 300, "I": 70_000, "Q": 7 << 32 | 9, "16s": bytes(range(16)), "32s": bytes(range(32)),
-         "word": "bob", "words": ("bob", "erin-2", "Ωμ"), "text": "the \"torque\" wrench?\n\tÄ漢\U0001f527",
-         "texts": ("hi", "", "Ä漢\U0001f527"), "entries": (Entry("bob", 1, 0, 1 << 50, 0), Entry("erin", 2, 1, 5, 9))}
-HIGHEST = {"B": 2**8 - 1, "H": 2**16 - 1, "I": 2**32 - 1, "Q": 2**64 - 1, "16s": b"\xff" * 16, "32s": b"\xff" * 32,
+USUAL = {"B": 1, "H": 300, "I": 70_000, "Q": 7 << 32 | 9, "16s": bytes(range(16)),
+         "32s": bytes(range(32)),
+         "word": "bob", "words": ("bob", "erin-2", "Ωμ"),
+         "text": "the \"torque\" wrench?\n\tÄ漢\U0001f527",
+         "texts": ("hi", "", "Ä漢\U0001f527"),
+         "entries": (Entry("bob", 1, 0, 1 << 50, 0), Entry("erin", 2, 1, 5, 9))}
+HIGHEST = {"B": 2**8 - 1, "H": 2**16 - 1, "I": 2**32 - 1, "Q": 2**64 - 1, "16s": b"\xff" * 16,
+           "32s": b"\xff" * 32,
            "word": "x" * 255,
-           "words": ("n" * NAME_MAX,) * 1000, "text": "t" * TEXT_MAX, "texts": ("t" * TEXT_MAX, "u" * 900),
+           "words": ("n" * NAME_MAX,) * 1000, "text": "t" * TEXT_MAX,
+           "texts": ("t" * TEXT_MAX, "u" * 900),
            "entries": (Entry("n" * NAME_MAX, 255, 255, 2**64 - 1, 2**32 - 1),) * 1000}
 FOREIGN = "\x1b[31m\r\n\x00\x9b\u202e\u2028\ud7ff\"=,"
 
@@ -28,7 +36,8 @@ def of(codec, values):
     return codec.cls(*(values[how] for _, how in codec.fields))
 
 
-SAMPLES = [of(codec, values) for codec in wire.MESSAGES.values() for values in (LOWEST, USUAL, HIGHEST)]
+SAMPLES = [of(codec, values) for codec in wire.MESSAGES.values()
+           for values in (LOWEST, USUAL, HIGHEST)]
 
 
 def speaker_of(said):
@@ -61,17 +70,21 @@ class EveryMessage(unittest.TestCase):
     def test_layout(self):
         """The frame of the manual, byte by byte."""
         self.assertEqual(wire.encode(wire.Send(0x0102030405060708, 1, ("bob", "é"), "hi")),
-                         b"\0\0\0\x19" b"\x02" b"\1\2\3\4\5\6\7\x08" b"\1" b"\0\2" b"\3bob" b"\2\xc3\xa9" b"\0\1"
+                         b"\0\0\0\x19" b"\x02" b"\1\2\3\4\5\6\7\x08" b"\1" b"\0\2" b"\3bob"
+                         b"\2\xc3\xa9" b"\0\1"
                          b"\0\2" b"hi")
         self.assertEqual(wire.encode(wire.Roster(0, 1, (Entry("a", 2, 1, 3, 4),))),
-                         b"\0\0\0\x18" b"\x2a" b"\0\0\0\0" b"\1" b"\0\1" b"\1a" b"\2\1" b"\0\0\0\0\0\0\0\3" b"\0\0\0\4")
+                         b"\0\0\0\x18" b"\x2a" b"\0\0\0\0" b"\1" b"\0\1" b"\1a" b"\2\1"
+                         b"\0\0\0\0\0\0\0\3" b"\0\0\0\4")
 
     def test_of_the_wrong_side(self):
         for said in SAMPLES:
             direction = wire.CODECS[type(said)].direction
             for speaker in (CLIENT, DAEMON):
                 if not direction & speaker:
-                    with self.subTest(wire.name_of(said)), self.assertRaisesRegex(ProtocolError, "no message of kind"):
+                    with self.subTest(wire.name_of(said)), self.assertRaisesRegex(ProtocolError,
+                                                                                  "no message of "
+                                                                                  "kind"):
                         wire.decode(body(said), speaker)
 
     def test_of_no_kind(self):
@@ -81,7 +94,8 @@ class EveryMessage(unittest.TestCase):
                     wire.decode(bytes((kind,)) + bytes(40), speaker)
 
     def test_cut_short(self):
-        """No beginning of a message passes for the message, unless it ends in a text, which is what is there."""
+        """No beginning of a message passes for the message, unless it ends in a text, which is what
+        is there."""
         for said in SAMPLES:
             whole = body(said)
             codec = wire.CODECS[type(said)]
@@ -103,7 +117,8 @@ class EveryMessage(unittest.TestCase):
 
     def test_not_utf8(self):
         for raw in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80"):
-            for frame in (body(wire.Say(1, 2, "")) + raw, body(wire.Hello(1, 0, bytes(16), ""))[:-1] + _word(raw),
+            for frame in (body(wire.Say(1, 2, "")) + raw,
+                          body(wire.Hello(1, 0, bytes(16), ""))[:-1] + _word(raw),
                           body(wire.Invite(1, ()))[:-1] + b"\1" + _word(raw)):
                 with self.subTest(frame=frame), self.assertRaisesRegex(ProtocolError, "not UTF-8"):
                     wire.decode(frame, CLIENT)
@@ -140,7 +155,8 @@ class Stream(unittest.TestCase):
             said = of(codec, USUAL)
             data = wire.encode(said)
             for at in range(len(data) + 1):
-                self.assertEqual(self.pieces(data[:at], data[at:], speaker=speaker_of(said)), [said])
+                self.assertEqual(self.pieces(data[:at], data[at:], speaker=speaker_of(said)),
+                                 [said])
 
     def test_every_split_with_the_next_frame_glued_on(self):
         """Two messages and a third, cut in two anywhere: the second piece begins in any of them."""
@@ -178,9 +194,12 @@ class FrameLimits(unittest.TestCase):
     def test_lengths(self):
         for limit in (HELLO_MAX, FRAME_MAX):
             for length in (1, limit - 1, limit):
-                self.assertEqual([len(frame) for frame in Decoder(limit).feed(frame_of(length))], [length])
+                self.assertEqual([len(frame) for frame in Decoder(limit).feed(frame_of(length))],
+                                 [length])
             for length in (0, limit + 1, 2**31, 2**32 - 1):
-                with self.subTest(limit=limit, length=length), self.assertRaisesRegex(ProtocolError, f"{length} bytes"):
+                with self.subTest(limit=limit,
+                                  length=length), self.assertRaisesRegex(ProtocolError,
+                                                                         f"{length} bytes"):
                     list(Decoder(limit).feed(struct.pack("!I", length)))
 
     def test_a_stranger_is_held_to_the_short_one(self):
@@ -216,9 +235,11 @@ class FrameLimits(unittest.TestCase):
         self.assertEqual([len(frame) for frame in decoder.split(b"")], [HELLO_MAX + 1])
 
     def test_raised_by_one_who_is_fed(self):
-        """The first frame of a piece raises the limit, as WELCOME does: it holds for those behind it in the piece."""
+        """The first frame of a piece raises the limit, as WELCOME does: it holds for those behind
+        it in the piece."""
         data = b"".join(map(frame_of, (10, FRAME_MAX, 7, HELLO_MAX + 1, 1)))
-        for pieces in ([data], [data[:14], data[14:]], *([data[:cut], data[cut:]] for cut in range(0, len(data), 97)),
+        for pieces in ([data], [data[:14], data[14:]],
+                       *([data[:cut], data[cut:]] for cut in range(0, len(data), 97)),
                        [data[at:at + 1] for at in range(len(data))]):
             decoder, lengths = Decoder(), []
             for piece in pieces:
@@ -253,8 +274,10 @@ class FrameLimits(unittest.TestCase):
         self.assertLessEqual(len(body(of(wire.CODECS[wire.Hello], HIGHEST))), HELLO_MAX)
 
     def test_counts(self):
-        """A count of words or entries that is one more than there are is cut short, one less leaves some over."""
-        for said, at in ((wire.Invite(1, ("a",) * 9), 5), (wire.Roster(1, 1, (Entry("a", 0, 0, 0, 0),) * 9), 6)):
+        """A count of words or entries that is one more than there are is cut short, one less leaves
+        some over."""
+        for said, at in ((wire.Invite(1, ("a",) * 9), 5),
+                         (wire.Roster(1, 1, (Entry("a", 0, 0, 0, 0),) * 9), 6)):
             frame = bytearray(body(said))
             (count,) = struct.unpack_from("!H", frame, at)
             self.assertEqual(count, 9)
@@ -288,7 +311,8 @@ class TextLimits(unittest.TestCase):
         return fault[0] if fault else None
 
     def test_size(self):
-        for size, why in ((TEXT_MAX - 1, None), (TEXT_MAX, None), (TEXT_MAX + 1, wire.Why.BAD_TEXT)):
+        for size, why in ((TEXT_MAX - 1, None), (TEXT_MAX, None),
+                          (TEXT_MAX + 1, wire.Why.BAD_TEXT)):
             self.assertEqual(self.why("x" * size), why)
             self.assertEqual(self.why("é" * (size // 2) + "x" * (size % 2)), why)
 
@@ -299,7 +323,8 @@ class TextLimits(unittest.TestCase):
     def test_control_characters(self):
         for code in (*range(32), *range(127, 160)):
             allowed = chr(code) in "\n\t"
-            self.assertEqual(self.why(f"a{chr(code)}b"), None if allowed else wire.Why.BAD_TEXT, code)
+            self.assertEqual(self.why(f"a{chr(code)}b"), None if allowed else wire.Why.BAD_TEXT,
+                             code)
 
     def test_other_foreign_text_passes(self):
         """What has too much meaning for a screen is the receiver's to show harmlessly."""
@@ -309,7 +334,8 @@ class TextLimits(unittest.TestCase):
 
 class Names(unittest.TestCase):
     def test_length(self):
-        for size, good in ((0, False), (1, True), (NAME_MAX - 1, True), (NAME_MAX, True), (NAME_MAX + 1, False)):
+        for size, good in ((0, False), (1, True), (NAME_MAX - 1, True), (NAME_MAX, True),
+                           (NAME_MAX + 1, False)):
             self.assertEqual(wire.is_name("n" * size), good, size)
 
     def test_characters(self):
@@ -328,7 +354,8 @@ class Described(unittest.TestCase):
                 self.assertTrue(line.startswith(wire.name_of(said)))
 
     def test_foreign_text_too(self):
-        values = USUAL | {"word": FOREIGN, "words": (FOREIGN,) * 2, "text": FOREIGN, "texts": (FOREIGN,) * 2,
+        values = USUAL | {"word": FOREIGN, "words": (FOREIGN,) * 2, "text": FOREIGN,
+                          "texts": (FOREIGN,) * 2,
                           "entries": (Entry(FOREIGN, 0, 0, 0, 0),)}
         for codec in wire.MESSAGES.values():
             line = wire.describe(of(codec, values))
@@ -338,14 +365,19 @@ class Described(unittest.TestCase):
 
     def test_example(self):
         said = wire.Sends(7, 0, ("bob", "erin"), ("hi there", "bob"))
-        self.assertEqual(wire.describe(said), 'SENDS first=7 flags=0 to=bob,erin texts="hi there",bob')
-        self.assertEqual(wire.describe(said, with_text=False), "SENDS first=7 flags=0 to=bob,erin texts=2")
-        self.assertEqual(wire.describe(wire.Say(7, 3, "hi there")), 'SAY request=7 chat=3 text="hi there"')
-        self.assertEqual(wire.describe(wire.Say(7, 3, "hi there"), with_text=False), "SAY request=7 chat=3 text=8b")
+        self.assertEqual(wire.describe(said),
+                         'SENDS first=7 flags=0 to=bob,erin texts="hi there",bob')
+        self.assertEqual(wire.describe(said, with_text=False),
+                         "SENDS first=7 flags=0 to=bob,erin texts=2")
+        self.assertEqual(wire.describe(wire.Say(7, 3, "hi there")),
+                         'SAY request=7 chat=3 text="hi there"')
+        self.assertEqual(wire.describe(wire.Say(7, 3, "hi there"), with_text=False),
+                         "SAY request=7 chat=3 text=8b")
 
     def test_a_token_is_never_shown(self):
         for codec in wire.MESSAGES.values():
-            line = wire.describe(of(codec, USUAL | {"16s": b"secretsecretsecr", "32s": b"secret" * 5 + b"se"}))
+            line = wire.describe(of(codec, USUAL | {"16s": b"secretsecretsecr",
+                                                    "32s": b"secret" * 5 + b"se"}))
             self.assertNotIn("secret", line)
             self.assertNotIn("73656372", line)
 
@@ -372,7 +404,8 @@ class Table(unittest.TestCase):
 
     def test_every_message_says_what_it_is(self):
         for codec in wire.MESSAGES.values():
-            self.assertTrue(codec.cls.__doc__ and not codec.cls.__doc__.startswith(codec.cls.__name__ + "("))
+            self.assertTrue(codec.cls.__doc__
+                            and not codec.cls.__doc__.startswith(codec.cls.__name__ + "("))
 
     def test_a_text_is_the_last_field(self):
         for codec in wire.MESSAGES.values():
@@ -399,18 +432,21 @@ class Fuzz(unittest.TestCase):
         for _ in range(self.ROUNDS):
             kind = source.choice(list(wire.MESSAGES))
             data = source.randbytes(source.randrange(60))
-            self.feed(struct.pack("!I", len(data) + 1) + bytes((kind,)) + data, wire.MESSAGES[kind].direction)
+            self.feed(struct.pack("!I", len(data) + 1) + bytes((kind,)) + data,
+                      wire.MESSAGES[kind].direction)
 
     def test_changed_messages(self):
         """A message with a few bytes changed, doubled or left out."""
         source = random.Random(2)
-        samples = [of(codec, values) for codec in wire.MESSAGES.values() for values in (LOWEST, USUAL)]
+        samples = [of(codec, values) for codec in wire.MESSAGES.values()
+                   for values in (LOWEST, USUAL)]
         for _ in range(self.ROUNDS):
             said = source.choice(samples)
             data = bytearray(wire.encode(said) * source.choice((1, 2)))
             for _ in range(source.choice((1, 1, 3))):
                 at = source.randrange(len(data))
-                data[at:at + source.choice((0, 1, 1, 2))] = source.randbytes(source.choice((0, 1, 1, 2)))
+                data[at:at + source.choice((0, 1, 1, 2))] = source.randbytes(
+                    source.choice((0, 1, 1, 2)))
                 data = data or bytearray(1)
             self.feed(bytes(data), speaker_of(said))
 
@@ -420,16 +456,21 @@ class HotPath(unittest.TestCase):
 
     def test_mails_are_framed_as_by_the_table(self):
         mails = [wire.Mails(2**63 + n, 2, 7 << 32 | 3, 5, 2**31, ("ann", "bob")[n // 3], texts)
-                 for n, texts in enumerate((("",), ("hi", "ho"), ("сосед",), ("x" * wire.TEXT_MAX,)))]
-        kept = [Mail(said.first, said.first + len(said.texts) - 1, said.time, ("ann", "bob").index(said.sender),
-                     said.origin, 1, said.copies, body_of([text.encode() for text in said.texts])) for said in mails]
-        longer = [kept[0], kept[1]._replace(source=body_of([b"before", b"hi", b"ho", b"after"]), skip=1), *kept[2:]]
+                 for n, texts in enumerate((("",), ("hi", "ho"), ("сосед",),
+                                            ("x" * wire.TEXT_MAX,)))]
+        kept = [Mail(said.first, said.first + len(said.texts) - 1, said.time,
+                     ("ann", "bob").index(said.sender),
+                     said.origin, 1, said.copies, body_of([text.encode() for text in said.texts]))
+                for said in mails]
+        longer = [kept[0], kept[1]._replace(source=body_of([b"before", b"hi", b"ho", b"after"]),
+                                            skip=1), *kept[2:]]
         for each in kept, longer:
             frames = runs.mail_frames(each, 4, lambda number: (b"ann", b"bob")[number])
             self.assertEqual(frames, [wire.encode(mail) for mail in mails])
 
     def run_of(self, frames, start, most, users=9):
-        """The SENDS of a run, as the table would have read it, and in how many frames it was; None for none."""
+        """The SENDS of a run, as the table would have read it, and in how many frames it was; None
+        for none."""
         found = runs.run_of_sends(frames, start, most, users)
         if found is None:
             return None
@@ -446,27 +487,34 @@ class HotPath(unittest.TestCase):
                 for start, most in ((0, 9), (1, 9), (0, 1), (2, 1)):
                     count = min(3 - start, max(1, most // max(1, len(to))))
                     self.assertEqual(self.run_of(frames, start, most), (
-                        wire.Sends((7 << 32 | 3) + start, 1, to, texts[start:start + count]), count))
+                        wire.Sends((7 << 32 | 3) + start, 1, to, texts[start:start + count]),
+                        count))
 
     def test_frames_of_several_are_joined(self):
         frames = [wire.encode(wire.Sends(first, 0, ("bob",), tuple(texts)))[4:]
                   for first, texts in ((9, "ab"), (11, "c"), (12, "def"))]
-        for most, texts, taken in ((9, "abcdef", 3), (6, "abcdef", 3), (5, "abc", 2), (2, "ab", 1), (1, "ab", 1)):
-            self.assertEqual(self.run_of(frames, 0, most), (wire.Sends(9, 0, ("bob",), tuple(texts)), taken))
+        for most, texts, taken in ((9, "abcdef", 3), (6, "abcdef", 3), (5, "abc", 2), (2, "ab", 1),
+                                   (1, "ab", 1)):
+            self.assertEqual(self.run_of(frames, 0, most),
+                             (wire.Sends(9, 0, ("bob",), tuple(texts)), taken))
 
     def test_spaces_do_not_keep_texts_from_being_a_run(self):
-        """But a text of spaces alone does, however long, and so does one that begins with one beside a short text."""
+        """But a text of spaces alone does, however long, and so does one that begins with one
+        beside a short text."""
         for texts in (("a b", "c"), ("a  b", "c d"), ("x" + " " * 99, "y" * 99), (" x", "yy"),
                       (" " * 99 + "x", "y" * 101)):
             frame = wire.encode(wire.Sends(9, 0, ("bob",), texts))[4:]
             is_run = not texts[0].startswith(" ") or len(texts[0]) == 2
             self.assertEqual(self.run_of([frame], 0, 9) is not None, is_run, texts)
         for spaces in 1, 2, 7, 8, 9, 99:
-            for texts in ((" " * spaces, "y" * 99), ("y" * 99, " " * spaces), ("y", " " * spaces, "y")):
-                self.assertIsNone(self.run_of([wire.encode(wire.Sends(9, 0, ("bob",), texts))[4:]], 0, 9), texts)
+            for texts in ((" " * spaces, "y" * 99), ("y" * 99, " " * spaces),
+                          ("y", " " * spaces, "y")):
+                self.assertIsNone(self.run_of([wire.encode(wire.Sends(9, 0, ("bob",), texts))[4:]],
+                                              0, 9), texts)
 
     def test_a_run_to_everyone_is_as_many_copies_as_there_are_users(self):
-        frames = [wire.encode(wire.Send(9 + n, wire.SendFlag.EVERYONE, (), "x"))[4:] for n in range(8)]
+        frames = [wire.encode(wire.Send(9 + n, wire.SendFlag.EVERYONE, (), "x"))[4:]
+                  for n in range(8)]
         for most, users, taken in ((100, 10, 8), (70, 10, 7), (9, 10, 1), (10, 10, 1), (20, 10, 2)):
             self.assertEqual(self.run_of(frames, 0, most, users)[1], taken)
 
@@ -477,27 +525,34 @@ class HotPath(unittest.TestCase):
         self.assertEqual(self.run_of(frames, 0, 9)[1], BODY_MAX // 16004)
 
     def test_a_run_of_sends_stops_at_whatever_else_there_is(self):
-        """Other recipients, flags or ids, another message, a text that is not plainly printable, and all that breaks
-        the protocol: that is for another run or for decode() to say."""
-        first, second = wire.Send(7 << 32 | 3, 1, ("bob",), "hi"), wire.Send(7 << 32 | 4, 1, ("bob",), "hi")
+        """Other recipients, flags or ids, another message, a text that is not plainly printable,
+        and all that breaks the protocol: that is for another run or for decode() to say."""
+        first, second = wire.Send(7 << 32 | 3, 1, ("bob",),
+                                  "hi"), wire.Send(7 << 32 | 4, 1, ("bob",), "hi")
         good, next_ = wire.encode(first)[4:], wire.encode(second)[4:]
         self.assertEqual(self.run_of([good, next_], 0, 9)[0].texts, ("hi", "hi"))
-        changed = (second._replace(to=("bob", "cy")), second._replace(to=("cyd",)), second._replace(flags=0),
+        changed = (second._replace(to=("bob", "cy")), second._replace(to=("cyd",)),
+                   second._replace(flags=0),
                    second._replace(id=7 << 32 | 5), first)
         for other in changed:
             with self.subTest(other=other):
-                self.assertEqual(self.run_of([good, wire.encode(other)[4:], next_], 0, 9)[0].texts, ("hi",))
+                self.assertEqual(self.run_of([good, wire.encode(other)[4:], next_], 0, 9)[0].texts,
+                                 ("hi",))
         texts = ("", " \u3000", "a\nb", "a\x1bb", "x" * (wire.TEXT_MAX + 1))
         several = [("a", text) for text in texts] + [(text, "a") for text in texts] + [
-            ("hi", " "), (" ", "hi"), ("сосед", "x"), ("x",) * (wire.COPIES_MAX + 1), ("x",) * 20_000,
+            ("hi", " "), (" ", "hi"), ("сосед", "x"), ("x",) * (wire.COPIES_MAX + 1),
+            ("x",) * 20_000,
             ("x" * 16000,) * 4]
         others = [wire.Ping(0), wire.Ping(2**63), *(second._replace(text=text) for text in texts),
                   *(wire.Sends(second.id, 1, ("bob",), texts) for texts in several)]
         others = [wire.encode(said)[4:] for said in others]
         before, good = good, next_
-        others += [good[:12], good[:14], good[:19] + b"\xff" + good[20:], good + b"\xff", good[:-1], good[:-2]]
-        others += [good[:12] + bytes((200,)) + good[13:], good[:16] + b"\0\0", good[:16] + b"\0\2" + good[18:],
-                   good[:16] + b"\0\2\0\1\0\1\xc3\xa4", good[:16] + b"\0\2\0\1\0\2ab", good[:16] + b"\0\2\0\1\0\1abc"]
+        others += [good[:12], good[:14], good[:19] + b"\xff" + good[20:], good + b"\xff", good[:-1],
+                   good[:-2]]
+        others += [good[:12] + bytes((200,)) + good[13:], good[:16] + b"\0\0",
+                   good[:16] + b"\0\2" + good[18:],
+                   good[:16] + b"\0\2\0\1\0\1\xc3\xa4", good[:16] + b"\0\2\0\1\0\2ab",
+                   good[:16] + b"\0\2\0\1\0\1abc"]
         for other in others:
             with self.subTest(other=other):
                 self.assertEqual(self.run_of([before, other, good], 0, 9)[1], 1)

@@ -1,9 +1,9 @@
-"""Text in every script that Unicode has: made from the character database of the running Python, so that nothing has
-to be shipped, and no letter is forgotten.
+"""Text in every script that Unicode has: made from the character database of the running Python, so
+that nothing has to be shipped, and no letter is forgotten.
 
-A script is told by the first word of a character's name (CYRILLIC SMALL LETTER A).  For each there are short words, a
-long line without spaces, and lines with spaces; all assigned characters that may be sent occur, marks and formats
-too.
+A script is told by the first word of a character's name (CYRILLIC SMALL LETTER A).  For each there
+are short words, a long line without spaces, and lines with spaces; all assigned characters that may
+be sent occur, marks and formats too.
 """
 import random
 import sys
@@ -17,7 +17,8 @@ WORD, LINE = 7, 180
 
 
 def by_script() -> dict[str, list[str]]:
-    """All assigned characters but controls, surrogates and private use, by the first word of their names."""
+    """All assigned characters but controls, surrogates and private use, by the first word of their
+    names."""
     scripts: defaultdict[str, list[str]] = defaultdict(list)
     for code in range(sys.maxunicode + 1):
         char = chr(code)
@@ -32,7 +33,8 @@ def words(chars: list[str]) -> str:
 
 
 def texts() -> Iterator[str]:
-    """Every text of the corpus: none is too long to be sent, and the longest are just short enough."""
+    """Every text of the corpus: none is too long to be sent, and the longest are just short
+    enough."""
     for script, chars in sorted(by_script().items()):
         sample = chars[:LINE]
         yield f"{script}: {words(sample)}"

@@ -35,9 +35,11 @@ LIGHT = ["#24292f", "#cf222e", "#116329", "#7d4e00", "#0550ae", "#8250df", "#1b7
 
 def person(name: str, home: str, rows: int = ROWS) -> Terminal:
     """Somebody at a client."""
-    env = environment(XDG_RUNTIME_DIR=home, XDG_STATE_HOME=f"{home}/{name}", HOME=home, LC_ALL="C.UTF-8",
+    env = environment(XDG_RUNTIME_DIR=home, XDG_STATE_HOME=f"{home}/{name}", HOME=home,
+                      LC_ALL="C.UTF-8",
                       PARLEY_SERVER=f"unix:{home}/lab.sock")
-    there = Terminal([sys.executable, HERE + "/curses_client.py", "--name", name], env, rows=rows, cols=COLUMNS)
+    there = Terminal([sys.executable, HERE + "/curses_client.py", "--name", name], env, rows=rows,
+                     cols=COLUMNS)
     there.until("menu>")
     return there
 
@@ -51,8 +53,10 @@ def line(who: Terminal, text: str, seen: str = "") -> None:
 
 def screens(home: str) -> tuple[Screen, Screen]:
     """What alice and the operator see at the end of it."""
-    operator = Terminal([sys.executable, HERE + "/daemon.py", "--listen", f"unix:{home}/lab.sock", "--name", "lab",
-                         "--state", f"{home}/store", "--trust-names"], environment(LC_ALL="C.UTF-8", HOME=home),
+    operator = Terminal([sys.executable, HERE + "/daemon.py", "--listen", f"unix:{home}/lab.sock",
+                         "--name", "lab",
+                         "--state", f"{home}/store", "--trust-names"],
+                        environment(LC_ALL="C.UTF-8", HOME=home),
                         rows=ROWS, cols=COLUMNS)
     operator.until("listening")
     people = {name: person(name, home) for name in ("carol", "bob", "dave", "erin")}
@@ -67,7 +71,8 @@ def screens(home: str) -> tuple[Screen, Screen]:
     line(alice, "@bob bay 3, second drawer", "bay 3, second drawer")
     alice.until("+ bay 3")
     line(alice, "@carol minutes are in /srv/minutes", "kept in the mailbox")
-    line(people["dave"], "/all drill at 15:00, use the north stairs; take your badge and leave the doors open",
+    line(people["dave"],
+         "/all drill at 15:00, use the north stairs; take your badge and leave the doors open",
          "leave the doors open")
     alice.until("leave the doors open")
     line(people["bob"], "/chat alice", "invited")
@@ -118,13 +123,15 @@ def drawn(screen: Screen, title: str, top: float) -> Iterator[str]:
             if ground:
                 yield f'<rect class="{ground}" x="{x:.1f}" y="{y}" width="{len(text) * WIDTH:.1f}" height="{HEIGHT}"/>'
             if text.strip():
-                words = " ".join(filter(None, (colour(style, style.reverse, ground=False), "b" * style.bold,
+                words = " ".join(filter(None, (colour(style, style.reverse, ground=False),
+                                               "b" * style.bold,
                                                "d" * style.dim, "u" * style.underline)))
                 yield (f'<text class="{words or "f"}" x="{x:.1f}" y="{y + ASCENT}" '
                        f'textLength="{len(text) * WIDTH:.1f}">{escape(text)}</text>')
     row, col = screen.cursor
     if 25 in screen.modes:
-        yield (f'<rect class="f cursor" x="{MARGIN + col * WIDTH:.1f}" y="{top + HEAD + row * HEIGHT}" '
+        yield (f'<rect class="f cursor" x="{MARGIN + col * WIDTH:.1f}" '
+               f'y="{top + HEAD + row * HEIGHT}" '
                f'width="{WIDTH}" height="{HEIGHT}"/>')
 
 
@@ -138,18 +145,21 @@ def cube(number: int, share: float) -> str:
     return "#" + "".join(f"{round(part * share):02x}" for part in parts)
 
 
-def sheet(colours: list[str], used: set[int], share: float, fore: str, ground: str, rim: str) -> str:
+def sheet(colours: list[str], used: set[int], share: float, fore: str, ground: str,
+          rim: str) -> str:
     rows = [f".c{number} {{ fill: {colours[number] if number < 16 else cube(number, share)} }}"
             for number in sorted(used)]
-    return " ".join([f".f {{ fill: {fore} }} .g {{ fill: {ground} }} .t {{ fill: {fore}; opacity: .6 }}",
-                     f".w {{ fill: {ground}; stroke: {rim} }}", *rows])
+    return " ".join(
+        [f".f {{ fill: {fore} }} .g {{ fill: {ground} }} .t {{ fill: {fore}; opacity: .6 }}",
+         f".w {{ fill: {ground}; stroke: {rim} }}", *rows])
 
 
 def used(*screens: Screen) -> set[int]:
     """The colours of the terminal that these show."""
     styles = {screen.cell(row, col).style for screen in screens for row in range(screen.rows)
               for col in range(screen.cols)}
-    return {chosen for style in styles for chosen in (style.foreground, style.background) if isinstance(chosen, int)}
+    return {chosen for style in styles
+            for chosen in (style.foreground, style.background) if isinstance(chosen, int)}
 
 
 def svg(client: Screen, console: Screen) -> str:
@@ -157,15 +167,19 @@ def svg(client: Screen, console: Screen) -> str:
     colours = used(client, console)
     height = HEAD + ROWS * HEIGHT + MARGIN
     width = COLUMNS * WIDTH + 2 * MARGIN
-    body = [*drawn(client, "alice: ssh -t lab parley", 0), *drawn(console, "the operator: parleyd", height + GAP)]
+    body = [*drawn(client, "alice: ssh -t lab parley", 0),
+            *drawn(console, "the operator: parleyd", height + GAP)]
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" role="img" '
         f'viewBox="0 0 {width:.0f} {2 * height + GAP}" '
-        'aria-label="A client with messages, menu and input line, and the live table of the daemon">',
+        'aria-label="A client with messages, menu and input line, and the live table of the '
+        'daemon">',
         "<style>text { font: 14px ui-monospace, Menlo, Consolas, monospace; white-space: pre }",
-        ".b { font-weight: bold } .d { opacity: .65 } .u { text-decoration: underline } .cursor { opacity: .5 }",
+        ".b { font-weight: bold } .d { opacity: .65 } .u { text-decoration: underline } .cursor { "
+        "opacity: .5 }",
         sheet(LIGHT, colours, 0.6, "#24292f", "#ffffff", "#d0d7de"),
-        "@media (prefers-color-scheme: dark) {", sheet(DARK, colours, 1.0, "#c9d1d9", "#0d1117", "#30363d"),
+        "@media (prefers-color-scheme: dark) {",
+        sheet(DARK, colours, 1.0, "#c9d1d9", "#0d1117", "#30363d"),
         "}</style>",
         *body, "</svg>", ""])
 

@@ -1,12 +1,12 @@
 """Poor places: a table of environments, and the programs run in each of them.
 
-A Row says how a place differs from a good one: variables, a line of sh before the program, an ordinary user, namespaces
-of its own, another clock.  A Place is a directory with what the rows speak of (homes, somebody else's directory), a
-daemon in a good environment for the clients to call, and the commands.  tests/programs/test_poor_places.py runs every
-program through every row.
+A Row says how a place differs from a good one: variables, a line of sh before the program, an
+ordinary user, namespaces of its own, another clock.  A Place is a directory with what the rows
+speak of (homes, somebody else's directory), a daemon in a good environment for the clients to call,
+and the commands.  tests/programs/test_poor_places.py runs every program through every row.
 
-Rows that need root, as those with mounts, are skipped where it is missing.  As root, a row for an ordinary user is run
-by a uid that no host has; without root, by the user who runs the tests.
+Rows that need root, as those with mounts, are skipped where it is missing.  As root, a row for an
+ordinary user is run by a uid that no host has; without root, by the user who runs the tests.
 """
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ from tests.harness.process import HERE, DaemonProcess
 STRANGER, ALICE = 54321, 54322      # uids that no host has
 ROOT = os.geteuid() == 0
 # `env`: only what it runs is looked for without root's rights.
-AS_STRANGER = ("setpriv", "--reuid", str(STRANGER), "--regid", str(STRANGER), "--clear-groups", "env")
+AS_STRANGER = ("setpriv", "--reuid", str(STRANGER), "--regid", str(STRANGER), "--clear-groups",
+               "env")
 CLIENT, DAEMON = HERE + "/curses_client.py", HERE + "/daemon.py"
 
-# /tmp is another file system, of 64 KiB, in which what the test itself needs of the old one is there again.
-# What the tests themselves have in /var/tmp must stay.
-NO_VAR_TMP = "" if tempfile.gettempdir().startswith("/var/tmp") else "mount -t tmpfs -o ro tmpfs /var/tmp && "
+# /tmp is another file system, of 64 KiB, in which what the test itself needs of the old one is
+# there again. What the tests themselves have in /var/tmp must stay.
+NO_VAR_TMP = "" if tempfile.gettempdir().startswith(
+    "/var/tmp") else "mount -t tmpfs -o ro tmpfs /var/tmp && "
 OTHER_TMP = ("exec 3<{place} 4<{house} && mount -t tmpfs -o size=64k,mode=1777 tmpfs /tmp && "
              "mkdir -p {place} {house} && %s && mount -c --bind /proc/self/fd/3 {place} && "
              "mount -c --bind /proc/self/fd/4 {house} && "
@@ -55,7 +57,8 @@ class Row(NamedTuple):
     name: str
     env: Mapping[str, str | None] = {}      # variables that differ; None: not set
     shell: str = ""                         # the beginning of a line of sh
-    codes: Mapping[str, int] = {}           # exit codes, by program, where it can't work; "*": of all
+    # exit codes, by program, where it can't work; "*": of all
+    codes: Mapping[str, int] = {}
     says: str = ""                          # in the line of each program that can't
     user: bool = False                      # run by an ordinary user
     under: tuple[str, ...] = ()             # what runs the program, as that user
@@ -63,7 +66,8 @@ class Row(NamedTuple):
     clock: int | None = None
     bare: bool = False                      # nothing is set but `env`
     programs: str = ""                      # of the columns, those that this row is about
-    all: bool = False                       # also those that look at nothing: --help, --version, --check-store
+    # also those that look at nothing: --help, --version, --check-store
+    all: bool = False
 
 
 NO_ARCHIVE = {"check": os.EX_IOERR, "daemon": os.EX_CONFIG}
@@ -81,25 +85,32 @@ ROWS = (
     # ---- the home ----
     Row("no HOME but a login", {"HOME": None, "XDG_STATE_HOME": "{home}/state"}),
     Row("a HOME that is missing", {"HOME": "{place}/none"}, codes=NO_ARCHIVE, says=OWN),
-    Row("a HOME that is missing, for a user", {"HOME": "/nonexistent"}, codes=NO_ARCHIVE, says=OWN, user=True),
+    Row("a HOME that is missing, for a user", {"HOME": "/nonexistent"}, codes=NO_ARCHIVE, says=OWN,
+        user=True),
     Row("a HOME that cannot be written", {"HOME": "/"}, codes=DENIED, user=True),
     Row("a HOME that is a file", {"HOME": "{place}/file"}, codes=NO_ARCHIVE, says=OWN),
     Row("an empty HOME", {"HOME": "", "XDG_STATE_HOME": "{home}"}),
-    Row("an empty HOME of nobody", {"HOME": ""}, codes=NO_ARCHIVE, says=OWN, user=True, under=("nobody-knows-me",)),
+    Row("an empty HOME of nobody", {"HOME": ""}, codes=NO_ARCHIVE, says=OWN, user=True,
+        under=("nobody-knows-me",)),
     Row("a relative HOME of nobody", {"HOME": "here"}, codes=NO_ARCHIVE, says=OWN, user=True,
         under=("nobody-knows-me",)),
-    Row("the HOME of another user", {"HOME": "{alice}"}, codes=NO_ARCHIVE, says="belongs to another user"),
+    Row("the HOME of another user", {"HOME": "{alice}"}, codes=NO_ARCHIVE,
+        says="belongs to another user"),
     Row("the HOME of another user, for a user", {"HOME": "{alice}"}, codes=NO_ARCHIVE, user=True,
         says="belongs to another user"),
-    Row("a missing HOME in the home of another", {"HOME": "{home}", "XDG_STATE_HOME": "{alice}/a/b"}, codes=NO_ARCHIVE,
+    Row("a missing HOME in the home of another",
+        {"HOME": "{home}", "XDG_STATE_HOME": "{alice}/a/b"}, codes=NO_ARCHIVE,
         says="belongs to another user"),
     Row("relative XDG directories", {"XDG_STATE_HOME": "rel", "XDG_RUNTIME_DIR": "rel"}),
     Row("empty XDG directories", {"XDG_STATE_HOME": "", "XDG_RUNTIME_DIR": ""}),
-    Row("unwritable XDG directories", {"XDG_STATE_HOME": "/proc", "XDG_RUNTIME_DIR": "/proc"}, codes=CANNOT),
-    Row("XDG directories that are files", {"XDG_STATE_HOME": "{place}/file", "XDG_RUNTIME_DIR": "{place}/file"},
+    Row("unwritable XDG directories", {"XDG_STATE_HOME": "/proc", "XDG_RUNTIME_DIR": "/proc"},
+        codes=CANNOT),
+    Row("XDG directories that are files",
+        {"XDG_STATE_HOME": "{place}/file", "XDG_RUNTIME_DIR": "{place}/file"},
         codes=CANNOT),
     # ---- the temporary directory ----
-    Row("a full /tmp", shell=OTHER_TMP % "(cat /dev/zero >/tmp/fill 2>/dev/null || true)", namespaces="-m"),
+    Row("a full /tmp", shell=OTHER_TMP % "(cat /dev/zero >/tmp/fill 2>/dev/null || true)",
+        namespaces="-m"),
     Row("a read-only /tmp", shell=OTHER_TMP % "true" + "mount -o remount,ro,bind /tmp && "
         + NO_VAR_TMP + "cd /proc && ", namespaces="-m"),
     Row("an odd TMPDIR", {"TMPDIR": "/nonexistent"}),
@@ -110,14 +121,17 @@ ROWS = (
     Row("16 descriptors", shell="ulimit -n 16 && ", codes=FEW, says="only 16 files may be open"),
     Row("8 descriptors", shell="ulimit -n 8 && ", codes=FEW),
     Row("6 descriptors", shell="ulimit -n 6 && ", codes=FEW | {"screen": os.EX_OSERR}),
-    Row("files of no size", shell="ulimit -f 0 && ", codes={"check": os.EX_IOERR, "daemon": os.EX_IOERR,
-                                                            "table": os.EX_IOERR}, says="File too large"),
+    Row("files of no size", shell="ulimit -f 0 && ",
+        codes={"check": os.EX_IOERR, "daemon": os.EX_IOERR,
+               "table": os.EX_IOERR}, says="File too large"),
     # ---- standard descriptors ----
-    Row("no stdin", shell="exec <&- && ", codes={"screen": os.EX_OK}, programs="who send check help screen daemon"),
+    Row("no stdin", shell="exec <&- && ", codes={"screen": os.EX_OK},
+        programs="who send check help screen daemon"),
     Row("no stdout", shell="exec >&- && ", codes=NO_OUTPUT, programs="who check plain daemon"),
     Row("no stderr", shell="exec 2>&- && ", all=True),
     Row("no descriptor at all", shell="exec <&- >&- 2>&- && ", programs="daemon"),
-    Row("a full stdout", shell="exec >/dev/full && ", codes=NO_OUTPUT, programs="who send check plain daemon"),
+    Row("a full stdout", shell="exec >/dev/full && ", codes=NO_OUTPUT,
+        programs="who send check plain daemon"),
     Row("a full stderr", shell="exec 2>/dev/full && ", all=True),
     # ---- signals ----
     Row("INT is ignored", shell="trap '' INT && "),
@@ -132,7 +146,8 @@ ROWS = (
     Row("a host in Japan", shell=HOSTNAME % "東京".encode().hex(), namespaces="-u"),
     Row("a host without a name", shell=HOSTNAME % "", namespaces="-u"),
     Row("a host whose name begins with a dot", shell=HOSTNAME % b".lab".hex(), namespaces="-u"),
-    Row("a host whose name is as long as can be", shell=HOSTNAME % (b"a" * 64).hex(), namespaces="-u"),
+    Row("a host whose name is as long as can be", shell=HOSTNAME % (b"a" * 64).hex(),
+        namespaces="-u"),
     Row("a host with a control character", shell=HOSTNAME % b"a\x1bb".hex(), namespaces="-u"),
     # ---- the language ----
     Row("the C locale", {"LC_ALL": "C"}, all=True),
@@ -142,7 +157,8 @@ ROWS = (
     Row("no locale", {"LC_ALL": None}),
     Row("ASCII alone", {"PYTHONIOENCODING": "ascii:strict"}, all=True),
     Row("stdout in Latin 1", {"PYTHONIOENCODING": "latin-1"}),
-    Row("no UTF-8 anywhere", {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}, all=True),
+    Row("no UTF-8 anywhere", {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+        all=True),
     # ---- the terminal ----
     Row("no TERM", {"TERM": None}),
     Row("an unknown TERM", {"TERM": "nonsense"}),
@@ -150,21 +166,26 @@ ROWS = (
     Row("no terminfo", {"TERMINFO": "/nonexistent", "TERMINFO_DIRS": "/nonexistent"}),
     Row("odd LINES and COLUMNS", {"LINES": "-3", "COLUMNS": "abc"}),
     Row("huge LINES and COLUMNS", {"LINES": "0", "COLUMNS": "1000000000"}),
-    Row("another /dev/pts", shell="mount -t devpts -o newinstance devpts /dev/pts && ", namespaces="-m",
+    Row("another /dev/pts", shell="mount -t devpts -o newinstance devpts /dev/pts && ",
+        namespaces="-m",
         programs="screen table plain"),
     # ---- Python and its tree ----
-    Row("a tree that is read-only and not compiled", shell="cp -r {house}/*.py {house}/[a-z]*/ {place}/copy && "
-        "mount --bind {place}/copy {house} && mount -o remount,ro,bind {house} && ", namespaces="-m"),
+    Row("a tree that is read-only and not compiled",
+        shell="cp -r {house}/*.py {house}/[a-z]*/ {place}/copy && "
+        "mount --bind {place}/copy {house} && mount -o remount,ro,bind {house} && ",
+        namespaces="-m"),
     Row("a foreign mailbox in PYTHONPATH", {"PYTHONPATH": "{place}/foreign"}, all=True),
     Row("python -O", {"PYTHONOPTIMIZE": "1"}, all=True),
     Row("python -W error", {"PYTHONWARNINGS": "error"}, all=True),
     Row("python -X dev", {"PYTHONDEVMODE": "1"}, all=True),
     # ---- the rest ----
-    Row("a directory that was deleted", shell="mkdir {place}/gone$$ && cd {place}/gone$$ && rmdir {place}/gone$$ && ",
+    Row("a directory that was deleted",
+        shell="mkdir {place}/gone$$ && cd {place}/gone$$ && rmdir {place}/gone$$ && ",
         all=True),
     Row("umask 0", shell="umask 0 && "),
     Row("umask 777", shell="umask 777 && ", user=True),
-    Row("cron", {"HOME": "{home}", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "LOGNAME": "root"}, bare=True,
+    Row("cron", {"HOME": "{home}", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "LOGNAME": "root"},
+        bare=True,
         programs="who send check plain help daemon inspect"),
     Row("nothing but PATH", {"PATH": "/usr/bin:/bin", "XDG_STATE_HOME": "{home}"}, bare=True),
     Row("an odd TZ", {"TZ": "Nowhere/Nothing"}),
@@ -208,15 +229,20 @@ class Place:
         return path
 
     def command(self, row: Row, program: str, *options: str) -> list[str]:
-        python = [sys.executable] if row.clock is None else [sys.executable, "-c", CLOCK.format(at=row.clock)]
+        python = [sys.executable] if row.clock is None else [sys.executable, "-c",
+                                                             CLOCK.format(at=row.clock)]
         under = [] if row.under == ("nobody-knows-me",) else row.under
         user = AS_STRANGER if row.user and ROOT else ()
         # Mounts and names of hosts are root's; the program is the user's.
-        line = f'{row.shell}exec "$@"'.replace("{place}", self.directory).replace("{house}", HERE).replace(
+        line = f'{row.shell}exec "$@"'.replace("{place}", self.directory).replace(
+            "{house}", HERE).replace(
             "{python}", sys.executable)
-        line = line.replace(f"3<{self.directory}", f"5<{self.daemon.directory} 3<{self.directory}").replace(
-            f"mkdir -p {self.directory}", f"mkdir -p {self.daemon.directory} {self.directory}").replace(
-            "exec 3<&-", f"mount -c --bind /proc/self/fd/5 {self.daemon.directory} && exec 5<&- 3<&-")
+        line = line.replace(f"3<{self.directory}",
+                            f"5<{self.daemon.directory} 3<{self.directory}").replace(
+            f"mkdir -p {self.directory}",
+            f"mkdir -p {self.daemon.directory} {self.directory}").replace(
+            "exec 3<&-",
+            f"mount -c --bind /proc/self/fd/5 {self.daemon.directory} && exec 5<&- 3<&-")
         shell = ["sh", "-c", line, "sh", *user, *under, *python, program, *options]
         return ["unshare", row.namespaces, *shell] if row.namespaces else shell
 
@@ -225,7 +251,8 @@ class Place:
 
     def environment(self, row: Row) -> dict[str, str]:
         home = self.path("stranger" if row.user and ROOT else "home")
-        env = {} if row.bare else {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "LC_ALL": "C.UTF-8",
+        env = {} if row.bare else {"PATH": os.environ.get("PATH", os.defpath), "HOME": home,
+                                   "LC_ALL": "C.UTF-8",
                                    "TERM": "xterm-256color"}
         for name, value in row.env.items():
             env.pop(name, None)
@@ -236,7 +263,8 @@ class Place:
     def left_behind(self) -> list[str]:
         """What lies where nothing of ours belongs."""
         return sorted(os.path.join(place, name) for place in (self.path("alice"), self.path("cwd"))
-                      for name in os.listdir(place)) + [path for path in ("/.local", "/parley") if os.path.exists(path)]
+                      for name in os.listdir(place)) + [path for path in ("/.local", "/parley")
+                                                        if os.path.exists(path)]
 
     def close(self) -> None:
         self.daemon.close()
@@ -255,10 +283,12 @@ def _lack(row_user: bool, needs_stranger: bool, namespaces: str) -> str:
     if needs_stranger and not ROOT:
         with contextlib.suppress(KeyError):
             return f"{pwd.getpwuid(os.geteuid()).pw_name} has a passwd entry"
-    if namespaces and (not ROOT or subprocess.run(["unshare", namespaces, "true"], capture_output=True).returncode):
+    if namespaces and (not ROOT or subprocess.run(["unshare", namespaces, "true"],
+                                                  capture_output=True).returncode):
         return "needs root and namespaces"
     if row_user and ROOT:
-        probe = [*AS_STRANGER, sys.executable, "-B", "-I", "-c", f"import encodings; open({DAEMON!r})"]
+        probe = [*AS_STRANGER, sys.executable, "-B", "-I", "-c",
+                 f"import encodings; open({DAEMON!r})"]
         found = subprocess.run(probe, capture_output=True, cwd="/")
         if found.returncode:
             return f"another user can't run this Python and this tree: {found.stderr.decode()[-80:]}"

@@ -34,12 +34,17 @@ def result(work: str, label: str, number: int, **figures: float) -> dict[str, An
 
 class Report(unittest.TestCase):
     def test_ratios_are_of_pairs(self) -> None:
-        runs = report.grouped([result("W1", "parley", 0, rate=100), result("W1", "redis", 0, rate=50),
-                               result("W1", "parley", 1, rate=10), result("W1", "redis", 1, rate=40),
-                               result("W1", "parley", 2, rate=30), result("W1", "redis", 2, rate=30),
+        runs = report.grouped([result("W1", "parley", 0, rate=100),
+                               result("W1", "redis", 0, rate=50),
+                               result("W1", "parley", 1, rate=10),
+                               result("W1", "redis", 1, rate=40),
+                               result("W1", "parley", 2, rate=30),
+                               result("W1", "redis", 2, rate=30),
                                result("W1", "parley", 3, rate=9), result("W1", "redis", 4, rate=1)])
-        self.assertEqual(report.ratio(runs, "W1", "rate", "parley", "redis"), 1.0)      # of 2, 0.25, 1
-        runs = report.grouped([result("W4", "parley", 0, delivery_p50=50), result("W4", "redis", 0, delivery_p50=25)])
+        # of 2, 0.25, 1
+        self.assertEqual(report.ratio(runs, "W1", "rate", "parley", "redis"), 1.0)
+        runs = report.grouped([result("W4", "parley", 0, delivery_p50=50),
+                               result("W4", "redis", 0, delivery_p50=25)])
         self.assertEqual(report.ratio(runs, "W4", "delivery_p50", "parley", "redis"), 0.5)
 
     def test_a_figure_that_was_missed_is_said(self) -> None:
@@ -50,15 +55,18 @@ class Report(unittest.TestCase):
         for metric, figure, amount, of, expected in cases:
             runs = report.grouped([result("W1", "parley", 0, **{metric: figure}),
                                    result("W1", "redis", 0, **{metric: 50})])
-            is_met, line = report.verdict(runs, works.Reach("W1", "parley", metric, amount, of)) or (None, "")
+            is_met, line = report.verdict(runs, works.Reach("W1", "parley", metric, amount,
+                                                            of)) or (None, "")
             self.assertEqual(is_met, expected, line)
         runs = report.grouped([result("W1", "parley", 0, rate=99)])
         self.assertIsNone(report.verdict(runs, works.Reach("W2", "parley", "rate", 1)))
         self.assertTrue(any(line.startswith("NOT REACHED") for line in report.verdicts(runs)))
 
     def test_the_last_run_of_each_work_counts(self) -> None:
-        lines = [{"machine": "a"}, result("W1", "parley", 0, rate=1), result("W2", "parley", 0, rate=2),
-                 {"machine": "b"}, result("W1", "parley", 0, rate=3), result("W1", "parley", 1, rate=4)]
+        lines = [{"machine": "a"}, result("W1", "parley", 0, rate=1),
+                 result("W2", "parley", 0, rate=2),
+                 {"machine": "b"}, result("W1", "parley", 0, rate=3),
+                 result("W1", "parley", 1, rate=4)]
         kept = [(one["work"], one["rate"], one["about"]["machine"]) for one in report.latest(lines)]
         self.assertEqual(kept, [("W1", 3, "b"), ("W1", 4, "b"), ("W2", 2, "a")])
 
@@ -127,18 +135,22 @@ class Honesty(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="parley-bench-test-")
         cls.addClassCleanup(directory.cleanup)
         cls.directory = directory.name
-        leave = shutil.ignore_patterns(".*", "*.o", "load", "router", "results", "tests", "__pycache__")
+        leave = shutil.ignore_patterns(".*", "*.o", "load", "router", "results", "tests",
+                                       "__pycache__")
         shutil.copytree(HERE, cls.directory + "/tree", ignore=leave)
-        built = subprocess.run(["make", "-s", "-C", cls.directory + "/tree/bench", "CFLAGS=-Wall -Wextra -Werror"],
+        built = subprocess.run(["make", "-s", "-C", cls.directory + "/tree/bench",
+                                "CFLAGS=-Wall -Wextra -Werror"],
                                capture_output=True, text=True)
         if built.returncode:
             raise AssertionError(built.stderr)
 
-    def against(self, answer: Callable[[wire.Send], list[wire.Message]]) -> subprocess.CompletedProcess[str]:
+    def against(self, answer: Callable[[wire.Send],
+                                       list[wire.Message]]) -> subprocess.CompletedProcess[str]:
         path = f"{self.directory}/{self._testMethodName[:40]}"
         liar = Liar(path, answer)
         self.addCleanup(liar.close)
-        command = [self.directory + "/tree/bench/load", "-p", "parley", "-m", "pair", "-n", "1", "-w", "2", "-h", path,
+        command = [self.directory + "/tree/bench/load", "-p", "parley", "-m", "pair", "-n", "1",
+                   "-w", "2", "-h", path,
                    "-W", "0.05", "-t", "0.05", "-e", "0.2"]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
@@ -156,16 +168,21 @@ class Honesty(unittest.TestCase):
         ran = self.against(lambda said: [wire.Stored(said.id, said.id),
                                          wire.Mail(said.id, 0, said.id, 0, 1, "u1", said.text)])
         self.assertEqual((ran.returncode, ran.stdout), (1, ""))
-        self.assertRegex(ran.stderr, r"(\d+) of \1 arrived, (\d+) of \2 acknowledged, [1-9]\d* confirmations open")
+        self.assertRegex(ran.stderr,
+                         r"(\d+) of \1 arrived, (\d+) of \2 acknowledged, [1-9]\d* confirmations "
+                         r"open")
 
     def test_a_mailbox_that_is_full_is_no_figure(self) -> None:
         ran = self.against(lambda said: [wire.Stored(said.id, said.id),
-                                         wire.Outcomes(said.id, said.id, wire.Outcome.FULL, said.to)])
-        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (1, "", "load: parley: a mailbox is full\n"))
+                                         wire.Outcomes(said.id, said.id, wire.Outcome.FULL,
+                                                       said.to)])
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr),
+                         (1, "", "load: parley: a mailbox is full\n"))
 
     def test_a_text_cut_short_is_not_counted(self) -> None:
         ran = self.against(lambda said: [wire.Stored(said.id, said.id),
-                                         wire.Mail(said.id, 0, said.id, 0, 1, "u1", said.text[:-1])])
+                                         wire.Mail(said.id, 0, said.id, 0, 1, "u1",
+                                                   said.text[:-1])])
         self.assertIn(" 0 of 2 arrived", ran.stderr)
 
     def test_a_run_against_the_daemon_and_its_tables(self) -> None:
@@ -173,11 +190,15 @@ class Honesty(unittest.TestCase):
         if servers.file_system(place) in ("tmpfs", "ramfs"):
             self.skipTest("needs a temporary directory on a disk")
         bench = Path(self.directory, "tree/bench")
-        ran = subprocess.run([sys.executable, bench / "run.py", "--works", "W1,W2q,W2", "--rounds", "1", "--seconds",
-                              "0.2", "--only"], capture_output=True, text=True, env=os.environ | {"BENCH_PLACE": place})
+        ran = subprocess.run([sys.executable, bench / "run.py", "--works", "W1,W2q,W2", "--rounds",
+                              "1", "--seconds",
+                              "0.2", "--only"], capture_output=True, text=True,
+                             env=os.environ | {"BENCH_PLACE": place})
         self.assertEqual(ran.returncode, 0, ran.stderr)
-        found = [json.loads(line) for line in (bench / "results/works.jsonl").read_text().splitlines()]
-        self.assertEqual([(one["work"], one.get("error"), one.get("rate", 0) > 0) for one in found[1:]],
+        found = [json.loads(line)
+                 for line in (bench / "results/works.jsonl").read_text().splitlines()]
+        self.assertEqual([(one["work"], one.get("error"), one.get("rate", 0) > 0)
+                          for one in found[1:]],
                          [("W1", None, True), ("W2q", None, True), ("W2", None, True)])
         self.assertRegex(ran.stdout, r"(reached    |NOT REACHED) W1 parley rate: ")
         for _ in range(2):                      # the second time it replaces the section

@@ -1,4 +1,5 @@
-"""The client on a real terminal: what a person sees, and the terminal as it was, however one leaves."""
+"""The client on a real terminal: what a person sees, and the terminal as it was, however one
+leaves."""
 import os
 import shlex
 import signal
@@ -19,7 +20,8 @@ class WithDaemon(unittest.TestCase):
         self.addCleanup(self.daemon.close)
 
     def command(self, *options: str) -> list[str]:
-        return [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path, *options]
+        return [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path,
+                *options]
 
     def environment(self, term: str = "xterm-256color", **more: str) -> dict[str, str]:
         return environment(term, XDG_STATE_HOME=self.daemon.directory + "/state") | more
@@ -46,8 +48,10 @@ class Leaving(WithDaemon):
     def leaves(self, terminal: Terminal, code: int, *shown: str) -> None:
         self.assertEqual(terminal.wait(SECONDS), code, terminal.report("exit code"))
         self.assertEqual(terminal.termios(), terminal.initial_termios)
-        self.assertTrue(terminal.transcript.rstrip().rfind(b"\x1b[?2004l") > terminal.transcript.rfind(b"\x1b[?2004h"))
-        self.assertTrue(terminal.transcript.rfind(b"\x1b[?1004l") > terminal.transcript.rfind(b"\x1b[?1004h"))
+        self.assertTrue(terminal.transcript.rstrip().rfind(b"\x1b[?2004l")
+                        > terminal.transcript.rfind(b"\x1b[?2004h"))
+        self.assertTrue(terminal.transcript.rfind(b"\x1b[?1004l")
+                        > terminal.transcript.rfind(b"\x1b[?1004h"))
         self.assertNotIn(b"Traceback", terminal.transcript)
         for text in shown:
             self.assertIn(text, terminal.screen.text())
@@ -103,7 +107,8 @@ class Leaving(WithDaemon):
         fault = "import sys, curses_client; from ui import screen; sys.argv[0] = 'parley'\n" \
                 "def bad(*_): print('a word on stderr', file=sys.stderr); raise ZeroDivisionError('ours')\n" \
                 "curses_client.frame = bad\nsys.exit(curses_client.main())"
-        ann = Terminal([sys.executable, "-c", fault, *self.command("--name", "ann")[2:]], self.environment(), cwd=HERE)
+        ann = Terminal([sys.executable, "-c", fault, *self.command("--name", "ann")[2:]],
+                       self.environment(), cwd=HERE)
         self.addCleanup(ann.close)
         self.assertEqual(ann.wait(SECONDS), 1)
         self.assertEqual(ann.termios(), ann.initial_termios)
@@ -111,7 +116,8 @@ class Leaving(WithDaemon):
         self.assertIn("a word on stderr", ann.screen.text())
 
     def test_control_z_and_back(self) -> None:
-        shell = Terminal(["bash", "--norc", "--noprofile", "-i"], self.environment(PS1="$ ", PATH=os.environ["PATH"]))
+        shell = Terminal(["bash", "--norc", "--noprofile", "-i"],
+                         self.environment(PS1="$ ", PATH=os.environ["PATH"]))
         self.addCleanup(shell.close)
         shell.until("$")
         shell.type(shlex.join(self.command("--name", "ann")) + "\r")
@@ -169,12 +175,14 @@ class Using(WithDaemon):
         self.sees(bob, "ann > you           hello")
         self.sees(ann, "you > bob         + hello")
         ann.type("@carol for later\r")
-        self.sees(ann, "you > carol       = for later", "carol is not connected: kept in the mailbox")
+        self.sees(ann, "you > carol       = for later",
+                  "carol is not connected: kept in the mailbox")
 
     def test_check(self) -> None:
         with self.daemon.client("ann") as ann:
             self.daemon.client("bob").close()
-            ann.say(*(wire.Send(1 << 32 | number, 0, ("bob",), f"text {number}") for number in (1, 2)))
+            ann.say(*(wire.Send(1 << 32 | number, 0, ("bob",), f"text {number}")
+                      for number in (1, 2)))
             until(lambda: ann.hear(wire.Stored).last == 1 << 32 | 2)
             bob = self.person("bob")
             self.sees(bob, "2 messages waiting", "2 waiting")
@@ -195,7 +203,8 @@ class Using(WithDaemon):
         self.sees(bob, "ann invites you to a chat:  7. Accept  8. Deny")
         bob.type("7\r")
         for person, other in ((ann, "bob"), (bob, "ann")):
-            self.sees(person, f"chat with {other}: both of you are busy to others; Quit ends it", f"{other}>")
+            self.sees(person, f"chat with {other}: both of you are busy to others; Quit ends it",
+                      f"{other}>")
         ann.type("found it\r")
         self.sees(bob, "ann: found it")
         bob.type("Quit\r")
@@ -244,7 +253,8 @@ class Using(WithDaemon):
     def test_hostile_text(self) -> None:
         with self.daemon.client("bob") as bob:
             ann = self.person("ann")
-            for number, text in enumerate(("‮right to left", "zero\u200bwidth", "e" + "\u0301" * 40, "你好 wide"), 1):
+            for number, text in enumerate(("‮right to left", "zero\u200bwidth", "e" + "\u0301" * 40,
+                                           "你好 wide"), 1):
                 bob.say(wire.Send(1 << 32 | number, 0, ("ann",), text))
             self.sees(ann, "<U+202E>right to left", "zero<U+200B>width", "你好 wide")
             ann.type("x")
@@ -255,14 +265,16 @@ class Using(WithDaemon):
             ann = self.person("ann")
             bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "for the archive"))
             bob.hear(wire.Delivered)
-            archives = [name for name in os.listdir(self.daemon.directory + "/state/parley") if name.startswith("ann")]
+            archives = [name for name in os.listdir(self.daemon.directory + "/state/parley")
+                        if name.startswith("ann")]
             with open(f"{self.daemon.directory}/state/parley/{archives[0]}") as archive:
                 self.assertIn("for the archive", archive.read())
             ann.type("/exit\r")
             self.assertEqual(ann.wait(SECONDS), 0)
 
 
-TERMS_AND_LOCALES = ({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-terminal"}, {"term": "screen"},
+TERMS_AND_LOCALES = ({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-terminal"},
+                     {"term": "screen"},
                      {"LC_ALL": "C", "LANG": "C"}, {"LC_ALL": "no_SUCH.locale"}, {"NO_COLOR": "1"})
 
 
@@ -275,7 +287,8 @@ class Terminals(WithDaemon):
             if cols > 1:
                 ann.until(lambda screen: screen.row(screen.rows - 1).strip() != "", SECONDS)
             ann.press(b"\x15")
-        self.sees(ann, "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit", "menu>")
+        self.sees(ann, "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit",
+                  "menu>")
 
     def test_lines_and_columns_do_not_lie(self) -> None:
         ann = self.person("ann", LINES="50", COLUMNS="200")
@@ -296,7 +309,8 @@ class Terminals(WithDaemon):
         for number, (options, coloured) in enumerate((((), True), (("--no-color",), False)), 1):
             with self.daemon.client("bob") as bob:
                 ann = self.person("ann", *options)
-                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), "hi"))     # the same id again is a repeat
+                # the same id again is a repeat
+                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), "hi"))
                 self.sees(ann, "bob > you")
                 row = next(at for at in range(24) if "bob > you" in ann.screen.row(at))
                 self.assertEqual(ann.screen.style(row, 6).foreground is not None, coloured)
@@ -317,7 +331,8 @@ class Terminals(WithDaemon):
     def test_a_flood_is_painted_now_and_then_and_keys_at_once(self) -> None:
         with self.daemon.client("bob") as bob:
             ann = self.person("ann")
-            bob.say(*(wire.Send(1 << 32 | number, 0, ("ann",), f"flood {number}") for number in range(1, 5001)))
+            bob.say(*(wire.Send(1 << 32 | number, 0, ("ann",), f"flood {number}")
+                      for number in range(1, 5001)))
             ann.type("typed")
             self.sees(ann, "menu> typed", "flood 5000")
         self.assertLess(len(ann.transcript), 600_000)       # painting each message would be 7 MB

@@ -1,4 +1,5 @@
-"""Real text: a message in every script, up to the longest that may be sent, arrives byte for byte."""
+"""Real text: a message in every script, up to the longest that may be sent, arrives byte for
+byte."""
 import contextlib
 import sys
 import time
@@ -22,7 +23,8 @@ class Corpus(unittest.TestCase):
         with DaemonProcess() as daemon, daemon.client("bob") as bob, daemon.client("ann") as ann:
             for at in range(0, len(corpus), BATCH):
                 batch = corpus[at:at + BATCH]
-                ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text) for n, text in enumerate(batch)))
+                ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text) for n,
+                          text in enumerate(batch)))
                 for text in batch:
                     mail = bob.hear(wire.Mail)
                     bob.say(wire.Confirm(mail.id, mail.id))
@@ -31,15 +33,19 @@ class Corpus(unittest.TestCase):
                 pass
 
     def test_all_scripts_are_shown_by_the_client_and_disturb_nothing(self) -> None:
-        """The screen reader raises on any sequence that is no painting; bar, menu and prompt stay where they are."""
+        """The screen reader raises on any sequence that is no painting; bar, menu and prompt stay
+        where they are."""
         corpus = [text for text in texts() if sendable(text)]
         with DaemonProcess() as daemon, daemon.client("ann") as ann:
-            command = [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + daemon.path, "--name", "bob"]
-            with Terminal(command, environment(XDG_STATE_HOME=daemon.directory), rows=24, cols=80) as bob:
+            command = [sys.executable, HERE + "/curses_client.py", "--connect",
+                       "unix:" + daemon.path, "--name", "bob"]
+            with Terminal(command, environment(XDG_STATE_HOME=daemon.directory), rows=24,
+                          cols=80) as bob:
                 bob.until("menu>", SECONDS)
                 for at in range(0, len(corpus), BATCH):
                     batch = corpus[at:at + BATCH]
-                    ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text) for n, text in enumerate(batch)))
+                    ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text) for n,
+                              text in enumerate(batch)))
                     self.delivered(ann, bob, 3 << 32 | at + len(batch))
                 ann.say(wire.Send(4 << 32 | 1, 0, ("bob",), "that was all"))
                 bob.until("that was all", SECONDS)
@@ -50,7 +56,8 @@ class Corpus(unittest.TestCase):
                 self.assertIn("ann > you", bob.screen.text())
 
     def delivered(self, ann: Speaker, bob: Terminal, number: int) -> None:
-        """Wait until bob has confirmed it, reading his terminal all the while: else his client would wait for us."""
+        """Wait until bob has confirmed it, reading his terminal all the while: else his client
+        would wait for us."""
         ann.sock.settimeout(0.02)
         shown, deadline = 0, time.monotonic() + SECONDS
         while shown < number:

@@ -1,7 +1,9 @@
-"""Five people at five terminals, in a real tmux, with the real daemon in a sixth: a morning's work, told in order.
+"""Five people at five terminals, in a real tmux, with the real daemon in a sixth: a morning's work,
+told in order.
 
-Everything that a person would see is waited for on the screen; nothing is asked of the programs' insides.  The house is
-lived in, 5,000 names, mail and archives, but its other people are away: the five say who is here, one by one.
+Everything that a person would see is waited for on the screen; nothing is asked of the programs'
+insides.  The house is lived in, 5,000 names, mail and archives, but its other people are away: the
+five say who is here, one by one.
 """
 import os
 import signal
@@ -34,7 +36,8 @@ class FivePeople(unittest.TestCase):
         self.addCleanup(self.tmux.close)
 
     def daemon_is_gone(self) -> None:
-        """It puts what waits to rest when its terminal is gone; only then may the directory be removed."""
+        """It puts what waits to rest when its terminal is gone; only then may the directory be
+        removed."""
         lock = Path(self.home, "parley/store/lock")
         process = Path("/proc", lock.read_text().strip() if lock.exists() else "none")
         until(lambda: not process.exists(), PATIENCE, "the daemon to be gone")
@@ -42,30 +45,35 @@ class FivePeople(unittest.TestCase):
     # ---- what people do ----
 
     def daemon(self) -> None:
-        self.tmux.new([sys.executable, HERE + "/daemon.py", "--listen", f"unix:{self.home}/parley/parley.sock",
+        self.tmux.new([sys.executable, HERE + "/daemon.py", "--listen",
+                       f"unix:{self.home}/parley/parley.sock",
                        "--patience", "600"], name="daemon", env=self.env)
-        until(lambda: Path(self.home, "parley/parley.sock").exists(), PATIENCE, "the daemon's socket")
+        until(lambda: Path(self.home, "parley/parley.sock").exists(), PATIENCE,
+              "the daemon's socket")
 
     def kill_daemon(self, number: int = signal.SIGKILL) -> None:
         """By its own pid."""
         os.kill(int(Path(self.home, "parley/store/lock").read_text()), number)
-        until(lambda: self.tmux.exit_code(name="daemon") is not None, PATIENCE, "the daemon to be gone")
+        until(lambda: self.tmux.exit_code(name="daemon") is not None, PATIENCE,
+              "the daemon to be gone")
         self.tmux.kill(name="daemon")
 
     def come(self, name: str, shown: str | None = None) -> None:
         """A person starts the client."""
-        self.tmux.new([sys.executable, HERE + "/curses_client.py", "--name", name], name=shown or name, env=self.env)
+        self.tmux.new([sys.executable, HERE + "/curses_client.py", "--name", name],
+                      name=shown or name, env=self.env)
 
     def arrive(self, name: str) -> None:
         self.come(name)
         self.sees(name, f"as {name}:")
 
     def types(self, name: str, *lines: str) -> None:
-        """Line by line: Enter when the line is on the screen, the next line when Enter has changed something; what
-        comes sooner is a paste."""
+        """Line by line: Enter when the line is on the screen, the next line when Enter has changed
+        something; what comes sooner is a paste."""
         for line in lines:
             self.tmux.type(line, name=name)
-            shown = self.tmux.until(lambda screen, line=line: self.is_typed(screen, line), PATIENCE, name=name)
+            shown = self.tmux.until(lambda screen, line=line: self.is_typed(screen, line), PATIENCE,
+                                    name=name)
             self.tmux.send("Enter", name=name)
             self.tmux.until(lambda screen, shown=shown: screen != shown, PATIENCE, name=name)
 
@@ -85,7 +93,8 @@ class FivePeople(unittest.TestCase):
 
     def table_says(self, name: str, state: str) -> None:
         """The daemon's live table."""
-        self.tmux.until(lambda screen: any(row.startswith(name) and state in row for row in screen.split("\n")),
+        self.tmux.until(lambda screen: any(row.startswith(name) and state in row
+                                           for row in screen.split("\n")),
                         PATIENCE, name="daemon")
 
     def leaves(self, *names: str) -> None:

@@ -1,9 +1,11 @@
-"""The heartbeat: a client that asks every 5 ms whether the daemon is there, while the daemon seals all the time.
+"""The heartbeat: a client that asks every 5 ms whether the daemon is there, while the daemon seals
+all the time.
 
-The loop may not stall over 20 ms while sealing.  What the client sees on a busy machine is mostly the scheduler's and
-the disk's: who loads, who asks and the daemon share both with whatever else runs.  So the daemon itself measures each
-slice of the store's work (timed_store.py), and the limit is on the processor's time, which is its own.  What the fsyncs
-of sealing add to it, which are made in the loop, and what the client saw, is printed: that is the disk's.
+The loop may not stall over 20 ms while sealing.  What the client sees on a busy machine is mostly
+the scheduler's and the disk's: who loads, who asks and the daemon share both with whatever else
+runs.  So the daemon itself measures each slice of the store's work (timed_store.py), and the limit
+is on the processor's time, which is its own.  What the fsyncs of sealing add to it, which are made
+in the loop, and what the client saw, is printed: that is the disk's.
 """
 import os
 import subprocess
@@ -57,7 +59,8 @@ class Heartbeat(unittest.TestCase):
                 daemon.client("bob").close()
                 with daemon.client("eve", 0) as eve:
                     idle = beats(eve, SECONDS / 8)
-                    loader = subprocess.Popen([sys.executable, "-m", "tests.programs.test_heartbeat", daemon.path],
+                    loader = subprocess.Popen([sys.executable, "-m",
+                                               "tests.programs.test_heartbeat", daemon.path],
                                               cwd=HERE)
                     try:
                         busy = beats(eve, SECONDS)
@@ -66,8 +69,10 @@ class Heartbeat(unittest.TestCase):
                         loader.wait()
                 self.assertEqual(daemon.end(15), os.EX_OK, daemon.output())
             slices, rolls, longest, busiest = map(float, times.read_text().split())
-        say_figures(f"{rolls:.0f} seals begun in {slices:.0f} slices of work: the longest {longest} ms, of which the "
-                    f"processor at most {busiest} ms; PONG idle {middle(idle)}, while sealing {middle(busy)}")
+        say_figures(f"{rolls:.0f} seals begun in {slices:.0f} slices of work: the longest "
+                    f"{longest} ms, of which the "
+                    f"processor at most {busiest} ms; PONG idle {middle(idle)}, while sealing "
+                    f"{middle(busy)}")
         self.assertGreater(rolls, SECONDS)
         self.assertLess(busiest, STALL_MS)
         self.assertGreater(len(busy), SECONDS / BEAT / 20)

@@ -1,4 +1,5 @@
-"""The real clients and a daemon that means harm: nothing that it says is obeyed by a terminal, or forges a row."""
+"""The real clients and a daemon that means harm: nothing that it says is obeyed by a terminal, or
+forges a row."""
 import subprocess
 import sys
 import unittest
@@ -13,15 +14,21 @@ from tests.programs.test_hostile import Base
 
 SECONDS = 30.0
 COMMANDS = (
-    "/who", "/log", "@bob hi", "@bob hi again", "@bob,carol and again", "/now bob hi", "/all hi", "/check", "/hold on",
-    "/ignore bob", "/ignored", "/unclaim", "/chat bob", "/group bob,carol", "/history", "/find in-", "/help",
-    "/deny nobody", "/accept bob", "/check", "a line of the chat", "/withdraw", "Quit", "/quit", "/nonsense", "/back")
+    "/who", "/log", "@bob hi", "@bob hi again", "@bob,carol and again", "/now bob hi", "/all hi",
+    "/check", "/hold on",
+    "/ignore bob", "/ignored", "/unclaim", "/chat bob", "/group bob,carol", "/history", "/find in-",
+    "/help",
+    "/deny nobody", "/accept bob", "/check", "a line of the chat", "/withdraw", "Quit", "/quit",
+    "/nonsense", "/back")
 
 
 EFFECTS = {             # of some of them, without blanks: what shows that they were done
-    "/who": "4currentusers", "/log": "4namesin", "@bob hi": "in-refused", "/check": "in-checked", "/hold on": "in-hold",
-    "/ignore bob": "in-ignore", "/ignored": "in-ignored", "/unclaim": "in-unclaim", "/chat bob": "in-invite",
-    "/history": "youhaveread", "/help": "whereveryoutype", "/deny nobody": "noinvitationfrom", "/accept bob": "in-line",
+    "/who": "4currentusers", "/log": "4namesin", "@bob hi": "in-refused", "/check": "in-checked",
+    "/hold on": "in-hold",
+    "/ignore bob": "in-ignore", "/ignored": "in-ignored", "/unclaim": "in-unclaim",
+    "/chat bob": "in-invite",
+    "/history": "youhaveread", "/help": "whereveryoutype", "/deny nobody": "noinvitationfrom",
+    "/accept bob": "in-line",
     "Quit": "Chatsessionended", "/nonsense": "isnotacommand"}
 
 
@@ -43,7 +50,8 @@ class WithHostile(Base):
 
     def runs(self, daemon: HostileDaemon, *options: str, stdin: str = "") -> str:
         """What a client says on both streams; none of it is anything but printable lines."""
-        done = subprocess.run(self.command(daemon, *options), input=stdin.encode(), capture_output=True,
+        done = subprocess.run(self.command(daemon, *options), input=stdin.encode(),
+                              capture_output=True,
                               env=self.env(daemon), timeout=SECONDS)
         said = done.stdout.decode() + done.stderr.decode()
         self.lines_are_harmless(said)
@@ -61,7 +69,8 @@ class WithHostile(Base):
 
 class ByLines(WithHostile):
     def test_a_script(self) -> None:
-        """Every command, each answered by something hostile; the second run has an archive of it."""
+        """Every command, each answered by something hostile; the second run has an archive of
+        it."""
         for _ in range(2):
             said = self.runs(self.daemon, "--plain", stdin="\n".join(COMMANDS) + "\n")
         for marker in SHOWN:
@@ -70,15 +79,18 @@ class ByLines(WithHostile):
         self.assertIn("messages that you have read", said)
 
     def test_one_shot(self) -> None:
-        for options, marker in (("--check", "in-checked"), ("--who", "bob"), ("--send bob hi", "in-refused"),
+        for options, marker in (("--check", "in-checked"), ("--who", "bob"),
+                                ("--send bob hi", "in-refused"),
                                 ("--send bob hi", "not connected"), ("--send all hi", "")):
             self.assertIn(marker, self.runs(self.daemon, *options.split()))
 
     def test_names_that_are_none(self) -> None:
-        """They end the line, and are not said; so is whatever comes at a wrong moment, or in place of WELCOME."""
+        """They end the line, and are not said; so is whatever comes at a wrong moment, or in place
+        of WELCOME."""
         filled: set[tuple[str, str]] = set()
         for codec in wire.MESSAGES.values():
-            if codec.direction != wire.CLIENT and any(how in ("word", "words", "text", "texts", "entries")
+            if codec.direction != wire.CLIENT and any(how in ("word", "words", "text", "texts",
+                                                              "entries")
                                                       for _, how in codec.fields):
                 daemon = self.hostile(hostile_names(codec))
                 self.runs(daemon, "--who")
@@ -86,12 +98,15 @@ class ByLines(WithHostile):
         self.assertEqual(filled, fields())
 
     def test_at_a_terminal(self) -> None:
-        with Terminal([*self.command(self.daemon), "--plain"], self.env(self.daemon), rows=50, cols=40) as ann:
+        with Terminal([*self.command(self.daemon), "--plain"], self.env(self.daemon), rows=50,
+                      cols=40) as ann:
             ann.until("menu>", SECONDS)
-            for command, effect in EFFECTS.items():     # each after what the last one did: together they are a paste
+            # each after what the last one did: together they are a paste
+            for command, effect in EFFECTS.items():
                 before = len(ann.transcript)
                 ann.type(command + "\r")
-                ann.until(lambda _, before=before, effect=effect: effect in self.flat(ann.transcript[before:])
+                ann.until(lambda _, before=before,
+                          effect=effect: effect in self.flat(ann.transcript[before:])
                           and ann.transcript.endswith(b"> "), SECONDS)
             ann.type("/exit\r")
             ann.wait(SECONDS)
@@ -108,9 +123,11 @@ class ByLines(WithHostile):
 
 class OnTheScreen(WithHostile):
     def test_every_command(self) -> None:
-        """The screen reader raises on a sequence that curses does not send; no title was set, no mode changed."""
+        """The screen reader raises on a sequence that curses does not send; no title was set, no
+        mode changed."""
         for rows, cols in ((24, 80), (10, 40), (60, 20)):
-            with Terminal(self.command(self.daemon), self.env(self.daemon), rows=rows, cols=cols) as ann:
+            with Terminal(self.command(self.daemon), self.env(self.daemon), rows=rows,
+                          cols=cols) as ann:
                 ann.until("menu>", SECONDS)
                 modes = set(ann.screen.modes)
                 for number, command in enumerate(COMMANDS):

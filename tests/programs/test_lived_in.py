@@ -1,4 +1,5 @@
-"""The lived-in house is what lived_in.py says: a world in which nothing was forgotten that a real one has."""
+"""The lived-in house is what lived_in.py says: a world in which nothing was forgotten that a real
+one has."""
 import tempfile
 import unittest
 from pathlib import Path
@@ -22,7 +23,8 @@ class OnDisk(unittest.TestCase):
 
     def test_a_store_of_each_backend(self) -> None:
         for backend in backends():
-            with self.subTest(backend), tempfile.TemporaryDirectory(prefix="parley-lived-in-") as directory:
+            with self.subTest(backend), tempfile.TemporaryDirectory(
+                prefix="parley-lived-in-") as directory:
                 lived_in.furnish(directory + "/store", backend=backend)
                 self.is_lived_in(directory + "/store", backend)
 
@@ -49,7 +51,8 @@ class OnDisk(unittest.TestCase):
     def test_two_houses_are_not_one(self) -> None:
         for number in (0, 1):
             lived_in.furnish(f"{self.store}{number}", house=number)
-        self.assertNotEqual(lived_in.number_of(self.store + "0"), lived_in.number_of(self.store + "1"))
+        self.assertNotEqual(lived_in.number_of(self.store + "0"),
+                            lived_in.number_of(self.store + "1"))
 
     def test_an_archive_of_a_year(self) -> None:
         lived_in.furnish(self.store)
@@ -74,7 +77,8 @@ class AtRunTime(unittest.TestCase):
         states = [entry.state for entry in names.values()]
         self.assertEqual(len(names), lived_in.NAMES + 1)
         self.assertEqual(states.count(wire.Presence.BUSY), lived_in.CHATTING)
-        self.assertEqual(states.count(wire.Presence.AVAILABLE), lived_in.CONNECTED - lived_in.CHATTING + 1)
+        self.assertEqual(states.count(wire.Presence.AVAILABLE),
+                         lived_in.CONNECTED - lived_in.CHATTING + 1)
 
     def test_they_come_back_after_a_restart(self) -> None:
         with DaemonProcess() as daemon:

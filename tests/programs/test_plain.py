@@ -1,4 +1,5 @@
-"""The client without a screen: lines in, lines out, and the one-shot commands with their exit codes."""
+"""The client without a screen: lines in, lines out, and the one-shot commands with their exit
+codes."""
 import glob
 import os
 import signal
@@ -25,12 +26,14 @@ class WithDaemon(unittest.TestCase):
         self.env = environment(XDG_STATE_HOME=self.daemon.directory + "/state", TZ="UTC")
 
     def command(self, *options: str) -> list[str]:
-        return [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path, *options]
+        return [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path,
+                *options]
 
     def parley(self, *options: str, stdin: str | bytes = "") -> tuple[int, str, str]:
         """Exit code, stdout and stderr."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(self.command(*options), input=data, capture_output=True, env=self.env, timeout=SECONDS)
+        done = subprocess.run(self.command(*options), input=data, capture_output=True, env=self.env,
+                              timeout=SECONDS)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     def known(self, *names: str) -> None:
@@ -49,13 +52,15 @@ class Stray(WithDaemon):
 
     def test_a_line_that_is_too_long_sends_nothing_else(self) -> None:
         self.known("bob")
-        _, out, err = self.parley("--plain", "--name", "ann", stdin=f"@carol an old text\n@bob {'z' * 20_000}\n")
+        _, out, err = self.parley("--plain", "--name", "ann",
+                                  stdin=f"@carol an old text\n@bob {'z' * 20_000}\n")
         self.assertIn("send it in parts", out + err)
         self.assertIn("No messages available", self.parley("--name", "bob", "--check")[1])
 
     def test_a_text_on_stdin_that_is_too_long(self) -> None:
         self.known("bob")
-        self.fails(65, "at most 16384 bytes", "--name", "ann", "--send", "bob", stdin="x" + "é" * 9000)
+        self.fails(65, "at most 16384 bytes", "--name", "ann", "--send", "bob",
+                   stdin="x" + "é" * 9000)
 
     def test_a_byte_that_is_no_text(self) -> None:
         self.fails(65, "half a character", "--name", "ann", "--send", "bob", os.fsdecode(b"\x80"))
@@ -63,17 +68,20 @@ class Stray(WithDaemon):
     def test_closed_descriptors(self) -> None:
         self.known("bob")
         line = '"$0" "$@" >&-'
-        done = subprocess.run(["sh", "-c", line, *self.command("--name", "bob", "--who")], env=self.env,
+        done = subprocess.run(["sh", "-c", line, *self.command("--name", "bob", "--who")],
+                              env=self.env,
                               capture_output=True, timeout=SECONDS)
         self.assertEqual((done.returncode, done.stderr.count(b"\n")), (74, 1), done.stderr)
         line = '"$0" "$@" <&-'
-        done = subprocess.run(["sh", "-c", line, *self.command("--name", "bob", "--plain")], env=self.env,
+        done = subprocess.run(["sh", "-c", line, *self.command("--name", "bob", "--plain")],
+                              env=self.env,
                               capture_output=True, timeout=SECONDS)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
 
     def test_a_python_that_does_not_look_beside_the_script(self) -> None:
         for flag in ("-P", "-I"):
-            done = subprocess.run([sys.executable, flag, HERE + "/curses_client.py", "--version"], cwd="/",
+            done = subprocess.run([sys.executable, flag, HERE + "/curses_client.py", "--version"],
+                                  cwd="/",
                                   capture_output=True, timeout=SECONDS)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
 
@@ -83,12 +91,15 @@ class OneShot(WithDaemon):
         self.known("bob", "carol")
         self.assertEqual(self.parley("--name", "ann", "--send", "bob,carol", "hello", "there"),
                          (0, "bob, carol are not connected: kept in their mailboxes\n", ""))
-        self.assertEqual(self.parley("--name", "ann", "--send", "BOB", stdin="from stdin\nin two lines\n")[0], 0)
+        self.assertEqual(self.parley("--name", "ann", "--send", "BOB",
+                                     stdin="from stdin\nin two lines\n")[0], 0)
         code, out, _ = self.parley("--name", "bob", "--check")
         self.assertEqual(code, 0)
         self.assertRegex(out, r"\A\d{4}-\d\d-\d\d \d\d:\d\d ann > you: hello there\n"
-                              r"\d{4}-\d\d-\d\d \d\d:\d\d ann > you: from stdin\n    \| in two lines\n\Z")
-        self.assertEqual(self.parley("--name", "bob", "--check"), (0, "No messages available\n", ""))
+                              r"\d{4}-\d\d-\d\d \d\d:\d\d ann > you: from stdin\n    \| in two "
+                              r"lines\n\Z")
+        self.assertEqual(self.parley("--name", "bob", "--check"),
+                         (0, "No messages available\n", ""))
 
     def test_send_to_all(self) -> None:
         self.known("bob", "carol", "ann")
@@ -119,7 +130,8 @@ class OneShot(WithDaemon):
         self.known("bob")
         self.parley("--name", "ann", "--send", "bob", "hi")
         with open("/dev/full", "wb") as full:
-            done = subprocess.run(self.command("--name", "bob", "--check"), stdout=full, stderr=subprocess.PIPE,
+            done = subprocess.run(self.command("--name", "bob", "--check"), stdout=full,
+                                  stderr=subprocess.PIPE,
                                   env=self.env, timeout=SECONDS)
         self.assertEqual(done.returncode, os.EX_IOERR, done.stderr)
         self.assertIn("hi", self.parley("--name", "bob", "--check")[1])
@@ -127,7 +139,8 @@ class OneShot(WithDaemon):
     def test_many_messages(self) -> None:
         self.known("bob")
         with self.daemon.client("ann") as ann:
-            ann.say(*(wire.Send(1 << 32 | number, 0, ("bob",), f"text {number}") for number in range(1, 2501)))
+            ann.say(*(wire.Send(1 << 32 | number, 0, ("bob",), f"text {number}")
+                      for number in range(1, 2501)))
             while ann.hear(wire.Stored).last != (1 << 32 | 2500):
                 pass
         code, out, err = self.parley("--name", "bob", "--check")
@@ -140,14 +153,16 @@ class OneShot(WithDaemon):
         self.assertEqual(self.parley("--name", "ann", "--send", "ann", "buy milk"),
                          (0, "kept in your own mailbox until checked\n", ""))
         self.assertEqual(self.parley("--name", "ann", "--send", "ann,bob", "buy milk")[1],
-                         "bob is not connected: kept in the mailbox\nkept in your own mailbox until checked\n")
+                         "bob is not connected: kept in the mailbox\nkept in your own mailbox "
+                         "until checked\n")
         self.assertEqual(self.parley("--name", "ann", "--check")[1].count("buy milk"), 2)
 
     def test_who(self) -> None:
         with self.daemon.client("bob"):
             code, out, err = self.parley("--name", "ann", "--who")
         rows = out.splitlines()
-        self.assertEqual((code, rows[0], len(rows), err), (0, "bob      Available", lived_in.CONNECTED + 1, ""))
+        self.assertEqual((code, rows[0], len(rows), err),
+                         (0, "bob      Available", lived_in.CONNECTED + 1, ""))
         self.assertIn("v-0      Chatting with Vera.1", rows)
 
     def test_failures(self) -> None:
@@ -158,13 +173,15 @@ class OneShot(WithDaemon):
         self.fails(os.EX_USAGE, "--bogus", "--bogus")
         self.fails(os.EX_USAGE, "not allowed with", *ann, "--check", "--who")
         self.fails(os.EX_USAGE, "unix:PATH", *ann, "--check", "--connect", "nonsense")
-        self.fails(os.EX_NOUSER, "bobb is not in the log: did you mean bob?", *ann, "--send", "bobb", "hi")
+        self.fails(os.EX_NOUSER, "bobb is not in the log: did you mean bob?", *ann, "--send",
+                   "bobb", "hi")
         self.fails(os.EX_DATAERR, "empty", *ann, "--send", "bob", "")
         self.fails(os.EX_DATAERR, "empty", *ann, "--send", "bob")
         self.fails(os.EX_DATAERR, "16384", *ann, "--send", "bob", stdin="x" * 20000)
         self.fails(os.EX_DATAERR, "UTF-8", *ann, "--send", "bob", stdin=b"\xff")
         self.fails(os.EX_DATAERR, "reserved", "--name", "all", "--check")
-        self.fails(os.EX_UNAVAILABLE, "is the daemon running?", *ann, "--check", "--connect", "unix:/no/such.sock")
+        self.fails(os.EX_UNAVAILABLE, "is the daemon running?", *ann, "--check", "--connect",
+                   "unix:/no/such.sock")
         with self.daemon.client("ann"):
             self.fails(os.EX_TEMPFAIL, "already in use", *ann, "--check")
 
@@ -199,21 +216,25 @@ class Piped(WithDaemon):
     def test_a_script(self) -> None:
         self.known("bob")
         code, out, err = self.parley("--plain", "--name", "ann",
-                                     stdin="1\n2\n1\nbob\nhello bob\n3\n/log\n/nonsense\nzed\n6\nnever read\n")
+                                     stdin="1\n2\n1\nbob\nhello "
+                                           "bob\n3\n/log\n/nonsense\nzed\n6\nnever read\n")
         self.assertEqual((code, err.splitlines()[1:]), (os.EX_DATAERR, [
             "parley: 'zed' is not an item; 1-6 mark one; /help; \"@bob hi\" sends at once"]))
         self.assertTrue(err.startswith("parley: /nonsense is not a command"), err)
         words = [line[6:] if line[2:3] == ":" else line for line in out.split("\n")]
-        for line in ("* connected to", MENU, "* 201 current users:", "  v-0      Chatting with Vera.1",
+        for line in ("* connected to", MENU, "* 201 current users:",
+                     "  v-0      Chatting with Vera.1",
                      "1. One user 2. Several users 3. All users",
-                     "  bob  not connected: kept in the mailbox", "you > bob .: hello bob", "= you > bob: stored",
+                     "  bob  not connected: kept in the mailbox", "you > bob .: hello bob",
+                     "= you > bob: stored",
                      "* bob is not connected: kept in the mailbox", "* No messages available",
                      "* 5002 names in the log:"):
             self.assertTrue(any(word.startswith(line) for word in words), (line, out))
 
     def test_the_end_of_the_input_waits_until_all_is_stored(self) -> None:
         self.known("bob")
-        lines = "".join(f"@bob message {number}\n" for number in range(200)) + "@bob the last, without a newline"
+        lines = "".join(f"@bob message {number}\n"
+                        for number in range(200)) + "@bob the last, without a newline"
         self.assertEqual(self.parley("--plain", "--name", "ann", stdin=lines)[0], 0)
         out = self.parley("--name", "bob", "--check")[1]
         self.assertEqual(out.count("message "), 200)
@@ -223,25 +244,32 @@ class Piped(WithDaemon):
         """The lines below it were to be sent: none of them is taken for another name."""
         self.known("bob")
         with self.daemon.client("ann"):
-            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain", stdin="ann\nzorro\n@bob hi\n")
-        for name, said in (("bad name", "a username has 1 to 32"), ("", "a username has 1 to 32"), ("all", "reserved")):
+            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain",
+                       stdin="ann\nzorro\n@bob hi\n")
+        for name, said in (("bad name", "a username has 1 to 32"), ("", "a username has 1 to 32"),
+                           ("all", "reserved")):
             self.fails(os.EX_DATAERR, said, "--plain", stdin=f"{name}\nzorro\n@bob hi\n")
         self.fails(os.EX_USAGE, "the input ended before a username", "--plain")
-        self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"), 0)
+        self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"),
+                         0)
         self.assertIn("No messages available", self.parley("--name", "bob", "--check")[1])
 
     def test_a_name_that_was_given_is_the_name_or_the_end(self) -> None:
         """What was to be sent is not taken for another name."""
         with self.daemon.client("ann"):
-            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain", "--name", "ann", stdin="zorro\n@bob hi\n")
+            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain", "--name", "ann",
+                       stdin="zorro\n@bob hi\n")
         self.fails(os.EX_DATAERR, "reserved", "--plain", "--name", "all", stdin="zorro\n")
-        self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"), 0)
+        self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"),
+                         0)
 
     def test_what_could_not_be_done_is_the_exit_code(self) -> None:
         self.known("bob")
-        for line, said in (("@nobody hi", "nobody is not in the log"), ("/nonsense", "is not a command"),
+        for line, said in (("@nobody hi", "nobody is not in the log"),
+                           ("/nonsense", "is not a command"),
                            ("Quit", "you are not in a chat")):
-            code, out, err = self.parley("--plain", "--name", "ann", stdin=f"{line}\n@bob after it\n")
+            code, out, err = self.parley("--plain", "--name", "ann",
+                                         stdin=f"{line}\n@bob after it\n")
             self.assertEqual((code, out.count("stored")), (os.EX_DATAERR, 1), (line, out))
             self.assertIn(f"parley: {said}" if line != "/nonsense" else said, err)
 
@@ -250,11 +278,13 @@ class Piped(WithDaemon):
         for text in ("-V", "--who", "-x and more", "--"):
             self.assertEqual(self.parley("--name", "ann", "--send", "bob", "--", text)[0], 0, text)
         out = self.parley("--name", "bob", "--check")[1]
-        self.assertEqual([line.rpartition(": ")[2] for line in out.splitlines()], ["-V", "--who", "-x and more", "--"])
+        self.assertEqual([line.rpartition(": ")[2] for line in out.splitlines()],
+                         ["-V", "--who", "-x and more", "--"])
         self.fails(os.EX_USAGE, "'hello' is not an option", "--name", "ann", "hello")
     def test_no_daemon(self) -> None:
         self.daemon.end()
-        self.fails(os.EX_UNAVAILABLE, "is the daemon running?", "--plain", "--name", "ann", stdin="1\n")
+        self.fails(os.EX_UNAVAILABLE, "is the daemon running?", "--plain", "--name", "ann",
+                   stdin="1\n")
 
     def test_no_terminal_is_said_and_lines_it_is(self) -> None:
         code, out, err = self.parley("--name", "ann", stdin="/exit\n")
@@ -267,7 +297,8 @@ class Piped(WithDaemon):
         with open(path, "w") as script:
             script.write("1\n")
         with open(path) as script:
-            done = subprocess.run(self.command("--plain", "--name", "ann"), stdin=script, capture_output=True,
+            done = subprocess.run(self.command("--plain", "--name", "ann"), stdin=script,
+                                  capture_output=True,
                                   env=self.env, timeout=SECONDS)
         self.assertIn(b"201 current users:", done.stdout)
 

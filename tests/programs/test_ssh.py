@@ -1,5 +1,6 @@
-"""The client over a real ssh: a sshd of our own on loopback, with its own keys and port, `ssh -tt` into a terminal of
-80x24; under several terminals' names and locales; and with the connection cut in the middle of a sentence."""
+"""The client over a real ssh: a sshd of our own on loopback, with its own keys and port, `ssh -tt`
+into a terminal of 80x24; under several terminals' names and locales; and with the connection cut in
+the middle of a sentence."""
 import getpass
 import os
 import signal
@@ -24,21 +25,25 @@ class Sshd:
         self._directory = tempfile.TemporaryDirectory(prefix="parley-ssh-")
         self.home = Path(self._directory.name)
         for key in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.home / key], check=True)
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.home / key],
+                           check=True)
         (self.home / "authorized").write_bytes((self.home / "user.pub").read_bytes())
         (self.home / "authorized").chmod(0o600)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         (self.home / "config").write_text(
-            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.home}/host\nPidFile {self.home}/pid\n"
-            f"AuthorizedKeysFile {self.home}/authorized\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
+            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.home}/host\nPidFile "
+            f"{self.home}/pid\n"
+            f"AuthorizedKeysFile {self.home}/authorized\nStrictModes no\nUsePAM "
+            "no\nPermitRootLogin yes\n"
             "PasswordAuthentication no\n")
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         program = find_program("sshd")
         assert program is not None
         with open(self.home / "log", "wb") as log:
-            self.process = subprocess.Popen([program, "-D", "-e", "-f", self.home / "config"], stdout=log, stderr=log)
+            self.process = subprocess.Popen([program, "-D", "-e", "-f", self.home / "config"],
+                                            stdout=log, stderr=log)
         until(self._answers, LOGIN_SECONDS, "sshd to listen")
 
     def _answers(self) -> bool:
@@ -47,13 +52,15 @@ class Sshd:
 
     def command(self, *remote: str) -> list[str]:
         """ssh -tt to it, running this there."""
-        return ["ssh", "-tt", "-F", "none", "-i", str(self.home / "user"), "-p", str(self.port), "-o", "LogLevel=ERROR",
+        return ["ssh", "-tt", "-F", "none", "-i", str(self.home / "user"), "-p", str(self.port),
+                "-o", "LogLevel=ERROR",
                 "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={self.home}/known",
                 f"{getpass.getuser()}@127.0.0.1", *remote]
 
     def cut(self) -> None:
         """End the server's end of every connection, as when a cable is pulled."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        children = Path(
+            f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in children:
             os.kill(int(pid), signal.SIGKILL)
 
@@ -73,8 +80,10 @@ class OverSsh(unittest.TestCase):
 
     def terminal(self, name: str, term: str, *variables: str) -> Terminal:
         """A client at the other end of ssh, in a terminal of 80x24."""
-        remote = ["env", f"TERM={term}", f"XDG_STATE_HOME={self.daemon.directory}/state", *variables, sys.executable,
-                  HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path, "--name", name]
+        remote = ["env", f"TERM={term}", f"XDG_STATE_HOME={self.daemon.directory}/state",
+                  *variables, sys.executable,
+                  HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path, "--name",
+                  name]
         terminal = Terminal(self.sshd.command(*remote), rows=24, cols=80, env=environment())
         self.addCleanup(terminal.close)
         return terminal
@@ -87,7 +96,8 @@ class OverSsh(unittest.TestCase):
             ann.press(b"\r")
             mail = bob.hear(wire.Mail)
             self.assertEqual((mail.sender, mail.text), ("ann", text))
-            bob.say(wire.Confirm(mail.id, mail.id), wire.Send(1 << 32 | 1, 0, ("ann",), f"{text}, too"))
+            bob.say(wire.Confirm(mail.id, mail.id),
+                    wire.Send(1 << 32 | 1, 0, ("ann",), f"{text}, too"))
             ann.until(f"{text}, too", LOGIN_SECONDS)
             ann.type("/exit")
             ann.press(b"\r")
@@ -113,7 +123,8 @@ class OverSsh(unittest.TestCase):
             ann.type(f"@bob message {number}")
             ann.press(b"\r")
             ann.until(lambda screen, n=number: any("=" in row and f"message {n}" in row
-                                                   for row in screen.text().split("\n")), LOGIN_SECONDS)
+                                                   for row in screen.text().split("\n")),
+                      LOGIN_SECONDS)
         ann.type("@bob and then the line was")
         ann.until("line was", LOGIN_SECONDS)
         self.sshd.cut()

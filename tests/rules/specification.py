@@ -1,11 +1,12 @@
-"""What the scenarios of the specifications share: a daemon told what users do, in lines such as "ann: invite bob".
+"""What the scenarios of the specifications share: a daemon told what users do, in lines such as
+"ann: invite bob".
 
     with Scene("ann", "bob") as scene:
         scene.play("ann: invite bob", "bob: deny ann")
         scene.heard("ann")  ->  ["INVITING ann,bob", "CALLED_OFF denied bob"]
 
-Below it stand the sentences that several of the texts repeat, word for word, as mixins: each is tested under the
-name of every specification that says it.
+Below it stand the sentences that several of the texts repeat, word for word, as mixins: each is
+tested under the name of every specification that says it.
 """
 import wire
 from rules.chats import State, state_of
@@ -86,7 +87,8 @@ class Scene(Service):
 
     def states(self):
         """Of those who are not simply available."""
-        return {who: self.state(who) for who in self.people if self.state(who) is not State.AVAILABLE}
+        return {who: self.state(who)
+                for who in self.people if self.state(who) is not State.AVAILABLE}
 
     # ---- what users do ----
 
@@ -120,12 +122,14 @@ class Scene(Service):
 
     def chat(self, *names):
         """A chat session of these."""
-        self.play(f"{names[0]}: invite {','.join(names[1:])}", *(f"{name}: accept {names[0]}" for name in names[1:]))
+        self.play(f"{names[0]}: invite {','.join(names[1:])}",
+                  *(f"{name}: accept {names[0]}" for name in names[1:]))
         self.forget()
 
 
 def is_sound(board):
-    """Whether invitations, chats and users agree about each other: nothing is held that nothing will end."""
+    """Whether invitations, chats and users agree about each other: nothing is held that nothing
+    will end."""
     pending, clients = board.invitations.pending, set(board.roster.clients.values())
     for client in clients:
         has = client.chats
@@ -135,13 +139,15 @@ def is_sound(board):
             assert held is None or pending.get(held.number) is held, client.name
         assert has.inviting is None or has.pledged is None, client.name
     for invitation in pending.values():
-        assert set(invitation.members) <= clients and invitation.inviter.chats.inviting is invitation
+        assert (set(invitation.members) <= clients
+                and invitation.inviter.chats.inviting is invitation)
         for other in invitation.invited:
             waits = other.chats.pledged is invitation if other in invitation.accepted else \
                 other.chats.invitations.get(invitation.number) is invitation
             assert waits, other.name
     for chat in board.sessions.active.values():
-        assert len(chat.members) >= 2 and all(member.chats.session is chat for member in chat.members)
+        assert len(chat.members) >= 2 and all(member.chats.session is chat
+                                              for member in chat.members)
         assert set(chat.members) <= clients
     return True
 
@@ -178,16 +184,18 @@ class Introduction(Specification):
     """The first paragraphs of chat-app and persistent-messaging."""
 
     def test_three_clients(self):
-        """Each client process will connect to the server over a socket.  The server should be able to handle all
-        three clients concurrently."""
+        """Each client process will connect to the server over a socket.  The server should be able
+        to handle all three clients concurrently."""
         scene = self.scene("ann", "bob", "cat")
         for who in scene.people:
             scene.people[who].send(",".join(scene.people), f"from {who}")
         for client in scene.people.values():
-            self.assertEqual(seen(client.hears_all(wire.Mail)), [(who, f"from {who}") for who in scene.people])
+            self.assertEqual(seen(client.hears_all(wire.Mail)),
+                             [(who, f"from {who}") for who in scene.people])
 
     def test_displayed_in_real_time(self):
-        """When a client connects to the server, its username should be displayed by the server in real time."""
+        """When a client connects to the server, its username should be displayed by the server in
+        real time."""
         scene = self.scene()
         for count, name in enumerate(("ann", "bob", "cat"), 1):
             scene.enter(name)
@@ -202,7 +210,8 @@ class Introduction(Specification):
         self.assertEqual(len(scene.daemon.board.roster.clients), 1)
 
     def test_conflict(self):
-        """Should the server detect a concurrent conflict in username, the client's connection should be rejected"""
+        """Should the server detect a concurrent conflict in username, the client's connection
+        should be rejected"""
         scene = self.scene("ann")
         second = scene.client("ann")
         self.assertIn("already in use", second.hears(wire.Rejected, why=Why.TAKEN).reason)
@@ -210,7 +219,8 @@ class Introduction(Specification):
         scene.people["ann"].hears_nothing()
 
     def test_cumulative_log(self):
-        """The server will keep a cumulative log of previously used usernames and display those names on its GUI."""
+        """The server will keep a cumulative log of previously used usernames and display those
+        names on its GUI."""
         scene = self.scene("ann", "bob")
         scene.play("ann: exit", "bob: exit")
         scene.enter("cat")
@@ -219,15 +229,16 @@ class Introduction(Specification):
         self.assertEqual(set(self.table(scene)), {"ann", "bob", "cat"})
 
     def test_connected_and_not(self):
-        """The server should indicate which of those usernames represent clients presently connected to the server and
-        which are not connected."""
+        """The server should indicate which of those usernames represent clients presently connected
+        to the server and which are not connected."""
         scene = self.scene("ann", "bob", "cat")
         scene.play("ann: vanish")
-        self.assertEqual(self.table(scene), {"ann": "not connected", "bob": "available", "cat": "available"})
+        self.assertEqual(self.table(scene),
+                         {"ann": "not connected", "bob": "available", "cat": "available"})
 
     def test_reuse(self):
-        """Clients may reuse usernames and a client reusing an extant username should not be treated as a duplicate in
-        the log."""
+        """Clients may reuse usernames and a client reusing an extant username should not be treated
+        as a duplicate in the log."""
         scene = self.scene("ann", "bob")
         for spelled in ("bob", "BOB", "bob"):
             scene.play("bob: exit")
@@ -253,8 +264,8 @@ class StartupOfAClient(Specification):
         scene.client("ann").hears(wire.Welcome, name="ann", house="test", waiting=0)
 
     def test_in_use(self):
-        """b. If the provided username is already in use, the client should disconnect and prompt the user to input
-        another username."""
+        """b. If the provided username is already in use, the client should disconnect and prompt
+        the user to input another username."""
         scene = self.scene("ann")
         scene.client("ann").hears(wire.Rejected)
         self.assertEqual(scene.user("ann2").welcome.name, "ann2")
@@ -283,8 +294,8 @@ class TheServer(Specification):
         self.assertEqual(list(self.table(scene).values()), ["available"] * 3)
 
     def test_log_on_the_gui(self):
-        """A cumulative log of all previously used usernames should be maintained by the server and presented on the
-        server's GUI."""
+        """A cumulative log of all previously used usernames should be maintained by the server and
+        presented on the server's GUI."""
         scene = self.scene()
         for number in range(10):
             scene.enter(f"u{number}")
@@ -292,7 +303,8 @@ class TheServer(Specification):
         self.assertEqual(set(self.table(scene)), {f"u{number}" for number in range(10)})
 
     def test_which_are_connected(self):
-        """The server should indicate which of those usernames (if any) represent currently connected clients."""
+        """The server should indicate which of those usernames (if any) represent currently
+        connected clients."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         self.assertEqual(self.table(scene), {"ann": "available", "bob": "not connected"})
@@ -308,12 +320,14 @@ class TheServer(Specification):
     def test_print_and_log(self):
         """2. Print that a client has connected, log the client's username"""
         scene = self.scene("ann")
-        self.assertEqual(self.printed(scene, "connected"), ["connected name=ann address=test:1 waiting=0"])
+        self.assertEqual(self.printed(scene, "connected"),
+                         ["connected name=ann address=test:1 waiting=0"])
         self.assertEqual(scene.mailbox.find("ann").name, "ann")
 
     def test_available(self):
-        """a. If the client username is available (e.g., not currently being used by another client), fork a thread to
-        handle that client.  (One thread serves them all; none waits for another.)"""
+        """a. If the client username is available (e.g., not currently being used by another
+        client), fork a thread to handle that client.  (One thread serves them all; none waits for
+        another.)"""
         scene = self.scene("ann")
         scene.enter("bob")
         scene.people["ann"].say_bytes(wire.encode(wire.Ping(1))[:7])        # half a request
@@ -344,13 +358,15 @@ class LogToEachClient(Specification):
     """The log that a client is given when it comes, in chat-app and message-service."""
 
     def test_provided(self):
-        """3. When a client connection is accepted, the server should provide the log of usernames to the client."""
+        """3. When a client connection is accepted, the server should provide the log of usernames
+        to the client."""
         scene = self.scene("ann", "bob")
         scene.play("ann: exit")
         cat = scene.user("cat")
         cat.listen()
         self.assertEqual({name: entry.state for name, entry in cat.roster.items()},
-                         {"ann": wire.Presence.AWAY, "bob": wire.Presence.AVAILABLE, "cat": wire.Presence.AVAILABLE})
+                         {"ann": wire.Presence.AWAY, "bob": wire.Presence.AVAILABLE,
+                          "cat": wire.Presence.AVAILABLE})
 
 
 class ThreeOptions(Specification):
@@ -389,7 +405,8 @@ class Receiving(Specification):
         scene = self.scene("ann", "bob")
         scene.people["ann"].send("bob", "one")
         scene.people["ann"].send("bob", "two")
-        self.assertEqual(seen(scene.people["bob"].hears_all(wire.Mail)), [("ann", "one"), ("ann", "two")])
+        self.assertEqual(seen(scene.people["bob"].hears_all(wire.Mail)),
+                         [("ann", "one"), ("ann", "two")])
 
     def test_from_whom(self):
         """The text message should indicate from which username the message was received."""
@@ -423,7 +440,8 @@ class Forwarding(Specification):
 
 
 class Queues(Specification):
-    """Steps 3 and 4 of the server and "Checking Messages", in persistent-messaging and asynchronous-server."""
+    """Steps 3 and 4 of the server and "Checking Messages", in persistent-messaging and
+    asynchronous-server."""
 
     def checked(self, scene, name):
         """Log in, check for messages, confirm them, leave."""
@@ -438,13 +456,14 @@ class Queues(Specification):
         return mails
 
     def test_new_queue(self):
-        """3. If a client name has not been encountered in the past, a new message queue for that client should be
-        instantiated."""
+        """3. If a client name has not been encountered in the past, a new message queue for that
+        client should be instantiated."""
         scene = self.scene("ann")
         self.assertIsNone(scene.mailbox.find("bob"))
         scene.enter("bob")
         self.assertEqual(scene.mailbox.find("bob").waiting, 0)
-        self.assertEqual(self.printed(scene, "new-name"), ["new-name name=ann", "new-name name=bob"])
+        self.assertEqual(self.printed(scene, "new-name"),
+                         ["new-name name=ann", "new-name name=bob"])
 
     def test_log_for_sending(self):
         """i. The server should provide the log of usernames to the client;"""
@@ -456,15 +475,17 @@ class Queues(Specification):
         self.assertEqual([entry.name for entry in said.entries], ["ann", "bob"])
 
     def test_placed_in_the_queues(self):
-        """ii. The server should accept messages from the client and place those messages in the intended client(s)
-        message queue;"""
+        """ii. The server should accept messages from the client and place those messages in the
+        intended client(s) message queue;"""
         scene = self.scene("ann", "bob", "cat")
         scene.play("bob: exit", "cat: exit")
         scene.people["ann"].send("bob,cat", "hi")
         self.assertEqual(scene.heard("ann"), ["STORED", "AWAY bob,cat"])
-        self.assertEqual([scene.mailbox.find(name).waiting for name in ("ann", "bob", "cat")], [0, 1, 1])
+        self.assertEqual([scene.mailbox.find(name).waiting for name in ("ann", "bob", "cat")],
+                         [0, 1, 1])
         self.assertEqual(seen(self.checked(scene, "bob")), [("ann", "hi")])
-        self.assertEqual([scene.mailbox.find(name).waiting for name in ("ann", "bob", "cat")], [0, 0, 1])
+        self.assertEqual([scene.mailbox.find(name).waiting for name in ("ann", "bob", "cat")],
+                         [0, 0, 1])
 
     def test_timestamp(self):
         """iii. Received messages should be marked with a timestamp."""
@@ -492,7 +513,8 @@ class Queues(Specification):
         scene.people["bob"].hears(wire.Checked, request=1, total=0)
 
     def test_removed(self):
-        """iii. Any messages delivered to the client should be removed from the persistent message queue."""
+        """iii. Any messages delivered to the client should be removed from the persistent message
+        queue."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "hi")
@@ -502,9 +524,9 @@ class Queues(Specification):
         self.assertEqual(self.checked(scene, "bob"), [])
 
     def test_retrieve(self):
-        """1. When connected to the server, the client will indicate it wants to retrieve messages from its message
-        queue.  2. If the clients message queue is not empty: a. The client will retrieve all text messages addressed
-        to it"""
+        """1. When connected to the server, the client will indicate it wants to retrieve messages
+        from its message queue.  2. If the clients message queue is not empty: a. The client will
+        retrieve all text messages addressed to it"""
         scene = self.scene("ann", "bob", "cat")
         scene.play("bob: exit", "cat: exit")
         for to in ("bob", "cat", "bob,cat"):
@@ -512,11 +534,12 @@ class Queues(Specification):
         scene.enter("bob")
         scene.people["bob"].hears_nothing()                     # not before it was asked for
         scene.play("bob: exit")
-        self.assertEqual([text for _, text in seen(self.checked(scene, "bob"))], ["to bob", "to bob,cat"])
+        self.assertEqual([text for _, text in seen(self.checked(scene, "bob"))],
+                         ["to bob", "to bob,cat"])
 
     def test_sender_and_time(self):
-        """c. The text message should indicate from which username the message was received and a timestamp of when
-        that message was received by the server."""
+        """c. The text message should indicate from which username the message was received and a
+        timestamp of when that message was received by the server."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         times = []
@@ -526,8 +549,10 @@ class Queues(Specification):
             scene.forward(3600)
         mails = self.checked(scene, "bob")
         self.assertEqual(seen(mails), [("ann", "first"), ("ann", "second")])
-        self.assertTrue(all(0 <= said - mail.time < 1e6 for said, mail in zip(times, mails, strict=True)))
+        self.assertTrue(all(0 <= said - mail.time < 1e6 for said,
+                            mail in zip(times, mails, strict=True)))
 
 
-__all__ = ["EVERYONE", "NOW", "Client", "Forwarding", "Introduction", "LogToEachClient", "Queues", "Receiving", "Scene",
+__all__ = ["EVERYONE", "NOW", "Client", "Forwarding", "Introduction", "LogToEachClient", "Queues",
+           "Receiving", "Scene",
            "Specification", "StartupOfAClient", "TheServer", "ThreeOptions", "is_sound", "short"]

@@ -1,4 +1,5 @@
-"""chats: every state of a user, every event, the outcome; who can be invited; sessions; the end of an invitation."""
+"""chats: every state of a user, every event, the outcome; who can be invited; sessions; the end of
+an invitation."""
 import unittest
 
 import wire
@@ -12,7 +13,8 @@ from tests.rules.specification import Scene, is_sound
 A, N, P, B = State.AVAILABLE, State.INVITING, State.PLEDGED, State.BUSY
 PEOPLE = ("ann", "bob", "cat", "dan", "eve")
 
-# How ann comes into each state.  In the first two eve's invitation waits for her; in the others it was called off.
+# How ann comes into each state.  In the first two eve's invitation waits for her; in the others it
+# was called off.
 WAYS = {
     A: ("eve: invite ann",),
     N: ("eve: invite ann", "ann: invite bob"),
@@ -23,13 +25,16 @@ BEFORE = {A: {"eve": N}, N: {"eve": N, "ann": N}, P: {"dan": N, "ann": P}, B: {"
 
 # What ann does; then what everybody hears, and the states of those who are not simply available.
 OUTCOMES = {
-    (A, "invite cat"): ({"ann": ["INVITING ann,cat"], "cat": ["INVITATION ann"]}, {"ann": N, "eve": N}),
+    (A, "invite cat"): ({"ann": ["INVITING ann,cat"], "cat": ["INVITATION ann"]},
+                        {"ann": N, "eve": N}),
     (N, "invite cat"): ({"ann": ["FAILED busy"]}, BEFORE[N]),
     (P, "invite cat"): ({"ann": ["FAILED busy"]}, BEFORE[P]),
     (B, "invite cat"): ({"ann": ["FAILED busy"]}, BEFORE[B]),
 
-    (A, "accept eve"): ({"ann": ["STARTED eve,ann"], "eve": ["STARTED eve,ann"]}, {"ann": B, "eve": B}),
-    (N, "accept eve"): ({"ann": ["CALLED_OFF withdrawn ann", "STARTED eve,ann"], "bob": ["CALLED_OFF withdrawn ann"],
+    (A, "accept eve"): ({"ann": ["STARTED eve,ann"], "eve": ["STARTED eve,ann"]},
+                        {"ann": B, "eve": B}),
+    (N, "accept eve"): ({"ann": ["CALLED_OFF withdrawn ann", "STARTED eve,ann"],
+                         "bob": ["CALLED_OFF withdrawn ann"],
                          "eve": ["STARTED eve,ann"]}, {"ann": B, "eve": B}),
     (P, "accept eve"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[P]),
     (P, "accept dan"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[P]),
@@ -37,7 +42,8 @@ OUTCOMES = {
     (B, "accept dan"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[B]),
 
     (A, "deny eve"): ({"ann": ["CALLED_OFF denied ann"], "eve": ["CALLED_OFF denied ann"]}, {}),
-    (N, "deny eve"): ({"ann": ["CALLED_OFF denied ann"], "eve": ["CALLED_OFF denied ann"]}, {"ann": N}),
+    (N, "deny eve"): ({"ann": ["CALLED_OFF denied ann"], "eve": ["CALLED_OFF denied ann"]},
+                      {"ann": N}),
     (P, "deny eve"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[P]),
     (P, "deny dan"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[P]),
     (B, "deny eve"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[B]),
@@ -45,7 +51,8 @@ OUTCOMES = {
 
     (A, "withdraw eve"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[A]),
     (N, "withdraw eve"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[N]),
-    (N, "withdraw"): ({"ann": ["CALLED_OFF withdrawn ann"], "bob": ["CALLED_OFF withdrawn ann"]}, {"eve": N}),
+    (N, "withdraw"): ({"ann": ["CALLED_OFF withdrawn ann"], "bob": ["CALLED_OFF withdrawn ann"]},
+                      {"eve": N}),
     (P, "withdraw eve"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[P]),
     (P, "withdraw dan"): ({who: ["CALLED_OFF withdrawn ann"] for who in ("ann", "bob", "dan")}, {}),
     (B, "withdraw eve"): ({"ann": ["CALLED_OFF unknown ann"]}, BEFORE[B]),
@@ -63,35 +70,46 @@ OUTCOMES = {
 
     # what happens to her without being asked for
     (A, "vanish"): ({"eve": ["CALLED_OFF gone ann"]}, {"ann": None}),
-    (N, "vanish"): ({"eve": ["CALLED_OFF gone ann"], "bob": ["CALLED_OFF gone ann"]}, {"ann": None}),
-    (P, "vanish"): ({"dan": ["CALLED_OFF gone ann"], "bob": ["CALLED_OFF gone ann"]}, {"ann": None}),
+    (N, "vanish"): ({"eve": ["CALLED_OFF gone ann"], "bob": ["CALLED_OFF gone ann"]},
+                    {"ann": None}),
+    (P, "vanish"): ({"dan": ["CALLED_OFF gone ann"], "bob": ["CALLED_OFF gone ann"]},
+                    {"ann": None}),
     (B, "vanish"): ({"dan": ["ENDED gone ann"]}, {"ann": None}),
 
     (A, "wait 60"): ({"ann": ["CALLED_OFF expired ann"], "eve": ["CALLED_OFF expired ann"]}, {}),
-    (N, "wait 60"): ({"ann": ["CALLED_OFF expired ann", "CALLED_OFF expired bob"], "eve": ["CALLED_OFF expired ann"],
+    (N, "wait 60"): ({"ann": ["CALLED_OFF expired ann", "CALLED_OFF expired bob"],
+                      "eve": ["CALLED_OFF expired ann"],
                       "bob": ["CALLED_OFF expired bob"]}, {}),
     (P, "wait 60"): ({who: ["CALLED_OFF expired bob"] for who in ("ann", "bob", "dan")}, {}),
     (B, "wait 60"): ({}, BEFORE[B]),
 }
 # What others do to her.
 UNASKED = {
-    (A, "eve: withdraw"): ({"ann": ["CALLED_OFF withdrawn eve"], "eve": ["CALLED_OFF withdrawn eve"]}, {}),
+    (A, "eve: withdraw"): ({"ann": ["CALLED_OFF withdrawn eve"],
+                            "eve": ["CALLED_OFF withdrawn eve"]}, {}),
     (A, "eve: vanish"): ({"ann": ["CALLED_OFF gone eve"]}, {"eve": None}),
-    (A, "cat: invite ann"): ({"ann": ["INVITATION cat"], "cat": ["INVITING cat,ann"]}, {"cat": N, "eve": N}),
-    (N, "eve: withdraw"): ({"ann": ["CALLED_OFF withdrawn eve"], "eve": ["CALLED_OFF withdrawn eve"]}, {"ann": N}),
+    (A, "cat: invite ann"): ({"ann": ["INVITATION cat"], "cat": ["INVITING cat,ann"]},
+                             {"cat": N, "eve": N}),
+    (N, "eve: withdraw"): ({"ann": ["CALLED_OFF withdrawn eve"],
+                            "eve": ["CALLED_OFF withdrawn eve"]}, {"ann": N}),
     (N, "eve: vanish"): ({"ann": ["CALLED_OFF gone eve"]}, {"ann": N, "eve": None}),
-    (N, "cat: invite ann"): ({"ann": ["INVITATION cat"], "cat": ["INVITING cat,ann"]}, {"ann": N, "cat": N, "eve": N}),
-    (N, "bob: accept ann"): ({"ann": ["CALLED_OFF busy ann", "STARTED ann,bob"], "bob": ["STARTED ann,bob"],
+    (N, "cat: invite ann"): ({"ann": ["INVITATION cat"], "cat": ["INVITING cat,ann"]},
+                             {"ann": N, "cat": N, "eve": N}),
+    (N, "bob: accept ann"): ({"ann": ["CALLED_OFF busy ann", "STARTED ann,bob"],
+                              "bob": ["STARTED ann,bob"],
                               "eve": ["CALLED_OFF busy ann"]}, {"ann": B, "bob": B}),
-    (N, "bob: deny ann"): ({"ann": ["CALLED_OFF denied bob"], "bob": ["CALLED_OFF denied bob"]}, {"eve": N}),
+    (N, "bob: deny ann"): ({"ann": ["CALLED_OFF denied bob"], "bob": ["CALLED_OFF denied bob"]},
+                           {"eve": N}),
     (N, "bob: vanish"): ({"ann": ["CALLED_OFF gone bob"]}, {"eve": N, "bob": None}),
-    (P, "dan: withdraw"): ({who: ["CALLED_OFF withdrawn dan"] for who in ("ann", "bob", "dan")}, {}),
+    (P, "dan: withdraw"): ({who: ["CALLED_OFF withdrawn dan"] for who in ("ann", "bob", "dan")},
+                           {}),
     (P, "dan: vanish"): ({who: ["CALLED_OFF gone dan"] for who in ("ann", "bob")}, {"dan": None}),
     (P, "bob: deny dan"): ({who: ["CALLED_OFF denied bob"] for who in ("ann", "bob", "dan")}, {}),
     (P, "bob: vanish"): ({who: ["CALLED_OFF gone bob"] for who in ("ann", "dan")}, {"bob": None}),
     (P, "bob: accept dan"): ({who: ["STARTED dan,ann,bob"] for who in ("ann", "bob", "dan")},
                              {"ann": B, "bob": B, "dan": B}),
-    (P, "bob: invite cat"): ({"bob": ["INVITING bob,cat"], "cat": ["INVITATION bob"]}, {"bob": N} | BEFORE[P]),
+    (P, "bob: invite cat"): ({"bob": ["INVITING bob,cat"], "cat": ["INVITATION bob"]},
+                             {"bob": N} | BEFORE[P]),
     (P, "cat: invite ann"): ({"cat": ["FAILED busy"]}, BEFORE[P]),
     (B, "cat: invite ann"): ({"cat": ["FAILED busy"]}, BEFORE[B]),
     (B, "dan: say hi"): ({"ann": ["dan: hi"]}, BEFORE[B]),
@@ -123,9 +141,11 @@ class StateAndEvent(unittest.TestCase):
 
     def test_no_pair_is_left_out(self):
         """Each cell of RULES, and each event that is not asked for, is in the tables above."""
-        verbs = {"invite": Event.INVITE, "accept": Event.ACCEPT, "deny": Event.DENY, "withdraw": Event.WITHDRAW,
+        verbs = {"invite": Event.INVITE, "accept": Event.ACCEPT, "deny": Event.DENY,
+                 "withdraw": Event.WITHDRAW,
                  "say": Event.SAY}
-        tested = {(state, verbs[what.split()[0]]) for state, what in OUTCOMES if what.split()[0] in verbs}
+        tested = {(state, verbs[what.split()[0]]) for state,
+                  what in OUTCOMES if what.split()[0] in verbs}
         self.assertEqual(tested, {(state, event) for state in State for event in Event})
         for event in ("vanish", "wait 60"):
             self.assertEqual({state for state, what in OUTCOMES if what == event}, set(State))
@@ -155,7 +175,8 @@ class StateAndEvent(unittest.TestCase):
         with Scene(*PEOPLE) as scene:
             scene.play("ann: invite bob")
             scene.forget()
-            scene.play("eve: accept ann", "eve: deny ann", "eve: withdraw ann", "ann: accept ann", "ann: deny ann")
+            scene.play("eve: accept ann", "eve: deny ann", "eve: withdraw ann", "ann: accept ann",
+                       "ann: deny ann")
             self.assertEqual(scene.all_heard(), {"eve": ["CALLED_OFF unknown eve"] * 3,
                                                  "ann": ["CALLED_OFF unknown ann"] * 2})
             self.assertEqual(scene.states(), {"ann": N})
@@ -214,7 +235,8 @@ class WhoCanBeInvited(unittest.TestCase):
 
     def test_the_first_accepted_calls_off_the_others(self):
         with Scene(*PEOPLE) as scene:
-            scene.play("ann: invite eve", "bob: invite eve", "cat: invite eve,dan", "eve: accept bob")
+            scene.play("ann: invite eve", "bob: invite eve", "cat: invite eve,dan",
+                       "eve: accept bob")
             self.assertEqual(scene.heard("ann")[1:], ["CALLED_OFF busy eve"])
             self.assertEqual(scene.heard("cat")[1:], ["CALLED_OFF busy eve"])
             self.assertEqual(scene.heard("dan"), ["INVITATION cat", "CALLED_OFF busy eve"])
@@ -246,7 +268,8 @@ class WhoCanBeInvited(unittest.TestCase):
     def test_one_name_many_times_leaves_nobody_out(self):
         """More names than may be invited, but few users: all of them are invited, or nobody is."""
         with Scene("ann", "bob", "cat") as scene:
-            scene.people["ann"].say(wire.Invite(1, ("bob",) * (invitations.INVITED_MAX + 1) + ("cat",)))
+            scene.people["ann"].say(wire.Invite(1, ("bob",) * (invitations.INVITED_MAX + 1)
+                                                + ("cat",)))
             self.assertIn(scene.heard("ann"), (["INVITING ann,bob,cat"], ["FAILED empty"]))
 
     def test_a_thousand_invited_fit_a_frame(self):
@@ -275,7 +298,8 @@ class HowOften(unittest.TestCase):
         """n, not n + 1; one more after the time, not before; others have their own."""
         with Scene("ann", "bob", "cat") as scene:
             said = [self.invite(scene) for _ in range(INVITING_BURST + 1)]
-            self.assertEqual(said, [""] * INVITING_BURST + [f"too many invitations: wait {INVITING_SECONDS} s"])
+            self.assertEqual(said, [""] * INVITING_BURST
+                             + [f"too many invitations: wait {INVITING_SECONDS} s"])
             self.assertEqual(len(scene.people["bob"].hears_all(wire.Invitation)), INVITING_BURST)
             self.assertEqual(self.invite(scene, "cat"), "")
             scene.forward(INVITING_SECONDS - 0.5)
@@ -323,16 +347,19 @@ class Sessions(unittest.TestCase):
                                                  "cat": ["ann: hi", "bob: hello"]})
 
     def test_quit_is_a_word_alone_in_any_case(self):
-        for text, ends in (("Quit", True), ("quit", True), ("QUIT", True), ("  qUiT\n", True), ("quit now", False),
+        for text, ends in (("Quit", True), ("quit", True), ("QUIT", True), ("  qUiT\n", True),
+                           ("quit now", False),
                            ("quit.", False), ("qui t", False)):
             with self.subTest(text), Scene("ann", "bob") as scene:
                 scene.chat("ann", "bob")
                 scene.play(f"ann: say {text}")
-                self.assertEqual(scene.heard("bob"), ["ENDED quit ann"] if ends else [f"ann: {text}"])
+                self.assertEqual(scene.heard("bob"),
+                                 ["ENDED quit ann"] if ends else [f"ann: {text}"])
                 self.assertEqual(scene.states(), {} if ends else {"ann": B, "bob": B})
 
     def test_bad_texts(self):
-        for text, why in (("", "empty"), (" \n", "empty"), ("a\x1b[m", "bad_text"), ("x" * 16385, "bad_text")):
+        for text, why in (("", "empty"), (" \n", "empty"), ("a\x1b[m", "bad_text"),
+                          ("x" * 16385, "bad_text")):
             with Scene("ann", "bob") as scene:
                 scene.chat("ann", "bob")
                 scene.play(f"ann: say {text}")
@@ -386,7 +413,8 @@ class Sessions(unittest.TestCase):
             self.assertEqual(scene.states(), {})
 
     def test_a_member_who_does_not_read_is_put_out(self):
-        """Above LINES_MAX unread; the others are told, he too when he reads again, and stays connected."""
+        """Above LINES_MAX unread; the others are told, he too when he reads again, and stays
+        connected."""
         with Scene("ann", "bob", "cat") as scene:
             scene.chat("ann", "bob", "cat")
             line = wire.encode(wire.Say(1, scene.inside("ann").chats.session.number, "x" * 16000))

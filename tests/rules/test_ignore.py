@@ -29,7 +29,8 @@ class Scene(unittest.TestCase):
         self.service.forward(1)
         client.listen()
         heard, client.heard = [each for each in client.heard if not isinstance(each, wire.Mail)], []
-        return [each._replace(**{name: 0 for name in ("id", "first", "last") if name in each._fields})
+        return [each._replace(**{name: 0 for name in ("id", "first",
+                                                      "last") if name in each._fields})
                 for each in heard]
 
 
@@ -41,13 +42,15 @@ class Messages(Scene):
         self.ann.hears(wire.Mail, sender="cat", text="good morning")
 
     def test_the_sender_hears_what_others_hear(self):
-        """Connected, holding, away, now or never, to several, to all: the same answers as cat's, in the same turn."""
+        """Connected, holding, away, now or never, to several, to all: the same answers as cat's, in
+        the same turn."""
         for state in ("live", "holding", "away"):
             if state == "holding":
                 self.ann.say(wire.Hold(9, 1))
             if state == "away":
                 self.ann.hang_up()
-            for to, flags in ((("ann",), 0), (("ann", "dan"), 0), ((), SendFlag.EVERYONE), (("ann",), SendFlag.NOW)):
+            for to, flags in ((("ann",), 0), (("ann", "dan"), 0), ((), SendFlag.EVERYONE),
+                              (("ann",), SendFlag.NOW)):
                 self.service.mailbox.register("dan", 1)
                 with self.subTest(state=state, to=to, flags=flags):
                     bob = self.answers(self.bob, wire.Send(self.bob.id(), flags, to, "hello"))
@@ -154,7 +157,8 @@ class Messages(Scene):
         self.service.restart()
         ann = self.service.user("ann")
         ann.say(wire.Check(1))
-        self.assertEqual([int(mail.text) for mail in ann.hears_all(wire.Mail)], list(range(1, 50, 2)))
+        self.assertEqual([int(mail.text) for mail in ann.hears_all(wire.Mail)],
+                         list(range(1, 50, 2)))
 
 
 class Lists(Scene):
@@ -168,7 +172,8 @@ class Lists(Scene):
         self.cat.hears(wire.Ignored, request=8, to=())
 
     def test_refused(self):
-        for name, why in (("nobody", Why.UNKNOWN), ("ann", Why.OTHER), ("", Why.UNKNOWN), ("\x1b[2J", Why.UNKNOWN)):
+        for name, why in (("nobody", Why.UNKNOWN), ("ann", Why.OTHER), ("", Why.UNKNOWN),
+                          ("\x1b[2J", Why.UNKNOWN)):
             self.ann.say(wire.Ignore(6, 1, name))
             self.ann.hears(wire.Failed, request=6, why=why)
 
@@ -179,13 +184,15 @@ class Lists(Scene):
         numbers = [user.number for user in self.service.mailbox.users[3:]]
         board = self.service.daemon.board
         board.ignores.by[0] = dict.fromkeys(numbers[:IGNORED_MAX - 2])
-        for number, answer in ((numbers[IGNORED_MAX - 2], wire.Done), (numbers[IGNORED_MAX - 1], wire.Done),
+        for number, answer in ((numbers[IGNORED_MAX - 2], wire.Done),
+                               (numbers[IGNORED_MAX - 1], wire.Done),
                                (numbers[IGNORED_MAX], wire.Failed)):
             self.ann.say(wire.Ignore(5, 1, self.service.mailbox.users[number].name))
             self.ann.hears(answer)
         self.ann.say(wire.ListIgnored(7))
         self.assertEqual(len(self.ann.hears(wire.Ignored).to), IGNORED_MAX)
-        self.assertEqual(len(self.service.mailbox.users[0].settings[Setting.IGNORED]), 4 * IGNORED_MAX)
+        self.assertEqual(len(self.service.mailbox.users[0].settings[Setting.IGNORED]),
+                         4 * IGNORED_MAX)
 
     def test_done_is_said_after_the_sync(self):
         self.ann.sock.sendall(wire.encode(wire.Ignore(5, 1, "cat")))
@@ -263,7 +270,8 @@ class Invitations(Scene):
         self.ann.hears_nothing()
 
     def test_a_group_with_an_ignored_member(self):
-        """Ann is asked, and told what she will not see; bob's lines reach cat alone; Quit does what it does."""
+        """Ann is asked, and told what she will not see; bob's lines reach cat alone; Quit does what
+        it does."""
         number = self.invited(self.cat, "ann", "bob")
         self.assertIn("bob", self.ann.hears(wire.Invitation).members)
         for client in (self.ann, self.bob):

@@ -1,4 +1,5 @@
-"""post: windows, holding, checking, repeats, receipts, outcomes, what is refused, and a disk without room."""
+"""post: windows, holding, checking, repeats, receipts, outcomes, what is refused, and a disk
+without room."""
 import errno
 import itertools
 import os
@@ -92,7 +93,8 @@ class Windows(unittest.TestCase):
             bob.say(wire.Confirm(mails[10].id, more[-1].id))
             more += bob.hears_all(wire.Mail)
             self.assertEqual(len(more), 30)
-            self.assertEqual([mail.id for mail in mails + more], sorted({mail.id for mail in mails + more}))
+            self.assertEqual([mail.id for mail in mails + more],
+                             sorted({mail.id for mail in mails + more}))
 
     def test_bytes_follow_too(self):
         with house("ann", "bob") as (_, ann, bob):
@@ -107,11 +109,13 @@ class Windows(unittest.TestCase):
         """A reader who has stopped reading, and one who does not confirm, beside one who does."""
         with house("ann", "bob", "eve") as (service, ann, bob, eve):
             for number in range(40):
-                ann.say(*(wire.Send(ann.id(), 0, ("bob", "eve"), f"{number} {n}" + "x" * 500) for n in range(50)))
+                ann.say(*(wire.Send(ann.id(), 0, ("bob", "eve"), f"{number} {n}" + "x" * 500)
+                          for n in range(50)))
                 mails = eve.hears_all(wire.Mail)
                 self.assertEqual(len(mails), 50)
                 eve.say(wire.Confirm(mails[0].id, mails[-1].id))
-            self.assertEqual(sum(said.last - said.first + 1 for said in ann.hears_all(wire.Stored)), 2000)
+            self.assertEqual(sum(said.last - said.first + 1 for said in ann.hears_all(wire.Stored)),
+                             2000)
             self.assertFalse(ann.hears_all(wire.Refused) or ann.hears_all(wire.Outcomes))
             inside = service.daemon.board.roster.clients[bob_number(service)]
             self.assertLessEqual(inside.backlog + sum(map(len, inside.out)), 256 * 1024)
@@ -142,7 +146,8 @@ class Windows(unittest.TestCase):
             bob.hears(wire.Checked, request=4, total=WINDOW + 1)
 
     def test_a_check_that_is_asked_again_and_again(self):
-        """A reader who checks many times before confirming is not pushed more for it, nor less for ever after."""
+        """A reader who checks many times before confirming is not pushed more for it, nor less for
+        ever after."""
         with house("ann") as (service, ann):
             service.user("bob").hang_up()
             send_many(ann, "bob", 2, "x" * 16000)
@@ -312,13 +317,15 @@ class Checking(unittest.TestCase):
         return now
 
     def test_again_with_hardly_any_room_in_the_window(self):
-        """What is in flight already is sent again in one go, and not one by one because one more has room."""
+        """What is in flight already is sent again in one go, and not one by one because one more
+        has room."""
         with house("ann") as (service, ann):
             service.user("bob").hang_up()
             ids = send_many(ann, "bob", WINDOW - 1)
             bob = service.user("bob")
             for number in range(3):
-                with mock.patch.object(service.mailbox, "unread", wraps=service.mailbox.unread) as unread:
+                with mock.patch.object(service.mailbox, "unread",
+                                       wraps=service.mailbox.unread) as unread:
                     bob.say(wire.Check(number + 1))
                     self.assertEqual([mail.origin for mail in bob.hears_all(wire.Mail)], ids)
                 bob.hears(wire.Checked, total=WINDOW - 1)
@@ -380,7 +387,8 @@ class Confirming(unittest.TestCase):
         with house("ann", "bob", "eve") as (service, ann, bob, eve):
             ann.send("bob,eve", "both")
             mail = eve.hears(wire.Mail)
-            for first, last in ((0, 0), (2**64 - 1, 2**64 - 1), (mail.id + 1, 2**64 - 1), (mail.id, mail.id - 1)):
+            for first, last in ((0, 0), (2**64 - 1, 2**64 - 1), (mail.id + 1, 2**64 - 1),
+                                (mail.id, mail.id - 1)):
                 eve.say(wire.Confirm(first, last))
                 eve.hears(wire.Confirmed, first=first, last=last)
             self.assertEqual([user.waiting for user in service.mailbox.users], [0, 1, 1])
@@ -392,12 +400,14 @@ class Confirming(unittest.TestCase):
         with house("ann", "bob") as (service, ann, bob):
             ann.say(wire.Sends(99, 0, ("bob",), tuple("abcdef")))
             first = bob.hears_all(wire.Mail)[0].id
-            ranges = sorted(itertools.combinations(range(first - 1, first + 7), 2), key=lambda ids: ids[0] - ids[1])
+            ranges = sorted(itertools.combinations(range(first - 1, first + 7), 2),
+                            key=lambda ids: ids[0] - ids[1])
             for _ in range(2):
                 for low, high in ranges:
                     bob.say(wire.Confirm(high, low))
                     bob.hears(wire.Confirmed, first=high, last=low)
-                self.assertEqual((service.mailbox.find("bob").waiting, service.mailbox.find("bob").ranges), (6, []))
+                self.assertEqual((service.mailbox.find("bob").waiting,
+                                  service.mailbox.find("bob").ranges), (6, []))
                 service.mailbox.upkeep.must_seal = True
                 while service.mailbox.work(1):
                     pass
@@ -499,16 +509,19 @@ class Repeats(unittest.TestCase):
             bob.hears(wire.Mail)
 
     def test_what_was_not_delivered_is_never_said_to_be_stored(self):
-        """Now or never, to one who was not there; the line is cut before the answer is read, and all is sent again."""
+        """Now or never, to one who was not there; the line is cut before the answer is read, and
+        all is sent again."""
         with house("ann", "eve", "bob") as (service, ann, eve, bob):
             bob.hang_up()
-            both = wire.Send(7 << 32 | 1, SendFlag.NOW, ("bob",), "never"), wire.Send(7 << 32 | 2, 0, ("eve",), "hi")
+            both = wire.Send(7 << 32 | 1, SendFlag.NOW, ("bob",),
+                             "never"), wire.Send(7 << 32 | 2, 0, ("eve",), "hi")
             ann.say(*both)
             ann.hang_up()
             ann = service.user("ann")
             ann.say(*both)
             for said in ann.hears_all(wire.Stored):
-                self.assertFalse(said.first <= both[0].id <= said.last, "nothing was stored for bob")
+                self.assertFalse(said.first <= both[0].id <= said.last,
+                                 "nothing was stored for bob")
             eve.hears(wire.Mail, text="hi")
 
 
@@ -520,8 +533,10 @@ class Receipts(unittest.TestCase):
             others = send_many(eve, "bob", 50)
             mails = bob.hears_all(wire.Mail)
             bob.say(wire.Confirm(mails[0].id, mails[-1].id))
-            self.assertEqual(ann.hears_all(wire.Delivered), [wire.Delivered(ids[0], ids[-1], "bob")])
-            self.assertEqual(eve.hears_all(wire.Delivered), [wire.Delivered(others[0], others[-1], "bob")])
+            self.assertEqual(ann.hears_all(wire.Delivered),
+                             [wire.Delivered(ids[0], ids[-1], "bob")])
+            self.assertEqual(eve.hears_all(wire.Delivered),
+                             [wire.Delivered(others[0], others[-1], "bob")])
 
     def test_of_each_reader(self):
         with house("ann", "bob", "eve") as (_, ann, bob, eve):
@@ -540,7 +555,8 @@ class Receipts(unittest.TestCase):
             ann.hears_nothing()
 
     def test_to_the_sender_who_was_away_in_between(self):
-        """"The receipt goes to a sender who is connected at that moment": the same program on a new connection."""
+        """"The receipt goes to a sender who is connected at that moment": the same program on a new
+        connection."""
         with house("ann", "bob") as (service, ann, bob):
             number = ann.send("bob", "hi")
             ann.hang_up()
@@ -549,7 +565,8 @@ class Receipts(unittest.TestCase):
             self.assertEqual(ann.hears_all(wire.Delivered), [wire.Delivered(number, number, "bob")])
 
     def test_none_of_a_message_that_came_late(self):
-        """Refused at first and sent again: its id lies between two that were shown, and it was not."""
+        """Refused at first and sent again: its id lies between two that were shown, and it was
+        not."""
         with house("ann", "bob") as (service, ann, bob):
             ids = [ann.id() for _ in range(3)]
             ann.say(wire.Send(ids[0], 0, ("bob",), "first"))
@@ -562,7 +579,8 @@ class Receipts(unittest.TestCase):
             self.assertEqual(texts(mails), ["first", "third", "second"])
             bob.say(wire.Confirm(mails[0].id, mails[1].id))
             for said in ann.hears_all(wire.Delivered):
-                self.assertFalse(said.first <= ids[1] <= said.last, f"{said}, and {ids[1]} was not shown")
+                self.assertFalse(said.first <= ids[1] <= said.last,
+                                 f"{said}, and {ids[1]} was not shown")
 
     def test_to_oneself(self):
         with house("ann") as (_, ann):
@@ -584,8 +602,10 @@ class Outcomes(unittest.TestCase):
                 self.absent(service, 2500)
                 number = ann.send("", "hi", flags | SendFlag.EVERYONE)
                 said = ann.hears_all(wire.Outcomes)
-                self.assertEqual([len(page.to) for page in said], [OUTCOME_NAMES, OUTCOME_NAMES, 500])
-                self.assertEqual([name for page in said for name in page.to], [f"n{n}" for n in range(2500)])
+                self.assertEqual([len(page.to) for page in said],
+                                 [OUTCOME_NAMES, OUTCOME_NAMES, 500])
+                self.assertEqual([name for page in said for name in page.to],
+                                 [f"n{n}" for n in range(2500)])
                 self.assertEqual({(page.first, page.outcome) for page in said}, {(number, outcome)})
                 self.assertEqual(len(ann.hears_all(wire.Stored)), 0 if flags else 1)
 
@@ -637,7 +657,8 @@ class Recipients(unittest.TestCase):
             ann.hears_nothing()
 
     def test_everyone_who_is_here(self):
-        """Now or never: those who are away get nothing, and the others see that it is not to all."""
+        """Now or never: those who are away get nothing, and the others see that it is not to
+        all."""
         with house("ann", "bob", "eve") as (_, ann, bob, eve):
             eve.hang_up()
             ann.send("", "quick", SendFlag.EVERYONE | SendFlag.NOW)
@@ -681,8 +702,10 @@ class Recipients(unittest.TestCase):
 
 class Texts(unittest.TestCase):
     def test_refused(self):
-        for text, why in (("", Why.EMPTY), (" \n\t", Why.EMPTY), ("x" * (wire.TEXT_MAX + 1), Why.BAD_TEXT),
-                          ("a\x1b[2Jb", Why.BAD_TEXT), ("a\rb", Why.BAD_TEXT), ("\x00", Why.BAD_TEXT),
+        for text, why in (("", Why.EMPTY), (" \n\t", Why.EMPTY),
+                          ("x" * (wire.TEXT_MAX + 1), Why.BAD_TEXT),
+                          ("a\x1b[2Jb", Why.BAD_TEXT), ("a\rb", Why.BAD_TEXT),
+                          ("\x00", Why.BAD_TEXT),
                           ("\x9b1m", Why.BAD_TEXT), ("\x7f", Why.BAD_TEXT)):
             with self.subTest(ascii(text[:9])), house("ann", "bob") as (service, ann, bob):
                 number = ann.send("bob", text)
@@ -691,7 +714,8 @@ class Texts(unittest.TestCase):
                 self.assertEqual(service.mailbox.find("bob").waiting, 0)
 
     def test_as_it_was_sent(self):
-        for text in ("x" * wire.TEXT_MAX, "é" * (wire.TEXT_MAX // 2), "two\nlines\tand a tab", " spaces ",
+        for text in ("x" * wire.TEXT_MAX, "é" * (wire.TEXT_MAX // 2), "two\nlines\tand a tab",
+                     " spaces ",
                      "漢字 \U0001f527", "\u202eevil", "Quit"):
             with house("ann", "bob") as (_, ann, bob):
                 ann.send("bob", text)
@@ -715,7 +739,8 @@ class Runs(unittest.TestCase):
             with mock.patch("wire.each", lambda said: [said]):
                 ann.say(wire.Sends(99, 0, ("bob", "cy"), ("one", "два", "three")))
                 ann.hears(wire.Stored, first=99, last=101)
-                first = bob.hears(wire.Mails, origin=99, texts=("one", "два", "three"), copies=2).first
+                first = bob.hears(wire.Mails, origin=99, texts=("one", "два", "three"),
+                                  copies=2).first
                 cy.hears(wire.Mails, first=first, texts=("one", "два", "three"))
             self.assertEqual(self.runs(service, "bob"), [3])
             bob.say(wire.Confirm(first + 1, first + 1))
@@ -724,26 +749,35 @@ class Runs(unittest.TestCase):
             cy.say(wire.Confirm(first, first + 2))
             ann.hears(wire.Delivered, first=99, last=101, by="cy")
             bob.say(wire.Confirm(0, first + 2))
-            self.assertEqual(ann.hears_all(wire.Delivered), [wire.Delivered(n, n, "bob") for n in (99, 101)])
+            self.assertEqual(ann.hears_all(wire.Delivered),
+                             [wire.Delivered(n, n, "bob") for n in (99, 101)])
             self.assertEqual(service.mailbox.find("bob").waiting, 0)
 
     def test_frames_in_one_turn_are_put_together(self):
         with house("ann", "bob") as (service, ann, bob):
-            ann.say(wire.Send(99, 0, ("bob",), "one"), wire.Sends(100, 0, ("bob",), ("two", "three")),
-                    wire.Send(103, 0, ("bob",), "after a gap"), wire.Send(104, 0, ("bob", "ann"), "to both"))
-            self.assertEqual(ann.hears_all(wire.Stored), [wire.Stored(99, 101), wire.Stored(103, 104)])
+            ann.say(wire.Send(99, 0, ("bob",), "one"),
+                    wire.Sends(100, 0, ("bob",), ("two", "three")),
+                    wire.Send(103, 0, ("bob",), "after a gap"),
+                    wire.Send(104, 0, ("bob", "ann"), "to both"))
+            self.assertEqual(ann.hears_all(wire.Stored),
+                             [wire.Stored(99, 101), wire.Stored(103, 104)])
             self.assertEqual(self.runs(service, "bob"), [3, 1, 1])
             self.assertEqual([said.text for said in bob.hears_all(wire.Mail)],
                              ["one", "two", "three", "after a gap", "to both"])
 
     def test_a_text_that_may_not_be_sent_is_refused_alone(self):
-        for texts, refused in ((("a", "b\x1b", "c\nd", " ", "e"), {100: Why.BAD_TEXT, 102: Why.EMPTY}),
-                               (("x" * 16385, "a"), {99: Why.BAD_TEXT}), (("", ""), {99: Why.EMPTY, 100: Why.EMPTY})):
+        for texts, refused in ((("a", "b\x1b", "c\nd", " ", "e"),
+                                {100: Why.BAD_TEXT, 102: Why.EMPTY}),
+                               (("x" * 16385, "a"), {99: Why.BAD_TEXT}),
+                               (("", ""), {99: Why.EMPTY, 100: Why.EMPTY})):
             with self.subTest(texts), house("ann", "bob") as (_, ann, bob):
                 ann.say(wire.Sends(99, 0, ("bob",), texts))
-                self.assertEqual({said.id: said.why for said in ann.hears_all(wire.Refused)}, refused)
-                stored = [n for said in ann.hears_all(wire.Stored) for n in range(said.first, said.last + 1)]
-                self.assertEqual(stored, [n for n in range(99, 99 + len(texts)) if n not in refused])
+                self.assertEqual({said.id: said.why for said in ann.hears_all(wire.Refused)},
+                                 refused)
+                stored = [n for said in ann.hears_all(wire.Stored)
+                          for n in range(said.first, said.last + 1)]
+                self.assertEqual(stored, [n for n in range(99, 99 + len(texts))
+                                          if n not in refused])
                 self.assertEqual([(said.origin, said.text) for said in bob.hears_all(wire.Mail)],
                                  [(n, texts[n - 99]) for n in stored])
 
@@ -754,7 +788,8 @@ class Runs(unittest.TestCase):
             ann.hears_all(wire.Stored)
             ann.say(wire.Sends(98, 0, ("bob",), tuple("0abcdef")))
             self.assertEqual([said.text for said in bob.hears_all(wire.Mail)], ["0", "c", "d", "f"])
-            stored = sorted(n for said in ann.hears_all(wire.Stored) for n in range(said.first, said.last + 1))
+            stored = sorted(n for said in ann.hears_all(wire.Stored)
+                            for n in range(said.first, said.last + 1))
             self.assertEqual(stored, list(range(98, 105)))
             self.assertEqual(service.mailbox.find("bob").waiting, 7)
 
@@ -765,10 +800,12 @@ class Runs(unittest.TestCase):
             self.assertEqual(len(mails), WINDOW)
             bob.say(wire.Confirm(mails[10].id, mails[-11].id))
             mails += bob.hears_all(wire.Mail)
-            self.assertEqual([said.text for said in mails], [f"{n}" for n in range(wire.COPIES_MAX)])
+            self.assertEqual([said.text for said in mails],
+                             [f"{n}" for n in range(wire.COPIES_MAX)])
             bob.say(wire.Confirm(0, mails[-1].id))
             self.assertEqual(self.held(service, "bob"), (0, 0, 0))
-            delivered = [n for said in ann.hears_all(wire.Delivered) for n in range(said.first, said.last + 1)]
+            delivered = [n for said in ann.hears_all(wire.Delivered)
+                         for n in range(said.first, said.last + 1)]
             self.assertEqual(sorted(delivered), list(range(99, 99 + wire.COPIES_MAX)))
 
     def test_a_confirmation_of_what_was_not_pushed_yet(self):
@@ -777,7 +814,8 @@ class Runs(unittest.TestCase):
             ann.say(wire.Sends(99, 0, ("bob",), tuple(f"{n}" for n in range(wire.COPIES_MAX))))
             first = bob.hears_all(wire.Mail)[0].id
             bob.say(wire.Confirm(first + WINDOW - 5, first + WINDOW + 5))
-            self.assertEqual(self.held(service, "bob")[1], WINDOW)      # five left it, and as many were pushed
+            # five left it, and as many were pushed
+            self.assertEqual(self.held(service, "bob")[1], WINDOW)
             bob.say(wire.Confirm(0, first + wire.COPIES_MAX))
             self.assertEqual(self.held(service, "bob"), (0, 0, 0))
 
@@ -789,7 +827,8 @@ class Runs(unittest.TestCase):
             self.assertEqual([(said.id, said.why) for said in ann.hears_all(wire.Refused)],
                              [(n, Why.FULL) for n in (99, 100, 101)])
             bob.hears_nothing()
-            self.assertEqual((service.mailbox.find("bob").waiting, service.mailbox.find("bob").tail), (0, []))
+            self.assertEqual((service.mailbox.find("bob").waiting,
+                              service.mailbox.find("bob").tail), (0, []))
 
     def test_refusals_are_work(self):
         """A run that is refused text by text is more of a turn than one that is stored."""
@@ -807,7 +846,8 @@ class Runs(unittest.TestCase):
         for said, reason in ((wire.Sends(99, SendFlag.EVERYONE, (), ("a", "b")), "to everyone"),
                              (wire.Sends(99, 0, names, ("a", "b")), "more than"),
                              (wire.Sends(99, 0, ("bob",), ("x" * 16000,) * 4), "more than"),
-                             (wire.Sends(99, 0, ("bob",), ("x",) * (wire.COPIES_MAX + 1)), "1401 texts"),
+                             (wire.Sends(99, 0, ("bob",), ("x",) * (wire.COPIES_MAX + 1)),
+                              "1401 texts"),
                              (wire.Sends(99, 0, (), ("x",) * (wire.COPIES_MAX + 1)), "1401 texts"),
                              (wire.Sends((8 << 32) - 1, 0, ("bob",), ("a", "b")), "instances"),
                              (wire.Sends(2**64 - 1, 0, ("bob",), ("a", "b")), "instances")):
@@ -827,10 +867,12 @@ class Runs(unittest.TestCase):
             with house("ann", "bob") as (_, ann, bob):
                 ann.say(said)
                 if why:
-                    self.assertEqual([said.why for said in ann.hears_all(wire.Refused)], [why] * len(said.texts))
+                    self.assertEqual([said.why for said in ann.hears_all(wire.Refused)],
+                                     [why] * len(said.texts))
                 else:
                     ann.hears(wire.Stored, first=said.first, last=said.first + len(said.texts) - 1)
-                    self.assertEqual([mail.text for mail in bob.hears_all(wire.Mail)], list(said.texts))
+                    self.assertEqual([mail.text for mail in bob.hears_all(wire.Mail)],
+                                     list(said.texts))
 
 
 class FailingDisk(Disk):
@@ -871,7 +913,8 @@ class Roomless(Service):
         self.forward(1)
 
     def reserve(self):
-        """From now on there is what the reserve held: small writes succeed, but there is no room."""
+        """From now on there is what the reserve held: small writes succeed, but there is no
+        room."""
         self.disk.full = False
         self.disk.free = lambda path: reserve.SIZE
 
@@ -891,7 +934,8 @@ class FullDisk(unittest.TestCase):
             ann.hears(wire.Refused, id=number, why=Why.FULL, reason=os.strerror(errno.ENOSPC))
             ann.hears_nothing()
             bob.hears_nothing()
-            self.assertEqual(service.notes.events("disk-full")[0], {"reason": os.strerror(errno.ENOSPC)})
+            self.assertEqual(service.notes.events("disk-full")[0],
+                             {"reason": os.strerror(errno.ENOSPC)})
 
     def test_and_the_next_ones_too(self):
         with Roomless() as service:
@@ -908,7 +952,8 @@ class FullDisk(unittest.TestCase):
             ann, eve, bob = service.users("ann", "eve", "bob")
             service.fill()
             service.disk.takes = 60
-            service.together((ann, wire.Send(1, 0, ("bob",), "a")), (eve, wire.Send(1, 0, ("bob",), "e")))
+            service.together((ann, wire.Send(1, 0, ("bob",), "a")),
+                             (eve, wire.Send(1, 0, ("bob",), "e")))
             for client in (ann, eve):
                 client.hears(wire.Refused, id=1, why=Why.FULL)
                 client.hears_nothing()
@@ -941,11 +986,13 @@ class FullDisk(unittest.TestCase):
             self.assertNotIn("eve", ann.roster)
 
     def test_a_name_and_its_messages_in_one_turn(self):
-        """HELLO and SEND of a newcomer, and a message to him: all of it refused, and nobody is left of him."""
+        """HELLO and SEND of a newcomer, and a message to him: all of it refused, and nobody is left
+        of him."""
         with Roomless() as service:
             ann, bob = service.user("ann"), service.connect()
             service.fill()
-            service.together((bob, wire.Hello(1, 0, bytes(16), "bob")), (bob, wire.Send(1, 0, ("ann",), "hi")),
+            service.together((bob, wire.Hello(1, 0, bytes(16), "bob")),
+                             (bob, wire.Send(1, 0, ("ann",), "hi")),
                              (ann, wire.Send(1, 0, ("bob",), "hi")))
             bob.hears(wire.Rejected, why=Why.FULL)
             self.assertTrue(bob.is_disconnected())
@@ -991,7 +1038,8 @@ class FullDisk(unittest.TestCase):
             ann.hears(wire.Delivered)
 
     def test_a_read_and_a_message_in_one_turn(self):
-        """The message is refused; the read is written with the room of the reserve, in the same turn."""
+        """The message is refused; the read is written with the room of the reserve, in the same
+        turn."""
         with Roomless() as service:
             ann, bob = service.users("ann", "bob")
             ann.send("bob", "before")
@@ -1001,7 +1049,8 @@ class FullDisk(unittest.TestCase):
             give_up = service.mailbox._shortage.reserve.give_up
             service.mailbox._shortage.reserve.give_up = lambda: (give_up(), service.reserve())
             number = ann.id()
-            service.together((ann, wire.Send(number, 0, ("bob",), "no room")), (bob, wire.Confirm(mail.id, mail.id)))
+            service.together((ann, wire.Send(number, 0, ("bob",), "no room")),
+                             (bob, wire.Confirm(mail.id, mail.id)))
             ann.hears(wire.Refused, id=number)
             bob.hears(wire.Confirmed)
             ann.hears(wire.Delivered)
@@ -1022,13 +1071,15 @@ class FullDisk(unittest.TestCase):
             self.assertEqual(service.user("bob").welcome.waiting, 1)
 
     def test_counts_are_as_if_it_had_not_been_sent(self):
-        """A message that waits for one who comes in the same turn, refused: nothing waits for him."""
+        """A message that waits for one who comes in the same turn, refused: nothing waits for
+        him."""
         with Roomless() as service:
             ann = service.user("ann")
             service.user("bob").hang_up()
             bob = service.connect()
             service.fill()
-            service.together((ann, wire.Send(1, 0, ("bob",), "hi")), (bob, wire.Hello(1, 1, bytes(16), "bob")))
+            service.together((ann, wire.Send(1, 0, ("bob",), "hi")),
+                             (bob, wire.Hello(1, 1, bytes(16), "bob")))
             ann.hears(wire.Refused)
             said = bob.hears(wire.Welcome)
             self.assertEqual(said.waiting if bob.waiting is None else bob.waiting, 0)
@@ -1066,14 +1117,17 @@ class FullDisk(unittest.TestCase):
 
 class Order(unittest.TestCase):
     def test_a_push_waits_for_the_write(self):
-        """Nothing of a batch is seen before it is written.  (STORED not before it is synced: test_syncer.py.)"""
+        """Nothing of a batch is seen before it is written.  (STORED not before it is synced:
+        test_syncer.py.)"""
         with house("ann", "bob") as (service, ann, bob):
             seen = []
             ann.listen()
             sock = bob.sock
             write, sync = service.mailbox.write, service.mailbox.sync
-            service.mailbox.write = lambda: (seen.append(("write", peek(sock), peek(ann.sock))), write())[1]
-            service.mailbox.sync = lambda: (seen.append(("sync", peek(sock), peek(ann.sock))), sync())[1]
+            service.mailbox.write = lambda: (seen.append(("write", peek(sock), peek(ann.sock))),
+                                             write())[1]
+            service.mailbox.sync = lambda: (seen.append(("sync", peek(sock), peek(ann.sock))),
+                                            sync())[1]
             ann.sock.sendall(wire.encode(wire.Send(1, 0, ("bob",), "hi")))
             service.daemon.turn(0)
             self.assertEqual(seen, [("write", False, False), ("sync", True, False)])

@@ -24,8 +24,10 @@ class House(Service):
         client.name = name
         client.rosters = []
         take = client._take
-        client._take = lambda said: (client.rosters.append(said) if isinstance(said, wire.Roster) else None, take(said))
-        client.say(wire.Hello(wire.VERSION, more.get("features", wire.Feature.ROSTER), bytes(16), name))
+        client._take = lambda said: (client.rosters.append(said) if isinstance(said, wire.Roster)
+                                     else None, take(said))
+        client.say(wire.Hello(wire.VERSION, more.get("features", wire.Feature.ROSTER), bytes(16),
+                              name))
         client.welcome = client.hears(wire.Welcome)
         return client
 
@@ -50,7 +52,8 @@ class AtLogin(unittest.TestCase):
             said = take_rosters(house.watch("ann"))
             self.assertEqual([(page.request, page.last, len(page.entries)) for page in said],
                              [(0, 0, PAGE), (0, 0, PAGE), (0, 1, 501)])
-            self.assertEqual([entry.name for entry in rows(said)], [f"n{n:04}" for n in range(2500)] + ["ann"])
+            self.assertEqual([entry.name for entry in rows(said)],
+                             [f"n{n:04}" for n in range(2500)] + ["ann"])
             self.assertEqual({entry[1:] for entry in rows(said)[:-1]}, {(Presence.AWAY, 0, 5, 0)})
 
     def test_at_the_limit_of_a_page(self):
@@ -75,10 +78,12 @@ class AtLogin(unittest.TestCase):
             house.user("bob")
             house.restart()
             said = rows(take_rosters(house.watch("ann")))
-            self.assertEqual([entry.name for entry in said], ["n0000", "n0001", "n0002", "bob", "ann"])
+            self.assertEqual([entry.name for entry in said],
+                             ["n0000", "n0001", "n0002", "bob", "ann"])
 
     def test_page_after_page_as_it_reads(self):
-        """A newcomer that does not read at first: no more than PAUSE_AT and a page is held for it."""
+        """A newcomer that does not read at first: no more than PAUSE_AT and a page is held for
+        it."""
         with House(9000) as house:
             ann = house.connect()
             small(house, ann)
@@ -101,7 +106,8 @@ class Changes(unittest.TestCase):
         with House() as house:
             ann = house.watch("ann")
             bob = house.user("bob")
-            for say, shown in ((wire.Hold(1, 1), (Presence.AVAILABLE, 1)), (wire.Hold(2, 0), (Presence.AVAILABLE, 0)),
+            for say, shown in ((wire.Hold(1, 1), (Presence.AVAILABLE, 1)),
+                               (wire.Hold(2, 0), (Presence.AVAILABLE, 0)),
                                (wire.Exit(), (Presence.AWAY, 0))):
                 bob.say(say)
                 house.forward(0.1)
@@ -118,7 +124,8 @@ class Changes(unittest.TestCase):
             ann.listen()
             number = cat.hears_all(wire.Started)[0].chat
             for name in ("bob", "cat"):
-                self.assertEqual((ann.roster[name].state, ann.roster[name].chat), (Presence.BUSY, number))
+                self.assertEqual((ann.roster[name].state, ann.roster[name].chat),
+                                 (Presence.BUSY, number))
 
     def test_the_time_of_the_state(self):
         with House() as house:
@@ -138,11 +145,13 @@ class Changes(unittest.TestCase):
             take_rosters(ann)
             for number in range(200):
                 client = house.connect()
-                client.sock.sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16), f"u{number}")))
+                client.sock.sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16),
+                                                           f"u{number}")))
             house.forward(0.1)
             said = take_rosters(ann)
             self.assertLessEqual(len(said), 2)
-            self.assertEqual(sorted(entry.name for entry in rows(said)), sorted(f"u{number}" for number in range(200)))
+            self.assertEqual(sorted(entry.name for entry in rows(said)),
+                             sorted(f"u{number}" for number in range(200)))
 
     def test_of_one_row_in_one_turn(self):
         """There and back again: the latest state alone."""
@@ -153,7 +162,8 @@ class Changes(unittest.TestCase):
             take_rosters(ann)
             bob.say(*(wire.Hold(n, n % 2) for n in range(1, 100)))
             house.forward(0.1)
-            self.assertEqual([entry[:3] for entry in rows(take_rosters(ann))], [("bob", Presence.AVAILABLE, 1)])
+            self.assertEqual([entry[:3] for entry in rows(take_rosters(ann))],
+                             [("bob", Presence.AVAILABLE, 1)])
 
     def test_less_often_with_many_subscribers(self):
         """No more than one publication in PUBLISH_COST for each subscriber."""
@@ -225,7 +235,8 @@ class NotReading(unittest.TestCase):
             house.users(*(f"u{number}" for number in range(30)))
             house.forward(1)
             take_rosters(bob)
-            self.assertEqual({name for name in bob.roster if name[0] == "u"}, {f"u{number}" for number in range(30)})
+            self.assertEqual({name for name in bob.roster if name[0] == "u"},
+                             {f"u{number}" for number in range(30)})
 
     def test_more_rows_than_a_page(self):
         with House(2500) as house:
@@ -234,7 +245,8 @@ class NotReading(unittest.TestCase):
             house.forward(1)
             self.assertEqual(len(house.inside(bob).log_copy.stale), 2400)
             said = take_rosters(bob)
-            self.assertEqual([len(page.entries) for page in said if len(page.entries) > 1], [PAGE, PAGE, 400])
+            self.assertEqual([len(page.entries) for page in said if len(page.entries) > 1],
+                             [PAGE, PAGE, 400])
             self.assertEqual(said[-1].last, 1)
             self.assertEqual(len({entry.name for entry in rows(said)}), 2401)
 
@@ -247,7 +259,8 @@ class NotReading(unittest.TestCase):
             take_rosters(bob)
             cat.say(wire.Hold(2, 0))
             house.forward(1)
-            self.assertEqual([entry[:3] for entry in rows(take_rosters(bob))], [("cat", Presence.AVAILABLE, 0)])
+            self.assertEqual([entry[:3] for entry in rows(take_rosters(bob))],
+                             [("cat", Presence.AVAILABLE, 0)])
 
     def test_it_does_not_spin(self):
         """There is nothing to do for one who does not read."""
@@ -274,7 +287,8 @@ class Listing(unittest.TestCase):
                                  [(9, 0, PAGE), (9, 0, PAGE), (9, 1, 501)])
                 house.user("bob")
                 house.forward(1)
-                self.assertEqual([entry.name for entry in rows(take_rosters(ann))], ["bob"] if features else [])
+                self.assertEqual([entry.name for entry in rows(take_rosters(ann))],
+                                 ["bob"] if features else [])
 
     def test_in_the_same_piece_as_hello(self):
         """The log at login and a LIST at once: both arrive whole."""
@@ -282,12 +296,15 @@ class Listing(unittest.TestCase):
             ann = house.connect()
             ann.rosters = []
             take = ann._take
-            ann._take = lambda said: (ann.rosters.append(said) if isinstance(said, wire.Roster) else 0, take(said))
+            ann._take = lambda said: (ann.rosters.append(said) if isinstance(said, wire.Roster)
+                                      else 0, take(said))
             ann.say(wire.Hello(wire.VERSION, 1, bytes(16), "ann"), wire.List(4))
             said = take_rosters(ann)
             for request in (0, 4):
-                names = [entry.name for entry in rows(page for page in said if page.request == request)]
-                self.assertEqual(sorted(set(names)), sorted([*(f"n{n:04}" for n in range(2500)), "ann"]), request)
+                names = [entry.name for entry in rows(page for page in said if page.request
+                                                      == request)]
+                self.assertEqual(sorted(set(names)),
+                                 sorted([*(f"n{n:04}" for n in range(2500)), "ann"]), request)
 
     def test_two_at_once(self):
         with House(2500) as house:
@@ -323,7 +340,8 @@ class Listing(unittest.TestCase):
             house.forward(1)
             said = self.listed(ann)
             self.assertEqual(said[-1].last, 1)
-            self.assertEqual((ann.roster["cat"].holding, ann.roster["dan"].state), (1, Presence.AVAILABLE))
+            self.assertEqual((ann.roster["cat"].holding, ann.roster["dan"].state),
+                             (1, Presence.AVAILABLE))
             dan.hears_nothing()
 
 

@@ -1,13 +1,14 @@
 """Long random walks over the whole service, against a model made of dictionaries.
 
-Users connect, vanish, are taken over, send, hold, check, confirm, invite, answer, chat; invitations expire; the daemon
-is killed and started again.  After each step the daemon must agree with the model:
+Users connect, vanish, are taken over, send, hold, check, confirm, invite, answer, chat; invitations
+expire; the daemon is killed and started again.  After each step the daemon must agree with the
+model:
 
     per message and recipient: sent = confirmed + waiting, and nothing comes after it was confirmed
     each stream (live, a check) in the order of ids; WAITING and CHECKED count exactly
-    the sender told one outcome for each recipient; receipts name what was confirmed and nothing else
-    who is in no chat of the model is available; no invitation outlives its time
-    the roster of each client, when it has settled, is the model
+    the sender told one outcome for each recipient; receipts name what was confirmed and nothing
+    else who is in no chat of the model is available; no invitation outlives its time the roster of
+    each client, when it has settled, is the model
 """
 import random
 import unittest
@@ -58,7 +59,8 @@ class Post:
         self.texts = {}
         self.recipients = {}                                # of each message: names
         self.waiting = {name: {} for name in NAMES}         # not confirmed: message -> None
-        self.checkable = {name: set() for name in NAMES}    # of these, what a CHECK would bring while not holding
+        # of these, what a CHECK would bring while not holding
+        self.checkable = {name: set() for name in NAMES}
         self.confirmed = {name: set() for name in NAMES}
 
     def put(self, key, text, names):
@@ -149,15 +151,20 @@ class Walk:
         self.here = {}                                      # connected: name -> client
         self.news = {}                                      # what each client was told in this step
         self.ids = dict.fromkeys(NAMES, 1 << 32)            # the last id each used
-        self.ranges = {name: [] for name in NAMES}          # runs of mail shown and not confirmed: [(id, message)]
+        # runs of mail shown and not confirmed: [(id, message)]
+        self.ranges = {name: [] for name in NAMES}
         self.shown = {name: {} for name in NAMES}           # everything ever shown: id -> message
-        self.past = {name: [] for name in NAMES}            # messages that each sent: may be repeated
-        self.absent = {}                                    # the last of each that found nobody: it may be sent again
-        self.receipts = {}                                  # due in this step: (sender, reader) -> origins
+        # messages that each sent: may be repeated
+        self.past = {name: [] for name in NAMES}
+        # the last of each that found nobody: it may be sent again
+        self.absent = {}
+        # due in this step: (sender, reader) -> origins
+        self.receipts = {}
         self.steps = [(getattr(self, name), weight) for name, weight in (WEIGHTS | weights).items()]
 
     def step(self):
-        (act,) = self.source.choices([act for act, _ in self.steps], [weight for _, weight in self.steps])
+        (act,) = self.source.choices([act for act, _ in self.steps],
+                                     [weight for _, weight in self.steps])
         self.news, self.receipts = {name: [] for name in NAMES}, {}
         act()
         self.hear()
@@ -208,7 +215,8 @@ class Walk:
         self.shown[name][said.id] = key
 
     def take_receipt(self, sender, said):
-        """Every message of the range to this reader was confirmed; those that were due are named."""
+        """Every message of the range to this reader was confirmed; those that were due are
+        named."""
         for key in self.past[sender]:
             if said.first <= key[1] <= said.last and said.by in self.post.recipients[key]:
                 assert key in self.post.confirmed[said.by], f"{said} names {key}"
@@ -227,7 +235,8 @@ class Walk:
         for client in board.roster.clients.values():
             assert state_of(client) is self.rooms.state(client.name), client.name
         assert set(board.invitations.pending) == set(self.rooms.invitations)
-        assert {number: {member.name for member in chat.members} for number, chat in board.sessions.active.items()} \
+        assert {number: {member.name for member in chat.members} for number,
+                chat in board.sessions.active.items()} \
             == self.rooms.chats
         for name, client in self.here.items():
             expected = len(self.post.waiting[name] if client.holding else self.post.checkable[name])
@@ -295,7 +304,8 @@ class Walk:
     def intrude(self):
         name = self.one(self.here)
         if name:
-            self.here[name].say(wire.Pong(0))       # alive: else it is asked, and put out without an answer
+            # alive: else it is asked, and put out without an answer
+            self.here[name].say(wire.Pong(0))
             assert self.service.client(name.upper()).hears(wire.Rejected).why == wire.Why.TAKEN
 
     def crash(self):
@@ -324,9 +334,11 @@ class Walk:
     def put(self, name, to, names, flags):
         """A message, or several in one frame."""
         first = self.ids[name] + self.source.choice((1, 1, 1, 5))
-        self.ids[name] = last = first + (0 if flags & SendFlag.EVERYONE else self.source.choice((0, 0, 1, 4)))
+        self.ids[name] = last = first + (0 if flags & SendFlag.EVERYONE
+                                         else self.source.choice((0, 0, 1, 4)))
         texts = []
-        stored = {other for other in names if other in self.here} if flags & SendFlag.NOW else set(names)
+        stored = {other for other in names
+                  if other in self.here} if flags & SendFlag.NOW else set(names)
         for number in range(first, last + 1):
             key = name, number
             texts.append("x" * self.source.choice((1, 50, 400)) + str(key))
@@ -405,7 +417,8 @@ class Walk:
 
     def ask(self, name, client):
         client.at[True], client.runs[True], client.checked = 0, [], 0
-        client.asked = set(self.post.waiting[name]) if client.holding else set(self.post.checkable[name])
+        client.asked = set(self.post.waiting[name]) if client.holding else set(
+            self.post.checkable[name])
         client.say(wire.Check(1))
 
     def confirm(self):
@@ -420,7 +433,8 @@ class Walk:
         del run[first:last]
         if not run:
             self.ranges[name].remove(run)
-            self.here[name].runs = {kind: [] if old is run else old for kind, old in self.here[name].runs.items()}
+            self.here[name].runs = {kind: [] if old is run else old for kind,
+                                    old in self.here[name].runs.items()}
 
     def confirm_late(self):
         """Something shown long ago, on another connection or already confirmed."""
@@ -436,7 +450,8 @@ class Walk:
                 self.receipts.setdefault((key[0], name), set()).add(key[1])
         self.here[name].say(wire.Confirm(first, last))
         self.hear()
-        parts = [said for said in self.news[name] if isinstance(said, wire.Confirmed)]      # a start passes ids over
+        # a start passes ids over
+        parts = [said for said in self.news[name] if isinstance(said, wire.Confirmed)]
         for number in self.shown[name]:
             if first <= number <= last:
                 assert any(part.first <= number <= part.last for part in parts), (number, parts)
@@ -447,10 +462,12 @@ class Walk:
         name = self.one(self.here)
         if name is None:
             return
-        free = [other for other in NAMES if other in self.here and self.rooms.is_invitable(other) and other != name]
+        free = [other for other in NAMES if other in self.here and self.rooms.is_invitable(other)
+                and other != name]
         some = free if free and self.source.random() < 0.8 else NAMES
         others = self.source.sample(some, min(len(some), self.source.choice((1, 1, 2, 3))))
-        good = all(other in self.here and other != name and self.rooms.is_invitable(other) for other in others)
+        good = all(other in self.here and other != name and self.rooms.is_invitable(other)
+                   for other in others)
         good = good and self.rooms.state(name) is State.AVAILABLE
         self.here[name].say(wire.Invite(1, tuple(others)))
         self.hear()
@@ -490,7 +507,8 @@ class Walk:
                 assert [said.why for said in self.news[name]] == [wire.Why.UNKNOWN]
 
     def withdraw(self):
-        name = self.one(name for name in self.here if self.rooms.sent_by(name) or self.rooms.pledged(name))
+        name = self.one(name for name in self.here if self.rooms.sent_by(name)
+                        or self.rooms.pledged(name))
         if name:
             number = self.rooms.sent_by(name) or self.rooms.pledged(name)
             del self.rooms.invitations[number]
@@ -506,7 +524,8 @@ class Walk:
             self.hear()
             for other in self.here:
                 lines = [(said.sender, said.chat) for said in self.news[other]]
-                assert lines == ([(name, number)] if other != name and other in self.rooms.chats[number] else [])
+                assert lines == ([(name, number)] if other != name
+                                 and other in self.rooms.chats[number] else [])
 
     def quit(self):
         name = self.one(name for name in self.here if self.rooms.chat_of(name))
@@ -517,7 +536,8 @@ class Walk:
     # ---- the end ----
 
     def finish(self):
-        """Everybody comes and reads everything: what was sent has been shown and confirmed, each message once."""
+        """Everybody comes and reads everything: what was sent has been shown and confirmed, each
+        message once."""
         self.service.forward(PATIENCE + 1)
         self.rooms.expire(self.service.clock.monotonic)
         assert not self.rooms.invitations and not self.service.daemon.board.invitations.pending
@@ -527,7 +547,8 @@ class Walk:
         for name, client in self.here.items():
             self.empty(name, client)
             assert not self.post.waiting[name] and client.waiting == 0
-        assert not (NO_INVITATIONS or NO_RANGES or NO_ORIGINS or NO_MAIL or NO_PAGES)     # they are everybody's
+        # they are everybody's
+        assert not (NO_INVITATIONS or NO_RANGES or NO_ORIGINS or NO_MAIL or NO_PAGES)
         for key, names in self.post.recipients.items():
             assert all(key in self.post.confirmed[name] for name in names)
 
@@ -538,15 +559,19 @@ class Walk:
             if client.checked is None:
                 self.ask(name, client)
                 self.hear()
-            for number in [number for number, key in self.shown[name].items() if key in self.post.waiting[name]]:
+            for number in [number for number,
+                           key in self.shown[name].items() if key in self.post.waiting[name]]:
                 self.receipts = {}
                 self.confirmed(name, number, number)
         raise AssertionError(f"{name} can't empty the queue: {len(self.post.waiting[name])} wait")
 
 
-WEIGHTS = {"connect": 12, "hang_up": 3, "exit": 1, "take_over": 2, "intrude": 1, "crash": 1, "wait": 4,
-           "send": 30, "repeat": 3, "send_again": 0, "refuse": 1, "hold": 4, "check": 8, "confirm": 25,
-           "confirm_late": 4, "invite": 14, "answer": 30, "answer_wrongly": 2, "withdraw": 2, "talk": 8, "quit": 4}
+WEIGHTS = {"connect": 12, "hang_up": 3, "exit": 1, "take_over": 2, "intrude": 1, "crash": 1,
+           "wait": 4,
+           "send": 30, "repeat": 3, "send_again": 0, "refuse": 1, "hold": 4, "check": 8,
+           "confirm": 25,
+           "confirm_late": 4, "invite": 14, "answer": 30, "answer_wrongly": 2, "withdraw": 2,
+           "talk": 8, "quit": 4}
 
 
 class RandomWalks(unittest.TestCase):
@@ -566,7 +591,8 @@ class RandomWalks(unittest.TestCase):
                         walk.settle()
                 walk.finish()
             except AssertionError as error:
-                raise AssertionError(f"seed {seed}, step {len(taken)}, after {taken[-8:]}: {error}") from error
+                raise AssertionError(
+                    f"seed {seed}, step {len(taken)}, after {taken[-8:]}: {error}") from error
 
     def test_walks(self):
         for seed in range(3):

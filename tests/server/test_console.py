@@ -27,8 +27,10 @@ from tests.rules.specification import Scene
 
 TREE = Path(__file__).resolve().parents[2]
 WALL = 1_800_000_000_000_000
-HOSTILE = ("\x1b[31mred\x1b[2J", "a\r\nb\n", "\x00\x07\x08\x7f\x9b", "\u202egnp.exe", "\u200b\u2060",
-           "e" + "\u0301" * 40, "漢字かな" * 5, "\U0001f527" * 9, "\ud800", "\u2028\u2029", 'quo"te\\ x=y', " ", "")
+HOSTILE = ("\x1b[31mred\x1b[2J", "a\r\nb\n", "\x00\x07\x08\x7f\x9b", "\u202egnp.exe",
+           "\u200b\u2060",
+           "e" + "\u0301" * 40, "漢字かな" * 5, "\U0001f527" * 9, "\ud800", "\u2028\u2029",
+           'quo"te\\ x=y', " ", "")
 
 
 def rows_of(count, state="available"):
@@ -60,7 +62,8 @@ class Table(unittest.TestCase):
 
     def test_three_names(self):
         lines = status_lines(rows_of(3), 0, 80, WALL)
-        self.assertEqual([line.split()[0] for line in lines], ["username", "user0", "user1", "user2"])
+        self.assertEqual([line.split()[0] for line in lines],
+                         ["username", "user0", "user1", "user2"])
         self.assertEqual(lines[0].split(), ["username", "since", "waiting", "state", "address"])
         self.assertEqual(lines[3].split()[2:], ["2", "available", "127.0.0.1:2"])
 
@@ -88,16 +91,19 @@ class Table(unittest.TestCase):
             for rows in (1, 2, 3, 5, 23, 24, 25, 100):
                 lines = status_lines(rows_of(min(5, table_rows(rows))), 7, columns, WALL)
                 for log in ([], ["x" * 500] * 3, ["漢" * 300] * 300):
-                    self.assert_screen(frame("title " * 40, lines, log, (columns, rows)), columns, rows)
+                    self.assert_screen(frame("title " * 40, lines, log, (columns, rows)), columns,
+                                       rows)
 
     def test_the_newest_lines_of_the_log(self):
-        screen = frame("t", status_lines(rows_of(3), 0, 80, WALL), [str(number) for number in range(99)], (80, 24))
+        screen = frame("t", status_lines(rows_of(3), 0, 80, WALL),
+                       [str(number) for number in range(99)], (80, 24))
         self.assertEqual(screen[-1], "98")
         self.assertEqual(screen[5:7], ["-" * 80, "81"])
 
     def test_columns_stand_below_each_other(self):
         for name in (*HOSTILE, "a", "n" * 32):
-            rows = [Row("ann", "available", WALL, 1, "here"), Row(name, "available", WALL, 1, "here")]
+            rows = [Row("ann", "available", WALL, 1, "here"),
+                    Row(name, "available", WALL, 1, "here")]
             heading, first, second = status_lines(rows, 0, 200, WALL)
             at = heading.index("waiting")
             for line in (first, second):
@@ -124,11 +130,13 @@ class Table(unittest.TestCase):
             scene.play("dan: exit")
             rows, _ = scene.daemon.board.table.rows(9)
             self.assertEqual([(row.name, row.state) for row in rows],
-                             [("ann", "chatting with bob"), ("bob", "chatting with ann"), ("cat", "available"),
+                             [("ann", "chatting with bob"), ("bob", "chatting with ann"),
+                              ("cat", "available"),
                               ("dan", "not connected")])
 
     def test_one_who_was_never_seen(self):
-        self.assertIn("never", status_lines([Row("ann", "not connected", 0, 0, "")], 0, 80, WALL)[1])
+        self.assertIn("never", status_lines([Row("ann", "not connected", 0, 0, "")], 0, 80,
+                                            WALL)[1])
 
 
 def cells(line, column):
@@ -160,7 +168,8 @@ class Lines(unittest.TestCase):
         self.assertEqual(note_line("message", fields, False), "message sender=ann to=bob id=1")
 
     def test_names_are_cut(self):
-        """Of many names some are said, wherever users name them: a request costs a line and not a page."""
+        """Of many names some are said, wherever users name them: a request costs a line and not a
+        page."""
         names = [f"user{number}" for number in range(20)]
         with Scene(*names) as scene:
             everybody = ",".join(names[1:])
@@ -170,10 +179,13 @@ class Lines(unittest.TestCase):
             lines = [note_line(event, fields, True) for event, fields in scene.notes.told]
             self.assertLess(max(map(len, lines)), 300)
             seven = ",".join(names[1:8])
-            for words in (f'invited name=user0 to="{seven} and 12 more"', f'members="user0,{seven[:-6]} and 13 more"',
-                          f'request="INVITE request=1 to={seven} and 12 more"', 'to="nobody,nobody,'):
+            for words in (f'invited name=user0 to="{seven} and 12 more"',
+                          f'members="user0,{seven[:-6]} and 13 more"',
+                          f'request="INVITE request=1 to={seven} and 12 more"',
+                          'to="nobody,nobody,'):
                 self.assertTrue(any(words in line for line in lines), words)
-            (state,) = {len(row.state) for row in scene.daemon.board.table.rows(100)[0] if row.name == "user19"}
+            (state,) = {len(row.state)
+                        for row in scene.daemon.board.table.rows(100)[0] if row.name == "user19"}
             self.assertLess(state, 100)
 
     def test_a_line_has_an_end(self):
@@ -184,13 +196,15 @@ class Lines(unittest.TestCase):
                 line = "x" * (-LINE_MAX % size + 5) + text * ((LINE_MAX + more) // size)
                 short = cut(line)
                 self.assertLess(len(short.encode()), LINE_MAX)
-                self.assertEqual(short, line if len(line.encode()) < LINE_MAX else short[:-3] + "...")
+                self.assertEqual(short, line if len(line.encode()) < LINE_MAX else short[:-3]
+                                 + "...")
                 self.assertTrue(line.startswith(short.removesuffix("...")))
         for text in ("a b=c ", 'a" b=c ', "\\ ", 'é"\\'):
             for more in range(8):
                 fields = {"chat": 1, "sender": "ann", "text": "y" * more + text * 4000}
                 short = cut(note_line("line", fields, True))
-                self.assertEqual(self.parsed(short), ["line", "chat", "sender", "text"], short[-20:])
+                self.assertEqual(self.parsed(short), ["line", "chat", "sender", "text"],
+                                 short[-20:])
                 self.assertTrue(short.endswith('..."'))
 
     def test_every_line_that_is_written_is_cut(self):
@@ -245,9 +259,11 @@ class TableOfNotes(unittest.TestCase):
         """(event, fields) of each call of note("...") in the sources of the daemon."""
         for name, tree in sources("daemon").items():
             for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and node.args and self.name(node.func) in ("note", "note_line"):
+                if isinstance(node, ast.Call) and node.args and self.name(node.func) in (
+                    "note", "note_line"):
                     events = self.events(node.args[0])
-                    self.assertTrue(events or name == "server.log", "an event is named where it is noted")
+                    self.assertTrue(events or name == "server.log",
+                                    "an event is named where it is noted")
                     yield from ((event, self.fields(node)) for event in events)
 
     def events(self, node):
@@ -302,7 +318,8 @@ class Pipe(unittest.TestCase):
         self.assertRegex(self.drain(), r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d new-name name=ann\n$")
 
     def test_a_full_one_never_blocks_and_counts(self):
-        """Nobody reads: lines are kept up to PENDING_MAX, then counted; the next that gets through says how many."""
+        """Nobody reads: lines are kept up to PENDING_MAX, then counted; the next that gets through
+        says how many."""
         log = Console("log", self.writer, lambda: WALL)
         with deadline():
             for number in range(20_000):
@@ -360,7 +377,8 @@ class Pipe(unittest.TestCase):
             def start(service):
                 service.notes = Console("log", self.writer, service.clock_wall)
                 service.mailbox = Mailbox(service.store)
-                service.daemon = Daemon(service.mailbox, service.notes, service.limits, house="test",
+                service.daemon = Daemon(service.mailbox, service.notes, service.limits,
+                                        house="test",
                                         clock=service.clock)
 
             def clock_wall(service):
@@ -410,7 +428,8 @@ class LogFile(unittest.TestCase):
 
     def test_a_full_disk_loses_lines_and_says_how_many(self):
         log = Console("none", -1, lambda: WALL, log=str(self.path))
-        with mock.patch.object(log._file.outlet, "_send", side_effect=OSError(errno.ENOSPC, "full")):
+        with mock.patch.object(log._file.outlet, "_send",
+                               side_effect=OSError(errno.ENOSPC, "full")):
             for _ in range(PENDING_MAX // 20):
                 log.note("reloaded")
             log.draw(1.0, str, lambda _: ([], 0))
@@ -464,7 +483,8 @@ class LogFile(unittest.TestCase):
             if me:
                 self.refused(lambda: None, "it belongs to another user")
             else:
-                self.close(Console("none", -1, lambda: WALL, log=str(self.path)))       # root's is fine
+                # root's is fine
+                self.close(Console("none", -1, lambda: WALL, log=str(self.path)))
 
     def test_a_device_is_everybodys(self):
         self.close(Console("none", -1, lambda: WALL, log="/dev/null"))
@@ -511,7 +531,8 @@ class Terminal(unittest.TestCase):
 
     def draw(self, seconds=FRAME_SECONDS):
         self.now += seconds
-        self.table.draw(self.now, lambda: f"parleyd at {self.now:.1f}", lambda limit: (rows_of(self.names)[:limit], 0))
+        self.table.draw(self.now, lambda: f"parleyd at {self.now:.1f}",
+                        lambda limit: (rows_of(self.names)[:limit], 0))
 
     def stop(self):
         """Draw different frames until the terminal takes no more."""
@@ -573,7 +594,8 @@ class Terminal(unittest.TestCase):
             self.assertGreater(self.table.next_draw(), self.now)
 
     def test_the_rest_of_a_frame_arrives(self):
-        """Read again, the terminal gets what was left, and then the latest state, though nothing new happens."""
+        """Read again, the terminal gets what was left, and then the latest state, though nothing
+        new happens."""
         self.stop()
         self.table.note("new-name", name="the-latest")
         text = ""
@@ -613,7 +635,8 @@ class Terminal(unittest.TestCase):
     def test_hostile_names_send_no_control_character(self):
         for text in HOSTILE:
             self.table.note("line", chat=1, sender="ann", text=text)
-            self.table.draw(self.now, lambda: "t", lambda _, text=text: ([Row(text, text, WALL, 1, text)], 0))
+            self.table.draw(self.now, lambda: "t", lambda _,
+                            text=text: ([Row(text, text, WALL, 1, text)], 0))
             self.now += 1
         ours = re.compile(r"\x1b\[(\?1049h|\?25l|2J|\d+;1H|K|[017]?m)")
         self.assertTrue(ours.sub("", self.read()).isprintable())
@@ -621,7 +644,8 @@ class Terminal(unittest.TestCase):
 
 class Constants(unittest.TestCase):
     def test_bodies_are_fields(self):
-        self.assertLessEqual(BODIES, {field for fields, _ in NOTES.values() for field in fields.split()})
+        self.assertLessEqual(BODIES, {field for fields,
+                                      _ in NOTES.values() for field in fields.split()})
 
 
 if __name__ == "__main__":

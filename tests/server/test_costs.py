@@ -1,5 +1,5 @@
-"""What a request, or a start, costs: counted, not timed.  Twice as much of it is twice the work and not four times, and
-what is much work is not one unit of a turn (fairness.py)."""
+"""What a request, or a start, costs: counted, not timed.  Twice as much of it is twice the work and
+not four times, and what is much work is not one unit of a turn (fairness.py)."""
 import unittest
 from bisect import bisect_left, bisect_right
 from itertools import islice, pairwise
@@ -38,7 +38,8 @@ def gaps(count):
 
 
 class Starting(unittest.TestCase):
-    """What was read in gaps, a record for each, as a client does that confirms every other message."""
+    """What was read in gaps, a record for each, as a client does that confirms every other
+    message."""
 
     def united(self, ranges):
         """How many ranges were united to replay these, and what the user has read then."""
@@ -49,7 +50,8 @@ class Starting(unittest.TestCase):
             return united(ranges)
         ann = User(0, "ann", 1)
         with mock.patch.object(user, "united", counting):
-            replay.apply(split(name_record(ann) + b"".join(read_record(ann, [each]) for each in ranges)), "journal")
+            replay.apply(split(name_record(ann)
+                               + b"".join(read_record(ann, [each]) for each in ranges)), "journal")
             replay.finish()
         return sum(counts), replay.users[0]
 
@@ -71,8 +73,9 @@ class Starting(unittest.TestCase):
             chance = Random(seed)
             said = [(chance.randrange(12), [(first, first + chance.randrange(4))]) for first
                     in (chance.randrange(1, 40) for _ in range(8))]
-            read = {id for watermark, ranges in said for id in (*range(1, watermark + 1), *range(*ranges[0]),
-                                                                ranges[0][1])}
+            read = {id for watermark,
+                    ranges in said for id in (*range(1, watermark + 1), *range(*ranges[0]),
+                                              ranges[0][1])}
             for order in (said, chance.sample(said, len(said)), said + said):
                 replay, ann = Replay(), User(0, "ann", 1)
                 replay.apply(split(name_record(ann)), "journal")
@@ -108,7 +111,8 @@ class Gaps(unittest.TestCase):
             for first in range(1, 24):
                 for last in range(first, 24):
                     read = {ann.is_read(id) for id in range(first, last + 1)}
-                    self.assertEqual(ann.is_covered(first, last), None if len(read) > 1 else read.pop(), (first, last))
+                    self.assertEqual(ann.is_covered(first, last),
+                                     None if len(read) > 1 else read.pop(), (first, last))
 
     def test_a_confirm_looks_at_its_neighbours(self):
         ann = self.user(4096)
@@ -161,7 +165,8 @@ class Sealing(unittest.TestCase):
         self.addCleanup(self.service.__exit__)
         self.mailbox = self.service.mailbox
         self.ann = self.mailbox.register("ann", 1)
-        self.mails = [self.mailbox.put(self.ann, 0, 1, [self.ann], 0, b"x" * 200) for _ in range(self.COUNT)]
+        self.mails = [self.mailbox.put(self.ann, 0, 1, [self.ann], 0, b"x" * 200)
+                      for _ in range(self.COUNT)]
         self.read(self.mails[::2])
 
     def read(self, mails):
@@ -171,7 +176,8 @@ class Sealing(unittest.TestCase):
         self.mailbox.sync()
 
     def steps(self, between):
-        """Seal, step by step, and do something after each; how many pages were read in each step."""
+        """Seal, step by step, and do something after each; how many pages were read in each
+        step."""
         self.mailbox.upkeep.must_seal, loads = True, []
         with mock.patch.object(Shelf, "mails", autospec=True, side_effect=Shelf.mails) as mails:
             while self.mailbox.upkeep.must_seal or self.mailbox.upkeep.is_working:
@@ -190,7 +196,8 @@ class Sealing(unittest.TestCase):
         self.assertEqual([mail.id for mail in found], unread)
         self.assertEqual(self.ann.waiting, len(unread))
         for page in self.ann.pages:
-            self.assertEqual(page.unread, bisect_right(unread, page.last) - bisect_left(unread, page.first))
+            self.assertEqual(page.unread,
+                             bisect_right(unread, page.last) - bisect_left(unread, page.first))
 
     def test_one_that_was_read_costs_its_page(self):
         done = []
@@ -231,7 +238,8 @@ class Sealing(unittest.TestCase):
             self.mailbox = self.service.mailbox
             self.ann = self.mailbox.users[0]
             self.check()
-            self.mails += [self.mailbox.put(self.ann, 0, 1, [self.ann], 0, b"y" * 200) for _ in range(self.COUNT)]
+            self.mails += [self.mailbox.put(self.ann, 0, 1, [self.ann], 0, b"y" * 200)
+                           for _ in range(self.COUNT)]
             self.mailbox.write()
 
 
@@ -245,18 +253,21 @@ class Charged(unittest.TestCase):
     def spent(self, client, said):
         """What a request counted for."""
         client.say(said)
-        return self.service.daemon.board.roster.clients[self.service.mailbox.find(client.name).number].work
+        return self.service.daemon.board.roster.clients[
+            self.service.mailbox.find(client.name).number].work
 
     def looked_up(self, client, said):
         """The names that were looked up for a request."""
-        with mock.patch.object(self.service.mailbox, "find", wraps=self.service.mailbox.find) as find:
+        with mock.patch.object(self.service.mailbox, "find",
+                               wraps=self.service.mailbox.find) as find:
             client.say(said)
         return find.call_count
 
     def test_names_invited(self):
         ann, b = self.service.users("ann", "b")
         for to, answer in ((("nobody",) * 500, wire.Failed), (("b",) * 32_000, wire.Failed),
-                           (tuple(map(str, range(12_000))), wire.Failed), (("b",) * 700, wire.Inviting)):
+                           (tuple(map(str, range(12_000))), wire.Failed),
+                           (("b",) * 700, wire.Inviting)):
             self.assertEqual(self.spent(ann, wire.Invite(1, to)), 1 + len(to))
             ann.hears(answer)
         self.assertEqual([type(said) for said in b.heard], [])
@@ -270,7 +281,8 @@ class Charged(unittest.TestCase):
                 ann.say(wire.Withdraw(said.invitation))
 
     def test_a_flood_of_them_waits(self):
-        """While somebody else asks, one such INVITE is all that a flooder has in so many ticks as it was worth."""
+        """While somebody else asks, one such INVITE is all that a flooder has in so many ticks as
+        it was worth."""
         ann, bob = self.service.users("ann", "bob")
         bob.say(wire.Ping(1))
         ann.sock.sendall(wire.encode(wire.Invite(1, ("n",) * 900)) * 30)
@@ -295,10 +307,12 @@ class Charged(unittest.TestCase):
         self.assertEqual(self.spent(first, wire.Say(1, chat, "quit")), 21)
         self.assertEqual(self.spent(others[0], wire.Invite(1, ("m0",))), 2)
         self.assertEqual(self.spent(first, wire.Invite(2, ("last",))), 2)
-        self.assertEqual(self.spent(first, wire.Withdraw(first.hears_all(wire.Inviting)[0].invitation)), 3)
+        self.assertEqual(
+            self.spent(first, wire.Withdraw(first.hears_all(wire.Inviting)[0].invitation)), 3)
 
     def test_whom_one_ignores(self):
-        """The list is written whole: as much as it is long.  What changes nothing is not written."""
+        """The list is written whole: as much as it is long.  What changes nothing is not
+        written."""
         ann, _ = self.service.users("ann", "bob")
         for number in range(800):
             self.service.mailbox.register(f"n{number}", 1)
@@ -346,7 +360,8 @@ class Lists(unittest.TestCase):
         self.assertLess(max(made), ROWS_MAX + PAGE)
         for client in storm:
             pages = client.hears_all(wire.Roster)
-            self.assertEqual([(page.request, page.last) for page in pages], [(1, 0), (1, 0), (1, 1)])
+            self.assertEqual([(page.request, page.last) for page in pages],
+                             [(1, 0), (1, 0), (1, 1)])
 
     def test_they_take_turns(self):
         """Each has its first page before anybody has the second, also who came last."""
@@ -359,7 +374,8 @@ class Lists(unittest.TestCase):
         self.assertEqual([client.log_copy.listed_upto for client in inside], [PAGE] * 5)
 
     def test_short_logs_are_for_many_in_a_turn(self):
-        """A small log is sent to as many in a turn as its rows allow; each page counts for some of them at least."""
+        """A small log is sent to as many in a turn as its rows allow; each page counts for some of
+        them at least."""
         with Service() as service:
             storm = [service.user(f"u{number:02}", features=0) for number in range(60)]
             published = service.daemon.board.publication

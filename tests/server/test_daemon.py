@@ -1,4 +1,5 @@
-"""daemon: the door, deadlines, limits, fairness, back-pressure, the end of a connection; then the process itself."""
+"""daemon: the door, deadlines, limits, fairness, back-pressure, the end of a connection; then the
+process itself."""
 import contextlib
 import math
 import os
@@ -52,28 +53,34 @@ class Door(unittest.TestCase):
     def test_the_first_message_is_hello(self):
         for codec in wire.MESSAGES.values():
             if codec.direction & wire.CLIENT and codec.cls is not wire.Hello:
-                empty = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "", "words": (),
+                empty = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32),
+                         "word": "", "words": (),
                          "text": "hi", "texts": ("hi",)}
                 said = codec.cls(*(empty[how] for _, how in codec.fields))
-                service = self.rejected(wire.encode(said), Why.OTHER, f"{wire.label(codec)} before HELLO")
+                service = self.rejected(wire.encode(said), Why.OTHER,
+                                        f"{wire.label(codec)} before HELLO")
                 self.assertEqual(len(service.notes.events("violation")), 1)
 
     def test_what_a_daemon_says(self):
         self.rejected(wire.encode(wire.Notice("hi")), Why.OTHER, "kind 53")
 
     def test_noise(self):
-        self.rejected(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", Why.OTHER, "a frame of 1195725856 bytes")
+        self.rejected(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", Why.OTHER,
+                      "a frame of 1195725856 bytes")
 
     def test_too_long_a_frame(self):
         for length in (wire.HELLO_MAX + 1, wire.FRAME_MAX, 2**32 - 1):
             self.rejected(length.to_bytes(4, "big"), Why.OTHER, f"{length} bytes")
 
     def test_a_frame_of_1024_bytes_is_a_frame(self):
-        self.rejected(wire.HELLO_MAX.to_bytes(4, "big") + b"\x01" + bytes(1023), Why.OTHER, "too many")
+        self.rejected(wire.HELLO_MAX.to_bytes(4, "big") + b"\x01" + bytes(1023), Why.OTHER,
+                      "too many")
 
     def test_names(self):
-        for name, good in (("n" * 32, True), ("n" * 33, False), ("", False), ("a b", False), ("é", False),
-                           ("a\n", False), (".a", False), ("All", False), ("ROOT", False), ("quit", False)):
+        for name, good in (("n" * 32, True), ("n" * 33, False), ("", False), ("a b", False),
+                           ("é", False),
+                           ("a\n", False), (".a", False), ("All", False), ("ROOT", False),
+                           ("quit", False)):
             with self.subTest(ascii(name)), Service() as service:
                 client = service.client(name)
                 if good:
@@ -84,7 +91,8 @@ class Door(unittest.TestCase):
 
     def test_versions(self):
         for version in (0, 2, 65535):
-            self.rejected(wire.encode(wire.Hello(version, 0, bytes(16), "ann")), Why.VERSION, "version 1")
+            self.rejected(wire.encode(wire.Hello(version, 0, bytes(16), "ann")), Why.VERSION,
+                          "version 1")
 
     def test_unknown_features_are_not_granted(self):
         with Service() as service:
@@ -129,8 +137,10 @@ class Together(unittest.TestCase):
     """HELLO and what follows it in one piece: WELCOME is said before anything else."""
 
     def test_hello_and_requests(self):
-        requests = (wire.Ping(1), wire.Hold(2, 1), wire.Check(3), wire.List(4), wire.Say(5, 1, "hi"), wire.Withdraw(6),
-                    wire.Send(7, 0, ("nobody",), "hi"), wire.Send(8, 0, ("ann",), "hi"), wire.Invite(9, ("ann",)))
+        requests = (wire.Ping(1), wire.Hold(2, 1), wire.Check(3), wire.List(4),
+                    wire.Say(5, 1, "hi"), wire.Withdraw(6),
+                    wire.Send(7, 0, ("nobody",), "hi"), wire.Send(8, 0, ("ann",), "hi"),
+                    wire.Invite(9, ("ann",)))
         for said in (*requests, requests):
             with self.subTest(said), Service() as service:
                 client = service.connect()
@@ -179,7 +189,8 @@ class Together(unittest.TestCase):
                     self.assertTrue(client.is_disconnected())
                 board = service.daemon.board
                 published = board.publication
-                self.assertEqual((board.roster.clients, published._subscribers, published._behind), ({}, {}, {}))
+                self.assertEqual((board.roster.clients, published._subscribers, published._behind),
+                                 ({}, {}, {}))
                 self.assertEqual((service.daemon.connections, board.delivery.stirred), ({}, {}))
 
     def test_hello_and_the_end_of_the_line(self):
@@ -249,17 +260,20 @@ class Deadlines(unittest.TestCase):
 
 class Strangers(unittest.TestCase):
     def test_of_one_host(self):
-        """n - 1, n, n + 1: the oldest that said nothing makes room; who gives a name, or goes, is no stranger."""
+        """n - 1, n, n + 1: the oldest that said nothing makes room; who gives a name, or goes, is
+        no stranger."""
         with Service(Limits(1000, strangers_each=3)) as service:
             clients = [service.connect(Caller(f"127.0.0.{n}:5")) for n in range(3)]
             clients[0].say_bytes(wire.encode(hello("late"))[:-1])
             self.assertFalse(any(client.is_disconnected() for client in clients))
             clients.append(service.connect(Caller("[::1]:5")))
             clients[0].hears(wire.Rejected, why=Why.FULL, reason=OF_ONE_HOST)
-            self.assertEqual([client.is_disconnected() for client in clients], [True, False, False, False])
+            self.assertEqual([client.is_disconnected() for client in clients],
+                             [True, False, False, False])
             clients[1].say(hello("ann"))
             clients[1].hears(wire.Welcome)
-            clients += [service.connect(Caller("127.0.0.1:5")), service.connect(Caller("192.0.2.1:5"))]
+            clients += [service.connect(Caller("127.0.0.1:5")),
+                        service.connect(Caller("192.0.2.1:5"))]
             clients[2].hang_up()
             clients.append(service.connect(Caller("127.0.0.1:5")))
             for client in clients[3:]:
@@ -267,7 +281,8 @@ class Strangers(unittest.TestCase):
                 self.assertFalse(client.closed)
 
     def test_a_newcomer_that_is_gone_when_the_disk_refuses_its_name(self):
-        """Held, read with its EOF in one turn, and refused at the end of that turn: nobody is left to be told."""
+        """Held, read with its EOF in one turn, and refused at the end of that turn: nobody is left
+        to be told."""
         with Service() as service:
             service.user("ann")
             ((inside, connection),) = service.daemon.connection_of.items()
@@ -276,8 +291,10 @@ class Strangers(unittest.TestCase):
             self.assertEqual((service.daemon.connection_of, len(service.daemon.strangers)), ({}, 0))
 
     def test_idle_ones_do_not_shut_out_who_means_it(self):
-        """Eight times as many idle ones as may be, of the same host and at the same listener; each caller comes in."""
-        for limits in (Limits(1000, strangers_each=8), Limits(1000, strangers=8, strangers_each=1000)):
+        """Eight times as many idle ones as may be, of the same host and at the same listener; each
+        caller comes in."""
+        for limits in (Limits(1000, strangers_each=8),
+                       Limits(1000, strangers=8, strangers_each=1000)):
             with Service(limits) as service:
                 path = self.listener(service)
                 for number in range(8):
@@ -288,7 +305,8 @@ class Strangers(unittest.TestCase):
                     caller.sendall(wire.encode(hello(f"u{number}")))
                     service.run()
                     self.assertIsNotNone(service.mailbox.find(f"u{number}"))
-                self.assertEqual(len(service.daemon.strangers), 7)         # the last made room for who has a name now
+                # the last made room for who has a name now
+                self.assertEqual(len(service.daemon.strangers), 7)
                 self.assertEqual(sum(service.daemon.strangers._counts.values()), 14)
 
     def test_who_is_at_his_proof_makes_no_room(self):
@@ -302,7 +320,8 @@ class Strangers(unittest.TestCase):
             service.forward(PROOF_SECONDS)
             newcomer = service.connect()
             newcomer.hears_nothing()
-            self.assertEqual([client.is_disconnected() for client in (*asked, newcomer)], [True, False, False, False])
+            self.assertEqual([client.is_disconnected() for client in (*asked, newcomer)],
+                             [True, False, False, False])
 
     def test_the_rejected_are_not_counted_for_ever(self):
         with Service(Limits(1000, strangers_each=2)) as service:
@@ -327,7 +346,8 @@ class Strangers(unittest.TestCase):
         return callers
 
     def test_of_one_listener(self):
-        """As many as may be who are at their proofs; the next waits in the kernel's queue until one of them goes."""
+        """As many as may be who are at their proofs; the next waits in the kernel's queue until one
+        of them goes."""
         identity = Identity(False, b"secret", {"ann": 4_000_000_000}.get)
         with Service(Limits(1000, strangers=3), identity=identity) as service:
             path = self.listener(service)
@@ -406,14 +426,16 @@ class Fairness(unittest.TestCase):
             self.assertEqual([said.stamp for said in flood.hears_all(wire.Pong)], list(range(5000)))
 
     def test_much_work_in_one_write(self):
-        """Each message goes to 1,000: a turn takes as many as the budget allows, and the others have theirs."""
+        """Each message goes to 1,000: a turn takes as many as the budget allows, and the others
+        have theirs."""
         recipients, frames = 1000, 200
         with Service() as service:
             for number in range(recipients):
                 service.mailbox.register(f"n{number}", 1)
             flood, other = service.user("flood", features=0), service.user("other", features=0)
             ids = [flood.id() for _ in range(frames)]
-            flood.sock.sendall(b"".join(wire.encode(wire.Send(n, SendFlag.EVERYONE, (), "x")) for n in ids))
+            flood.sock.sendall(b"".join(wire.encode(wire.Send(n, SendFlag.EVERYONE, (), "x"))
+                                        for n in ids))
             spent = []
             service.clock.forward(CALM)
             for turn in range(5):
@@ -423,7 +445,8 @@ class Fairness(unittest.TestCase):
                 spent.append((service.mailbox.find("n0").waiting - before) * recipients)
             self.assertLessEqual(max(spent), BUDGET + recipients)
             self.assertGreater(min(spent), BUDGET / 2)
-            self.assertEqual(sum(s.last - s.first + 1 for s in flood.hears_all(wire.Stored)), frames)
+            self.assertEqual(sum(s.last - s.first + 1 for s in flood.hears_all(wire.Stored)),
+                             frames)
 
     def test_order_within_a_connection(self):
         """What the budget left over comes before what is read later."""
@@ -432,7 +455,8 @@ class Fairness(unittest.TestCase):
                 service.mailbox.register(f"n{number}", 1)
             ann = service.user("ann", features=0)
             ids = [ann.id() for _ in range(60)]
-            ann.say(*(wire.Send(number, SendFlag.EVERYONE, (), str(number)) for number in ids), wire.Exit())
+            ann.say(*(wire.Send(number, SendFlag.EVERYONE, (), str(number)) for number in ids),
+                    wire.Exit())
             self.assertEqual(list(map(int, texts(service.mailbox.find("n0").tail))), ids)
             self.assertEqual(ann.hears_all(wire.Stored)[-1].last, ids[-1])
             self.assertTrue(ann.is_disconnected())
@@ -442,29 +466,36 @@ class NotReading(unittest.TestCase):
     """What is answered at length is not answered faster than it is read."""
 
     def test_answers_that_name_thousands(self):
-        """Now or never to 3,000 absent, 1,000 times in one write: the work is counted, and what waits is bounded."""
+        """Now or never to 3,000 absent, 1,000 times in one write: the work is counted, and what
+        waits is bounded."""
         with Service() as service:
             for number in range(3000):
                 service.mailbox.register(f"n{number}", 1)
             flood, other = service.user("flood", features=0), service.user("other", features=0)
             flags = SendFlag.NOW | SendFlag.EVERYONE
-            flood.sock.sendall(b"".join(wire.encode(wire.Send(flood.id(), flags, (), "x")) for _ in range(1000)))
+            flood.sock.sendall(b"".join(wire.encode(wire.Send(flood.id(), flags, (), "x"))
+                                        for _ in range(1000)))
             most = 0
             for turn in range(60):
                 other.sock.sendall(wire.encode(wire.Ping(turn)))
                 service.daemon.turn(0)
                 self.assertTrue(is_readable(other.sock))
                 other.sock.recv(1000)
-                most = max(most, *(len(each.unsent) for each in service.daemon.connections.values()))
+                most = max(most, *(len(each.unsent)
+                                   for each in service.daemon.connections.values()))
             self.assertLess(most, READ_PAUSE_AT + 10 * 40_000)        # the answers of one turn more
-            absent = sum(len(said.to) * (said.last - said.first + 1) for said in flood.hears_all(wire.Outcomes))
-            self.assertEqual(absent, 1000 * 3001 - 1000)            # in the end all are told: n0..n2999, for each
+            absent = sum(len(said.to) * (said.last - said.first + 1)
+                         for said in flood.hears_all(wire.Outcomes))
+            # in the end all are told: n0..n2999, for each
+            self.assertEqual(absent, 1000 * 3001 - 1000)
 
     def test_invitations(self):
-        """Invited again and again, one who does not read holds little, and is not disconnected for it."""
+        """Invited again and again, one who does not read holds little, and is not disconnected for
+        it."""
         with Service() as service:
             eve, *others = service.users("eve", *(f"stopped{n}" for n in range(60)))
-            service.daemon.board.invitations._rate.seconds = 0        # no limit: as of many who invite
+            # no limit: as of many who invite
+            service.daemon.board.invitations._rate.seconds = 0
             for other in others:
                 other.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             names = tuple(other.name for other in others)
@@ -472,7 +503,8 @@ class NotReading(unittest.TestCase):
                 eve.say(wire.Invite(number, names))
                 for said in eve.hears_all(wire.Inviting):
                     eve.say(wire.Withdraw(said.invitation))
-            self.assertLess(max(len(each.unsent) for each in service.daemon.connections.values()), READ_PAUSE_AT)
+            self.assertLess(max(len(each.unsent) for each in service.daemon.connections.values()),
+                            READ_PAUSE_AT)
             self.assertFalse(any(other.closed for other in others))
             refused = eve.hears_all(wire.Failed)
             self.assertTrue(not refused or refused[-1].why == wire.Why.SLOW)
@@ -510,9 +542,11 @@ class Doors(unittest.TestCase):
             service.run()
             self.assertEqual(len(service.daemon.connections), 2)
             for number in range(3):
-                call("two").sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16), f"ann{number}")))
+                call("two").sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16),
+                                                           f"ann{number}")))
                 service.run()
-                self.assertIn(f"ann{number}", {each.name for each in service.daemon.board.roster.clients.values()})
+                self.assertIn(f"ann{number}",
+                              {each.name for each in service.daemon.board.roster.clients.values()})
 
 
 def is_readable(sock):
@@ -537,7 +571,8 @@ class BackPressure(unittest.TestCase):
         raise AssertionError("everything is read, though nothing of the answers is")
 
     def test_who_does_not_read_is_not_read(self):
-        for said in (wire.Ping(1), wire.List(1), wire.Invite(1, ("nobody",)), wire.Sends(1, 0, ("nobody",), ("hi",))):
+        for said in (wire.Ping(1), wire.List(1), wire.Invite(1, ("nobody",)),
+                     wire.Sends(1, 0, ("nobody",), ("hi",))):
             with self.subTest(wire.name_of(said)), Service() as service:
                 for number in range(1500):
                     service.mailbox.register(f"n{number}", 1)
@@ -569,7 +604,8 @@ class Ending(unittest.TestCase):
         with Service() as service:
             ann, bob = service.users("ann", "bob")
             number = ann.id()
-            ann.say(wire.Send(number, 0, ("bob",), "hi"), wire.Exit(), wire.Send(number + 1, 0, ("bob",), "too late"))
+            ann.say(wire.Send(number, 0, ("bob",), "hi"), wire.Exit(),
+                    wire.Send(number + 1, 0, ("bob",), "too late"))
             ann.hears(wire.Stored, first=number, last=number)
             ann.hears_nothing()
             self.assertTrue(ann.is_disconnected())
@@ -658,7 +694,8 @@ class TakeOver(unittest.TestCase):
             self.assertFalse(third.is_disconnected())
 
     def test_by_what_the_session_itself_brought(self):
-        """HELLO 1 and 2 were given up before their WELCOME came, and got the name: HELLO 3 is the same program's."""
+        """HELLO 1 and 2 were given up before their WELCOME came, and got the name: HELLO 3 is the
+        same program's."""
         for given in (False, True):
             with self.subTest(given=given), Service() as service:
                 token = service.user("ann").welcome.token if given else b"\x17" * 16
@@ -744,14 +781,16 @@ class Ghosts(unittest.TestCase):
 
 
 class HalfClosed(unittest.TestCase):
-    """Who has shut down one direction may still be told something; who has closed may not have a name."""
+    """Who has shut down one direction may still be told something; who has closed may not have a
+    name."""
 
     def test_a_hello_and_a_close(self):
         with Service() as service:
             service.mailbox.register("ann", 1)
             for said in ((), (wire.Check(1),)):
                 ghost = service.connect()
-                ghost.sock.send(b"".join(map(wire.encode, (wire.Hello(1, 0, bytes(16), "ann"), *said))))
+                ghost.sock.send(b"".join(map(wire.encode,
+                                             (wire.Hello(1, 0, bytes(16), "ann"), *said))))
                 ghost.hang_up()
             self.assertEqual(service.notes.events("connected"), [])
             service.user("ann")
@@ -761,7 +800,8 @@ class HalfClosed(unittest.TestCase):
             service.user("bob")
             script = service.connect()
             script.sock.send(b"".join(map(wire.encode, (
-                wire.Hello(1, 0, bytes(16), "ann"), wire.Send(1 << 32, 0, ("bob",), "hi"), wire.Exit()))))
+                wire.Hello(1, 0, bytes(16), "ann"), wire.Send(1 << 32, 0, ("bob",), "hi"),
+                wire.Exit()))))
             script.sock.shutdown(socket.SHUT_WR)
             script.hears(wire.Welcome)
             script.hears(wire.Stored)
@@ -781,7 +821,8 @@ class HalfClosed(unittest.TestCase):
         with Service() as service, socket.create_server(("127.0.0.1", 0)) as listener:
             for said, comes_in in (((), 0), ((wire.Exit(),), 1)):
                 with socket.create_connection(listener.getsockname()) as sock:
-                    sock.sendall(b"".join(map(wire.encode, (wire.Hello(1, 0, bytes(16), "ann"), *said))))
+                    sock.sendall(b"".join(map(wire.encode,
+                                              (wire.Hello(1, 0, bytes(16), "ann"), *said))))
                     sock.shutdown(socket.SHUT_WR)
                     service.daemon.adopt(listener.accept()[0], "tcp", Caller("127.0.0.1:9"))
                     service.run()
@@ -815,8 +856,10 @@ class Process:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.path = f"{self.directory}/s"
         self.process = subprocess.Popen(
-            [sys.executable, *python, str(TREE / "daemon.py"), "--listen", f"unix:{self.path}", "--console", "log",
-             "--state", f"{self.directory}/store", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+            [sys.executable, *python, str(TREE / "daemon.py"), "--listen", f"unix:{self.path}",
+             "--console", "log",
+             "--state", f"{self.directory}/store", *more], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, bufsize=0)
         self.printed = b""
 
     def __enter__(self):
@@ -917,14 +960,16 @@ class Signals(unittest.TestCase):
 
 
 class ExitCodes(unittest.TestCase):
-    """Wrong use, and what keeps the daemon from serving: one line on stderr, a code of sysexits, no traceback."""
+    """Wrong use, and what keeps the daemon from serving: one line on stderr, a code of sysexits, no
+    traceback."""
 
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.addCleanup(shutil.rmtree, self.directory)
 
     def ends(self, *arguments, python=(), **more):
-        found = subprocess.run([sys.executable, *python, str(TREE / "daemon.py"), *arguments], capture_output=True,
+        found = subprocess.run([sys.executable, *python, str(TREE / "daemon.py"), *arguments],
+                               capture_output=True,
                                timeout=DEADLINE, text=True, check=False, **more)
         self.assertEqual(len(found.stderr.splitlines()), 1, found.stderr)
         self.assertTrue(found.stderr.startswith("parleyd: "), found.stderr)
@@ -932,11 +977,14 @@ class ExitCodes(unittest.TestCase):
 
     def served(self, path="s", store="store"):
         """Arguments for a daemon in this test's directory."""
-        return ("--console", "log", "--listen", f"unix:{self.directory}/{path}", "--state", f"{self.directory}/{store}")
+        return ("--console", "log", "--listen", f"unix:{self.directory}/{path}", "--state",
+                f"{self.directory}/{store}")
 
     def test_usage(self):
-        for wrong in (["--nonsense"], ["extra"], ["--listen", "nowhere"], ["--listen", "host:99999"],
-                      ["--listen", "unix:"], ["--listen", "0.0.0.0:0"], ["--listen", "unix:/" + "x" * 108],
+        for wrong in (["--nonsense"], ["extra"], ["--listen", "nowhere"],
+                      ["--listen", "host:99999"],
+                      ["--listen", "unix:"], ["--listen", "0.0.0.0:0"],
+                      ["--listen", "unix:/" + "x" * 108],
                       ["--clients", "0"], ["--name", "x" * 65], ["--name", "a\nb"],
                       ["--patience", "soon"], ["--console", "loud"], ["--console", "table"]):
             with self.subTest(wrong):
@@ -948,7 +996,8 @@ class ExitCodes(unittest.TestCase):
             with open_listener(parse(where or "127.0.0.1:0")) as listener:
                 if where is None:
                     where = "127.0.0.1:{1}".format(*listener.getsockname())
-                code, line = self.ends("--console", "log", "--listen", where, "--state", f"{self.directory}/store")
+                code, line = self.ends("--console", "log", "--listen", where, "--state",
+                                       f"{self.directory}/store")
                 self.assertEqual(code, os.EX_UNAVAILABLE)
                 self.assertIn(where, line)
 
@@ -989,7 +1038,8 @@ class ExitCodes(unittest.TestCase):
 
     def test_the_module_mailbox_is_ours_however_python_looks_for_it(self):
         for python in (["-P"], ["-I"]):
-            told = subprocess.run([sys.executable, *python, str(TREE / "daemon.py"), "--version"], cwd="/",
+            told = subprocess.run([sys.executable, *python, str(TREE / "daemon.py"), "--version"],
+                                  cwd="/",
                                   capture_output=True, text=True, check=True)
             self.assertRegex(told.stdout, r"^parleyd [\d.]+\n$")
             code, line = self.ends(*self.served(), "--backend", "nonsense", python=python)
@@ -1015,7 +1065,8 @@ class ExitCodes(unittest.TestCase):
         os.chown(own, nobody, nobody)
         try:
             probe = f"import os; os.mkdir({own + '/probe'!r}); open({str(TREE / 'daemon.py')!r})"
-            subprocess.run([sys.executable, "-c", probe], user=nobody, capture_output=True, check=True)
+            subprocess.run([sys.executable, "-c", probe], user=nobody, capture_output=True,
+                           check=True)
         except (OSError, subprocess.CalledProcessError):
             self.skipTest("nobody may not run this Python, or not enter the temporary directory")
         code, line = self.ends(*self.served(store="own/store"), user=nobody)
@@ -1032,13 +1083,15 @@ class ExitCodes(unittest.TestCase):
 
 
 class LostTerminal(unittest.TestCase):
-    """A HUP does not reach a daemon that make or a shell runs: the table is nothing without its terminal."""
+    """A HUP does not reach a daemon that make or a shell runs: the table is nothing without its
+    terminal."""
 
     def test_it_is_noticed_without_a_hup(self):
         for mode, ends in (("table", signal.SIGHUP), ("log", 0)):
             with self.subTest(mode=mode), Service() as service:
                 service.run()
-                with mock.patch.multiple(service.notes, mode=mode, hung_up=lambda: True, draw=lambda *_: None,
+                with mock.patch.multiple(service.notes, mode=mode, hung_up=lambda: True,
+                                         draw=lambda *_: None,
                                          next_draw=lambda: math.inf):
                     service.forward(SWEEP_SECONDS)
                 self.assertEqual(service.daemon.signal, ends)

@@ -1,4 +1,5 @@
-"""The daemon runs without the collector of cycles (daemon.main): so nothing that happens may leave cycles behind."""
+"""The daemon runs without the collector of cycles (daemon.main): so nothing that happens may leave
+cycles behind."""
 import gc
 import unittest
 from random import Random
@@ -12,7 +13,8 @@ from wire import SendFlag
 
 
 class Apart(Disk):
-    """As in the daemon, the libraries are in a process of their own: dbm.dumb leaves cycles behind."""
+    """As in the daemon, the libraries are in a process of their own: dbm.dumb leaves cycles
+    behind."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +38,8 @@ class NoCycles(unittest.TestCase):
         return found // times
 
     def test_a_day(self) -> None:
-        """People come, send, check, chat, break the protocol and go; segments are written, read and dropped."""
+        """People come, send, check, chat, break the protocol and go; segments are written, read and
+        dropped."""
         for backend in BACKENDS:
             disk = Apart()
             self.addCleanup(disk.end)
@@ -53,7 +56,8 @@ class NoCycles(unittest.TestCase):
             sender.send(to, "x" * (n * 10))
             service.forward(0.05)
         ann.send("", "to all", SendFlag.EVERYONE)
-        bob.say(wire.Check(1), wire.Hold(2, 1), wire.List(3), wire.Ignore(4, 1, "cat"), wire.ListIgnored(5))
+        bob.say(wire.Check(1), wire.Hold(2, 1), wire.List(3), wire.Ignore(4, 1, "cat"),
+                wire.ListIgnored(5))
         ann.say(wire.Invite(6, ("bob",)))
         service.forward(100)
         ann.say(wire.Invite(7, ("bob", "cat")))

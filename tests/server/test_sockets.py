@@ -48,16 +48,19 @@ class Files(unittest.TestCase):
     def test_a_directory_that_shuts_others_out_is_told(self) -> None:
         """It is left as it is: whoever made it may have meant it."""
         for mode, rights, told in ((0o666, 0o700, True), (0o660, 0o700, True), (0o666, 0o710, True),
-                                   (0o660, 0o710, False), (0o666, 0o711, False), (0o600, 0o700, False)):
+                                   (0o660, 0o710, False), (0o666, 0o711, False),
+                                   (0o600, 0o700, False)):
             os.chmod(self.directory, rights)
             with open_listener(self.where, mode):
-                self.assertEqual(shut_directory(self.where, mode), self.directory if told else "", (mode, rights))
+                self.assertEqual(shut_directory(self.where, mode), self.directory if told else "",
+                                 (mode, rights))
             self.assertEqual(os.stat(self.directory).st_mode & 0o777, rights)
         os.chmod(self.directory, 0o755)
         inner = parse(f"unix:{self.directory}/open/s")
         with open_listener(inner, 0o666):
             os.chmod(self.directory, 0o700)
-            self.assertEqual(shut_directory(inner, 0o666), self.directory, "a directory above shuts them out as well")
+            self.assertEqual(shut_directory(inner, 0o666), self.directory,
+                             "a directory above shuts them out as well")
         self.assertEqual(shut_directory(parse("127.0.0.1:0"), 0o666), "")
         self.assertEqual(shut_directory(parse("unix:s")._replace(path="s"), 0o600), "")
 
@@ -93,8 +96,10 @@ class Files(unittest.TestCase):
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(self.where.path)
         for _ in range(3):          # each time a dead one's file is there
-            starters = [subprocess.Popen([sys.executable, "-c", STARTER, HERE, str(self.where)], text=True,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(8)]
+            starters = [subprocess.Popen([sys.executable, "-c", STARTER, HERE, str(self.where)],
+                                         text=True,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                        for _ in range(8)]
             for starter in starters:
                 assert starter.stdin is not None
                 starter.stdin.write("go\n")
@@ -144,7 +149,8 @@ class Looks(unittest.TestCase):
             self.pass_time()
             self.call()
             self.service.run()
-        self.assertEqual(self.service.notes.events("socket-gone"), [{"address": str(self.where)}] * 2)
+        self.assertEqual(self.service.notes.events("socket-gone"),
+                         [{"address": str(self.where)}] * 2)
         self.assertEqual(os.stat(self.where.path).st_mode & 0o777, 0o600)
         self.assertFalse(ann.is_disconnected())
         self.assertEqual(len(self.service.daemon.doors.listeners), 1)

@@ -1,5 +1,6 @@
-"""The daemon's live table on a real terminal of 80x24, with 3 names and with 3,000: it follows within a fifth of a
-second, stays in place, and is gone when the daemon is.  The figures are printed with `-v`."""
+"""The daemon's live table on a real terminal of 80x24, with 3 names and with 3,000: it follows
+within a fifth of a second, stays in place, and is gone when the daemon is.  The figures are printed
+with `-v`."""
 import os
 import signal
 import sys
@@ -19,13 +20,16 @@ class LiveTable(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="parley-table-")
         self.addCleanup(directory.cleanup)
         self.path = directory.name + "/sock"
-        self.terminal = Terminal([sys.executable, HERE + "/daemon.py", "--state", directory.name + "/store",
-                                  "--listen", "unix:" + self.path, "--no-text", *MANY], rows=24, cols=80)
+        self.terminal = Terminal([sys.executable, HERE + "/daemon.py", "--state",
+                                  directory.name + "/store",
+                                  "--listen", "unix:" + self.path, "--no-text", *MANY], rows=24,
+                                 cols=80)
         self.addCleanup(self.terminal.close)
         until(lambda: os.path.exists(self.path), 20, "the daemon's socket")
 
     def row_of(self, name: str) -> str:
-        return next((row for row in self.terminal.screen.text().split("\n") if row.startswith(name + " ")), "")
+        return next((row for row in self.terminal.screen.text().split("\n")
+                     if row.startswith(name + " ")), "")
 
     def seconds_until(self, name: str, state: str) -> float:
         started = time.monotonic()

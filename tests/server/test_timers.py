@@ -23,7 +23,8 @@ class TestRounds(unittest.TestCase):
         self.timers.put(self.eve, 7.1)
         self.assertEqual([self.timers.take(now) for now in (0.0, 6.99)], [[], []])
         self.assertEqual(self.timers.take(7.0), [self.ann, self.eve])
-        self.assertEqual([self.timers.take(now) for now in (7.5, 100.0, 101.0)], [[], [self.bob], []])
+        self.assertEqual([self.timers.take(now) for now in (7.5, 100.0, 101.0)],
+                         [[], [self.bob], []])
 
     def test_the_last_word_counts(self):
         self.timers.put(self.ann, 5)
@@ -66,11 +67,13 @@ class TestRounds(unittest.TestCase):
 
 class InTheDaemon(unittest.TestCase):
     def test_nobody_is_looked_at_before_his_time(self):
-        """A sweep over many who are silent for a moment looks at none of them; each is asked once, and then gone."""
+        """A sweep over many who are silent for a moment looks at none of them; each is asked once,
+        and then gone."""
         with Service() as service:
             clients = [service.user(f"u{number}") for number in range(20)]
             looks, look = [], service.daemon.heartbeat.check
-            service.daemon.heartbeat.check = lambda connection, now: looks.append(connection) or look(connection, now)
+            service.daemon.heartbeat.check = lambda connection, now: looks.append(
+                connection) or look(connection, now)
             for _ in range(int(service.limits.silence_seconds) - 2):
                 service.forward(1)
             self.assertEqual(looks, [])
@@ -78,7 +81,8 @@ class InTheDaemon(unittest.TestCase):
             for _ in range(3):
                 service.forward(1)
             clients[0].hears(wire.Pong)
-            self.assertEqual([len(client.hears_all(wire.Ping)) for client in clients], [0] + [1] * 19)
+            self.assertEqual([len(client.hears_all(wire.Ping)) for client in clients],
+                             [0] + [1] * 19)
             self.assertLessEqual(len(looks), 2 * 20)
 
     def test_who_is_gone_stands_nowhere(self):

@@ -1,7 +1,8 @@
 """The specification "Asynchronous-message-server", sentence by sentence: queues that are checked.
 
-Nearly every sentence of it stands in persistent-messaging too: see specification.py.  The client's part (prompting for
-a username, presenting the list, the three options, printing) is tested in test_menu.py.
+Nearly every sentence of it stands in persistent-messaging too: see specification.py.  The client's
+part (prompting for a username, presenting the list, the three options, printing) is tested in
+test_menu.py.
 """
 import unittest
 
@@ -38,13 +39,15 @@ class AsynchronousServerQueues(Queues, unittest.TestCase):
             scene.forget()
 
     def test_send_or_check(self):
-        """4. The server will proceed according to whether the client wants to send or check for messages."""
+        """4. The server will proceed according to whether the client wants to send or check for
+        messages."""
         scene = self.scene("ann")
         ann = scene.people["ann"]
         ann.say(wire.Hold(1, 1))
         ann.send("ann", "a note")
         ann.say(wire.Check(2))
-        self.assertEqual(scene.heard("ann"), ["DONE", "STORED", "HOLDING ann", "MAIL ann: a note", "CHECKED"])
+        self.assertEqual(scene.heard("ann"),
+                         ["DONE", "STORED", "HOLDING ann", "MAIL ann: a note", "CHECKED"])
 
     def test_asynchronous(self):
         """Sender and reader are never connected at the same time."""

@@ -1,9 +1,9 @@
 """The specification "chat-app", sentence by sentence: live messages among three clients.
 
-Its delivery is parley's "now or never": a message reaches those who are connected, and the sender hears who is not.
-What it shares with the other texts is in specification.py.  The client's part (prompting for a username and for
-another one, the list and the three options, rejecting a typed string that is not in the list, printing) is tested in
-test_menu.py.
+Its delivery is parley's "now or never": a message reaches those who are connected, and the sender
+hears who is not. What it shares with the other texts is in specification.py.  The client's part
+(prompting for a username and for another one, the list and the three options, rejecting a typed
+string that is not in the list, printing) is tested in test_menu.py.
 """
 import unittest
 
@@ -44,22 +44,24 @@ class ChatAppForwarding(Forwarding, unittest.TestCase):
 
 class ChatApp(Specification, unittest.TestCase):
     def test_log_at_connect(self):
-        """When a client connects to the server, the server should provide the log of usernames to the client."""
+        """When a client connects to the server, the server should provide the log of usernames to
+        the client."""
         scene = self.scene("ann", "bob")
         scene.people["bob"].listen()
         self.assertEqual(set(scene.people["bob"].roster), {"ann", "bob"})
 
     def test_checked_against_the_connected(self):
-        """When the server receives the message from the client, it should check the intended recipient(s) against the
-        list of presently connected clients."""
+        """When the server receives the message from the client, it should check the intended
+        recipient(s) against the list of presently connected clients."""
         scene = self.scene("ann", "bob", "cat")
         scene.play("cat: vanish")
         scene.people["ann"].send("", "anyone?", EVERYONE | NOW)
-        self.assertEqual(scene.all_heard(), {"ann": ["STORED", "ABSENT cat"], "bob": ["MAIL ann: anyone?"]})
+        self.assertEqual(scene.all_heard(),
+                         {"ann": ["STORED", "ABSENT cat"], "bob": ["MAIL ann: anyone?"]})
 
     def test_present(self):
-        """If the targeted client is present, the message should be sent to that targeted client and presented on the
-        client's GUI."""
+        """If the targeted client is present, the message should be sent to that targeted client and
+        presented on the client's GUI."""
         scene = self.scene("ann", "bob", "cat")
         scene.people["ann"].send("bob", "hi", NOW)
         self.assertEqual(scene.all_heard(), {"ann": ["STORED"], "bob": ["MAIL ann: hi"]})
@@ -72,8 +74,8 @@ class ChatApp(Specification, unittest.TestCase):
         self.assertEqual(scene.heard("bob"), ["MAIL ann: hi", "MAIL cat: hi"])
 
     def test_not_present(self):
-        """If the targeted client is not present, the originating client should be notified, and the user should be
-        informed via the client's GUI."""
+        """If the targeted client is not present, the originating client should be notified, and the
+        user should be informed via the client's GUI."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "hi", NOW)
@@ -89,7 +91,8 @@ class ChatApp(Specification, unittest.TestCase):
         self.assertEqual(scene.heard("ann"), ["STORED", "AWAY bob"])
 
     def test_remains_connected(self):
-        """The client should remain connected to the server until manually disconnected by the user."""
+        """The client should remain connected to the server until manually disconnected by the
+        user."""
         scene = self.scene("ann", "bob")
         for _ in range(24):
             scene.forward(3600)

@@ -1,8 +1,9 @@
-"""The specification "Message-Service", sentence by sentence: the live service of chat-app, in its short form.
+"""The specification "Message-Service", sentence by sentence: the live service of chat-app, in its
+short form.
 
-Every sentence of it that speaks of the wire or of the server's table stands in another text too: see specification.py.
-The client's part (prompting for a username, presenting the list, the three options, printing) is tested in
-test_menu.py.
+Every sentence of it that speaks of the wire or of the server's table stands in another text too:
+see specification.py. The client's part (prompting for a username, presenting the list, the three
+options, printing) is tested in test_menu.py.
 """
 import unittest
 
@@ -51,7 +52,8 @@ class MessageService(Specification, unittest.TestCase):
         self.assertEqual(scene.heard("ann"), ["ABSENT bob"])
 
     def test_upload_one_message(self):
-        """4. When a text message is received from a client, the server should:  (act on it once, and print it)"""
+        """4. When a text message is received from a client, the server should:  (act on it once,
+        and print it)"""
         scene = self.scene("ann", "bob")
         scene.people["ann"].send("bob", "hi", NOW)
         self.assertEqual(len(self.printed(scene, "message")), 1)

@@ -1,8 +1,9 @@
-"""The specification "p2p_multithreaded_chat_app", sentence by sentence: invitations, chat sessions, group chat.
+"""The specification "p2p_multithreaded_chat_app", sentence by sentence: invitations, chat sessions,
+group chat.
 
-The client's part (the menu and its numbers, "No other client.", "No clients to chat", the list again after a wrong
-name, the question, the welcome and its words, "Sender: message", the numbered groups) is tested in test_menu.py; here
-is what the server tells it to do so.
+The client's part (the menu and its numbers, "No other client.", "No clients to chat", the list
+again after a wrong name, the question, the welcome and its words, "Sender: message", the numbered
+groups) is tested in test_menu.py; here is what the server tells it to do so.
 """
 import socket
 import unittest
@@ -30,24 +31,26 @@ class Login(Specification, unittest.TestCase):
         scene.daemon.doors.close()
 
     def test_taken(self):
-        """If the username has already been taken, the server prompts the user to enter another username."""
+        """If the username has already been taken, the server prompts the user to enter another
+        username."""
         scene = self.scene("A")
         self.assertIn("choose another name", scene.client("A").hears(wire.Rejected).reason)
         scene.user("B")
 
     def test_stored(self):
-        """If the username has NOT been taken, the server then stores the client's information including username,
-        client socket descriptor, and IP address."""
+        """If the username has NOT been taken, the server then stores the client's information
+        including username, client socket descriptor, and IP address."""
         scene = self.scene("A")
         inside = scene.inside("A")
         self.assertEqual((inside.name, inside.address), ("A", "test:1"))
         connection = scene.daemon.connection_of[inside]
         self.assertIs(scene.daemon.connections[connection.sock.fileno()], connection)
-        self.assertEqual([(row.name, row.address) for row in scene.daemon.board.table.rows(9)[0]], [("A", "test:1")])
+        self.assertEqual([(row.name, row.address) for row in scene.daemon.board.table.rows(9)[0]],
+                         [("A", "test:1")])
 
     def test_one_shell(self):
-        """A client is identified with a particular username.  Each client can open only one shell to chat with other
-        clients."""
+        """A client is identified with a particular username.  Each client can open only one shell
+        to chat with other clients."""
         scene = self.scene("A", "B")
         scene.chat("A", "B")
         scene.client("A").hears(wire.Rejected)
@@ -65,8 +68,9 @@ class Listing(Specification, unittest.TestCase):
                 if entry.state != wire.Presence.AWAY and entry.name != who}
 
     def test_who_is_available(self):
-        """The list should also demonstrate whether each client is available to chat.  For example, assume users A, B
-        and C have already registered their usernames at the server, and A and B are currently chatting."""
+        """The list should also demonstrate whether each client is available to chat.  For example,
+        assume users A, B and C have already registered their usernames at the server, and A and B
+        are currently chatting."""
         scene = self.scene("A", "B", "C")
         scene.chat("A", "B")
         scene.enter("D")
@@ -74,20 +78,22 @@ class Listing(Specification, unittest.TestCase):
                          {"A": "chatting with B", "B": "chatting with A", "C": "available"})
 
     def test_alone(self):
-        """If there are no other client has registered at the server, you may display a message "No other client.\""""
+        """If there are no other client has registered at the server, you may display a message "No
+        other client.\""""
         scene = self.scene("A")
         self.assertEqual(self.listed(scene, "A"), {})
 
     def test_exit_removes(self):
-        """Once the client enters choice 3 (Exit), she/he will be removed from the server's list and terminates its
-        program."""
+        """Once the client enters choice 3 (Exit), she/he will be removed from the server's list and
+        terminates its program."""
         scene = self.scene("A", "B")
         scene.play("A: exit")
         self.assertTrue(scene.people["A"].is_disconnected())
         self.assertEqual(self.listed(scene, "B"), {})
 
     def test_exit_is_told(self):
-        """the client program should inform the server to remove this client from the list of users"""
+        """the client program should inform the server to remove this client from the list of
+        users"""
         scene = self.scene("A", "B")
         scene.play("A: exit")
         self.assertEqual(self.table(scene), {"A": "not connected", "B": "available"})
@@ -96,8 +102,8 @@ class Listing(Specification, unittest.TestCase):
 
 class Chat(Specification, unittest.TestCase):
     def test_busy_not_displayed(self):
-        """Suppose there are four clients A, B, C and D.  D requests to chat.  If A and B are busy chatting together,
-        they should not be displayed for D as available users."""
+        """Suppose there are four clients A, B, C and D.  D requests to chat.  If A and B are busy
+        chatting together, they should not be displayed for D as available users."""
         scene = self.scene("A", "B", "C", "D")
         scene.chat("A", "B")
         self.assertEqual({name: scene.people["D"].state(name) for name in "ABC"},
@@ -106,13 +112,15 @@ class Chat(Specification, unittest.TestCase):
         self.assertEqual(scene.heard("D"), ["FAILED busy"])
 
     def test_nobody_to_chat_with(self):
-        """If no other clients are available for chat, the message "No clients to chat" should be displayed"""
+        """If no other clients are available for chat, the message "No clients to chat" should be
+        displayed"""
         scene = self.scene("A", "B", "D")
         scene.chat("A", "B")
         self.assertNotIn("available", [scene.people["D"].state(name) for name in "AB"])
 
     def test_anything_else(self):
-        """If the client enters anything other than C, the program will display the list of available users again"""
+        """If the client enters anything other than C, the program will display the list of
+        available users again"""
         scene = self.scene("A", "B", "C", "D")
         scene.chat("A", "B")
         scene.play("D: invite A", "D: invite X", "D: invite D", "D: invite ")
@@ -120,19 +128,21 @@ class Chat(Specification, unittest.TestCase):
                          {"D": ["FAILED busy", "FAILED unknown", "FAILED unknown", "FAILED empty"]})
 
     def test_invitation(self):
-        """If client D enters C, the request is sent to the server.  The server informs client C that client D has
-        requested to chat with it."""
+        """If client D enters C, the request is sent to the server.  The server informs client C
+        that client D has requested to chat with it."""
         scene = self.scene("C", "D")
         scene.play("D: invite C")
         self.assertEqual(scene.all_heard(), {"C": ["INVITATION D"], "D": ["INVITING D,C"]})
 
     def test_denied(self):
-        """If client C denied the invitation, prompt proper messages to C and D followed by the menu."""
+        """If client C denied the invitation, prompt proper messages to C and D followed by the
+        menu."""
         scene = self.scene("C", "D")
         scene.play("D: invite C")
         scene.forget()
         scene.play("C: deny D")
-        self.assertEqual(scene.all_heard(), {"C": ["CALLED_OFF denied C"], "D": ["CALLED_OFF denied C"]})
+        self.assertEqual(scene.all_heard(),
+                         {"C": ["CALLED_OFF denied C"], "D": ["CALLED_OFF denied C"]})
         self.assertEqual(scene.states(), {})
 
     def test_accepted(self):
@@ -144,8 +154,8 @@ class Chat(Specification, unittest.TestCase):
         self.assertEqual(scene.all_heard(), {"C": ["STARTED D,C"], "D": ["STARTED D,C"]})
 
     def test_record(self):
-        """the server stores a record for this session as an active session and changes the status of both parties to
-        "busy\"."""
+        """the server stores a record for this session as an active session and changes the status
+        of both parties to "busy\"."""
         scene = self.scene("C", "D")
         scene.chat("D", "C")
         (session,) = scene.daemon.board.sessions.active.values()
@@ -168,8 +178,8 @@ class Chat(Specification, unittest.TestCase):
         self.assertEqual(scene.all_heard(), {"C": ["D: hello yourself"], "D": ["C: hello"]})
 
     def test_welcome(self):
-        """Prompt a welcome message for both clients and inform them that they can terminate the chat session if they
-        enter the special message "Quit".  (STARTED is the word for it)"""
+        """Prompt a welcome message for both clients and inform them that they can terminate the
+        chat session if they enter the special message "Quit".  (STARTED is the word for it)"""
         scene = self.scene("C", "D")
         scene.play("D: invite C", "C: accept D")
         for who in "CD":
@@ -178,12 +188,14 @@ class Chat(Specification, unittest.TestCase):
         self.assertIn("Quit", wire.Started.__doc__)
 
     def test_quit(self):
-        """If one client entered "Quit", they both get a message "Chat session ended" followed by the menu."""
+        """If one client entered "Quit", they both get a message "Chat session ended" followed by
+        the menu."""
         for who in ("C", "D"):
             scene = self.scene("C", "D")
             scene.chat("D", "C")
             scene.play(f"{who}: say Quit")
-            self.assertEqual(scene.all_heard(), {"C": [f"ENDED quit {who}"], "D": [f"ENDED quit {who}"]})
+            self.assertEqual(scene.all_heard(),
+                             {"C": [f"ENDED quit {who}"], "D": [f"ENDED quit {who}"]})
             self.assertEqual(scene.states(), {})
             self.assertEqual(scene.daemon.board.sessions.active, {})
 
@@ -202,7 +214,8 @@ class Chat(Specification, unittest.TestCase):
         scene.chat("A", "B")
         scene.chat("C", "D")
         scene.play("A: say 1", "C: say 2", "B: say 3", "D: say 4")
-        self.assertEqual(scene.all_heard(), {"A": ["B: 3"], "B": ["A: 1"], "C": ["D: 4"], "D": ["C: 2"]})
+        self.assertEqual(scene.all_heard(),
+                         {"A": ["B: 3"], "B": ["A: 1"], "C": ["D: 4"], "D": ["C: 2"]})
         scene.play("A: say Quit")
         self.assertEqual(scene.states(), {"C": BUSY, "D": BUSY})
 
@@ -230,25 +243,30 @@ class OnTheServer(Specification, unittest.TestCase):
         scene.play("C: say hello", "D: say good day")
         number = scene.inside("C").chats.session.number
         self.assertEqual(self.printed(scene, "line"), [f"line chat={number} sender=C text=hello",
-                                                       f'line chat={number} sender=D text="good day"'])
+                                                       f'line chat={number} sender=D text="good '
+                                                       'day"'])
         scene.people["C"].send("D", "by mail")
         self.assertIn('text="by mail"', self.printed(scene, "message")[0])
 
     def test_requests(self):
-        """for each request arrives at the server ... prompt a proper message on the server terminal."""
+        """for each request arrives at the server ... prompt a proper message on the server
+        terminal."""
         scene = self.scene("C", "D")
         scene.play("D: invite C", "C: accept D", "C: say Quit")
         scene.people["C"].say(wire.List(1), wire.Check(2), wire.Hold(3, 1), wire.Withdraw(9))
         scene.play("C: exit")
         requests = [fields["request"].split()[0] for fields in scene.notes.events("request")]
-        self.assertEqual(requests, ["INVITE", "ANSWER", "LIST", "CHECK", "HOLD", "WITHDRAW", "EXIT"])
+        self.assertEqual(requests, ["INVITE", "ANSWER", "LIST", "CHECK", "HOLD", "WITHDRAW",
+                                    "EXIT"])
 
     def test_actions(self):
-        """each action the server takes (e.g. when the server changes the status of clients from available to busy or
-        establishes a chat session), prompt a proper message on the server terminal."""
+        """each action the server takes (e.g. when the server changes the status of clients from
+        available to busy or establishes a chat session), prompt a proper message on the server
+        terminal."""
         scene = self.scene("C", "D")
         scene.play("D: invite C", "C: accept D")
-        self.assertEqual(self.printed(scene, "status"), ["status name=D status=busy", "status name=C status=busy"])
+        self.assertEqual(self.printed(scene, "status"),
+                         ["status name=D status=busy", "status name=C status=busy"])
         self.assertEqual(len(self.printed(scene, "chat-started")), 1)
         scene.play("C: say Quit")
         self.assertEqual(self.printed(scene, "status")[2:],
@@ -275,7 +293,8 @@ class GroupChat(Specification, unittest.TestCase):
         self.assertEqual(scene.heard("D"), ["INVITING D,A,C"])
 
     def test_informed(self):
-        """Then A and B will be informed that client D would like to start a group chat with them."""
+        """Then A and B will be informed that client D would like to start a group chat with
+        them."""
         scene = self.scene("A", "B", "C", "D")
         scene.play("D: invite A,B")
         for who in "AB":
@@ -290,8 +309,8 @@ class GroupChat(Specification, unittest.TestCase):
             self.assertEqual(set(scene.states()), {"D", *group.split(",")})
 
     def test_all_accepted(self):
-        """If both A and B accepted the invitation, a group chat session will be established through the server between
-        these three clients."""
+        """If both A and B accepted the invitation, a group chat session will be established through
+        the server between these three clients."""
         scene = self.scene("A", "B", "C", "D")
         scene.play("D: invite A,B", "A: accept D")
         self.assertEqual(scene.states(), {"D": State.INVITING, "A": State.PLEDGED})
@@ -303,8 +322,8 @@ class GroupChat(Specification, unittest.TestCase):
         self.assertEqual(scene.all_heard(), {"B": ["A: hi"], "D": ["A: hi"]})
 
     def test_one_denied(self):
-        """If any of A or D denied the invitation, the group chat will not be established.  Prompt proper messages for
-        all involved clients followed by the menu."""
+        """If any of A or D denied the invitation, the group chat will not be established.  Prompt
+        proper messages for all involved clients followed by the menu."""
         for first, second in (("A: accept D", "B: deny D"), ("B: accept D", "A: deny D")):
             scene = self.scene("A", "B", "C", "D")
             scene.play("D: invite A,B", first)
@@ -334,7 +353,8 @@ class GroupChat(Specification, unittest.TestCase):
         self.assertEqual(scene.states(), {})
 
     def test_shown_by_the_server(self):
-        """a group chat session will be established through the server between these three clients"""
+        """a group chat session will be established through the server between these three
+        clients"""
         scene = self.scene("A", "B", "D")
         scene.chat("D", "A", "B")
         self.assertEqual(self.table(scene), {"A": "chatting with D, B", "B": "chatting with D, A",

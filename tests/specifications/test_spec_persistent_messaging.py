@@ -1,8 +1,9 @@
-"""The specification "persistent-messaging", sentence by sentence: a queue for each name, which survives the process.
+"""The specification "persistent-messaging", sentence by sentence: a queue for each name, which
+survives the process.
 
-What it shares with the other texts is in specification.py.  The client's part (the two options "Send message" and
-"Check for messages", the list and the three options, rejecting a typed string, the words for "no messages", printing
-name and time) is tested in test_menu.py.
+What it shares with the other texts is in specification.py.  The client's part (the two options
+"Send message" and "Check for messages", the list and the three options, rejecting a typed string,
+the words for "no messages", printing name and time) is tested in test_menu.py.
 """
 import unittest
 
@@ -36,12 +37,14 @@ class PersistentMessagingServer(TheServer, unittest.TestCase):
 
 class PersistentMessaging(Queues, Specification, unittest.TestCase):
     def test_unique_queue(self):
-        """When the server encounters a new username, a unique message queue should be created for that username."""
+        """When the server encounters a new username, a unique message queue should be created for
+        that username."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         self.assertIsNot(scene.mailbox.find("ann"), scene.mailbox.find("bob"))
         scene.people["ann"].send("bob", "hi")
-        self.assertEqual((scene.mailbox.find("ann").waiting, scene.mailbox.find("bob").waiting), (0, 1))
+        self.assertEqual((scene.mailbox.find("ann").waiting, scene.mailbox.find("bob").waiting),
+                         (0, 1))
 
     def test_independent_queues(self):
         """an independent queue should exist for each name."""
@@ -58,7 +61,8 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         scene.play("bob: exit")
         ann = scene.people["ann"]
         for part in range(0, 20_000, 5000):
-            ann.say(*(wire.Send(ann.id(), 0, ("bob",), str(part + number)) for number in range(5000)))
+            ann.say(*(wire.Send(ann.id(), 0, ("bob",), str(part + number))
+                      for number in range(5000)))
         scene.restart()
         scene.enter("bob")
         bob = scene.people["bob"]
@@ -71,8 +75,9 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertEqual(got, [str(number) for number in range(20_000)])
 
     def test_placed_and_marked(self):
-        """When a message is received by the server, the server should place the message in the corresponding queue for
-        that intended recipient and mark that message with the time of its reception."""
+        """When a message is received by the server, the server should place the message in the
+        corresponding queue for that intended recipient and mark that message with the time of its
+        reception."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "hi")
@@ -95,7 +100,8 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertEqual([text for _, text in seen(self.checked(scene, "bob"))], ["0", "1", "2"])
 
     def test_persistent(self):
-        """Queues should be persistent (e.g., the contents should survive the server process restarting)"""
+        """Queues should be persistent (e.g., the contents should survive the server process
+        restarting)"""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "before")
@@ -115,8 +121,8 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertEqual(self.printed(scene, "new-name"), [])
 
     def test_two_options(self):
-        """When a client connects to the server, the user should be prompted to select one of two options: Send
-        message; or, Check for messages.  (he is told how many messages wait)"""
+        """When a client connects to the server, the user should be prompted to select one of two
+        options: Send message; or, Check for messages.  (he is told how many messages wait)"""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "hi")
@@ -125,7 +131,8 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertEqual(scene.people["bob"].welcome.waiting, 2)
 
     def test_log_when_sending(self):
-        """If the user selects "Send message", the server should provide the log of usernames to the client."""
+        """If the user selects "Send message", the server should provide the log of usernames to the
+        client."""
         scene = self.scene("ann")
         scene.enter("bob")
         scene.forward(1)
@@ -133,8 +140,8 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertEqual(set(scene.people["ann"].roster), {"ann", "bob"})
 
     def test_deliver_the_queue(self):
-        """If the user selects "Check for messages", the server should deliver the contents of the message queue that
-        corresponds to that client's present username."""
+        """If the user selects "Check for messages", the server should deliver the contents of the
+        message queue that corresponds to that client's present username."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "for bob")
@@ -142,12 +149,14 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertEqual(seen(self.checked(scene, "BOB")), [("ann", "for bob")])
 
     def test_no_messages(self):
-        """If the queue is currently empty, the user should be notified that no messages are available."""
+        """If the queue is currently empty, the user should be notified that no messages are
+        available."""
         scene = self.scene()
         self.assertEqual(self.checked(scene, "bob"), [])
 
     def test_deleted(self):
-        """Once messages are retrieved by the client, the server should delete them from the queue."""
+        """Once messages are retrieved by the client, the server should delete them from the
+        queue."""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "hi")
@@ -162,7 +171,8 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertEqual(self.checked(scene, "bob"), [])
 
     def test_remains_connected(self):
-        """The client should remain connected to the server until manually disconnected by the user."""
+        """The client should remain connected to the server until manually disconnected by the
+        user."""
         scene = self.scene("bob")
         bob = scene.people["bob"]
         for number in range(5):

@@ -135,7 +135,8 @@ class RecordingDisk(Disk):
 
     def sync_directory(self, path: str) -> None:
         self._try("sync_directory")
-        self._note(Op("sync_parent" if self.watched and path != self.watched else "sync_directory", ""))
+        self._note(Op("sync_parent" if self.watched and path != self.watched else "sync_directory",
+                      ""))
 
     def rename(self, old: str, new: str) -> None:
         self._try("rename")
@@ -184,7 +185,8 @@ class FullDisk(RecordingDisk):
         self.space = 1 << 40
 
     def used(self) -> int:
-        return sum(os.path.getsize(os.path.join(self.directory, name)) for name in os.listdir(self.directory))
+        return sum(os.path.getsize(os.path.join(self.directory, name))
+                   for name in os.listdir(self.directory))
 
     def free(self, path: str) -> int:
         return max(0, self.space - self.used())

@@ -37,7 +37,8 @@ from tests.store.platter import Platter, State, content
 EVER = 1 << 63
 NAMES = [f"user{n}" for n in range(9)]  # a text to so many is shared in a segment
 
-Thing = tuple[str, str, int, Mail | bytes | None]  # "name", "mail", "read" or "setting"; whose; which; the value
+# "name", "mail", "read" or "setting"; whose; which; the value
+Thing = tuple[str, str, int, Mail | bytes | None]
 
 
 def is_repeat(box: Mailbox, sender: User, origin: int) -> bool:
@@ -101,12 +102,14 @@ class Ledger:
     """Outside the store: what was tried, what was acknowledged, what was read."""
 
     def __init__(self) -> None:
-        self.mails: dict[tuple[str, int], Mail] = {}  # that may be there: tried, not refused, not gone
+        # that may be there: tried, not refused, not gone
+        self.mails: dict[tuple[str, int], Mail] = {}
         self.acked: set[tuple[str, int]] = set()
         self.reading: set[tuple[str, int]] = set()
         self.names: set[str] = set()
         self.names_acked: set[str] = set()
-        self.settings: dict[tuple[str, int], list[bytes]] = {}  # the last that was acknowledged, and those after it
+        # the last that was acknowledged, and those after it
+        self.settings: dict[tuple[str, int], list[bytes]] = {}
         self.highest = 0  # of all ids that were ever given, refused or lost ones too
         self.origins: dict[int, bool] = {}  # (all are of user0): was it acknowledged?
         self.vanished: set[int] = set()  # ids of what a start did not find, and does not know
@@ -159,24 +162,33 @@ class Ledger:
         self.acked.discard((user, id))
         self.reading.discard((user, id))
 
-    def restarted(self, box: Mailbox, waiting: dict[str, list[Mail]]) -> list[tuple[str, Sequence[Thing]]]:
+    def restarted(self, box: Mailbox,
+                  waiting: dict[str, list[Mail]]) -> list[tuple[str, Sequence[Thing]]]:
         """The store serves what its start found.
 
         The sender of such a message, sending it again, is told that it is stored."""
-        there: list[Thing] = [("mail", user, mail.id, mail) for user, mails in waiting.items() for mail in mails]
+        there: list[Thing] = [("mail", user, mail.id, mail) for user,
+                              mails in waiting.items() for mail in mails]
         keys = {(user, id) for _, user, id, _ in there}
-        lost: list[Thing] = [("name", name, 0, None) for name in self.names if box.find(name) is None]
-        gone: list[Thing] = [("read", user, id, None) for user, id in self.mails if (user, id) not in keys]
-        known: list[Thing] = [("mail", "", 0, Mail(0, 0, 0, 0, origin, 0, 0, b"")) for origin in self.origins
+        lost: list[Thing] = [("name", name, 0, None)
+                             for name in self.names if box.find(name) is None]
+        gone: list[Thing] = [("read", user, id, None) for user,
+                             id in self.mails if (user, id) not in keys]
+        known: list[Thing] = [("mail", "", 0, Mail(0, 0, 0, 0, origin, 0, 0, b""))
+                              for origin in self.origins
                               if is_repeat(box, box.users[0], origin)]
         names: list[Thing] = [("name", user.name, 0, None) for user in box.users]
-        found = {key: box.users[NAMES.index(key[0])].settings.get(key[1], b"") for key in self.settings}
-        never: list[Thing] = [("setting", *key, value) for key, values in self.settings.items() for value in values
+        found = {key: box.users[NAMES.index(key[0])].settings.get(key[1], b"")
+                 for key in self.settings}
+        never: list[Thing] = [("setting", *key, value) for key,
+                              values in self.settings.items() for value in values
                               if value != found[key]]
         kept: list[Thing] = [("setting", *key, value) for key, value in found.items()]
         vanished: list[Thing] = [("mail", *key, mail) for key, mail in self.mails.items()
-                                 if key not in keys and not is_repeat(box, box.users[0], mail.origin)]
-        return [("vanished", vanished), ("refused", lost + never), ("acked", [*gone, *names, *there, *known, *kept])]
+                                 if key not in keys
+                                 and not is_repeat(box, box.users[0], mail.origin)]
+        return [("vanished", vanished), ("refused", lost + never),
+                ("acked", [*gone, *names, *there, *known, *kept])]
 
     def must(self) -> set[tuple[str, int]]:
         return self.acked - self.reading
@@ -185,7 +197,8 @@ class Ledger:
 @contextmanager
 def small_rooms() -> Iterator[None]:
     """Journals grow, and reserves are made, by a few hundred bytes: a few writes meet the end."""
-    with (mock.patch.object(Journals.begin, "__defaults__", (900,)), mock.patch("store.budget.ROOM", 700),
+    with (mock.patch.object(Journals.begin, "__defaults__", (900,)),
+          mock.patch("store.budget.ROOM", 700),
           mock.patch.object(vars(Journal)["creating"].__func__, "__defaults__", (900,)),
           mock.patch.object(reserve, "SIZE", 3000), mock.patch.object(reserve, "LOOK", 9000),
           mock.patch("store.shortage.LAST", 1500), mock.patch.object(room, "BASE", 500),
@@ -204,7 +217,8 @@ class Life:
         self.promised: list[tuple[int, list[Thing]]] = []
         self.batch: dict[int, list[Thing]] = {}  # by id, until it is written
         self.set: list[Thing] = []  # in this batch too
-        self.unanswered: dict[int, tuple[list[str], int, bytes]] = {}  # by origin, what the client would send again
+        # by origin, what the client would send again
+        self.unanswered: dict[int, tuple[list[str], int, bytes]] = {}
         self.now, self.counter = 0.0, 0
         self.box = self.open()
 
@@ -308,7 +322,8 @@ class Life:
         if flags and len(to) != len(users) - 1:
             flags = 0
         mail = self.box.put_run(users[0], origin, self.counter, to, flags, body_of(texts))
-        self.batch[mail.id] = [("mail", user.name, single.id, single) for single in singles([mail]) for user in to]
+        self.batch[mail.id] = [("mail", user.name, single.id, single) for single in singles([mail])
+                               for user in to]
         self.promise(self.batch[mail.id])
 
     def change_setting(self) -> None:
@@ -334,7 +349,8 @@ class Life:
         if self.dice.random() < 0.5:
             return singles(self.box.unread(user, after, upto, 1 << 30, 1 << 40))
         found: list[Mail] = []
-        while more := self.box.unread(user, after, upto, self.dice.randint(1, 4), self.dice.choice([1, 70, 1000])):
+        while more := self.box.unread(user, after, upto, self.dice.randint(1, 4),
+                                      self.dice.choice([1, 70, 1000])):
             found += singles(more)
             after = more[-1].last
         return found
@@ -344,7 +360,8 @@ class Life:
         self.disk.note(("tried", [("read", user.name, mail.id, None) for mail in found]))
         newly = singles(self.box.read(user, first, last))
         assert newly == found, (newly, found)
-        self.promised.append((self.box.last, [("read", user.name, mail.id, None) for mail in newly]))
+        self.promised.append((self.box.last,
+                              [("read", user.name, mail.id, None) for mail in newly]))
 
     def write(self) -> None:
         try:
@@ -371,7 +388,8 @@ class Life:
     def work(self, steps: int) -> None:
         box = self.box
         for _ in range(steps):
-            before, number = [row.number for row in box._journals.manifest.segments], box._journals.current.number
+            before, number = [
+                row.number for row in box._journals.manifest.segments], box._journals.current.number
             reserve = box._shortage.reserve.is_there()
             more = box.work(0, lambda: self.now)
             self.disk.observe()
@@ -418,7 +436,8 @@ class Life:
                 self.disk.space = min(self.disk.space, self.disk.used() + self.dice.randint(0, 500))
             self.turns(1)
         self.seen.add("short" if self.box._shortage.reserve.is_there() else "")
-        self.disk.space = min(self.disk.space, self.disk.used() + self.dice.randint(2000, 2500))  # a start takes some
+        # a start takes some
+        self.disk.space = min(self.disk.space, self.disk.used() + self.dice.randint(2000, 2500))
         for _ in range(3):
             self.read()
             self.write()
@@ -508,7 +527,8 @@ class Life:
         for name, found in state.items():
             with open(os.path.join(self.path, name), "wb") as file:
                 file.write(found.whole())
-        self.disk.segments = {name: found.whole() for name, found in state.items() if name.startswith("segment.")}
+        self.disk.segments = {name: found.whole() for name,
+                              found in state.items() if name.startswith("segment.")}
         self.ops.append(Op("cut", "", event=state))
         self.seen.add("cut")
         self.restart()

@@ -54,7 +54,8 @@ class Oracle:
         self.refused: set[Key] = set()
         self.asked: dict[str, set[Key]] = {}            # by reader
         self.confirmed: dict[str, set[Key]] = {}
-        self.due: dict[str, dict[Key, None]] = {}       # by reader: acknowledged and not asked: must be there
+        # by reader: acknowledged and not asked: must be there
+        self.due: dict[str, dict[Key, None]] = {}
         self._ids: dict[int, Key] = {}                  # what each id meant, for ever
 
     # ---- what the clients tell ----
@@ -91,8 +92,10 @@ class Oracle:
     def judge(self, reader: str, waiting: Sequence[Found]) -> list[str]:
         """Everything that is wrong with the messages that wait for this reader."""
         there = {(found.sender, found.origin) for found in waiting}
-        faults = [f"lost: {key} for {reader}" for key in self.due.get(reader, ()) if key not in there]
-        faults += [f"came back: {key} for {reader}" for key in there & self.confirmed.get(reader, set())]
+        faults = [f"lost: {key} for {reader}"
+                  for key in self.due.get(reader, ()) if key not in there]
+        faults += [f"came back: {key} for {reader}"
+                   for key in there & self.confirmed.get(reader, set())]
         if len(there) != len(waiting):
             faults.append(f"doubled: {len(waiting) - len(there)} for {reader}")
         return faults + self.look_at(reader, waiting)
@@ -100,7 +103,8 @@ class Oracle:
     def look_at(self, reader: str, came: Sequence[Found]) -> list[str]:
         """What is wrong with messages in a client's hand, be they all or not."""
         faults: list[str] = []
-        last, before = 0, dict[str, Found]()        # the id, and of each sender the message, that came before
+        # the id, and of each sender the message, that came before
+        last, before = 0, dict[str, Found]()
         for found in came:
             key = found.sender, found.origin
             tried = self.tried.get(key)
@@ -121,7 +125,8 @@ class Oracle:
         The store is recovered twice, as by two starts of which the first is killed.  The second
         must find what the first found."""
         once, twice = recover(store), recover(store)
-        faults = [] if once == twice else [f"changed: what is recovered by a second start: {once} and {twice}"]
+        faults = [] if once == twice else [
+            f"changed: what is recovered by a second start: {once} and {twice}"]
         for reader in {*once, *self.due, *self.confirmed}:
             faults += self.judge(reader, once.get(reader, []))
         return faults
@@ -129,7 +134,8 @@ class Oracle:
     def count(self) -> str:
         """The sizes of the logs, for a report."""
         confirmed, asked = (sum(map(len, log.values())) for log in (self.confirmed, self.asked))
-        return (f"{len(self.tried)} messages tried, {len(self.acknowledged)} acknowledged, {len(self.refused)} "
+        return (f"{len(self.tried)} messages tried, {len(self.acknowledged)} acknowledged, "
+                f"{len(self.refused)} "
                 f"refused; {asked} deletions asked, {confirmed} confirmed")
 
 
@@ -137,8 +143,10 @@ def recover(store: str) -> dict[str, list[Found]]:
     """All that waits in a store, by reader, as a start finds it; then the starter dies."""
     mailbox = Mailbox(store)
     try:
-        return {user.name: [Found(mail.id, mailbox.users[mail.sender].name, mail.origin, mail.texts[0].decode())
-                            for mail in singles(mailbox.unread(user, 0, mailbox.last, 1 << 32, 1 << 32))]
+        return {user.name: [Found(mail.id, mailbox.users[mail.sender].name, mail.origin,
+                                  mail.texts[0].decode())
+                            for mail in singles(mailbox.unread(user, 0, mailbox.last, 1 << 32,
+                                                               1 << 32))]
                 for user in mailbox.users}
     finally:
         mailbox._shelf.close()

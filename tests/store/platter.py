@@ -86,7 +86,8 @@ class File:
             self.now = _applied(self.now, [op])
 
     def _synced(self) -> None:
-        self.safe, self.pending = _applied(self.safe, self.pending[:self.begun]), self.pending[self.begun:]
+        self.safe, self.pending = _applied(self.safe, self.pending[:self.begun]), self.pending[
+            self.begun:]
         self.begun = 0
 
     def seams(self) -> list[Content]:
@@ -118,12 +119,14 @@ class File:
         if not writes or dice.random() < 0.1:
             return _applied(self.safe, chosen)
         place = dice.choice(writes[-2:])
-        return _applied(self.safe, [*chosen[:place], *_harmed(chosen[place], dice), *chosen[place + 1:]])
+        return _applied(self.safe, [*chosen[:place], *_harmed(chosen[place], dice),
+                                    *chosen[place + 1:]])
 
 
 def _applied(before: Content, ops: list[Op]) -> Content:
     for op in ops:
-        before = before.cut(op.offset) if op.name == "truncate" else before.written(op.offset, op.data, op.size)
+        before = before.cut(op.offset) if op.name == "truncate" else before.written(
+            op.offset, op.data, op.size)
     return before
 
 
@@ -152,7 +155,8 @@ def _harmed(op: Op, dice: Random) -> list[Op]:
     if how == 2:
         return _zeroed(op, start, end)
     if how == 3:
-        return [op, op._replace(offset=op.offset + start, data=dice.randbytes(end - start), size=end - start)]
+        return [op, op._replace(offset=op.offset + start, data=dice.randbytes(end - start),
+                                size=end - start)]
     if how == 4:  # the file is longer, nothing else
         return [op._replace(data=dice.randbytes(start))]
     seams = range(512 - op.offset % 512, length, 512)
@@ -216,7 +220,8 @@ class Platter:
         for _ in range(count):
             names = _named(self.safe, dice.choice(subsets) if dice.random() < 0.5 else
                            [entry for entry in pending if dice.random() < 0.5])
-            yield {name: file.draw(dice) if file.pending else file.safe for name, file in names.items()}
+            yield {name: file.draw(dice) if file.pending else file.safe for name,
+                   file in names.items()}
 
     @staticmethod
     def _seams(names: dict[str, File]) -> list[State]:
@@ -258,7 +263,8 @@ class MemoryDisk(Disk):
         """Start from this; {} is no directory at all."""
         self.opened.clear()
         self.is_new = not state
-        self.files = {name: found for name, found in state.items() if not name.startswith("segment.")}
+        self.files = {name: found for name,
+                      found in state.items() if not name.startswith("segment.")}
         real = {name: found for name, found in state.items() if name.startswith("segment.")}
         for name in os.listdir(self.directory):
             if real.get(name) != self.real.get(name) or name not in real:
@@ -272,7 +278,8 @@ class MemoryDisk(Disk):
 
     def whole(self) -> frozenset[tuple[str, Content | None]]:
         """The whole state, to tell whether two are the same.  (Old segments are never modified.)"""
-        return frozenset([*self.files.items(), *((name, None) for name in os.listdir(self.directory))])
+        return frozenset([*self.files.items(),
+                          *((name, None) for name in os.listdir(self.directory))])
 
     def is_real(self, path: str) -> bool:
         return os.path.basename(path).startswith("segment.")

@@ -15,7 +15,8 @@ CHILDREN = ("of the journal", "of the tasks")       # in the order in which they
 SECONDS = 120.0             # for anything to happen, on a busy machine
 SEAL_AT = 20_000            # bytes
 ORIGIN = 3 << 32
-MEMORY = 64 << 20           # bytes: 65,536 short messages in their queue, and what is read of some connections
+# bytes: 65,536 short messages in their queue, and what is read of some connections
+MEMORY = 64 << 20
 
 
 def state_of(pid: int) -> str:
@@ -31,12 +32,14 @@ class ChildCase(unittest.TestCase):
 
     def start(self, bare: bool = True) -> None:
         """Start a daemon; `bare` means that nobody else asks for anything."""
-        self.daemon = DaemonProcess(program=(HERE + "/tests/torture/small_store.py", str(SEAL_AT)), bare=bare)
+        self.daemon = DaemonProcess(program=(HERE + "/tests/torture/small_store.py", str(SEAL_AT)),
+                                    bare=bare)
         self.addCleanup(self.daemon.close)
         assert self.daemon.process
         self.pid = self.daemon.process.pid
         with open(f"/proc/{self.pid}/task/{self.pid}/children") as children:
-            self.children = [int(pid) for pid in children.read().split()][:len(CHILDREN)]     # one more opens dbm files
+            # one more opens dbm files
+            self.children = [int(pid) for pid in children.read().split()][:len(CHILDREN)]
 
     def enter(self, name: str) -> Speaker:
         client = self.daemon.client(name)
@@ -84,7 +87,8 @@ class Killed(ChildCase):
         ann = self.enter("ann")
         self.stop(0)
         self.send(ann, "ann")
-        self.assertEqual(ann.hear(wire.Mail).text, "hi")        # written, and pushed; the sync was asked for
+        # written, and pushed; the sync was asked for
+        self.assertEqual(ann.hear(wire.Mail).text, "hi")
         self.answers(ann)
         self.ends(0)
 
@@ -202,7 +206,8 @@ class Stopped(ChildCase):
             pass
         self.answers(ann)
         os.kill(self.children[1], signal.SIGCONT)
-        until(lambda: any(name.startswith("segment.") for name in os.listdir(self.daemon.store)), SECONDS, "it seals")
+        until(lambda: any(name.startswith("segment.") for name in os.listdir(self.daemon.store)),
+              SECONDS, "it seals")
         self.answers(ann)
 
 

@@ -1,4 +1,5 @@
-"""Ids only grow, and none is given twice: over refusals, rolls and manifests that fail, kills and power cuts."""
+"""Ids only grow, and none is given twice: over refusals, rolls and manifests that fail, kills and
+power cuts."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ FAULTS = ("create", "write", "sync", "rename", "truncate", "sync_directory", "un
 
 
 class TestGiven(StoreCase):
-    """A store that lives badly.  `highest` is the highest id that was ever given, refused ones too."""
+    """A store that lives badly.  `highest` is the highest id that was ever given, refused ones
+    too."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -33,12 +35,14 @@ class TestGiven(StoreCase):
             with self.subTest(life=life):
                 self.path = f"{self.home.name}/{life}"
                 self.live(random.Random(life))
-        self.assertEqual(self.seen, {"refused", "rolled", "not rolled", "failed", "killed", "cut", "not started"})
+        self.assertEqual(self.seen, {"refused", "rolled", "not rolled", "failed", "killed", "cut",
+                                     "not started"})
 
     def live(self, dice: random.Random) -> None:
         self.disk.heal()
         self.highest, self.box = 0, self.open(small=0)
-        steps = {self.put: 8, self.fault: 2, self.heal: 3, self.seal: 2, self.work: 8, self.kill: 0.3, self.cut: 0.3}
+        steps = {self.put: 8, self.fault: 2, self.heal: 3, self.seal: 2, self.work: 8,
+                 self.kill: 0.3, self.cut: 0.3}
         for step in dice.choices(list(steps), list(steps.values()), k=STEPS):
             before = self.box.last
             try:
@@ -50,7 +54,8 @@ class TestGiven(StoreCase):
         self.let_go(self.box)
 
     def put(self, dice: random.Random) -> None:
-        """Some messages; they may be shown when they are written, and are refused when that fails."""
+        """Some messages; they may be shown when they are written, and are refused when that
+        fails."""
         box = self.box
         try:
             user = box.register("ann", 1)
@@ -67,7 +72,8 @@ class TestGiven(StoreCase):
             self.synced = offset
 
     def fault(self, dice: random.Random) -> None:
-        self.disk.fail(dice.choice(FAULTS), dice.choice([errno.ENOSPC, errno.EIO]), dice.randint(0, 4),
+        self.disk.fail(dice.choice(FAULTS), dice.choice([errno.ENOSPC, errno.EIO]),
+                       dice.randint(0, 4),
                        dice.randint(1, 3))
 
     def heal(self, dice: random.Random) -> None:
@@ -119,10 +125,12 @@ class TestGiven(StoreCase):
 
 
 class TestShown(StoreCase):
-    """Mail is shown before it is on the disk.  After a power cut the new ids begin above all that were shown."""
+    """Mail is shown before it is on the disk.  After a power cut the new ids begin above all that
+    were shown."""
 
     def cut(self, box: Mailbox, synced: int) -> int:
-        """How far it had counted when power is back: nothing above the offset that was synced is there."""
+        """How far it had counted when power is back: nothing above the offset that was synced is
+        there."""
         path = self.path + "-cut"
         shutil.copytree(self.path, path)
         with open(path + "/" + box._journals.current.path.rpartition("/")[2], "r+b") as file:
@@ -149,7 +157,8 @@ class TestShown(StoreCase):
         self.assertGreater(self.cut(box, synced), shown)
 
     def test_behind_a_gap_of_refused_ones(self) -> None:
-        """Refused again and again, they count as well: before one is shown beyond, the disk has heard how far it is."""
+        """Refused again and again, they count as well: before one is shown beyond, the disk has
+        heard how far it is."""
         box = self.open()
         ann, = self.names(box, "ann")
         body, refused = body_of([b"x"] * wire.COPIES_MAX), box.last

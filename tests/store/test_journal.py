@@ -39,7 +39,8 @@ class JournalCase(unittest.TestCase):
         return journal
 
     def batch(self, journal: Journal, *payloads: bytes, sync: bool = True) -> None:
-        journal.append([BLANK, *(frame(2, payload) for payload in payloads)], self.seq + 1, self.settled,
+        journal.append([BLANK, *(frame(2, payload) for payload in payloads)], self.seq + 1,
+                       self.settled,
                        len(payloads))
         self.seq += len(payloads)
         if sync:
@@ -52,7 +53,8 @@ class JournalCase(unittest.TestCase):
     def scan(self, data: bytes | None = None, size: int | None = None, number: int = 1) -> Scan:
         return Scan(self.data() if data is None else data, "journal", STORE, number, size)
 
-    def rows(self, data: bytes | None = None, size: int | None = None) -> list[tuple[int, int, bytes]]:
+    def rows(self, data: bytes | None = None,
+             size: int | None = None) -> list[tuple[int, int, bytes]]:
         return list(self.scan(data, size))
 
     def five(self) -> tuple[Journal, list[int]]:
@@ -67,12 +69,14 @@ class JournalCase(unittest.TestCase):
 class TestCodec(JournalCase):
     def test_records_of_every_size_come_back(self) -> None:
         journal = self.journal()
-        sizes = [0, 1, 4, 5, 255, 256, 65535, 65536, FIRST_ROOM - 1, FIRST_ROOM, FIRST_ROOM + 1, (1 << 20) + 3]
+        sizes = [0, 1, 4, 5, 255, 256, 65535, 65536, FIRST_ROOM - 1, FIRST_ROOM, FIRST_ROOM + 1,
+                 (1 << 20) + 3]
         payloads = [os.urandom(size) for size in sizes]
         for payload in payloads:
             self.batch(journal, payload)
         self.batch(journal, *payloads)
-        self.assertEqual(self.rows(), [(n + 1, 2, payload) for n, payload in enumerate(payloads * 2)])
+        self.assertEqual(self.rows(),
+                         [(n + 1, 2, payload) for n, payload in enumerate(payloads * 2)])
         size = self.disk.at_once(journal.finishing())
         self.assertEqual(os.path.getsize(self.path), size)
         self.assertEqual(len(self.rows(size=size)), 2 * len(sizes))
@@ -92,7 +96,8 @@ class TestCodec(JournalCase):
         self.batch(journal, b"b")
         self.seq = 50
         self.batch(journal, b"c", sync=False)
-        with self.assertRaises(Damaged):  # it is whole, and says that 101 was settled: written by nobody
+        # it is whole, and says that 101 was settled: written by nobody
+        with self.assertRaises(Damaged):
             self.rows()
 
     def test_a_recycled_file_shows_nothing_of_its_former_life(self) -> None:
@@ -123,7 +128,8 @@ class TestCodec(JournalCase):
         journal, _ = self.five()
         data, other = self.data(), bytes(8)
         self.assertIsNotNone(batch_at(data, HEADER_SIZE, journal.mark))
-        self.assertIsNone(batch_at(data[:HEADER_SIZE] + other + data[HEADER_SIZE + 8:], HEADER_SIZE, other))
+        self.assertIsNone(batch_at(data[:HEADER_SIZE] + other + data[HEADER_SIZE + 8:], HEADER_SIZE,
+                                   other))
 
     def test_records_that_do_not_fill_their_batch(self) -> None:
         for count in (0, 1, 3):
@@ -165,7 +171,9 @@ class TestTears(JournalCase):
                     lucky = bool(rest) and len(found) > kept  # what was cut off was zeros
                     self.assertEqual(found, whole[:len(found)])
                     self.assertTrue(len(found) == kept or lucky)
-                    self.assertEqual(scan.tail.end, ([HEADER_SIZE, *ends])[sum(end <= cut for end in ends) + lucky])
+                    self.assertEqual(scan.tail.end,
+                                     ([HEADER_SIZE,
+                                       *ends])[sum(end <= cut for end in ends) + lucky])
 
     def test_every_byte_flipped(self) -> None:
         _, ends = self.five()
@@ -216,7 +224,8 @@ class TestTears(JournalCase):
         self.batch(journal, b"one", sync=False)
         middle = journal.offset
         self.batch(journal, b"two", sync=False)
-        for lost in (range(start, middle), range(start + BATCH.size, middle), range(start, start + 4)):
+        for lost in (range(start, middle), range(start + BATCH.size, middle),
+                     range(start, start + 4)):
             data = bytearray(self.data())
             for place in lost:
                 data[place] = 0

@@ -72,7 +72,8 @@ class Endings(LibraryCase):
         os.truncate(self.path, 4096)
         with self.assertRaisesRegex(OSError, "SIGBUS|SIGSEGV"):
             found[b"mail 1"]
-        os.truncate(self.path, size)                # the file is whole for whoever opens it; zeros are no value
+        # the file is whole for whoever opens it; zeros are no value
+        os.truncate(self.path, size)
         again = self.library.open("dbm.gnu", self.path, "r")
         self.assertRaises(OSError, again.__getitem__, b"mail 1")
         again.close()
@@ -82,7 +83,8 @@ class Endings(LibraryCase):
         made = self.library.open("dbm.dumb", self.path + "2", "n")
         made[b"key"] = b"value"
         os.kill(self.worker(), signal.SIGKILL)
-        self.assertEqual(found[b"mail 1"], VALUES[b"mail 1"])       # it is not the request's fault: asked once more
+        # it is not the request's fault: asked once more
+        self.assertEqual(found[b"mail 1"], VALUES[b"mail 1"])
         for act in lambda: made.__setitem__(b"key 2", b""), made.close:
             self.assertRaises(OSError, act)
         found.close()
@@ -115,7 +117,8 @@ class Endings(LibraryCase):
                 os.kill(pid, number)
         found = self.written("dbm.dumb")
         self.assertEqual(found[b"head"], b"")
-        self.assertEqual(len(os.listdir(f"/proc/{self.worker()}/fd")), 4)       # 0, 1, 2: the null device
+        # 0, 1, 2: the null device
+        self.assertEqual(len(os.listdir(f"/proc/{self.worker()}/fd")), 4)
         self.assertEqual(len(os.listdir(f"/proc/{self.library.pid}/fd")), 4)
 
     def test_it_goes_when_the_daemon_goes(self) -> None:

@@ -1,4 +1,5 @@
-"""Queues come to rest in dbm, at a stop in good order and after a minute of quiet; dbm.open alone finds them there."""
+"""Queues come to rest in dbm, at a stop in good order and after a minute of quiet; dbm.open alone
+finds them there."""
 from __future__ import annotations
 
 import dbm
@@ -29,7 +30,8 @@ NAMES = ("ann", "bob", "carol", "dave", "erin", "fred", "gwen", "hugh", "ida", "
 def example() -> str:
     """The program in the manual."""
     with open(MANUAL, encoding="utf-8") as text:
-        found = re.search(r"\.Ss Reading one by other means\n.*?\.Bd -literal\n(.*?)\.Ed\n", text.read(), re.DOTALL)
+        found = re.search(r"\.Ss Reading one by other means\n.*?\.Bd -literal\n(.*?)\.Ed\n",
+                          text.read(), re.DOTALL)
     assert found
     return found[1]
 
@@ -41,7 +43,8 @@ def queues(store: str) -> dict[str, list[str]]:
     segment, = listed.segments
     path = f"{store}/segment.{segment.number:08}"
     assert dbm.whichdb(path) == segment.backend, (dbm.whichdb(path), segment.backend)
-    run = subprocess.run([sys.executable, "-I", "-c", example(), path], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-I", "-c", example(), path], capture_output=True,
+                         text=True, check=True)
     found = {}
     for line in run.stdout.splitlines():
         name, _, texts = line.partition(" ")
@@ -53,7 +56,8 @@ class Daemon(unittest.TestCase):
     def start(self, backend: str, quiet: str = "") -> DaemonProcess:
         """A bare house, of which the test knows all."""
         daemon = DaemonProcess("--backend", backend, bare=True,
-                               program=(HERE + "/tests/torture/small_store.py", f"{8 << 20}{quiet}"))
+                               program=(HERE + "/tests/torture/small_store.py",
+                                        f"{8 << 20}{quiet}"))
         self.addCleanup(daemon.close)
         for name in NAMES:
             daemon.client(name).close()
@@ -84,12 +88,15 @@ class Daemon(unittest.TestCase):
                 waiting = self.write(daemon)
                 self.assertEqual(daemon.end(signal.SIGTERM), 0)
                 self.assertEqual(queues(daemon.store), waiting)
-                before = {name: os.stat(f"{daemon.store}/{name}").st_mtime_ns for name in os.listdir(daemon.store)
+                before = {name: os.stat(f"{daemon.store}/{name}").st_mtime_ns
+                          for name in os.listdir(daemon.store)
                           if name.startswith("segment") and not name.endswith(("-wal", "-shm"))}
-                for number in (signal.SIGTERM, signal.SIGINT):      # nothing changed: nothing is written again
+                # nothing changed: nothing is written again
+                for number in (signal.SIGTERM, signal.SIGINT):
                     daemon.start()
                     self.assertEqual(daemon.end(number), 0)
-                    after = {name: os.stat(f"{daemon.store}/{name}").st_mtime_ns for name in os.listdir(daemon.store)
+                    after = {name: os.stat(f"{daemon.store}/{name}").st_mtime_ns
+                             for name in os.listdir(daemon.store)
                              if name.startswith("segment") and not name.endswith(("-wal", "-shm"))}
                     self.assertEqual(after, before)
                 daemon.start()
@@ -100,7 +107,8 @@ class Daemon(unittest.TestCase):
         with DaemonProcess() as daemon:
             self.assertEqual(daemon.end(signal.SIGTERM), 0)
             found = queues(daemon.store)
-            wanted = {name: [mail.text for mail in mails] for name, mails in recover(daemon.store).items()}
+            wanted = {name: [mail.text for mail in mails] for name,
+                      mails in recover(daemon.store).items()}
             self.assertEqual({name: texts for name, texts in found.items() if texts},
                              {name: texts for name, texts in wanted.items() if texts})
             self.assertGreater(len(found), 4000)
@@ -182,7 +190,8 @@ class Rule(StoreCase):
         self.work(box)              # type: ignore[arg-type]
 
     def test_what_it_writes_is_little_over_a_day(self) -> None:
-        """A write every 70 seconds, in houses of several sizes: each byte of a segment is counted."""
+        """A write every 70 seconds, in houses of several sizes: each byte of a segment is
+        counted."""
         for names in (10, 20_000):
             with self.subTest(names=names):
                 self.path = os.path.join(self.home.name, str(names))

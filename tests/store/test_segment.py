@@ -85,20 +85,23 @@ class SegmentCase(unittest.TestCase):
 
 class TestBackends(SegmentCase):
     def test_mail_comes_back(self) -> None:
-        wanted = {0: [mail(1)], 1: [mail(n, os.urandom(n)) for n in range(2, 700)], 4000000000: [mail(2**64 - 1)],
+        wanted = {0: [mail(1)], 1: [mail(n, os.urandom(n)) for n in range(2, 700)],
+                  4000000000: [mail(2**64 - 1)],
                   7: [mail(5, bytes(TEXT_MAX)), mail(6, bytes(TEXT_MAX - 1)), mail(7, b"")]}
         for backend in BACKENDS:
             with self.subTest(backend=backend):
                 writer = self.write(backend, wanted, [b"record" * n for n in range(1, 300)])
                 self.assertEqual(self.mails(writer), wanted)
                 found = self.segment(writer)
-                self.assertEqual(b"".join(found.values("users")), b"".join(b"record" * n for n in range(1, 300)))
+                self.assertEqual(b"".join(found.values("users")),
+                                 b"".join(b"record" * n for n in range(1, 300)))
                 self.assertEqual((found.messages, found.bytes), (writer.messages, writer.bytes))
                 for kind in found.counts:
                     self.assertTrue(all(len(body) <= ROOM for body in found.values(kind)))
                 self.assertEqual({page.segment for _, page in found.index()}, {1})
                 for name in files_of(self.disk, self.home.name, 1):
-                    self.assertEqual(os.stat(os.path.join(self.home.name, name)).st_mode & 0o777, 0o600)
+                    self.assertEqual(os.stat(os.path.join(self.home.name, name)).st_mode & 0o777,
+                                     0o600)
 
     def test_an_empty_segment(self) -> None:
         for backend in BACKENDS:
@@ -106,7 +109,8 @@ class TestBackends(SegmentCase):
 
     def test_pages_end_where_a_value_is_full(self) -> None:
         fits = (ROOM - PAGE.size) // (ENTRY.size + ONE.size + 100)
-        for count, pages in ((fits - 1, 1), (fits, 1), (fits + 1, 2), (2 * fits, 2), (2 * fits + 1, 3)):
+        for count, pages in ((fits - 1, 1), (fits, 1), (fits + 1, 2), (2 * fits, 2),
+                             (2 * fits + 1, 3)):
             writer = self.write("dbm.dumb", {1: [mail(n + 1, bytes(100)) for n in range(count)]})
             self.assertEqual([page.messages for page in writer.pages[1]][:-1], [fits] * (pages - 1))
             self.assertEqual(len(self.mails(writer)[1]), count)
@@ -121,7 +125,8 @@ class TestBackends(SegmentCase):
 
     def test_parts_of_a_run_to_many(self) -> None:
         """Who has read a part of it waits for another body than the others do."""
-        run = Mail(7, 10, 1, 3, 1 << 32 | 5, 0, SHARED_AT, body_of([b"a" * 500, b"b", b"", b"d" * 900]))
+        run = Mail(7, 10, 1, 3, 1 << 32 | 5, 0, SHARED_AT,
+                   body_of([b"a" * 500, b"b", b"", b"d" * 900]))
         wanted = {user: [run.part(first, last), mail(11, b"own")]
                   for user, (first, last) in enumerate([(7, 10), (7, 8), (8, 10), (7, 10), (9, 9)])}
         self.assertEqual(wanted[1][0].texts, [b"a" * 500, b"b"])
@@ -130,7 +135,8 @@ class TestBackends(SegmentCase):
             writer = self.write(backend, wanted)
             self.assertEqual({user: singles(mails) for user, mails in self.mails(writer).items()},
                              {user: singles(mails) for user, mails in wanted.items()})
-            self.assertEqual([page.messages for pages in writer.pages.values() for page in pages], [5, 3, 4, 5, 2])
+            self.assertEqual([page.messages for pages in writer.pages.values() for page in pages],
+                             [5, 3, 4, 5, 2])
             self.assertLess(writer.bytes, 2 * run.amount[1] + 1600)
 
     def test_a_backend_that_changes_a_value_is_found_out(self) -> None:
@@ -185,10 +191,12 @@ class TestChoice(unittest.TestCase):
         self.assertEqual(choose("dbm.dumb"), "dbm.dumb")
 
     def test_a_missing_one_says_what_to_install(self) -> None:
-        with mock.patch.dict(sys.modules, {"dbm.gnu": None}), self.assertRaises(NoBackend) as caught:
+        with mock.patch.dict(sys.modules,
+                             {"dbm.gnu": None}), self.assertRaises(NoBackend) as caught:
             module("dbm.gnu")
         self.assertEqual(caught.exception.code, 69)
-        self.assertEqual(str(caught.exception), "this store needs Python's dbm.gnu: install python3-gdbm, "
+        self.assertEqual(str(caught.exception),
+                         "this store needs Python's dbm.gnu: install python3-gdbm, "
                          "or run the Python that wrote it")
         with mock.patch.dict(sys.modules, {"dbm.sqlite3": None, "dbm.gnu": None}):
             self.assertEqual(choose(), "dbm.dumb")
@@ -199,11 +207,14 @@ class TestChoice(unittest.TestCase):
                 pass
 
         good, lossy = Store(), Store()
-        lossy.__class__ = type("Lossy", (Store,), {"__setitem__": lambda s, k, v: dict.__setitem__(s, k, v[:1024])})
-        for store, platform, taken in ((good, "linux", True), (good, "darwin", False), (lossy, "linux", False)):
+        lossy.__class__ = type("Lossy", (Store,),
+                               {"__setitem__": lambda s, k, v: dict.__setitem__(s, k, v[:1024])})
+        for store, platform, taken in ((good, "linux", True), (good, "darwin", False),
+                                       (lossy, "linux", False)):
             fake = types.SimpleNamespace(open=lambda path, flag, mode=0, store=store: store)
             store.clear()
-            with mock.patch.dict(sys.modules, {"dbm.ndbm": fake}), mock.patch.object(sys, "platform", platform):
+            with mock.patch.dict(sys.modules,
+                                 {"dbm.ndbm": fake}), mock.patch.object(sys, "platform", platform):
                 if taken:
                     self.assertEqual(choose("dbm.ndbm"), "dbm.ndbm")
                 else:
@@ -212,8 +223,10 @@ class TestChoice(unittest.TestCase):
 
 class TestDamage(SegmentCase):
     def test_every_byte_flipped(self) -> None:
-        """Detected, or without effect: of all the pages read, none is other than what was written."""
-        wanted = {1: [mail(1, b"first text"), mail(2, b"shared text", 8)], 2: [mail(2, b"shared text", 8)]}
+        """Detected, or without effect: of all the pages read, none is other than what was
+        written."""
+        wanted = {1: [mail(1, b"first text"), mail(2, b"shared text", 8)],
+                  2: [mail(2, b"shared text", 8)]}
         for backend in BACKENDS:
             writer = self.write(backend, wanted, [b"records"])
             detected = 0
@@ -309,10 +322,12 @@ class TestShelf(SegmentCase):
             shelf.add(Segment(self.disk, self.home.name, STORE, writer.listed))
             pages += [page for run in writer.pages.values() for page in run]
         for _ in range(2):
-            self.assertEqual([shelf.mails(page)[0].id for page in pages], [page.first for page in pages])
+            self.assertEqual([shelf.mails(page)[0].id for page in pages],
+                             [page.first for page in pages])
             self.assertLessEqual(sum(s.is_open() for s in shelf.segments.values()), OPEN_SEGMENTS)
         with mock.patch("store.shelf.CACHED_PAGES", 2), mock.patch("store.shelf.CACHED_VALUES", 2):
-            self.assertEqual([shelf.mails(page)[0].id for page in pages], [page.first for page in pages])
+            self.assertEqual([shelf.mails(page)[0].id for page in pages],
+                             [page.first for page in pages])
         shelf.remove(1)
         self.assertRaises(KeyError, shelf.mails, pages[0])
         shelf.close()

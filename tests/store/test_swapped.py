@@ -89,7 +89,8 @@ class InTheMidst(StoreCase):
             with self.assertRaisesRegex(Failed, "was moved, removed or replaced"):
                 while box.work(0, lambda: 0.0):
                     pass
-                box.disk.look(self.path)                     # it was at its end, and touched no name any more
+                # it was at its end, and touched no name any more
+                box.disk.look(self.path)
         if box.upkeep.writer:
             box.upkeep.writer.close()
             box.upkeep.writer = None

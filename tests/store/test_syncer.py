@@ -104,7 +104,8 @@ class Store(unittest.TestCase):
         self.assertLess(self.box.sync(), first)
         second = self.write()
         self.assertLess(self.box.sync(), first)
-        self.assertEqual(self.end(), first)             # and the next has begun, for what came meanwhile
+        # and the next has begun, for what came meanwhile
+        self.assertEqual(self.end(), first)
         self.assertTrue(self.disk.under_way)
         self.assertLess(self.box.sync(), second)
         self.assertEqual(self.end(), second)
@@ -124,7 +125,8 @@ class Store(unittest.TestCase):
         self.assertEqual(self.box.read(self.ann, 0, 1 << 62)[-1].id, self.box.last - 1)
         self.box.write()
         self.end()
-        self.refuses()                                  # what was written before that sync began was little
+        # what was written before that sync began was little
+        self.refuses()
         self.end()
         self.assertFalse(self.box.progress.is_behind)
         self.assertGreater(self.write(), UNSYNCED_MAX)
@@ -132,7 +134,8 @@ class Store(unittest.TestCase):
 
     def refuses(self) -> None:
         self.assertEqual((self.box.progress.is_behind, self.box.refusal), (True, TOO_SLOW))
-        for ask in self.put, lambda: self.box.register("eve", 1), lambda: self.box.set(self.ann, 1, b"x"):
+        for ask in self.put, lambda: self.box.register("eve", 1), lambda: self.box.set(self.ann, 1,
+                                                                                       b"x"):
             self.assertRaisesRegex(Full, TOO_SLOW, ask)
 
     def test_so_many_bytes_may_be_unsynced(self) -> None:
@@ -158,7 +161,8 @@ class Store(unittest.TestCase):
         self.assertLess(self.end(), later)              # now no other is begun
         self.assertFalse(self.disk.under_way)
         self.work()
-        self.assertGreaterEqual(self.box.sync(), later)     # finishing the old journal has synced it all
+        # finishing the old journal has synced it all
+        self.assertGreaterEqual(self.box.sync(), later)
         self.assertGreater(self.put(), ID_JUMP)     # what the new one begins with was not reached
         self.assertEqual(sum(page.unread for page in self.ann.pages), 3)
 
@@ -168,7 +172,8 @@ class Store(unittest.TestCase):
         self.box.upkeep.must_seal = True
         until(lambda: self.box.work(0) and self.box.upkeep.seal)
         origin = 1 << 32 | 7
-        self.box.put(self.ann, origin, 1, [self.ann], 0, b"x")      # the segment will know that it was put
+        # the segment will know that it was put
+        self.box.put(self.ann, origin, 1, [self.ann], 0, b"x")
         self.box.write()
         self.box.sync()
         for _ in range(10_000):
@@ -186,7 +191,8 @@ class Store(unittest.TestCase):
         self.box._journals.is_rolling = True                        # in the middle of a roll
         self.close()
         again = Mailbox(self.path)
-        self.assertEqual([mail.id for mail in again.unread(again.users[0], 0, last, 9, 99)][-1:], [last])
+        self.assertEqual([mail.id for mail in again.unread(again.users[0], 0, last, 9, 99)][-1:],
+                         [last])
         again.close()
 
     def work(self) -> None:
@@ -248,7 +254,8 @@ class TheTurn(unittest.TestCase):
             for wait in (QUIET_SECONDS, *[1.0] * 60):
                 service.forward(wait)
                 self.assertEqual(journal.offset, ends[-1] + BATCH.size)
-            scan = list(batches(Path(journal.path).read_bytes(), read_header(Path(journal.path).read_bytes(), "")))
+            scan = list(batches(Path(journal.path).read_bytes(),
+                                read_header(Path(journal.path).read_bytes(), "")))
             self.assertEqual((scan[-1].seqs, scan[-1].settled), (0, service.mailbox.last))
 
     def test_a_name_is_welcome_when_it_is_on_disk(self) -> None:
@@ -282,7 +289,8 @@ class FarBehind(unittest.TestCase):
 
     def all_else_goes_on(self) -> None:
         """A chat, a ping, a list, a confirmation that waits for the disk."""
-        self.cy.say(wire.Say(0, self.chat, "still there?"), wire.Ping(7), wire.List(9), wire.Confirm(1, 2))
+        self.cy.say(wire.Say(0, self.chat, "still there?"), wire.Ping(7), wire.List(9),
+                    wire.Confirm(1, 2))
         self.bob.listen()
         self.assertEqual([said.text for said in self.bob.hears_all(wire.Line)], ["still there?"])
         self.assertEqual([said.stamp for said in self.cy.hears_all(wire.Pong)], [7])
@@ -305,7 +313,8 @@ class FarBehind(unittest.TestCase):
         self.all_else_goes_on()
         self.the_disk_goes_on()
         self.assertEqual(self.ann.hears_all(wire.Refused), [])
-        self.assertEqual([said.text for said in self.bob.hears_all(wire.Mail)], [str(n) for n in range(21, 40)])
+        self.assertEqual([said.text for said in self.bob.hears_all(wire.Mail)],
+                         [str(n) for n in range(21, 40)])
         self.the_disk_goes_on()
         said = self.ann.hears_all(wire.Stored)
         self.assertEqual((said[0].first, said[-1].last), (numbers[0], numbers[-1]))
@@ -346,16 +355,20 @@ class FarBehind(unittest.TestCase):
             frame = wire.encode(wire.Confirm(5, 5)) * 10
             if client is self.ann:
                 frame = wire.encode(wire.Send(number, 0, ("bob",), "it waits for the disk"))
-            with mock.patch.object(promising, "LATE", 4), mock.patch.object(promising, "OWED_MAX", 50):
+            with mock.patch.object(promising, "LATE",
+                                   4), mock.patch.object(promising, "OWED_MAX", 50):
                 promises = self.service.daemon.board.promises
                 sent = 0
                 for _ in range(400):
                     with suppress(BlockingIOError):     # it is not read any more
                         sent += client.sock.send(frame) // len(frame)
                     self.service.daemon.turn(0)
-                self.assertTrue(promises.is_owed_much(self.service.daemon.board.roster.clients[client.number]))
+                self.assertTrue(
+                    promises.is_owed_much(self.service.daemon.board.roster.clients[client.number]))
                 self.assertLess(len(promises._unsettled), 80)
-                self.assertFalse(promises.is_owed_much(self.service.daemon.board.roster.clients[self.bob.number]))
+                self.assertFalse(
+                    promises.is_owed_much(
+                        self.service.daemon.board.roster.clients[self.bob.number]))
                 self.bob.say(wire.Ping(7))
                 self.assertEqual(len(self.bob.hears_all(wire.Pong)), 1)
                 for _ in range(40):
@@ -558,12 +571,15 @@ class TheChild(unittest.TestCase):
 
     def test_a_descriptor_that_could_not_be_sent_is_sent_again(self) -> None:
         """The kernel may have too many of them in flight; the task is then tried again later."""
-        with mock.patch.object(socket, "send_fds", side_effect=OSError(errno.ETOOMANYREFS, "too many")):
+        with mock.patch.object(socket, "send_fds",
+                               side_effect=OSError(errno.ETOOMANYREFS, "too many")):
             for _ in range(2):
                 self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))
         self.assertIsNone(self.disk.at_once(self.disk.syncing(self.file.fileno())))
-        with mock.patch.object(socket, "send_fds", side_effect=OSError(errno.ETOOMANYREFS, "too many")):
-            self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))       # the child must end
+        with mock.patch.object(socket, "send_fds",
+                               side_effect=OSError(errno.ETOOMANYREFS, "too many")):
+            # the child must end
+            self.assertRaises(OSError, next, iter(self.disk.syncing(self.file.fileno())))
 
     def test_a_task_goes_on_when_its_file_is_synced(self) -> None:
         """A file, and a directory; the task raises an error of the sync."""
@@ -586,7 +602,8 @@ class TheChild(unittest.TestCase):
     def test_sealing_waits_for_no_sync(self) -> None:
         """The loop makes none of the syncs of a seal."""
         disk = BackgroundDisk()
-        with tempfile.TemporaryDirectory() as home, mock.patch.object(os, "fsync", wraps=os.fsync) as fsync:
+        with tempfile.TemporaryDirectory() as home, mock.patch.object(os, "fsync",
+                                                                      wraps=os.fsync) as fsync:
             box = Mailbox(home + "/store", disk, seal_at=1)
             ann, bob = box.register("ann", 1), box.register("bob", 1)
             box.put(ann, 1, 1, [bob], 0, b"hi")
@@ -610,13 +627,15 @@ class TheChild(unittest.TestCase):
 
     def test_a_child_that_is_gone_is_no_answer(self) -> None:
         """Whatever is asked of it or taken from it; also if it had not read the last request."""
-        for child, (_, take) in zip((self.disk._journal, self.disk._tasks), self.disk.ready, strict=True):
+        for child, (_, take) in zip((self.disk._journal, self.disk._tasks), self.disk.ready,
+                                    strict=True):
             with self.subTest(child=child.pid):
                 os.kill(child.pid, signal.SIGSTOP)
                 child.ask(ALL, self.file.fileno())
                 os.kill(child.pid, signal.SIGKILL)
                 os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-                for said in take, take, lambda child=child: child.ask(ALL, None), lambda child=child: child.ask(ALL, 0):
+                for said in take, take, lambda child=child: child.ask(
+                    ALL, None), lambda child=child: child.ask(ALL, 0):
                     self.assertRaisesRegex(Failed, "is gone", said)
 
     def test_the_store_fails_for_good(self) -> None:

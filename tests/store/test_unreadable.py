@@ -1,4 +1,5 @@
-"""A page that the disk does not give back: one user's loss, for a while; named, never taken for read, never dropped."""
+"""A page that the disk does not give back: one user's loss, for a while; named, never taken for
+read, never dropped."""
 import os
 import unittest
 from unittest import mock
@@ -82,7 +83,8 @@ class Store(StoreCase):
         for _ in range(2):
             self.assertEqual(self.unread(self.box, 1), rest)
             self.assertEqual(self.unread(self.box, 2), self.all_of(self.cy))
-        self.assertEqual((self.box.unreadable(self.bob), self.box.unreadable(self.cy)), (lacking, 0))
+        self.assertEqual((self.box.unreadable(self.bob), self.box.unreadable(self.cy)),
+                         (lacking, 0))
         self.assertEqual(self.bob.waiting, MAILS)
         self.assertEqual(len(self.box.notes), 1)
         self.assertIn(f"segment.00000001: {lacking} messages for bob, ids ", self.box.notes[0])
@@ -98,13 +100,15 @@ class Store(StoreCase):
         self.keep(self.box)
         self.work(self.box)                             # nothing is dropped
         broken.heal()
-        self.assertEqual(self.unread(self.box, 1), [])  # what was skipped may not come within this run
+        # what was skipped may not come within this run
+        self.assertEqual(self.unread(self.box, 1), [])
         self.restart()
         self.assertEqual(len(self.unread(self.box, 1)), lacking)
         self.assertLessEqual(set(self.unread(self.box, 1)), set(self.all_of(self.bob)) - set(rest))
 
     def test_it_is_found_out_by_the_confirmation(self) -> None:
-        """What was shown came from memory; now the page is gone from there, and the disk does not have it."""
+        """What was shown came from memory; now the page is gone from there, and the disk does not
+        have it."""
         self.seal(self.box)
         broken, rest, lacking = self.broken()
         newly = self.box.read(self.bob, 0, EVER)
@@ -153,7 +157,8 @@ class Store(StoreCase):
         """A part of it was read; what comes behind it is confirmed while it cannot be read."""
         self.seal(self.box)
         page = self.bob.pages[1]
-        wanted = self.unread(self.box, 1)[page.messages:2 * page.messages]  # of that page alone, less what is read now
+        # of that page alone, less what is read now
+        wanted = self.unread(self.box, 1)[page.messages:2 * page.messages]
         self.box.read(self.bob, 0, page.first)
         self.keep(self.box)
         broken = Broken(self, (page.segment, "mail", page.block))
@@ -195,18 +200,22 @@ class AtTheDaemon(unittest.TestCase):
             user = service.mailbox.find("bob")
             service.mailbox._shelf._values.clear()
             service.mailbox._shelf._pages.clear()
-            pages = {page.block for page in user.pages} - {page.block for page in service.mailbox.find("cy").pages}
+            pages = {page.block for page in user.pages} - {
+                page.block for page in service.mailbox.find("cy").pages}
             self.assertTrue(pages)
             Broken(self, *((1, "mail", block) for block in pages))
             for client in bob, cy:
                 client.heard.clear()
                 client.say(wire.Check(2))
             bob.listen()
-            self.assertEqual([said.text for said in bob.heard if isinstance(said, wire.Mail)], ["2"])
+            self.assertEqual([said.text for said in bob.heard if isinstance(said, wire.Mail)],
+                             ["2"])
             notices = [said.text for said in bob.heard if isinstance(said, wire.Notice)]
-            self.assertEqual([text.split(" from ")[0] for text in notices], ["2 of your messages cannot be read"])
+            self.assertEqual([text.split(" from ")[0] for text in notices],
+                             ["2 of your messages cannot be read"])
             cy.listen()
-            self.assertEqual([said.text for said in cy.heard if isinstance(said, wire.Mail | wire.Notice)],
+            self.assertEqual([said.text for said in cy.heard
+                              if isinstance(said, wire.Mail | wire.Notice)],
                              ["0", "1", "2"])
             self.assertIn("cannot be read", str(service.notes.events("store")))
             self.assertEqual(service.mailbox.find("bob").waiting, 3)

@@ -60,12 +60,18 @@ SHOWN = [
 ]
 
 NASTY = (
-    *map(chr, range(0x20)), "\x7f", "\x80", "\x9b", "\xad", "\u061c", "\u200b", "\u200c", "\u200d", "\u200e", "\u202a",
-    "\u202e", "\u2066", "\u2069", "\u2028", "\ufeff", "\ufe0f", "\u20e3", "\u034f", "\u115f", "\u1160", "\u3164",
-    "\ud800", "\udfff", "\ue000", "\U000e0001", "\U000e0041", "\U000e0100", "\U0001f3fb", "\U0001f469", "\U0001f1e6",
-    ACUTE, BELOW, "\u0338", "\u0344", "\u20dd", "\u0cc6", "\u0cc2", "\u0cd5", "\u09c7", "\u09be", "\u0958", "\u1b44",
-    "\U0001d157", "\U0001d165", "\u1100", "\u1161", "\u11a8", "\uac00", "\u6f22", "\uff21", "\uffa0", "\u3000", "\xa0",
-    "<", ">", "[", "a", "e", "1", " ", "\xe9", "\u05d0", "\u0627", "\U0010ffff", "\ufffd", "\ufffe", "word", "  ",
+    *map(chr, range(0x20)), "\x7f", "\x80", "\x9b", "\xad", "\u061c", "\u200b", "\u200c", "\u200d",
+    "\u200e", "\u202a",
+    "\u202e", "\u2066", "\u2069", "\u2028", "\ufeff", "\ufe0f", "\u20e3", "\u034f", "\u115f",
+    "\u1160", "\u3164",
+    "\ud800", "\udfff", "\ue000", "\U000e0001", "\U000e0041", "\U000e0100", "\U0001f3fb",
+    "\U0001f469", "\U0001f1e6",
+    ACUTE, BELOW, "\u0338", "\u0344", "\u20dd", "\u0cc6", "\u0cc2", "\u0cd5", "\u09c7", "\u09be",
+    "\u0958", "\u1b44",
+    "\U0001d157", "\U0001d165", "\u1100", "\u1161", "\u11a8", "\uac00", "\u6f22", "\uff21",
+    "\uffa0", "\u3000", "\xa0",
+    "<", ">", "[", "a", "e", "1", " ", "\xe9", "\u05d0", "\u0627", "\U0010ffff", "\ufffd", "\ufffe",
+    "word", "  ",
 )  # fmt: skip
 
 
@@ -82,9 +88,11 @@ def hostile(count):
 class Display(unittest.TestCase):
     def test_a_joiner_joins_what_is_alike(self):
         """A picture that is typed before a word does not take the word's first letter."""
-        for text, alone in (("\U0001f469\u200d\U0001f680", 1), ("\U0001f469\U0001f3fd\u200d\U0001f680", 1),
+        for text, alone in (("\U0001f469\u200d\U0001f680", 1),
+                            ("\U0001f469\U0001f3fd\u200d\U0001f680", 1),
                             ("\u2764\ufe0f\u200d\U0001f525", 1), ("\u0915\u094d\u200d\u0937", 1),
-                            ("\U0001f469\u200dhi", 3), ("\U0001f469\u200d\u0441", 2), ("a\u200d\u0441", 2),
+                            ("\U0001f469\u200dhi", 3), ("\U0001f469\u200d\u0441", 2),
+                            ("a\u200d\u0441", 2),
                             ("\u200d\u200d\U0001f469", 2)):
             self.assertEqual(len(clusters(text)), alone, ascii(text))
 
@@ -98,13 +106,16 @@ class Display(unittest.TestCase):
         lines = shown.split("\n") if multiline else [shown]
         for line in lines:
             self.assertTrue(line.isprintable(), ascii(line))
-            self.assertIsNone(re.search("[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ue000]", line))
+            self.assertIsNone(
+                re.search("[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ue000]",
+                          line))
             self.assertFalse(line and is_mark(line[0]), ascii(line))
             self.assertIsNone(re.search(f" [{ACUTE}{BELOW}]", line))
             for cluster in clusters(line):
                 self.assertLessEqual(len(cluster), 1 + MARKS_MAX, ascii(line))
         for char in shown:
-            self.assertTrue(char == "\n" or not unicodedata.category(char).startswith("C"), ascii(char))
+            self.assertTrue(char == "\n" or not unicodedata.category(char).startswith("C"),
+                            ascii(char))
 
     def test_hostile(self):
         for text in hostile(2000):
@@ -118,7 +129,8 @@ class Display(unittest.TestCase):
     def test_every_assigned_character(self):
         for start in range(0, 0x30000, 0x800):
             chars = map(chr, range(start, start + 0x800))
-            text = "".join("a" + char for char in chars if unicodedata.category(char) not in ("Cn", "Co", "Cs"))
+            text = "".join("a" + char for char in chars
+                           if unicodedata.category(char) not in ("Cn", "Co", "Cs"))
             shown = display(text)
             self.assertEqual(display(shown), shown)
             for char in set(shown):
@@ -131,7 +143,8 @@ class Display(unittest.TestCase):
 class Width(unittest.TestCase):
     def test_table(self):
         for text, cells in (
-            ("", 0), ("abc", 3), ("caf\u00e9", 4), ("q" + ACUTE, 1), ("\u6f22\u5b57", 4), ("\uff21", 2),
+            ("", 0), ("abc", 3), ("caf\u00e9", 4), ("q" + ACUTE, 1), ("\u6f22\u5b57", 4),
+            ("\uff21", 2),
             ("\U0001f680", 2), ("\u05d0", 1), ("\u200d", 0), ("\u1100\u1161\u11a8", 2),
         ):  # fmt: skip
             self.assertEqual(width(text), cells, ascii(text))
@@ -149,7 +162,8 @@ class Width(unittest.TestCase):
             ("q" + ACUTE + "b", ["q" + ACUTE, "b"]),
             (ACUTE + "b", [ACUTE, "b"]),
             (" " + ACUTE + BELOW, [" ", ACUTE + BELOW]),
-            ("\U0001f469\U0001f3fd\u200d\U0001f680!", ["\U0001f469\U0001f3fd\u200d\U0001f680", "!"]),
+            ("\U0001f469\U0001f3fd\u200d\U0001f680!",
+             ["\U0001f469\U0001f3fd\u200d\U0001f680", "!"]),
         ):
             self.assertEqual(clusters(text), parts)
 
@@ -214,7 +228,8 @@ class Wrap(unittest.TestCase):
         source = random.Random(7)
         for text in hostile(2000):
             shown = display(text, multiline=True)
-            for first, rest in ((1, 1), (2, 1), (1, 40), (source.randint(1, 30), source.randint(8, 30))):
+            for first, rest in ((1, 1), (2, 1), (1, 40),
+                                (source.randint(1, 30), source.randint(8, 30))):
                 rows = wrap(shown, first, rest)
                 self.assertLessEqual(width(rows[0]), first)
                 self.assertLessEqual(max(map(width, rows[1:]), default=0), rest)

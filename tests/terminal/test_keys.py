@@ -28,7 +28,8 @@ SEQUENCES = [
     (b"\t", ["<Tab>"]),
     (b"\x1b[Z", ["<BackTab>"]),
     (b"\x7f\x08", ["<Backspace>", "<Backspace>"]),
-    (b"\x01\x05\x17\x19\x1a\x00\x1c", ["<C-a>", "<C-e>", "<C-w>", "<C-y>", "<C-z>", "<C-@>", "<C-\\>"]),
+    (b"\x01\x05\x17\x19\x1a\x00\x1c",
+     ["<C-a>", "<C-e>", "<C-w>", "<C-y>", "<C-z>", "<C-@>", "<C-\\>"]),
     (b"\x1bb\x1bf\x1bd\x1bB", ["<M-b>", "<M-f>", "<M-d>", "<M-B>"]),
     (b"\x1b\x7f\x1b\r\x1b<", ["<M-Backspace>", "<M-Enter>", "<M-<>"]),
     (b"\x1b\x1b[A", ["<Esc>", "<Up>"]),
@@ -46,7 +47,8 @@ SEQUENCES = [
     (b"\x1bOH\x1bOF\x1bOM", ["<Home>", "<End>", "<Enter>"]),
     (b"\x1b[1;5H\x1b[7$\x1b[8^", ["<Home>", "<Home>", "<End>"]),
     (b"\x1b[5~\x1b[6~\x1b[3~", ["<PageUp>", "<PageDown>", "<Delete>"]),
-    (b"\x1b[5;5~\x1b[3;5~\x1b[3^\x1b[3;2~\x1b[3$", ["<PageUp>", "<M-d>", "<M-d>", "<Delete>", "<Delete>"]),
+    (b"\x1b[5;5~\x1b[3;5~\x1b[3^\x1b[3;2~\x1b[3$",
+     ["<PageUp>", "<M-d>", "<M-d>", "<Delete>", "<Delete>"]),
     (b"\x1b[I\x1b[O", ["<FocusIn>", "<FocusOut>"]),
     # unknown ones are swallowed whole
     (b"\x1b[2~x\x1b[15~x\x1bOPx\x1b[~x\x1b[@x", ["x"] * 5),
@@ -145,11 +147,13 @@ class Bounds(unittest.TestCase):
         for excess, cut in ((0, False), (1, True), (6, True), (7, True), (100_000, True)):
             with self.subTest(excess):
                 data = b"x" * (PASTE_MAX + excess)
-                self.assertEqual(fed(b"\x1b[200~" + data + b"\x1b[201~y"), [Paste("x" * PASTE_MAX, cut), "y"])
+                self.assertEqual(fed(b"\x1b[200~" + data + b"\x1b[201~y"),
+                                 [Paste("x" * PASTE_MAX, cut), "y"])
 
     def test_a_cut_paste_ends_with_a_whole_character(self):
         text = "x" * (PASTE_MAX - 1)
-        self.assertEqual(fed(b"\x1b[200~" + text.encode() + b"\xc3\xa9\x1b[201~"), [Paste(text, cut=True)])
+        self.assertEqual(fed(b"\x1b[200~" + text.encode() + b"\xc3\xa9\x1b[201~"),
+                         [Paste(text, cut=True)])
 
     def test_a_paste_without_end(self):
         keys = Keys()
@@ -161,7 +165,8 @@ class Bounds(unittest.TestCase):
         self.assertEqual(keys.feed(b"y"), ["y"])
 
     def test_sequences_without_end(self):
-        for start, most in ((b"\x1b[", SEQUENCE_MAX), (b"\x1bO", SEQUENCE_MAX), (b"\x1b]", STRING_MAX)):
+        for start, most in ((b"\x1b[", SEQUENCE_MAX), (b"\x1bO", SEQUENCE_MAX),
+                            (b"\x1b]", STRING_MAX)):
             keys = Keys()
             self.assertEqual(keys.feed(start + b"1" * most), [])
             self.assertEqual(keys.feed(b"11"), ["1", "1"])
@@ -183,18 +188,25 @@ class Unmarked(unittest.TestCase):
     def test_what_is_typed(self):
         """A newline that nothing follows is Enter, alone or after what a slow line brings with
         it."""
-        for data, keys in ((b"\r", ["<Enter>"]), (b"y\r", ["y", "<Enter>"]), (b"text\r", [*"text", "<Enter>"]),
-                           (b"\r\r", ["<Enter>", "<Enter>"]), (b"y\r\n", ["y", "<Enter>", "<Enter>"]),
-                           (b"x" * 60 + b"\r", ["x"] * 60 + ["<Enter>"]), (b"\r\x1b[A", ["<Enter>", "<Up>"]),
-                           (b"hi\r\x1b[O", ["h", "i", "<Enter>", "<FocusOut>"]), (b"\r\x1b", ["<Enter>", "<Esc>"]),
-                           (b"1\x7f2\r", ["1", "<Backspace>", "2", "<Enter>"]), (b"\x1bOM", ["<Enter>"])):
+        for data, keys in ((b"\r", ["<Enter>"]), (b"y\r", ["y", "<Enter>"]),
+                           (b"text\r", [*"text", "<Enter>"]),
+                           (b"\r\r", ["<Enter>", "<Enter>"]),
+                           (b"y\r\n", ["y", "<Enter>", "<Enter>"]),
+                           (b"x" * 60 + b"\r", ["x"] * 60 + ["<Enter>"]),
+                           (b"\r\x1b[A", ["<Enter>", "<Up>"]),
+                           (b"hi\r\x1b[O", ["h", "i", "<Enter>", "<FocusOut>"]),
+                           (b"\r\x1b", ["<Enter>", "<Esc>"]),
+                           (b"1\x7f2\r", ["1", "<Backspace>", "2", "<Enter>"]),
+                           (b"\x1bOM", ["<Enter>"])):
             self.assertEqual(read(data), keys, data)
             self.assertEqual(read(*(bytes((byte,)) for byte in data)), keys, data)
 
     def test_what_is_pasted(self):
-        for data, text in ((b"one\rtwo\r", "one\ntwo\n"), (b"one\rtwo", "one\ntwo"), (b"one\ntwo\n", "one\ntwo\n"),
+        for data, text in ((b"one\rtwo\r", "one\ntwo\n"), (b"one\rtwo", "one\ntwo"),
+                           (b"one\ntwo\n", "one\ntwo\n"),
                            (b"\rtwo", "\ntwo"), (b"/exit\r@bob hi\r6\r", "/exit\n@bob hi\n6\n"),
-                           (b"if x:\r\treturn\r\r", "if x:\n\treturn\n\n"), ("é\r漢".encode(), "é\n漢"),
+                           (b"if x:\r\treturn\r\r", "if x:\n\treturn\n\n"),
+                           ("é\r漢".encode(), "é\n漢"),
                            (b"a\r\x01\x1b[Ab\x1bOM", "a\nb\n"), (b"a\r" * 9000, "a\n" * 9000)):
             self.assertEqual(read(data), [Paste(text)], data[:80])
 
@@ -218,7 +230,8 @@ class Unmarked(unittest.TestCase):
         self.assertEqual((keys.feed(b"x"), keys.timeout()), ([], PASTE_GAP))
         self.assertEqual((keys.feed(b"\r"), keys.timeout()), ([], PASTE_GAP))
         self.assertEqual((keys.expire(), keys.timeout()), ([Paste("\nx\n")], None))
-        self.assertEqual((keys.feed(b"\r"), keys.expire(), keys.feed(b"y")), ([], ["<Enter>"], ["y"]))
+        self.assertEqual((keys.feed(b"\r"), keys.expire(), keys.feed(b"y")),
+                         ([], ["<Enter>"], ["y"]))
 
     def test_marked_ones_are_as_they_were(self):
         marked = b"\x1b[200~one\rtwo\x1b[201~"
@@ -254,8 +267,10 @@ class Unmarked(unittest.TestCase):
 
 class Fuzz(unittest.TestCase):
     PIECES = (
-        b"\x1b", b"[", b"O", b"]", b"P", b"\\", b"\x07", b"~", b"1", b";", b"5", b"$", b"?", b"<", b"M", b"A", b"\r",
-        b"\x00", b"\x9b", b"\xc3", b"\xa9", b"\xe2", b"\x82", b"\xf0", b"\xed", b"\xff", b"x", b"\x1b[", b"\x1b[200~",
+        b"\x1b", b"[", b"O", b"]", b"P", b"\\", b"\x07", b"~", b"1", b";", b"5", b"$", b"?", b"<",
+        b"M", b"A", b"\r",
+        b"\x00", b"\x9b", b"\xc3", b"\xa9", b"\xe2", b"\x82", b"\xf0", b"\xed", b"\xff", b"x",
+        b"\x1b[", b"\x1b[200~",
         b"\x1b[201~", b"\x1b]0;",
     )  # fmt: skip
 
@@ -271,7 +286,8 @@ class Fuzz(unittest.TestCase):
             whole, parts = Keys(), Keys()
             expected = whole.feed(data)
             cuts = sorted(source.randrange(len(data) + 1) for _ in range(source.randrange(6)))
-            got = [key for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True) for key in parts.feed(data[a:b])]
+            got = [key for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)
+                   for key in parts.feed(data[a:b])]
             self.assertEqual(got, expected, data)
             self.assertEqual(parts.timeout(), whole.timeout())
             self.assertEqual(parts.expire(), whole.expire())
@@ -290,8 +306,10 @@ class Fuzz(unittest.TestCase):
     def test_bad_utf8_is_replaced_as_python_does(self):
         source = random.Random(3)
         for _ in range(2000):
-            data = bytes(source.choices(b"x\x80\xa0\xbf\xc0\xc3\xe0\xe2\xed\xef\xf0\xf4\xf5\xff", k=12)) + b"x"
-            text = "".join(char for char in data.decode("utf-8", "replace") if not "\x80" <= char < "\xa0")
+            data = bytes(source.choices(b"x\x80\xa0\xbf\xc0\xc3\xe0\xe2\xed\xef\xf0\xf4\xf5\xff",
+                                        k=12)) + b"x"
+            text = "".join(char for char in data.decode("utf-8", "replace") if not "\x80" <= char
+                           < "\xa0")
             self.assertEqual("".join(fed(data)), text)
 
 

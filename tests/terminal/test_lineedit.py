@@ -83,9 +83,12 @@ class Press(unittest.TestCase):
 
     def test_says_whether_it_was_used(self):
         for before, key, used in (
-            ("a|", "b", True), ("a|", "<Left>", True), ("|", "<Left>", False), ("a|", "<C-e>", False),
-            ("|", "<Backspace>", False), ("|", "<C-d>", False), ("a|", "<C-k>", False), ("a|", "<Up>", False),
-            ("a|", "<Enter>", False), ("a|", "<Tab>", False), ("a|", "<PageUp>", False), ("a|", Paste(""), False),
+            ("a|", "b", True), ("a|", "<Left>", True), ("|", "<Left>", False),
+            ("a|", "<C-e>", False),
+            ("|", "<Backspace>", False), ("|", "<C-d>", False), ("a|", "<C-k>", False),
+            ("a|", "<Up>", False),
+            ("a|", "<Enter>", False), ("a|", "<Tab>", False), ("a|", "<PageUp>", False),
+            ("a|", Paste(""), False),
             ("a|", "<C-y>", False), ("ab|", "<C-t>", True),
         ):  # fmt: skip
             self.assertEqual(line_at(before).press(key), used, (before, key))
@@ -111,7 +114,8 @@ class History(unittest.TestCase):
         line.insert("draft")
         seen = [(line.press(key), marked(line)) for key in ["<Up>"] * 3 + ["<Down>"] * 3]
         self.assertEqual(seen, [
-            (True, "two|"), (True, "one|"), (False, "one|"), (True, "two|"), (True, "draft|"), (False, "draft|"),
+            (True, "two|"), (True, "one|"), (False, "one|"), (True, "two|"), (True, "draft|"),
+            (False, "draft|"),
         ])  # fmt: skip
 
     def test_an_edited_entry_keeps_its_edit_until_something_is_taken(self):
@@ -158,10 +162,12 @@ class Complete(unittest.TestCase):
         )
 
     def test_one_candidate(self):
-        self.assertEqual(self.tabs("@b|", ["@bob "], ["@bob "]), [(True, "@bob |"), (False, "@bob |")])
+        self.assertEqual(self.tabs("@b|", ["@bob "], ["@bob "]),
+                         [(True, "@bob |"), (False, "@bob |")])
 
     def test_one_begins_the_other(self):
-        self.assertEqual(self.tabs("bob|", ["bob", "bobby"], []), [(True, "bobby|"), (True, "bob|")])
+        self.assertEqual(self.tabs("bob|", ["bob", "bobby"], []),
+                         [(True, "bobby|"), (True, "bob|")])
 
     def test_no_common_prefix(self):
         self.assertEqual(self.tabs("|", ["bob", "erin"], []), [(True, "bob|"), (True, "erin|")])
@@ -213,10 +219,13 @@ class View(unittest.TestCase):
 
 class Fuzz(unittest.TestCase):
     KEYS = (
-        *"ab ,1", "\u00e9", ACUTE, "\u6f22", "\u200d", "\ufe0f", "\U0001f469", "\U0001f3fd", "\u202e", "\u1100",
+        *"ab ,1", "\u00e9", ACUTE, "\u6f22", "\u200d", "\ufe0f", "\U0001f469", "\U0001f3fd",
+        "\u202e", "\u1100",
         "\u1161",
-        "<C-a>", "<C-e>", "<C-k>", "<C-u>", "<C-w>", "<C-y>", "<C-y>", "<C-t>", "<M-b>", "<M-f>", "<M-d>", "<C-b>",
-        "<C-f>", "<C-d>", "<Backspace>", "<Delete>", "<Left>", "<Right>", "<Home>", "<End>", "<Up>", "<Down>", "<Esc>",
+        "<C-a>", "<C-e>", "<C-k>", "<C-u>", "<C-w>", "<C-y>", "<C-y>", "<C-t>", "<M-b>", "<M-f>",
+        "<M-d>", "<C-b>",
+        "<C-f>", "<C-d>", "<Backspace>", "<Delete>", "<Left>", "<Right>", "<Home>", "<End>", "<Up>",
+        "<Down>", "<Esc>",
         Paste("x\ny\x1b\u0301"), Paste("word \u6f22\u5b57 word"),
     )  # fmt: skip
 

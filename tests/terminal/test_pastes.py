@@ -63,7 +63,8 @@ class OnTheScreen(WithPeople):
         bob = self.friend("bob")
         ann = self.person()
         ann.type("@bob all at once, and longer than a burst of keys is\r")
-        self.assertEqual(bob.hear(wire.Mail).text, "all at once, and longer than a burst of keys is")
+        self.assertEqual(bob.hear(wire.Mail).text,
+                         "all at once, and longer than a burst of keys is")
         ann.type("2")
         ann.until("menu> 2. Send", SECONDS)
         ann.type("\r")
@@ -79,7 +80,8 @@ class AtATerminalWithoutAScreen(WithPeople):
         ann.type(NASTY)
         ann.until("4 lines came at once", SECONDS)
         ann.until("y or n>", SECONDS)
-        self.assertIn("one text to `to bob>`", " ".join(ann.screen.text().replace(GUTTER, "").split()))
+        self.assertIn("one text to `to bob>`",
+                      " ".join(ann.screen.text().replace(GUTTER, "").split()))
         ann.type("y\r")
         self.assertEqual(bob.hear(wire.Mail).text, "first\n/exit\n6\n@carol fourth")
         ann.type("@carol fence\r")
@@ -101,7 +103,8 @@ class AtATerminalWithoutAScreen(WithPeople):
         ann.until("y or n>", SECONDS)
         for times in (1, 2):
             ann.type("y\r")
-            ann.until(lambda screen, times=times: screen.text().count("nobody-here is not in the log") == times
+            ann.until(lambda screen,
+                      times=times: screen.text().count("nobody-here is not in the log") == times
                       and screen.text().rstrip().endswith("y or n>"), SECONDS)
         ann.type("n\r")
         ann.until("? left out", SECONDS)
@@ -120,7 +123,8 @@ class AtATerminalWithoutAScreen(WithPeople):
 
     def test_a_pipe_has_lines(self) -> None:
         self.known("bob")
-        self.assertEqual(self.parley("--plain", "--name", "ann", stdin="@bob one\n@bob two\n")[0], 0)
+        self.assertEqual(self.parley("--plain", "--name", "ann", stdin="@bob one\n@bob two\n")[0],
+                         0)
         self.assertEqual(self.parley("--name", "bob", "--check")[1].count("ann > you"), 2)
 
 

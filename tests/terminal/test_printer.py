@@ -14,11 +14,15 @@ from tests.house.test_house import modules
 from tests.programs.test_hostile import Base, texts
 
 SECONDS = 30.0
-# What writes to a descriptor, or to a stream, or paints: these calls, by the last part of their name.
-CALLS = frozenset({"print", "write", "writelines", "writev", "pwrite", "addstr", "addnstr", "addch", "insstr",
-                   "insnstr", "print_exc", "print_exception", "print_stack", "print_help", "print_usage", "displayhook",
+# What writes to a descriptor, or to a stream, or paints: these calls, by the last part of their
+# name.
+CALLS = frozenset({"print", "write", "writelines", "writev", "pwrite", "addstr", "addnstr", "addch",
+                   "insstr",
+                   "insnstr", "print_exc", "print_exception", "print_stack", "print_help",
+                   "print_usage", "displayhook",
                    "warn", "input", "getpass", "putp", "sendfile", "send", "basicConfig"})
-# And these are all that may, each with the call and why nothing of a stranger's reaches a terminal by it.
+# And these are all that may, each with the call and why nothing of a stranger's reaches a terminal
+# by it.
 ALLOWED = {
     ("printer", "line", "os.write"),                    # after display()
     ("curses_client", "paint", "window.addstr"),        # after display()
@@ -26,7 +30,8 @@ ALLOWED = {
     ("curses_client", "enter", "os.write"),             # MODES_ON
     ("curses_client", "leave", "os.write"),             # MODES_OFF
     ("log", "_kind", "os.write"), ("log", "_kind", "sock.send"), ("log", "_to_pipe", "os.write"),
-    # the Outlet: what comes from LogStream._add() and _paint(), both after display(), and sequences of the table's own
+    # the Outlet: what comes from LogStream._add() and _paint(), both after display(), and sequences
+    # of the table's own
     ("log", "flush", "self.outlet.write"), ("console", "_paint", "self._outlet.write"),
     ("console", "__init__", "self._outlet.write"), ("console", "close", "self._outlet.write"),
     # a file of our own, and sockets
@@ -36,7 +41,8 @@ ALLOWED = {
     ("syncer", "ask", "self.line.send"), ("syncer", "_serve", "line.send"),
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
-ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.", "self.mailbox.", "menu.",
+ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.",
+             "self.mailbox.", "menu.",
              "self.talk.", "link.", "desk.", "connection.")
 FILES = {"archive", "contents", "keyring", "disk"}          # these open what they write
 OURS = {("commands", "send")}      # functions of ours with such a name
@@ -58,7 +64,8 @@ class Found(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         name = ast.unparse(node.func)
         known = name.startswith(ELSEWHERE) or (self.module, name) in OURS
-        known = known or (self.module in FILES and name in ("os.write", "os.pwrite", "file.writelines"))
+        known = known or (self.module in FILES
+                          and name in ("os.write", "os.pwrite", "file.writelines"))
         if name.rpartition(".")[2] in CALLS and not known:
             self.calls.add((self.module, self.inside[-1], name))
         self.generic_visit(node)
@@ -67,7 +74,8 @@ class Found(ast.NodeVisitor):
 def streams(path: Path) -> Iterator[str]:
     """Every mention of sys.stdout and sys.stderr."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr", "__stdout__", "__stderr__"):
+        if isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr", "__stdout__",
+                                                             "__stderr__"):
             yield ast.unparse(node)
 
 
@@ -78,7 +86,8 @@ class TheWays(unittest.TestCase):
             visitor = Found(path.stem)
             visitor.visit(ast.parse(path.read_text()))
             found |= visitor.calls
-        self.assertEqual(found - ALLOWED, set(), "writes past display(): use printer.line() or complain()")
+        self.assertEqual(found - ALLOWED, set(),
+                         "writes past display(): use printer.line() or complain()")
         self.assertEqual(ALLOWED - found, set(), "is no more")
 
     def test_who_knows_the_streams(self) -> None:
@@ -88,7 +97,8 @@ class TheWays(unittest.TestCase):
 
     def test_what_reaches_them_passes_display(self) -> None:
         """The last step of each way calls it."""
-        for module, name in (("display", "fold"), ("printer", "complain"), ("curses_client", "paint"),
+        for module, name in (("display", "fold"), ("printer", "complain"),
+                             ("curses_client", "paint"),
                              ("log", "_add"), ("console", "_paint")):
             tree = ast.parse(next(path for path in modules() if path.stem == module).read_text())
             made = [ast.unparse(each) for each in ast.walk(tree)
@@ -100,7 +110,8 @@ class Arguments(Base):
     """What a user or a script gave: every complaint shows it and does not obey it."""
 
     def runs(self, program: str, *arguments: str) -> tuple[int, str]:
-        done = subprocess.run([sys.executable, f"{HERE}/{program}", *arguments], capture_output=True, timeout=SECONDS,
+        done = subprocess.run([sys.executable, f"{HERE}/{program}", *arguments],
+                              capture_output=True, timeout=SECONDS,
                               stdin=subprocess.DEVNULL, env=environment(XDG_STATE_HOME="/dev/null"))
         said = (done.stdout + done.stderr).decode()
         for line in said.removesuffix("\n").split("\n"):
@@ -119,7 +130,8 @@ class Arguments(Base):
                 (client, ["--connect", nasty + ":1", "--name", "ann", "--check"]),
                 (daemon, ["--" + nasty]), (daemon, [nasty]), (daemon, ["--listen", nasty]),
                 (daemon, ["--listen", here + "/sock", "--state", "/dev/null/" + nasty]),
-                (daemon, ["--console", nasty]), (daemon, ["--backend", nasty, "--state", here + "/store"]),
+                (daemon, ["--console", nasty]),
+                (daemon, ["--backend", nasty, "--state", here + "/store"]),
                 (daemon, ["--check-store", "--state", f"{here}/{nasty}"]),
                 (daemon, ["--tls-cert", "/dev/null/" + nasty, "--state", here + "/store"]),
                 (daemon, ["--log", "/dev/null/" + nasty, "--state", here + "/store"])):
@@ -144,9 +156,11 @@ class Arguments(Base):
 
     def test_the_text_of_an_exception(self) -> None:
         """A fault of ours has a traceback, with what a stranger has put into it."""
-        for how in ("raise ValueError(text)", "class Gone:\n    def __del__(self): raise ValueError(text)\nGone()"):
+        for how in ("raise ValueError(text)",
+                    "class Gone:\n    def __del__(self): raise ValueError(text)\nGone()"):
             code = f"from terminal import usage\nusage.open_standard('parley', False)\ntext = {CLASSIC!r}\n{how}"
-            done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, timeout=SECONDS)
+            done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True,
+                                  timeout=SECONDS)
             lines = done.stderr.decode().removesuffix("\n").split("\n")
             for line in lines:
                 self.harmless(line)
@@ -160,7 +174,8 @@ CLASSIC = "\x1b]0;owned\x07\x1b[2J\u202e" + "q" + "\u0301" * 400 + "\nparley: al
 class Printed(Base):
     def printed(self, text: str) -> str:
         code = f"from terminal import printer\nprinter.line({text!r})\nprinter.complain('parley', {text!r})"
-        done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, timeout=SECONDS)
+        done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True,
+                              timeout=SECONDS)
         return (done.stdout + done.stderr).decode()
 
     def test_a_line(self) -> None:
@@ -170,7 +185,8 @@ class Printed(Base):
     def test_any_text(self) -> None:
         code = ("from terminal import printer\nfrom tests.programs.test_hostile import texts\n"
                 "for text in texts(500): printer.line(text)")
-        done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, timeout=SECONDS)
+        done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True,
+                              timeout=SECONDS)
         lines = done.stdout.decode().removesuffix("\n").split("\n")
         for line in lines:
             self.harmless(line)
@@ -178,9 +194,11 @@ class Printed(Base):
 
     def test_on_a_terminal_its_own_rows(self) -> None:
         """A text of blanks does not bring what follows it to the beginning of a row."""
-        text = "14:02 eve > you: hi" + " " * 21 + "14:06 dave > all: pay me, or else all of you will be sorry"
+        text = ("14:02 eve > you: hi" + " " * 21
+                + "14:06 dave > all: pay me, or else all of you will be sorry")
         code = f"from terminal import printer\nprinter.line({text!r})\nprinter.line('14:07 * end')"
-        with Terminal([sys.executable, "-c", code], environment(), rows=10, cols=40, cwd=HERE) as terminal:
+        with Terminal([sys.executable, "-c", code], environment(), rows=10, cols=40,
+                      cwd=HERE) as terminal:
             terminal.until("14:07 * end", SECONDS)
             rows = terminal.screen.text().rstrip().split("\n")
         self.assertEqual([row for row in rows[1:-1] if not row.startswith("    | ")], [])

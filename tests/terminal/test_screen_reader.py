@@ -23,9 +23,9 @@ TERMS = ("xterm-256color", "screen-256color", "tmux-256color", "linux", "vt100")
 ROUNDS = 40  # random edits for each TERM: 0.2 s; 7,000 found nothing more
 PATIENCE = 20.0  # seconds for one paint: far more than needed, so that only a real fault fails
 
-# Commands are single bytes on its input: p (fixed page), f (random edits), w (the same with wide characters too),
-# r (the size has changed), z (leave curses and come back), q (quit).
-# After each it leaves what it believes in the file, then rings the bell.
+# Commands are single bytes on its input: p (fixed page), f (random edits), w (the same with wide
+# characters too), r (the size has changed), z (leave curses and come back), q (quit). After each it
+# leaves what it believes in the file, then rings the bell.
 PAINTER = r"""
 import curses, json, locale, os, random, signal, sys
 
@@ -129,7 +129,8 @@ curses.wrapper(main, sys.argv[1], random.Random(sys.argv[2]))
 """
 
 
-# (name, bytes, rows at the end, cursor) on 4 by 10; the rows without trailing blanks, and tmux must agree.
+# (name, bytes, rows at the end, cursor) on 4 by 10; the rows without trailing blanks, and tmux must
+# agree.
 PAINTS: tuple[tuple[str, bytes, list[str], tuple[int, int]], ...] = (
     ("text", b"abc", ["abc"], (0, 3)),
     ("CR LF", b"abc\r\nd", ["abc", "d"], (1, 1)),
@@ -145,7 +146,8 @@ PAINTS: tuple[tuple[str, bytes, list[str], tuple[int, int]], ...] = (
     ("scroll", b"a\r\nb\r\nc\r\nd\r\ne", ["b", "c", "d", "e"], (3, 1)),
     ("lower right", b"\x1b[4;10H*", ["", "", "", "         *"], (3, 9)),
     ("lower right, then more", b"\x1b[4;10H*x", ["", "", "         *", "x"], (3, 1)),
-    ("CUU CUD CUF CUB", b"\x1b[3;5H\x1b[A1\x1b[2B2\x1b[C3\x1b[3D4", ["", "    1", "", "     4 3"], (3, 6)),
+    ("CUU CUD CUF CUB", b"\x1b[3;5H\x1b[A1\x1b[2B2\x1b[C3\x1b[3D4", ["", "    1", "", "     4 3"],
+     (3, 6)),
     ("CUP at most", b"\x1b[99;99HX\x1b[HY", ["Y", "", "", "         X"], (0, 1)),
     ("CHA VPA", b"\x1b[4GX\x1b[3dY", ["   X", "", "    Y"], (2, 5)),
     ("CBT", b"\x1b[10G\x1b[ZX", ["        X"], (0, 9)),
@@ -191,23 +193,34 @@ PAINTS: tuple[tuple[str, bytes, list[str], tuple[int, int]], ...] = (
     ("left half deleted", "a日b\x1b[2G\x1b[P".encode(), ["a b"], (0, 1)),
     ("right half deleted", "日本\x1b[2G\x1b[P".encode(), [" 本"], (0, 1)),
     ("marks", "e\u0301a\u0308x".encode(), ["e\u0301a\u0308x"], (0, 3)),
-    ("mark on the last column", b"\x1b[10Ge" + "\u0301x".encode(), ["         e\u0301", "x"], (1, 1)),
+    ("mark on the last column", b"\x1b[10Ge" + "\u0301x".encode(), ["         e\u0301", "x"],
+     (1, 1)),
     ("mark on a wide one", "日\u0301x".encode(), ["日\u0301x"], (0, 3)),
     ("alternate screen", b"ab\x1b[?1049h\x1b[Hcd\x1b[?1049le", ["abe"], (0, 3)),
-    ("colours", b"\x1b[1;31;48;5;200mab\x1b[7;92;38;2;1;2;3mc\x1b[39;49;22md\x1b[me", ["abcde"], (0, 5)),
+    ("colours", b"\x1b[1;31;48;5;200mab\x1b[7;92;38;2;1;2;3mc\x1b[39;49;22md\x1b[me", ["abcde"],
+     (0, 5)),
     ("erased in colour", b"abcdef\x1b[3G\x1b[44m\x1b[K\x1b[2H\x1b[41m\x1b[2X", ["ab"], (1, 0)),
-    ("invisible sequences", b"a\x1b]2;title\ab\x1b[?2004h\x1b[?1004h\x1b=\x1b[?25lc", ["abc"], (0, 3)),
+    ("invisible sequences", b"a\x1b]2;title\ab\x1b[?2004h\x1b[?1004h\x1b=\x1b[?25lc", ["abc"],
+     (0, 3)),
 )
-# tmux 3.3a leaves the other half of these, and moves lines outside of the margins; xterm does neither.
-NOT_TMUX = ("right half overwritten", "right half deleted", "left half deleted", "IL DL outside of the margins")
+# tmux 3.3a leaves the other half of these, and moves lines outside of the margins; xterm does
+# neither.
+NOT_TMUX = ("right half overwritten", "right half deleted", "left half deleted",
+            "IL DL outside of the margins")
 
 REFUSED = (
-    b"\x1b[5n", b"\x1b[6n", b"\x1b[c", b"\x1b[?9999h", b"\x1b[?47h", b"\x1b[20h", b"\x1b[1;2;3H", b"\x1b[1;2A",
-    b"\x1b[7J", b"\x1b[21m", b"\x1b[38;9m", b"\x1b[38m", b"\x1b[4:3m", b"\x1b[!p", b"\x1b[>c", b"\x1b[1;2", b"\x1b[1\n",
-    b"\x1bc", b"\x1bP1$r\x1b\\", b"\x1b_x\x1b\\", b"\x1b(A", b"\x1b#8", b"\x1b\x1b", b"\x1b[8;24;80t", b"\x1b[21t",
-    b"\x1b]52;c;YQ==\a", b"\x1b]8;;http://x\a", b"\x1b]2;a\nb\a", b"\x1b]2;" + "\u202e".encode() + b"\a",
-    b"\x01", b"\x04", b"\x05", b"\x0b", b"\x0c", b"\x7f", b"\xff", b"\xc3(", "\x85".encode(), "\x9b31m".encode(),
-    "\u202e".encode(), "\u200b".encode(), "\u200d".encode(), "\ufeff".encode(), "\ue000".encode(), "\u2028".encode(),
+    b"\x1b[5n", b"\x1b[6n", b"\x1b[c", b"\x1b[?9999h", b"\x1b[?47h", b"\x1b[20h", b"\x1b[1;2;3H",
+    b"\x1b[1;2A",
+    b"\x1b[7J", b"\x1b[21m", b"\x1b[38;9m", b"\x1b[38m", b"\x1b[4:3m", b"\x1b[!p", b"\x1b[>c",
+    b"\x1b[1;2", b"\x1b[1\n",
+    b"\x1bc", b"\x1bP1$r\x1b\\", b"\x1b_x\x1b\\", b"\x1b(A", b"\x1b#8", b"\x1b\x1b",
+    b"\x1b[8;24;80t", b"\x1b[21t",
+    b"\x1b]52;c;YQ==\a", b"\x1b]8;;http://x\a", b"\x1b]2;a\nb\a",
+    b"\x1b]2;" + "\u202e".encode() + b"\a",
+    b"\x01", b"\x04", b"\x05", b"\x0b", b"\x0c", b"\x7f", b"\xff", b"\xc3(", "\x85".encode(),
+    "\x9b31m".encode(),
+    "\u202e".encode(), "\u200b".encode(), "\u200d".encode(), "\ufeff".encode(), "\ue000".encode(),
+    "\u2028".encode(),
     b"\x1b[" + b"1" * 2000,
 )  # fmt: skip
 
@@ -227,7 +240,8 @@ class Tables(unittest.TestCase):
         for name, data, rows, cursor in PAINTS:
             with self.subTest(name):
                 screen = painted(data)
-                self.assertEqual((screen.text(), screen.cursor, screen.pending), (filled(rows), cursor, ""))
+                self.assertEqual((screen.text(), screen.cursor, screen.pending),
+                                 (filled(rows), cursor, ""))
 
     def test_cut_anywhere(self) -> None:
         for name, data, rows, cursor in PAINTS:
@@ -235,7 +249,8 @@ class Tables(unittest.TestCase):
                 screen = Screen(4, 10)
                 for byte in data:
                     screen.feed(bytes([byte]))
-                self.assertEqual((screen.text(), screen.cursor, screen.pending), (filled(rows), cursor, ""))
+                self.assertEqual((screen.text(), screen.cursor, screen.pending),
+                                 (filled(rows), cursor, ""))
 
     def test_refuses(self) -> None:
         for data in REFUSED:
@@ -258,8 +273,11 @@ class Tables(unittest.TestCase):
                 self.assertEqual(painted(b"\x1b[" + data + b"mx").cell(0, 0), Cell("x", style))
 
     def test_titles_modes_and_bells(self) -> None:
-        screen = painted(b"\x1b]2;one\a\x1b[22;0;0t\x1b]0;tw\xc3\xb6 \\\x1b\\\a\x1b[?2004h\x1b[?1004h\x1b[?25l\x1b=\a")
-        self.assertEqual((screen.title, screen.modes, screen.bells), ("twö \\", {7, 66, 1004, 2004}, 2))
+        screen = painted(
+            b"\x1b]2;one\a\x1b[22;0;0t\x1b]0;tw\xc3\xb6 "
+            b"\\\x1b\\\a\x1b[?2004h\x1b[?1004h\x1b[?25l\x1b=\a")
+        self.assertEqual((screen.title, screen.modes, screen.bells),
+                         ("twö \\", {7, 66, 1004, 2004}, 2))
         screen.feed(b"\x1b[23;0;0t\x1b[?2004l\x1b[?1004l\x1b[?25h\x1b>")
         self.assertEqual((screen.title, screen.modes), ("one", Screen(1, 1).modes))
 
@@ -268,7 +286,8 @@ class Tables(unittest.TestCase):
         self.assertEqual((screen.text(), 1049 in screen.modes), (filled(["cd"]), True))
         screen.resize(3, 20)
         screen.feed(b"\x1b[?1049lX")
-        self.assertEqual((screen.text(), screen.style(0, 2).bold, screen.cursor), (filled(["abX"], 3), True, (0, 3)))
+        self.assertEqual((screen.text(), screen.style(0, 2).bold, screen.cursor),
+                         (filled(["abX"], 3), True, (0, 3)))
 
     def test_resize(self) -> None:
         screen = painted("a\r\nb\r\nc\r\n12345678日".encode())
@@ -341,7 +360,8 @@ def ncurses_row(screen: Screen, number: int, cells: list[int]) -> str:
     """A row as winnstr has it: line drawing as the VT100's letters."""
     letters = {"│": "x", "─": "q", "┌": "l", "┐": "k", "└": "m", "┘": "j"}
     seen = [screen.cell(number, col).text for col in range(len(cells))]
-    drawn = [letters[text] if cell & curses.A_ALTCHARSET else text for text, cell in zip(seen, cells, strict=True)]
+    drawn = [letters[text] if cell & curses.A_ALTCHARSET else text for text,
+             cell in zip(seen, cells, strict=True)]
     return "".join(drawn).rstrip(" ")
 
 
@@ -361,8 +381,10 @@ def styles_of_row(
             bold = bool(cell & curses.A_BOLD)
             if text == " ":
                 bold, foreground = style.bold, style.foreground
-            seen.append((style.bold, style.reverse, style.underline, style.foreground, style.background))
-            believed.append((bold, bool(cell & curses.A_REVERSE), underline, foreground, background))
+            seen.append((style.bold, style.reverse, style.underline, style.foreground,
+                         style.background))
+            believed.append((bold, bool(cell & curses.A_REVERSE), underline, foreground,
+                             background))
     return seen, believed
 
 
@@ -370,7 +392,8 @@ def inked(screen: Screen) -> list[list[Cell]]:
     """All cells, blanks without style: tmux does not capture the colour of what was erased."""
     blank = Cell()
     return [
-        [blank if (cell := screen.cell(row, col)).text == " " else cell for col in range(screen.cols)]
+        [blank if (cell := screen.cell(row, col)).text == " " else cell
+         for col in range(screen.cols)]
         for row in range(screen.rows)
     ]
 
@@ -436,14 +459,16 @@ class AgainstTmux(WithPainter):
     def agrees(self, name: str, screen: Screen) -> bool:
         row, col = self.tmux.cursor(name=name)  # past the edge while a wrap is due
         at = row, min(col, screen.cols - 1)
-        return at == screen.cursor and inked(self.seen_by_tmux(name, screen.rows, screen.cols)) == inked(screen)
+        return at == screen.cursor and inked(self.seen_by_tmux(name, screen.rows,
+                                                               screen.cols)) == inked(screen)
 
     def assert_agrees(self, name: str, screen: Screen) -> None:
         try:
             until(lambda: self.agrees(name, screen), PATIENCE, name)
         except AssertionError:
             ours = framed(screen.text(), f"{name}, cursor {screen.cursor}")
-            self.fail(ours + framed(self.tmux.capture(name=name), f"\ntmux, cursor {self.tmux.cursor(name=name)}"))
+            self.fail(ours + framed(self.tmux.capture(name=name),
+                                    f"\ntmux, cursor {self.tmux.cursor(name=name)}"))
 
     def test_tables(self) -> None:
         for number, (name, data, _, _) in enumerate(PAINTS):
@@ -514,7 +539,8 @@ class TheTerminal(unittest.TestCase):
         self.assertEqual(terminal.wait(PATIENCE), -signal.SIGTERM)
 
     def test_interrupt_and_hang_up(self) -> None:
-        for act, signum in ((lambda t: t.press(b"\x03"), signal.SIGINT), (Terminal.hang_up, signal.SIGHUP)):
+        for act, signum in ((lambda t: t.press(b"\x03"), signal.SIGINT),
+                            (Terminal.hang_up, signal.SIGHUP)):
             with self.subTest(signum):
                 terminal = self.run_shell("echo ready; exec sleep 600")
                 terminal.until("ready", PATIENCE)
@@ -522,7 +548,8 @@ class TheTerminal(unittest.TestCase):
                 self.assertEqual(terminal.wait(PATIENCE), -signum)
 
     def test_much_each_way(self) -> None:
-        terminal = self.run_shell("stty raw; echo ready; head -c 300000 | tr -d '\\n' | wc -c; exec cat")
+        terminal = self.run_shell(
+            "stty raw; echo ready; head -c 300000 | tr -d '\\n' | wc -c; exec cat")
         terminal.until("ready", PATIENCE)
         terminal.press(b"0123456789" * 30000, PATIENCE)
         terminal.until("300000", PATIENCE)

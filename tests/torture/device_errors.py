@@ -1,19 +1,23 @@
-"""A block device that fails under the real daemon: writes at each moment of its life, then sectors that cannot be read.
+"""A block device that fails under the real daemon: writes at each moment of its life, then sectors
+that cannot be read.
 
     python -m tests.torture.device_errors [--every N] [--backends NAME,NAME]
 
 or `make torture`; needs root and /dev/fuse.
 
-The device is failing_device.py's, so that what fails is below ext4, the page cache and the dbm library.
+The device is failing_device.py's, so that what fails is below ext4, the page cache and the dbm
+library.
 
-Writes.  In each life the n-th write to the device, or all from the n-th on, fail with EIO, while quick clients
-(correspondents.py) make the daemon roll, seal and drop.  It refuses, or it ends with code 70 and one line.  Then the
-device is well, the file system is mounted anew, so that nothing is believed but what the device holds, and the daemon
-starts: the oracle finds everything that was acknowledged.
+Writes.  In each life the n-th write to the device, or all from the n-th on, fail with EIO, while
+quick clients (correspondents.py) make the daemon roll, seal and drop.  It refuses, or it ends with
+code 70 and one line.  Then the device is well, the file system is mounted anew, so that nothing is
+believed but what the device holds, and the daemon starts: the oracle finds everything that was
+acknowledged.
 
-Reads.  A sector under a page of bob's sealed mail cannot be read.  Bob is brought all but that page, and told; nobody
-else notices; what he confirms, the page is not in it.  --check-store and --salvage name the file and exit with 65; what
-was salvaged is all but that page.  When the sector can be read again a start brings bob the rest.
+Reads.  A sector under a page of bob's sealed mail cannot be read.  Bob is brought all but that
+page, and told; nobody else notices; what he confirms, the page is not in it.  --check-store and
+--salvage name the file and exit with 65; what was salvaged is all but that page.  When the sector
+can be read again a start brings bob the rest.
 """
 import argparse
 import fcntl
@@ -39,8 +43,10 @@ from tests.store.test_segment import BACKENDS
 from tests.torture.failing_device import FailingDevice, missing
 
 SEAL_AT = 24 << 10
-WRITES = 90                 # of the device, from the first burst on: a roll, a seal and a drop are among them
-BEFORE_SECONDS, AFTER_SECONDS = 0.05, 0.3       # of traffic, before the writes begin to fail and after
+# of the device, from the first burst on: a roll, a seal and a drop are among them
+WRITES = 90
+# of traffic, before the writes begin to fail and after
+BEFORE_SECONDS, AFTER_SECONDS = 0.05, 0.3
 BLOCK = 4096                # of the file system
 FIBMAP = 1                  # see ioctl_fibmap(2): where on the device a block of a file lies
 SIZE, COUNT = 2000, 200     # of the messages to bob, and to carol: some pages each
@@ -55,7 +61,8 @@ def started(store: str, backend: str, seal_at: int, *options: str) -> DaemonProc
 
 # ---- writes ----
 
-def fail_writes(device: FailingDevice, backend: str, number: int, count: int) -> tuple[str, list[str]]:
+def fail_writes(device: FailingDevice, backend: str, number: int,
+                count: int) -> tuple[str, list[str]]:
     """What became of the daemon, and what is wrong."""
     store, party = device.root + "/store", Party(number)
     shutil.rmtree(store, ignore_errors=True)
@@ -69,7 +76,8 @@ def fail_writes(device: FailingDevice, backend: str, number: int, count: int) ->
         party.work(AFTER_SECONDS)
         party.drain()
         status = daemon.process.wait(SETTLE_SECONDS) if party.gone else None
-        faults = [] if status in (None, os.EX_SOFTWARE) else [f"{where}: exit {status}: {daemon.output()}"]
+        faults = [] if status in (None, os.EX_SOFTWARE) else [
+            f"{where}: exit {status}: {daemon.output()}"]
         if status is None:
             daemon.end()
         elif len(daemon.output().splitlines()) != 1:
@@ -102,7 +110,8 @@ def fail_all_writes(device: FailingDevice, backend: str, every: int) -> tuple[st
 # ---- reads ----
 
 class Store:
-    """A store of mail to bob and carol, most of it sealed, and a sector of it that cannot be read."""
+    """A store of mail to bob and carol, most of it sealed, and a sector of it that cannot be
+    read."""
 
     def __init__(self, device: FailingDevice, backend: str) -> None:
         self.device, self.backend, self.path = device, backend, device.root + "/store"
@@ -124,12 +133,15 @@ class Store:
     def is_sealed(self) -> bool:
         found = manifest.load(Disk(), self.path)
         return bool(found and found.segments and len(found.journals) == 1
-                    and all(name.endswith(("-wal", "-shm")) for name in manifest.strangers(Disk(), self.path, found)))
+                    and all(name.endswith(("-wal", "-shm"))
+                            for name in manifest.strangers(Disk(), self.path, found)))
 
     def hurt(self) -> str:
         """The file whose sector is bad from now on."""
-        name, at = next((name, at) for name in sorted(os.listdir(self.path)) if name.startswith("segment.")
-                        for at in [place(f"{self.path}/{name}", text("bob", COUNT // 3).encode()[:200])] if at)
+        name, at = next((name, at) for name in sorted(os.listdir(self.path))
+                        if name.startswith("segment.")
+                        for at in [place(f"{self.path}/{name}",
+                                         text("bob", COUNT // 3).encode()[:200])] if at)
         self.device.unmount()
         self.device.mount()
         self.device.fail_reads(at, at + BLOCK)
@@ -141,11 +153,13 @@ class Store:
 
     def live(self) -> int:
         """How many of bob's messages the sector costs him for now."""
-        with started(self.path, self.backend, PAGES_SEAL_AT, "--log", self.device.root + "/log") as daemon:
+        with started(self.path, self.backend, PAGES_SEAL_AT, "--log",
+                     self.device.root + "/log") as daemon:
             found, notice = brought(daemon, "bob")
             lacking = [number for number in range(COUNT) if text("bob", number) not in found]
             self.want(0 < len(lacking) < COUNT // 2, f"bob lacks {len(lacking)}")
-            self.want(f"{len(lacking)} of your messages cannot be read" in notice, f"bob was told {notice!r}")
+            self.want(f"{len(lacking)} of your messages cannot be read" in notice,
+                      f"bob was told {notice!r}")
             for _ in range(2):
                 again, _ = brought(daemon, "bob")
                 self.want(not again, f"{len(again)} came again to bob")
@@ -156,21 +170,25 @@ class Store:
             self.want(status == 0, f"exit {status}: {daemon.output()}")
         with open(self.device.root + "/log", encoding="utf-8") as log:
             said = [line for line in log if "cannot be read" in line]
-        self.want(bool(said) and all(self.file.split(".dat")[0] in line and "for bob" in line for line in said),
+        self.want(bool(said) and all(self.file.split(".dat")[0] in line and "for bob" in line
+                                     for line in said),
                   f"the log has {said}")
         return len(lacking)
 
     def inspect(self) -> None:
         status, said = run(self.path, "--check-store")
-        self.want(status == os.EX_DATAERR and "segment." in said, f"--check-store: {status}, {said}")
+        self.want(status == os.EX_DATAERR and "segment." in said,
+                  f"--check-store: {status}, {said}")
         into = self.device.root + "/salvaged"
         shutil.rmtree(into, ignore_errors=True)
         status, said = run(self.path, "--salvage", into)
         self.want(status == os.EX_DATAERR and "segment." in said, f"--salvage: {status}, {said}")
         found = recover(into) if os.path.exists(into + "/manifest") else {}
         bob, carol = ([each.text for each in found.get(name, [])] for name in ("bob", "carol"))
-        self.want(carol == [text("carol", number) for number in range(COUNT)], f"salvaged {len(carol)} for carol")
-        self.want(COUNT // 2 < len(bob) < COUNT and set(bob) <= {text("bob", number) for number in range(COUNT)},
+        self.want(carol == [text("carol", number) for number in range(COUNT)],
+                  f"salvaged {len(carol)} for carol")
+        self.want(COUNT // 2 < len(bob) < COUNT
+                  and set(bob) <= {text("bob", number) for number in range(COUNT)},
                   f"salvaged {len(bob)} for bob: {said}")
 
     def heal(self, lacking: int) -> None:
@@ -179,11 +197,13 @@ class Store:
         self.want(status == 0, f"--check-store of the whole store: {said}")
         with started(self.path, self.backend, PAGES_SEAL_AT) as daemon:
             found, notice = brought(daemon, "bob")
-            self.want(len(found) == lacking and not notice, f"{len(found)} came once it could be read")
+            self.want(len(found) == lacking and not notice,
+                      f"{len(found)} came once it could be read")
 
 
 def place(path: str, pattern: bytes) -> int:
-    """Where on the device the block lies in which this stands; 0 if it does not stand in this file."""
+    """Where on the device the block lies in which this stands; 0 if it does not stand in this
+    file."""
     with open(path, "rb") as file:
         at = file.read().find(pattern)
         if at < 0:
@@ -201,7 +221,8 @@ def ann_id(number: int, name: str) -> int:
 
 
 def brought(daemon: DaemonProcess, name: str) -> tuple[list[str], str]:
-    """What a check brings, and what else is said; all that stands between two messages of it is confirmed."""
+    """What a check brings, and what else is said; all that stands between two messages of it is
+    confirmed."""
     with daemon.client(name) as reader:
         reader.say(wire.Check(1))
         found: list[str] = []
@@ -217,7 +238,8 @@ def brought(daemon: DaemonProcess, name: str) -> tuple[list[str], str]:
             confirmed = said.last if isinstance(said, wire.Confirmed) else confirmed
             if checked and confirmed == last:
                 break
-        reader.say(wire.Ping(7))                    # what is said behind CHECKED has come when this is answered
+        # what is said behind CHECKED has come when this is answered
+        reader.say(wire.Ping(7))
         for said in reader.messages():
             notice = said.text if isinstance(said, wire.Notice) else notice
             if isinstance(said, wire.Pong):
@@ -227,7 +249,8 @@ def brought(daemon: DaemonProcess, name: str) -> tuple[list[str], str]:
 
 def run(store: str, *options: str) -> tuple[int, str]:
     """The daemon as a tool."""
-    done = subprocess.run([sys.executable, HERE + "/daemon.py", "--state", store, *options], capture_output=True,
+    done = subprocess.run([sys.executable, HERE + "/daemon.py", "--state", store, *options],
+                          capture_output=True,
                           text=True, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
@@ -237,7 +260,8 @@ def fail_reads(device: FailingDevice, backend: str) -> tuple[str, list[str]]:
     store.inspect()
     lacking = store.live()
     store.heal(lacking)
-    return f"device errors: {backend}, a bad sector under {lacking} messages: {len(store.faults)} faults", store.faults
+    return (f"device errors: {backend}, a bad sector under {lacking} messages: "
+            f"{len(store.faults)} faults", store.faults)
 
 
 def main(arguments: list[str]) -> int:

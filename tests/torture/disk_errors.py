@@ -1,13 +1,15 @@
-"""A disk that fails, fills up or lies at one call of a daemon's life (that of kills.py), and what it must do then.
+"""A disk that fails, fills up or lies at one call of a daemon's life (that of kills.py), and what
+it must do then.
 
     python -m tests.torture.disk_errors [--every N] [--workers N]       or `make torture`; needs strace
 
-A sync that fails (EIO at the n-th fdatasync): no answer that promises anything leaves after it; the process ends
-within a second, with code 70 and one line; the next start loses nothing acknowledged.
-No room (ENOSPC at the n-th write): the sender is told within 100 ms; deletions go on; within a second messages are
-taken again; the next start loses nothing.  At a start it may refuse, with one line.
-A write that says it took 2 bytes, and took none: it is continued, so 2 bytes are missing on the disk.  Nothing can make
-them good, but the next start must see it: it refuses, naming the file, or the bytes were of no account.
+A sync that fails (EIO at the n-th fdatasync): no answer that promises anything leaves after it; the
+process ends within a second, with code 70 and one line; the next start loses nothing acknowledged.
+No room (ENOSPC at the n-th write): the sender is told within 100 ms; deletions go on; within a
+second messages are taken again; the next start loses nothing.  At a start it may refuse, with one
+line. A write that says it took 2 bytes, and took none: it is continued, so 2 bytes are missing on
+the disk.  Nothing can make them good, but the next start must see it: it refuses, naming the file,
+or the bytes were of no account.
 """
 import argparse
 import os
@@ -44,7 +46,8 @@ def fault_in(log: list[Call]) -> tuple[Call, list[Call]] | None:
 
 
 def whole_log(life: Life) -> list[Call]:
-    """What a life did, once strace has written that it ended, which can be after the daemon was waited for."""
+    """What a life did, once strace has written that it ended, which can be after the daemon was
+    waited for."""
     def ended() -> list[Call]:
         log = calls(life.log)
         return log if any(call.name == "end" and call.pid == life.pid for call in log) else []
@@ -69,11 +72,13 @@ def fail_sync(number: int) -> Result:
             return Result("", judge(life))
         call, after = happened
         faults = judge(life)
-        if "/journal." in call.text:                # else a backend's own sync: then the segment is given up
+        # else a backend's own sync: then the segment is given up
+        if "/journal." in call.text:
             faults += one_line(life) + [f"exit {status}"] * (status != os.EX_SOFTWARE)
             faults += [f"after the failed sync: {said}" for later in after if later.name == "sendto"
                        for said in later.said() if isinstance(said, PROMISES)]
-            took = next(later.begun for later in after if later.name == "end" and later.pid == life.pid) - call.begun
+            took = next(later.begun for later in after if later.name == "end"
+                        and later.pid == life.pid) - call.begun
             faults += [f"it ended after {took:.3f} s"] * (took > END_SECONDS)
         return Result(str(call), [f"sync {number} failed: {fault}" for fault in faults])
 
@@ -87,7 +92,8 @@ def fill(name: str, number: int) -> Result:
             faults += one_line(life) + [f"exit {status} while it ran"] * life.started
         if happened and life.started and not status:
             faults += _refusals(life, *happened)
-        return Result(str(happened[0]) if happened else "", [f"no room at {name} {number}: {each}" for each in faults])
+        return Result(str(happened[0]) if happened else "",
+                      [f"no room at {name} {number}: {each}" for each in faults])
 
 
 def _refusals(life: Life, call: Call, after: list[Call]) -> list[str]:
@@ -113,7 +119,8 @@ def lie(number: int) -> Result:
             faults = judge(life)
         except Damaged as error:
             faults = [] if error.file.startswith(life.store) else [str(error)]
-        return Result(str(happened[0]) if happened else "", [f"a lie at write {number}: {each}" for each in faults])
+        return Result(str(happened[0]) if happened else "",
+                      [f"a lie at write {number}: {each}" for each in faults])
 
 
 def run_all(what: str, one: Callable[..., Result], *arguments: object, workers: int) -> int:
@@ -121,7 +128,8 @@ def run_all(what: str, one: Callable[..., Result], *arguments: object, workers: 
     with ProcessPoolExecutor(workers) as pool:
         results = list(pool.map(one, *arguments))
     faults = [fault for result in results for fault in result.faults]
-    print(f"disk errors: {what}: {sum(bool(result.reached) for result in results)} reached, {len(faults)} faults")
+    print(f"disk errors: {what}: {sum(bool(result.reached) for result in results)} reached, "
+          f"{len(faults)} faults")
     print(*faults[:20], sep="\n", end="\n" if faults else "")
     return len(faults)
 
@@ -146,7 +154,8 @@ def main(arguments: list[str]) -> int:
     chosen = writes()[::every]
     faults = run_all("EIO at an fdatasync", fail_sync, range(1, SYNCS + 1, every), workers=workers)
     faults += run_all("ENOSPC at a write", fill, *zip(*chosen, strict=True), workers=workers)
-    faults += run_all("a write that lies", lie, [number for name, number in chosen if name == "pwrite64"],
+    faults += run_all("a write that lies", lie,
+                      [number for name, number in chosen if name == "pwrite64"],
                       workers=workers)
     print(f"disk errors: {time.monotonic() - started:.0f} s")
     return int(bool(faults))

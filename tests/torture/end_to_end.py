@@ -2,14 +2,16 @@
 
     python -m tests.torture.end_to_end [--seconds N] [--seed N]     or `make torture`
 
-Senders and readers are processes of their own, on the same link.py and archive.py as the real client.  A sender writes
-down what it is about to send, and what was acknowledged.  A reader's archive is what it has shown.  Every now and then
-one of them, or the daemon, is killed and started again; the store seals all the while.  At the end everybody is left
-alone until the readers have found everything.  Then: every acknowledged message is in its reader's archive; none is
-there twice; those of one sender stand in the order in which they were sent.
+Senders and readers are processes of their own, on the same link.py and archive.py as the real
+client.  A sender writes down what it is about to send, and what was acknowledged.  A reader's
+archive is what it has shown.  Every now and then one of them, or the daemon, is killed and started
+again; the store seals all the while.  At the end everybody is left alone until the readers have
+found everything.  Then: every acknowledged message is in its reader's archive; none is there twice;
+those of one sender stand in the order in which they were sent.
 
-The last holds within what came live, and within what was checked: what waits when a reader comes back is older than
-what is shown at once, and he may look at it later.  Half of the readers hold, and check all the time.
+The last holds within what came live, and within what was checked: what waits when a reader comes
+back is older than what is shown at once, and he may look at it later.  Half of the readers hold,
+and check all the time.
 """
 import argparse
 import os
@@ -49,8 +51,10 @@ class Client:
     def __init__(self, name: str, directory: str) -> None:
         self.name, self.directory = name, directory
         self.instance = random.getrandbits(31)
-        self.link = Link([address.parse(f"unix:{directory}/sock")], name, Archive(f"{directory}/archive"),
-                         features=wire.Feature.HOLD if name in HOLDS else 0, monotonic=time.monotonic,
+        self.link = Link([address.parse(f"unix:{directory}/sock")], name,
+                         Archive(f"{directory}/archive"),
+                         features=wire.Feature.HOLD if name in HOLDS else 0,
+                         monotonic=time.monotonic,
                          instance=self.instance, jitter=random.random)
         self.log = os.open(f"{directory}/{name}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self.sent = 0
@@ -63,8 +67,10 @@ class Client:
                 if self.link.sock is not None:
                     selector.register(self.link.sock, self.link.mask)
                 timeout = self.link.timeout()
-                ready = selector.select(RETRY_SECONDS if timeout is None else min(timeout, RETRY_SECONDS))
-            for event in (*(event for _, mask in ready for event in self.link.ready(mask)), *self.link.tick()):
+                ready = selector.select(RETRY_SECONDS if timeout is None
+                                        else min(timeout, RETRY_SECONDS))
+            for event in (*(event for _, mask in ready for event in self.link.ready(mask)),
+                          *self.link.tick()):
                 self.hear(event)
             if self.mails:
                 mails, self.mails = self.mails, []
@@ -79,12 +85,14 @@ class Client:
             os.write(self.log, b"stored %d %d\n" % (event.first, event.last))
         elif isinstance(event, NameRefused):
             self.link.connect()                     # the one before was killed a moment ago
-        elif isinstance(event, Online | wire.Checked) or (isinstance(event, wire.Waiting) and self.name in HOLDS):
+        elif isinstance(event, Online | wire.Checked) or (isinstance(event, wire.Waiting)
+                                                          and self.name in HOLDS):
             self.check(event)
 
     def check(self, event: object) -> None:
         """A reader who holds checks again when there was something, or there is something new."""
-        if self.name in READERS and ((self.name in HOLDS and self.link.waiting) or isinstance(event, Online)):
+        if self.name in READERS and ((self.name in HOLDS and self.link.waiting)
+                                     or isinstance(event, Online)):
             self.link.ask.check()
 
     def send(self) -> None:
@@ -93,7 +101,8 @@ class Client:
             return
         first = (self.instance << 32) + self.sent + 1
         sends = [(first + n, READERS[(first + n) % len(READERS)]) for n in range(BLOCK)]
-        os.write(self.log, b"".join(b"send %d %s\n" % (origin, reader.encode()) for origin, reader in sends))
+        os.write(self.log, b"".join(b"send %d %s\n" % (origin, reader.encode()) for origin,
+                                    reader in sends))
         for origin, reader in sends:
             if self.link.send([reader], text_of(self.name, origin)) != [origin]:
                 raise AssertionError("the link counts otherwise")
@@ -109,7 +118,8 @@ def text_of(sender: str, origin: int) -> str:
 class EndToEnd:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.daemon = DaemonProcess(program=(HERE + "/tests/torture/small_store.py", str(SEAL_AT)), bare=True)
+        self.daemon = DaemonProcess(program=(HERE + "/tests/torture/small_store.py", str(SEAL_AT)),
+                                    bare=True)
         self.directory = self.daemon.directory
         for name in READERS:                        # so that they can be written to
             self.daemon.client(name).close()
@@ -147,14 +157,16 @@ class EndToEnd:
             raise AssertionError(f"{name} has ended by itself: {status}")
 
     def settle(self) -> tuple[Oracle, list[str]]:
-        """Nobody is killed any more, nobody sends: what the logs say when nothing is missing, or time is up."""
+        """Nobody is killed any more, nobody sends: what the logs say when nothing is missing, or
+        time is up."""
         Path(self.directory, "enough").touch()
         deadline = time.monotonic() + QUIET_SECONDS
         while True:
             oracle, faults = self.compare()
             if not faults or time.monotonic() > deadline:
                 return oracle, faults
-            for name in READERS:                    # those who receive live find what waits when they come again
+            # those who receive live find what waits when they come again
+            for name in READERS:
                 if name not in HOLDS:
                     self.kill(name)
                     self.start(name)
@@ -209,8 +221,10 @@ def end_to_end(seconds: float, seed: int) -> tuple[str, float, list[str]]:
         acknowledged = len(test.compare()[0].acknowledged)
         oracle, faults = test.settle()
         rate, deaths = acknowledged / took, test.deaths
-        report = (f"end to end: {deaths['daemon']} deaths of the daemon and {deaths['clients']} of clients in "
-                  f"{took:.1f} s (seed {seed}); {rate:.0f} messages acknowledged a second; {oracle.count()}")
+        report = (f"end to end: {deaths['daemon']} deaths of the daemon and {deaths['clients']} "
+                  "of clients in "
+                  f"{took:.1f} s (seed {seed}); {rate:.0f} messages acknowledged a second; "
+                  f"{oracle.count()}")
         return report, rate, faults
 
 

@@ -1,17 +1,20 @@
-"""A block device whose writes, and reads, fail when a test says so: faults below every library and every cache.
+"""A block device whose writes, and reads, fail when a test says so: faults below every library and
+every cache.
 
     with FailingDevice(directory) as device:        ext4 is mounted at device.root
         device.fail_writes()                        until device.heal(): EIO for each write that reaches the device
         device.fail_reads(first, last)              and for each read that touches these bytes of it
         device.lose_writes()                        the device says that it wrote, and did not
 
-How it works: a FUSE server in a process of its own, some 100 lines that speak the kernel's protocol (fuse(4),
-linux/fuse.h), serves one file; a loop device lies on that file, and ext4 on the loop device.  FOPEN_DIRECT_IO keeps the
-kernel from caching the file, so that each request of the block layer is one request to the server.  What a page cache
-hides, ext4's or the loop device's, is hidden from the store in the same way as on a disk that fails.
+How it works: a FUSE server in a process of its own, some 100 lines that speak the kernel's protocol
+(fuse(4), linux/fuse.h), serves one file; a loop device lies on that file, and ext4 on the loop
+device.  FOPEN_DIRECT_IO keeps the kernel from caching the file, so that each request of the block
+layer is one request to the server.  What a page cache hides, ext4's or the loop device's, is hidden
+from the store in the same way as on a disk that fails.
 
-Orders go through a page of memory that both processes share.  A data block that the device refused is marked clean by
-ext4, so a later fsync writes nothing: that is the trap which this instrument is for.
+Orders go through a page of memory that both processes share.  A data block that the device refused
+is marked clean by ext4, so a later fsync writes nothing: that is the trap which this instrument is
+for.
 """
 import contextlib
 import ctypes
@@ -41,8 +44,10 @@ INIT, LOOKUP, FORGET, GETATTR, SETATTR, OPEN, READ, WRITE, STATFS = 26, 1, 2, 3,
 RELEASE, FSYNC, FLUSH, INTERRUPT, BATCH_FORGET, DESTROY = 18, 20, 25, 36, 42, 38
 SILENT = (FORGET, BATCH_FORGET, INTERRUPT)  # no answer is expected
 
-# The shared page: what is ordered, which only the test writes, and what was counted, which only the server writes.
-ORDERS = struct.Struct("=QQQQQ")            # writes that fail: first, end, by number; bytes unreadable: first, end;
+# The shared page: what is ordered, which only the test writes, and what was counted, which only the
+# server writes.
+# writes that fail: first, end, by number; bytes unreadable: first, end;
+ORDERS = struct.Struct("=QQQQQ")
                                             # whether the writes that fail are said to be done
 COUNTS = struct.Struct("=QQ")               # writes and reads so far
 COUNTS_AT, LOOP_AT = 64, 128                # and from there the name of the loop device
@@ -55,7 +60,8 @@ def missing() -> str:
         return "needs root"
     if not os.path.exists("/dev/fuse"):
         return "needs /dev/fuse"
-    lacking = [tool for tool in ("mkfs.ext4", "mount", "umount", "losetup") if not find_program(tool)]
+    lacking = [tool for tool in ("mkfs.ext4", "mount", "umount",
+                                 "losetup") if not find_program(tool)]
     return f"needs {', '.join(lacking)}" if lacking else ""
 
 
@@ -66,7 +72,8 @@ class Server:
         self.fuse, self.backing, self.orders = fuse, backing, orders
 
     def serve(self, parent: int) -> None:
-        """Until it is unmounted, or whoever made it has died: then nobody may be left waiting for it."""
+        """Until it is unmounted, or whoever made it has died: then nobody may be left waiting for
+        it."""
         while True:
             if parent in select.select([self.fuse, parent], [], [])[0]:
                 return
@@ -89,7 +96,8 @@ class Server:
     def answer(self, code: int, node: int, body: bytes) -> bytes:
         if code == INIT:
             flags = 1 << 5 | 1 << 22                                # BIG_WRITES, MAX_PAGES
-            return struct.pack("=IIIIHHIIHHI28x", 7, 31, 1 << 17, flags, 16, 12, MAX_WRITE, 1, 256, 0, 0)
+            return struct.pack("=IIIIHHIIHHI28x", 7, 31, 1 << 17, flags, 16, 12, MAX_WRITE, 1, 256,
+                               0, 0)
         if code == LOOKUP:
             if body.rstrip(b"\0") != b"disk":
                 raise OSError(errno.ENOENT, "")
@@ -123,14 +131,16 @@ class Server:
             if silent:
                 return struct.pack("=II", size, 0)
             raise OSError(errno.EIO, "")
-        return struct.pack("=II", os.pwrite(self.backing, body[TRANSFER.size:TRANSFER.size + size], offset), 0)
+        return struct.pack("=II", os.pwrite(self.backing, body[TRANSFER.size:TRANSFER.size + size],
+                                            offset), 0)
 
 
 class FailingDevice:
     """A mounted ext4 on such a device.  Everything lies in `directory`, which is the test's own."""
 
     def __init__(self, directory: str) -> None:
-        self.root, self._fuse, self.image = (f"{directory}/{name}" for name in ("mounted", "fuse", "image"))
+        self.root, self._fuse, self.image = (f"{directory}/{name}"
+                                             for name in ("mounted", "fuse", "image"))
         self.loop = ""
         self._orders = mmap.mmap(-1, mmap.PAGESIZE)
         self._order(0, 0, 0, 0)
@@ -138,7 +148,8 @@ class FailingDevice:
         os.mkdir(self._fuse)
         with open(self.image, "wb") as file:
             file.truncate(SIZE)
-        subprocess.run([find_program("mkfs.ext4") or "", "-q", "-F", "-b", "4096", "-E", "nodiscard,lazy_itable_init=0",
+        subprocess.run([find_program("mkfs.ext4") or "", "-q", "-F", "-b", "4096", "-E",
+                        "nodiscard,lazy_itable_init=0",
                         self.image], check=True)
         self._serve()
         try:
@@ -154,7 +165,8 @@ class FailingDevice:
         fuse, backing = os.open("/dev/fuse", os.O_RDWR), os.open(self.image, os.O_RDWR)
         libc = ctypes.CDLL(None, use_errno=True)
         options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other,max_read={MAX_WRITE}"
-        if libc.mount(b"parley", self._fuse.encode(), b"fuse", 6, options.encode()):    # MS_NOSUID | MS_NODEV
+        # MS_NOSUID | MS_NODEV
+        if libc.mount(b"parley", self._fuse.encode(), b"fuse", 6, options.encode()):
             raise OSError(ctypes.get_errno(), "mount of fuse failed")
         parent, self._alive = os.pipe()
         self._server = os.fork()
@@ -174,7 +186,8 @@ class FailingDevice:
     def _forsake(self) -> None:
         """The test has died: leave nothing behind it."""
         loop = bytes(self._orders[LOOP_AT:]).partition(b"\0")[0].decode()
-        for command in ("umount", "--lazy", self.root), ("losetup", "--detach", loop), ("umount", "--lazy", self._fuse):
+        for command in ("umount", "--lazy", self.root), ("losetup", "--detach",
+                                                         loop), ("umount", "--lazy", self._fuse):
             subprocess.run(command, capture_output=True, check=False)
 
     # ---- orders ----
@@ -208,7 +221,8 @@ class FailingDevice:
 
     def find(self, pattern: bytes) -> list[int]:
         """Where on the device this stands."""
-        with open(self.image, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        with open(self.image, "rb") as file, mmap.mmap(file.fileno(), 0,
+                                                       prot=mmap.PROT_READ) as data:
             return list(_places(data, pattern))
 
     # ---- the file system ----
@@ -217,16 +231,20 @@ class FailingDevice:
         subprocess.run(["mount", self.loop, self.root], check=True)
 
     def unmount(self) -> None:
-        """As soon as nobody has a file open there; ext4's and the loop device's memory is gone after it."""
-        until(lambda: not subprocess.run(["umount", self.root], capture_output=True, check=False).returncode
+        """As soon as nobody has a file open there; ext4's and the loop device's memory is gone
+        after it."""
+        until(lambda: not subprocess.run(["umount", self.root], capture_output=True,
+                                         check=False).returncode
               or not os.path.ismount(self.root), WAIT_SECONDS, "umount")
         subprocess.run(["blockdev", "--flushbufs", self.loop], check=False)
 
     def again(self) -> None:
-        """The device is well; the file system is mounted anew, after what ext4's own journal and e2fsck put right."""
+        """The device is well; the file system is mounted anew, after what ext4's own journal and
+        e2fsck put right."""
         self.unmount()
         self.heal()
-        subprocess.run([find_program("fsck.ext4") or "e2fsck", "-f", "-y", self.loop], capture_output=True, check=False)
+        subprocess.run([find_program("fsck.ext4") or "e2fsck", "-f", "-y", self.loop],
+                       capture_output=True, check=False)
         self.mount()
 
     def close(self) -> None:

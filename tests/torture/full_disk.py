@@ -1,13 +1,15 @@
-"""A small real disk that is full, again and again, under the real daemon: room must come back by reading alone.
+"""A small real disk that is full, again and again, under the real daemon: room must come back by
+reading alone.
 
     python -m tests.torture.full_disk [--rounds N] [--backend NAME] [--kill]
 
 or `make torture`; needs root and mkfs.ext4.
 
-The store lies on an ext4 of some megabytes on a loop device.  A round: writers send until it is refused; the readers
-check, and confirm all of it, or most; from then on sending must work again within AGAIN_SECONDS, without a restart
-(with --kill: after kill -9 and a start on the full disk).  What waits is compared, message by message, in each round,
-and how much a round could take may not shrink.
+The store lies on an ext4 of some megabytes on a loop device.  A round: writers send until it is
+refused; the readers check, and confirm all of it, or most; from then on sending must work again
+within AGAIN_SECONDS, without a restart (with --kill: after kill -9 and a start on the full disk).
+What waits is compared, message by message, in each round, and how much a round could take may not
+shrink.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from tests.torture.power_cuts import Image
 IMAGE = 24 << 20            # bytes
 SIZE = 8_000                # of a text
 READERS = tuple(f"reader{n}" for n in range(12))
-AGAIN_SECONDS = 4.0         # until it is taken again, from the last CONFIRMED: it is a second, but for a busy machine
+# until it is taken again, from the last CONFIRMED: it is a second, but for a busy machine
+AGAIN_SECONDS = 4.0
 AHEAD = 32                  # sends on the way
 STAYS_SECONDS = 1.0         # refused for so long, the disk is full of what waits
 LOOK_SECONDS = 0.1          # between two tries
@@ -91,15 +94,18 @@ class House:
         count = int(len(expected) * share)
         with self.daemon.client(name, wire.Feature.HOLD) as reader:
             if reader.welcome.waiting != len(expected):
-                raise AssertionError(f"{reader.welcome.waiting} wait for {name}, not {len(expected)}")
+                raise AssertionError(
+                    f"{reader.welcome.waiting} wait for {name}, not {len(expected)}")
             if not count:
                 return
             reader.say(wire.Check(1))
             heard = reader.messages()
-            for done in range(count):           # confirmed one by one: a window holds fewer than wait
+            # confirmed one by one: a window holds fewer than wait
+            for done in range(count):
                 mail = next(said for said in heard if isinstance(said, wire.Mail))
                 if mail.text != expected[done]:
-                    raise AssertionError(f"{name} got {mail.text[:20]!r}, not {expected[done][:20]!r}")
+                    raise AssertionError(
+                        f"{name} got {mail.text[:20]!r}, not {expected[done][:20]!r}")
                 reader.say(wire.Confirm(mail.id, mail.id))
             while next(said for said in heard if isinstance(said, wire.Confirmed)).last < mail.id:
                 pass
@@ -162,8 +168,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     creeps = False
     for pattern in PATTERNS:
-        taken = run(pattern, options.rounds, options.kill, *(("--backend", options.backend) if options.backend else ()))
-        print(f"{pattern} read, {options.rounds} rounds: {min(taken)} to {max(taken)} messages of {SIZE} bytes taken")
+        taken = run(pattern, options.rounds, options.kill,
+                    *(("--backend", options.backend) if options.backend else ()))
+        print(f"{pattern} read, {options.rounds} rounds: {min(taken)} to {max(taken)} messages of "
+              f"{SIZE} bytes taken")
         part = len(taken) // 8 * 4      # a pattern repeats itself every four rounds
         creeps |= sum(taken[len(taken) - part:]) < CREEP * sum(taken[:part])
     return int(creeps)

@@ -1,10 +1,12 @@
-"""The targets of fuzzing: bytes that somebody else chose go in, and nothing but what is promised may come out.
+"""The targets of fuzzing: bytes that somebody else chose go in, and nothing but what is promised
+may come out.
 
     python3 -m tests.torture.fuzz [--seconds N] [--hypothesis] [target ...]
 
-Each target is a function of bytes; it raises for a finding.  `make test` runs each for a moment with seeded chance
-(test_fuzz.py); `make fuzz` runs each for its share of FUZZ_SECONDS, with Hypothesis where that is installed, which
-makes the input that fails small.  A finding is printed with its bytes, to become a test.
+Each target is a function of bytes; it raises for a finding.  `make test` runs each for a moment
+with seeded chance (test_fuzz.py); `make fuzz` runs each for its share of FUZZ_SECONDS, with
+Hypothesis where that is installed, which makes the input that fails small.  A finding is printed
+with its bytes, to become a test.
 
     decoder     any bytes, however cut: frames within the limit, or ProtocolError; what is decoded encodes to itself
     daemon      messages, whole and broken, by three users: the loop comes to rest and goes on serving a fourth
@@ -41,7 +43,8 @@ from terminal.display import UNICODE, display
 from terminal.keys import Keys
 from tests.harness.service import Service
 
-CALL_SECONDS = 0.05             # the longest that a call of the link may take, in time of its own thread
+# the longest that a call of the link may take, in time of its own thread
+CALL_SECONDS = 0.05
 ALLOCATED_MAX = 2 * wire.FRAME_MAX      # beyond what arrived
 TURNS_MAX = 200                 # of the loop, after which it must have come to rest
 
@@ -76,7 +79,8 @@ class Source:
 
 # ---- messages that are nearly right ----
 
-WORDS = ("ann", "bob", "cat", "dan", "ANN", "all", "", "nobody", "\x1b[2J", "Quit", "é" * 16, "x" * 200)
+WORDS = ("ann", "bob", "cat", "dan", "ANN", "all", "", "nobody", "\x1b[2J", "Quit", "é" * 16,
+         "x" * 200)
 NUMBERS = (0, 1, 2, 3, 4, 5, 7, 255, 65535, 2**31, 2**32 - 1, 2**63, 2**64 - 1)
 SIZES = {"B": 1, "H": 2, "I": 4, "Q": 8}
 
@@ -97,13 +101,15 @@ def a_value(source: Source, how: str) -> Any:
             return ("x",) * source.choice((2, wire.COPIES_MAX, wire.COPIES_MAX + 1, 20_000))
         return tuple(a_value(source, "text") for _ in range(1 + source.number(3)))
     if how == "entries":
-        return tuple(wire.Entry(source.choice(WORDS), source.number(4), source.number(2), source.number(9),
+        return tuple(wire.Entry(source.choice(WORDS), source.number(4), source.number(2),
+                                source.number(9),
                                 source.number(4)) for _ in range(source.number(4)))
     return source.choice((*WORDS, "hello", "x" * 16384, source.take(9).decode("utf-8", "replace")))
 
 
 def a_frame(source: Source, side: wire.Direction) -> bytes:
-    """A message that this side may say; one in eight is bent afterwards, one in sixteen is anything."""
+    """A message that this side may say; one in eight is bent afterwards, one in sixteen is
+    anything."""
     kind = source.number(16)
     if kind == 0:
         return source.take(source.number(40))
@@ -155,8 +161,8 @@ def _said(frame: bytes, side: wire.Direction) -> Any:
 
 
 def daemon(data: bytes) -> None:
-    """Three users whose words are chosen, some of them broken, and others who want their names; then a fourth must be
-    served."""
+    """Three users whose words are chosen, some of them broken, and others who want their names;
+    then a fourth must be served."""
     source = Source(data)
     with Service(identity=Identity(secret=b"secret" * 6, logins={"cat": 1}.get)) as service:
         clients = [service.user(name, features=7 | 8 | 64, caller=Caller("test:1", uid))
@@ -193,10 +199,12 @@ def _another(service: Service, source: Source) -> Any:
 def _stranger(service: Service, source: Source) -> None:
     """Somebody who wants one of these names, and may not have it."""
     caller = Caller("test:2", source.choice((None, 3)))
-    stranger = service.client(source.choice(("ann", "bob", "cat")), source.number(16), caller=caller)
+    stranger = service.client(source.choice(("ann", "bob", "cat")), source.number(16),
+                              caller=caller)
     stranger.hears_all(wire.Challenge)
     with contextlib.suppress(OSError):
-        stranger.sock.send(wire.encode(wire.Proof(source.take(16).ljust(16, b"\0"), source.take(32).ljust(32, b"\0"))))
+        stranger.sock.send(wire.encode(wire.Proof(source.take(16).ljust(16, b"\0"),
+                                                  source.take(32).ljust(32, b"\0"))))
     if stranger.hears_all(wire.Verified):
         raise Finding("somebody is taken for somebody else")
     stranger.hang_up()
@@ -211,12 +219,14 @@ def _rest(service: Service) -> None:
 
 
 def journal(data: bytes) -> None:
-    """A store of some messages, whose journal is then damaged: recovery tells it, or gives what is right."""
+    """A store of some messages, whose journal is then damaged: recovery tells it, or gives what is
+    right."""
     source = Source(data)
     directory = tempfile.mkdtemp(prefix="parley-fuzz-")
     try:
         texts = _a_store(directory + "/store", 1 + source.number(6))
-        name = next(name for name in sorted(os.listdir(directory + "/store")) if name.startswith("journal."))
+        name = next(name for name in sorted(os.listdir(directory + "/store"))
+                    if name.startswith("journal."))
         path = f"{directory}/store/{name}"
         with open(path, "r+b") as file:
             size, written = os.path.getsize(path), len(file.read().rstrip(b"\0"))
@@ -252,7 +262,8 @@ def _recovered(path: str, texts: list[bytes]) -> None:
             raise Finding(f"more than a line: {error!r}") from error
         return
     bob = box.find("bob")
-    found = [text for mail in box.unread(bob, 0, 1 << 63, 1000, 1 << 20) for text in mail.texts] if bob else []
+    found = [text for mail in box.unread(bob, 0, 1 << 63, 1000, 1 << 20)
+             for text in mail.texts] if bob else []
     box.disk.close(box._lock)
     box._journals.current.close()
     if found != texts[:len(found)]:
@@ -272,7 +283,8 @@ def keys(data: bytes) -> None:
 
 
 def display_text(data: bytes) -> None:
-    text = data.decode("utf-32-be", "ignore") if data[:1] == b"\0" else data.decode("utf-8", "surrogateescape")
+    text = data.decode("utf-32-be",
+                       "ignore") if data[:1] == b"\0" else data.decode("utf-8", "surrogateescape")
     for multiline in (False, True):
         shown = display(text, multiline)
         if not shown.replace("\n", "").isprintable() or (not multiline and "\n" in shown):
@@ -296,7 +308,8 @@ def link(data: bytes) -> None:
             sock.close()
         ends[:] = [theirs]
         return ours
-    client = Link([Address("/nowhere", "", 0)], "ann", None, features=7, monotonic=lambda: now[0], instance=1,
+    client = Link([Address("/nowhere", "", 0)], "ann", None, features=7, monotonic=lambda: now[0],
+                  instance=1,
                   jitter=lambda: 0.5, dial=dial)
     mails: list[wire.Mail] = []
     try:
@@ -322,8 +335,10 @@ def link(data: bytes) -> None:
 
 
 def _a_word(source: Source, end: socket.socket) -> None:
-    """The daemon's next words: a WELCOME that is right, once in a while, so that what follows it is reached."""
-    frame = wire.encode(wire.Welcome(1, 71, bytes(16), b"s" * 16, 0, 3, "ann", "lab")) if source.number(8) == 0 \
+    """The daemon's next words: a WELCOME that is right, once in a while, so that what follows it is
+    reached."""
+    frame = wire.encode(wire.Welcome(1, 71, bytes(16), b"s" * 16, 0, 3, "ann",
+                                     "lab")) if source.number(8) == 0 \
         else a_frame(source, wire.DAEMON)
     with contextlib.suppress(OSError):
         end.send(frame)
@@ -333,9 +348,12 @@ def _a_word(source: Source, end: socket.socket) -> None:
 def _ask(client: Link, source: Source) -> None:
     """Something that a user does; what the link refuses, it says."""
     deeds: tuple[Callable[[], object], ...] = (
-        client.ask.check, client.ask.list, lambda: client.ask.hold(True), lambda: client.ask.hold(False),
-        lambda: client.send(("bob",), "hi"), lambda: client.ask.invite(("bob",)), lambda: client.ask.answer(1, True),
-        lambda: client.ask.withdraw(1), lambda: client.ask.say(1, "hi"), lambda: client.ask.ignore("bob", True),
+        client.ask.check, client.ask.list, lambda: client.ask.hold(True),
+        lambda: client.ask.hold(False),
+        lambda: client.send(("bob",), "hi"), lambda: client.ask.invite(("bob",)),
+        lambda: client.ask.answer(1, True),
+        lambda: client.ask.withdraw(1), lambda: client.ask.say(1, "hi"),
+        lambda: client.ask.ignore("bob", True),
         client.ask.list_ignored)
     with contextlib.suppress(Busy):
         source.choice(deeds)()
@@ -344,14 +362,16 @@ def _ask(client: Link, source: Source) -> None:
 def _measured(client: Link, given: int) -> list[Any]:
     """One call of each kind, by the watch and the scales."""
     sock, heard = client.sock, []
-    began, before = time.thread_time(), tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else 0
+    began, before = time.thread_time(), tracemalloc.get_traced_memory()[
+        0] if tracemalloc.is_tracing() else 0
     if tracemalloc.is_tracing():
         tracemalloc.reset_peak()
     if sock is not None:
         heard += client.ready(EVENT_READ | EVENT_WRITE)
     heard += client.tick()
     took = time.thread_time() - began
-    if tracemalloc.is_tracing() and (peak := tracemalloc.get_traced_memory()[1] - before) > ALLOCATED_MAX + 16 * given:
+    if tracemalloc.is_tracing() and (peak := tracemalloc.get_traced_memory()[1]
+                                     - before) > ALLOCATED_MAX + 16 * given:
         raise Finding(f"{peak} bytes allocated in one call")
     if took > CALL_SECONDS:
         raise Finding(f"a call took {took * 1000:.0f} ms")
@@ -359,13 +379,15 @@ def _measured(client: Link, given: int) -> list[Any]:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "decoder": decoder, "daemon": daemon, "journal": journal, "keys": keys, "display": display_text, "link": link}
+    "decoder": decoder, "daemon": daemon, "journal": journal, "keys": keys, "display": display_text,
+    "link": link}
 
 
 # ---- running them ----
 
 def chosen(seed: int, most: int = 3000) -> Iterator[bytes]:
-    """Inputs without end: random bytes, and bytes of few kinds, which hit upon the same thing twice."""
+    """Inputs without end: random bytes, and bytes of few kinds, which hit upon the same thing
+    twice."""
     chance = random.Random(seed)
     while True:
         size = chance.randrange(most)
@@ -377,7 +399,8 @@ def chosen(seed: int, most: int = 3000) -> Iterator[bytes]:
 
 
 def by_chance(target: Callable[[bytes], None], seconds: float, seed: int, least: int = 1) -> int:
-    """Run a target with chosen inputs, for so long; how many.  A finding is raised with the bytes that make it."""
+    """Run a target with chosen inputs, for so long; how many.  A finding is raised with the bytes
+    that make it."""
     until, count = time.monotonic() + seconds, 0
     for data in chosen(seed):
         if count >= least and time.monotonic() >= until:
@@ -425,7 +448,8 @@ def main(arguments: list[str]) -> int:
         half = share / 2 if with_hypothesis else 0.0
         count = by_chance(TARGETS[name], share - half, seed)
         more = by_hypothesis(TARGETS[name], half) if with_hypothesis else 0
-        print(f"{name}: {count} by chance (seed {seed}), {more} by hypothesis: no finding", flush=True)
+        print(f"{name}: {count} by chance (seed {seed}), {more} by hypothesis: no finding",
+              flush=True)
     return 0
 
 

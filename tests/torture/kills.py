@@ -1,16 +1,19 @@
-"""SIGKILL at every system call of a daemon's life that changes a disk or tells somebody, and of its recovery.
+"""SIGKILL at every system call of a daemon's life that changes a disk or tells somebody, and of its
+recovery.
 
     python -m tests.torture.kills [--every N] [--workers N]         or `make torture`; needs strace
 
-A life: five users log in, write, read and delete, one thing after the other; the store rolls, seals and drops all the
-while, for it seals after SEAL_AT bytes; then SIGTERM.  It is run once to count its calls (strace.CHANGING), and then
-once for each of them: strace kills the daemon at that call, which does not run.  The store is then recovered twice, and
-the oracle compares.
+A life: five users log in, write, read and delete, one thing after the other; the store rolls, seals
+and drops all the while, for it seals after SEAL_AT bytes; then SIGTERM.  It is run once to count
+its calls (strace.CHANGING), and then once for each of them: strace kills the daemon at that call,
+which does not run.  The store is then recovered twice, and the oracle compares.
 
-Of some of the stores that such a death has left, and of an empty place, the start is done the same way: counted, then
-killed at each call.  What is recovered after that must be what is recovered without.
+Of some of the stores that such a death has left, and of an empty place, the start is done the same
+way: counted, then killed at each call.  What is recovered after that must be what is recovered
+without.
 
-kill -9 leaves the page cache alone, so this proves the order of the calls and no durability: power_cuts.py does that.
+kill -9 leaves the page cache alone, so this proves the order of the calls and no durability:
+power_cuts.py does that.
 """
 import argparse
 import contextlib
@@ -33,9 +36,11 @@ from tests.store.oracle import recover
 from tests.torture.strace import calls, inject, under
 
 STEPS = 38                  # things that are done in a life
-BREATH = 0.05               # seconds without a word, now and then and when all is read: the store does its own work
+# seconds without a word, now and then and when all is read: the store does its own work
+BREATH = 0.05
 SEAL_AT = 1500              # bytes: a seal after some ten messages
-KEEP = 14                    # messages that a reader may leave in the queue: the others are deleted, segments drop
+# messages that a reader may leave in the queue: the others are deleted, segments drop
+KEEP = 14
 ALL_IS_READ = range(28, 33) # the steps in which a reader leaves none: whole segments drop
 SEED = 7                    # of the clients: each life is the same
 BASES = 2                   # stores left by a death whose recovery is killed too
@@ -44,7 +49,8 @@ TURNED_AWAY_SECONDS = 2     # from a closed line to the end of the process, if i
 END_SECONDS = 20            # for a life to end; far more than it takes
 AT_WORK = ("fsync", "rename", "unlink", "write")    # calls of seals and drops more than of messages
 EVENTS = {                  # in the log of calls
-    "journals begun": r"^rename .*journal\.spare.*, .*journal\.\d+|^openat .*journal\.\d+\".*O_CREAT",
+    "journals begun": r"^rename .*journal\.spare.*, .*journal\.\d+|^openat "
+                      r".*journal\.\d+\".*O_CREAT",
     "manifests": r"^rename .*manifest\.tmp",
     "segments begun": r"^openat .*segment\.\d+(\.dat)?\".*O_CREAT",
     "segment files removed": r"^unlink .*segment\.\d+(\.dat)?\"",
@@ -73,7 +79,8 @@ class Death(NamedTuple):
 class Life:
     """A daemon under strace in a directory of its own, from its start to its end.
 
-    `lasting`: when messages were refused, try until one is taken, but so many seconds more at most."""
+    `lasting`: when messages were refused, try until one is taken, but so many seconds more at
+    most."""
 
     def __init__(self, injections: Sequence[str] = (), store: str = "", steps: int = STEPS,
                  lasting: float = 0.0) -> None:
@@ -89,7 +96,8 @@ class Life:
     def start(self) -> bool:
         """Did it come so far as to listen?"""
         program = (HERE + "/tests/torture/small_store.py", str(SEAL_AT))
-        self.daemon = DaemonProcess(store=self.store, program=program, under=under(self.log, *self._injections),
+        self.daemon = DaemonProcess(store=self.store, program=program,
+                                    under=under(self.log, *self._injections),
                                     wait=False)
         with contextlib.suppress(AssertionError):
             self.daemon.wait()
@@ -111,7 +119,8 @@ class Life:
         return self.end()
 
     def _correspond(self) -> None:
-        """Each in its turn writes, and deletes some of what came; in mid-life everybody deletes everything."""
+        """Each in its turn writes, and deletes some of what came; in mid-life everybody deletes
+        everything."""
         party = self.party
         for user in party.users:
             user.say(wire.Hold(0, 0))
@@ -140,10 +149,12 @@ class Life:
             party.hear(TRY_SECONDS)
 
     def start_and_stop(self) -> int:
-        """A start, a word, and a stop; the background work that a start begins is in it.  The exit status."""
+        """A start, a word, and a stop; the background work that a start begins is in it.  The exit
+        status."""
         if self.start():
             assert self.daemon is not None
-            with contextlib.suppress(ConnectionError, AssertionError), self.daemon.client(STARTER) as starter:
+            with contextlib.suppress(ConnectionError,
+                                     AssertionError), self.daemon.client(STARTER) as starter:
                 starter.say(wire.Ping(1))
                 starter.hear(wire.Pong)
         return self.end()
@@ -153,7 +164,8 @@ class Life:
         assert self.daemon is not None and self.daemon.process is not None
         process = self.daemon.process
         try:
-            if self.started and self.party.gone:        # it ends by itself, or has closed a line and goes on
+            # it ends by itself, or has closed a line and goes on
+            if self.started and self.party.gone:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return process.wait(TURNED_AWAY_SECONDS)
             process.terminate()                 # not sent to one that is known to be dead
@@ -174,7 +186,8 @@ class Life:
 
     def events(self) -> dict[str, int]:
         """How often what this is about happened."""
-        return {what: sum(re.search(how, f"{call.name} {call.text}") is not None for call in calls(self.log))
+        return {what: sum(re.search(how, f"{call.name} {call.text}") is not None
+                          for call in calls(self.log))
                 for what, how in EVENTS.items()}
 
     def close(self) -> None:
@@ -202,7 +215,8 @@ def kill_in_life(point: Point, keep: str = "") -> Death:
 
 
 def kill_in_recovery(point: Point, base: str) -> Death:
-    """Kill there, in a start on a copy of this store.  What is recovered then is what is recovered without."""
+    """Kill there, in a start on a copy of this store.  What is recovered then is what is recovered
+    without."""
     with Life([inject(*point, "signal=SIGKILL")], base) as life:
         wanted = recover(copy_of(base, life.directory))
         life.start_and_stop()
@@ -223,7 +237,8 @@ def count_life() -> tuple[list[Point], str]:
         faults = life.party.oracle.judge_store(life.store) + life.party.faults()
         events = life.events()
         if status or faults or not all(events.values()):
-            raise AssertionError(f"a life that nobody kills ends with {status}, {faults}; in it {events}")
+            raise AssertionError(
+                f"a life that nobody kills ends with {status}, {faults}; in it {events}")
         said = ", ".join(f"{count} {what}" for what, count in events.items())
         return life.points(), f"{said}; {life.party.oracle.count()}"
 
@@ -232,7 +247,8 @@ def count_recovery(base: str) -> list[Point]:
     with Life((), base) as life:
         status = life.start_and_stop()
         if status:
-            raise AssertionError(f"the start on {base} ends with {status}: {life.daemon and life.daemon.output()}")
+            raise AssertionError(
+                f"the start on {base} ends with {status}: {life.daemon and life.daemon.output()}")
         return life.points()
 
 
@@ -252,7 +268,8 @@ def kill_all(every: int, workers: int, directory: str) -> tuple[int, dict[str, i
     points = points[::every]
     quiet = [point for point in points if point.call in AT_WORK]
     kept = {quiet[len(quiet) * n // BASES]: f"{directory}/base{n}" for n in range(BASES)}
-    with ProcessPoolExecutor(workers) as pool:      # threads would share the stores' locks with each other's forks
+    # threads would share the stores' locks with each other's forks
+    with ProcessPoolExecutor(workers) as pool:
         lives = list(pool.map(kill_in_life, points, [kept.get(point, "") for point in points]))
         faults = report("a life", lives)
         os.mkdir(f"{directory}/empty", 0o700)
@@ -266,7 +283,8 @@ def kill_all(every: int, workers: int, directory: str) -> tuple[int, dict[str, i
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="kills")
-    parser.add_argument("--every", type=int, default=1, help="kill at every N-th of the points only")
+    parser.add_argument("--every", type=int, default=1,
+                        help="kill at every N-th of the points only")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
     if not find_program("strace"):

@@ -1,10 +1,12 @@
-"""Users with a watch, in a process of their own: they send to each other, confirm what comes, and say how long it took.
+"""Users with a watch, in a process of their own: they send to each other, confirm what comes, and
+say how long it took.
 
     with Crowd(path, "u", 50, pause=0.1) as crowd:
         crowd.watch(5.0)  ->  Watched: the 99th percentile of the time from SEND to STORED, and to the reader's screen
 
-With a pause each user sends one message in so many seconds, whatever comes (an open loop); without one, the next as
-soon as STORED has come (a closed loop).  The text of a message is its time of sending.
+With a pause each user sends one message in so many seconds, whatever comes (an open loop); without
+one, the next as soon as STORED has come (a closed loop).  The text of a message is its time of
+sending.
 """
 import contextlib
 import multiprocessing
@@ -24,8 +26,8 @@ FORK = multiprocessing.get_context("fork")
 
 
 def pin(which: int, pid: int = 0) -> None:
-    """The daemon on the first core, all others on the last: then nobody waits for another's turn on it.  And, for who
-    may ask for that, before whatever else the machine has to do."""
+    """The daemon on the first core, all others on the last: then nobody waits for another's turn on
+    it.  And, for who may ask for that, before whatever else the machine has to do."""
     if len(CORES) > 1:
         os.sched_setaffinity(pid, {CORES[which]})
     with contextlib.suppress(PermissionError):
@@ -71,7 +73,8 @@ class User:
 class Loop:
     """The crowd's own loop, inside its process."""
 
-    def __init__(self, pipe: Any, path: str, prefix: str, count: int, pause: float, to: list[str], start: int) -> None:
+    def __init__(self, pipe: Any, path: str, prefix: str, count: int, pause: float, to: list[str],
+                 start: int) -> None:
         self.pipe, self.pause = pipe, pause
         self.chance = random.Random(prefix)
         self.selector = selectors.DefaultSelector()
@@ -101,13 +104,15 @@ class Loop:
                         self._send(user)
             if self.until and now >= self.until:
                 self.until = 0.0
-                self.pipe.send(Watched(percentile(self.stored), percentile(self.shown), self.total_sent,
+                self.pipe.send(Watched(percentile(self.stored), percentile(self.shown),
+                                       self.total_sent,
                                        self.total_seen, self.received))
 
     def _wait(self) -> float | None:
         if not self.sending:
             return 0.5
-        return max(0.0, min(user.next for user in self.users) - time.monotonic()) if self.pause else 0.1
+        return max(0.0, min(user.next for user in self.users)
+                   - time.monotonic()) if self.pause else 0.1
 
     def _order(self) -> bool:
         try:
@@ -128,7 +133,8 @@ class Loop:
     def _send(self, user: User) -> None:
         user.number += 1
         user.sent[user.number] = now = time.monotonic()
-        user.say(wire.encode(wire.Send(user.number, 0, (self.chance.choice(self.to),), f"{now:.6f} {user.number}")))
+        user.say(wire.encode(wire.Send(user.number, 0, (self.chance.choice(self.to),),
+                                       f"{now:.6f} {user.number}")))
         self.total_sent += 1
 
     def _hear(self, user: User) -> None:
@@ -140,7 +146,8 @@ class Loop:
             raise SystemExit(f"{user.name} was disconnected")
         now, confirm = time.monotonic(), []
         frames = user.decoder.feed(data)
-        for said in [said for frame in frames for said in wire.each(wire.decode(frame, wire.DAEMON))]:
+        for said in [said for frame in frames
+                     for said in wire.each(wire.decode(frame, wire.DAEMON))]:
             if isinstance(said, wire.Mail):
                 self.shown.append(now - float(said.text.split()[0]))
                 confirm.append(wire.encode(wire.Confirm(said.id, said.id)))
@@ -164,7 +171,8 @@ class Process:
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         self.pipe, theirs = FORK.Pipe()
-        self.process = FORK.Process(target=_begin, args=(self.pipe, target, theirs, *arguments), daemon=True)
+        self.process = FORK.Process(target=_begin, args=(self.pipe, target, theirs, *arguments),
+                                    daemon=True)
         self.process.start()
         theirs.close()
 
@@ -200,7 +208,8 @@ def _begin(ours: Any, target: Callable[..., None], *arguments: Any) -> None:
 class Crowd(Process):
     """So many users."""
 
-    def __init__(self, path: str, prefix: str, count: int, pause: float = 0.0, to: list[str] | None = None,
+    def __init__(self, path: str, prefix: str, count: int, pause: float = 0.0,
+                 to: list[str] | None = None,
                  start: int = 0) -> None:
         super().__init__(lambda pipe: Loop(pipe, path, prefix, count, pause, to or [], start).run())
 

@@ -4,8 +4,9 @@
 
 or `make torture`; needs 3 GB on the disk of the temporary directory.
 
-They are put into the store as the daemon does it, a batch and a sync for each thousand, sealed as they come; then the
-real daemon is started on it.  tests/rules/test_queue.py does a tenth of it through the daemon itself.
+They are put into the store as the daemon does it, a batch and a sync for each thousand, sealed as
+they come; then the real daemon is started on it.  tests/rules/test_queue.py does a tenth of it
+through the daemon itself.
 """
 import argparse
 import sys
@@ -51,7 +52,8 @@ def main(arguments: list[str]) -> int:
                 waiting = user.welcome.waiting
             memory = daemon.rss() >> 20
     limit = SECONDS * max(1.0, messages / 1_000_000)
-    print(f"restart: {messages} messages of {len(TEXT)} bytes, filled in {filled:.0f} s: ready after {seconds:.2f} s, "
+    print(f"restart: {messages} messages of {len(TEXT)} bytes, filled in {filled:.0f} s: ready "
+          f"after {seconds:.2f} s, "
           f"{memory} MiB; {waiting} wait for one of {NAMES} names")
     if seconds > limit or waiting != messages // NAMES:
         print(f"restart: FAILED: {limit:.0f} s and {messages // NAMES} messages are wanted")

@@ -1,4 +1,5 @@
-"""daemon.py as it is, but its store seals as soon as its journals hold SEAL_AT bytes, and not 8 MiB:
+"""daemon.py as it is, but its store seals as soon as its journals hold SEAL_AT bytes, and not 8
+MiB:
 
     python tests/torture/small_store.py SEAL_AT [options of daemon.py]
 
@@ -22,7 +23,8 @@ JOURNALS_MAX = 4            # a journal for each start: after so many it seals, 
 def main() -> int:
     most, _, quiet = sys.argv[1].partition(":")
     seal_at, vars(upkeep)["QUIET_SECONDS"] = int(most), float(quiet or upkeep.QUIET_SECONDS)
-    vars(startup)["Mailbox"] = functools.partial(startup.Mailbox, seal_at=seal_at, journals_max=JOURNALS_MAX,
+    vars(startup)["Mailbox"] = functools.partial(startup.Mailbox, seal_at=seal_at,
+                                                 journals_max=JOURNALS_MAX,
                                                 small=seal_at // 8)
     return daemon.main(sys.argv[2:])
 

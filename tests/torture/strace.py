@@ -3,9 +3,10 @@
     under(log, inject("fdatasync", 3, "signal=SIGKILL"))        the command that a daemon is run under
     calls(log)                                                  what it did, in the order in which it was done
 
-The n-th call does not run when it is a signal, an error or a result that is injected.  strace counts each kind of call
-apart, and each thread and process apart.  It is made a grandchild (-D), so that the process started is the daemon
-itself: its pid, its exit status.  Use a real interpreter: a shim that forks counts otherwise.
+The n-th call does not run when it is a signal, an error or a result that is injected.  strace
+counts each kind of call apart, and each thread and process apart.  It is made a grandchild (-D), so
+that the process started is the daemon itself: its pid, its exit status.  Use a real interpreter: a
+shim that forks counts otherwise.
 """
 import ast
 import re
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 
 import wire
 
-CHANGING = ("write", "pwrite64", "fdatasync", "fsync", "msync", "openat", "mkdir", "rename", "unlink", "ftruncate",
+CHANGING = ("write", "pwrite64", "fdatasync", "fsync", "msync", "openat", "mkdir", "rename",
+            "unlink", "ftruncate",
             "fallocate", "flock", "sendto")
 """The calls by which the daemon changes a disk, or tells somebody."""
 
@@ -39,7 +41,8 @@ def under(log: str, *injections: str, trace: Sequence[str] = CHANGING) -> tuple[
 
 
 class Call(NamedTuple):
-    """A call, the n-th of its name in its process; a process's end is one too, by the name "end"."""
+    """A call, the n-th of its name in its process; a process's end is one too, by the name
+    "end"."""
     pid: int
     name: str
     number: int
@@ -78,7 +81,8 @@ def calls(log: str) -> list[Call]:
         if found := CALL.match(line):
             pid, time, name, text = found.groups()
             counts[pid, name] = counts.get((pid, name), 0) + 1
-            call = Call(int(pid), name, counts[pid, name], float(time), text.removesuffix(UNFINISHED))
+            call = Call(int(pid), name, counts[pid, name], float(time),
+                        text.removesuffix(UNFINISHED))
             if text.endswith(UNFINISHED):
                 begun[pid] = call
             else:

@@ -1,4 +1,5 @@
-"""A sample of device_errors.py: a block device that fails under the real daemon, on each backend that is here."""
+"""A sample of device_errors.py: a block device that fails under the real daemon, on each backend
+that is here."""
 import tempfile
 import unittest
 from collections.abc import Callable
@@ -13,20 +14,24 @@ from tests.store.test_segment import BACKENDS, STORE, mail
 from tests.torture.device_errors import fail_reads, fail_writes
 from tests.torture.failing_device import FailingDevice, missing
 
-HEALED = {"dbm.gnu": "hold"}        # when the device is well again: before our own sync, where the library syncs too
+# when the device is well again: before our own sync, where the library syncs too
+HEALED = {"dbm.gnu": "hold"}
 WRITES = ((5, 1), (12, 1 << 40), (23, 2), (41, 8))      # from this write on so many fail
 
 
 @unittest.skipIf(missing(), missing())
 class Segments(unittest.TestCase):
-    """What the device does while a segment is closed and synced: it is never listed unless the device has it."""
+    """What the device does while a segment is closed and synced: it is never listed unless the
+    device has it."""
 
     def setUp(self) -> None:
-        directory = self.enterContext(tempfile.TemporaryDirectory(prefix="parley-device-", dir="/var/tmp"))
+        directory = self.enterContext(tempfile.TemporaryDirectory(prefix="parley-device-",
+                                                                  dir="/var/tmp"))
         self.device = self.enterContext(FailingDevice(directory))
 
     def writer(self, backend: str) -> Writer:
-        disk = Apart()                  # what a library leaves open when it fails goes with its process
+        # what a library leaves open when it fails goes with its process
+        disk = Apart()
         writer = Writer(disk, self.device.root, STORE, 1, backend)
         for _ in writer.add(1, [mail(number, b"text" * 500) for number in range(1, 100)]):
             pass
@@ -61,10 +66,12 @@ class Segments(unittest.TestCase):
         for backend in BACKENDS:
             with self.subTest(backend=backend):
                 writer = self.writer(backend)
-                kinds = (Failed, OSError) if backend == "dbm.sqlite3" else (Failed,)    # that one may say it itself
+                # that one may say it itself
+                kinds = (Failed, OSError) if backend == "dbm.sqlite3" else (Failed,)
                 try:
                     with self.assertRaises(kinds):
-                        self.run_on(writer, self.device.fail_writes, HEALED.get(backend, "sync_directory"))
+                        self.run_on(writer, self.device.fail_writes,
+                                    HEALED.get(backend, "sync_directory"))
                 finally:
                     self.give_up(writer)
 
@@ -92,7 +99,8 @@ class Mapping:
 @unittest.skipIf(missing(), missing())
 class DeviceErrors(unittest.TestCase):
     def setUp(self) -> None:
-        directory = self.enterContext(tempfile.TemporaryDirectory(prefix="parley-device-", dir="/var/tmp"))
+        directory = self.enterContext(tempfile.TemporaryDirectory(prefix="parley-device-",
+                                                                  dir="/var/tmp"))
         self.device = self.enterContext(FailingDevice(directory))
 
     def test_writes_that_fail_lose_nothing_that_was_acknowledged(self) -> None:

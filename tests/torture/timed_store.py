@@ -2,9 +2,9 @@
 
     python tests/torture/timed_store.py TIMES SEAL_AT [options of daemon.py]
 
-When it ends it writes one line to the file TIMES: how many slices of work there were, how many rolls, and in
-milliseconds the longest slice by the clock, and by the processor's time of this thread.  The clock's has what the disk
-took in it, and the scheduler of a busy machine.
+When it ends it writes one line to the file TIMES: how many slices of work there were, how many
+rolls, and in milliseconds the longest slice by the clock, and by the processor's time of this
+thread.  The clock's has what the disk took in it, and the scheduler of a busy machine.
 """
 import sys
 import time
@@ -37,7 +37,8 @@ def main() -> int:
     watch, times = Stopwatch(), Path(sys.argv.pop(1))
     mailbox.Mailbox.work = watch.time(mailbox.Mailbox.work)     # type: ignore[method-assign]
     status = small_store.main()
-    times.write_text(f"{watch.slices} {watch.rolls} {watch.longest * 1000:.1f} {watch.busiest * 1000:.1f}\n")
+    times.write_text(
+        f"{watch.slices} {watch.rolls} {watch.longest * 1000:.1f} {watch.busiest * 1000:.1f}\n")
     return status
 
 

@@ -1,4 +1,5 @@
-"""Everything that is too long for `make test`, one after the other; each part says what it did, and is a program too.
+"""Everything that is too long for `make test`, one after the other; each part says what it did, and
+is a program too.
 
     python -m tests.torture.torture [PART ...]          or `make torture ARGS="PART ..."`; all parts without one
 """
@@ -6,7 +7,8 @@ import importlib
 import sys
 import time
 
-PARTS = ("power_cuts", "kills", "disk_errors", "full_disk", "device_errors", "every_flip", "end_to_end", "restart",
+PARTS = ("power_cuts", "kills", "disk_errors", "full_disk", "device_errors", "every_flip",
+         "end_to_end", "restart",
          "torture_overload")
 
 
@@ -14,7 +16,8 @@ def main() -> int:
     chosen = sys.argv[1:] or list(PARTS)
     unknown = set(chosen) - set(PARTS)
     if unknown:
-        print(f"torture: no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}", file=sys.stderr)
+        print(f"torture: no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}",
+              file=sys.stderr)
         return 64
     failed = []
     for part in chosen:

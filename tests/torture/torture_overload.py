@@ -1,9 +1,11 @@
-"""Overload: floods, storms and stopped readers, and what the others notice of it.  Part of `make torture`.
+"""Overload: floods, storms and stopped readers, and what the others notice of it.  Part of `make
+torture`.
 
     python3 -m tests.torture.torture_overload [flood] [storm] [descriptors] [stopped]
 
-Each figure is compared with one taken in the same run, so that a slow or busy machine judges both alike.  Times are
-taken by users in a process of their own (overload.py).  Prints a line for each part; exits 1 when a figure is missed.
+Each figure is compared with one taken in the same run, so that a slow or busy machine judges both
+alike.  Times are taken by users in a process of their own (overload.py).  Prints a line for each
+part; exits 1 when a figure is missed.
 """
 import contextlib
 import os
@@ -22,7 +24,8 @@ from tests.torture.overload import Crowd, Process, Watched, pin
 
 ROUNDS = 5                      # of a pair: without and with
 SECONDS = 3.0                   # each
-GRACE = 150.0                   # microseconds: what the clock of a virtual machine may add to either
+# microseconds: what the clock of a virtual machine may add to either
+GRACE = 150.0
 STORM_SECONDS = 20.0
 CONNECTS = 1000                 # a second, and as many kept half open
 STORM_MEMORY = 32 << 20
@@ -32,8 +35,9 @@ STOPPED_MEMORY = 256 * 1024     # for each
 
 
 def behind() -> None:
-    """This process runs only when the users whose time is taken do not: what they wait for it is not the daemon's.  (To
-    be the last by nice(2) is not enough: who has the processor keeps it for some milliseconds.)"""
+    """This process runs only when the users whose time is taken do not: what they wait for it is
+    not the daemon's.  (To be the last by nice(2) is not enough: who has the processor keeps it for
+    some milliseconds.)"""
     if hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
@@ -54,8 +58,10 @@ def started(*options: str, console: str = "none") -> DaemonProcess:
     return daemon
 
 
-def pairs(crowd: Crowd, begin: Callable[[], Any], end: Callable[[Any], None]) -> tuple[list[Watched], list[Watched]]:
-    """What a crowd saw in the rounds without, and in those with what begin() starts and end() ends."""
+def pairs(crowd: Crowd, begin: Callable[[], Any],
+          end: Callable[[Any], None]) -> tuple[list[Watched], list[Watched]]:
+    """What a crowd saw in the rounds without, and in those with what begin() starts and end()
+    ends."""
     without, under = [], []
     for _ in range(ROUNDS):
         without.append(crowd.watch(SECONDS))
@@ -77,7 +83,8 @@ def judged(what: str, without: list[Watched], under: list[Watched]) -> bool:
     for field in ("stored", "shown"):
         before, after = median(without, field), median(under, field)
         good = after <= 2 * before + GRACE
-        print(f"  {what}: p99 to {field}: {before:.0f} us without, {after:.0f} us with: x{after / before:.2f}"
+        print(f"  {what}: p99 to {field}: {before:.0f} us without, {after:.0f} us with: "
+              f"x{after / before:.2f}"
               f"{'' if good else '  MISSED'}", flush=True)
         fine &= good
     return fine
@@ -95,7 +102,8 @@ def flooding(pipe: Any, path: str) -> None:
     number, data = int(time.monotonic()) << 32, b""
     while not pipe.poll():
         if not data:
-            data = b"".join(wire.encode(wire.Send(number + n, 0, ("sink",), "x" * 20)) for n in range(1, 1001))
+            data = b"".join(wire.encode(wire.Send(number + n, 0, ("sink",), "x" * 20))
+                            for n in range(1, 1001))
             number += 1000
         try:
             data = data[socks[0].send(data):]
@@ -136,7 +144,8 @@ def flood() -> bool:
 
 def storming(pipe: Any, port: int) -> None:
     """1,000 connects a second, each with half a HELLO; the last 1,000 stay open."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE,
+                       (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     behind()
     socks: list[socket.socket] = []
     begun, made = time.monotonic(), 0
@@ -158,11 +167,13 @@ def storming(pipe: Any, port: int) -> None:
 
 
 def storm() -> bool:
-    """Connects and half-open logins at the TCP listener; users, and new ones, at the Unix socket."""
+    """Connects and half-open logins at the TCP listener; users, and new ones, at the Unix
+    socket."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with started("--listen", f"127.0.0.1:{port}") as daemon, Crowd(daemon.path, "u", 50, pause=0.1) as crowd:
+    with started("--listen",
+                 f"127.0.0.1:{port}") as daemon, Crowd(daemon.path, "u", 50, pause=0.1) as crowd:
         crowd.send(True)
         crowd.watch(1.0)
         without = [crowd.watch(SECONDS) for _ in range(ROUNDS)]
@@ -179,8 +190,10 @@ def storm() -> bool:
         caller.close()
         fine = judged("a storm of connects", without, under)
         good = grown <= STORM_MEMORY and max(logins) <= 1.0 and made / seconds >= 0.9 * CONNECTS
-        print(f"  {made / seconds:.0f} connects a second for {seconds:.0f} s: memory {grown / 2**20:+.1f} MiB; "
-              f"a new user in within {max(logins) * 1000:.0f} ms{'' if good else '  MISSED'}", flush=True)
+        print(f"  {made / seconds:.0f} connects a second for {seconds:.0f} s: memory "
+              f"{grown / 2**20:+.1f} MiB; "
+              f"a new user in within {max(logins) * 1000:.0f} ms{'' if good else '  MISSED'}",
+              flush=True)
         return fine and good
 
 
@@ -192,7 +205,8 @@ def descriptors() -> bool:
         used = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 1
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(64, used), max(64, used)))
         held = []
-        for _ in range(max(64, used)):          # as many as it takes; those beyond wait in the kernel's queue
+        # as many as it takes; those beyond wait in the kernel's queue
+        for _ in range(max(64, used)):
             sock = socket.socket(socket.AF_UNIX)
             sock.setblocking(False)
             sock.connect_ex(daemon.path)
@@ -212,7 +226,8 @@ def descriptors() -> bool:
         cpu, lines = (ticks(pid) - cpu) / (now - began) * 100, daemon.output().count("\n") - lines
         told = daemon.output().count("no-descriptors")
         good = cpu <= 5 and lines <= LACK_SECONDS and told > 0
-        print(f"  no descriptor for {now - began:.0f} s: CPU {cpu:.1f} %, {lines} lines of log ({told} in all say why)"
+        print(f"  no descriptor for {now - began:.0f} s: CPU {cpu:.1f} %, {lines} lines of log "
+              f"({told} in all say why)"
               f"; a user's {pongs} requests were answered{'' if good else '  MISSED'}", flush=True)
         for sock in held:
             sock.close()

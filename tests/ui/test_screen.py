@@ -1,4 +1,5 @@
-"""What the terminal shows: a state and a size give exactly these rows, and every size gives some."""
+"""What the terminal shows: a state and a size give exactly these rows, and every size gives
+some."""
 import os
 import time
 import unittest
@@ -52,7 +53,8 @@ def office() -> Play:
     play.hear(wire.Stored(2, 2), wire.Outcomes(2, 2, Outcome.AWAY, ("carol",)))
     play.press("<FocusOut>")
     play.now += MINUTE
-    play.mail(2, "dave", "drill at 15:00, use the north stairs; take your badge and leave the doors open", EVERYONE, 4)
+    play.mail(2, "dave", "drill at 15:00, use the north stairs; take your badge and leave the "
+                         "doors open", EVERYONE, 4)
     play.press("<FocusIn>")
     return play
 
@@ -140,7 +142,8 @@ class TheScreens(InUtc):
         play = office()
         play.enter("2")
         self.assertEqual(texts(frame(play.menu, 24, 80))[-3:], [
-            "1. One user 2. Several users 3. All users", "Enter takes the marked item; 1-3 or arrows mark; Esc back",
+            "1. One user 2. Several users 3. All users",
+            "Enter takes the marked item; 1-3 or arrows mark; Esc back",
             "send>"])
 
     def test_offline(self) -> None:
@@ -149,7 +152,8 @@ class TheScreens(InUtc):
         play.hear(Offline("cut", 8.0))
         play.menu.retries_in(8)
         self.assertEqual(texts(frame(play.menu, 24, 80))[-4],
-                         "= alice@lab = offline: retry in 8 s, Enter now =================================")
+                         "= alice@lab = offline: retry in 8 s, Enter now "
+                         "=================================")
 
     def test_reading_back(self) -> None:
         play = office()
@@ -180,9 +184,11 @@ class Little(InUtc):
         for cols, rows, menu in (
             (80, 24, ["1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit"]),
             (73, 24, ["1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit"]),
-            (72, 24, ["1. List users 2. Send 3. Check for messages", "4. Chat 5. Group chat 6. Exit"]),
+            (72, 24, ["1. List users 2. Send 3. Check for messages",
+                      "4. Chat 5. Group chat 6. Exit"]),
             (72, 11, ["1 List 2 Send 3 Check 4 Chat 5 Group 6 Exit"]),
-            (43, 24, ["1. List users 2. Send 3. Check for messages", "4. Chat 5. Group chat 6. Exit"]),
+            (43, 24, ["1. List users 2. Send 3. Check for messages",
+                      "4. Chat 5. Group chat 6. Exit"]),
             (43, 8, ["1 List 2 Send 3 Check 4 Chat 5 Group 6 Exit"]),
             (42, 24, ["1L 2S 3M 4C 5G 6X"]), (17, 24, ["1L 2S 3M 4C 5G 6X"]), (16, 24, []),
         ):
@@ -228,9 +234,12 @@ class Everything(InUtc):
         """A play in each mode, with hostile names and texts."""
         def hostile() -> Play:
             play = office()
-            for text in ("\x1b[2J\x07", "‮evil", "a\x00b\x08", "你好" * 30, "e" + "\u0301" * 50, "\n" * 30, "\ud800"):
-                play.hear(wire.Mail(9, 2**63, 9, 0, 1, text, text), wire.Refused(1, 1, text), wire.Notice(text),
-                          wire.Failed(99, 1, text), wire.Outcomes(2, 2, Outcome.AWAY, (text,)), Offline(text, 1.0),
+            for text in ("\x1b[2J\x07", "‮evil", "a\x00b\x08", "你好" * 30, "e" + "\u0301" * 50,
+                         "\n" * 30, "\ud800"):
+                play.hear(wire.Mail(9, 2**63, 9, 0, 1, text, text), wire.Refused(1, 1, text),
+                          wire.Notice(text),
+                          wire.Failed(99, 1, text), wire.Outcomes(2, 2, Outcome.AWAY, (text,)),
+                          Offline(text, 1.0),
                           wire.Invitation(5, 60, text, (text, "alice", text)))
                 play.link.roster[text] = wire.Entry(text, 1, 0, 2**63, 0)
             play.link.house = "\x1b[31mhouse\n"
@@ -245,7 +254,8 @@ class Everything(InUtc):
         plays.append(hostile())
         plays[-1].press(Paste("\x1b\n" * 9))
         plays.append(hostile())
-        plays[-1].hear(wire.Started(3, 5, ("alice", "\x1b[H", "bob")), wire.Line(3, 0, "\x1b[H", "\r\x08over"))
+        plays[-1].hear(wire.Started(3, 5, ("alice", "\x1b[H", "bob")),
+                       wire.Line(3, 0, "\x1b[H", "\r\x08over"))
         plays.append(hostile())
         plays[-1].menu.pane.to_start()
         plays[-1].type("over the edge " * 9 + "你好")
@@ -258,7 +268,8 @@ class Everything(InUtc):
                     picture = frame(play.menu, rows, cols)
                     where = (play.mode, rows, cols)
                     self.assertEqual(len(picture.rows), rows, where)
-                    self.assertTrue(0 <= picture.cursor[0] < rows and 0 <= picture.cursor[1] < cols, where)
+                    self.assertTrue(0 <= picture.cursor[0] < rows and 0 <= picture.cursor[1] < cols,
+                                    where)
                     for row in picture.rows:
                         text = "".join(run for run, _ in row)
                         self.assertLessEqual(width(text), cols, (where, text))
@@ -286,7 +297,8 @@ class Everything(InUtc):
         before = time.perf_counter()
         for cols in range(150, 200):
             frame(play.menu, 60, cols)
-        self.assertLess((time.perf_counter() - before) / 50, 0.05)     # 2 ms here; wrapping all would take 0.5 s
+        # 2 ms here; wrapping all would take 0.5 s
+        self.assertLess((time.perf_counter() - before) / 50, 0.05)
         self.assertEqual(UNICODE.width("x"), 1)
 
 

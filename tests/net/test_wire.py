@@ -10,8 +10,7 @@ from net.bodies import BODY_MAX, body_of, texts_of
 from net.fields import KEYS
 from rules import runs
 from store.mail import Mail
-from wire import (CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry,
-                  ProtocolError)
+from wire import CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry, ProtocolError
 
 LOWEST = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "",
           "words": (), "text": "",

@@ -166,7 +166,8 @@ class Mailbox:
     @property
     def refusal(self) -> str | None:
         """Why no mail, name or setting is taken now: the disk is full, or too far behind."""
-        return self._shortage.reason or (TOO_SLOW if self.progress.is_behind else None)
+        progress = self.progress
+        return self._shortage.reason or (TOO_SLOW if progress.last > progress.most else None)
 
     # Names
 

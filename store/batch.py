@@ -2,8 +2,8 @@
 
 A batch is records, and beside them what is needed to take them back when the disk refuses them: the
 mail that was put into queues, the names, the settings that were replaced.  What was read is never
-taken back: whoever confirmed a message has kept it.  The READs of a refused batch stay, and go into
-the next one; so do the times at which users were seen.
+taken back: a client that confirmed a message has kept it.  The READs of a refused batch stay, and
+go into the next one; so do the times at which users were seen.
 
 A READ is one record for each user and batch, however often the user confirms: its place among the
 records is kept, and it is made when the batch is written.

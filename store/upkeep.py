@@ -154,7 +154,7 @@ class Upkeep:
     # A full disk
 
     def refuse(self, error: OSError) -> None:
-        """The disk refused a batch, or the first journal: take no mail until there is room."""
+        """The disk refused a batch, or the first journal.  Take no mail until there is room."""
         self.shortage.begin(error)
         self.must_seal = self.must_seal or error.errno == errno.EFBIG
         self.after = 0.0
@@ -225,8 +225,8 @@ class Upkeep:
         self.after = self._postponed(f"cannot seal: {why}")
 
     def _plan(self) -> Generator[object, None, Plan | None]:
-        """What to seal; None if it would win no room.  Raises OSError when there is no room to seal
-        what is due."""
+        """Decide what to seal; None if it would win no room.  Raises OSError when there is no room
+        to seal what is due."""
         is_due, is_full = self._is_due(), self.shortage.reason is not None
         if is_full:
             self.shortage.make_way()
@@ -240,14 +240,14 @@ class Upkeep:
         return plan
 
     def _written(self, plan: Plan) -> Generator[object, None, tuple[Seal, Old]]:
-        """Write the new segment, and list it in place of what it holds: the seal, and the journals
-        that are sealed."""
+        """Write the new segment, and list it in place of what it holds.  Returns the seal, and the
+        journals that are sealed."""
         journals, shelf = self.journals, self.shelf
         if plan.journals > len(journals.old) and journals.current.offset > HEADER_SIZE:
             # A full disk has blocks for a header.
             room = () if self.shortage.reason is None else (0,)
             yield from journals.roll(*room)
-        sealed, left = journals.old[:plan.journals], journals.old[plan.journals:]
+        sealed, later = journals.old[:plan.journals], journals.old[plan.journals:]
         # What is put from now on stays in the journals.
         upto = max([journals.ends[number] for number, _ in sealed], default=0)
         yield None
@@ -257,7 +257,7 @@ class Upkeep:
         seal = self.seal = Seal(writer, shelf, self.users, upto, plan.carried)
         yield from seal.write()
         yield from journals.durable()
-        yield from journals.listing(left, [*self._listed_without(plan.carried), writer.listed])
+        yield from journals.listing(later, [*self._listed_without(plan.carried), writer.listed])
         self.writer, self.resting = None, False
         return seal, sealed
 

@@ -296,7 +296,7 @@ def _bounded(runs: tuple[Range, ...]) -> tuple[Range, ...]:
 
 
 def united(ranges: list[Range]) -> list[Range]:
-    """The same numbers as ranges that neither overlap nor touch, in order."""
+    """The same numbers, as ranges in order that neither overlap nor touch."""
     whole: list[Range] = []
     for first, last in sorted(ranges):
         if whole and first <= whole[-1][1] + 1:

@@ -72,8 +72,8 @@ MUTANTS = [Mutant(*row) for row in (
      "disk.sync_directory(os.path.dirname(directory))", "pass", POWER),
     ("reserve: the fsync", "store/reserve.py", "            self.disk.sync(fd)\n", "", "test_mailbox"),
     ("upkeep: a seal without what it tells of", "store/upkeep.py",
-     "        yield from journals.durable()\n        yield from journals.listing(left",
-     "        yield from journals.listing(left", "test_syncer"),
+     "        yield from journals.durable()\n        yield from journals.listing(later",
+     "        yield from journals.listing(later", "test_syncer"),
     # what is checked when it is read
     ("journal: the checksum of a batch", "store/journal.py", "if found == crc else None", "if True else None",
      "test_journal"),

@@ -35,6 +35,7 @@ SIZE = 64 << 20
 FILE, ROOT = 2, 1                           # node numbers
 MAX_WRITE = 1 << 20
 WAIT_SECONDS = 20
+HELD_SECONDS = 120          # another test's mount namespace may hold the file system for so long
 
 HEADER = struct.Struct("=IIQQIIIHH")        # fuse_in_header
 REPLY = struct.Struct("=IiQ")               # fuse_out_header
@@ -230,12 +231,21 @@ class FailingDevice:
     def mount(self) -> None:
         subprocess.run(["mount", self.loop, self.root], check=True)
 
-    def unmount(self) -> None:
-        """As soon as nobody has a file open there; ext4's and the loop device's memory is gone
-        after it."""
+    def _umount(self) -> None:
+        """Unmount as soon as nobody has a file open there."""
         until(lambda: not subprocess.run(["umount", self.root], capture_output=True,
                                          check=False).returncode
               or not os.path.ismount(self.root), WAIT_SECONDS, "umount")
+
+    def unmount(self) -> None:
+        """Unmount everywhere; ext4's and the loop device's memory is gone after it.
+
+        A mount namespace that another process made meanwhile has the file system mounted too.  Until
+        that namespace is gone, e2fsck would refuse the device, and the next mount would be the old
+        one, which is read-only after an error."""
+        self._umount()
+        mounted = "/sys/fs/ext4/" + os.path.basename(self.loop)
+        until(lambda: not os.path.exists(mounted), HELD_SECONDS, "the file system is mounted nowhere")
         subprocess.run(["blockdev", "--flushbufs", self.loop], check=False)
 
     def again(self) -> None:
@@ -251,7 +261,7 @@ class FailingDevice:
         self.heal()
         try:
             if os.path.ismount(self.root):
-                self.unmount()
+                self._umount()
         finally:
             self._let_go()
 

@@ -2,7 +2,8 @@
 every cache.
 
     with FailingDevice(directory) as device:        ext4 is mounted at device.root
-        device.fail_writes()                        until device.heal(): EIO for each write that reaches the device
+        device.fail_writes()                        until device.heal(): EIO for each write that
+                                                    reaches the device
         device.fail_reads(first, last)              and for each read that touches these bytes of it
         device.lose_writes()                        the device says that it wrote, and did not
 
@@ -240,12 +241,12 @@ class FailingDevice:
     def unmount(self) -> None:
         """Unmount everywhere; ext4's and the loop device's memory is gone after it.
 
-        A mount namespace that another process made meanwhile has the file system mounted too.  Until
-        that namespace is gone, e2fsck would refuse the device, and the next mount would be the old
-        one, which is read-only after an error."""
+        A mount namespace that another process made meanwhile has the file system mounted too.
+        Until that namespace is gone, e2fsck would refuse the device, and the next mount would be
+        the old one, which is read-only after an error."""
         self._umount()
         mounted = "/sys/fs/ext4/" + os.path.basename(self.loop)
-        until(lambda: not os.path.exists(mounted), HELD_SECONDS, "the file system is mounted nowhere")
+        until(lambda: not os.path.exists(mounted), HELD_SECONDS, "no mount is left")
         subprocess.run(["blockdev", "--flushbufs", self.loop], check=False)
 
     def again(self) -> None:

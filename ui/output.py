@@ -36,14 +36,20 @@ class Output:
         print_line(text, "")
         self._prompted, self._used = True, width(text)
 
-    def entered(self) -> None:
-        """The user's Enter has ended the row of the prompt."""
+    def entered(self, echoed: bool) -> None:
+        """The user pressed Enter; if the terminal showed it, that ended the row of the prompt."""
+        if not echoed:
+            self.end_row()
         self._prompted = False
 
-    def line(self, text: str) -> None:
-        """Print a line in rows of its own."""
+    def end_row(self) -> None:
+        """Leave the row of a prompt."""
         if self._prompted:
             print_line("")
             self._prompted, self._used = False, 0
+
+    def line(self, text: str) -> None:
+        """Print a line in rows of its own."""
+        self.end_row()
         print_line(text, used=self._used)
         self._used = 0

@@ -42,7 +42,7 @@ from ui.failures import Failure, fault_of, login_failure
 from ui.menu import Menu
 from ui.names import counted
 from ui.options import make_link
-from ui.output import Output, complain, print_line
+from ui.output import Output, complain
 
 READ_SIZE = 65536           # bytes of input in one read
 CHOICES_SHOWN = 20          # rows of a list of names: listeners hear them all before the prompt
@@ -76,8 +76,8 @@ class Input:
         self.ended = False
         self.fault = ""                     # why it can't be read
         self.at_terminal = os.isatty(fd)
+        self.echoes = True                  # the terminal shows what is typed
         self._rest = b""                    # the beginning of the next line
-        self._echoing = True                # the terminal shows what is typed
 
     def read(self) -> bool:
         """Read what there is; whether a line was completed."""
@@ -111,16 +111,15 @@ class Input:
         """Whether more input comes so soon after a line that nobody has typed it."""
         return bool(select.select([self.fd], [], [], GAP)[0])
 
-    def echo(self, on: bool) -> bool:
-        """Let the terminal show what is typed, or not; whether that changed anything."""
-        if on == self._echoing or not self.at_terminal:
-            return False
-        self._echoing = on
+    def echo(self, on: bool) -> None:
+        """Let the terminal show what is typed, or not."""
+        if on == self.echoes or not self.at_terminal:
+            return
+        self.echoes = on
         with contextlib.suppress(termios.error):
             modes = termios.tcgetattr(self.fd)
             modes[3] = modes[3] | termios.ECHO if on else modes[3] & ~termios.ECHO
             termios.tcsetattr(self.fd, termios.TCSANOW, modes)
-        return True
 
 
 # ---- the conversation ----
@@ -147,7 +146,9 @@ class Plain:
         try:
             return self._run()
         finally:
-            self._echo(True)
+            if not self._input.echoes:
+                self._output.end_row()
+            self._input.echo(True)
 
     def _run(self) -> int:
         self._waiter.listen(self._input.fd)
@@ -232,7 +233,7 @@ class Plain:
     def _read(self) -> None:
         """Take in what was typed."""
         if self._input.read():
-            self._output.entered()
+            self._output.entered(self._input.echoes)
         if self._input.ended:
             self._waiter.ignore(self._input.fd)
         if self._input.fault and not self.interactive:
@@ -300,13 +301,9 @@ class Plain:
             complain(what)
             self._code = self._code or code
 
-    def _echo(self, on: bool) -> None:
-        if self._input.echo(on) and on:
-            print_line("")              # the terminal did not show the user's Enter either
-
     def _show(self) -> None:
         """Print what is new, and confirm the messages among it."""
-        self._echo(not self.desk.is_secret)
+        self._input.echo(not self.desk.is_secret)
         printed = self._show_entries()
         if error := self.menu.take_error():
             self._complain(error)

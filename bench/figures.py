@@ -25,7 +25,7 @@ BEFORE = "## Manuals"               # the first time, the section goes in front 
 IN_README = ["parley", "mosquitto-q1", "redis", "nats", "jetstream", "ngircd"]
 ROWS = {                            # for README.md: the works that users ask about, in their words
     "W1": "between 100 connected users, messages per second",
-    "W2q": "from one user to 200, messages per second",
+    "W2q": "from one user to 200 in a group chat, messages per second",
     "W5": "to users who are away, messages per second",
     "W6": "a user comes back and takes 100,000, messages per second",
 }
@@ -56,7 +56,8 @@ def speed(runs: Runs, about: str) -> str:
             values = [report.middle(runs, work, label, WORKS[work].metric) for label in labels]
             rows.append([title, *("" if value is None else shown(value) for value in values)])
     promises = "\n".join(f"- {label}: {PEERS[label].promise}" for label in labels)
-    return (f"{BEGIN}\n## Speed\n\n{table(rows)}\n\nWhat an OK means:\n\n{promises}\n\n"
+    return (f"{BEGIN}\n## Speed\n\n{table(rows)}\n\nAn empty cell: the program has no such "
+            f"mode.  What it means when a program says OK to the sender:\n\n{promises}\n\n"
             f"{about}.  bench/FIGURES.md has the rest; `make bench` measures "
             f"it again.\n{END}\n")
 
@@ -72,7 +73,7 @@ def works(runs: Runs) -> str:
                          f"{table(report.rows(runs, work, labels))}\n\n{about}; {rounds} rounds.")
     measured = {label for _, label in runs}
     promises = [f"- {label}: {peer.promise}" for label, peer in PEERS.items() if label in measured]
-    parts.append("### What each server promises with its OK\n\n" + "\n".join(promises))
+    parts.append("### What it means when a server says OK to the sender\n\n" + "\n".join(promises))
     verdicts = [f"- {says}" for says in report.verdicts(runs)]
     parts.append("### Goals\n\n" + "\n".join(verdicts))
     return "\n\n".join(parts)

@@ -212,28 +212,30 @@ modules:
             "-s", "ejabberd", "-eval", register]
 
 
-BARE = "nothing: no names, no rules, no queue"
-BARE_SYNCED = "fdatasync before delivery and OK; no names, no rules, nothing is ever removed"
-OURS = ("queue on disk, OK after fdatasync, removed after the reader's confirmation is on disk; "
-        "W2, W3: lines, not stored, no OK")
+BARE = "no OK; it has no names, no rules and no queue"
+BARE_SYNCED = ("the message is on disk before delivery and OK; it has no names and no rules, and "
+               "never removes a message")
+OURS = ("the message is on disk (fdatasync), and stays until the reader's confirmation is on disk "
+        "too; lines of a group chat are not stored and have no OK")
 
 ONE_IN_FLIGHT = ("W1w1", "W4", "W5w1")      # there a frame holds one message in any case
 
 PEERS = {
     "parley": Peer("", parley("--console", "none"), "parley", OURS, knows_names=True),
     "parley-single": Peer("", parley("--console", "none"), "parley-single",
-                          OURS + "; a frame for each message",
+                          OURS + "; here each message has a frame of its own",
                           ("live", "kept"), knows_names=True, without=ONE_IN_FLIGHT),
     "parley-unix": Peer("", parley("--console", "none"), "parley", OURS,
                         is_unix=True, knows_names=True),
     "parley-log": Peer("", parley("--console", "log"), "parley",
-                       OURS + "; a line of the log for each, into a file", knows_names=True),
+                       OURS + "; here the event log has a line for each, in a file",
+                       knows_names=True),
     "parley-receipts": Peer("", parley("--console", "none"), "parley-receipts",
-                            OURS + "; the sender hears that it was shown",
+                            OURS + "; here the sender hears when it was shown",
                             ("live",), knows_names=True),
     "parley-any": Peer("", parley("--console", "none",
                                   "--sender-messages", "none", "--sender-bytes", "none"),
-                       "parley", OURS + "; one sender may fill a mailbox", knows_names=True),
+                       "parley", OURS + "; here one sender may fill a mailbox", knows_names=True),
     "router-c": Peer("", router(ROUTER_C), "router", BARE, ("live", "room", "idle")),
     "router-py": Peer("", router(ROUTER_PY), "router", BARE, ("live", "room", "idle")),
     "router-c-durable": Peer("", router(ROUTER_C, is_durable=True), "router", BARE_SYNCED,
@@ -245,23 +247,26 @@ PEERS = {
     "router-py-durable-unix": Peer("", router(ROUTER_PY, is_unix=True, is_durable=True), "router",
                                    BARE_SYNCED, ("live", "kept"), is_unix=True),
     "mosquitto-q1": Peer("mosquitto", mosquitto, "mqtt1",
-                         "acknowledged; kept in memory, written every half hour, never synced",
+                         "the message is in memory (QoS 1), written every half hour and never "
+                         "synced",
                          knows_names=True),
-    "mosquitto-q0": Peer("mosquitto", mosquitto, "mqtt0", "nothing", ("live", "room", "idle")),
-    "ngircd": Peer("ngircd", ngircd, "irc", "nothing", ("live", "room", "idle"), logins=8),
-    "redis": Peer("redis-server", redis, "redis", "live: nothing; kept: RPUSH, synced before OK"),
+    "mosquitto-q0": Peer("mosquitto", mosquitto, "mqtt0", "no OK (QoS 0)",
+                         ("live", "room", "idle")),
+    "ngircd": Peer("ngircd", ngircd, "irc", "no OK", ("live", "room", "idle"), logins=8),
+    "redis": Peer("redis-server", redis, "redis",
+                  "connected users (PUBLISH): no OK; users who are away (RPUSH): on disk"),
     "redis-stream": Peer("redis-server", redis, "redis-stream",
-                         "XADD, synced before OK; taken without removal", ("kept",)),
-    "nats": Peer("nats-server", nats, "nats", "nothing", ("live", "room", "idle")),
+                         "the message is on disk (XADD); reading does not remove it", ("kept",)),
+    "nats": Peer("nats-server", nats, "nats", "no OK", ("live", "room", "idle")),
     "jetstream": Peer("nats-server", nats, "jetstream",
-                      "acknowledged; synced every two minutes", ("kept",)),
+                      "the message is written, and synced every two minutes", ("kept",)),
     "beanstalkd": Peer("beanstalkd", beanstalkd, "beanstalk",
-                       "synced before OK, removal too", ("kept",)),
+                       "the message is on disk; so is its removal", ("kept",)),
     # Neither ends W6: prosody keeps a user's offline mail in one file.  ejabberd's room takes
     # minutes to fill.
-    "prosody": Peer("prosody", prosody, "xmpp", "acknowledged; not synced",
+    "prosody": Peer("prosody", prosody, "xmpp", "the message is written, not synced",
                     without=("W6",), crowd=2000),
-    "ejabberd": Peer("ejabberdctl", ejabberd, "xmpp", "acknowledged; not synced",
+    "ejabberd": Peer("ejabberdctl", ejabberd, "xmpp", "the message is written, not synced",
                      without=("W2", "W2q", "W6"), settle=4, crowd=2000),
 }
 

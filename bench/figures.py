@@ -25,7 +25,7 @@ BEFORE = "## Manuals"               # the first time, the section goes in front 
 IN_README = ["parley", "mosquitto-q1", "redis", "nats", "jetstream", "ngircd"]
 ROWS = {                            # for README.md: the works that users ask about, in their words
     "W1": "between 100 connected users, messages per second",
-    "W2q": "from one user to 200 in a group chat, messages per second",
+    "W2q": "from one user to 200, messages per second",
     "W5": "to users who are away, messages per second",
     "W6": "a user comes back and takes 100,000, messages per second",
 }

@@ -146,7 +146,7 @@ class Mailbox:
         budget = Budget(self.users, self._shelf, self._journals, self.backend, sizes)
         budget.records, budget.recorded = recovery.records, recovery.recorded
         self.upkeep = Upkeep(self.users, self._shelf, self._journals, self._shortage, budget)
-        for name in manifests.strangers(self.disk, self.directory, found):
+        for name in manifests.unlisted(self.disk, self.directory, found):
             self.disk.unlink(os.path.join(self.directory, name))
         self.upkeep.begin([number for number, _ in recovery.journals])
         self.upkeep.regain_room()

@@ -52,7 +52,7 @@ REQUEST = struct.Struct("!cIII")
 ANSWER = struct.Struct("!cI")
 ERROR = struct.Struct("!H")
 STATUS = struct.Struct("!i")  # of a worker that has ended, from the spawner
-LENGTH = struct.Struct("!I")  # before each key of KEYS
+WORD = struct.Struct("!I")  # the handle that OPEN gives; the length before each key of KEYS
 OPEN, GET, PUT, KEYS, CLOSE = b"o", b"g", b"p", b"k", b"c"
 DONE, FAILED = b"+", b"-"
 # seconds for an access: a disk that is only slow takes less; closing a written file also syncs it
@@ -95,7 +95,7 @@ class Library:
 
     def ask(self, op: bytes, handle: int, key: bytes, value: bytes) -> bytes:
         """The worker's answer; starts a worker if there is none.  Raises OSError."""
-        line = self._line or self._worker()
+        line = self._line or self._start_worker()
         try:
             line.sendall(REQUEST.pack(op, handle, len(key), len(value)) + key + value)
             status, length = ANSWER.unpack(_take(line, ANSWER.size))
@@ -111,7 +111,7 @@ class Library:
         """Whether the worker of this number still runs, as far as is known."""
         return self.worker == worker and self._line is not None
 
-    def _worker(self) -> socket.socket:
+    def _start_worker(self) -> socket.socket:
         self._line, theirs = socket.socketpair()
         try:
             socket.send_fds(self._spawner, [OPEN], [theirs.fileno()])
@@ -162,7 +162,7 @@ class Database:
             self._open()
 
     def _open(self) -> None:
-        self._handle = LENGTH.unpack(self.library.ask(OPEN, 0, self._key, self._path))[0]
+        self._handle = WORD.unpack(self.library.ask(OPEN, 0, self._key, self._path))[0]
         self._worker = self.library.worker
 
     def _ask(self, op: bytes, key: bytes = b"", value: bytes = b"") -> bytes:
@@ -190,9 +190,9 @@ class Database:
     def keys(self) -> list[bytes]:
         data, found, at = self._ask(KEYS), [], 0
         while at < len(data):
-            (length,) = LENGTH.unpack_from(data, at)
-            found.append(data[at + LENGTH.size:at + LENGTH.size + length])
-            at += LENGTH.size + length
+            (length,) = WORD.unpack_from(data, at)
+            found.append(data[at + WORD.size:at + WORD.size + length])
+            at += WORD.size + length
         return found
 
     def close(self) -> None:
@@ -228,7 +228,7 @@ class Worker:
         self.last += 1
         database = self.disk.database(backend, os.fsdecode(path), flag)
         self.files[self.last] = database, PATIENCE[flag]
-        return LENGTH.pack(self.last)
+        return WORD.pack(self.last)
 
     def get(self, handle: int, key: bytes, value: bytes) -> bytes:
         return bytes(self.files[handle][0][key])
@@ -240,7 +240,7 @@ class Worker:
     def keys(self, handle: int, key: bytes, value: bytes) -> bytes:
         # dbm iterates by keys() only
         keys = [bytes(key) for key in self.files[handle][0].keys()]  # noqa: SIM118
-        return b"".join([LENGTH.pack(len(key)) + key for key in keys])
+        return b"".join([WORD.pack(len(key)) + key for key in keys])
 
     def close(self, handle: int, key: bytes, value: bytes) -> bytes:
         self.files.pop(handle)[0].close()

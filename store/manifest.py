@@ -113,7 +113,7 @@ def saving(disk: Disk, directory: str, manifest: Manifest) -> Generator[object, 
         raise Failed(f"{path}: cannot be replaced ({error})") from error
 
 
-def strangers(disk: Disk, directory: str, manifest: Manifest) -> list[str]:
+def unlisted(disk: Disk, directory: str, manifest: Manifest) -> list[str]:
     """Names of journals and segments that are not listed: what a crash left unfinished."""
     listed = {file_name(number) for number, _ in manifest.journals}
     listed.update(name for entry in manifest.segments for name in entry.files)

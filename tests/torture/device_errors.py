@@ -134,7 +134,7 @@ class Store:
         found = manifest.load(Disk(), self.path)
         return bool(found and found.segments and len(found.journals) == 1
                     and all(name.endswith(("-wal", "-shm"))
-                            for name in manifest.strangers(Disk(), self.path, found)))
+                            for name in manifest.unlisted(Disk(), self.path, found)))
 
     def hurt(self) -> str:
         """The file whose sector is bad from now on."""

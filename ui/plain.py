@@ -252,7 +252,7 @@ class Plain:
         try:
             line = raw.decode().rstrip("\r")
         except UnicodeDecodeError:
-            self._complain("a line that is not UTF-8 is left out", os.EX_DATAERR)
+            self._complain("a line that is not UTF-8 is dropped", os.EX_DATAERR)
             return
         mode, fault = self.desk.mode, ""
         if self._pasted or "\n" in line.strip():
@@ -276,9 +276,9 @@ class Plain:
         text, self._pasted = self._pasted, ""
         answer = line.strip().lower() if text else ""
         if self.desk.is_secret:
-            return "a passphrase is one line: nothing was taken"
+            return "a passphrase is one line: the paste was dropped"
         if text and answer in ("", "n", "no"):
-            return "left out"
+            return "the paste was dropped"
         if answer in ("y", "yes"):
             self.menu.enter(text, now())
             fault = self.menu.take_error()
@@ -287,7 +287,7 @@ class Plain:
         self._pasted = f"{text}\n{line}" if text else line
         prompt = self.menu.prompt_of(self._pasted)
         self._output.line(f"? {self._pasted.count(chr(10)) + 1} lines came at once: y gives them "
-                          f"as one text to `{prompt}`, n leaves them out")
+                          f"as one text to `{prompt}`, n drops them")
         return ""
 
     # ---- what is shown ----

@@ -107,7 +107,7 @@ class AtATerminalWithoutAScreen(WithPeople):
                       times=times: screen.text().count("nobody-here is not in the log") == times
                       and screen.text().rstrip().endswith("y or n>"), SECONDS)
         ann.type("n\r")
-        ann.until("? left out", SECONDS)
+        ann.until("? the paste was dropped", SECONDS)
 
     def test_left_out(self) -> None:
         bob = self.friend("bob")

@@ -2,46 +2,69 @@
 
     python3 -m tests [-v] [-j JOBS] [WHAT ...]
 
-WHAT is a room (store), a module (test_mailbox), or a name as unittest writes it
-(tests.store.test_mailbox.TestNames).  Without one, all tests run.
+WHAT is a room (store), a module (test_mailbox), a path (tests/store), or a name as unittest writes
+it (tests.store.test_mailbox.TestNames).  Without one, all tests run.
 
 How it works
-    The unit of work is a TestCase class.  Each of JOBS worker processes asks for the next class when
-    it is done with one.  The classes that took longest in the last run (TIMES) begin; a class with
-    `alone = True` measures time, and runs at the end, while nothing else does.
-    A worker reports through a pipe of its own, one line of JSON for each test, so that what a test
-    prints goes where it always went.  When a worker dies, its class has failed, and another worker
-    takes its place; so it is when the tests of a worker have left many descriptors open, as those of
-    killed stores do.
+    The runner loads all tests, then forks the workers; a worker runs one unit of work after the
+    other.  A unit is a TestCase class, or a single test of a class that takes longer than
+    SPLIT_SECONDS.  The longest units begin.  JOBS workers run the units that compute; as many more,
+    unless JOBS is 1, run only units that mostly wait, which need hardly a processor.
+    How long a test took, and how much of that was processor time, stands in TIMES, from the last
+    run here; in a fresh clone in the committed SEED, which is a copy of such a file.  Both are
+    hints: without them the tests only take longer.
+    A worker reports through a pipe of its own, one line of JSON for each test, so that the output
+    of tests goes where it always went.  When a worker dies, its unit has failed, and another
+    worker takes its place.  A worker is also replaced when its tests have left many descriptors
+    open, as the tests of killed stores do.
 
 How it ends
-    Each failure is shown when it happens, and named again at the end; so is why a test was skipped.
-    The last line counts: `1315 passed, 0 failed, 3 skipped`.  The exit status is 1 when one failed.
+    Each failure is shown when it happens and named again at the end.  So is each reason why tests
+    were skipped.  The last line counts: `1315 passed, 0 failed, 3 skipped`.  The exit status is 1
+    when a test failed.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import os
 import selectors
-import subprocess
+import shutil
 import sys
+import tempfile
 import time
+import traceback
 import unittest
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from tests.harness import HOUSES
 
 HOME = Path(__file__).resolve().parent.parent
-TIMES = HOME / ".test-times"        # seconds of each class in the last run: a hint, and never needed
+TIMES = HOME / ".test-times"        # {test: [seconds, processor seconds]} of the last run here
+SEED = HOME / "tests/times.json"    # the same of the tests that take long, for a fresh clone
 SHOW_SECONDS = 10.0                 # between two lines of progress, where there is no terminal
-NEW_CLASS = 5.0                     # seconds that a class may take of which nothing is known
-OPEN_MAX = 200                      # descriptors that a worker may have open when it is given a class
+SPLIT_SECONDS = 4.0                 # a class that takes longer is run test by test
+NEW_SECONDS = 0.2                   # assumed for a test that was never measured
+WAITS = 0.4                         # of its seconds a test may compute and still count as waiting
+SOME_SECONDS = 1.0                  # a unit below this is not worth a worker of its own kind
+OPEN_MAX = 200                      # descriptors a worker may have open when it is given a unit
 
 
 # ---- what there is to run ----
+
+class Unit(NamedTuple):
+    """What a worker runs at once: a class, or one test of a class that takes long."""
+    name: str
+    cases: tuple[unittest.TestCase, ...]
+    seconds: float
+    waits: bool
+
 
 def cases(suite: Any) -> Iterator[unittest.TestCase]:
     """The tests of a suite, one by one."""
@@ -53,31 +76,52 @@ def cases(suite: Any) -> Iterator[unittest.TestCase]:
 
 
 def class_of(case: unittest.TestCase) -> str:
-    """The class of a test, as unittest names it; a module that can't be imported has a test of its own."""
+    """The class of a test, as unittest names it.  A broken module is a class too."""
     if type(case).__module__ == "unittest.loader":
         return str(case._testMethodName)
     return f"{type(case).__module__}.{type(case).__qualname__}"
 
 
-def chosen(what: Sequence[str]) -> Counter[str]:
-    """The classes to run, and how many tests each has.  Raises SystemExit for a name of nothing."""
-    found = list(cases(unittest.defaultTestLoader.discover(str(HOME / "tests"), top_level_dir=str(HOME))))
-    counts: Counter[str] = Counter()
-    for name in what or [""]:
-        wanted = [case for case in found if not name or f".{name}." in f".{class_of(case)}."]
-        if not wanted:
-            raise SystemExit(f"tests: there is no room, module or class {name!r}")
-        counts |= Counter(map(class_of, wanted))
-    return counts
+def chosen(what: Sequence[str]) -> list[unittest.TestCase]:
+    """The tests to run.  Raises SystemExit for a name of nothing."""
+    tests = unittest.defaultTestLoader.discover(str(HOME / "tests"), top_level_dir=str(HOME))
+    found = {case.id(): case for case in cases(tests)}
+    wanted: dict[str, unittest.TestCase] = {}
+    for name in [each.strip("/").removesuffix(".py").replace("/", ".") for each in what] or [""]:
+        named = {test: case for test, case in found.items()
+                 if not name or f".{name}." in f".{class_of(case)}.{case._testMethodName}."}
+        if not named:
+            raise SystemExit(f"tests: there is no room, module, class or test {name!r}")
+        wanted |= named
+    return list(wanted.values())
 
 
-def is_alone(name: str) -> bool:
-    """Whether a class measures time, so that nothing may run beside it."""
-    module, _, cls = name.rpartition(".")
-    return bool(getattr(getattr(sys.modules.get(module), cls, None), "alone", False))
+def units(wanted: Iterable[unittest.TestCase], times: dict[str, list[float]]) -> list[Unit]:
+    """The units of these tests, the longest last."""
+    classes: dict[str, list[unittest.TestCase]] = {}
+    for case in wanted:
+        classes.setdefault(class_of(case), []).append(case)
+    found = []
+    for name, its in classes.items():
+        whole = unit(name, its, times)
+        is_split = whole.seconds > SPLIT_SECONDS and "setUpClass" not in vars(type(its[0]))
+        found += [unit(case.id(), [case], times) for case in its] if is_split else [whole]
+    return sorted(found, key=lambda each: each.seconds)
+
+
+def unit(name: str, its: Sequence[unittest.TestCase], times: dict[str, list[float]]) -> Unit:
+    took = [times.get(case.id(), [NEW_SECONDS, NEW_SECONDS]) for case in its]
+    seconds, computing = sum(wall for wall, _ in took), sum(cpu for _, cpu in took)
+    waits = seconds > SOME_SECONDS and computing < WAITS * seconds
+    return Unit(name, tuple(its), seconds, waits)
 
 
 # ---- the worker ----
+
+def processor_seconds() -> float:
+    """What this process and its children that have ended have taken so far."""
+    return sum(os.times()[:4])
+
 
 class Report(unittest.TestResult):
     """Says what became of each test, a line of JSON each."""
@@ -85,27 +129,32 @@ class Report(unittest.TestResult):
     def __init__(self, out: Any) -> None:
         super().__init__()
         self.out, self.failfast, self.buffer = out, False, False
-        self.said = False
+        self.begun, self.computed = 0.0, 0.0
 
     def tell(self, kind: str, test: Any, detail: str = "") -> None:
-        self.said = True
         print(json.dumps([kind, test.id(), detail]), file=self.out, flush=True)
 
     def startTest(self, test: Any) -> None:
         super().startTest(test)
-        self.said = False
+        self.begun, self.computed = time.monotonic(), processor_seconds()
+
+    def stopTest(self, test: Any) -> None:
+        super().stopTest(test)
+        took = time.monotonic() - self.begun, processor_seconds() - self.computed
+        print(json.dumps(["took", test.id(), *took]), file=self.out, flush=True)
 
     def addSuccess(self, test: Any) -> None:
         self.tell("passed", test)
 
     def addError(self, test: Any, err: Any) -> None:
-        self.tell("failed", test, self._exc_info_to_string(err, test))      # type: ignore[attr-defined]
+        detail = self._exc_info_to_string(err, test)                # type: ignore[attr-defined]
+        self.tell("failed", test, detail)
 
     addFailure = addError
 
     def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
         if err is not None:
-            self.tell("failed", subtest, self._exc_info_to_string(err, test))   # type: ignore[attr-defined]
+            self.addError(subtest, err)
 
     def addSkip(self, test: Any, reason: str) -> None:
         self.tell("skipped", test, reason)
@@ -117,160 +166,225 @@ class Report(unittest.TestResult):
         self.tell("failed", test, "it was expected to fail\n")
 
 
-def work(descriptor: int) -> None:
-    """The worker: a class a line on stdin; reports to the descriptor, and `[OPEN]` after each class."""
-    with open(descriptor, "w", encoding="utf-8") as out:
-        for line in sys.stdin:
-            suite = unittest.defaultTestLoader.loadTestsFromName(line.strip())
-            suite.run(Report(out))
+def work(orders: int, reports: int, all_units: Sequence[Unit]) -> None:
+    """The worker: the number of a unit a line; reports, and `[OPEN]` after each unit."""
+    with open(orders, encoding="ascii") as wanted, open(reports, "w", encoding="utf-8") as out:
+        for line in wanted:
+            unittest.TestSuite(all_units[int(line)].cases).run(Report(out))
             gc.collect()
             print(json.dumps([len(os.listdir("/dev/fd"))]), file=out, flush=True)
 
 
 class Worker:
-    """One worker process, and the class that it runs."""
+    """One worker process, forked, and the unit that it runs.
 
-    def __init__(self, number: int, verbose: bool) -> None:
-        self.number = number
-        inner, outer = os.pipe()
-        os.set_blocking(inner, False)
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "default::ResourceWarning", "-m", "tests", "--work", str(outer), *["-v"] * verbose],
-            stdin=subprocess.PIPE, pass_fds=[outer], cwd=HOME, text=True)
-        os.close(outer)
-        self.pipe, self.rest = inner, b""
-        self.name, self.begun = "", 0.0
+    `waiting`: it takes only units that mostly wait."""
 
-    def give(self, name: str) -> None:
-        assert self.process.stdin is not None
-        self.name, self.begun = name, time.monotonic()
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
+    def __init__(self, all_units: Sequence[Unit], others: Iterable[Worker], waiting: bool) -> None:
+        self.waiting, self.unit = waiting, all_units[0]
+        theirs, self.orders = os.pipe()
+        self.reports, their_reports = os.pipe()
+        self.rest = b""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            self._child(theirs, their_reports, all_units, others)
+        os.close(theirs)
+        os.close(their_reports)
+        os.set_blocking(self.reports, False)
+
+    def _child(self, orders: int, reports: int, all_units: Sequence[Unit],
+               others: Iterable[Worker]) -> None:
+        """Never returns, and runs nothing that the runner has registered for its own end."""
+        status = 1
+        try:
+            for worker in (self, *others):          # or their end would not be seen
+                os.close(worker.orders)
+                os.close(worker.reports)
+            work(orders, reports, all_units)
+            status = 0
+        except KeyboardInterrupt:
+            pass
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def give(self, number: int, unit: Unit) -> None:
+        self.unit = unit
+        os.write(self.orders, b"%d\n" % number)
 
     def hear(self) -> list[Any] | None:
         """What it reports; None when it is dead."""
-        data = os.read(self.pipe, 1 << 20)
+        data = os.read(self.reports, 1 << 20)
         *lines, self.rest = (self.rest + data).split(b"\n")
         return [json.loads(line) for line in lines] if data else None
 
     def end(self) -> int:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        os.close(self.pipe)
-        return self.process.wait()
+        """Let it end; its exit status, or minus the signal that killed it."""
+        os.close(self.orders)
+        os.close(self.reports)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 # ---- the run ----
 
-class Run:
-    """All classes, given out to the workers; counts what they report."""
+class Tally:
+    """What became of the tests so far, and the words for it."""
 
-    def __init__(self, counts: Counter[str], jobs: int, verbose: bool) -> None:
-        self.total, self.verbose, self.jobs = counts.total(), verbose, jobs
-        self.times: dict[str, float] = json.loads(TIMES.read_text()) if TIMES.exists() else {}
-        longest_last = sorted(counts, key=lambda name: self.times.get(name, NEW_CLASS))
-        self.alone = [name for name in longest_last if is_alone(name)]
-        self.beside = [name for name in longest_last if not is_alone(name)]
-        self.failed: list[str] = []
+    def __init__(self, total: int, verbose: bool) -> None:
+        self.total, self.verbose = total, verbose
+        self.passed, self.failed = 0, []            # type: int, list[str]
         self.skipped: Counter[str] = Counter()
-        self.passed = self.workers_made = 0
         self.begun = self.shown = time.monotonic()
-        self.selector = selectors.DefaultSelector()
+        self.is_terminal = sys.stdout.isatty()
 
-    def run(self) -> None:
-        self._share(self.beside, self.jobs)
-        self._share(self.alone, 1)
-        self._line("\r\x1b[K" if sys.stdout.isatty() else "")
-        TIMES.write_text(json.dumps(self.times, indent=0, sort_keys=True))
-
-    def _share(self, names: list[str], jobs: int) -> None:
-        """Let workers run these classes, from the last to the first, until all are done."""
-        for _ in range(min(jobs, len(names))):
-            self._next(None, names)
-        while self.selector.get_map():
-            for key, _ in self.selector.select(SHOW_SECONDS):
-                self._hear(key.data, names)
-            self._show()
-
-    def _next(self, worker: Worker | None, names: list[str]) -> None:
-        """Give a worker its next class, or let it end."""
-        if names:
-            if worker is None:
-                self.workers_made += 1
-                worker = Worker(self.workers_made, self.verbose)
-                self.selector.register(worker.pipe, selectors.EVENT_READ, worker)
-            worker.give(names.pop())
-        elif worker is not None:
-            self.selector.unregister(worker.pipe)
-            worker.end()
-
-    def _hear(self, worker: Worker, names: list[str]) -> None:
-        reports = worker.hear()
-        if reports is None:
-            self.selector.unregister(worker.pipe)
-            self._count("failed", worker.name, f"its worker ended with status {worker.end()}\n")
-            self._next(None, names)
-            return
-        for report in reports:
-            if len(report) > 1:
-                self._count(*report)
-                continue
-            self.times[worker.name] = round(time.monotonic() - worker.begun, 2)
-            if report[0] > OPEN_MAX:
-                self._next(worker, [])
-                self._next(None, names)
-            else:
-                self._next(worker, names)
-
-    def _count(self, kind: str, test: str, detail: str) -> None:
+    def count(self, kind: str, test: str, detail: str) -> None:
         self.passed += kind == "passed"
         if kind == "failed":
             self.failed.append(test)
-            self._line(f"\nFAIL: {test}\n{detail}\n")
+            self._write(f"\nFAIL: {test}\n{detail}\n")
         elif kind == "skipped":
             self.skipped[detail] += 1
         if self.verbose:
-            self._line(f"{kind}: {test}" + f" ({detail})" * (kind == "skipped") + "\n")
+            self._write(f"{kind}: {test}" + f" ({detail})" * (kind == "skipped") + "\n")
 
-    def _line(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-    def _show(self) -> None:
-        """How far it is: on a terminal always, elsewhere now and then."""
+    def show(self) -> None:
+        """How far the run is: on a terminal always, elsewhere now and then."""
         now, done = time.monotonic(), self.passed + self.skipped.total() + len(self.failed)
-        text = f"{done} of {self.total} tests, {len(self.failed)} failed, {now - self.begun:.0f} s"
-        if sys.stdout.isatty():
-            self._line(f"\r\x1b[K{text}")
+        seconds = now - self.begun
+        text = f"{done} of {self.total} tests, {len(self.failed)} failed, {seconds:.0f} s"
+        if self.is_terminal:
+            self._write(f"\r\x1b[K{text}")
         elif now - self.shown > SHOW_SECONDS:
             self.shown = now
-            self._line(text + "\n")
+            self._write(text + "\n")
 
     def close(self) -> int:
         """The last words; the exit status."""
+        if self.is_terminal:
+            self._write("\r\x1b[K")
         for reason, times in sorted(self.skipped.items()):
             print(f"skipped {times}: {reason}")
         for test in self.failed:
             print(f"FAILED: {test}")
-        print(f"{time.monotonic() - self.begun:.0f} seconds")
-        print(f"{self.passed} passed, {len(self.failed)} failed, {self.skipped.total()} skipped")
-        return int(bool(self.failed) or not self.passed)
+        seconds = time.monotonic() - self.begun
+        print(f"{seconds:.0f} seconds, {processor_seconds():.0f} of a processor")
+        failed, skipped = len(self.failed), self.skipped.total()
+        print(f"{self.passed} passed, {failed} failed, {skipped} skipped")
+        return int(bool(failed) or not self.passed)
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+class Run:
+    """All units, given out to the workers."""
+
+    def __init__(self, all_units: Sequence[Unit], jobs: int, tally: Tally) -> None:
+        self.units, self.jobs, self.tally = all_units, jobs, tally
+        self.waiting = [number for number, each in enumerate(all_units) if each.waits]
+        self.computing = [number for number, each in enumerate(all_units) if not each.waits]
+        self.times: dict[str, list[float]] = {}
+        self.selector = selectors.DefaultSelector()
+
+    def run(self) -> None:
+        for _ in range(self.jobs):
+            self._next(None, waiting=False)
+        for _ in range(self.jobs if self.jobs > 1 else 0):
+            self._next(None, waiting=True)
+        while self.selector.get_map():
+            for key, _ in self.selector.select(SHOW_SECONDS):
+                self._hear(key.data)
+            self.tally.show()
+
+    def _take(self, waiting: bool) -> int | None:
+        """The number of the longest unit that is left for such a worker."""
+        for numbers in (self.waiting,) if waiting else (self.computing, self.waiting):
+            if numbers:
+                return numbers.pop()
+        return None
+
+    def _next(self, worker: Worker | None, waiting: bool) -> None:
+        """Give a worker, or a new one, its next unit; or let it end."""
+        number = self._take(waiting)
+        if number is None:
+            if worker is not None:
+                self._end(worker)
+            return
+        if worker is None:
+            others = [key.data for key in self.selector.get_map().values()]
+            worker = Worker(self.units, others, waiting)
+            self.selector.register(worker.reports, selectors.EVENT_READ, worker)
+        worker.give(number, self.units[number])
+
+    def _end(self, worker: Worker) -> int:
+        self.selector.unregister(worker.reports)
+        return worker.end()
+
+    def _hear(self, worker: Worker) -> None:
+        reports = worker.hear()
+        if reports is None:
+            name, status = worker.unit.name, self._end(worker)
+            self.tally.count("failed", name, f"its worker ended with status {status}\n")
+            self._next(None, worker.waiting)
+            return
+        for report in reports:
+            if report[0] == "took":
+                self.times[report[1]] = [round(seconds, 2) for seconds in report[2:]]
+            elif len(report) > 1:
+                self.tally.count(*report)
+            elif report[0] > OPEN_MAX:
+                self._end(worker)
+                self._next(None, worker.waiting)
+            else:
+                self._next(worker, worker.waiting)
+
+
+def remembered() -> dict[str, list[float]]:
+    """{test: [seconds, processor seconds]} of the last run here, or of the run in SEED."""
+    for path in (TIMES, SEED):
+        with contextlib.suppress(OSError, ValueError):
+            times: dict[str, list[float]] = json.loads(path.read_text())
+            return times
+    return {}
+
+
+def remember(times: dict[str, list[float]]) -> None:
+    """Keep them for the next run.  A tree that belongs to another user stays as it is."""
+    with contextlib.suppress(OSError):
+        rows = (f"{json.dumps(test)}: {json.dumps(took)}" for test, took in sorted(times.items()))
+        TIMES.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests", description="Run the tests on all processors.")
-    parser.add_argument("what", nargs="*", help="a room, a module or a class; all by default")
-    parser.add_argument("-v", "--verbose", action="store_true", help="name each test, and show figures")
-    parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="worker processes")
-    parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(prog="python3 -m tests",
+                                     description="Run the tests on all processors.")
+    parser.add_argument("what", nargs="*", help="a room, module, class or test; all by default")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name each test, show figures")
+    parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)),
+                        help="worker processes for the tests that compute")
     options = parser.parse_args()
     os.chdir(HOME)
-    if options.work is not None:
-        work(options.work)
-        return 0
-    run = Run(chosen(options.what), options.jobs, options.verbose)
-    run.run()
-    return run.close()
+    warnings.simplefilter("default", ResourceWarning)
+    times = remembered()
+    wanted = chosen(options.what)
+    tally = Tally(len(wanted), options.verbose)
+    run = Run(units(wanted, times), options.jobs, tally)
+    houses = tempfile.mkdtemp(prefix="parley-houses-")
+    os.environ[HOUSES] = houses
+    gc.freeze()
+    try:
+        run.run()
+    finally:
+        shutil.rmtree(houses, ignore_errors=True)
+    remember(times | run.times if options.what else run.times)
+    return tally.close()
 
 
 if __name__ == "__main__":

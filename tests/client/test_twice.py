@@ -11,8 +11,9 @@ import wire
 from client.archive import ArchiveError
 from store import user
 from tests.client.correspondence import House, Person
+from tests.harness.process import effort
 
-WALKS = 40
+WALKS = effort(40, 15)
 STEPS = 60
 
 

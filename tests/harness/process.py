@@ -8,16 +8,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import wire
 from tests.harness import lived_in
 
-FULL = os.environ.get("PARLEY_TESTS") == "all"    # the long searches at their full size: `make test-all`, CI
+FULL = os.environ.get("PARLEY_TESTS") == "all"  # long searches at full size: `make test-all`, CI
 HERE = str(Path(__file__).resolve().parents[2])
 START_SECONDS = 120         # until it listens; 0.3 are usual, and a busy machine has taken more than 20
 
+T = TypeVar("T")
 MANY = ("--clients-each", "none", "--new-names", "none", "--all-seconds", "none")      # of a test, all are one login
+
+
+def effort(full: T, sample: T) -> T:
+    """The size of a long search: its full one in `make test-all`, a sample in `make test`."""
+    return full if FULL else sample
 
 
 def say_figures(text: str) -> None:
@@ -102,6 +108,13 @@ class DaemonProcess:
         with open(f"/proc/{self.process.pid}/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def processor_seconds(self) -> float:
+        """What it has computed so far, without its children."""
+        assert self.process is not None
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def client(self, name: str, features: int = wire.Feature.RECEIPTS) -> "Speaker":
         return Speaker(self.path, name, features)
 
@@ -123,7 +136,7 @@ class Speaker:
 
     def __init__(self, path: str, name: str, features: int) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
+        self.sock.settimeout(START_SECONDS)
         self.sock.connect(path)
         self._decoder = wire.Decoder(wire.FRAME_MAX)
         self._heard: list[Any] = []

@@ -50,7 +50,7 @@ class Makefile(unittest.TestCase):
 
     @needs("git")
     def test_dist(self) -> None:
-        if not os.path.isdir(HERE + "/.git"):
+        if not os.path.exists(HERE + "/.git"):
             self.skipTest("needs a git checkout")
         name = f"{HERE}/parley-{RELEASE}.tar.gz"
         self.addCleanup(lambda: os.path.exists(name) and os.unlink(name))

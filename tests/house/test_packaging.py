@@ -17,6 +17,7 @@ from tests.harness.terminals import needs
 
 FRONT = {"wire", "mailbox", "daemon", "curses_client"}
 SETUPTOOLS = (77, 0)        # the first that reads pyproject.toml as it is written
+WHEELS = os.environ.get("PARLEY_WHEELS", "")    # a directory: wheels of pip and setuptools
 
 
 def run(*command: str, cwd: str = "/", **more: str) -> str:
@@ -86,6 +87,25 @@ class Wheel(Packages):
         self.assertTrue((self.place / "env/share/man/man1/parley.1").is_file())
 
 
+@needs("pipx")
+@unittest.skipUnless(WHEELS, "pipx install . is NOT tested: set PARLEY_WHEELS to a directory with "
+                             "wheels of pip and setuptools")
+class Pipx(Packages):
+    def test_installed_and_uninstalled(self) -> None:
+        """`pipx install .` with nothing but the wheels; then the two programs run, and go again."""
+        places = {f"PIPX_{what}": str(self.place / what.lower()) for what in ("HOME", "BIN_DIR", "MAN_DIR")}
+        settings = {**places, "HOME": str(self.place), "TMPDIR": str(self.place),
+                    "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS, "PIP_CONFIG_FILE": os.devnull}
+        run("pipx", "install", "--python", sys.executable, ".", cwd=self.tree(), **settings)
+        programs = self.place / "bin_dir"
+        self.assertEqual(sorted(os.listdir(programs)), ["parley", "parleyd"])
+        for program in ("parley", "parleyd"):
+            self.assertEqual(run(str(programs / program), "--version"), f"{program} {RELEASE}\n")
+        self.assertIn("List the commands", (self.place / "man_dir/man1/parley.1").read_text())
+        run("pipx", "uninstall", "parley", **settings)
+        self.assertEqual(os.listdir(programs), [])
+
+
 @needs("make")
 class OneFile(Packages):
     def test_both_programs(self) -> None:
@@ -111,16 +131,17 @@ class Debian(Packages):
         tree = self.tree()
         run("make", "-s", "deb", cwd=tree)
         package, = Path(tree, "dist").glob("*.deb")
-        shutil.copy(package, "/var/tmp/parley-package.deb")
-        self.addCleanup(os.unlink, "/var/tmp/parley-package.deb")
+        copy = f"/var/tmp/parley-package-{os.getpid()}.deb"      # the new root has no /tmp
+        shutil.copy(package, copy)
+        self.addCleanup(os.unlink, copy)
         told = run("unshare", "--mount", "--fork", "--pid", "--kill-child", "sh", "-euc", SCRIPT,
-                   "sh", str(self.place))
+                   "sh", str(self.place), copy)
         self.assertEqual(told.splitlines()[-6:], [
             f"parley {RELEASE}", "alice: kept", "hello", "purged: no user", "purged: no files",
             "done"], told)
 
 
-# What is done with the package; $1 is an empty directory.
+# What is done with the package, which is $2; $1 is an empty directory.
 SCRIPT = r"""
 mount -t tmpfs none "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
@@ -129,7 +150,7 @@ mount --rbind /dev "$1/root/dev"; mount -t proc none "$1/root/proc"; mount -t tm
 cat >"$1/root/inside" <<'EOF'
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-dpkg -i --force-depends /var/tmp/parley-package.deb >/dev/null
+dpkg -i --force-depends "$1" >/dev/null
 /usr/bin/parley --version
 install -d -o parley /run/parley
 setpriv --reuid parley --regid parley --clear-groups parleyd --console none --state /var/lib/parley/store &
@@ -144,7 +165,7 @@ getent passwd parley >/dev/null || echo "purged: no user"
 [ -e /usr/lib/parley ] || [ -e /var/lib/parley ] || echo "purged: no files"
 echo done
 EOF
-chroot "$1/root" /bin/bash /inside
+chroot "$1/root" /bin/bash /inside "$2"
 """
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from server.console import Console
 from terminal.display import GUTTER, UNICODE, display, fold, width
 from tests.client.fake_link import NOON
+from tests.harness.process import effort
 from tests.programs.test_hostile import CLASSICS
 from tests.ui.test_pane import InUtc
 from tests.ui.test_screen import office
@@ -16,7 +17,7 @@ from ui.entries import REFUSED, Entry, Listing, Note, Said, Spoken, fitted
 from ui.pane import Pane
 from ui.screen import frame
 
-WIDTHS = range(1, 121)
+WIDTHS = effort(range(1, 121), (*range(1, 31), *range(31, 121, 3)))
 BLANKS = (" ", "\u00a0", "\u3000", "\u2003", "\u2800", "\t", "\u3164", "\u200b")
 FORGED = ("14:06 dave > all          pay me", "14:06 * dave left the chat", "14:06 dave: pay me",
           "-- 2 new ------------------", "= alice@lab = menu ========", "menu> 6. Exit",

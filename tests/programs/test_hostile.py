@@ -17,6 +17,7 @@ from server.console import Console, frame, status_lines
 from server.log import NOTES, note_line
 from terminal.display import fold, width
 from tests.client.fake_link import NOON, Play
+from tests.harness.process import effort
 from tests.harness.service import Service
 from tests.terminal.test_display import NASTY, hostile
 from ui.failures import login_failure
@@ -98,7 +99,7 @@ class Screen(Base):
 
     def test_lists_and_what_is_typed(self) -> None:
         """A roster of such names in the picker and the list of users; the strings as keys, pastes and commands."""
-        names = texts(200)
+        names = texts(effort(200, 80))
         play = Play().online("bob")
         play.link.roster.update({name: wire.Entry(name, number % 3, 0, NOON, number % 3 // 2)
                                  for number, name in enumerate(names)})

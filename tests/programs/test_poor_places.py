@@ -55,7 +55,7 @@ def started(row: Row, command: list[str], stdin: str = "") -> Outcome:
     return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
-SAMPLE = 5              # of the rows, in `make test`; `make test-all` has all
+SAMPLE = 8              # of the rows, in `make test`; `make test-all` has all
 PARTS = 6               # classes that the rows are dealt to
 
 

@@ -16,12 +16,13 @@ from unittest import mock
 from mailbox import Mail, Mailbox
 from store.disk import StoreError
 from store.user import BY_END, NUMBER
+from tests.harness.process import effort
 from tests.harness.waiting import singles
 from tests.store.lives import EVER, Ledger, Life, small_rooms
 from tests.store.platter import Content, MemoryDisk, Platter, State
 from tests.store.test_segment import BACKENDS
 
-STATES = 20_500
+STATES = effort(20_500, 6_000)
 EACH = 8  # drawn at each operation, and as many from the short list
 HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "short", "regained", "killed",
             "killed at the start", "cut", "failed", "said", "sync_parent", "sync_begins", "sync_ends", "rested",

@@ -25,6 +25,7 @@ from store.disk import CannotCreate, Disk
 from store.journal import HEADER_SIZE, file_name
 from store.library import Library
 from store.segment import base_name
+from tests.harness.process import effort
 from tests.harness.waiting import singles
 from tests.store.lives import small_rooms
 from tests.store.test_segment import BACKENDS
@@ -33,7 +34,8 @@ NAMES = ("ann", "bob", "cy", "dan", "eve", "fay", "gus", "hal", "ivy")
 CARVED = tuple(name for name in BEST_FIRST if name in BACKENDS)     # whose bytes are known: not dbm.ndbm's
 Files = dict[str, bytes]
 Truth = set[tuple[str, bytes]]      # reader and text
-STEPS = {"manifest": 1, "journal.": 3, "segment.": 11}      # of the bytes of a file every so many are changed
+# Every so many of the bytes of a file are changed.
+STEPS = {"manifest": 1, "journal.": effort(3, 7), "segment.": effort(11, 41)}
 SECTOR = 512
 
 

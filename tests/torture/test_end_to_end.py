@@ -4,16 +4,19 @@ import unittest
 from tests.harness.process import say_figures
 from tests.torture.end_to_end import end_to_end
 
-SECONDS = 4
+SECONDS = 4, 20, 60         # the later ones, where a busy machine did nothing in the first
 SEED = 11
 
 
 class EndToEndTest(unittest.TestCase):
     def test_nothing_acknowledged_is_lost_and_nothing_is_shown_twice(self) -> None:
-        report, rate, faults = end_to_end(SECONDS, SEED)
-        say_figures(report)
-        self.assertEqual(faults, [])
-        self.assertGreater(rate, 0)
+        for seconds in SECONDS:
+            report, rate, faults = end_to_end(seconds, SEED)
+            say_figures(report)
+            self.assertEqual(faults, [])
+            if rate:
+                return
+        self.fail("nothing was acknowledged")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import signal
 import tempfile
 import unittest
 
-from tests.harness.process import say_figures
+from tests.harness.process import effort, say_figures
 from tests.harness.terminals import needs
 from tests.torture.kills import Life, count_life, count_recovery, kill_in_life, kill_in_recovery
 from tests.torture.strace import calls, inject
 
-POINTS = 16                 # of a life, from its first call to its last
-STARTS = 8
+POINTS = effort(16, 10)                 # of a life, from its first call to its last
+STARTS = effort(8, 5)
 
 
 @needs("strace")

@@ -243,9 +243,8 @@ class Piped(WithDaemon):
     def test_a_script_whose_name_is_refused_ends_there(self) -> None:
         """The lines below it were to be sent: none of them is taken for another name."""
         self.known("bob")
-        with self.daemon.client("ann"):
-            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain",
-                       stdin="ann\nzorro\n@bob hi\n")
+        self.fails(os.EX_TEMPFAIL, "v-0 is already in use", "--plain",
+                   stdin="v-0\nzorro\n@bob hi\n")
         for name, said in (("bad name", "a username has 1 to 32"), ("", "a username has 1 to 32"),
                            ("all", "reserved")):
             self.fails(os.EX_DATAERR, said, "--plain", stdin=f"{name}\nzorro\n@bob hi\n")
@@ -255,10 +254,11 @@ class Piped(WithDaemon):
         self.assertIn("No messages available", self.parley("--name", "bob", "--check")[1])
 
     def test_a_name_that_was_given_is_the_name_or_the_end(self) -> None:
-        """What was to be sent is not taken for another name."""
-        with self.daemon.client("ann"):
-            self.fails(os.EX_TEMPFAIL, "ann is already in use", "--plain", "--name", "ann",
-                       stdin="zorro\n@bob hi\n")
+        """What was to be sent is not taken for another name.
+
+        v-0 is a resident, who answers the daemon's PING."""
+        self.fails(os.EX_TEMPFAIL, "v-0 is already in use", "--plain", "--name", "v-0",
+                   stdin="zorro\n@bob hi\n")
         self.fails(os.EX_DATAERR, "reserved", "--plain", "--name", "all", stdin="zorro\n")
         self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"),
                          0)

@@ -3,6 +3,7 @@ into a terminal of 80x24; under several terminals' names and locales; and with t
 the middle of a sentence."""
 import getpass
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -70,7 +71,17 @@ class Sshd:
         self._directory.cleanup()
 
 
+def has_login() -> bool:
+    """Whether the host knows a login for this uid; ssh refuses to work without one."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return False
+    return True
+
+
 @needs("sshd", "ssh", "ssh-keygen")
+@unittest.skipUnless(has_login(), "needs a login of one's own in the host's list of users, for ssh")
 class OverSsh(unittest.TestCase):
     def setUp(self) -> None:
         self.sshd = Sshd()

@@ -21,6 +21,7 @@ from store.disk import WAIT
 from store.journal import RECORD
 from store.mail import WHOLE, Mail
 from store.records import NAME, ORIGINS, Replay, name_record, origins_record, setting_record, split
+from store.reserve import LAST
 from store.room import USER_BYTES, need
 from store.segment import ENTRY_MAX
 from store.user import INSTANCES, RUNS_MAX, SETTING_MAX
@@ -791,6 +792,30 @@ class TestFullDisk(StoreCase):
         self.disk.room = 1 << 40
         self.work(box)
         self.assertEqual((self.reopen(box).users[0].waiting, box.refusing), (0, None))
+
+    def test_reads_leave_the_blocks_that_a_start_needs(self) -> None:
+        """Another program takes all that is given up: reads are refused before the last blocks go."""
+        disk = FullDisk(self.path)
+        box = self.open(disk=disk, backend="dbm.dumb")
+        ann, bob = self.names(box, "ann", "bob")
+        mails = [box.put(ann, 0, 1, [bob], 0, b"x") for _ in range(2000)]
+        self.keep(box)
+        box.put(ann, 0, 1, [bob], 0, b"x")
+        disk.fail("write", errno.ENOSPC, times=1)
+        self.assertRaises(Full, box.write)
+        box._shortage.make_way()                # as the upkeep does for a seal on a full disk
+        disk.space = disk.used() + LAST + 8192
+        read = 0
+        with self.assertRaises(Full):
+            for mail in mails[1::2]:            # a range for each
+                box.read(bob, mail.id, mail.id)
+                box.write()
+                read += 1
+        box.sync()
+        self.assertGreater(read, 10)
+        self.assertGreaterEqual(disk.free(""), LAST)
+        again = self.reopen(box, disk=disk, backend="dbm.dumb")
+        self.assertEqual(again.users[1].waiting, 2000 - read)
 
     def test_a_file_too_large_is_sealed(self) -> None:
         box = self.open()

@@ -191,7 +191,9 @@ def _check_hello(hello: wire.Hello) -> None:
         raise Refusal(Why.BAD_NAME, "a username has 1 to 32 of A-Z a-z 0-9 . _ - and begins with "
                                     "a letter or digit")
     if hello.name.lower() in RESERVED:
-        raise Refusal(Why.BAD_NAME, f"{hello.name} is a reserved word: choose another name")
+        others = ", ".join(sorted(RESERVED - {hello.name.lower()}))
+        raise Refusal(Why.BAD_NAME, f"{hello.name} is reserved, as are {others}; such a name would "
+                                    "read as the system, as everybody or as a command")
 
 
 def _is_own(token: bytes, other: Client) -> bool:

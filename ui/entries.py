@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 from terminal.display import Ruler, display, gutter
@@ -113,6 +113,13 @@ class Said(Entry):
         mark, reason = (f" {part}" if part else "" for part in (self.mark, display(self.reason)))
         return [f"{clock(self.time)} {display(self.sender)} > {display(self.to)}{mark}{reason}: "
                 f"{self.text}"]
+
+
+class Settled(NamedTuple):
+    """A change of a mark.  The mark of `said` may have changed again since."""
+    said: Said
+    mark: str
+    reason: str                     # why it was refused
 
 
 @dataclass(slots=True, eq=False)

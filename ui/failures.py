@@ -39,9 +39,11 @@ class Failure(Exception):
 def login_failure(name: str, event: Any) -> Failure | None:
     """The failure, if this event says that the daemon does not take the name, or that the name
     takes a passphrase where nobody can be asked for it."""
+    if isinstance(event, NameRefused) and event.why == Why.TAKEN:
+        return Failure(os.EX_TEMPFAIL, f"{name} is already in use: a client is connected under it; "
+                                       "use that one, or give another name with --name")
     if isinstance(event, NameRefused):
-        code = os.EX_TEMPFAIL if event.why == Why.TAKEN else os.EX_DATAERR
-        return Failure(code, display(event.reason))
+        return Failure(os.EX_DATAERR, display(event.reason))
     if isinstance(event, Locked):
         advice = f"; {display(event.advice)}" if event.advice else ""
         return Failure(os.EX_NOPERM, f"{display(event.reason)}: give its passphrase once in "

@@ -22,7 +22,7 @@ from terminal.display import UNICODE, Ruler
 from terminal.keys import Key, Paste
 from ui import items, keymap, modes
 from ui.desk import Desk, Mode
-from ui.entries import Said
+from ui.entries import Settled
 from ui.items import ANSWERS, Item
 from ui.pane import Pane
 from ui.talk import Talk
@@ -116,8 +116,8 @@ class Menu:
         """The messages to confirm once they are painted."""
         return self.talk.messages.take_unshown()
 
-    def take_settled(self) -> list[Said]:
-        """The user's own messages whose mark changed since the last call."""
+    def take_settled(self) -> list[Settled]:
+        """How the marks of the user's own messages changed since the last call, in order."""
         return self.talk.messages.take_settled()
 
     # ---- events ----

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import wire
 from client.link import Link
 from terminal.display import display
-from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
+from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, Settled, clock, name_style
 from ui.feed import Feed, Hears
 from ui.people import People
 from ui.requests import REFUSALS
@@ -37,7 +37,7 @@ class Messages:
     def __init__(self, link: Link, people: People, feed: Feed) -> None:
         self.link, self.people, self.feed = link, people, feed
         self.unshown: list[wire.Mail] = []      # in the pane, and not painted yet
-        self.settled: list[Said] = []           # own messages whose mark has changed
+        self.settled: list[Settled] = []        # every change of a mark, in order
         self._own: dict[int, OwnMessage] = {}          # by id
         self.hears: Hears = {
             wire.Stored: self.on_stored, wire.Outcomes: self.on_outcomes,
@@ -50,8 +50,8 @@ class Messages:
         mails, self.unshown = self.unshown, []
         return mails
 
-    def take_settled(self) -> list[Said]:
-        """The user's own messages whose mark changed since the last call."""
+    def take_settled(self) -> list[Settled]:
+        """How the marks of the user's own messages changed since the last call, in order."""
         settled, self.settled = self.settled, []
         return settled
 
@@ -132,9 +132,11 @@ class Messages:
 
     def _mark(self, entry: Said, mark: str, reason: str = "") -> None:
         if entry.mark not in (mark, DELIVERED, REFUSED):
+            if mark == DELIVERED and entry.mark == SENT:
+                self.settled.append(Settled(entry, STORED, ""))     # it is: the reader was faster
             entry.mark, entry.reason = mark, reason
             self.feed.pane.changed(entry)
-            self.settled.append(entry)
+            self.settled.append(Settled(entry, mark, reason))
 
     # ---- of others ----
 

@@ -25,7 +25,7 @@ from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
 from ui.entries import Said, clock
 from ui.failures import NOT_DELIVERED, Failure, code_of, login_failure
-from ui.names import Here, only_names, unknown
+from ui.names import ONE_WORD, Here, only_names, unknown
 from ui.options import make_link
 from ui.output import complain, print_line
 from ui.words import TOO_LONG, outcome_of
@@ -36,11 +36,12 @@ def run(options: argparse.Namespace) -> int:
     """Do what --send, --check or --who asks.  The exit code.  Raises Failure, ArchiveError."""
     if not options.name:
         raise Failure(os.EX_USAGE, "--send, --check and --who need --name NAME or $PARLEY_NAME")
+    names = names_of(options.send) if options.send else []
     text = message([*options.send[1:], *options.text]) if options.send else ""
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.HOLD)
     try:
         if options.send:
-            return send_to(link, options.send[0], text)
+            return send_to(link, names, text)
         return check(link) if options.check else who(link)
     finally:
         link.close()
@@ -96,6 +97,21 @@ def leave(link: Link, hear: Callable[[Any], object] = lambda event: None) -> Non
 
 # ---- --send ----
 
+def names_of(words: Sequence[str]) -> list[str]:
+    """The recipients of --send: the first of its words.  Raises Failure.
+
+    At a prompt `bob, zed` is a text for bob, because the prompt says so before Enter.  A shell says
+    nothing, so here a comma at the blank is refused."""
+    names, fault = only_names(words[0])
+    if words[0].endswith(","):
+        fault = f"{display(words[0])} ends with a comma; {ONE_WORD}"
+    elif len(words) > 1 and words[1].startswith(","):
+        fault = f"the text begins with a comma; {ONE_WORD}; put -- before such a text"
+    if fault:
+        raise Failure(os.EX_USAGE, f"--send: {fault}")
+    return names
+
+
 def message(words: Sequence[str]) -> str:
     """The text of --send: the words after the names, or else stdin.  Raises Failure."""
     raw = b"" if words else _read_text(0, wire.TEXT_MAX + 3)
@@ -145,11 +161,8 @@ def _joined(words: Sequence[str]) -> str:
     return text
 
 
-def send_to(link: Link, names: str, text: str) -> int:
+def send_to(link: Link, typed: Sequence[str], text: str) -> int:
     """--send.  The exit code.  Raises Failure."""
-    typed, fault = only_names(names)
-    if fault:
-        raise Failure(os.EX_USAGE, f"--send: {fault}")
     everyone = [name.lower() for name in typed] == ["all"]
     here = log_in(link)
     to = () if everyone else _recipients(here, typed)

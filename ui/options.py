@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     once.add_argument("--send", nargs="+", metavar=("NAMES", "TEXT"),
                       help="send one message to these names (bob,erin or all) and exit; without "
                            "TEXT it is read from stdin; put -- before a TEXT that may begin with "
-                           "a dash")
+                           "a dash or a comma")
     once.add_argument("--check", action="store_true",
                       help="print the messages that wait, and exit")
     once.add_argument("--who", action="store_true",

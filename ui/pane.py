@@ -170,16 +170,16 @@ class Pane:
             rows = self._from(self._end(), height)
         return rows
 
-    def below(self) -> int:
-        """How many entries lie below the last view, wholly or in part."""
+    def below(self, most: int) -> int:
+        """How many rows lie below the last view; `most`, if they are more."""
         if self._anchor is None:
             return 0
         serial, row = self._anchor
-        room = self._height + row
-        while serial < self._next and room >= (size := len(self._rows.of(serial))):
-            room -= size
+        rows = -self._height - row
+        while serial < self._next and rows < most:
+            rows += len(self._rows.of(serial))
             serial += 1
-        return self._next - serial
+        return max(0, min(rows, most))
 
     # ---- moving the view ----
 

@@ -8,7 +8,9 @@ confirmed after it was printed.
 Without a terminal at stdin the input is a script:
 
     - There are no prompts.
-    - Each line waits until the lines before it are answered.
+    - A line waits until the requests and the invitations before it are answered.  Messages do not
+      wait for each other: they go out in their order, and the answers come while later lines are
+      done.
     - The end of the input ends the program, once everything that was sent is stored.
     - A refused name ends the program, wherever the name came from: the line below it must not be
       taken for another name.
@@ -34,10 +36,10 @@ from client.archive import ArchiveError
 from client.events import Offline, OtherStore
 from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
-from terminal.display import display
+from terminal.display import UNICODE, display
 from terminal.keys import GAP, PASTE_MAX
 from ui.desk import Mode
-from ui.entries import REFUSED, Said, clock
+from ui.entries import REFUSED, Settled, clock
 from ui.failures import Failure, fault_of, login_failure
 from ui.menu import Menu
 from ui.names import counted
@@ -45,6 +47,7 @@ from ui.options import make_link
 from ui.output import Output, complain
 
 READ_SIZE = 65536           # bytes of input in one read
+TOLD = 30                   # cells of a message that say which one has a new mark
 CHOICES_SHOWN = 20          # rows of a list of names: listeners hear them all before the prompt
 
 # These modes want more input.
@@ -339,9 +342,9 @@ class Plain:
                 self._output.line(f"-- {entry.day} --")
             for line in entry.lines():
                 self._output.line(line)
-        for said in settled:
-            if said not in entries:
-                self._output.line(_settled(said))
+        for change in settled:
+            if change.said not in entries:
+                self._output.line(_told(change))
         return bool(entries or settled)
 
     def _show_mode(self) -> None:
@@ -358,7 +361,9 @@ class Plain:
             self._output.line(" ".join(item.label for item in self.menu.items))
 
 
-def _settled(said: Said) -> str:
-    """`14:02 + you > bob: delivered`."""
-    what = f"refused: {said.reason}" if said.mark == REFUSED else WORDS.get(said.mark, "sent")
-    return f"{clock(said.time)} {said.mark} you > {said.to}: {what}"
+def _told(change: Settled) -> str:
+    """`14:02 + you > bob: delivered: bay 3, second drawer`, with the first words of the message."""
+    said, mark, reason = change
+    what = f"refused: {reason}" if mark == REFUSED else WORDS[mark]
+    words = UNICODE.shorten(display(" ".join(said.text.split())), TOLD)
+    return f"{clock(said.time)} {mark} you > {said.to}: {what}: {words}"

@@ -139,7 +139,17 @@ class Requests:
     def on_done(self, event: wire.Done) -> None:
         asked = self._asked.pop(event.request, None)
         if asked and asked.request in DONE:
-            self.feed.note(DONE[asked.request].format(name=display(asked.name)))
+            waiting = self._waiting() if asked.request is Request.UNHOLD else ""
+            self.feed.note(DONE[asked.request].format(name=display(asked.name)) + waiting)
+
+    def _waiting(self) -> str:
+        """How to get the messages that came while the user was holding: the next ones overtake
+        them."""
+        waiting = self.link.waiting if self.link.online else 0
+        if not waiting:
+            return ""
+        return ("; 1 message still waits: /check shows it" if waiting == 1 else
+                f"; {waiting} messages still wait: /check shows them")
 
     def on_failed(self, event: wire.Failed) -> None:
         asked = self._asked.pop(event.request, None)

@@ -26,6 +26,7 @@ HINT_ROWS = 8           # with fewer rows there is no hint; errors and invitatio
 MENU_ROWS = 12          # with fewer rows the items take one row at most
 LIST_KEEPS = 3          # rows of messages beside a list of names, if there are as many
 NAME_COLUMN = 8         # cells for a name in a list, if none is longer
+BELOW_MAX = 99          # rows below the view that are counted: to count a row, it must be wrapped
 LIST_NAME_MAX = 40      # and at most: the names of a group are shortened
 
 
@@ -159,14 +160,16 @@ def _above(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
 
 
 def _pane(menu: Menu, height: int, cols: int, ruler: Ruler) -> list[Row]:
-    """The messages, and a rule that says how many are below."""
+    """The messages, and a rule that says how many rows are below."""
     pane = menu.pane
     if pane.at_end or height < 2:
         return pane.view(cols, height)
     rows = pane.view(cols, height - 1)
     if pane.at_end:                                 # it was the last page
         return pane.view(cols, height)
-    return [*rows, rule(f"{pane.below()} more below", cols, "new", ruler)]
+    below = pane.below(BELOW_MAX + 1)
+    number = f"{BELOW_MAX}+ more rows" if below > BELOW_MAX else counted(below, "more row")
+    return [*rows, rule(f"{number} below", cols, "new", ruler)]
 
 
 def _list(picker: Picker, height: int, cols: int, ruler: Ruler) -> list[Row]:

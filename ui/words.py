@@ -66,8 +66,8 @@ FAILED: dict[Request, str] = {
     Request.IGNORE: "{name} is not ignored",
     Request.UNIGNORE: "{name} is still ignored",
     Request.IGNORED: "no list of the users you ignore",
-    Request.CLAIM: "not claimed",
-    Request.UNCLAIM: "still claimed",
+    Request.CLAIM: "no passphrase was set",
+    Request.UNCLAIM: "no passphrase was removed",
     Request.INVITE: "no invitation was sent",
 }
 

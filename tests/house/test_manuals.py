@@ -12,6 +12,7 @@ from pathlib import Path
 
 import wire
 from net.fields import ENTRY
+from rules.door import RESERVED
 from server import log
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,6 +150,13 @@ class CommandTest(unittest.TestCase):
         told = [line.removeprefix(".It Ic ")
                 for line in section("parley.1", "COMMANDS") if line.startswith(".It Ic ")]
         self.assertEqual(told, [command.usage for command in commands.values()])
+
+    def test_every_reserved_name(self):
+        lines = section("parley.1", "DESCRIPTION")
+        at = lines.index("No user can be called")
+        self.assertEqual(lines[at + 2], "or")
+        names = f"{lines[at + 1]} {lines[at + 3]}".replace(".Em", "").replace(",", "").rstrip(" :")
+        self.assertEqual(names.split(), sorted(RESERVED))
 
 
 # ---- options ----

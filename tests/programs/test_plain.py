@@ -183,7 +183,9 @@ class OneShot(WithDaemon):
         self.fails(os.EX_UNAVAILABLE, "is the daemon running?", *ann, "--check", "--connect",
                    "unix:/no/such.sock")
         with self.daemon.client("ann"):
-            self.fails(os.EX_TEMPFAIL, "already in use", *ann, "--check")
+            for one_shot in (("--check",), ("--who",), ("--send", "bob", "hi")):
+                self.fails(os.EX_TEMPFAIL, "ann is already in use: a client is connected under it; "
+                           "use that one, or give another name with --name", *ann, *one_shot)
 
     def test_version_and_help(self) -> None:
         self.assertRegex(self.parley("--version")[1], r"\Aparley \d")
@@ -226,7 +228,7 @@ class Piped(WithDaemon):
                      "  v-0      Chatting with Vera.1",
                      "1. One user 2. Several users 3. All users",
                      "  bob  not connected: kept in the mailbox", "you > bob .: hello bob",
-                     "= you > bob: stored",
+                     "= you > bob: stored: hello bob",
                      "* bob is not connected: kept in the mailbox", "* No messages available",
                      "* 5002 names in the log:"):
             self.assertTrue(any(word.startswith(line) for word in words), (line, out))
@@ -291,6 +293,30 @@ class Piped(WithDaemon):
         self.assertEqual(code, 0)
         self.assertIn("ssh, -t", err)
         self.assertIn("as ann", out)
+
+    def test_each_message_is_told_stored_once_and_delivered_once(self) -> None:
+        sent = [f"message {number}" for number in range(25)]
+        with self.daemon.client("bob") as bob:
+            script = "".join(f"@bob {text}\n" for text in sent)
+            script += "@bob the last,  with\ttoo many words to repeat all\n"
+            with subprocess.Popen(self.command("--plain", "--name", "ann"), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, env=self.env) as ann:
+                assert ann.stdin and ann.stdout
+                ann.stdin.write(script.encode())
+                ann.stdin.flush()
+                for _ in range(26):
+                    mail = bob.hear(wire.Mail)
+                    bob.say(wire.Confirm(mail.id, mail.id))
+                out = ""
+                while out.count(": delivered: ") < 26 and (line := ann.stdout.readline().decode()):
+                    out += line
+                ann.stdin.close()
+                out += ann.stdout.read().decode()
+        told = [line[6:] for line in out.splitlines() if line[6:8] in ("= ", "+ ")]
+        last = "the last, with too many words~"
+        self.assertCountEqual(told, [
+            line for text in (*sent, last)
+            for line in (f"= you > bob: stored: {text}", f"+ you > bob: delivered: {text}")])
 
     def test_a_file_for_stdin(self) -> None:
         path = self.daemon.directory + "/script"

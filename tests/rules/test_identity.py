@@ -25,6 +25,7 @@ from net.logins import (
     peer_uid,
 )
 from rules.claims import Identity
+from rules.door import RESERVED
 from rules.guesses import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS
 from rules.state import Caller
 from rules.store import Setting
@@ -246,6 +247,15 @@ class Owners(unittest.TestCase):
             for name, caller in itertools.product(("root", "ROOT", "all", "Server", "admin"),
                                                   (unix(ROOT), unix(EVE), tcp())):
                 house.refused(name, caller, Why.BAD_NAME)
+
+    def test_the_refusal_of_a_reserved_name_lists_all_of_them_in_a_row(self):
+        with House() as house:
+            for name in (*RESERVED, "Root"):
+                names, _, why = house.refused(name, unix(EVE), Why.BAD_NAME).partition("; ")
+                words = set(names.lower().replace(",", "").split())
+                self.assertEqual(words, RESERVED | {"is", "reserved", "as", "are"})
+                self.assertLessEqual(len(names), 80, "80 columns leave out what follows")
+                self.assertIn("would read as", why)
 
     def test_a_name_that_the_disk_refused_is_nobodys(self):
         with House() as house:

@@ -133,8 +133,14 @@ class RealClients(WithDaemon):
 
     def test_one_shot(self) -> None:
         self.known("bob", "carol")
-        sent = self.parley("--name", "ann", "--send", "bob,", "carol", "is", "leaving", "us")
-        self.assertEqual(sent[0], 0)
+        self.fails(64, "--send: bob, ends with a comma; " + ONE_WORD,
+                   "--name", "ann", "--send", "bob,", "carol", "is", "leaving", "us")
+        self.fails(64, "--send: all, ends with a comma", "--name", "ann", "--send", "all,")
+        self.fails(64, "--send: the text begins with a comma; " + ONE_WORD,
+                   "--name", "ann", "--send", "bob", ",carol", "hi")
+        self.assertEqual(self.parley("--name", "ann", "--send", "carol", "--", ",hi")[0], 0)
+        self.assertIn("ann > you: ,hi", self.parley("--name", "carol", "--check")[1])
+        self.assertIn("No messages available", self.parley("--name", "bob", "--check")[1])
         self.fails(64, ONE_WORD, "--name", "ann", "--send", "bob, carol", "hi")
         self.assertIn("No messages available", self.parley("--name", "carol", "--check")[1])
 

@@ -160,6 +160,22 @@ class Items(unittest.TestCase):
             play.enter(item)
             self.assertEqual((play.last, play.prompt), ("* No clients to chat", "menu>"))
 
+    def test_what_waited_while_holding(self) -> None:
+        """New messages overtake it, so the user hears how to get it."""
+        for waiting, words in ((0, ""), (1, "; 1 message still waits: /check shows it"),
+                               (12, "; 12 messages still wait: /check shows them")):
+            self.play.link.waiting = waiting
+            self.play.enter("/hold off")
+            self.play.hear(wire.Done(self.play.link._numbers))
+            self.assertEqual(
+                self.play.last, f"* not holding: new messages are shown as they arrive{words}")
+
+    def test_a_name_that_has_no_passphrase(self) -> None:
+        self.play.link.unclaim = lambda: self.play.link._ask("unclaim")     # type: ignore
+        self.play.enter("/unclaim")
+        self.play.hear(wire.Failed(1, Why.OTHER, "alice is not claimed"))
+        self.assertEqual(self.play.last, "* no passphrase was removed: alice is not claimed")
+
     def test_the_log(self) -> None:
         self.play.enter("/log")
         self.play.listed(1)
@@ -408,6 +424,22 @@ class Marks(unittest.TestCase):
         self.assertEqual(self.mark(), ".")
         self.play.hear(wire.Stored(1, 1))
         self.assertEqual(self.mark(), "+")
+
+    def test_every_change_is_told_as_it_was(self) -> None:
+        """Answers that come together change a mark twice before anything is printed."""
+        told = (("=", ""), ("+", ""))
+        self.play.hear(wire.Stored(1, 1), wire.Delivered(1, 1, "bob"), wire.Delivered(1, 1, "dave"))
+        self.play.enter("@bob faster than the disk")
+        self.play.hear(wire.Delivered(2, 2, "bob"), wire.Stored(2, 2))
+        self.play.enter("@bob no room")
+        self.play.hear(wire.Refused(3, Why.FULL, "bob's mailbox is full"))
+        settled = [(change.said.text, change.mark, change.reason)
+                   for change in self.play.menu.take_settled()]
+        self.assertEqual(settled, [
+            *(("hi", *change) for change in told),
+            *(("faster than the disk", *change) for change in told),
+            ("no room", "!", "bob's mailbox is full")])
+        self.assertEqual(self.play.menu.take_settled(), [])
 
     def test_refused(self) -> None:
         self.play.hear(wire.Refused(1, Why.FULL, "bob's mailbox is full"))
@@ -818,6 +850,9 @@ class Chatting(unittest.TestCase):
         self.play.enter("/chat bob")
         self.play.hear(wire.Failed(1, Why.BUSY, "bob is not available now"))
         self.assertEqual(self.play.last, "* no invitation was sent: bob is not available now")
+        self.assertEqual(self.play.text, "", "the line was sent")
+        self.play.press("<Up>")
+        self.assertEqual(self.play.text, "/chat bob")
 
 
 if __name__ == "__main__":

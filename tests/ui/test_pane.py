@@ -113,11 +113,11 @@ class Scrolling(InUtc):
         shown = self.filled(50)
         shown.page(-3)
         before = texts(shown.view(20, 5))
-        below = shown.below()
+        below = shown.below(1000)
         for number in range(10):
             shown.add(Spoken(NOON, f"later {number}", "eve"))
         self.assertEqual(texts(shown.view(20, 5)), before)
-        self.assertEqual(shown.below(), below + 10)
+        self.assertEqual(shown.below(1000), below + 10)
         top = texts(shown.view(40, 5))[0]
         self.assertEqual(top.split()[:4], before[0].split()[:4] if before[0].startswith("12:") else top.split()[:4])
 
@@ -143,13 +143,23 @@ class Scrolling(InUtc):
         self.assertEqual(seen, every[:len(seen)])
         self.assertEqual(len(seen), len(every) - 4)
 
-    def test_below_counts_entries_that_are_not_wholly_seen(self) -> None:
+    def test_below_counts_rows(self) -> None:
         shown = Pane()
         for number in range(10):
             shown.add(Note(NOON, f"{number}"))
         shown.view(20, 4)
         shown.to_start()
-        self.assertEqual((texts(shown.view(20, 4))[-1], shown.below()), ("12:00 * 2", 7))
+        self.assertEqual((texts(shown.view(20, 4))[-1], shown.below(1000)), ("12:00 * 2", 7))
+        self.assertEqual(shown.below(5), 5)
+        shown.add(Note(NOON, "one entry of many rows " * 5))
+        every = shown.view(20, 1000)
+        shown.view(20, 4)
+        shown.to_start()
+        shown.view(20, 4)
+        self.assertEqual(shown.below(1000), len(every) - 4)
+        shown.scroll(2)
+        shown.view(20, 4)
+        self.assertEqual(shown.below(1000), len(every) - 6)
 
     def test_what_is_new_is_ruled_off_once(self) -> None:
         shown = Pane()
@@ -184,14 +194,14 @@ class Scrolling(InUtc):
             for rows in range(-1, 10):
                 self.assertLessEqual(len(shown.view(cols, rows)), max(0, rows))
                 shown.page(-1)
-                shown.below()
+                shown.below(1000)
                 shown.page(1)
         for empty in (Pane(),):
             empty.page(-1)
             empty.to_start()
             empty.to_new()
             empty.to_last()
-            self.assertEqual((empty.view(80, 24), empty.below()), ([], 0))
+            self.assertEqual((empty.view(80, 24), empty.below(1000)), ([], 0))
 
 
 class Bounds(InUtc):

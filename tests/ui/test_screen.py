@@ -162,9 +162,20 @@ class TheScreens(InUtc):
         frame(play.menu, 24, 80)
         play.press("<PageUp>")
         rows = texts(frame(play.menu, 24, 80))
-        self.assertTrue(rows[19].startswith("-- 19 more below --"), rows[19])
+        self.assertTrue(rows[19].startswith("-- 19 more rows below --"), rows[19])
         play.press("<M->>")
         self.assertEqual(texts(frame(play.menu, 24, 80))[19][-7:], "line 39")
+
+    def test_one_long_entry_has_rows_below(self) -> None:
+        play = office()
+        play.enter("/help")
+        rows = texts(frame(play.menu, 24, 80))
+        hidden = len(play.menu.pane.entries[-1].rows(80, UNICODE)) - 19
+        self.assertEqual(rows[19].rstrip("-"), f"-- {hidden} more rows below ")
+        play.press("<Esc>")
+        for _ in range(200):
+            play.mail(50, "bob", "hi")
+        self.assertEqual(texts(frame(play.menu, 24, 80))[19].rstrip("-"), "-- 99+ more rows below ")
 
 
 class Little(InUtc):

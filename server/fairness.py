@@ -1,34 +1,35 @@
-"""fairness: how much work one connection may make.
+"""fairness: each connection's share of the daemon's work.
 
-Nobody's speed is limited for its own sake.  A connection that is alone gets BUDGET units of work in
-a turn (a request is one unit, and so is each recipient of a message).  Fifty at full rate, as in a
-benchmark, are left alone too: each of them asks for a little, and a long turn serves all of them.
-What must not happen is that a connection that asks for a little waits for those that ask for much.
+Speed is not limited for its own sake.  A connection that is alone gets BUDGET units of work in a
+turn (a request is one unit, and so is each recipient of a message).  Fifty connections at full
+rate, as in a benchmark, are not limited either: each asks for a little, and a long turn serves all
+of them.  But a connection that asks for a little must not wait for those that ask for much.
 
-What is little is a matter of time, not of turns.  Each connection has a bucket of units: BURST at
-once, and FLOOD more with each TICK of the clock.  A connection that asks while its bucket is empty
-is flooding, and counts as flooding until it has stayed within its bucket for CALM seconds.  As long
-as some other connection that does not flood has asked for something within CALM seconds, nobody
-gets more than its bucket holds, and all that flood share FLOOD units a tick.  A connection that has
-had its part rests until the next tick: it is out of the selector, and what its peer sent beyond
-waits in the peer's own socket.  One request can be more than a bucket holds, such as a message to
-all; then its sender rests as many ticks as it was worth.  Nothing is dropped and nobody is
-disconnected.
+Time, not turns, decides what is a little.  Each connection has a bucket of units: it holds BURST,
+and FLOOD more flow in with each TICK of the clock.  A connection that asks while its bucket is
+empty floods, and counts as flooding until it has stayed within its bucket for CALM seconds.  The
+buckets matter only while another connection, one that does not flood, has asked within CALM
+seconds.  Then no connection gets more than its bucket holds, and all flooding connections together
+share FLOOD units a tick.  A connection that has used its share rests until the next tick: the
+daemon takes it out of the selector, and what its peer sends meanwhile waits in the peer's own
+socket.  One request, such as a message to all, may cost more than a bucket holds; then its
+connection rests for as many ticks as the request was worth.  The daemon drops nothing and
+disconnects nobody.
 
-So the daemon sleeps for most of each tick, however much they send.  That keeps the others quick,
-and not the shortness of the flooders' part of a turn.  A daemon that never sleeps makes a turn of
-whatever one of many has sent; each turn has a price of its own and syncs the disk, and the process
-that syncs waits for the same processor.
+So the daemon sleeps for most of each tick, however much the flooding connections send.  This sleep
+keeps the others quick; a small share of each turn would not.  A daemon that never sleeps makes a
+turn of whatever one of many has sent; each turn has a price of its own and syncs the disk, and the
+process that syncs waits for the same processor.
 
-A client that only confirms what it reads does not ask for anything.  The same holds at the
-listeners: a storm of connections gets few of them in a turn while somebody asks.
+A client that only confirms what it reads asks for nothing.  At the listeners the same holds: while
+somebody asks for a little, each turn accepts only a few connections of a storm.
 
-Besides, an operator may set a rate (--rate): a bucket of tokens for each client, a token a request,
-a second's worth at most.  A client that has none left rests for REST seconds or more.  To confirm,
-and to answer PING, is free.
+Besides, an operator may set a rate (--rate).  Then each client has a bucket of tokens that holds a
+second's worth, and each request takes one.  A client without a token rests for REST seconds or
+more.  CONFIRM and PONG take no token.
 
-The daemon calls allowance() before it works a connection off, and then exactly one of the three
-that say how it ended: finished(), wants_more(), interrupted().
+The daemon calls allowance() before it works on the frames of a connection, and then exactly one of
+finished(), wants_more() and interrupted(), which say how that ended.
 """
 from __future__ import annotations
 
@@ -41,35 +42,36 @@ FLOOD = 64                  # units a tick for all that flood, while others ask:
                             # turns and the disk take
 BURST = 128                 # units at once for a connection that does not flood: 32 messages on the
                             # way, with their confirmations
-LEAST = 8                   # units at once for each that floods, however many they are: a read has
-                            # a price of its own
-CALM = 1.0                  # seconds
-NEVER = -CALM               # long enough ago; one number for all
-ACCEPTS = 64                # connections accepted in a turn and listener, when nobody asks
-ACCEPTS_CALLED = 4          # while somebody asks: to turn one away takes 150 us
-REST = 0.05                 # seconds not read, at least: 20 looks a second at one over its rate
+LEAST = 8                   # units at once for each flooding connection, however many there are: a
+                            # read has a price of its own
+CALM = 1.0                  # seconds after which a request, or a flood, counts no more
+NEVER = -CALM               # a time so long ago that it counts no more
+ACCEPTS = 64                # connections accepted in a turn at each listener, if nobody asks
+ACCEPTS_CALLED = 4          # the same while somebody asks: to turn one away takes 150 us
+REST = 0.05                 # seconds for which a connection over its rate is not read, at least: 20
+                            # looks a second
 
-# The kinds of messages that ask for nothing.
+# The kinds of messages that ask for nothing, and take no token.
 FREE = frozenset(wire.CODECS[cls].kind for cls in (wire.Hello, wire.Confirm, wire.Pong))
 
 
 class Share:
     """The account of one connection: what it may still have."""
-    __slots__ = ("at", "flooded", "tick", "tokens", "units")
+    __slots__ = ("flooded", "tokens", "tokens_at", "units", "units_tick")
 
     def __init__(self, now: float, rate: int) -> None:
         self.flooded = NEVER            # when it last asked for more than it had
         self.units = BURST              # in its bucket; below 0: one message was more work
-        self.tick = int(now / TICK)     # when the units were counted
-        self.tokens: float = rate       # requests that its rate leaves to it
-        self.at = now                   # when the tokens were counted
+        self.units_tick = int(now / TICK)   # when the units were counted
+        self.tokens: float = rate       # requests that the rate allows it now
+        self.tokens_at = now            # when the tokens were counted
 
 
 class Askers:
     """For each connection, when some other one last asked for a little.
 
-    Only the last asker is known by name.  For it, the other is the asker before; for every other
-    connection, it is the last asker."""
+    It keeps only the last asker, and two times.  For the last asker, the other is the asker before;
+    for every other connection, it is the last asker."""
     __slots__ = ("before_at", "last", "last_at")
 
     def __init__(self) -> None:
@@ -78,18 +80,18 @@ class Askers:
         self.before_at = NEVER          # when another than the last asker asked last
 
     def asked(self, share: Share, now: float) -> None:
-        """It asked for a little."""
+        """This connection asked for a little."""
         if share is not self.last:
             self.last, self.before_at = share, self.last_at
         self.last_at = now
 
     def retract(self, share: Share) -> None:
-        """It floods: it did not ask for a little."""
+        """This connection floods: it did not ask for a little."""
         if share is self.last:
             self.last, self.last_at = None, self.before_at
 
     def is_alone(self, share: Share, now: float) -> bool:
-        """No other connection asks for a little."""
+        """Whether no other connection has asked for a little within CALM seconds."""
         return now - (self.before_at if share is self.last else self.last_at) >= CALM
 
 
@@ -102,30 +104,31 @@ class Fairness:
 
     # ---- before ----
 
-    def allowance(self, share: Share, floods: int, now: float) -> int:
-        """The units of work that this connection may have now, while so many others flood."""
+    def allowance(self, share: Share, flooding: int, now: float) -> int:
+        """The units of work that this connection may use now, while `flooding` others flood."""
         tick = int(now / TICK)
-        if tick != share.tick:
+        if tick != share.units_tick:
             if share.units < BURST:
                 more, most = FLOOD, BURST
                 if now - share.flooded < CALM:
-                    more = most = _part(floods)
-                share.units = min(most, share.units + more * (tick - share.tick))
-            share.tick = tick
+                    more = most = _part(flooding)
+                share.units = min(most, share.units + more * (tick - share.units_tick))
+            share.units_tick = tick
         if share.units <= 0:
-            self._floods(share, now)
+            self._mark_flooding(share, now)
         return BUDGET if self.askers.is_alone(share, now) else max(0, share.units)
 
     def tokens(self, share: Share, now: float) -> float:
-        """The requests that the rate leaves to it."""
-        share.tokens = min(float(self.rate), share.tokens + (now - share.at) * self.rate)
-        share.at = now
+        """The requests that the rate allows this connection now."""
+        share.tokens = min(float(self.rate), share.tokens + (now - share.tokens_at) * self.rate)
+        share.tokens_at = now
         return share.tokens
 
     # ---- after ----
 
     def finished(self, share: Share, units: int, kind: int, now: float) -> None:
-        """It had so many units, and that was all that it asked for; the last was of this kind."""
+        """The connection used these units, and asks for no more; its last message was of this
+        kind."""
         share.units -= units
         if share.units < -BUDGET:
             _forgive(share, units)
@@ -133,27 +136,27 @@ class Fairness:
             self.askers.asked(share, now)
 
     def wants_more(self, share: Share, units: int, resting: int, now: float) -> float:
-        """It had so many units and asks for more, while so many others rest.
+        """The connection used these units and asks for more, while `resting` others rest.
 
-        Returns until when it is not read; 0.0: it goes on in the next turn.  In no tick more of
-        those that rest go on than can get LEAST."""
+        Returns the time until which the daemon must not read it; 0.0: it goes on in the next turn.
+        In each tick no more resting connections go on than can get LEAST units each."""
         self.interrupted(share, units)
         if self.rate and share.tokens < 1:
             return now + max(REST, (1 - share.tokens) / self.rate)
-        self._floods(share, now)
+        self._mark_flooding(share, now)
         if self.askers.is_alone(share, now):
             return 0.0
         ticks = 1 + max(resting * LEAST // FLOOD, -share.units // _part(resting))
-        return min(now + CALM, (share.tick + ticks) * TICK)
+        return min(now + CALM, (share.units_tick + ticks) * TICK)
 
     def interrupted(self, share: Share, units: int) -> None:
-        """It had so many units, and then something else stopped it."""
+        """The connection used these units, and then something else stopped it."""
         share.units -= units
         if share.units < -BUDGET:
             _forgive(share, units)
 
-    def _floods(self, share: Share, now: float) -> None:
-        """It asks for more than it has, so it is not one that asks for a little."""
+    def _mark_flooding(self, share: Share, now: float) -> None:
+        """The connection asks for more than it has: from now on it floods."""
         share.flooded = now
         self.askers.retract(share)
 
@@ -165,10 +168,10 @@ class Fairness:
 
 
 def _forgive(share: Share, units: int) -> None:
-    """It never owes more than a turn's worth, or its last request's."""
+    """Cut a debt to a turn's worth of units, or to these units if they are more."""
     share.units = max(share.units, -max(BUDGET, units))
 
 
-def _part(floods: int) -> int:
-    """The units that a tick brings to one that floods, with so many others."""
-    return max(LEAST, FLOOD // (floods + 1))
+def _part(flooding: int) -> int:
+    """The units that a tick brings to a flooding connection, while so many others flood."""
+    return max(LEAST, FLOOD // (flooding + 1))

@@ -1,27 +1,28 @@
-"""places: where the daemons of a host are found, and whom a client believes there.
+"""places: the default places of sockets, and the listeners that a client believes there.
 
-Both programs have their default places from here, in this order, whatever their environment lacks:
+Both programs get their default places here, in this order, even if no variable is set:
 
-    $XDG_RUNTIME_DIR/parley/parley.sock   if that directory is the user's own: su and sudo leave
-                                          that of another user behind
+    $XDG_RUNTIME_DIR/parley/parley.sock   if that directory is the user's own: su and sudo may leave
+                                          the variable of another user behind
     /run/user/UID/parley/parley.sock      if that directory exists and is the user's own: cron does
                                           not set the variable
     /tmp/parley-UID/parley.sock           always: a container may have neither
     /run/parley/parley.sock               the daemon of the host, which serves all logins
 
 The user's own places come first.  A user starts a daemon of their own on purpose, and means it; the
-host's daemon is for those who did not.  A daemon listens at the first own place that it can open.
-If that place is known through $XDG_RUNTIME_DIR alone, the daemon also listens at the first place
-after it, where a client without the variable looks.  The owner of /run/parley, as a rule a system
-user, serves the host and listens there alone.
+host's daemon is for users who did not.  A daemon listens at the first of its user's own places that
+it can open.  If only $XDG_RUNTIME_DIR leads to that place, the daemon also listens at the first
+place after it, where a client without the variable looks.  The owner of /run/parley, as a rule a
+system user, serves the host and listens there alone.
 
-A client believes a listener at a default place only if it is the user, root, or the owner of
-/run/parley, which only root can have made.  On each connection the kernel says which user the
-listener is (dial.py).  Anybody may make /tmp/parley-UID before its user does.  So both programs
-skip a place whose directory belongs to another user, and say so in a line.
+A client believes a listener at a default place only if the listener runs as the user, as root, or
+as the owner of /run/parley, a directory that only root can have made.  For each connection the
+kernel says as which user the listener runs (dial.py).  Anybody may make /tmp/parley-UID before the
+user with that UID does.  So both programs skip a place whose directory belongs to another user, and
+say so in a line.
 
-This module looks at directories and at the kernel's list of sockets, and opens nothing.  If a look
-fails, the place counts as "not there".
+This module looks at directories and at the kernel's list of sockets, and opens no socket.  If a
+look fails, the place counts as "not there".
 """
 from __future__ import annotations
 
@@ -38,17 +39,18 @@ from net.address import SOCKET_PATH_MAX, Address
 SYSTEM_SOCKET = "/run/parley/parley.sock"
 SOCKETS = "/proc/net/unix"          # Linux: the sockets of this network namespace
 SOCKETS_MAX = 4 << 20               # bytes of that file that we read: 40,000 sockets
-LISTENING = "00010000"              # in its field Flags: listen() was called (__SO_ACCEPTCON)
-NEARBY_MAX = 3                      # how many daemons of other users one line names
+LISTENING = "00010000"              # in a row's field Flags: listen() was called (__SO_ACCEPTCON)
+NEARBY_MAX = 3                      # daemons of other users that one line names at most
 OTHERS = re.compile(r"(/run/user/(\d+)/parley|/tmp/parley-(\d+))/parley\.sock")
 
 
 def own() -> list[Address]:
-    """Where this user's own daemon may listen, in order of preference."""
+    """The places where this user's own daemon may listen, the preferred one first."""
     return _own(os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}")
 
 
 def _own(*runtime: str) -> list[Address]:
+    """The user's own places: in these runtime directories, if they are the user's, and in /tmp."""
     directories = [Path(where, "parley") for where in runtime if _is_own(where)]
     directories.append(Path(f"/tmp/parley-{os.geteuid()}"))
     paths = dict.fromkeys(str(directory / "parley.sock") for directory in directories)
@@ -60,16 +62,16 @@ def _default(path: str) -> Address:
 
 
 def for_client() -> list[Address]:
-    """Where a client looks for its daemon, in this order."""
+    """The places where a client looks for its daemon, in this order."""
     return [*own(), _default(SYSTEM_SOCKET)]
 
 
 def for_daemon() -> list[list[Address]]:
-    """Where a daemon listens: at the first place of each list that it can open."""
+    """A daemon listens at one place of each of these lists: the first that it can open."""
     if host_owner() == os.geteuid():
         return [[_default(SYSTEM_SOCKET)]]
-    choices, without = own(), _own(f"/run/user/{os.geteuid()}")
-    return [choices] if choices[0] in without else [choices, without]
+    choices, without_variable = own(), _own(f"/run/user/{os.geteuid()}")
+    return [choices] if choices[0] in without_variable else [choices, without_variable]
 
 
 def _is_own(directory: str) -> bool:
@@ -83,18 +85,19 @@ def _is_own(directory: str) -> bool:
 # ---- which listeners to believe ----
 
 def host_owner() -> int | None:
-    """The uid whose daemon serves this host: the owner of /run/parley, if only root can make it."""
+    """The uid whose daemon serves this host: the owner of /run/parley.  None if there is no such
+    directory, or if another user than root can have made it."""
     directory = os.path.dirname(SYSTEM_SOCKET)
     try:
         above, found = os.stat(os.path.dirname(directory)), os.lstat(directory)
     except OSError:
         return None
-    is_roots = above.st_uid == 0 and not above.st_mode & 0o022
-    return found.st_uid if is_roots and stat.S_ISDIR(found.st_mode) else None
+    made_by_root = above.st_uid == 0 and not above.st_mode & 0o022
+    return found.st_uid if made_by_root and stat.S_ISDIR(found.st_mode) else None
 
 
 def believed() -> set[int]:
-    """The uids whose daemon a client talks to at a default place."""
+    """The uids whose daemons a client believes at a default place."""
     host = host_owner()
     return {os.geteuid(), 0} | ({host} if host is not None else set())
 
@@ -112,14 +115,14 @@ def foreign(where: Address) -> str:
 
 
 def file_owner(path: str) -> int | None:
-    """The uid that a socket file and its directory belong to, where the kernel does not say which
-    user listens; None if they belong to two users, or if others may write in the directory."""
+    """The uid that owns a socket file, for kernels that do not say which user listens.  None if the
+    directory belongs neither to that uid nor to root, or if others may write in it."""
     try:
         file, directory = os.lstat(path), os.stat(os.path.dirname(path) or ".")
     except OSError:
         return None
-    is_ones = directory.st_uid in (file.st_uid, 0) and not directory.st_mode & 0o022
-    return file.st_uid if is_ones else None
+    made_by_owner = directory.st_uid in (file.st_uid, 0) and not directory.st_mode & 0o022
+    return file.st_uid if made_by_owner else None
 
 
 def login(uid: int) -> str:
@@ -142,7 +145,7 @@ def nobody(looked: Sequence[Address]) -> str:
 
 
 def closed(path: str) -> str:
-    """Says which users are served by the daemon at a socket that this user may not use."""
+    """Says which users the daemon at this socket serves, to a user who may not use it."""
     uid, group = _keeper(path)
     owner = login(uid)
     to = f"{owner} and the group {group}" if group else owner
@@ -153,8 +156,8 @@ def closed(path: str) -> str:
 
 
 def _keeper(path: str) -> tuple[int, str]:
-    """The owner of a socket, or of the nearest directory above it that this user may look at; and
-    the group that may use the socket, "" if none may."""
+    """The owner of a socket, or of the nearest directory above it that this user may look at.  And
+    the group that may use the socket, "" if no group may."""
     for place in (path, *map(str, Path(path).parents)):
         try:
             found = os.lstat(place)
@@ -190,7 +193,7 @@ def _listens(path: str) -> bool:
 
 
 def _listening() -> set[str]:
-    """The paths of all Unix sockets with a listener; none if the kernel has no such list."""
+    """The paths of all Unix sockets that listen; none if the kernel has no such list."""
     try:
         with open(SOCKETS, encoding="utf-8", errors="replace") as file:
             rows = [row.split(maxsplit=7) for row in file.read(SOCKETS_MAX).splitlines()]

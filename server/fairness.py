@@ -37,9 +37,9 @@ import wire
 
 BUDGET = 10_000             # units for a connection in a turn, when nobody else asks: some 10 ms
 TICK = 1 / 1024             # seconds: as finely as select can wait; floats hold whole ones exactly
-FLOOD = 64                  # units a tick for all that flood, while others ask: 32,000 messages a
-                            # second, and a quarter of the processor with what their readers, the
-                            # turns and the disk take
+FLOOD = 64                  # units a tick for all flooding connections together, while others ask:
+                            # 32,000 messages a second, and a quarter of the processor with what
+                            # their readers, the turns and the disk take
 BURST = 128                 # units at once for a connection that does not flood: 32 messages on the
                             # way, with their confirmations
 LEAST = 8                   # units at once for each flooding connection, however many there are: a

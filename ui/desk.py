@@ -3,12 +3,12 @@
 A Desk is in one mode.  It holds the line that the user types, the list of names that is open, and
 the recipients of the message that is being written.  The line belongs to the mode: go() keeps a
 half-written message or chat line, and gives it back when the user returns; other texts go into the
-history.  A passphrase is typed into a line of its own, which has no history.  A long paste lies
-over the mode until the user says whether to insert it.  Only the user's own keys can lose what the
-user typed.
+history.  The user types a passphrase into a line of its own, which has no history.  While the user
+is asked about a long paste, the mode is PASTE, and the mode below it is kept.  Only the user's own
+keys can lose what the user typed.
 
-Only go() and end_chat() change the mode.  Every step that the user takes gives back a fault, one
-line for them, or "".  Pure: no curses, no socket, no clock.
+Only go() and end_chat() change the mode.  Every method that is a step of the user's returns a
+fault, which is one line for the user, or "".  Pure: no curses, no socket, no clock.
 """
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Mode(Enum):
     WRITE = "write"             # writing a message
     CHAT = "chat"
     PASTE = "paste"             # saying whether to insert a long paste
-    PASSPHRASE = "passphrase"   # typing that of the name, to log in
-    CLAIM = "claim"             # typing a new one
-    AGAIN = "again"             # and once more
+    PASSPHRASE = "passphrase"   # typing the passphrase of the name, to log in
+    CLAIM = "claim"             # typing a new passphrase for the name
+    AGAIN = "again"             # typing the new passphrase once more
     OTHER = "other"             # saying whether another daemon, or another store, will do
 
 
-SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})   # texts that are not shown or kept
-KEPT = frozenset({Mode.WRITE, Mode.CHAT})                       # texts that come back unfinished
+SECRET = frozenset({Mode.PASSPHRASE, Mode.CLAIM, Mode.AGAIN})   # their text is not shown or kept
+KEPT = frozenset({Mode.WRITE, Mode.CHAT})                       # their unfinished text comes back
 
 
 class Draft(NamedTuple):
@@ -66,23 +66,23 @@ class Desk:
     """The mode, the line, and what belongs to them."""
 
     def __init__(self, link: Link, talk: Talk, mode: Mode, strict: bool = False) -> None:
-        """`strict`: the names of a list must be typed whole; the user cannot see its cursor."""
+        """`strict`: the user cannot see the cursor of a list, and must type its names in full."""
         self.link = link
         self.talk = talk
         self.pane = talk.feed.pane
         self.strict = strict
         self.line = InputLine()
-        self.marked = 0                         # the number of the item that the line echoes
+        self.marked = 0                         # the item that the line echoes; 0: none
         self.picker: Picker | None = None       # the list of names that is open
         self.draft = Draft()
         self.search = Search()
-        self.paste = ""                         # a long one; the user is asked about it
-        self.passphrase = ""                    # a new one, typed once
+        self.paste = ""                         # a long paste that the user is asked about
+        self.passphrase = ""                    # a new passphrase, typed once so far
         self.leaving = False                    # the user has said goodbye
-        self._mode = mode                       # also below a paste
-        self._kept: dict[Mode, str] = {}
-        self._aside = self.line                 # the line, while `line` is a passphrase's
-        self._warned = False                    # that leaving would lose messages
+        self._mode = mode                       # the mode, also below a long paste
+        self._kept: dict[Mode, str] = {}        # unfinished texts
+        self._aside = self.line                 # the usual line, while `line` is a passphrase's
+        self._warned = False                    # the user knows that leaving would lose messages
 
     # ---- the mode ----
 
@@ -130,15 +130,15 @@ class Desk:
             self.line.remember(self.text)
 
     def home(self) -> str:
-        """To the chat if there is one, else to the menu."""
+        """Go to the chat if there is one, else to the menu."""
         return self.go(Mode.CHAT if self.talk.chatting.chat else Mode.MENU)
 
     def back(self) -> str:
-        """One step back, as Esc does."""
+        """Go one step back, as Esc does."""
         return BACK[self.mode](self)
 
     def ask_name(self) -> str:
-        """To the login, with the present name in the line."""
+        """Go to the login, with the present name in the line."""
         self.go(Mode.LOGIN)
         self.line.set(self.link.name)
         return ""
@@ -170,7 +170,7 @@ class Desk:
 
     @property
     def text(self) -> str:
-        """What the user typed: the echo of an item is not typed."""
+        """What the user typed; "" if the line is the echo of an item."""
         return "" if self.marked else self.line.text
 
     def take(self) -> str:
@@ -188,7 +188,7 @@ class Desk:
         self.marked = number
 
     def unmark(self) -> None:
-        """Take an echo out of the line."""
+        """Remove the echo of an item from the line."""
         if self.marked:
             self.marked = 0
             self.line.set("")
@@ -227,7 +227,7 @@ class Desk:
         return ""
 
 
-Action: TypeAlias = Callable[[Desk], str]         # a step of the user's; gives back a fault, or ""
+Action: TypeAlias = Callable[[Desk], str]         # a step of the user's; returns a fault, or ""
 
 
 # ---- one step back ----
@@ -237,7 +237,7 @@ def _nowhere(_: Desk) -> str:
 
 
 def _back_at_menu(desk: Desk) -> str:
-    """An echo goes, a text stays; without an echo, back to the chat if there is one."""
+    """Remove the echo of an item; if there is none, go back to the chat if there is one."""
     if desk.marked:
         desk.unmark()
     elif desk.talk.chatting.chat:
@@ -265,7 +265,7 @@ def _back_from_paste(desk: Desk) -> str:
 
 
 def redial(desk: Desk) -> str:
-    """Dial again: perhaps the daemon from before is back."""
+    """Dial again: perhaps the daemon of before is back."""
     desk.line.set("")
     desk.home()
     desk.link.connect()

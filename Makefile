@@ -11,18 +11,19 @@ UNITS   = $(PREFIX)/lib/systemd/system
 ROOMS   = net store rules server client ui terminal
 MODULES = $(wildcard *.py) $(wildcard $(ROOMS:%=%/*.py))
 MANUALS = $(wildcard man/*.[1578])
-SHELLS  = parley.bash:bash-completion/completions/parley parley.bash:bash-completion/completions/parleyd \
+SHELLS  = parley.bash:bash-completion/completions/parley \
+          parley.bash:bash-completion/completions/parleyd \
           _parley:zsh/site-functions/_parley parley.fish:fish/vendor_completions.d/parley.fish
 RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' terminal/usage.py)
 
 .DEFAULT_GOAL = help
-.PHONY: help run client demo test test-all mutants fuzz torture bench bench-growth bench-stalls bench-client \
-        bench-figures lint install uninstall wheel pyz deb dist clean
+.PHONY: help run client demo test test-all mutants fuzz torture bench bench-growth bench-stalls \
+        bench-client bench-figures lint install uninstall wheel pyz deb dist clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\): *[a-z. ]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
-run:            ## the daemon, for oneself; README, Start, says how one serves all logins of the host
+run:            ## the daemon, for yourself; README, Start: how to serve all logins of the host
 	$(PYTHON) daemon.py $(ARGS)
 
 client:         ## a client of that daemon
@@ -31,28 +32,28 @@ client:         ## a client of that daemon
 demo:           ## a daemon and three clients side by side, in tmux: of its own, and gone at the end
 	PYTHON="$(PYTHON)" sh packaging/demo.sh
 
-test:           ## all tests, on all processors; ARGS=store runs one room; a missing tool skips, and is named
+test:           ## all tests; ARGS=store runs one room; tests that lack a tool are skipped by name
 	$(PYTHON) -m tests $(ARGS)
 
-test-all:       ## the same, with the long searches in full: minutes more
+test-all:       ## the same, with the long searches at full size: minutes more
 	PARLEY_TESTS=all $(PYTHON) -m tests $(ARGS)
 
-mutants:        ## each safeguard taken out in turn: does a test notice?  ARGS=--write puts the table into HACKING
+mutants:        ## the program without one safeguard after the other: does a test notice?
 	$(PYTHON) tests/house/mutants.py $(ARGS)
 
 FUZZ_SECONDS = 60
-fuzz:           ## what others may send, by chance and by Hypothesis, in a virtual environment of its own
+fuzz:           ## random input, also by Hypothesis, in a virtual environment of its own
 	[ -x .fuzz/bin/python ] || { $(PYTHON) -m venv .fuzz && .fuzz/bin/pip -q install hypothesis; }
 	.fuzz/bin/python -m tests.torture.fuzz --hypothesis --seconds $(FUZZ_SECONDS) $(ARGS)
 
-torture:        ## power cuts, kills at every call, disk errors, a million messages, floods: root, strace, ext4; ten minutes
+torture:        ## power cuts, kills, disk errors, floods: root, strace, ext4; ten minutes
 	$(PYTHON) -m tests.torture.torture $(ARGS)
 
-bench:          ## W1 to W7: parley, the bare routers, PEERS; needs a C compiler and some minutes; bench/README
+bench:          ## W1 to W7: parley, the bare routers, PEERS; needs a C compiler; bench/README
 	$(MAKE) -s -C bench
 	$(PYTHON) bench/run.py --works "$(WORKS)" --rounds $(ROUNDS) $(ARGS) $(PEERS)
 
-bench-growth:   ## cost against what waits, clients, recipients, size; memory: some twenty minutes, plots in bench/plots
+bench-growth:   ## cost by load and size, with plots in bench/plots: twenty minutes
 	$(MAKE) -s -C bench
 	$(PYTHON) bench/growth.py $(ARGS)
 
@@ -77,10 +78,12 @@ install:        ## the programs and manuals, under PREFIX (and DESTDIR)
 	install -d $(ROOMS:%="$(DESTDIR)$(HOME_OF)/%") "$(DESTDIR)$(PREFIX)/bin"
 	@for module in $(MODULES); do install -m 644 $$module "$(DESTDIR)$(HOME_OF)/$$module"; done
 	find "$(DESTDIR)$(HOME_OF)" -name __pycache__ -exec rm -rf {} +
-	umask 022; $(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"   # users can't write there
+	# Users can't write there, so the modules are compiled now.
+	umask 022; $(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"
 	for pair in parleyd:daemon parley:curses_client; do \
-	    printf '#!/bin/sh\nexec $(PYTHON) "$(HOME_OF)/%s.py" "$$@"\n' "$${pair#*:}" >"$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; \
-	    chmod 755 "$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; done
+	    program="$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; \
+	    printf '#!/bin/sh\nexec $(PYTHON) "$(HOME_OF)/%s.py" "$$@"\n' "$${pair#*:}" >"$$program"; \
+	    chmod 755 "$$program"; done
 	for page in $(MANUALS); do \
 	    install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
 	for place in $(SHELLS); do install -D -m 644 "packaging/completions/$${place%%:*}" \
@@ -90,8 +93,10 @@ install:        ## the programs and manuals, under PREFIX (and DESTDIR)
 
 uninstall:      ## what install has put there
 	rm -rf "$(DESTDIR)$(HOME_OF)"
-	rm -f "$(DESTDIR)$(PREFIX)/bin/parleyd" "$(DESTDIR)$(PREFIX)/bin/parley" "$(DESTDIR)$(UNITS)/parleyd.service"
-	for page in $(MANUALS); do rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
+	rm -f "$(DESTDIR)$(PREFIX)/bin/parleyd" "$(DESTDIR)$(PREFIX)/bin/parley" \
+	    "$(DESTDIR)$(UNITS)/parleyd.service"
+	for page in $(MANUALS); do \
+	    rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
 	for place in $(SHELLS); do rm -f "$(DESTDIR)$(PREFIX)/share/$${place#*:}"; done
 
 wheel:          ## dist/: a wheel and an sdist; needs the module build, from PyPI

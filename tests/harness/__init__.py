@@ -1,3 +1,4 @@
 """What the tests share."""
 
-HOUSES = "PARLEY_TEST_HOUSES"       # environment: where the processes of a run share furnished stores
+# Environment: the directory where the processes of a run share furnished stores (lived_in.py).
+HOUSES = "PARLEY_TEST_HOUSES"

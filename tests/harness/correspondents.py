@@ -4,8 +4,10 @@ oracle everything.
 They live in the test's own process, beside the daemon's: what they know survives it, and its disk.
 A Party is all users of a store.  After each crash:
 
-    party.connect(path)         everybody logs in, holding, and checks: `faults` is what the oracle says of it
-    party.resume()              sends without an answer go out again; some readers receive live from now on
+    party.connect(path)         everybody logs in, holding, and checks; the oracle's verdict is in
+                                `faults`
+    party.resume()              sends without an answer go out again; some readers receive live
+                                from now on
     party.work(seconds)         traffic
     party.drain()               what was answered so far is known
 
@@ -167,8 +169,8 @@ class Correspondent:
         self.checked = True
         self.faults += self.oracle.judge(self.name, found)
         if not len(found) == said.total == self.waiting:
-            self.faults.append(
-                f"miscounted: {len(found)} came to {self.name}, WELCOME said {self.waiting}, {said}")
+            self.faults.append(f"miscounted: {len(found)} came to {self.name}, "
+                               f"WELCOME said {self.waiting}, {said}")
 
 
 HEARD = {wire.Welcome: Correspondent.on_welcome, wire.Stored: Correspondent.on_stored,
@@ -231,7 +233,8 @@ class Party:
         until, written = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             for user in self.users:
-                while len(user.unanswered) < IN_FLIGHT and self.chance.random() < 0.9 and written < WRITTEN_MAX:
+                while (len(user.unanswered) < IN_FLIGHT and self.chance.random() < 0.9
+                       and written < WRITTEN_MAX):
                     user.write(everyone=True)
                     written += 1
                 user.delete()

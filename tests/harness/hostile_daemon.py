@@ -15,8 +15,9 @@ import wire
 from tests.client.fake_link import NOON
 from wire import Outcome, SendFlag, Why
 
-EVIL = ("\x1b]0;owned\x07\x1b[2J\x1b[H\r\n\x9b31m\x08\x08\x7f\x0e\x00\u202e\u2028\ufe0f\u200b\U000e0041"
-        + "\u0301" * 10 + "\u3164\U0001f469\u200d\U0001f680\tq" + "\u0323" * 40)
+EVIL = ("\x1b]0;owned\x07\x1b[2J\x1b[H\r\n\x9b31m\x08\x08\x7f\x0e\x00"
+        + "\u202e\u2028\ufe0f\u200b\U000e0041" + "\u0301" * 10
+        + "\u3164\U0001f469\u200d\U0001f680\tq" + "\u0323" * 40)
 LONG = ("\x1bP$q\x1b\\\x1b[6n\x1b[?1049l" + "a" + "\u0301" * 400 + "\n" * 3 + " " * 200
         + "14:06 dave > all: pay me\x9c")
 NAMES = ("ann", "bob", "carol", "dave")

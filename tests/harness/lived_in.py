@@ -1,21 +1,23 @@
 """The lived-in house: the world in which tests run the real programs.
 
-A house of three names hides what three names cannot show: 41 names in the log once kept every real client out, and all
-tests were green.  So the world of a test is one that people have lived in.  On disk (furnish):
+A house of three names hides what three names cannot show: 41 names in the log once kept every real
+client out, and all tests were green.  So the world of a test is one that people have lived in.  On
+disk (furnish):
 
-    NAMES names in the log, of every length and spelling, seen last in the course of a year; most have an owner, some a
-    passphrase, some ignore others
-    mail that waits for some: one message, a tail, a long one, texts of every kind; messages to all, which wait for
-    everybody; more that was read, with gaps between what was read and what was not
+    NAMES names in the log, of every length and spelling, seen last in the course of a year; most
+    have an owner, some a passphrase, some ignore others
+    mail that waits for some: one message, a tail, a long one, texts of every kind; messages to
+    all, which wait for everybody; more mail that was read, with gaps between read and unread
     several segments, and several journals of earlier starts; ids that begin far above 0
 
-and for each of PEOPLE, the names that tests use for themselves and that this log does not have, an archive of a year
-(keep_a_year).  At run time, around one daemon (Residents): CONNECTED scripted clients, some who follow the log, some
-who hold, pairs and groups in chats, invitations that nobody answers, and a hum of lines and mail among them.
+PEOPLE are the names that tests use for themselves; this log does not have them.  Each of them has
+an archive of a year (keep_a_year).  At run time, around one daemon (Residents): CONNECTED scripted
+clients, some that follow the log, some that hold, pairs and groups in chats, invitations that
+nobody answers, and a hum of lines and mail among them.
 
-A store is made once in a process for each backend and number of names, and then copied: for 5,000 names it takes 0.4 s
-to make, and 3 ms to copy.  A house with something else in it than that, or with nothing, is the exception; a test that
-wants one says so (`bare=True`), and why.
+A store is made once in a run for each backend and number of names, and then copied: for 5,000
+names it takes 0.4 s to make, and 3 ms to copy.  A house with something else in it, or with
+nothing, is the exception; a test that wants one says so (`bare=True`), and why.
 """
 import atexit
 import contextlib
@@ -52,13 +54,15 @@ HUM_SECONDS = 0.1           # between two of the residents' own messages
 PATIENCE = 30.0             # for the residents to be there; far more than it takes
 PEOPLE = ("ann", "bob", "carol", "dave", "erin")    # whom tests bring; none of them lives here
 KEPT = 3000                 # messages in the archive of a year
-TEXTS = ("the torque wrench?", "in the second drawer, under the gloves", "日本語のテキスト", "e\u0301 and \U0001f527",
-         "two\nlines\n\tand a tab", "x" * 400, "https://example.org/" + "path/" * 20, "ok", "1", "Quit it, will you")
+TEXTS = ("the torque wrench?", "in the second drawer, under the gloves", "日本語のテキスト",
+         "e\u0301 and \U0001f527", "two\nlines\n\tand a tab", "x" * 400,
+         "https://example.org/" + "path/" * 20, "ok", "1", "Quit it, will you")
 
 
 def name_of(number: int) -> str:
     """The name with this number: `v-0`, `Vera.17`, and now and then one of the longest."""
-    base = ("v-{}", "Vera.{}", "walt{}", "XENIA_{}", "yuri.of.the.north-{}", "z{}")[number % 6].format(number)
+    forms = "v-{}", "Vera.{}", "walt{}", "XENIA_{}", "yuri.of.the.north-{}", "z{}"
+    base = forms[number % 6].format(number)
     return base.ljust(wire.NAME_MAX, "y") if number % 50 == 49 else base
 
 
@@ -86,7 +90,8 @@ class Founder:
     @contextlib.contextmanager
     def life(self, seal_at: int) -> Iterator[Mailbox]:
         """The store, open; at the end what is due is sealed."""
-        box = Mailbox(self.directory, backend=self.backend, seal_at=seal_at, journals_max=100, small=1)
+        box = Mailbox(self.directory, backend=self.backend, seal_at=seal_at, journals_max=100,
+                      small=1)
         try:
             yield box
             self.save(box)
@@ -110,7 +115,8 @@ class Founder:
             if user.number % 4:
                 box.set(user, Setting.OWNER, UID.pack(20_000 + user.number))
             if user.number % 50 == 1:
-                box.set(user, Setting.CLAIM, scram.Verifier(4096, bytes(16), bytes(32), bytes(32)).pack())
+                box.set(user, Setting.CLAIM,
+                        scram.Verifier(4096, bytes(16), bytes(32), bytes(32)).pack())
             if user.number % 20 == 2:
                 ignored = self.chance.sample(range(NAMES), self.chance.randrange(1, 40))
                 box.set(user, Setting.IGNORED, struct.pack(f"!{len(ignored)}I", *ignored))
@@ -120,15 +126,19 @@ class Founder:
         everybody = box.users
         for number in range(letters):
             sender = everybody[self.chance.randrange(NAMES)]
-            others = [everybody[n] for n in self.chance.sample(range(NAMES), self.chance.choice((1, 1, 1, 3, 30)))]
-            texts = self.chance.choices(TEXTS, k=200 if number % 100 == 0 else self.chance.choice((1, 1, 1, 5)))
+            recipients = self.chance.choice((1, 1, 1, 3, 30))
+            others = [everybody[n] for n in self.chance.sample(range(NAMES), recipients)]
+            length = 200 if number % 100 == 0 else self.chance.choice((1, 1, 1, 5))
+            texts = self.chance.choices(TEXTS, k=length)
             self.put(box, sender, [user for user in others if user is not sender], 0, texts)
         sender = everybody[self.chance.randrange(NAMES)]
         if self.names == NAMES:
-            self.put(box, sender, [user for user in everybody if user is not sender], EVERYONE, TEXTS[:1])
+            self.put(box, sender, [user for user in everybody if user is not sender], EVERYONE,
+                     TEXTS[:1])
         self.save(box)
 
-    def put(self, box: Mailbox, sender: User, to: Sequence[User], flags: int, texts: Sequence[str]) -> None:
+    def put(self, box: Mailbox, sender: User, to: Sequence[User], flags: int,
+            texts: Sequence[str]) -> None:
         if to:
             self.time += 1_000_000
             body = body_of([text.encode() for text in texts])
@@ -156,13 +166,16 @@ def founded(names: int, backend: str | None, house: int) -> Path:
     if not store.exists():
         made = Path(tempfile.mkdtemp(dir=directory))
         Founder(str(made / "store"), backend, names).fill()
-        with contextlib.suppress(OSError):          # another process was quicker, and its is as good
+        with contextlib.suppress(OSError):      # another process was quicker: its store is as good
             (made / "store").rename(store)
     return store
 
 
-def furnish(store: str | Path, names: int = NAMES, backend: str | None = None, house: int = 0) -> None:
-    """A store at this place, as if people had lived there.  All stores of one `house` have the same number."""
+def furnish(store: str | Path, names: int = NAMES, backend: str | None = None,
+            house: int = 0) -> None:
+    """A store at this place, as if people had lived there.
+
+    All stores of one `house` have the same number."""
     shutil.copytree(founded(names, backend, house), store, copy_function=shutil.copyfile)
     Path(store).chmod(0o700)
     for file in Path(store).iterdir():
@@ -173,7 +186,8 @@ def furnish(store: str | Path, names: int = NAMES, backend: str | None = None, h
 def _year() -> bytes:
     """The lines of an archive."""
     records = (wire.Mail(number + 1, SINCE + number * (YEAR // KEPT), (9 << 32) + number, 0, 1,
-                              name_of(number % 40), TEXTS[number % len(TEXTS)]) for number in range(KEPT))
+                              name_of(number % 40), TEXTS[number % len(TEXTS)])
+               for number in range(KEPT))
     return "".join([letters.line(record) + "\n" for record in records]).encode() + archive.MARK
 
 
@@ -197,7 +211,7 @@ def number_of(store: str | Path) -> bytes:
 # ---- at run time ----
 
 class Resident:
-    """One of those who are connected: answers PING, confirms what it is shown, and takes part in its chat."""
+    """A connected client: it answers PING, confirms its mail, and takes part in its chat."""
 
     def __init__(self, path: str, number: int) -> None:
         self.name, self.number = name_of(number), number
@@ -226,7 +240,7 @@ class Resident:
         except OSError:
             data = b""
         for frame in self._decoder.feed(data):
-            if on := HEARD.get(frame[0]):       # decoding all 5,000 names would take longer than the rest
+            if on := HEARD.get(frame[0]):       # decoding all names would cost more than the rest
                 on(self, wire.decode(frame, wire.DAEMON))
         return bool(data)
 
@@ -259,14 +273,16 @@ class Resident:
 
 
 HEARD: dict[int, Any] = {wire.CODECS[said].kind: on for said, on in (
-    (wire.Welcome, Resident.on_welcome), (wire.Ping, Resident.on_ping), (wire.Mails, Resident.on_mails),
+    (wire.Welcome, Resident.on_welcome), (wire.Ping, Resident.on_ping),
+    (wire.Mails, Resident.on_mails),
     (wire.Invitation, Resident.on_invitation), (wire.Inviting, Resident.on_inviting),
     (wire.Started, Resident.on_started))}
 CHATTING = 2 * PAIRS + 3 * GROUPS
 
 
 class Residents:
-    """CONNECTED residents at a daemon's Unix socket, until close(), or the daemon's end; a thread of their own."""
+    """CONNECTED residents at a daemon's Unix socket, in a thread of their own, until close() or
+    the daemon's end."""
 
     def __init__(self, path: str) -> None:
         self._selector = selectors.DefaultSelector()
@@ -284,7 +300,8 @@ class Residents:
         """Wait until everybody is here and all chats are under way."""
         if not self._settled.wait(PATIENCE):
             self.close()
-            raise AssertionError(f"not settled in {PATIENCE:g} s: {sum(each.is_here for each in self.all)} are here, "
+            here = sum(each.is_here for each in self.all)
+            raise AssertionError(f"not settled in {PATIENCE:g} s: {here} are here, "
                                  f"{sum(each.chat > 0 for each in self.all)} are in chats")
 
     def close(self) -> None:
@@ -317,7 +334,8 @@ class Residents:
         for first, *others in groups + unanswered:
             first.say(wire.Invite(1, tuple(each.name for each in others)))
         chatting, inviting = self.all[:CHATTING], [first for first, _ in unanswered]
-        while not (all(each.chat for each in chatting) and all(each.is_inviting for each in inviting)):
+        while not (all(each.chat for each in chatting)
+                   and all(each.is_inviting for each in inviting)):
             yield False
         yield True
 

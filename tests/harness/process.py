@@ -15,10 +15,11 @@ from tests.harness import lived_in
 
 FULL = os.environ.get("PARLEY_TESTS") == "all"  # long searches at full size: `make test-all`, CI
 HERE = str(Path(__file__).resolve().parents[2])
-START_SECONDS = 120         # until it listens; 0.3 are usual, and a busy machine has taken more than 20
+START_SECONDS = 120         # until the daemon listens: 0.3 are usual, a busy machine took over 20
 
 T = TypeVar("T")
-MANY = ("--clients-each", "none", "--new-names", "none", "--all-seconds", "none")      # of a test, all are one login
+# In a test all clients are one login.
+MANY = ("--clients-each", "none", "--new-names", "none", "--all-seconds", "none")
 
 
 def effort(full: T, sample: T) -> T:
@@ -27,7 +28,7 @@ def effort(full: T, sample: T) -> T:
 
 
 def say_figures(text: str) -> None:
-    """What a test has measured or counted, for who wants it: with -v."""
+    """What a test has measured or counted: shown with -v."""
     if "-v" in sys.argv:
         print(text, file=sys.stderr)
 
@@ -35,18 +36,20 @@ def say_figures(text: str) -> None:
 class DaemonProcess:
     """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end.
 
-    The store is that of a house where people live, and 200 of them are connected (lived_in.py); `bare`: an empty one.
-    `program`: another one, with its first arguments; `under`: a command that runs it; `store`: another place, left as
-    it is, and nobody lives there.  With `wait` false it may still be starting, or die: wait()."""
+    The store is that of a house where people live, and 200 of them are connected (lived_in.py);
+    with `bare` it is empty.  `program`: another one, with its first arguments; `under`: a command
+    that runs it; `store`: another place, which stays as it is, and where nobody lives.  With `wait`
+    false the daemon may still be starting, or die: call wait()."""
 
-    def __init__(self, *options: str, python: str = sys.executable, console: str = "none", store: str = "",
-                 program: Sequence[str] = (HERE + "/daemon.py",), under: Sequence[str] = (), wait: bool = True,
-                 bare: bool = False) -> None:
+    def __init__(self, *options: str, python: str = sys.executable, console: str = "none",
+                 store: str = "", program: Sequence[str] = (HERE + "/daemon.py",),
+                 under: Sequence[str] = (), wait: bool = True, bare: bool = False) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="parley-process-")
         self.directory = self._directory.name
         self.path = self.directory + "/sock"
         self.store = store or self.directory + "/store"
-        self.command = [*under, python, *program, "--state", self.store, "--listen", "unix:" + self.path,
+        self.command = [*under, python, *program, "--state", self.store,
+                        "--listen", "unix:" + self.path,
                         "--console", console, *MANY, *options]
         self.process: subprocess.Popen[bytes] | None = None
         self.is_lived_in = not (bare or store)
@@ -60,7 +63,8 @@ class DaemonProcess:
 
     def launch(self) -> None:
         with open(self.directory + "/output", "ab") as output:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output,
+                                            stderr=output)
 
     def start(self) -> float:
         """Start it; how many seconds until it took a connection."""

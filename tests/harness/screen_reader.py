@@ -149,8 +149,8 @@ class Screen:
             text += self._decoder.decode(data)
         except UnicodeDecodeError as fault:
             self._decoder.reset()
-            raise UnknownSequence(
-                f"not UTF-8: {fault.object[max(0, fault.start - 20) : fault.end + 20]!r}") from fault
+            around = fault.object[max(0, fault.start - 20) : fault.end + 20]
+            raise UnknownSequence(f"not UTF-8: {around!r}") from fault
         position = 0
         while found := _TOKEN.match(text, position):
             position = found.end()

@@ -140,7 +140,8 @@ class Service:
         return client
 
     def client(self, name: str, features: int = wire.Feature.ROSTER | wire.Feature.RECEIPTS,
-               token: bytes = bytes(16), caller: Caller = Caller("test:1")) -> "Client":        # noqa: B008
+               token: bytes = bytes(16),
+               caller: Caller = Caller("test:1")) -> "Client":      # noqa: B008
         """A client that has said HELLO; what it was answered is still to be heard."""
         client = self.connect(caller)
         client.name = name
@@ -235,7 +236,8 @@ class Client:
         assert self.heard, f"{self.name} heard nothing, not {kind.__name__}"
         said = self.heard.pop(0)
         wrong = [name for name, value in fields.items() if getattr(said, name, None) != value]
-        assert type(said) is kind and not wrong, f"{self.name} heard {said}, not {kind.__name__} {fields}"
+        wanted = f"{kind.__name__} {fields}"
+        assert type(said) is kind and not wrong, f"{self.name} heard {said}, not {wanted}"
         return said
 
     def hears_all(self, kind: type[M]) -> list[M]:

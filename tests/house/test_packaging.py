@@ -93,7 +93,8 @@ class Wheel(Packages):
 class Pipx(Packages):
     def test_installed_and_uninstalled(self) -> None:
         """`pipx install .` with nothing but the wheels; then the two programs run, and go again."""
-        places = {f"PIPX_{what}": str(self.place / what.lower()) for what in ("HOME", "BIN_DIR", "MAN_DIR")}
+        places = {f"PIPX_{what}": str(self.place / what.lower())
+                  for what in ("HOME", "BIN_DIR", "MAN_DIR")}
         settings = {**places, "HOME": str(self.place), "TMPDIR": str(self.place),
                     "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS, "PIP_CONFIG_FILE": os.devnull}
         run("pipx", "install", "--python", sys.executable, ".", cwd=self.tree(), **settings)
@@ -146,19 +147,26 @@ SCRIPT = r"""
 mount -t tmpfs none "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" none "$1/root"
-mount --rbind /dev "$1/root/dev"; mount -t proc none "$1/root/proc"; mount -t tmpfs -o mode=755 none "$1/root/run"
+mount --rbind /dev "$1/root/dev"
+mount -t proc none "$1/root/proc"
+mount -t tmpfs -o mode=755 none "$1/root/run"
 cat >"$1/root/inside" <<'EOF'
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 dpkg -i --force-depends "$1" >/dev/null
+as() {          # UID OPTIONS: the client, run by a user
+    uid=$1; shift
+    setpriv --reuid "$uid" --clear-groups env -i PATH="$PATH" parley --no-archive "$@"
+}
 /usr/bin/parley --version
 install -d -o parley /run/parley
-setpriv --reuid parley --regid parley --clear-groups parleyd --console none --state /var/lib/parley/store &
+setpriv --reuid parley --regid parley --clear-groups \
+    parleyd --console none --state /var/lib/parley/store &
 for try in $(seq 100); do [ -S /run/parley/parley.sock ] && break; sleep 0.1; done
-setpriv --reuid 60001 --clear-groups env -i PATH="$PATH" parley --no-archive --name alice --check >/dev/null
-setpriv --reuid 60002 --clear-groups env -i PATH="$PATH" parley --no-archive --name bob --send alice hello |
+as 60001 --name alice --check >/dev/null
+as 60002 --name bob --send alice hello |
     sed 's/.*kept in .*/alice: kept/'
-setpriv --reuid 60001 --clear-groups env -i PATH="$PATH" parley --no-archive --name alice --check | grep -o hello
+as 60001 --name alice --check | grep -o hello
 kill $!; wait
 dpkg --purge parley >/dev/null 2>&1
 getent passwd parley >/dev/null || echo "purged: no user"

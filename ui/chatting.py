@@ -16,7 +16,7 @@ from ui.feed import Feed, Hears
 from ui.names import NAMED, listed
 from ui.people import People
 from ui.requests import REFUSALS
-from ui.words import LOST, parting
+from ui.words import LOST, left_behind, parting
 
 LINES_MAX = 10_000      # own lines that may still fail: as many as the pane holds
 
@@ -74,9 +74,9 @@ class Chatting:
     def on_started(self, event: wire.Started) -> None:
         others = self.people.others(event.members)
         self.chat = Chat(event.chat, others)
-        what, all_of_you, ends = (("chat", "both of you", "ends") if len(others) == 1
-                                  else ("group chat", "all", "leaves"))
-        self.feed.note(f"{what} with {listed(others, NAMED)}: {all_of_you} are busy to others; "
+        what, you, ends = (("chat", "you both", "ends") if len(others) == 1
+                           else ("group chat", "you all", "leaves"))
+        self.feed.note(f"{what} with {listed(others, NAMED)}: others now see {you} as busy; "
                        f"Quit {ends} it")
 
     def on_line(self, event: wire.Line) -> None:
@@ -88,7 +88,7 @@ class Chatting:
         if self.chat and self._is_here(event.chat):
             self.chat.others = [name for name in self.chat.others
                                 if name.lower() != event.by.lower()]
-            self.feed.note(f"{self.people.called(event.by)} left the chat: {parting(event.why)}")
+            self.feed.note(left_behind(self.people.called(event.by), event.why))
 
     def on_ended(self, event: wire.Ended) -> None:
         if self._is_here(event.chat):

@@ -88,7 +88,7 @@ def _unknown(word: str) -> str:
     near = [f"/{other}" for other in COMMANDS if word and other.startswith(word[0].lower())]
     near = [ELSEWHERE[word.lower()]] if word.lower() in ELSEWHERE else near
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return (f"/{display(word)} is not a command; {meant}/help lists them; "
+    return (f"/{display(word)} is not a command; {meant}/help lists the commands; "
             "// begins a text with a slash")
 
 
@@ -99,7 +99,7 @@ def send(desk: Desk, rest: str, flags: int = 0) -> str:
     names, text = addressees(rest)
     text = text or ""
     if not names:
-        return "to whom? /send bob,erin TEXT"
+        return "a message needs names: /send bob,erin TEXT"
     if text.startswith(","):
         return ONE_WORD
     if is_all(names):
@@ -133,7 +133,7 @@ def history(desk: Desk, rest: str) -> str:
     number = rest.strip() or str(HISTORY)
     is_number = number.isascii() and number.isdigit() and len(number) < 6
     if not is_number or not 1 <= int(number) <= HISTORY_MAX:
-        return f"how many? /history {HISTORY}, {HISTORY_MAX} at most"
+        return f"/history needs a number from 1 to {HISTORY_MAX}: /history {HISTORY}"
     return desk.talk.messages.history(int(number))
 
 
@@ -142,7 +142,7 @@ def find(desk: Desk, rest: str) -> str:
     last = desk.search
     text = rest.strip() or last.text
     if not text:
-        return "what? /find drawer"
+        return "/find needs a text: /find drawer"
     above = last.found if text.casefold() == last.text.casefold() else None
     desk.search = Search(text, desk.pane.find(text, above))
     if desk.search.found is None:
@@ -174,7 +174,7 @@ def ignore(desk: Desk, rest: str) -> str:
     """Ignore a user; without a name, list the users who are ignored."""
     names, fault = only_names(rest)
     if fault or len(names) > 1:
-        return "one name at a time: /ignore bob"
+        return "/ignore takes one name: /ignore bob"
     return desk.talk.requests.ignore(names[0], True) if names else ignored(desk)
 
 
@@ -182,7 +182,7 @@ def unignore(desk: Desk, rest: str) -> str:
     """Ignore a user no longer."""
     names, _ = only_names(rest)
     if len(names) != 1:
-        return "whom? /unignore bob"
+        return "/unignore needs one name: /unignore bob"
     return desk.talk.requests.ignore(names[0], False)
 
 

@@ -72,7 +72,7 @@ class Desk:
         self.pane = talk.feed.pane
         self.strict = strict
         self.line = InputLine()
-        self.marked = 0                         # the item that the line echoes; 0: none
+        self.selected = 0                       # the item that the line echoes; 0: none
         self.picker: Picker | None = None       # the list of names that is open
         self.draft = Draft()
         self.search = Search()
@@ -108,7 +108,7 @@ class Desk:
     def go(self, mode: Mode) -> str:
         """Change the mode: keep the text of the old one, bring back the text of the new one."""
         self._leave_mode()
-        self._mode, self.marked, self.paste = mode, 0, ""
+        self._mode, self.selected, self.paste = mode, 0, ""
         self.line.set(self._kept.pop(mode, "") if mode in KEPT else "")
         if mode is not Mode.PICK:
             self.picker = None
@@ -171,32 +171,32 @@ class Desk:
     @property
     def text(self) -> str:
         """What the user typed; "" if the line is the echo of an item."""
-        return "" if self.marked else self.line.text
+        return "" if self.selected else self.line.text
 
     def take(self) -> str:
         """Take the text out of the line, and put it into the history."""
-        self.marked = 0
+        self.selected = 0
         return self.line.take()
 
     def remember(self, text: str) -> None:
         """Put a text into the history; the line of a passphrase has none."""
         (self._aside if self.is_secret else self.line).remember(text)
 
-    def mark(self, number: int, label: str) -> None:
-        """Mark an item, and echo it in the line."""
+    def select(self, number: int, label: str) -> None:
+        """Select an item, and echo it in the line."""
         self.line.set(label)
-        self.marked = number
+        self.selected = number
 
-    def unmark(self) -> None:
+    def deselect(self) -> None:
         """Remove the echo of an item from the line."""
-        if self.marked:
-            self.marked = 0
+        if self.selected:
+            self.selected = 0
             self.line.set("")
 
     def insert(self, text: str) -> str:
         """Insert a paste into the line, or ask about it first if it is long."""
         text = text.rstrip("\n")
-        self.unmark()
+        self.deselect()
         if self.is_secret and "\n" in text:
             return "a passphrase is one line: nothing was inserted"
         if text.count("\n") >= PASTE_LINES:
@@ -238,8 +238,8 @@ def _nowhere(_: Desk) -> str:
 
 def _back_at_menu(desk: Desk) -> str:
     """Remove the echo of an item; if there is none, go back to the chat if there is one."""
-    if desk.marked:
-        desk.unmark()
+    if desk.selected:
+        desk.deselect()
     elif desk.talk.chatting.chat:
         desk.home()
     return ""

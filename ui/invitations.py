@@ -76,7 +76,8 @@ class Invitations:
                   if name.lower() != first.inviter.lower()]
         what = f"a group chat with {listed(others, NAMED)}" if others else "a chat"
         also = f" ({more} more)" if more else ""
-        return (f"* {sender} invites you to {what}{also}:  7. Accept  8. Deny   (/deny)",
+        return (f"* {sender} invites you to {what}{also}:  7. Accept  8. Deny   (/accept, /deny)",
+                f"* {sender} invites you to {what}{also}: 7 or /accept, 8 or /deny",
                 f"* {sender} invites you to {what}{also}: 7. Accept 8. Deny",
                 f"* {sender} invites you: 7 Accept 8 Deny",
                 f"{sender}? 7 Accept 8 Deny",

@@ -1,6 +1,6 @@
 """items: the numbered menus.
 
-The user takes an item by its number, by its words, or by marking it with a key and Enter.  Which
+The user runs an item by its number, by its words, or by selecting it with a key and Enter.  Which
 items there are depends on the desk: an invitation adds the answers to it.  No state is kept here.
 """
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Item(NamedTuple):
     name: str
     short: str
     letter: str
-    take: Action
+    run: Action
 
     @property
     def label(self) -> str:

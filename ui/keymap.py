@@ -18,7 +18,7 @@ def complete(desk: Desk) -> str:
     """Complete the word before the cursor."""
     if desk.is_secret:
         return ""
-    desk.unmark()
+    desk.deselect()
     if desk.mode is Mode.MENU and not desk.line.text:
         desk.line.insert("@")               # offers the name that was heard last
     desk.line.complete(commands.offers(desk))
@@ -68,7 +68,7 @@ def to_newest(desk: Desk) -> str:
 
 
 ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # steps among the items
-OLDER = {"<Up>", "<C-p>"}                           # while no item is marked: an older line instead
+OLDER = {"<Up>", "<C-p>"}                           # an older line, while no item is selected
 SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}    # in the history
 EMPTY_KEYS: dict[str, Action] = {"<Home>": to_oldest, "<End>": to_newest}     # in an empty line
 PICK_KEYS: dict[str, Action] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}

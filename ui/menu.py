@@ -3,9 +3,9 @@
 The loop of the curses client, or of the plain one, drives a Menu: it gives it keys by press(),
 whole lines by enter() and the link's events by hear(), each with the time, and shows what the
 properties say.  The Menu has a Desk (what the user is doing) and a Talk (everything between user
-and daemon); modes.py, items.py and keymap.py say what keys and lines do.  The Menu itself marks the
-numbered items, and knows whether the user is looking.  Loops read desk and talk, and do not write
-to them.
+and daemon); modes.py, items.py and keymap.py say what keys and lines do.  The Menu itself selects
+the numbered items, and knows whether the user is looking.  Loops read desk and talk, and do not
+write to them.
 
 When something cannot be done, `error` says why until the next key, and the line stays as it is.
 Nothing that arrives changes what Enter will do to a text that the user has begun.  Pure: no curses,
@@ -133,16 +133,16 @@ class Menu:
         self.error = modes.after(self.desk, event) or self.error
         if chatting.chat is not chat:
             self.error = modes.after_chat(self.desk) or self.error
-        if invitation and self.desk.marked and self._answering() is not invitation:
-            self.desk.unmark()
-            self.error = "that invitation is over; nothing is marked"
+        if invitation and self.desk.selected and self._answering() is not invitation:
+            self.desk.deselect()
+            self.error = "that invitation is over; nothing is selected"
         if feed.ring:
             self._ring |= not (self._focused and self.pane.at_end)
             feed.ring = False
 
     def _answering(self) -> object:
-        """The invitation that the marked item would answer."""
-        if all(self.desk.marked != item.number for item in ANSWERS):
+        """The invitation that the selected item would answer."""
+        if all(self.desk.selected != item.number for item in ANSWERS):
             return None
         return next(iter(self.talk.invitations.unanswered), None)
 
@@ -171,7 +171,7 @@ class Menu:
     def enter(self, text: str, now: int) -> None:
         """Type a whole line and Enter, in place of the line as it is."""
         desk = self.desk
-        desk.marked = 0
+        desk.selected = 0
         desk.line.set("")
         if not desk.line.set(text):
             self.error = TOO_LONG
@@ -194,32 +194,32 @@ class Menu:
         if desk.mode is Mode.PASTE:
             return ""
         if desk.is_at_items and not desk.text:
-            if self._mark(key):
+            if self._select(key):
                 return ""
             if len(key) == 1 or key == "<Backspace>":       # typing replaces the echo
-                desk.unmark()
+                desk.deselect()
         before = desk.line.text
         changed = desk.line.press(keymap.SAME_KEYS.get(key, key))
         if desk.line.text != before:
-            desk.marked = 0
+            desk.selected = 0
         elif not changed and len(key) == 1:
             return TOO_LONG
         return ""
 
-    def _mark(self, key: str) -> bool:
-        """A digit or an arrow marks an item, and the line echoes it; whether the key did."""
+    def _select(self, key: str) -> bool:
+        """A digit or an arrow selects an item, and the line echoes it; whether the key did."""
         desk = self.desk
         numbers = [item.number for item in items.choices(desk)]
         if key in keymap.ARROWS:
             step = keymap.ARROWS[key]
-            if desk.marked not in numbers and key in keymap.OLDER:
+            if desk.selected not in numbers and key in keymap.OLDER:
                 return False
-            at = numbers.index(desk.marked) if desk.marked in numbers else -1 if step > 0 else 0
+            at = numbers.index(desk.selected) if desk.selected in numbers else -1 if step > 0 else 0
             number = numbers[(at + step) % len(numbers)]
         elif len(key) == 1 and key in "0123456789" and int(key) in numbers:
             number = int(key)
         else:
             return False
         if item := items.choice(desk, number):
-            desk.mark(number, item.label)
+            desk.select(number, item.label)
         return True

@@ -81,28 +81,30 @@ def claim(desk: Desk) -> str:
 
 
 def choose(desk: Desk) -> str:
-    """Run a command, or take the item that is marked or typed."""
+    """Run a command, or the item that is selected or typed."""
     text = desk.line.text.strip()
     if not text:
         return _choose_nothing(desk)
-    if not desk.marked and commands.is_command(text):
+    if not desk.selected and commands.is_command(text):
         return commands.run(desk, text)
-    item = items.choice(desk, desk.marked) or items.named(desk, text)
+    item = items.choice(desk, desk.selected) or items.named(desk, text)
     if item is not None:
-        desk.marked = 0
+        desk.selected = 0
         desk.line.set("")
-        return item.take(desk)
+        return item.run(desk)
     if text.casefold() == "quit":
         return commands.quit_chat(desk) or _taken(desk)
     last = len(items.items(desk))
-    return f"{display(text)!r} is not an item; 1-{last} mark one; /help; \"@bob hi\" sends at once"
+    return (f"{display(text)!r} is not an item; 1-{last} select one; /help; "
+            "\"@bob hi\" sends at once")
 
 
 def _choose_nothing(desk: Desk) -> str:
     if not desk.link.online:
         desk.link.connect()
         return ""
-    return f"nothing is marked; 1-{len(items.items(desk))} or arrows mark an item; Enter takes it"
+    last = len(items.items(desk))
+    return f"nothing is selected; 1-{last} or arrows select an item; Enter runs it"
 
 
 def _taken(desk: Desk) -> str:
@@ -160,11 +162,11 @@ MODES: dict[Mode, Row] = {
         login),
     Mode.MENU: Row(
         "menu>", "menu",
-        "Enter takes the marked item; 1-6 or arrows mark; /help; \"@bob hi\" sends at once",
+        "1-6 or arrows select an item; Enter runs it; /help; \"@bob hi\" sends at once",
         choose),
     Mode.HOW: Row(
         "send>", "send",
-        "Enter takes the marked item; 1-3 or arrows mark; Esc back",
+        "1-3 or arrows select an item; Enter runs it; Esc back",
         choose),
     Mode.PICK: Row(
         "{pick_prompt}", "{picking}",
@@ -204,7 +206,7 @@ MENU_OFFLINE = MODES[Mode.MENU]._replace(
     hint="Enter tries to connect now; messages go out once you are connected")
 MENU_IN_CHAT = MODES[Mode.MENU]._replace(
     where="menu = chat with {partners}",
-    hint="Enter takes the marked item; Esc back to {partners}; /help; Quit leaves the chat")
+    hint="Enter runs the selected item; Esc back to {partners}; /help; Quit leaves the chat")
 
 
 def _row(desk: Desk) -> Row:

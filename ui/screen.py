@@ -111,7 +111,7 @@ def _items(menu: Menu, cols: int, most: int, ruler: Ruler) -> list[Row]:
     tiny = [(f"{item.number}{item.letter}", item.number) for item in items]
     for form in ([full], [full[:half], full[half:]], [short], [tiny]):
         if len(form) <= most and all(_width(row) <= cols for row in form):
-            return [_marked(row, menu.desk.marked) for row in form]
+            return [_row_of(row, menu.desk.selected) for row in form]
     return []
 
 
@@ -120,11 +120,11 @@ def _width(items: Sequence[tuple[str, int]]) -> int:
     return sum(len(text) + 1 for text, _ in items) - 1
 
 
-def _marked(items: Sequence[tuple[str, int]], marked: int) -> Row:
-    """A row of items; the one with the number `marked` stands out."""
+def _row_of(items: Sequence[tuple[str, int]], selected: int) -> Row:
+    """A row of items; the one with the number `selected` stands out."""
     runs: list[Run] = []
     for text, number in items:
-        runs += [(text, "chosen" if number == marked else "menu"), (" ", "")]
+        runs += [(text, "chosen" if number == selected else "menu"), (" ", "")]
     return tuple(runs[:-1])
 
 

@@ -93,7 +93,7 @@ CALLED_OFF: dict[int, str] = {
 }
 
 PARTED: dict[int, str] = {
-    Why.QUIT: "said Quit",
+    Why.QUIT: "left",
     Why.GONE: "disconnected",
     Why.SLOW: "did not read for too long",
     Why.OTHER: "is gone",
@@ -118,3 +118,9 @@ def called_off(why: int, by: str, invitation: str) -> str:
 def parting(why: int) -> str:
     """How a user left a chat; `why`: a wire.Why."""
     return PARTED.get(why, PARTED[Why.OTHER])
+
+
+def left_behind(by: str, why: int) -> str:
+    """`bob left the chat`, or why bob is no longer in it; `why`: a wire.Why."""
+    reason = "" if why == Why.QUIT else f": {parting(why)}"
+    return f"{by} left the chat{reason}"

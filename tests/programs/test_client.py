@@ -203,7 +203,7 @@ class Using(WithDaemon):
         self.sees(bob, "ann invites you to a chat:  7. Accept  8. Deny")
         bob.type("7\r")
         for person, other in ((ann, "bob"), (bob, "ann")):
-            self.sees(person, f"chat with {other}: both of you are busy to others; Quit ends it",
+            self.sees(person, f"chat with {other}: others now see you both as busy; Quit ends it",
                       f"{other}>")
         ann.type("found it\r")
         self.sees(bob, "ann: found it")

@@ -79,7 +79,7 @@ class FivePeople(unittest.TestCase):
 
     @staticmethod
     def is_typed(screen: str, line: str) -> bool:
-        """Whether it stands behind the prompt, a digit perhaps as the item that it marks."""
+        """Whether it stands behind the prompt, a digit perhaps as the item that it selects."""
         row = screen.rstrip().rpartition("\n")[2]
         return row.endswith(line) or (line.isdigit() and f"> {line}. " in row)
 

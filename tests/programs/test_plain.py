@@ -221,7 +221,7 @@ class Piped(WithDaemon):
                                      stdin="1\n2\n1\nbob\nhello "
                                            "bob\n3\n/log\n/nonsense\nzed\n6\nnever read\n")
         self.assertEqual((code, err.splitlines()[1:]), (os.EX_DATAERR, [
-            "parley: 'zed' is not an item; 1-6 mark one; /help; \"@bob hi\" sends at once"]))
+            "parley: 'zed' is not an item; 1-6 select one; /help; \"@bob hi\" sends at once"]))
         self.assertTrue(err.startswith("parley: /nonsense is not a command"), err)
         words = [line[6:] if line[2:3] == ":" else line for line in out.split("\n")]
         for line in ("* connected to", MENU, "* 201 current users:",

@@ -53,14 +53,14 @@ class Items(unittest.TestCase):
         self.play = Play().online("bob", "carol", away=("dave",))
         self.play.asked.clear()
 
-    def test_a_digit_marks_and_echoes_and_enter_takes(self) -> None:
+    def test_a_digit_selects_and_echoes_and_enter_runs(self) -> None:
         self.play.press("3")
-        self.assertEqual((self.play.menu.desk.marked, self.play.text), (3, "3. Check for messages"))
+        self.assertEqual((self.play.menu.desk.selected, self.play.text), (3, "3. Check for messages"))
         self.assertEqual(self.play.asked, [])
         self.play.press("<Enter>")
         self.assertEqual(self.play.asked, [("check",)])
 
-    def test_arrows_mark(self) -> None:
+    def test_arrows_select(self) -> None:
         self.play.press("<Right>", "<Right>", "<Left>", "<Left>")
         self.assertEqual(self.play.text, "6. Exit")
         self.play.press("<Down>")
@@ -70,7 +70,7 @@ class Items(unittest.TestCase):
         play = self.play
         for line in ("/history", "/history 0", "/history 1001", "/history many", "/history \u0663"):
             play.enter(line)
-            self.assertIn("archive" if line == "/history" else "how many?", play.error, line)
+            self.assertIn("archive" if line == "/history" else "needs a number", play.error, line)
             play.press("<C-u>")
         play.link.read = [wire.Mail(n, n * 1_000_000, 1, 0, 1, "bob", f"text {n}\nbelow")
                           for n in range(30)]
@@ -91,7 +91,7 @@ class Items(unittest.TestCase):
     def test_find_goes_up_from_the_newest(self) -> None:
         play = self.play
         play.enter("/find")
-        self.assertIn("what?", play.error)
+        self.assertIn("/find needs a text", play.error)
         play.press("<C-u>")
         for n in range(40):
             what = "Drawer" if n in (3, 20) else "bay"
@@ -110,13 +110,13 @@ class Items(unittest.TestCase):
         play.enter("@bob thanks")
         self.assertNotIn("found", str(play.menu.pane.view(60, 8)))
 
-    def test_up_is_what_was_typed_before_until_an_item_is_marked(self) -> None:
+    def test_up_is_what_was_typed_before_until_an_item_is_selected(self) -> None:
         """In every other program it is; the last item is Exit, and Enter would take it."""
         self.play.press("<Up>", "<Enter>")
         self.assertFalse(self.play.menu.desk.leaving)
         self.play.enter("@bob hi")
         self.play.press("<Up>")
-        self.assertEqual((self.play.menu.desk.marked, self.play.text), (0, "@bob hi"))
+        self.assertEqual((self.play.menu.desk.selected, self.play.text), (0, "@bob hi"))
         self.play.press("<C-u>", "<Down>", "<Down>", "<Up>")
         self.assertEqual(self.play.text, "1. List users")
 
@@ -124,7 +124,7 @@ class Items(unittest.TestCase):
         self.play.press("2", "/", "w")
         self.assertEqual(self.play.text, "/w")
         self.play.press("<C-u>", "2", "<Esc>")
-        self.assertEqual((self.play.menu.desk.marked, self.play.text), (0, ""))
+        self.assertEqual((self.play.menu.desk.selected, self.play.text), (0, ""))
 
     def test_an_item_can_be_typed_by_its_words(self) -> None:
         self.play.enter("list users")
@@ -625,7 +625,7 @@ class Chatting(unittest.TestCase):
         self.assertEqual(play.last, "* bob is invited to a chat: 60 s to answer")
         self.assertIn("9. Withdraw", play.menu.question[0])
         play.hear(wire.Started(4, 9, ("alice", "bob")))
-        self.assertEqual(play.last, "* chat with bob: both of you are busy to others; Quit ends it")
+        self.assertEqual(play.last, "* chat with bob: others now see you both as busy; Quit ends it")
         self.assertEqual(play.prompt, "bob>")
         play.asked.clear()
         play.enter("2")
@@ -635,7 +635,7 @@ class Chatting(unittest.TestCase):
         play.enter("QUIT")
         self.assertEqual(play.asked, [("say", 4, "2"), ("say", 4, "hello"), ("say", 4, "QUIT")])
         play.hear(wire.Ended(4, Why.QUIT, "alice"))
-        self.assertEqual((play.last, play.prompt), ("* Chat session ended: you said Quit", "menu>"))
+        self.assertEqual((play.last, play.prompt), ("* Chat session ended: you left", "menu>"))
 
     def test_denied(self) -> None:
         self.play.enter("/chat bob")
@@ -650,7 +650,7 @@ class Chatting(unittest.TestCase):
         self.invited("bob", "alice")
         self.assertEqual((self.play.prompt, self.play.text), ("to carol>", "half"))
         self.assertEqual(self.play.menu.question[0],
-                         "* bob invites you to a chat:  7. Accept  8. Deny   (/deny)")
+                         "* bob invites you to a chat:  7. Accept  8. Deny   (/accept, /deny)")
         self.play.press("<M-7>")
         self.assertEqual(self.play.asked, [("answer", 9, True)])
         self.play.hear(wire.Started(4, 9, ("bob", "alice")))
@@ -678,14 +678,14 @@ class Chatting(unittest.TestCase):
         self.play.hear(wire.Started(4, 9, ("bob", "alice")))
         self.assertEqual((self.play.menu.where, self.play.mode), ("send to bob", Mode.PICK))
 
-    def test_an_answer_that_was_marked_is_for_that_invitation(self) -> None:
+    def test_an_answer_that_was_selected_is_for_that_invitation(self) -> None:
         """Another one that slides into its place is not taken by an Enter that was on its way."""
         self.invited("bob", "alice")
         self.play.press("7")
         self.play.hear(wire.Invitation(10, 60, "carol", ("carol", "alice")))
         self.assertEqual(self.play.text, "7. Accept")
         self.play.hear(wire.CalledOff(9, Why.WITHDRAWN, "bob"))
-        self.assertEqual((self.play.text, self.play.menu.desk.marked), ("", 0))
+        self.assertEqual((self.play.text, self.play.menu.desk.selected), ("", 0))
         self.assertIn("is over", self.play.error)
         self.play.press("<Enter>")
         self.assertEqual(self.play.asked, [])
@@ -802,7 +802,7 @@ class Chatting(unittest.TestCase):
         self.invited("bob", "alice", "carol")
         self.assertEqual(self.play.menu.question[0],
                          "* bob invites you to a group chat with carol:"
-                         "  7. Accept  8. Deny   (/deny)")
+                         "  7. Accept  8. Deny   (/accept, /deny)")
         self.play.enter("7")
         self.assertIn("waiting for carol to answer", self.play.menu.question[0])
         self.play.hear(wire.Answered(9, "carol"))
@@ -814,9 +814,9 @@ class Chatting(unittest.TestCase):
     def test_a_group_hears_who_left(self) -> None:
         self.play.hear(wire.Started(4, 9, ("alice", "bob", "carol")))
         self.assertEqual(self.play.last,
-                         "* group chat with bob, carol: all are busy to others; Quit leaves it")
+                         "* group chat with bob, carol: others now see you all as busy; Quit leaves it")
         self.play.hear(wire.Left(4, Why.QUIT, "bob"))
-        self.assertEqual(self.play.last, "* bob left the chat: said Quit")
+        self.assertEqual(self.play.last, "* bob left the chat")
         self.assertEqual(self.play.prompt, "carol>")
         self.play.type("unfini")
         self.play.hear(wire.Ended(4, Why.GONE, "carol"))

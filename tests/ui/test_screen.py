@@ -77,7 +77,7 @@ class TheScreens(InUtc):
             "                        | and leave the doors open",
             "= alice@lab = menu = 4 online, 1 busy = 2 waiting ==============================",
             "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit",
-            "Enter takes the marked item; 1-6 or arrows mark; /help; \"@bob hi\" sends at once",
+            "1-6 or arrows select an item; Enter runs it; /help; \"@bob hi\" sends at once",
             "menu> 2. Send",
         ])
         self.assertEqual((picture.cursor, styled(picture, "chosen")), ((13, 13), ["2. Send"]))
@@ -120,12 +120,12 @@ class TheScreens(InUtc):
         play.type("found it, than")
         picture = frame(play.menu, 7, 80)
         self.assertEqual(texts(picture), [
-            "14:09 * chat with bob: both of you are busy to others; Quit ends it",
+            "14:09 * chat with bob: others now see you both as busy; Quit ends it",
             "14:09 bob: which drawer was it?",
             "14:10 alice: second, behind the calipers",
             "= alice@lab = chat with bob = 4 online, 2 busy = 2 waiting =====================",
             "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit",
-            "* carol invites you to a group chat with dave:  7. Accept  8. Deny   (/deny)",
+            "* carol invites you to a group chat with dave: 7 or /accept, 8 or /deny",
             "bob> found it, than",
         ])
         self.assertEqual(picture.cursor, (6, 19))
@@ -143,7 +143,7 @@ class TheScreens(InUtc):
         play.enter("2")
         self.assertEqual(texts(frame(play.menu, 24, 80))[-3:], [
             "1. One user 2. Several users 3. All users",
-            "Enter takes the marked item; 1-3 or arrows mark; Esc back",
+            "1-3 or arrows select an item; Enter runs it; Esc back",
             "send>"])
 
     def test_offline(self) -> None:
@@ -184,7 +184,7 @@ class Little(InUtc):
         bar, menu, message = "= alice@lab", "1. List users", "| and leave the doors open"
         for rows, begins in ((1, ["menu>"]), (2, [message, "menu>"]), (3, [message, menu, "menu>"]),
                              (4, [message, bar, menu, "menu>"]), (7, [bar, menu, "menu>"]),
-                             (8, [bar, menu, "Enter takes", "menu>"])):
+                             (8, [bar, menu, "1-6 or arrows", "menu>"])):
             shown = texts(frame(play.menu, rows, 80))
             self.assertEqual(len(shown), rows)
             for row, begin in zip(shown[-len(begins):], begins, strict=True):
@@ -218,7 +218,8 @@ class Little(InUtc):
     def test_an_invitation_shortens(self) -> None:
         play = office()
         play.hear(wire.Invitation(9, 60, "bob", ("bob", "alice")))
-        for cols, row in ((80, "* bob invites you to a chat:  7. Accept  8. Deny   (/deny)"),
+        for cols, row in ((80, "* bob invites you to a chat:  7. Accept  8. Deny   (/accept, /deny)"),
+                          (60, "* bob invites you to a chat: 7 or /accept, 8 or /deny"),
                           (50, "* bob invites you to a chat: 7. Accept 8. Deny"),
                           (40, "* bob invites you: 7 Accept 8 Deny"),
                           (22, "bob? 7 Accept 8 Deny"), (12, "7 yes 8 no")):

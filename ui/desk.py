@@ -237,7 +237,8 @@ def _nowhere(_: Desk) -> str:
 
 
 def _back_at_menu(desk: Desk) -> str:
-    """Remove the echo of an item; if there is none, go back to the chat if there is one."""
+    """Remove the echo of an item.  Without an echo, go back to the chat; without a chat, a text
+    stays."""
     if desk.selected:
         desk.deselect()
     elif desk.talk.chatting.chat:

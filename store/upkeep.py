@@ -1,14 +1,15 @@
-"""upkeep: the mailbox's own work, done when nobody waits: it seals, and drops what is read.
+"""upkeep: the mailbox's background work: it seals journals, and drops segments that are read.
 
 Promises: a step takes about a millisecond, and none waits for the disk; a crash between any two
-steps loses nothing.  When nothing was written for a minute, and at a stop in good order, what waits
-and the log of names come to rest in dbm too, however little it is.  That changes no promise, and
-nothing of the next start.
+steps loses nothing.  When nothing was written for a minute, and at a stop in good order, upkeep
+also seals waiting mail and the log of names into dbm, however little it is.  That changes no
+promise, and nothing of the next start.
 Works by one task at a time, a generator whose steps `work` takes between batches.  Sealing rolls
-the journal (journals.py), copies what waits into a new segment (seal.py), lists that, and drops the
-journals and segments it came from.
-Fails by leaving everything as it was, with a line in the notes, and tries again later.  Failed goes
-up.  A segment of which something cannot be read stays where it is, and is not carried.
+the journal (journals.py), copies waiting mail into a new segment (seal.py), lists the segment, and
+drops the journals and segments that the mail came from.
+Fails: a task that fails leaves everything as it was, with a line in the notes, and upkeep tries
+again later.  Failed goes up to the caller.  A segment of which something cannot be read stays where
+it is; its mail is not carried into another segment.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ from store.user import User
 from store.writer import Writer
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-END = object()  # in place of a step: there are no more
-QUIET_SECONDS = 60.0  # without a write, before what waits comes to rest in dbm
-# Bytes a second that seals for the sake of quiet may write, on average: 350 MB a day at most.
+END = object()  # in place of a step: the task has no more
+QUIET_SECONDS = 60.0  # without a write, before upkeep seals what little the journals hold
+# Bytes a second that such seals may write, on average: 350 MB a day at most.
 REST_RATE = 4 << 10
 LOOK_SECONDS = 1.0  # between two looks whether the directory is the one that it was
 ROOM_SECONDS = 0.25  # between two looks for room, while mail is refused
-RETRY_SECONDS = 5.0  # after a task found no room
-RETRY_FULL_SECONDS = 0.5  # the same while mail is refused for it
+RETRY_SECONDS = 5.0  # before the next try, after a task failed
+RETRY_FULL_SECONDS = 0.5  # the same while mail is refused for want of room
 
 
 class Upkeep:
-    """The work on a store's files.  `seal` is under way; `writer` writes a segment that no manifest
-    lists yet.  `now`: the time of the last `work`, monotonic, in seconds."""
+    """The work on a store's files.  `task`, `seal`: those under way; `writer`: that of a segment
+    which no manifest lists yet; `now`: the time of the last `work`, monotonic, in seconds."""
 
     def __init__(self, users: list[User], shelf: Shelf, journals: Journals, shortage: Shortage,
                  budget: Budget) -> None:
@@ -54,20 +55,20 @@ class Upkeep:
         self.seal: Seal | None = None
         self.writer: Writer | None = None
         self.now = 0.0
-        self.after = self.drop_after = 0.0  # nothing is sealed before, nothing dropped
+        self.after = self.drop_after = 0.0  # no seal begins before `after`; `drop_after`: no drop
         self.look_at = self.regain_at = 0.0  # when to look at the directory, and for room
-        self.must_seal = False
-        # Whatever the journals hold is to be sealed, as at a stop in good order.
+        self.must_seal = False  # a seal is due, however little the journals hold
+        # The same as at a stop in good order, until the journals are sealed or that has failed.
         self.resting = False
-        # The last seq that was written, and when it was first seen here.
-        self.written, self.changed = -1, 0.0
-        self.rested = float("-inf")  # when the last seal for the sake of quiet was begun
-        # The disk was full: win back all that was read, not only enough.
+        # The last seq that was written, and when upkeep saw it first.
+        self.written_seq, self.written_at = -1, 0.0
+        self.rested_at = float("-inf")  # when the last seal after QUIET_SECONDS began
+        # The disk was full: win back the room of all read mail, not only enough.
         self.short = False
 
     def begin(self, known: list[int]) -> None:
-        """Begin a journal after those with these numbers; on a full disk a short one, in the room
-        of the reserves.  Unlink those that held nothing."""
+        """Begin the journal of this start, behind those with the numbers `known`; on a full disk a
+        short one, in the room of the reserves.  Unlink the known ones that held nothing."""
         journals, number = self.journals, max(known, default=0) + 1
         try:
             journals.begin(number)
@@ -84,7 +85,7 @@ class Upkeep:
 
     @property
     def is_working(self) -> bool:
-        """Is a task under way, even if only the disk can help it now?"""
+        """Is a task under way, even one that waits for the disk?"""
         return self.task is not None
 
     def work(self, seconds: float, now_fn: Callable[[], float]) -> bool:
@@ -104,7 +105,8 @@ class Upkeep:
                 return True
 
     def _look(self) -> None:
-        """Is the directory still ours?  And while mail is refused: is there room again?"""
+        """Look from time to time whether the directory is still ours and, while mail is refused,
+        whether there is room again."""
         if self.now >= self.look_at:
             self.look_at = self.now + LOOK_SECONDS
             self.disk.look(self.directory)
@@ -114,7 +116,7 @@ class Upkeep:
             self.regain_room()
 
     def _next_task(self) -> Iterator[object] | None:
-        """What is to be done now: what needs the least room first."""
+        """The next task, the one that needs the least room first; None if there is none now."""
         idle = self._idle_segments() if self.now >= self.drop_after else []
         if idle:
             return self._dropping(idle)
@@ -133,20 +135,20 @@ class Upkeep:
                                or len(self.journals.old) >= self.budget.journals_max)
 
     def _is_quiet(self) -> bool:
-        """Do the journals hold anything, and may it come to rest now?"""
+        """Do the journals hold anything, and may it be sealed because it is quiet, or `resting`?"""
         now, held, progress = self.now, self.journals.held, self.journals.progress
-        if progress.written != self.written:
-            self.written, self.changed = progress.written, now
-        if self.resting or not held or now - self.changed < QUIET_SECONDS:
+        if progress.written != self.written_seq:
+            self.written_seq, self.written_at = progress.written, now
+        if self.resting or not held or now - self.written_at < QUIET_SECONDS:
             return self.resting and bool(held)
-        if now - self.rested < self.budget.size_of_rest() / REST_RATE:
+        if now - self.rested_at < self.budget.size_of_rest() / REST_RATE:
             return False
-        self.rested = now
+        self.rested_at = now
         return True
 
     def _postponed(self, why: str) -> float:
-        """When it is tried again."""
-        if self.shortage.reason is not None:  # then it is known that the disk is full
+        """Note why a task failed.  Returns when to try again."""
+        if self.shortage.reason is not None:  # the log says already that the disk is full
             return self.now + RETRY_FULL_SECONDS
         self.shelf.notes.append(f"{self.directory}: {why}; trying again later")
         return self.now + RETRY_SECONDS
@@ -160,7 +162,7 @@ class Upkeep:
         self.after = 0.0
 
     def foresee_shortage(self) -> None:
-        """Take no more mail if what room there is will be needed to seal what the journals hold."""
+        """Take no more mail if sealing the journals will need the room that is left."""
         if self.shortage.reason is None and not self.budget.has_room():
             self.shortage.foresee()
             self.after = 0.0
@@ -173,7 +175,7 @@ class Upkeep:
     # Dropping
 
     def _idle_segments(self) -> list[int]:
-        """Segments with nothing unread; the newest stays, for its records of users."""
+        """Segments without unread mail, but not the newest, which has the records of users."""
         segments = self.shelf.segments
         newest = max(segments, default=0)
         return [number for number, segment in segments.items()
@@ -207,7 +209,7 @@ class Upkeep:
             plan = yield from self._plan()
             if plan is None:
                 return
-            seal, sealed = yield from self._written(plan)
+            seal, sealed = yield from self._write_segment(plan)
         except OSError as error:
             self._give_up(error.strerror or str(error))
             return
@@ -239,16 +241,16 @@ class Upkeep:
             self.after = self.now + (RETRY_FULL_SECONDS if is_full else 0.0)
         return plan
 
-    def _written(self, plan: Plan) -> Generator[object, None, tuple[Seal, Old]]:
+    def _write_segment(self, plan: Plan) -> Generator[object, None, tuple[Seal, Old]]:
         """Write the new segment, and list it in place of what it holds.  Returns the seal, and the
         journals that are sealed."""
         journals, shelf = self.journals, self.shelf
         if plan.journals > len(journals.old) and journals.current.offset > HEADER_SIZE:
-            # A full disk has blocks for a header.
+            # Of a full disk the new journal takes no more than the blocks of its header.
             room = () if self.shortage.reason is None else (0,)
             yield from journals.roll(*room)
         sealed, later = journals.old[:plan.journals], journals.old[plan.journals:]
-        # What is put from now on stays in the journals.
+        # Mail that is put from now on stays in the journals.
         upto = max([journals.ends[number] for number, _ in sealed], default=0)
         yield None
         number = max(shelf.segments, default=0) + 1
@@ -262,7 +264,7 @@ class Upkeep:
         return seal, sealed
 
     def _retire(self, gone: Old, carried: frozenset[int]) -> Iterator[object]:
-        """Unlink what the manifest lists no more."""
+        """Unlink the journals and segments that the manifest lists no more."""
         try:
             spare_max = 2 * self.budget.seal_at if self.shortage.reason is None else 0
             yield from self.journals.retiring(gone, spare_max)
@@ -276,7 +278,7 @@ class Upkeep:
     # The end
 
     def end_roll(self) -> None:
-        """Wait for the end of a roll: only then it is known which journal is written."""
+        """Wait for the end of a roll: only then the store knows which journal it writes."""
         progress = self.journals.progress
         while progress.is_ending and self.task and (step := next(self.task, END)) is not END:
             if step is WAIT:
@@ -290,7 +292,7 @@ class Upkeep:
                 writer.abandon()
 
     def leave(self) -> None:
-        """Leave what is being written as it is."""
+        """Touch the files of an unfinished segment no more: they may be another store's by now."""
         if self.writer is not None:
             self.writer.leave()
 

@@ -1,56 +1,59 @@
 """mailbox: the names, and the mail that waits for each; what was acknowledged is never lost.
 
 Promises
-    When `write` and then `sync` returned, every mail that was put and every name that was
-    registered before survives kill -9 and a power cut, and every `read` is durable: that mail never
-    comes back.  Before that nothing is promised.  A full or failing disk refuses, it never lies.
-    Ids only grow, and no id is ever given twice, not even after a crash.  `waiting` is exact,
-    except that a page that cannot be read counts whole.
+    A change (`put`, `read`, `register`, `set`) that `write` did not refuse is durable once
+    `settled` has reached the value that `last` had after the change: the mail, the name or the
+    setting survives kill -9 and a power cut, and mail that was read never comes back.  Before that
+    nothing is promised.  A full or failing disk makes the mailbox refuse, never lie.  Ids only
+    grow, and no id is ever given twice, not even after a crash.  `waiting` is exact, except that
+    all messages of a page that cannot be read count.
 
 How it works
     A turn of the daemon calls `put`, `read`, `register`, `set` and `seen` as often as it likes:
     they change memory and add records to a batch (batch.py).  Then `write` appends the batch to the
     journal with one pwrite, `sync` begins one fdatasync, and the answers may leave once `settled`
-    has reached them.  `work` is called after that, with the time that the turn can spare.
+    has reached them.  After that the daemon calls `work` with the time that the turn can spare.
 
     When the journals have grown, `work` seals (upkeep.py), in steps of about a millisecond: it
-    rolls the journal, copies what still waits in the old ones into a new dbm file that is never
-    modified again (segment.py), checks it, lists it in the manifest and drops the old journals.
-    Reading writes to no segment: a watermark for each user, and a few ranges above it, say what is
-    read.  A segment that everybody has read is unlinked whole; one that is nearly read, or small,
-    is carried into the next one.
+    rolls the journal, copies the mail that still waits in the old ones into a new dbm file that is
+    never modified again (segment.py), checks it, lists it in the manifest and drops the old
+    journals.  Reading writes to no segment: a watermark for each user, and a few ranges above it,
+    say what is read.  `work` unlinks a segment that everybody has read; if a segment is nearly
+    read, or small, `work` carries its mail into the next one.
 
         mailbox -> upkeep -> seal -> writer, shelf -> segment      what waits, at rest
                 -> journals -> journal, manifest                   which files count
                 -> batch -> records, progress                      what a turn gathers
                 -> user -> mail                                    one name and its queue
 
-    Start: lock; manifest; newest segment's users; journals; indexes (recovery.py).  Then a new
-    journal is begun: one from before a crash is never appended to.  New ids start 2**20 above the
-    highest found, because the daemon may push mail to its readers before it is synced: an id that
-    was shown must not come back with another text after a power cut.
+    A start takes the lock, and reads the manifest, the records of users in the newest segment, the
+    journals and the indexes of the segments (recovery.py).  Then it begins a new journal, and never
+    appends to an earlier one.  New ids start 2**20 above the highest found, because the daemon may
+    push mail to its readers before it is synced: an id that was shown must not come back with
+    another text after a power cut.
 
 How it fails
-    `Full` from `write`: the batch is undone, on disk and in memory; `mails`, `users`, `settings`
-    say what was refused.  What was read stays batched: call `write` and `sync` again, for which a
-    file of zeros, `reserve`, was given up.  If that fails too, `write` does nothing until `work`
-    has looked for room, and `sync` does not count it as settled.  `refusing` holds the reason, and
-    `put`, `register` and `set` raise Full, until `work` has won room and has the reserve back: call
-    it at least every quarter of a second while `refusing` is set.  `refusing` is also set, and
-    nothing else happens, when a batch was written and left too little room to seal what the
+    `Full` from `write`: the disk has refused the batch, and the mailbox has undone it, on disk and
+    in memory; the error lists its `mails`, `users` and `settings`.  Its READs stay for the next
+    batch: call `write` and `sync` again.  For this the mailbox has given up `reserve`, a file of
+    zeros.  If `write` fails again, it does nothing more until `work` has looked for room, and
+    `settled` does not count the READs.  Meanwhile `refusing` holds the reason, and `put`,
+    `register` and `set` raise Full, until `work` has won room and made the reserve again: call
+    `work` at least every quarter of a second while `refusing` is set.  `refusing` is also set, and
+    nothing else happens, when a batch was written and left too little room to seal all that the
     journals hold (room.py).
-    `Failed` from anything: the disk did not keep its word.  Nothing is retried; the daemon must
-    exit (70).
+    `Failed` from any method: the disk did not keep its word.  The mailbox tries nothing again; the
+    daemon must exit (70).
     `Damaged` from the start: a file is not what was written; the error names it, with the offset.
-    Later a page that cannot be read is passed over: its messages are not shown, not read and not
-    dropped; a note names it; `unreadable` counts.
+    Later, the mailbox skips a page that it cannot read: the messages of that page are not shown,
+    not read and not dropped; a note names the page, and `unreadable` counts the messages.
     `notes` collects lines for the daemon's log; take them and clear the list.
 
 Bad at
-    Mail of journals is in memory, whole: up to SEAL_AT bytes, and more while the disk has no room
+    All mail of the journals is in memory: up to SEAL_AT bytes, and more while the disk has no room
     to seal.
-    Confirming the oldest of a very long tail one by one moves the tail each time (60,000 messages:
-    20 us).
+    If a user confirms the oldest messages of a very long queue in the journals one by one, each
+    confirmation moves all others in memory (60,000 messages: 20 us).
     Every seal writes the records of all users again: about 100 bytes a name.
     dbm.dumb and the others write through the page cache in their own way; `disk` does not see their
     writes.
@@ -97,8 +100,8 @@ NEW = tuple.__new__  # half the time of Mail(...)
 
 
 class Full(StoreError):
-    """The disk took nothing of the batch: what this lists is undone; the reads stay for the next
-    write."""
+    """The disk took nothing of the batch.  What this error lists is undone; the READs stay for the
+    next write."""
 
     code = os.EX_IOERR
 
@@ -130,7 +133,7 @@ class Mailbox:
             raise
 
     def _open(self, sizes: Sizes) -> None:
-        """Recover what is there, and begin a journal."""
+        """Recover what the files hold, and begin a journal."""
         found = manifest_of(self.disk, self.directory)
         recovery = Recovery(self.disk, self.directory, found)
         self.store, self.notes = found.store, recovery.notes
@@ -176,7 +179,7 @@ class Mailbox:
         return self._names.get(name) or self._names.get(name.lower())
 
     def register(self, name: str, now: int) -> User:
-        """The user of this name, a new one if need be.  Durable after write and sync."""
+        """The user of this name, a new one if need be.  Durable once settled."""
         user = self.find(name)
         if user is not None:
             return user
@@ -193,13 +196,13 @@ class Mailbox:
         return user
 
     def seen(self, user: User, now: int) -> None:
-        """This user was here.  It goes to the disk with the next batch, whenever that is."""
+        """This user was here.  The next batch, whenever it comes, takes that to the disk."""
         if now > user.last_seen:
             user.last_seen = now
             self._batch.seen[user.number] = user
 
     def set(self, user: User, kind: int, value: bytes) -> None:
-        """Set a user's setting; an empty value removes it.  Durable after write and sync."""
+        """Set a user's setting; an empty value removes it.  Durable once settled."""
         if self.refusal:
             raise Full(self.refusal)
         if len(value) > SETTING_MAX:
@@ -214,10 +217,10 @@ class Mailbox:
     # Mail
 
     def known(self, sender: User, origin: int) -> Range:
-        """The first of a sender's origins, from this one on, that were put already: first and last.
+        """The first range of a sender's origins, from this one on, that were put already.
 
-        If there are none in this instance, they begin beyond it.  0 is no origin, and never put
-        already."""
+        If none of this instance were, the range begins beyond the instance.  0 is no origin, and
+        was never put."""
         first, last = sender.next_marked(origin) if origin else (1, 1)
         ranges = self._batch.origins.get(sender.number, ())
         place = bisect_left(ranges, origin, key=BY_END)
@@ -230,12 +233,12 @@ class Mailbox:
         """Queue one message for each recipient (no one twice).  With the flag EVERYONE they are all
         users but the sender.
 
-        `recipients` must not change before `write`.  Durable after write and sync."""
+        `recipients` must not change before `write`.  Durable once settled."""
         return self.put_run(sender, origin, now, recipients, flags, body_of([text]))
 
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
                 body: bytes) -> Mail:
-        """The same for messages to the same recipients, with consecutive origins."""
+        """Queue a run: messages to the same recipients, with consecutive origins from `first`."""
         progress, batch = self.progress, self._batch
         if self._shortage.reason is not None or progress.last > progress.most:
             raise Full(self.refusal or "")
@@ -277,12 +280,12 @@ class Mailbox:
         return limited(tail, upto, most, size)
 
     def unreadable(self, user: User) -> int:
-        """How many of the waiting messages the disk did not give back."""
+        """How many of the waiting messages could not be read from the disk."""
         return user.unreadable
 
     def read(self, user: User, first: int, last: int) -> list[Mail]:
-        """Mark everything of this user's with first <= id <= last as read.  Returns what was unread
-        of it, in order."""
+        """Mark all mail of this user's with first <= id <= last as read.  Returns the mail of it
+        that was unread, in order."""
         if user.pages:
             parts = self._shelf.take(user, first, last)
             newly = [mail for part in parts for mail in part]
@@ -303,17 +306,17 @@ class Mailbox:
         return newly
 
     def kept(self, first: int, last: int) -> Iterator[Range]:
-        """The parts of this range of ids in which whatever had an id was on the disk.
+        """The parts of this range of ids that no power cut has taken: a message with such an id was
+        on the disk and, once read, never comes back.
 
-        What was read there never comes back.  A message with another id may have been shown, and
-        was lost by a power cut: its sender may send it again.  A range the wrong way round holds no
-        id, and is kept."""
+        A message with another id may have been shown before a power cut took it; its sender may
+        send it again.  A range with last < first holds no id, and is returned as it is."""
         return self.progress.kept(first, last)
 
     # The disk
 
     def write(self) -> None:
-        """Write what was batched, at once.  Raises Full, what was batched undone, or Failed."""
+        """Write the batch, with one pwrite.  Raises Full, with the batch undone, or Failed."""
         if self._journals.failed is not None:
             raise self._journals.failed
         progress = self.progress
@@ -347,7 +350,7 @@ class Mailbox:
         return self._journals.settled(wait)
 
     def sync(self, wait: bool = False) -> int:
-        """Begin to put on the disk what was written, unless that is under way; what is settled
+        """Begin a sync of what was written, unless a sync is under way.  Returns what is settled
         then.  Raises Failed.
 
         The call does not wait for a disk that works in the background: call again when `disk.ready`
@@ -355,18 +358,19 @@ class Mailbox:
         return self._journals.sync(wait)
 
     def settle(self) -> bool:
-        """Say on the disk that all so far is on it, so that damage to it can't pass for a tear.
-        False: not yet.
+        """Write into the journal that all before is on the disk, so that damage to that can't pass
+        for a tear.  False: it is not on the disk yet.
 
-        It is for a quiet moment: any other batch says the same of those before it."""
+        It is for a quiet moment: any other batch says the same of the batches before it."""
         return self._journals.settle()
 
     # Background work
 
     def work(self, seconds: float, now_fn: Callable[[], float] = time.monotonic) -> bool:
-        """Do background work for about this long, one step at least; is there more to be done now?
+        """Do background work for about this long, one step at least.  Returns whether there is more
+        to do now.
 
-        Steps are taken only between batches; while one is open, this returns at once.  Raises
+        Steps are taken only between batches; while a batch is open, this returns at once.  Raises
         Failed."""
         self._journals.check()
         try:
@@ -377,17 +381,17 @@ class Mailbox:
             raise
 
     def rest(self) -> None:
-        """Seal all that the journals hold, at once: `work` while this is `upkeep.resting`, but no
-        longer than there is time.
+        """Begin to seal all that the journals hold.  Call `work` while `upkeep.resting`, but no
+        longer than you have time.
 
-        Nothing depends on it: what was acknowledged is safe before, and while it is done."""
+        Nothing depends on it: what was acknowledged is safe before the seal and during it."""
         if self._batch.is_due:
             self._write()
         self.upkeep.resting = True
 
     def close(self) -> None:
-        """Write what is batched, say on disk that it is all there, let go.  A crash instead costs
-        only the batch."""
+        """Write the batch, say in the journal that all is on the disk, and let go of the store.  A
+        crash instead costs only the batch."""
         journals = self._journals
         try:
             if journals.failed is None:

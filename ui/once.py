@@ -104,7 +104,7 @@ def names_of(words: Sequence[str]) -> list[str]:
     nothing, so here a comma at the blank is refused."""
     names, fault = only_names(words[0])
     if words[0].endswith(","):
-        fault = f"{display(words[0])} ends with a comma; {ONE_WORD}"
+        fault = f'"{display(words[0])}" ends with a comma; {ONE_WORD}'
     elif len(words) > 1 and words[1].startswith(","):
         fault = f"the text begins with a comma; {ONE_WORD}; put -- before such a text"
     if fault:

@@ -148,8 +148,8 @@ class Requests:
         waiting = self.link.waiting if self.link.online else 0
         if not waiting:
             return ""
-        return ("; 1 message still waits: /check shows it" if waiting == 1 else
-                f"; {waiting} messages still wait: /check shows them")
+        return ("; 1 still waits: /check shows it" if waiting == 1 else
+                f"; {waiting} still wait: /check shows them")
 
     def on_failed(self, event: wire.Failed) -> None:
         asked = self._asked.pop(event.request, None)

@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 
 DONE: dict[Request, str] = {
     Request.HOLD: "holding: new messages wait until you check for them",
-    Request.UNHOLD: "not holding: new messages are shown as they arrive",
+    Request.UNHOLD: "not holding: messages are shown on arrival",
     Request.IGNORE: "you now ignore {name}: their messages and invitations do not reach you; "
                     "/unignore {name} ends that",
     Request.UNIGNORE: "you no longer ignore {name}: what they send from now on reaches you",

@@ -195,8 +195,8 @@ class FivePeople(unittest.TestCase):
         self.sees("ann", "carol denied")
         self.types("ann", "/chat carol")
         self.types("bob", "/chat dave")
-        self.tmux.until("7. Accept", PATIENCE, name="carol")
-        self.tmux.until("7. Accept", PATIENCE, name="dave")
+        self.tmux.until("/accept", PATIENCE, name="carol")
+        self.tmux.until("/accept", PATIENCE, name="dave")
         self.types("carol", "7")
         self.types("dave", "7")
         self.table_says("ann", "chatting with carol")
@@ -227,8 +227,8 @@ class FivePeople(unittest.TestCase):
 
     def groups(self) -> None:
         self.types("ann", "/group bob,carol")
-        self.tmux.until("7. Accept", PATIENCE, name="bob")
-        self.tmux.until("7. Accept", PATIENCE, name="carol")
+        self.tmux.until("/accept", PATIENCE, name="bob")
+        self.tmux.until("/accept", PATIENCE, name="carol")
         self.types("bob", "7")
         self.types("carol", "7")
         self.sees("ann", "group chat with bob, carol")
@@ -248,7 +248,7 @@ class FivePeople(unittest.TestCase):
         self.sees("ann", "menu>")               # Escape and a key at once would be Alt and that key
         self.types("ann", "/group bob,carol,dave")
         for name in ("bob", "carol", "dave"):
-            self.tmux.until("7. Accept", PATIENCE, name=name)
+            self.tmux.until("/accept", PATIENCE, name=name)
         self.types("bob", "7")
         self.types("dave", "8")
         for name in ("ann", "bob", "carol"):

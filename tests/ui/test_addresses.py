@@ -133,9 +133,9 @@ class RealClients(WithDaemon):
 
     def test_one_shot(self) -> None:
         self.known("bob", "carol")
-        self.fails(64, "--send: bob, ends with a comma; " + ONE_WORD,
+        self.fails(64, '--send: "bob," ends with a comma; ' + ONE_WORD,
                    "--name", "ann", "--send", "bob,", "carol", "is", "leaving", "us")
-        self.fails(64, "--send: all, ends with a comma", "--name", "ann", "--send", "all,")
+        self.fails(64, '--send: "all," ends with a comma', "--name", "ann", "--send", "all,")
         self.fails(64, "--send: the text begins with a comma; " + ONE_WORD,
                    "--name", "ann", "--send", "bob", ",carol", "hi")
         self.assertEqual(self.parley("--name", "ann", "--send", "carol", "--", ",hi")[0], 0)

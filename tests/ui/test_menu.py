@@ -162,13 +162,13 @@ class Items(unittest.TestCase):
 
     def test_what_waited_while_holding(self) -> None:
         """New messages overtake it, so the user hears how to get it."""
-        for waiting, words in ((0, ""), (1, "; 1 message still waits: /check shows it"),
-                               (12, "; 12 messages still wait: /check shows them")):
+        for waiting, words in ((0, ""), (1, "; 1 still waits: /check shows it"),
+                               (12, "; 12 still wait: /check shows them")):
             self.play.link.waiting = waiting
             self.play.enter("/hold off")
             self.play.hear(wire.Done(self.play.link._numbers))
             self.assertEqual(
-                self.play.last, f"* not holding: new messages are shown as they arrive{words}")
+                self.play.last, f"* not holding: messages are shown on arrival{words}")
 
     def test_a_name_that_has_no_passphrase(self) -> None:
         self.play.link.unclaim = lambda: self.play.link._ask("unclaim")     # type: ignore

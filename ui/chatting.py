@@ -11,7 +11,7 @@ import wire
 from client.events import Offline, OtherStore
 from client.link import Link
 from terminal.display import display
-from ui.entries import Spoken
+from ui.entries import REFUSED, Settled, Spoken
 from ui.feed import Feed, Hears
 from ui.names import NAMED, listed
 from ui.people import People
@@ -66,7 +66,7 @@ class Chatting:
 
     def _doubt(self, line: Spoken, reason: str) -> None:
         line.reason = reason
-        self.feed.pane.changed(line)
+        self.feed.settle(Settled(line, REFUSED, reason))
 
     def _is_here(self, chat: int) -> bool:
         return self.chat is not None and self.chat.number == chat

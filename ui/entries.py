@@ -115,13 +115,6 @@ class Said(Entry):
                 f"{self.text}"]
 
 
-class Settled(NamedTuple):
-    """A change of a mark.  The mark of `said` may have changed again since."""
-    said: Said
-    mark: str
-    reason: str                     # why it was refused
-
-
 @dataclass(slots=True, eq=False)
 class Spoken(Entry):
     """A line of a chat: `14:09 bob: which drawer was it?`"""
@@ -138,6 +131,13 @@ class Spoken(Entry):
     def lines(self) -> list[str]:
         reason = f" ! {display(self.reason)}" if self.reason else ""
         return [f"{clock(self.time)} {display(self.sender)}: {self.text}{reason}"]
+
+
+class Settled(NamedTuple):
+    """What became of something that the user said.  The entry may have changed again since."""
+    entry: Said | Spoken
+    mark: str
+    reason: str = ""                # why it was refused
 
 
 @dataclass(slots=True, eq=False)

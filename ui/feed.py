@@ -6,13 +6,17 @@ Pure; nothing raises.
 """
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ui.entries import Entry, Listing, Note
+from ui.entries import Entry, Listing, Note, Settled
 from ui.pane import Pane
 
 Hears: TypeAlias = dict[type, Callable[[Any], None]]    # by the type of an event: what a room does
+
+# Changes that --plain has yet to print: two of each message in the pane.  A screen takes none.
+SETTLED_MAX = 20_000
 
 
 class Feed:
@@ -23,6 +27,7 @@ class Feed:
         self.now = 0                # microseconds since 1970, of this key or event
         self.seen = True            # whether the user is looking at the end of the pane
         self.ring = False           # whether the bell should sound
+        self.settled: deque[Settled] = deque(maxlen=SETTLED_MAX)    # every change, in order
 
     def note(self, text: str, style: str = "notice") -> None:
         """A line to the user from the client or the daemon."""
@@ -36,6 +41,17 @@ class Feed:
         """What the user said; the pane goes to its end."""
         self.pane.add(entry)
         self.pane.to_end()
+
+    def settle(self, change: Settled) -> None:
+        """What the user said has another mark, or did not arrive."""
+        self.pane.changed(change.entry)
+        self.settled.append(change)
+
+    def take_settled(self) -> list[Settled]:
+        """The changes since the last call."""
+        settled = list(self.settled)
+        self.settled.clear()
+        return settled
 
     def show(self, head: str, items: list[tuple[str, str]], beside: bool = True) -> None:
         """A table that the user asked for, from its first row on.

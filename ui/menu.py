@@ -117,8 +117,8 @@ class Menu:
         return self.talk.messages.take_unshown()
 
     def take_settled(self) -> list[Settled]:
-        """How the marks of the user's own messages changed since the last call, in order."""
-        return self.talk.messages.take_settled()
+        """What became of what the user said, since the last call and in order."""
+        return self.talk.feed.take_settled()
 
     # ---- events ----
 

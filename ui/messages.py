@@ -37,7 +37,6 @@ class Messages:
     def __init__(self, link: Link, people: People, feed: Feed) -> None:
         self.link, self.people, self.feed = link, people, feed
         self.unshown: list[wire.Mail] = []      # in the pane, and not painted yet
-        self.settled: list[Settled] = []        # every change of a mark, in order
         self._own: dict[int, OwnMessage] = {}          # by id
         self.hears: Hears = {
             wire.Stored: self.on_stored, wire.Outcomes: self.on_outcomes,
@@ -49,11 +48,6 @@ class Messages:
         """The messages to confirm once they are painted."""
         mails, self.unshown = self.unshown, []
         return mails
-
-    def take_settled(self) -> list[Settled]:
-        """How the marks of the user's own messages changed since the last call, in order."""
-        settled, self.settled = self.settled, []
-        return settled
 
     # ---- the user's own ----
 
@@ -133,10 +127,9 @@ class Messages:
     def _mark(self, entry: Said, mark: str, reason: str = "") -> None:
         if entry.mark not in (mark, DELIVERED, REFUSED):
             if mark == DELIVERED and entry.mark == SENT:
-                self.settled.append(Settled(entry, STORED, ""))     # it is: the reader was faster
+                self.feed.settle(Settled(entry, STORED))    # it is, but the reader was faster
             entry.mark, entry.reason = mark, reason
-            self.feed.pane.changed(entry)
-            self.settled.append(Settled(entry, mark, reason))
+            self.feed.settle(Settled(entry, mark, reason))
 
     # ---- of others ----
 

@@ -39,7 +39,7 @@ from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import UNICODE, display
 from terminal.keys import GAP, PASTE_MAX
 from ui.desk import Mode
-from ui.entries import REFUSED, Settled, clock
+from ui.entries import REFUSED, Settled, Spoken, clock
 from ui.failures import Failure, fault_of, login_failure
 from ui.menu import Menu
 from ui.names import counted
@@ -343,8 +343,8 @@ class Plain:
             for line in entry.lines():
                 self._output.line(line)
         for change in settled:
-            if change.said not in entries:
-                self._output.line(_told(change))
+            if change.entry not in entries:
+                self._output.line(told(change))
         return bool(entries or settled)
 
     def _show_mode(self) -> None:
@@ -361,9 +361,12 @@ class Plain:
             self._output.line(" ".join(item.label for item in self.menu.items))
 
 
-def _told(change: Settled) -> str:
-    """`14:02 + you > bob: delivered: bay 3, second drawer`, with the first words of the message."""
-    said, mark, reason = change
+def told(change: Settled) -> str:
+    """`14:02 + you > bob: delivered: bay 3, second drawer`, with the first words of the message; of
+    a line of a chat `14:09 ! ann: the connection was lost: which`."""
+    entry, mark, reason = change
+    words = UNICODE.shorten(display(" ".join(entry.text.split())), TOLD)
+    if isinstance(entry, Spoken):
+        return f"{clock(entry.time)} {mark} {entry.sender}: {reason}: {words}"
     what = f"refused: {reason}" if mark == REFUSED else WORDS[mark]
-    words = UNICODE.shorten(display(" ".join(said.text.split())), TOLD)
-    return f"{clock(said.time)} {mark} you > {said.to}: {what}: {words}"
+    return f"{clock(entry.time)} {mark} you > {entry.to}: {what}: {words}"

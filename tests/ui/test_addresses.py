@@ -71,7 +71,8 @@ class Typed(unittest.TestCase):
         """Only names can follow, and they are one word too; more is a fault, and invites nobody."""
         for line, fault in (("/group bob, carol", ONE_WORD), ("/group bob carol", ONE_WORD),
                             ("/group bob,carol dave", ONE_WORD), ("/chat bob carol", ONE_WORD),
-                            ("/chat bob,carol", "with one user"), ("/ignore bob carol", "takes one name"),
+                            ("/chat bob,carol", "with one user"),
+                            ("/ignore bob carol", "takes one name"),
                             ("/unignore bob carol", "needs one name")):
             play = self.play()
             play.enter(line)

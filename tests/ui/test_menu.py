@@ -6,7 +6,10 @@ import wire
 from terminal.display import UNICODE
 from terminal.keys import Paste
 from tests.client.fake_link import AWAY, BUSY, FREE, NameRefused, Offline, OtherStore, Over, Play
+from ui import plain
 from ui.desk import BACK, Mode
+from ui.entries import Settled
+from ui.feed import SETTLED_MAX
 from ui.modes import MENU_IN_CHAT, MENU_OFFLINE, MODES
 from ui.picker import TO_SEVERAL
 from ui.words import DONE, FAILED, Request
@@ -55,7 +58,8 @@ class Items(unittest.TestCase):
 
     def test_a_digit_selects_and_echoes_and_enter_runs(self) -> None:
         self.play.press("3")
-        self.assertEqual((self.play.menu.desk.selected, self.play.text), (3, "3. Check for messages"))
+        self.assertEqual((self.play.menu.desk.selected, self.play.text),
+                         (3, "3. Check for messages"))
         self.assertEqual(self.play.asked, [])
         self.play.press("<Enter>")
         self.assertEqual(self.play.asked, [("check",)])
@@ -433,13 +437,16 @@ class Marks(unittest.TestCase):
         self.play.hear(wire.Delivered(2, 2, "bob"), wire.Stored(2, 2))
         self.play.enter("@bob no room")
         self.play.hear(wire.Refused(3, Why.FULL, "bob's mailbox is full"))
-        settled = [(change.said.text, change.mark, change.reason)
+        settled = [(change.entry.text, change.mark, change.reason)
                    for change in self.play.menu.take_settled()]
         self.assertEqual(settled, [
             *(("hi", *change) for change in told),
             *(("faster than the disk", *change) for change in told),
             ("no room", "!", "bob's mailbox is full")])
         self.assertEqual(self.play.menu.take_settled(), [])
+        for _ in range(SETTLED_MAX + 1):        # a screen takes none of them
+            self.play.menu.talk.feed.settle(Settled(self.said, "+"))
+        self.assertEqual(len(self.play.menu.take_settled()), SETTLED_MAX)
 
     def test_refused(self) -> None:
         self.play.hear(wire.Refused(1, Why.FULL, "bob's mailbox is full"))
@@ -625,7 +632,8 @@ class Chatting(unittest.TestCase):
         self.assertEqual(play.last, "* bob is invited to a chat: 60 s to answer")
         self.assertIn("9. Withdraw", play.menu.question[0])
         play.hear(wire.Started(4, 9, ("alice", "bob")))
-        self.assertEqual(play.last, "* chat with bob: others now see you both as busy; Quit ends it")
+        self.assertEqual(play.last,
+                         "* chat with bob: others now see you both as busy; Quit ends it")
         self.assertEqual(play.prompt, "bob>")
         play.asked.clear()
         play.enter("2")
@@ -814,7 +822,8 @@ class Chatting(unittest.TestCase):
     def test_a_group_hears_who_left(self) -> None:
         self.play.hear(wire.Started(4, 9, ("alice", "bob", "carol")))
         self.assertEqual(self.play.last,
-                         "* group chat with bob, carol: others now see you all as busy; Quit leaves it")
+                         "* group chat with bob, carol: others now see you all as busy; "
+                         "Quit leaves it")
         self.play.hear(wire.Left(4, Why.QUIT, "bob"))
         self.assertEqual(self.play.last, "* bob left the chat")
         self.assertEqual(self.play.prompt, "carol>")
@@ -845,6 +854,10 @@ class Chatting(unittest.TestCase):
         self.play.enter("hello")
         self.play.hear(wire.Failed(1, Why.UNKNOWN, "that chat session has ended"))
         self.assertEqual(self.play.last, "alice: hello ! that chat session has ended")
+        (told,) = self.play.menu.take_settled()
+        self.assertEqual((told.entry.text, told.mark, told.reason),
+                         ("hello", "!", "that chat session has ended"))
+        self.assertEqual(plain.told(told)[5:], " ! alice: that chat session has ended: hello")
 
     def test_an_invitation_that_failed(self) -> None:
         self.play.enter("/chat bob")

@@ -218,7 +218,8 @@ class Little(InUtc):
     def test_an_invitation_shortens(self) -> None:
         play = office()
         play.hear(wire.Invitation(9, 60, "bob", ("bob", "alice")))
-        for cols, row in ((80, "* bob invites you to a chat:  7. Accept  8. Deny   (/accept, /deny)"),
+        first = "* bob invites you to a chat:  7. Accept  8. Deny   (/accept, /deny)"
+        for cols, row in ((80, first),
                           (60, "* bob invites you to a chat: 7 or /accept, 8 or /deny"),
                           (50, "* bob invites you to a chat: 7. Accept 8. Deny"),
                           (40, "* bob invites you: 7 Accept 8 Deny"),

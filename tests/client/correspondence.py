@@ -136,10 +136,8 @@ class Person:
         """Another process."""
         house, chance = self.house, self.house.chance
         self.link = Link([HERE], self.name, self.archive and Archive(self.archive),
-                         features=wire.Feature.RECEIPTS,
-                         monotonic=lambda: house.clock.monotonic, instance=chance.getrandbits(32),
-                         jitter=lambda: 0.5,
-                         dial=self._dial)
+                         features=wire.Feature.RECEIPTS, monotonic=lambda: house.clock.monotonic,
+                         instance=chance.getrandbits(32), jitter=lambda: 0.5, dial=self._dial)
         self.unkept.clear()
 
     def _dial(self, address: Address) -> socket.socket:

@@ -56,12 +56,12 @@ class TestLine(unittest.TestCase):
         kept = Mail(17, 1_795_269_723_000_017, 4294967301, 0, 1, "bob", 'the "long" one\n')
         self.assertEqual(letters.line(kept),
                          "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
-                                             'copies=1 text="the \\"long\\" one\\n"')
+                         'copies=1 text="the \\"long\\" one\\n"')
 
     def test_every_letter_comes_back(self) -> None:
         every = [*map(chr, range(0x3000)), *map(chr, range(0xd7f0, 0xe010)),
                  *map(chr, range(0xfe00, 0x10100)),
-                   "\U0001f600", "\U000e0001", "\U0010ffff"]
+                 "\U0001f600", "\U000e0001", "\U0010ffff"]
         for text in [*every, "".join(every)]:
             raw = letters.line(record(1, text)).encode()
             self.assertNotIn(b"\n", raw)
@@ -330,8 +330,7 @@ class TestMarks(Base):
 
     def test_found_wherever_it_stands_in_a_block(self) -> None:
         self.directory.mkdir(parents=True)
-        head, tail = letters.line(record(1)).encode() + b"\n", letters.line(
-            record(2)).encode() + b"\n"
+        head, tail = (letters.line(record(n)).encode() + b"\n" for n in (1, 2))
         for block in (1, 7, 16, 64, 100):
             for filler in range(2 * block + 3):
                 self.path().write_bytes(head + archive.MARK + b"#" * filler + b"\n" + tail)

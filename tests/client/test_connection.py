@@ -251,8 +251,7 @@ class Dialling(Linked):
         with socket.create_server(("127.0.0.1", 0)) as tcp:
             address = Address("", "127.0.0.1", tcp.getsockname()[1])
         self.link = Link([address], "alice", None, features=0, monotonic=lambda: self.now,
-                         instance=1,
-                         jitter=lambda: 0.5)
+                         instance=1, jitter=lambda: 0.5)
         self.link.connect()
         if self.link.sock:
             select.select([], [self.link.sock], [], 5)

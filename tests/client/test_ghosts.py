@@ -1,4 +1,5 @@
-"""Refused by one's own ghost: a HELLO that was given up, or a session that died, must not keep its own user out.
+"""Refused by one's own ghost: a HELLO that was given up, or a session that died, must not keep its
+own user out.
 
 Real programs: the daemon is stopped for longer than a client waits; a line loses one direction.
 """
@@ -23,19 +24,23 @@ from tests.harness.terminals import Terminal, environment, until
 SECONDS = 60.0              # for anything to appear
 # The client as it is, but it waits a tenth of the time for an answer, so that the test need not.
 HASTY = ("import sys; from client import connection, route; sys.argv[0] = 'parley'; "
-         "connection.LOGIN_SECONDS, connection.SILENCE_SECONDS, connection.PING_SECONDS = {login}, 2, 1; "
+         "connection.LOGIN_SECONDS = {login}; "
+         "connection.SILENCE_SECONDS, connection.PING_SECONDS = 2, 1; "
          "route.RETRIES = (0.3, 0.6, 1, 2); "
          "import curses_client; sys.exit(curses_client.main())")
-# The client as it is, but it tries again soon.  On a busy machine an answer may take longer than a hasty client waits.
-PATIENT = ("import sys; from client import route; sys.argv[0] = 'parley'; route.RETRIES = (0.3, 0.6, 1, 2); "
-           "import curses_client; sys.exit(curses_client.main())")
+# The client as it is, but it tries again soon.  On a busy machine an answer may take longer than a
+# hasty client waits.
+PATIENT = ("import sys; from client import route; sys.argv[0] = 'parley'; "
+           "route.RETRIES = (0.3, 0.6, 1, 2); import curses_client; sys.exit(curses_client.main())")
 # The daemon as it is, but a session has 60 seconds and not GHOST_SECONDS to answer its PING.
-PATIENT_DAEMON = (f"import sys; sys.path.insert(0, {HERE!r}); import daemon; from server import heartbeat; "
+PATIENT_DAEMON = (f"import sys; sys.path.insert(0, {HERE!r}); import daemon; "
+                  "from server import heartbeat; "
                   f"heartbeat.GHOST_SECONDS = {12 * GHOST_SECONDS}; sys.exit(daemon.main())")
 
 
 class Relay:
-    """Between a client and the daemon, both at Unix sockets; `deaf`: what the daemon says is lost on the way."""
+    """Between a client and the daemon, both at Unix sockets; `deaf`: what the daemon says is lost
+    on the way."""
 
     def __init__(self, path: str, daemon: str) -> None:
         self.path, self.daemon, self.deaf, self.hellos = path, daemon, False, 0
@@ -53,7 +58,8 @@ class Relay:
         self._thread.start()
 
     def lose_a_direction(self) -> None:
-        """From now on the clients that are connected hear nothing more, nor that their line has ended."""
+        """From now on the clients that are connected hear nothing more, nor that their line has
+        ended."""
         self._lost |= self._of_clients
 
     def cut(self) -> None:
@@ -100,8 +106,8 @@ class Relay:
             self._lost.add(client)
 
     def _pass_on(self, sock: socket.socket) -> None:
-        """A lost direction swallows what comes; the end of the client's line is not told to the daemon either: the
-        network between them forgets, as it does when a host is gone."""
+        """A lost direction swallows what comes; the end of the client's line is not told to the
+        daemon either: the network between them forgets, as it does when a host is gone."""
         other = self._ends[sock]
         try:
             data = sock.recv(65536)
@@ -132,7 +138,8 @@ class Ghost(unittest.TestCase):
         self.relays = 0
 
     def command(self, *options: str, login: float = connection.LOGIN_SECONDS / 10) -> list[str]:
-        return [sys.executable, "-c", HASTY.format(login=login), "--connect", "unix:" + self.path, *options]
+        return [sys.executable, "-c", HASTY.format(login=login), "--connect", "unix:" + self.path,
+                *options]
 
     def environment(self) -> dict[str, str]:
         return environment(XDG_STATE_HOME=self.daemon.directory + "/state", PYTHONPATH=HERE)
@@ -165,7 +172,8 @@ class Ghost(unittest.TestCase):
         before = relay.hellos
         try:
             yield
-            until(lambda: any(client.drain() for client in self.terminals) or relay.hellos >= before + 3, SECONDS)
+            until(lambda: any(client.drain() for client in self.terminals)
+                  or relay.hellos >= before + 3, SECONDS)
         finally:
             self.daemon.process.send_signal(signal.SIGCONT)
 
@@ -178,7 +186,8 @@ class Stopped(Ghost):
         self.assertNotIn("already in use", self.daemon.output())
 
     def test_a_session_on_a_screen_comes_back(self) -> None:
-        """The daemon stands still for so long that the client gives its session up, and some tries besides."""
+        """The daemon stands still for so long that the client gives its session up, and some tries
+        besides."""
         relay = self.relay()
         ann = self.person("ann")
         ann.until("as ann", SECONDS)
@@ -195,14 +204,16 @@ class Stopped(Ghost):
         self.assertNotIn("already in use", self.daemon.output())
 
     def test_a_robot_and_a_one_shot(self) -> None:
-        """Two runs gave up and left their HELLOs behind; the third waits when the daemon goes on, and comes in."""
+        """Two runs gave up and left their HELLOs behind; the third waits when the daemon goes on,
+        and comes in."""
         for options in (("--plain",), ("--who",)):
             with self.subTest(options):
                 runs = []
                 with self.stopped(self.relay()):
                     for _ in range(3):
-                        runs += [subprocess.Popen(self.command("--name", "bob", *options), env=self.environment(),
-                                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                        runs += [subprocess.Popen(self.command("--name", "bob", *options),
+                                                  env=self.environment(), stdin=subprocess.DEVNULL,
+                                                  stdout=subprocess.DEVNULL,
                                                   stderr=subprocess.PIPE)]
                         if len(runs) < 3:
                             self.assertEqual(runs[-1].wait(SECONDS), os.EX_UNAVAILABLE)
@@ -231,35 +242,41 @@ class OneDirection(Ghost):
         self.assertNotIn("already in use", self.daemon.output())
 
     def test_another_program_of_the_same_login(self) -> None:
-        """The first was killed behind a line that does not tell: the next has another token, and waits some seconds."""
+        """The first was killed behind a line that does not tell: the next has another token, and
+        waits some seconds."""
         relay = self.relay()
         relay.deaf = True
         ann = self.person("ann")
         until(lambda: ann.drain() or self.notes("connected name=ann"), SECONDS)
         ann.close()
         relay.deaf, heard = False, time.monotonic()
-        until(lambda: time.monotonic() - heard > ALIVE_SECONDS)         # a session that was heard just now is not asked
-        done = subprocess.run(self.command("--name", "ann", "--who", login=connection.LOGIN_SECONDS),
-                              env=self.environment(), capture_output=True, encoding="utf-8", timeout=SECONDS)
+        # a session that was heard just now is not asked
+        until(lambda: time.monotonic() - heard > ALIVE_SECONDS)
+        done = subprocess.run(self.command("--name", "ann", "--who",
+                                           login=connection.LOGIN_SECONDS),
+                              env=self.environment(), capture_output=True, encoding="utf-8",
+                              timeout=SECONDS)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("no answer to PING", self.daemon.output())
 
 
 class Living(Ghost):
-    """Everybody has time to answer, so that no session passes for dead because the machine is busy."""
+    """Everybody has time to answer, so that no session passes for dead because the machine is
+    busy."""
     program = ("-c", PATIENT_DAEMON)
 
     def test_somebody_else_is_refused_at_once(self) -> None:
         """A resident is alive, and answers."""
         for options in (("--who",), ("--plain",)):
-            done = subprocess.run(self.patient("--name", "v-0", *options), env=self.environment(), input="",
-                                  capture_output=True, encoding="utf-8", timeout=SECONDS)
+            done = subprocess.run(self.patient("--name", "v-0", *options), env=self.environment(),
+                                  input="", capture_output=True, encoding="utf-8", timeout=SECONDS)
             self.assertEqual((done.returncode, done.stderr.count("\n")), (os.EX_TEMPFAIL, 1))
             self.assertIn("v-0 is already in use", done.stderr)
         self.assertNotIn("no answer to PING", self.daemon.output())
 
     def test_a_client_that_comes_back_to_a_name_in_use_tries_again(self) -> None:
-        """Its owner is at another terminal meanwhile: the bar says so, and the client is in when that one leaves."""
+        """Its owner is at another terminal meanwhile: the bar says so, and the client is in when
+        that one leaves."""
         relay = self.relay()
         ann = self.person("ann", patient=True)
         ann.until("as ann", SECONDS)

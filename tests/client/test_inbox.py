@@ -354,8 +354,8 @@ class Mailbox:
 
     def put(self) -> None:
         self.last += self.chance.choice((1, 1, 1, 2, 5))
-        self.waiting[self.last] = self.everything[self.last] = mail(
-            self.last, sender=self.chance.choice("bc"))
+        one = mail(self.last, sender=self.chance.choice("bc"))
+        self.waiting[self.last] = self.everything[self.last] = one
 
     def on_hold(self, said: wire.Hold) -> Iterator[Any]:
         if self.holding and not said.on:
@@ -420,8 +420,7 @@ class Model(Linked):
         self.start()
         steps: list[Callable[[], None]] = [
             self.box.put, self.box.put, self.box.put, self.serve, self.serve, self.serve, self.show,
-            self.show,
-            self.hold, self.check, self.lose, self.ill, self.restart]
+            self.show, self.hold, self.check, self.lose, self.ill, self.restart]
         weights = [6, 6, 6, 10, 10, 10, 8, 8, 2, 3, 1, 1, 1]
         for _ in range(150):
             self.chance.choices(steps, weights)[0]()
@@ -465,9 +464,9 @@ class Model(Linked):
 
     def show(self) -> None:
         how = self.chance.random()
-        some = self.fresh[:] if how < 0.5 else self.chance.sample(self.fresh,
-                                                                  self.chance.randint(
-                                                                      0, len(self.fresh)))
+        some = self.fresh[:]
+        if how >= 0.5:
+            some = self.chance.sample(self.fresh, self.chance.randint(0, len(self.fresh)))
         if how > 0.9:
             some += self.chance.sample(sorted(self.box.everything.values()),
                                        min(2, len(self.box.everything)))

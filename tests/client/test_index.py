@@ -42,8 +42,8 @@ class Files(unittest.TestCase):
         found, model = Index(), dict[index.Key, set[int]]()
         for place in range(6000):
             sender = chance.choice(("ann", "bob", "Z.-", "\u6c34", ""))
-            origin = chance.choice((0, 1, 7, 2**32
-                                    - 1)) << 32 | chance.choice((place, chance.randrange(6000)))
+            instance = chance.choice((0, 1, 7, 2**32 - 1))
+            origin = instance << 32 | chance.choice((place, chance.randrange(6000)))
             found.add(sender, origin, place)
             model.setdefault((sender, origin), set()).add(place)
             if not place % 1100:
@@ -89,7 +89,7 @@ class Files(unittest.TestCase):
             found.add(*key, place)
         data = b"".join(found.folded(1, (1, 2)))
         used = 50 * index.SIZE + index.CRC.size
-        # of the last block
+        # the unused part of the last block
         idle = range(index.START + index.BLOCK + used, index.START + 2 * index.BLOCK)
         for at in range(0, len(data), 7):
             broken = bytearray(data)

@@ -56,8 +56,7 @@ class TestLogin(Linked):
 
     def test_what_each_rejection_means(self) -> None:
         expected = {Why.TAKEN: NameRefused, Why.BAD_NAME: NameRefused, Why.DENIED: NameRefused,
-                    Why.FULL: Offline,
-                    Why.VERSION: Over, Why.OTHER: Over}
+                    Why.FULL: Offline, Why.VERSION: Over, Why.OTHER: Over}
         for why, event in expected.items():
             with self.subTest(why):
                 self.link = self.make()
@@ -211,9 +210,9 @@ class TestSending(Linked):
         self.login()
         ids = [self.link.send(["bob"], text)[0] for text in ("one", "two", "three")]
         self.assertEqual(ids, [FIRST, FIRST + 1, FIRST + 2])
-        self.assertEqual(self.house.hear(), [wire.Send(n, 0, ("bob",), t)
-                                             for n, t in zip(ids, ("one", "two", "three"),
-                                                             strict=True)])
+        self.assertEqual(self.house.hear(),
+                         [wire.Send(n, 0, ("bob",), t)
+                          for n, t in zip(ids, ("one", "two", "three"), strict=True)])
         stored = wire.Stored(FIRST, FIRST + 1)
         self.assertEqual(self.given(stored), [stored])
         self.assertEqual(list(self.link.pending), ids[2:])
@@ -256,8 +255,7 @@ class TestSending(Linked):
         for to, text, flags in ((["bob"], "", 0), (["bob"], " \n", 0), (["bob"], "a\x1b", 0),
                                 (["bob"], "\ud800", 0),
                                 (["bob"], "x" * 20000, 0), ([], "hi", 0), (["b b"], "hi", 0),
-                                (["x" * 300], "hi", 0),
-                                (["bob"], "hi", SendFlag.EVERYONE)):
+                                (["x" * 300], "hi", 0), (["bob"], "hi", SendFlag.EVERYONE)):
             with self.assertRaises(ValueError):
                 self.link.send(to, text, flags)
         with self.assertRaises(ValueError):
@@ -315,8 +313,8 @@ class TestSending(Linked):
         frames: list[Any] = []
         with mock.patch("wire.each", lambda said: [said]):
             self.login()
-            while not frames or frames[-1].first + len(frames[-1].texts) < FIRST + len(
-                self.link.pending):
+            while (not frames
+                   or frames[-1].first + len(frames[-1].texts) < FIRST + len(self.link.pending)):
                 frames += self.house.hear()
                 self.pump()
         self.assertEqual([said.first - FIRST for said in frames], [0, 3, 4, 5, 6, 706, 707, 709])
@@ -335,8 +333,7 @@ class TestSending(Linked):
 
     def test_texts_that_nobody_can_have_sent(self) -> None:
         for text, good in (("x", True), ("", False), ("x" * wire.TEXT_MAX, True),
-                           ("x" * (wire.TEXT_MAX + 1), False),
-                           ("é" * (wire.TEXT_MAX // 2), True),
+                           ("x" * (wire.TEXT_MAX + 1), False), ("é" * (wire.TEXT_MAX // 2), True),
                            ("é" * (wire.TEXT_MAX // 2) + "x", False)):
             with self.subTest(length=len(text)):
                 self.setUp()
@@ -408,8 +405,7 @@ class TestRequests(Linked):
         self.assertEqual(self.house.hear(), [
             wire.Check(numbers[0]), wire.Hold(numbers[1], 1), wire.List(numbers[2]),
             wire.Invite(numbers[3], ("bob", "carol")), wire.Say(numbers[4], 4, "quit"),
-            wire.Answer(8, 1),
-            wire.Withdraw(9)])
+            wire.Answer(8, 1), wire.Withdraw(9)])
         self.assertEqual(len(set(numbers)), 5)
 
     def test_answers_are_events(self) -> None:
@@ -422,8 +418,7 @@ class TestRequests(Linked):
                 wire.Line(2, 5, "bob", "hello"), wire.Left(2, Why.QUIT, "bob"),
                 wire.Ended(2, Why.QUIT, "bob"),
                 wire.Invitation(3, 60, "bob", ("bob", "alice")), wire.Waiting(12),
-                wire.Notice("hear"),
-                wire.Delivered(1, 2, "bob")]
+                wire.Notice("hear"), wire.Delivered(1, 2, "bob")]
         self.assertEqual(self.given(*said), said)
         self.assertEqual(self.link.waiting, 12)
         # nothing was left to be answered
@@ -535,7 +530,7 @@ class TestEnding(Linked):
 class TestValidity(unittest.TestCase):
     def test_no_name_and_no_range_is_overlooked(self) -> None:
         for codec in wire.MESSAGES.values():
-            # that has one's own name
+            # WELCOME has one's own name
             if codec.direction == wire.Direction.DAEMON and codec.cls is not wire.Welcome:
                 fields = get_type_hints(codec.cls, include_extras=True)
                 named = any(hint.__metadata__[0] in ("word", "words", "entries")
@@ -651,8 +646,9 @@ class TestHostile(Linked):
         at = chance.randrange(len(raw))
         if how < 0.8:
             return raw[:at] + bytes((chance.randrange(256),)) + raw[at + 1:]
-        return raw[:at] if how < 0.9 else raw[:at] + chance.randbytes(chance.randrange(40)) + raw[
-            at:]
+        if how < 0.9:
+            return raw[:at]
+        return raw[:at] + chance.randbytes(chance.randrange(40)) + raw[at:]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The client's side of who is who: keys that are kept, passphrases that are asked for, daemons that are not theirs."""
+"""The client's side of who is who: keys that are kept, passphrases that are asked for, daemons that
+are not theirs."""
 import contextlib
 import os
 import pty
@@ -48,10 +49,12 @@ class Met(unittest.TestCase):
 
     def link(self, name="sam", address=TCP, ring=None):
         def dial(_):
-            client = self.service.connect(Caller("unix:7", 7) if address.path else Caller("192.0.2.1:7"))
+            client = self.service.connect(Caller("unix:7", 7) if address.path
+                                          else Caller("192.0.2.1:7"))
             return client.sock
-        link = Link([address], name, None, features=wire.Feature.PROVE, monotonic=lambda: 50.0, instance=1,
-                    jitter=lambda: 0.5, dial=dial, ring=ring if ring is not None else Keyring(self.home))
+        link = Link([address], name, None, features=wire.Feature.PROVE, monotonic=lambda: 50.0,
+                    instance=1, jitter=lambda: 0.5, dial=dial,
+                    ring=ring if ring is not None else Keyring(self.home))
         self.addCleanup(link.close)
         return link
 
@@ -107,9 +110,11 @@ class Keys(Met):
     def test_the_file_holds_no_passphrase_and_is_private(self):
         self.claimed("correct horse", ring=Keyring(self.home))
         file = self.home / KEYS
-        self.assertEqual((stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(self.home.stat().st_mode)), (0o600, 0o700))
+        self.assertEqual((stat.S_IMODE(file.stat().st_mode),
+                          stat.S_IMODE(self.home.stat().st_mode)), (0o600, 0o700))
         self.assertNotIn("horse", file.read_text())
-        self.assertRegex(file.read_text(), r"^192\.0\.2\.7:6464 sam [0-9a-f]{32} 4096 [0-9a-f]{64}\n$")
+        self.assertRegex(file.read_text(),
+                         r"^192\.0\.2\.7:6464 sam [0-9a-f]{32} 4096 [0-9a-f]{64}\n$")
 
     def test_the_key_serves_at_every_address_of_the_daemon(self):
         self.claimed(ring=Keyring(self.home))
@@ -140,12 +145,14 @@ class Keys(Met):
         self.connect(link, Locked)
         link.unlock("right")
         (self.home / KEYS).mkdir()
-        remark, _ = self.connect(link, Remark, Online)      # what was typed serves, and can't be kept
+        # what was typed serves, and can't be kept
+        remark, _ = self.connect(link, Remark, Online)
         self.assertIn("asked for again", remark.text)
         link.close()
         self.service.run()
         (self.home / KEYS).rmdir()
-        (self.home / KEYS).write_bytes(b"\xff\xfe\nnonsense\n192.0.2.7:6464 sam zz 4096 zz\nlast line is torn")
+        (self.home / KEYS).write_bytes(
+            b"\xff\xfe\nnonsense\n192.0.2.7:6464 sam zz 4096 zz\nlast line is torn")
         link = self.link()
         self.connect(link, Locked)
         link.unlock("right")
@@ -189,7 +196,9 @@ class Impostors(Met):
         self.claimed(ring=ring)
         self.service.mailbox.set(self.service.mailbox.find("sam"), 2, b"")
         over, = self.connect(self.link(ring=ring), Over)
-        self.assertRegex(over.reason, f"let sam in without the passphrase.*delete the lines of sam in {self.home}/keys")
+        self.assertRegex(over.reason,
+                         "let sam in without the passphrase.*delete the lines of sam in "
+                         f"{self.home}/keys")
         self.service.run()
         self.connect(self.link(ring=ring, address=UNIX), Online)        # at the socket nobody asks
 
@@ -206,7 +215,8 @@ class Impostors(Met):
             self.assertRaisesRegex(wire.ProtocolError, "before VERIFIED", proofs.welcome)
         proofs = Proofs(ring)
         proofs.begin("sam", TCP)
-        self.assertRaises(wire.ProtocolError, proofs.verify, wire.Verified(bytes(32)))      # unasked
+        unasked = wire.Verified(bytes(32))
+        self.assertRaises(wire.ProtocolError, proofs.verify, unasked)
         self.assertRaises(Impostor, proofs.welcome)
         proofs.answer(challenge)
         self.assertRaises(wire.ProtocolError, proofs.answer, challenge)
@@ -257,7 +267,8 @@ class OnScreen(unittest.TestCase):
         self.assertEqual(play.text, "x")
         play.press("<C-u>", "<Up>", "<Up>", "<Up>")
         desk = play.menu.desk
-        self.assertNotIn("s3cret", self.painted(play) + repr((vars(play.menu), vars(desk), desk.line._history)))
+        self.assertNotIn("s3cret", self.painted(play)
+                         + repr((vars(play.menu), vars(desk), desk.line._history)))
 
     def test_esc_and_the_draft(self):
         play = self.play()
@@ -321,15 +332,15 @@ class Programs(unittest.TestCase):
         raise AssertionError("no port")
 
     def command(self, *options, connect=None):
-        return [sys.executable, HERE + "/curses_client.py", "--connect", connect or f"127.0.0.1:{self.port}",
-                "--name", "sam", *options]
+        return [sys.executable, HERE + "/curses_client.py", "--connect",
+                connect or f"127.0.0.1:{self.port}", "--name", "sam", *options]
 
     def environment(self, state):
         return {**os.environ, "XDG_STATE_HOME": f"{self.home}/{state}", "LC_ALL": "C.UTF-8"}
 
     def run_(self, *options, state="here", text="", **more):
-        done = subprocess.run(self.command(*options, **more), env=self.environment(state), input=text, text=True,
-                              capture_output=True, timeout=60)
+        done = subprocess.run(self.command(*options, **more), env=self.environment(state),
+                              input=text, text=True, capture_output=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
 
     def on_terminal(self, state, *steps):
@@ -342,7 +353,8 @@ class Programs(unittest.TestCase):
             for wanted, typed in steps:
                 deadline = time.monotonic() + 30
                 while wanted not in seen[at:]:
-                    self.assertTrue(select.select([fd], [], [], deadline - time.monotonic())[0], (wanted, seen))
+                    self.assertTrue(select.select([fd], [], [], deadline - time.monotonic())[0],
+                                    (wanted, seen))
                     seen += os.read(fd, 4096).decode(errors="replace")
                 at = len(seen)
                 os.write(fd, typed.encode())
@@ -355,7 +367,8 @@ class Programs(unittest.TestCase):
         return seen
 
     def test_a_claim_from_lines_and_a_script_elsewhere(self):
-        seen = self.on_terminal("here", ("menu> ", "/claim\r"), ("new passphrase> ", "torque wrench\r"),
+        seen = self.on_terminal("here", ("menu> ", "/claim\r"),
+                                ("new passphrase> ", "torque wrench\r"),
                                 ("once more> ", "torque wrench\r"), ("claimed: ", "/exit\r"))
         self.assertNotIn("torque", seen)
         self.assertEqual(self.status, 0)

@@ -29,7 +29,7 @@ NAMES = ("ann", "bob", "carol", "dave", "erin")
 IN_FLIGHT = 40              # sends without an answer, for each sender
 # messages that a reader may leave in the queue: the store must have something to carry
 KEEP = 150
-# of the senders, after a crash, are other programs: they send nothing again
+# the share of the senders that are other programs after a crash: they send nothing again
 FORGETS = 0.2
 
 
@@ -50,7 +50,7 @@ class Correspondent:
         self.decoder = wire.Decoder(wire.FRAME_MAX)
         self.waiting: int | None = None             # what WELCOME said
         self.checked = self.live = self.gone = False
-        # came, and not deleted yet
+        # what came and is not deleted yet
         self.streams: dict[int, list[Found]] = {0: [], wire.SendFlag.CHECK: []}
         self.came: list[Found] = []                 # live
         self.confirming: dict[int, Key] = {}        # by the daemon's id
@@ -117,8 +117,8 @@ class Correspondent:
                 del stream[at:at + len(run)]
                 keys = [(found.sender, found.origin) for found in run]
                 self.oracle.ask(self.name, keys)
-                self.confirming.update({found.id: key for found,
-                                        key in zip(run, keys, strict=True)})
+                self.confirming.update({found.id: key
+                                        for found, key in zip(run, keys, strict=True)})
                 self.say(wire.Confirm(run[0].id, run[-1].id))
 
     # ---- hearing ----

@@ -110,8 +110,7 @@ class HostileDaemon:
         early = type(self.only) in (wire.Rejected, wire.Challenge, wire.Verified, wire.Welcome)
         if not early:
             self._say(sock, wire.Welcome(wire.VERSION, hello.features, bytes(16), bytes(15) + b"7",
-                                         NOON, 3, hello.name,
-                                         EVIL), wire.Roster(0, 1, entries))
+                                         NOON, 3, hello.name, EVIL), wire.Roster(0, 1, entries))
         if self.only is not None:
             self._say(sock, self.only)
         else:
@@ -164,5 +163,4 @@ ANSWERS: dict[type, Any] = {
     wire.Confirm: lambda said, time: [wire.Confirmed(said.first, said.last)],
 }
 SHOWN = ("in-notice", "in-live", "in-refused", "in-checked", "in-hold", "in-ignore", "in-ignored",
-         "in-invite",
-         "in-line", "in-unclaim")
+         "in-invite", "in-line", "in-unclaim")

@@ -97,10 +97,8 @@ def reason_not_to() -> str:
     if missing:
         return f"needs {', '.join(missing)}"
     tried = subprocess.run(["unshare", "-m", "-n", "setpriv", "--reuid", "61001", "--clear-groups",
-                            "env",
-                            sys.executable, "-c", "import wsgiref"], capture_output=True, text=True,
-                           cwd="/",
-                           check=False)
+                            "env", sys.executable, "-c", "import wsgiref"],
+                           capture_output=True, text=True, cwd="/", check=False)
     return (f"no namespaces, or Python is not for other logins: {tried.stderr.strip()}"
             if tried.returncode else "")
 
@@ -111,9 +109,8 @@ class Host:
     def __init__(self) -> None:
         logins = [f"{name}:{uid}" for name, uid in LOGINS.items()]
         self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--propagation", "private",
-                                        "sh", "-c", SETUP,
-                                        HERE, TREE, *logins], stdout=subprocess.PIPE, cwd="/",
-                                       umask=0o022)
+                                        "sh", "-c", SETUP, HERE, TREE, *logins],
+                                       stdout=subprocess.PIPE, cwd="/", umask=0o022)
         assert self.holder.stdout is not None
         self._programs: list[Program] = []
         self._directory = tempfile.mkdtemp(prefix="parley-host-")
@@ -125,19 +122,15 @@ class Host:
         """What runs this under a login, with this environment and no other."""
         uid = str(LOGINS[login])
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8",
-                       "HOME": f"/mnt/home/{login}",
-                       "USER": login, "TERM": "xterm-256color"} | more
+                       "HOME": f"/mnt/home/{login}", "USER": login, "TERM": "xterm-256color"} | more
         return ["nsenter", "-t", str(self.holder.pid), "-m", "-n", "setpriv", "--reuid", uid,
-                "--regid", uid,
-                "--clear-groups", "env", "-i", "-C", TREE,
-                *(f"{name}={value}" for name, value in environment.items()),
-                *words]
+                "--regid", uid, "--clear-groups", "env", "-i", "-C", TREE,
+                *(f"{name}={value}" for name, value in environment.items()), *words]
 
     def run(self, login: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end."""
         return subprocess.run(self.command(login, *words, **more), stdin=subprocess.DEVNULL,
-                              capture_output=True,
-                              text=True, timeout=PATIENCE * 2, check=False)
+                              capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
 
     def parley(self, login: str, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
         """The client, to its end."""
@@ -161,8 +154,8 @@ class Host:
 
     def _furnish(self, login: str) -> None:
         """Give a login's daemon its store, once."""
-        home, store = self.path(f"/mnt/home/{login}"), self.path(
-            f"/mnt/home/{login}/.local/state/parley/store")
+        home = self.path(f"/mnt/home/{login}")
+        store = self.path(f"/mnt/home/{login}/.local/state/parley/store")
         if not store.exists():
             store.parent.mkdir(mode=0o700, parents=True)
             furnish(store, house=list(LOGINS).index(login))
@@ -196,8 +189,7 @@ class Program:
         self._path = output
         with output.open("wb") as file:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file,
-                                            stderr=file,
-                                            start_new_session=True)
+                                            stderr=file, start_new_session=True)
 
     @property
     def output(self) -> str:

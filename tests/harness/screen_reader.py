@@ -38,8 +38,8 @@ _TOKEN = re.compile(
     r"|(?P<control>[\x00-\x1a\x1c-\x1f\x7f-\x9f])"
 )
 _UNFINISHED = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*|\](?:P[0-9a-fA-F]{0,6}|[0-9]*|[0-9]+(?:;[^\x00-\x1f\x7f]*)?\x1b?)|[ "
-    r"-/]*)"
+    r"\x1b(?:\[[0-?]*[ -/]*|\](?:P[0-9a-fA-F]{0,6}|[0-9]*|[0-9]+(?:;[^\x00-\x1f\x7f]*)?\x1b?)"
+    r"|[ -/]*)"
 )
 _CSI = re.compile(r"\x1b\[([<=>?]?)([0-?]*)([ -/]*)([@-~])")
 
@@ -349,8 +349,8 @@ class Screen:
         codes, style = deque(params or (0,)), self._style
         while codes:
             code = codes.popleft()
-            style = style._replace(**({_EXTENDED[code]: _colour(codes)} if code in _EXTENDED
-                                      else _ATTRIBUTES[code]))
+            change = {_EXTENDED[code]: _colour(codes)} if code in _EXTENDED else _ATTRIBUTES[code]
+            style = style._replace(**change)
         self._style = style
 
     def _set_modes(self, *modes: int) -> None:
@@ -481,10 +481,10 @@ _ANSI_MODES = {4: True, 34: False}  # insert; the cursor of screen and tmux
 _COMMANDS = {0: True, 1: False, 2: True, 4: False, 12: False, 104: False, 112: False}
 
 _EXTENDED = {38: "foreground", 48: "background"}
-# 1 to 9
+# the attributes 1 to 9
 _FLAGS = ("bold", "dim", "italic", "underline", "blink", "", "reverse", "hidden", "strike")
-_ATTRIBUTES: dict[int, dict[str, Any]] = {number: {name: True} for number,
-                                          name in enumerate(_FLAGS, 1) if name}
+_ATTRIBUTES: dict[int, dict[str, Any]] = {number: {name: True}
+                                          for number, name in enumerate(_FLAGS, 1) if name}
 _ATTRIBUTES |= {number + 20: {name: False} for number, name in enumerate(_FLAGS, 1) if name}
 # 10: the primary font
 _ATTRIBUTES |= {0: Style()._asdict(), 10: {}, 22: {"bold": False, "dim": False}}

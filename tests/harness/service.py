@@ -57,8 +57,8 @@ class Notes(Console):
     is_silent = False
 
     def note(self, event: str, **fields: object) -> None:
-        assert set(fields) == set(
-            NOTES[event][0].split()), f"{event} has other fields in the table: {sorted(fields)}"
+        assert set(fields) == set(NOTES[event][0].split()), \
+            f"{event} has other fields in the table: {sorted(fields)}"
         self.told.append((event, fields))
 
     def events(self, event: str) -> list[dict[str, object]]:
@@ -69,13 +69,11 @@ class Service:
     """A daemon on a store in a directory that goes with it."""
 
     def __init__(self, limits: Limits | None = None, backend: str | None = None,
-                 identity: Identity = TRUSTING,
-                 disk: Disk | None = None) -> None:
+                 identity: Identity = TRUSTING, disk: Disk | None = None) -> None:
         self.directory = tempfile.mkdtemp(prefix="parley-test-")
         self.store = self.directory + "/store"
         self.limits = limits or Limits(1000, strangers=1000, strangers_each=1000,
-                                       everyone_seconds=0,
-                                       new_names=0)
+                                       everyone_seconds=0, new_names=0)
         self.backend, self.disk = backend, disk
         self.identity = identity
         self.clock = Clock()

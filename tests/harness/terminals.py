@@ -196,8 +196,9 @@ class Terminal:
             self.process.wait(timeout)
 
     def _holds(self, expected: Expected) -> object:
-        return expected in self.screen.text() if isinstance(expected, str) else expected(
-            self.screen)
+        if isinstance(expected, str):
+            return expected in self.screen.text()
+        return expected(self.screen)
 
     def _ready(self, events: int, timeout: float) -> int:
         poll = select.poll()
@@ -303,8 +304,8 @@ class Tmux:
     ) -> None:
         """Run `command` in a new session; `env` is its whole environment (TERM: tmux-256color or
         screen's)."""
-        pairs = [f"{key}={value}" for key,
-                 value in (environment("tmux-256color") if env is None else env).items()]
+        pairs = [f"{key}={value}"
+                 for key, value in (environment("tmux-256color") if env is None else env).items()]
         size = ("-x", str(cols), "-y", str(rows))
         watch = ("/bin/sh", "-c", _KEEP_CODE, os.path.join(self._directory, name))
         self._run("new-session", "-d", "-s", name, *size, "--", *watch, "/usr/bin/env", "-i",
@@ -357,8 +358,8 @@ class Tmux:
         self._run("kill-session", "-t", f"={name}")
 
     def _code(self, name: str) -> str:
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(self._directory,
-                                                                       name)) as file:
+        with (contextlib.suppress(FileNotFoundError),
+              open(os.path.join(self._directory, name)) as file):
             return file.read()
         return ""
 

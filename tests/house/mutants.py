@@ -4,10 +4,10 @@
     python3 tests/house/mutants.py --write     and put it into HACKING
     python3 tests/house/mutants.py WORD ...    only those whose name has one of the words
 
-A mutant is a file, a text that occurs in it exactly once, and what stands there instead.  The tests are run on a copy
-of the tree: first the modules that are likely to catch it, which must pass without it, then all the others.  One that
-no test catches is a hole in the tests, and makes the exit status 1.  tests/house/test_mutants.py holds the texts, and
-the table in HACKING, to the tree.
+A mutant is a file, a text that occurs in it exactly once, and what stands there instead.  The tests
+are run on a copy of the tree: first the modules that are likely to catch it, which must pass
+without it, then all the others.  One that no test catches is a hole in the tests, and makes the
+exit status 1.  tests/house/test_mutants.py holds the texts, and the table in HACKING, to the tree.
 """
 
 from __future__ import annotations
@@ -46,46 +46,58 @@ MUTANTS = [Mutant(*row) for row in (
      "            yield from disk.syncing(fd)\n            if recycled",
      "            if recycled", POWER),
     ("journal: the directory of a new file", "store/journal.py",
-     "disk.rename(spare, path)\n            yield from disk.syncing_directory(directory)", "disk.rename(spare, path)",
-     POWER),
+     "disk.rename(spare, path)\n            yield from disk.syncing_directory(directory)",
+     "disk.rename(spare, path)", POWER),
     ("journal: the fsync when it is finished", "store/journal.py",
-     "            self.disk.truncate(self.fd, self.offset)\n            yield from self.disk.syncing(self.fd)",
+     "            self.disk.truncate(self.fd, self.offset)\n            yield from "
+     "self.disk.syncing(self.fd)",
      "            self.disk.truncate(self.fd, self.offset)\n            yield None", POWER),
-    ("journal: what the sync covers", "store/progress.py", "done, self.syncing = self.syncing, None",
-     "done, self.syncing = self.written, None", POWER),
+    ("journal: what the sync covers", "store/progress.py",
+     "done, self.syncing = self.syncing, None", "done, self.syncing = self.written, None", POWER),
     ("journal: the end of the sync", "store/journals.py", "ended = self.current.sync_ended(wait)",
      "ended = True", POWER),
     ("segment: the fsync of its files", "store/writer.py",
-     "            yield from self._sync_file(name)\n            yield None\n", "            yield None\n", POWER),
-    ("segment: the fsync while it grows", "store/writer.py", "if self._unsynced >= SYNC_EVERY:", "if False:",
-     "test_segment"),
+     "            yield from self._sync_file(name)\n            yield None\n",
+     "            yield None\n", POWER),
+    ("segment: the fsync while it grows", "store/writer.py", "if self._unsynced >= SYNC_EVERY:",
+     "if False:", "test_segment"),
     ("segment: the directory", "store/writer.py",
      "        yield from self.disk.syncing_directory(self.directory)\n", "",
      POWER),
-    ("manifest: the fsync", "store/manifest.py", "        yield from disk.syncing(fd)\n", "", POWER),
+    ("manifest: the fsync", "store/manifest.py", "        yield from disk.syncing(fd)\n", "",
+     POWER),
     ("manifest: the directory", "store/manifest.py",
      "        yield from disk.syncing_directory(directory)\n", "", POWER),
-    ("recovery: the fsync of what was found", "store/recovery.py", "            self.disk.sync(fd)\n", "", POWER),
+    ("recovery: the fsync of what was found", "store/recovery.py",
+     "            self.disk.sync(fd)\n", "", POWER),
     ("recovery: the directory with what was found", "store/recovery.py",
-     "            self.disk.sync_directory(self.directory)\n", "            pass\n", "test_recovery"),
+     "            self.disk.sync_directory(self.directory)\n", "            pass\n",
+     "test_recovery"),
     ("recovery: the directory that the store is in", "store/recovery.py",
      "disk.sync_directory(os.path.dirname(directory))", "pass", POWER),
-    ("reserve: the fsync", "store/reserve.py", "            self.disk.sync(fd)\n", "", "test_mailbox"),
+    ("reserve: the fsync", "store/reserve.py", "            self.disk.sync(fd)\n", "",
+     "test_mailbox"),
     ("upkeep: a seal without what it tells of", "store/upkeep.py",
      "        yield from journals.durable()\n        yield from journals.listing(later",
      "        yield from journals.listing(later", "test_syncer"),
     # what is checked when it is read
-    ("journal: the checksum of a batch", "store/journal.py", "if found == crc else None", "if True else None",
+    ("journal: the checksum of a batch", "store/journal.py", "if found == crc else None",
+     "if True else None", "test_journal"),
+    ("journal: the seed of the checksum", "store/journal.py", "return crc32(mark) | 1", "return 0",
      "test_journal"),
-    ("journal: the seed of the checksum", "store/journal.py", "return crc32(mark) | 1", "return 0", "test_journal"),
     ("journal: the checksum of the header", "store/journal.py",
-     "if crc32(data[:HEADER.size], 1) != CRC.unpack_from(data, HEADER.size)[0] or magic", "if magic", "test_journal"),
-    ("journal: records fill their batch", "store/journal.py", "if offset != end or seq != last:", "if False:",
+     "if crc32(data[:HEADER.size], 1) != CRC.unpack_from(data, HEADER.size)[0] or magic",
+     "if magic", "test_journal"),
+    ("journal: records fill their batch", "store/journal.py", "if offset != end or seq != last:",
+     "if False:", "test_journal"),
+    ("journal: seqs only grow", "store/journal.py", "and batch.seq > after", "and True",
      "test_journal"),
-    ("journal: seqs only grow", "store/journal.py", "and batch.seq > after", "and True", "test_journal"),
-    ("journal: damage is no tear", "store/journal.py", "if batch.settled > last or", "if", "test_journal"),
-    ("journal: a tear is no damage", "store/journal.py", "if batch.settled > last or", "if True or", "test_journal"),
-    ("journal: its listed size", "store/journal.py", "if size is not None and len(data) != size:", "if False:",
+    ("journal: damage is no tear", "store/journal.py", "if batch.settled > last or", "if",
+     "test_journal"),
+    ("journal: a tear is no damage", "store/journal.py", "if batch.settled > last or", "if True or",
+     "test_journal"),
+    ("journal: its listed size", "store/journal.py", "if size is not None and len(data) != size:",
+     "if False:",
      "test_journal"),
     ("journal: whole to its listed size", "store/journal.py",
      "if self.size is not None and end != self.size:", "if False:",
@@ -95,24 +107,29 @@ MUTANTS = [Mutant(*row) for row in (
     ("segment: the checksum of a value", "store/segment.py",
      "if data[:CRC.size] != CRC.pack(crc32(body, start_of(self.seed, self.number, key))):",
      "if False:", "test_segment"),
-    ("segment: a value belongs to its key", "store/segment.py", 'crc32(b" %d %s" % (segment, key), seed)', "seed",
-     "test_segment"),
-    ("segment: held before it is written", "store/writer.py", "        try:\n            self._hold()\n        except",
+    ("segment: a value belongs to its key", "store/segment.py",
+     'crc32(b" %d %s" % (segment, key), seed)', "seed", "test_segment"),
+    ("segment: held before it is written", "store/writer.py",
+     "        try:\n            self._hold()\n        except",
      "        try:\n            pass\n        except", "test_device_errors"),
     ("segment: compared with the disk", "store/writer.py",
-     "            self.disk.forget(os.path.join(self.directory, name))\n", "            pass\n", "test_device_errors"),
+     "            self.disk.forget(os.path.join(self.directory, name))\n", "            pass\n",
+     "test_device_errors"),
     ("mailbox: what cannot be read stays unread", "store/shelf.py",
      "            if page.damaged:\n                parts.append([])\n", "", "test_unreadable"),
     ("user: a page that cannot be read waits", "store/user.py",
      "last)) or page.damaged:", "last)):", "test_unreadable"),
-    ("segment: reading it back", "store/writer.py", "yield from self._verify()", "yield", "test_segment"),
-    ("segment: the sizes of its files", "store/segment.py", "            if found != size:", "            if False:",
+    ("segment: reading it back", "store/writer.py", "yield from self._verify()", "yield",
      "test_segment"),
+    ("segment: the sizes of its files", "store/segment.py", "            if found != size:",
+     "            if False:", "test_segment"),
     ("segment: a page is where the index says", "store/shelf.py",
-     "if end > len(data) or PAGE.unpack_from(data, page.offset)[1] != page.entries:", "if False:", "test_segment"),
-    ("manifest: the checksum", "store/manifest.py", 'if rest != b"%08x\\n" % crc32(line):', "if False:", "test_damage"),
-    ("manifest: missing is not new", "store/manifest.py", "if any(is_data(name) for name in names):", "if False:",
-     "test_recovery"),
+     "if end > len(data) or PAGE.unpack_from(data, page.offset)[1] != page.entries:", "if False:",
+     "test_segment"),
+    ("manifest: the checksum", "store/manifest.py", 'if rest != b"%08x\\n" % crc32(line):',
+     "if False:", "test_damage"),
+    ("manifest: missing is not new", "store/manifest.py",
+     "if any(is_data(name) for name in names):", "if False:", "test_recovery"),
     # watermarks, seqs, order
     ("mailbox: ids jump at a start", "store/recovery.py",
      "last = self.last + (ID_JUMP if found.journals or found.segments else 0)", "last = self.last",
@@ -130,22 +147,26 @@ MUTANTS = [Mutant(*row) for row in (
      "if progress.said >= progress.last:", "if progress.said >= progress.synced:", "test_ids"),
     ("upkeep: nothing is written while a roll ends", "mailbox.py",
      "\n                and not progress.is_ending):", "):", "test_syncer"),
-    ("upkeep: closing waits for the end of a roll", "mailbox.py", "self.upkeep.end_roll()", "pass", "test_syncer"),
-    ("daemon: it says on the disk what is settled", "server/chores.py", "inf if self.mailbox.settle() else",
-     "inf if True else", "test_syncer"),
-    ("daemon: who is owed too much is not read", "daemon.py", "if owes_much(connection.client):", "if False:",
+    ("upkeep: closing waits for the end of a roll", "mailbox.py", "self.upkeep.end_roll()", "pass",
      "test_syncer"),
+    ("daemon: it says on the disk what is settled", "server/chores.py",
+     "inf if self.mailbox.settle() else", "inf if True else", "test_syncer"),
+    ("daemon: who is owed too much is not read", "daemon.py", "if owes_much(connection.client):",
+     "if False:", "test_syncer"),
     ("daemon: who asks too much of the disk is held", "daemon.py",
      "and unfinished.hold(connection, now)):", "and False):",
      "test_syncer"),
     ("mailbox: what is settled", "store/progress.py", "else min(self.synced, self.due - 1)",
      "else self.due - 1", "test_syncer"),
-    ("mailbox: reads that failed are due", "store/progress.py", "        if not reads:\n", "        if True:\n",
-     "test_mailbox"),
+    ("mailbox: reads that failed are due", "store/progress.py", "        if not reads:\n",
+     "        if True:\n", "test_mailbox"),
     ("mailbox: a failed sync is final", "store/journals.py",
-     "            raise self.failed\n        progress = self.progress\n        if progress.syncing is",
-     "            pass\n        progress = self.progress\n        if progress.syncing is", "test_mailbox"),
-    ("seal: only what was rolled", "store/seal.py", "tail = user.tail[:bisect_right(user.tail, self.upto, key=BY_ID)]",
+     "            raise self.failed\n        progress = self.progress\n        if "
+     "progress.syncing is",
+     "            pass\n        progress = self.progress\n        if progress.syncing is",
+     "test_mailbox"),
+    ("seal: only what was rolled", "store/seal.py",
+     "tail = user.tail[:bisect_right(user.tail, self.upto, key=BY_ID)]",
      "tail = list(user.tail)", "test_recovery"),
     ("mailbox: every journal is listed", "store/journals.py",
      "listed = (*old, (journal.number, None))", "listed = ((journal.number, None),)",
@@ -158,48 +179,54 @@ MUTANTS = [Mutant(*row) for row in (
      POWER),
     ("syncer: the end of the fsync", "store/syncer.py", "while not self._tasks.has_ended():",
      "while self._tasks.has_ended():", "test_syncer"),
-    ("disk: a place that can't sync a directory", "store/disk.py", "if error.errno in CANNOT:", "if False:",
-     "test_mailbox"),
-    ("disk: a store that was replaced", "store/disk.py", "if found != (held.directory, held.file):", "if False:",
-     "test_swapped"),
-    ("segment: dbm.dumb leaves what was replaced", "store/writer.py", "self._database._modified = False", "pass",
-     "test_swapped"),
+    ("disk: a place that can't sync a directory", "store/disk.py", "if error.errno in CANNOT:",
+     "if False:", "test_mailbox"),
+    ("disk: a store that was replaced", "store/disk.py", "if found != (held.directory, held.file):",
+     "if False:", "test_swapped"),
+    ("segment: dbm.dumb leaves what was replaced", "store/writer.py",
+     "self._database._modified = False", "pass", "test_swapped"),
     ("syncer: a child that is gone", "store/syncer.py",
      "        if not self._answer:\n            raise self._gone()\n", "",
      "test_children test_syncer"),
-    ("upkeep: the newest segment stays", "store/upkeep.py", "if not segment.unread and number != newest",
-     "if not segment.unread", "test_recovery"),
-    ("recovery: a tear is cut off", "store/recovery.py", "                self.disk.truncate(fd, end)\n",
-     "                pass\n", POWER),
+    ("upkeep: the newest segment stays", "store/upkeep.py",
+     "if not segment.unread and number != newest", "if not segment.unread", "test_recovery"),
+    ("recovery: a tear is cut off", "store/recovery.py",
+     "                self.disk.truncate(fd, end)\n", "                pass\n", POWER),
     ("recovery: journals of an earlier crash", "store/recovery.py", "in self.manifest.journals:",
      "in self.manifest.journals[-1:]:", "test_recovery"),
-    ("recovery: what is read is not counted", "store/seal.py", "page.unread = 0 if covered else page.messages",
+    ("recovery: what is read is not counted", "store/seal.py",
+     "page.unread = 0 if covered else page.messages",
      "page.unread = page.messages", "test_recovery"),
-    ("seal: what is read stays behind", "store/seal.py", "yield from user.unread_of(self.shelf.mails(page))",
+    ("seal: what is read stays behind", "store/seal.py",
+     "yield from user.unread_of(self.shelf.mails(page))",
      "yield from self.shelf.mails(page)", "test_mailbox"),
-    ("seal: read while it was sealed", "store/seal.py", "for first, last in spans:", "for first, last in ():",
-     "test_costs"),
+    ("seal: read while it was sealed", "store/seal.py", "for first, last in spans:",
+     "for first, last in ():", "test_costs"),
     ("seal: read while its pages were counted", "store/seal.py",
-     "        for page in self._touched(user):\n            count_unread(user, page, self.shelf)\n        new =",
+     "        for page in self._touched(user):\n            count_unread(user, page, "
+     "self.shelf)\n        new =",
      "        new =", "test_costs"),
-    ("seal: watermarks and origins move along", "store/seal.py", "for part in user_records(self.users[number]):",
+    ("seal: watermarks and origins move along", "store/seal.py",
+     "for part in user_records(self.users[number]):",
      "for part in list(user_records(self.users[number]))[:1]:", "test_recovery"),
-    ("user: a watermark only rises", "store/user.py", "self.watermark = max(watermark, self.watermark)\n",
+    ("user: a watermark only rises", "store/user.py",
+     "self.watermark = max(watermark, self.watermark)\n",
      "self.watermark = watermark\n", "test_mailbox"),
-    ("user: ranges with a gap stay two", "store/user.py", "first <= whole[-1][1] + 1", "first <= whole[-1][1] + 2",
-     "test_recovery"),
+    ("user: ranges with a gap stay two", "store/user.py", "first <= whole[-1][1] + 1",
+     "first <= whole[-1][1] + 2", "test_recovery"),
     ("user: a gap in which something waits", "store/user.py",
-     "while low and not self.waits_between(ranges[low - 1][1] + 1, first - 1, load):", "while low:", "test_recovery"),
-    ("user: which counters were put", "store/user.py", "return origin - counter + max(first, counter)", "return origin",
-     "test_post test_mailbox"),
-    ("user: the later setting holds", "store/user.py", "if seq < self.set_at.get(kind, 0):", "if False:",
-     "test_mailbox test_recovery"),
+     "while low and not self.waits_between(ranges[low - 1][1] + 1, first - 1, load):", "while low:",
+     "test_recovery"),
+    ("user: which counters were put", "store/user.py",
+     "return origin - counter + max(first, counter)", "return origin", "test_post test_mailbox"),
+    ("user: the later setting holds", "store/user.py", "if seq < self.set_at.get(kind, 0):",
+     "if False:", "test_mailbox test_recovery"),
     # a full or failing disk
     ("journal: a refused batch is cut back", "store/journal.py",
      "            self.disk.truncate(self.fd, self.offset)\n        except OSError as worse",
      "            pass\n        except OSError as worse", "test_journal"),
-    ("journal: a short write is continued", "store/journal.py", "            done += wrote", "            done += need",
-     "test_journal"),
+    ("journal: a short write is continued", "store/journal.py", "            done += wrote",
+     "            done += need", "test_journal"),
     ("mailbox: refused mail is taken back", "store/batch.py",
      "user.tail[-1].id >= self.progress.base", "user.tail[-1].id > self.progress.last",
      "test_mailbox"),
@@ -220,8 +247,8 @@ MUTANTS = [Mutant(*row) for row in (
      "    if False:", "test_mailbox"),
     ("room: mail leaves room to seal it", "store/upkeep.py",
      "and not self.budget.has_room():", "and False:", "test_room"),
-    ("room: what is read most is carried", "store/room.py", "            carried.append(segment.number)\n",
-     "            pass\n", "test_room"),
+    ("room: what is read most is carried", "store/room.py",
+     "            carried.append(segment.number)\n", "            pass\n", "test_room"),
     ("upkeep: only the journals that were sealed go", "store/upkeep.py",
      "journals.old[:plan.journals], journals.old[plan.journals:]",
      "journals.old[:plan.journals], []", "test_mailbox"),
@@ -239,52 +266,62 @@ MUTANTS = [Mutant(*row) for row in (
      "        if False and", "test_mailbox"),
     ("upkeep: the reserve for it is given up", "store/shortage.py",
      "        self.seal_reserve.give_up()\n", "        pass\n", "test_room"),
-    ("reserve: it is whole", "store/reserve.py", "if self.disk.size(self.path) == SIZE:", "if True:", "test_mailbox"),
-    ("reserve: room beside it", "store/reserve.py", "if self.disk.free(self.directory) < LOOK:", "if False:",
+    ("reserve: it is whole", "store/reserve.py", "if self.disk.size(self.path) == SIZE:",
+     "if True:", "test_mailbox"),
+    ("reserve: room beside it", "store/reserve.py", "if self.disk.free(self.directory) < LOOK:",
+     "if False:",
      "test_mailbox"),
     # the turn
     ("daemon: write before push", "daemon.py",
-     "        self._write()\n        self.board.push()\n", "        self.board.push()\n        self._write()\n",
-     "test_post test_daemon"),
+     "        self._write()\n        self.board.push()\n",
+     "        self.board.push()\n        self._write()\n", "test_post test_daemon"),
     ("daemon: answers wait for the sync", "daemon.py", "self.board.settle(settled)",
      "self.board.settle(self.mailbox.last)", "test_syncer test_daemon"),
-    ("promises: they wait for the sync", "rules/promises.py", "and self._unsettled[0][0] <= seq:", ":",
-     "test_post test_syncer"),
+    ("promises: they wait for the sync", "rules/promises.py", "and self._unsettled[0][0] <= seq:",
+     ":", "test_post test_syncer"),
     ("post: refused is not stored", "rules/promises.py",
      "if (client.user.number, origin) in refused:", "if False:", "test_post"),
     ("post: a repeat is not stored again", "rules/post.py", "if known == first:", "if False:",
      "test_post"),
     # runs
-    ("journal: a record takes several seqs", "store/journal.py", "        seq += seqs\n", "        seq += 1\n", POWER),
-    ("records: all origins of a run are known", "store/records.py", "mark(origin, origin + last - seq)",
-     "mark(origin, origin)", POWER),
+    ("journal: a record takes several seqs", "store/journal.py", "        seq += seqs\n",
+     "        seq += 1\n", POWER),
+    ("records: all origins of a run are known", "store/records.py",
+     "mark(origin, origin + last - seq)", "mark(origin, origin)", POWER),
     ("mailbox: what is left of a run stays", "store/user.py",
      "rest.append(after.part(last + 1, after.last))", "pass", POWER),
-    ("mail: a part has its own origins", "store/mail.py", "self.origin and self.origin + start", "self.origin", POWER),
+    ("mail: a part has its own origins", "store/mail.py", "self.origin and self.origin + start",
+     "self.origin", POWER),
     ("mail: a part of a part", "store/mail.py", "self.skip + start)", "start)", "test_mailbox"),
-    ("user: where a run is read in its middle", "store/user.py", "                start = high + 1\n",
-     "                start = high\n", POWER),
+    ("user: where a run is read in its middle", "store/user.py",
+     "                start = high + 1\n", "                start = high\n", POWER),
     ("segment: parts of a run share no body", "store/writer.py", "place = self._bodies[id, last]",
      "place = next(at for key, at in self._bodies.items() if key[0] == id)", "test_segment"),
     # limits
-    ("frames: the length of a frame", "net/frames.py", "if not 1 <= length <= limit:", "if not 1 <= length:",
+    ("frames: the length of a frame", "net/frames.py", "if not 1 <= length <= limit:",
+     "if not 1 <= length:", "test_wire"),
+    ("fields: a word ends in its frame", "net/fields.py", "    if end > len(frame):\n",
+     "    if False:\n", "test_wire"),
+    ("wire: nothing after the last field", "wire.py", "    if at != len(frame):\n",
+     "    if False:\n", "test_wire"),
+    ("texts: the length of a text", "net/texts.py", "if size > TEXT_MAX:", "if False:",
      "test_wire"),
-    ("fields: a word ends in its frame", "net/fields.py", "    if end > len(frame):\n", "    if False:\n", "test_wire"),
-    ("wire: nothing after the last field", "wire.py", "    if at != len(frame):\n", "    if False:\n", "test_wire"),
-    ("texts: the length of a text", "net/texts.py", "if size > TEXT_MAX:", "if False:", "test_wire"),
-    ("mailbox: the length of texts", "mailbox.py", "if len(body) > ENTRY_MAX:", "if False:", "test_mailbox"),
-    ("mailbox: the length of a name", "mailbox.py", "if not 0 < len(name.encode()) <= NAME_MAX:", "if False:",
+    ("mailbox: the length of texts", "mailbox.py", "if len(body) > ENTRY_MAX:", "if False:",
      "test_mailbox"),
-    ("mailbox: how much may be unsynced", "store/progress.py", "else seq + UNSYNCED_MAX", "else 1 << 62",
-     "test_syncer"),
-    ("user: instances remembered", "store/user.py", "if len(origins) > INSTANCES:", "if False:", "test_mailbox"),
+    ("mailbox: the length of a name", "mailbox.py", "if not 0 < len(name.encode()) <= NAME_MAX:",
+     "if False:",
+     "test_mailbox"),
+    ("mailbox: how much may be unsynced", "store/progress.py", "else seq + UNSYNCED_MAX",
+     "else 1 << 62", "test_syncer"),
+    ("user: instances remembered", "store/user.py", "if len(origins) > INSTANCES:", "if False:",
+     "test_mailbox"),
     # to whom mail is given
-    ("dial: who listens at a default place", "client/dial.py", "if address.default and uid not in places.believed():",
-     "if False:", "test_places"),
+    ("dial: who listens at a default place", "client/dial.py",
+     "if address.default and uid not in places.believed():", "if False:", "test_places"),
     ("dial: who listened before", "client/dial.py",
      "if before is not None and uid != before:", "if False:", "test_places"),
-    ("dial: whose directory it is", "client/dial.py", "if whose := places.foreign(address):", "if whose := '':",
-     "test_neighbours"),
+    ("dial: whose directory it is", "client/dial.py", "if whose := places.foreign(address):",
+     "if whose := '':", "test_neighbours"),
     ("places: who can have made /run/parley", "net/places.py",
      "made_by_root = above.st_uid == 0 and not above.st_mode & 0o022",
      "made_by_root = True", "test_places"),
@@ -292,12 +329,13 @@ MUTANTS = [Mutant(*row) for row in (
      "self._addresses, self._is_known = [self.address], True",
      "self._is_known = True", "test_connection"),
     ("login: the number of the store", "client/login.py",
-     "if self._home and said.store not in (self._home[0], self._accepted):", "if False:", "test_link"),
+     "if self._home and said.store not in (self._home[0], self._accepted):", "if False:",
+     "test_link"),
     ("sockets: the lock from the look to listen", "server/sockets.py",
      "fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)",
      "pass", "test_sockets"),
-    ("sockets: the file of another stays", "server/sockets.py", "if file is not None and file_at(path) == file:",
-     "if file is not None:", "test_sockets"),
+    ("sockets: the file of another stays", "server/sockets.py",
+     "if file is not None and file_at(path) == file:", "if file is not None:", "test_sockets"),
     ("doors: a file that is gone", "server/doors.py",
      "            if found is None:\n                self._open_again(door)",
      "            if found is None:\n                pass", "test_sockets"),
@@ -305,54 +343,60 @@ MUTANTS = [Mutant(*row) for row in (
     ("inbox: copies are known by the archive", "client/inbox.py", "if self._archive.has(mail):",
      "if key in self._archive.unconfirmed:", "test_twice"),
     ("contents: a copy has the same text", "client/contents.py",
-     "(found.sender, found.origin, found.text) == wanted", "(found.sender, found.origin) == wanted[:2]",
-     "test_archive"),
+     "(found.sender, found.origin, found.text) == wanted",
+     "(found.sender, found.origin) == wanted[:2]", "test_archive"),
     ("archive: what another client kept", "client/archive.py",
-     "                self._contents.read_on()\n                fresh", "                fresh", "test_archive"),
+     "                self._contents.read_on()\n                fresh", "                fresh",
+     "test_archive"),
     ("contents: the index is of this file", "client/contents.py",
      "if found.sign != _sign(self._fd, found.upto):", "if False:",
      "test_archive"),
     ("archive: synced before it counts", "client/archive.py",
      "        if self._unmarked:\n            self._fsync(fd)\n", "",
      "test_archive"),
-    ("index: the checksum of a block", "client/index.py", "CRC.unpack_from(data)[0] != crc32(data[CRC.size:])", "False",
-     "test_index"),
-    ("user: what was forgotten counts as put", "store/user.py", "return (0, runs[-RUNS_MAX][1]), *runs[1 - RUNS_MAX:]",
+    ("index: the checksum of a block", "client/index.py",
+     "CRC.unpack_from(data)[0] != crc32(data[CRC.size:])", "False", "test_index"),
+    ("user: what was forgotten counts as put", "store/user.py",
+     "return (0, runs[-RUNS_MAX][1]), *runs[1 - RUNS_MAX:]",
      "return runs[-RUNS_MAX:]", "test_mailbox"),
     ("post: what was forgotten is refused", "rules/post.py",
      "if client.user.is_vague(first):", "if False:", "test_twice"),
-    ("delivery: no CONFIRMED for what was lost", "rules/delivery.py", "list(self.mailbox.kept(said.first, said.last))",
-     "[(said.first, said.last)]", "test_twice"),
-    ("mailbox: what was lost is remembered", "store/recovery.py", "[*found.lost, *passed]", "passed",
-     "test_twice"),
+    ("delivery: no CONFIRMED for what was lost", "rules/delivery.py",
+     "list(self.mailbox.kept(said.first, said.last))", "[(said.first, said.last)]", "test_twice"),
+    ("mailbox: what was lost is remembered", "store/recovery.py", "[*found.lost, *passed]",
+     "passed", "test_twice"),
     # what the user typed, and for whom
     ("desk: a text that was begun comes back", "ui/desk.py", "self._kept[self._mode] = self.text",
      "self.line.remember(self.text)", "test_menu"),
     ("desk: a passphrase has a line of its own", "ui/desk.py",
-     "self._aside, self.line = self.line, InputLine(SECRET_MAX)", "self._aside = self.line", "test_proofs"),
+     "self._aside, self.line = self.line, InputLine(SECRET_MAX)", "self._aside = self.line",
+     "test_proofs"),
     ("desk: a chat that ends below a paste", "ui/desk.py", "        if self._mode is Mode.CHAT:",
      "        if self.mode is Mode.CHAT:", "test_menu"),
     ("modes: a chat that begins takes no text", "ui/modes.py",
      "return not begun and not (desk.picker and desk.picker.marked)", "return True", "test_menu"),
     ("menu: the invitation that was selected", "ui/menu.py",
-     "if invitation and self.desk.selected and self._answering() is not invitation:", "if False:", "test_menu"),
-    ("commands: @all in a chat", "ui/commands.py", "return WHOM if in_chat else send", "return send",
-     "test_addresses"),
-    ("messages: stored for all before the mark", "ui/messages.py", "        if not own.unstored:", "        if True:",
+     "if invitation and self.desk.selected and self._answering() is not invitation:", "if False:",
      "test_menu"),
+    ("commands: @all in a chat", "ui/commands.py", "return WHOM if in_chat else send",
+     "return send", "test_addresses"),
+    ("messages: stored for all before the mark", "ui/messages.py", "        if not own.unstored:",
+     "        if True:", "test_menu"),
 )]
 
 
 def mutated(mutant: Mutant, text: str) -> str:
     """The file with its change; ValueError when the text is not there exactly once."""
     if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: {mutant.old!r} occurs {text.count(mutant.old)} times in {mutant.file}")
+        raise ValueError(
+            f"{mutant.name}: {mutant.old!r} occurs {text.count(mutant.old)} times in {mutant.file}")
     return text.replace(mutant.old, mutant.new)
 
 
 def tree(into: Path) -> None:
     """A copy of what git knows, as it is now."""
-    names = subprocess.run(["git", "-C", str(HOME), "ls-files"], capture_output=True, text=True, check=True).stdout
+    names = subprocess.run(["git", "-C", str(HOME), "ls-files"], capture_output=True, text=True,
+                           check=True).stdout
     for name in names.splitlines():
         if (HOME / name).exists():
             (into / name).parent.mkdir(parents=True, exist_ok=True)
@@ -360,7 +404,8 @@ def tree(into: Path) -> None:
 
 
 def modules(home: Path, chosen: Collection[str] | None = None) -> list[str]:
-    """The modules of tests with these names, or all, as unittest wants them: tests.room.test_name."""
+    """The modules of tests with these names, or all, as unittest wants them:
+    tests.room.test_name."""
     found = {path.stem: ".".join(path.relative_to(home).with_suffix("").parts)
              for path in sorted((home / "tests").rglob("test_*.py"))}
     return list(found.values()) if chosen is None else [found[name] for name in sorted(chosen)]
@@ -369,14 +414,16 @@ def modules(home: Path, chosen: Collection[str] | None = None) -> list[str]:
 def caught_by(home: Path, modules: list[str]) -> str | None:
     """The test of these modules that fails first, None if all pass."""
     try:
-        ran = subprocess.run([sys.executable, "-W", "ignore", "-m", "unittest", "-f", *modules], cwd=home,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-                             timeout=SECONDS, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
+        ran = subprocess.run([sys.executable, "-W", "ignore", "-m", "unittest", "-f", *modules],
+                             cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                             errors="replace", timeout=SECONDS,
+                             env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
     except subprocess.TimeoutExpired:
         return "(it hangs)"
     if not ran.returncode:
         return None
-    found = re.search(r"^(?:FAIL|ERROR): \w+ \((?:[\w.]+\.)?(test_\w+\.\w+\.\w+)\)", ran.stderr, re.MULTILINE)
+    found = re.search(r"^(?:FAIL|ERROR): \w+ \((?:[\w.]+\.)?(test_\w+\.\w+\.\w+)\)", ran.stderr,
+                      re.MULTILINE)
     return found.group(1) if found else "(no test)"
 
 
@@ -395,12 +442,14 @@ def run(mutant: Mutant) -> str | None:
 
 def table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows) + 2
-    return "".join(f"    {name:{width}}{caught}\n" for name, caught in [("MUTANT", "CAUGHT BY"), *rows])
+    return "".join(f"    {name:{width}}{caught}\n" for name,
+                   caught in [("MUTANT", "CAUGHT BY"), *rows])
 
 
 def main(arguments: list[str]) -> int:
     write, words = "--write" in arguments, [word for word in arguments if not word.startswith("--")]
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    chosen = [mutant for mutant in MUTANTS if not words
+              or any(word in mutant.name for word in words)]
     likely = modules(HOME, {name for mutant in chosen for name in mutant.likely.split()})
     with tempfile.TemporaryDirectory(prefix="mutant-") as place:
         tree(Path(place))
@@ -413,7 +462,8 @@ def main(arguments: list[str]) -> int:
         caught = run(mutant)
         survived += caught is None
         rows.append((mutant.name, caught or "SURVIVED"))
-        print(f"{mutant.name:50} {caught or 'SURVIVED'}  ({time.monotonic() - begun:.0f} s)", flush=True)
+        print(f"{mutant.name:50} {caught or 'SURVIVED'}  ({time.monotonic() - begun:.0f} s)",
+              flush=True)
     print(f"{len(rows)} mutants, {survived} survived")
     if write and not words:
         path = HOME / "HACKING"

@@ -1,5 +1,5 @@
-"""The house: which room may know which, which module inside a room, what only one of them may touch,
-and what the papers say of the tree."""
+"""The house: which room may know which, which module inside a room, what only one of them may
+touch, and what the papers say of the tree."""
 import ast
 import re
 import subprocess
@@ -10,8 +10,8 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
 
-# Arrows between rooms go one way.  A front door (wire, mailbox, daemon, curses_client) is a room of one module.
-# Names used in annotations alone count as well.
+# Arrows between rooms go one way.  A front door (wire, mailbox, daemon, curses_client) is a room of
+# one module. Names used in annotations alone count as well.
 ROOMS = {
     "net": "",
     "terminal": "",
@@ -77,7 +77,8 @@ INSIDE = {
         "chats": "state",
         "claims": "guesses promises roster state store",
         "delivery": "promises quota roster runs state store window",
-        "door": "claims delivery hosts invitations promises publication roster sessions state store",
+        "door": "claims delivery hosts invitations promises publication roster sessions state "
+                "store",
         "guesses": "buckets",
         "hosts": "buckets",
         "ignore": "promises roster state store",
@@ -91,8 +92,8 @@ INSIDE = {
         "sessions": "chats ignore roster state",
         "state": "hosts window",
         "store": "",
-        "switchboard": "claims delivery door hosts ignore invitations post promises publication quota "
-                       "roster runs sessions state store table",
+        "switchboard": "claims delivery door hosts ignore invitations post promises publication "
+                       "quota roster runs sessions state store table",
         "table": "roster sessions state",
         "window": "",
     },
@@ -125,7 +126,8 @@ INSIDE = {
         "keyring": "private",
         "known": "",
         "letters": "",
-        "link": "archive asking connection dial events inbox keyring known login outbox proofs validity",
+        "link": "archive asking connection dial events inbox keyring known login outbox proofs "
+                "validity",
         "login": "connection events keyring proofs",
         "outbox": "",
         "private": "",
@@ -173,8 +175,8 @@ INSIDE = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "daemon", "doors", "signals", "sockets", "logins", "tls", "log", "library", "syncer", "dial",
-               "connection", "curses_client"},
+    "socket": {"options", "daemon", "doors", "signals", "sockets", "logins", "tls", "log",
+               "library", "syncer", "dial", "connection", "curses_client"},
     "ssl": {"tls"},
     "selectors": {"daemon", "doors", "signals", "tls", "connection", "waiter"},
     "curses": {"curses_client"},
@@ -186,7 +188,8 @@ ONLY = {
 
 def modules() -> list[Path]:
     """Every module of the program: the front doors, then room by room."""
-    return sorted(HOME.glob("*.py")) + [path for room in INSIDE for path in sorted((HOME / room).glob("*.py"))
+    return sorted(HOME.glob("*.py")) + [path for room in INSIDE
+                                        for path in sorted((HOME / room).glob("*.py"))
                                         if path.stem != "__init__"]
 
 
@@ -210,7 +213,8 @@ def imports(path: Path, types: bool = False) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            yield from ([f"{module}.{alias.name}" for alias in node.names] if module in INSIDE else [module])
+            yield from ([f"{module}.{alias.name}" for alias in node.names] if module in INSIDE
+                        else [module])
         for child in ast.iter_child_nodes(node):
             yield from visit(child)
     yield from visit(ast.parse(path.read_text()))
@@ -235,7 +239,8 @@ def defined(path: Path) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, ast.FunctionDef)}
+            found |= {f"{node.name}.{each.name}"
+                      for each in node.body if isinstance(each, ast.FunctionDef)}
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             found |= {each.id for each in targets if isinstance(each, ast.Name)}
@@ -245,7 +250,8 @@ def defined(path: Path) -> set[str]:
 def unordered(arrows: Mapping[str, str]) -> set[str]:
     """What stands in a circle, or rests on one."""
     known: set[str] = set()
-    while new := {name for name, to in arrows.items() if name not in known and set(to.split()) <= known}:
+    while new := {name
+                  for name, to in arrows.items() if name not in known and set(to.split()) <= known}:
         known |= new
     return set(arrows) - known
 
@@ -261,7 +267,8 @@ class House(unittest.TestCase):
     def test_modules_know_what_the_table_of_their_room_says(self) -> None:
         for room, table in INSIDE.items():
             paths = [path for path in modules() if path.parent.name == room]
-            self.assertEqual({path.stem for path in paths}, set(table), f"INSIDE[{room!r}] is not what is there")
+            self.assertEqual({path.stem for path in paths}, set(table),
+                             f"INSIDE[{room!r}] is not what is there")
             for path in paths:
                 beside = {name.removeprefix(room + ".") for name in imports(path, types=True)
                           if name.startswith(room + ".")}
@@ -275,13 +282,15 @@ class House(unittest.TestCase):
         self.assertEqual(unordered({"a": "b", "b": "c", "c": "b", "d": ""}), {"a", "b", "c"})
 
     def test_modules_are_imported_by_name(self) -> None:
-        """`from store.journal import Journal`, never `import store.journal`: store is a good name for a variable."""
+        """`from store.journal import Journal`, never `import store.journal`: store is a good name
+        for a variable."""
         for path in modules():
             self.assertEqual({name for name in imports(path) if name in INSIDE}, set(), path.name)
 
     def test_nothing_but_the_standard_library_and_ours(self) -> None:
         for path in modules():
-            self.assertEqual(tops(path) - set(ROOMS) - set(sys.stdlib_module_names), set(), path.name)
+            self.assertEqual(tops(path) - set(ROOMS) - set(sys.stdlib_module_names), set(),
+                             path.name)
 
     def test_each_room_opens_with_its_law(self) -> None:
         for room in INSIDE:
@@ -333,7 +342,8 @@ class House(unittest.TestCase):
             self.assertIn(name, defined(HOME / path), path)
 
     def test_tests_stand_in_rooms(self) -> None:
-        self.assertEqual({path.name for path in (HOME / "tests").glob("*.py")}, {"__init__.py", "__main__.py"})
+        self.assertEqual({path.name for path in (HOME / "tests").glob("*.py")},
+                         {"__init__.py", "__main__.py"})
 
     def test_hacking_lists_every_module(self) -> None:
         text = (HOME / "HACKING").read_text()
@@ -347,7 +357,8 @@ class House(unittest.TestCase):
         git = subprocess.run(["git", "-C", str(HOME), "ls-files"], capture_output=True, text=True)
         if git.returncode:
             self.skipTest("needs git and a checkout: " + git.stderr.strip())
-        tree = {name if "/" not in name else name.split("/")[0] + "/" for name in git.stdout.split()}
+        tree = {name if "/" not in name else name.split("/")[0] + "/"
+                for name in git.stdout.split()}
         self.assertEqual(listed, {name for name in tree if not name.startswith(".")})
 
 

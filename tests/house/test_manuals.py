@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAN = ROOT / "man"
 PAGES = ("parleyd.8", "parley.1", "parley-wire.7", "parley-store.5")
 PROGRAMS = {"parleyd.8": "daemon.py", "parley.1": "curses_client.py"}
-# the others: one name
+# the kinds of fields that the manual calls by another name
 KINDS = {"B": "u8", "H": "u16", "I": "u32", "Q": "u64", "16s": "key16", "32s": "key32"}
 SIDES = {"client": wire.CLIENT, "daemon": wire.DAEMON, "both": wire.BOTH}
 # parts that are packed or unpacked in one go, for speed
@@ -58,8 +58,8 @@ def wire_table():
 
 def valued(title):
     """The names with numbers in a part of the manual: `.It NOW Pq 1`."""
-    return {line[1]: int(line[2]) for line in
-            (re.fullmatch(r"\.It ([A-Z_]+) Pq (\d+)", line) for line in title) if line}
+    return {line[1]: int(line[2])
+            for line in (re.fullmatch(r"\.It ([A-Z_]+) Pq (\d+)", line) for line in title) if line}
 
 
 def values_of(subsection):
@@ -72,8 +72,8 @@ def values_of(subsection):
 
 def numbers(names):
     """The members of a class of numbers, an enumeration or not."""
-    return {name: int(value) for name,
-            value in vars(names).items() if name.isupper() and isinstance(value, int)}
+    return {name: int(value)
+            for name, value in vars(names).items() if name.isupper() and isinstance(value, int)}
 
 
 class WireTest(unittest.TestCase):
@@ -94,9 +94,8 @@ class WireTest(unittest.TestCase):
         self.assertEqual(valued(section("parley-wire.7", "FEATURES")), numbers(wire.Feature))
 
     def test_entry(self):
-        drawn = "name word | " + " | ".join(f"{name} {KINDS[how]}" for name, how in
-                                            zip(wire.Entry._fields[1:], ENTRY.format[1:],
-                                                strict=True))
+        numbered = zip(wire.Entry._fields[1:], ENTRY.format[1:], strict=True)
+        drawn = "name word | " + " | ".join(f"{name} {KINDS[how]}" for name, how in numbered)
         self.assertIn(f" {drawn}", section("parley-wire.7", "FIELD TYPES"))
 
     def test_example_decodes_to_what_it_says(self):
@@ -168,8 +167,7 @@ def help_of(program):
         raise unittest.SkipTest(f"{program} is not here")
     environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C"}
     return subprocess.run([sys.executable, str(path), "--help"], env=environment, check=True,
-                          capture_output=True,
-                          text=True, timeout=30).stdout
+                          capture_output=True, text=True, timeout=30).stdout
 
 
 def synopsis_of_help(text):
@@ -259,8 +257,8 @@ class StoreTest(unittest.TestCase):
                 told[row[1]] = row[2], int(row[3])
         ours = {name: (layout.format, layout.size)
                 for name, layout in structs_of("store.journal", "store.segment").items()}
-        ours |= {name: (layout.format, layout.size) for name,
-                 layout in structs_of("store.records").items()
+        ours |= {name: (layout.format, layout.size)
+                 for name, layout in structs_of("store.records").items()
                  if name != "records.RECORD" and name not in COMPOSED}
         self.assertEqual(told, ours)
 
@@ -303,9 +301,8 @@ class MarkupTest(unittest.TestCase):
             with self.subTest(page):
                 done = subprocess.run([*command, str(MAN / page)], capture_output=True, text=True,
                                       timeout=60)
-                said = [line for line in (done.stdout if command[0] == "mandoc"
-                                          else done.stderr).splitlines() if line]
-                self.assertEqual(said, [])
+                said = done.stdout if command[0] == "mandoc" else done.stderr
+                self.assertEqual([line for line in said.splitlines() if line], [])
 
     def test_mandoc_has_nothing_to_say(self):
         self.check("mandoc", "-Tlint", "-Wwarning")

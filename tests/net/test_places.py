@@ -42,8 +42,7 @@ class Own(Placed):
         for runtime, counts in ((str(self.top), True), (f"{self.top}/", True), ("", False),
                                 (".", False),
                                 (str(self.top / "none"), False), (str(self.top / "file"), False),
-                                (str(long), False),
-                                ("/a\0b", False)):
+                                (str(long), False), ("/a\0b", False)):
             found = [where.path for where in places._own(runtime)]
             self.assertEqual(found, [f"{self.top}/parley/parley.sock"] * counts + [tmp], runtime)
         self.assertEqual({where.default for where in places.for_client()}, {True})

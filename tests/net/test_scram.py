@@ -27,8 +27,7 @@ class Vectors(unittest.TestCase):
 
     def test_rfc_7677(self):
         self.exchange("sha256", "rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
-                      "W22ZaJ0SNY7soEsUEjb6gQ==",
-                      "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+                      "W22ZaJ0SNY7soEsUEjb6gQ==", "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
                       "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
 
     def test_rfc_5802_auth_message(self):
@@ -36,12 +35,12 @@ class Vectors(unittest.TestCase):
             scram.conversation("user", "rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
                                b64decode("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096, b""),
             b"n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-            b"s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
+            b"s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,"
+            b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
 
     def test_rfc_4013(self):
         pairs = (("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"),
-                 ("\u2168", "IX"),
-                 ("a\u00a0b", "a b"), ("e\u0301", "\u00e9"),
+                 ("\u2168", "IX"), ("a\u00a0b", "a b"), ("e\u0301", "\u00e9"),
                  ("\u0627\u0031\u0628", "\u0627\u0031\u0628"))
         for given, prepared in pairs:
             self.assertEqual(scram.prepare(given), prepared)
@@ -58,8 +57,7 @@ class Proofs(unittest.TestCase):
 
     def talk(self, **other):
         fields = {"name": "ann", "client": NONCE, "server": NONCE, "salt": self.salt,
-                  "iterations": 4096,
-                  "binding": b""} | other
+                  "iterations": 4096, "binding": b""} | other
         return scram.conversation(**fields)
 
     def test_a_verifier_packs(self):
@@ -70,8 +68,7 @@ class Proofs(unittest.TestCase):
         proof = scram.prove(self.key, self.talk())
         self.assertTrue(scram.accepts(self.kept, self.talk(), proof))
         for other in ({"name": "bob"}, {"client": NONCE[::-1]}, {"server": NONCE[::-1]},
-                      {"binding": b"c" * 32},
-                      {"iterations": 4097}, {"salt": b"t" * 16}):
+                      {"binding": b"c" * 32}, {"iterations": 4097}, {"salt": b"t" * 16}):
             self.assertFalse(scram.accepts(self.kept, self.talk(**other), proof), other)
             self.assertFalse(scram.is_signed(self.key, self.talk(**other),
                                              scram.sign(self.kept, self.talk())), other)

@@ -69,8 +69,7 @@ class Certificate(Files):
         self.assertIn("directory", self.wrong(os.EX_NOINPUT, good, str(self.home)))
         certificate = self.file("cert", ONE.split("-----BEGIN PRIVATE")[0])
         for bad in ((certificate, other), (certificate, certificate),
-                    (self.file("empty", ""), good),
-                    (self.file("words", "hello"), good)):
+                    (self.file("empty", ""), good), (self.file("words", "hello"), good)):
             self.assertIn("no certificate and its key", self.wrong(os.EX_CONFIG, *bad))
 
     def test_the_daemon_says_so_in_one_line(self):
@@ -303,8 +302,7 @@ class Pinned(Files):
     def meet(self, house, ring=None, address=None):
         """A link of its own, and what comes of connecting."""
         link = Link([address or house.address], "ann", None, features=0, monotonic=lambda: 50.0,
-                    instance=1,
-                    jitter=lambda: 0.5, dial=dial, ring=ring)
+                    instance=1, jitter=lambda: 0.5, dial=dial, ring=ring)
         self.addCleanup(link.close)
         link.connect()
         events = []
@@ -343,7 +341,8 @@ class Pinned(Files):
             over, = self.meet(house, Keyring(self.home / "state"))
             self.assertIsInstance(over, Over)
             self.assertRegex(over.reason,
-                             f"another certificate .* delete the line of {house.address} in {known}")
+                             "another certificate .* "
+                             f"delete the line of {house.address} in {known}")
             self.assertEqual(house.notes.events("connected"), [])
             self.assertEqual(known.read_text(), f"{house.address} {server.fingerprint}\n")
 
@@ -367,8 +366,7 @@ class Shown(unittest.TestCase):
         der = ssl.PEM_cert_to_DER_cert(ONE[:ONE.index(tls.END) + len(tls.END)] + "\n")
         try:
             done = subprocess.run(["openssl", "x509", "-noout", "-fingerprint", "-sha256"],
-                                  input=ONE, text=True,
-                                  capture_output=True, check=True)
+                                  input=ONE, text=True, capture_output=True, check=True)
         except FileNotFoundError:
             self.skipTest("openssl is not installed")
         self.assertEqual(done.stdout.strip().partition("=")[2], tls.shown(tls.digest(der)))

@@ -10,20 +10,26 @@ from net.bodies import BODY_MAX, body_of, texts_of
 from net.fields import KEYS
 from rules import runs
 from store.mail import Mail
-from wire import CLIENT, DAEMON, FRAME_MAX, HELLO_MAX, NAME_MAX, TEXT_MAX, Decoder, Entry, ProtocolError
+from wire import (
+    CLIENT,
+    DAEMON,
+    FRAME_MAX,
+    HELLO_MAX,
+    NAME_MAX,
+    TEXT_MAX,
+    Decoder,
+    Entry,
+    ProtocolError,
+)
 
 LOWEST = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "",
-          "words": (), "text": "",
-          "texts": ("",), "entries": ()}
+          "words": (), "text": "", "texts": ("",), "entries": ()}
 USUAL = {"B": 1, "H": 300, "I": 70_000, "Q": 7 << 32 | 9, "16s": bytes(range(16)),
-         "32s": bytes(range(32)),
-         "word": "bob", "words": ("bob", "erin-2", "Ωμ"),
-         "text": "the \"torque\" wrench?\n\tÄ漢\U0001f527",
-         "texts": ("hi", "", "Ä漢\U0001f527"),
+         "32s": bytes(range(32)), "word": "bob", "words": ("bob", "erin-2", "Ωμ"),
+         "text": "the \"torque\" wrench?\n\tÄ漢\U0001f527", "texts": ("hi", "", "Ä漢\U0001f527"),
          "entries": (Entry("bob", 1, 0, 1 << 50, 0), Entry("erin", 2, 1, 5, 9))}
 HIGHEST = {"B": 2**8 - 1, "H": 2**16 - 1, "I": 2**32 - 1, "Q": 2**64 - 1, "16s": b"\xff" * 16,
-           "32s": b"\xff" * 32,
-           "word": "x" * 255,
+           "32s": b"\xff" * 32, "word": "x" * 255,
            "words": ("n" * NAME_MAX,) * 1000, "text": "t" * TEXT_MAX,
            "texts": ("t" * TEXT_MAX, "u" * 900),
            "entries": (Entry("n" * NAME_MAX, 255, 255, 2**64 - 1, 2**32 - 1),) * 1000}
@@ -354,8 +360,7 @@ class Described(unittest.TestCase):
 
     def test_foreign_text_too(self):
         values = USUAL | {"word": FOREIGN, "words": (FOREIGN,) * 2, "text": FOREIGN,
-                          "texts": (FOREIGN,) * 2,
-                          "entries": (Entry(FOREIGN, 0, 0, 0, 0),)}
+                          "texts": (FOREIGN,) * 2, "entries": (Entry(FOREIGN, 0, 0, 0, 0),)}
         for codec in wire.MESSAGES.values():
             line = wire.describe(of(codec, values))
             self.assertTrue(line.isascii() and line.isprintable(), line)
@@ -444,8 +449,8 @@ class Fuzz(unittest.TestCase):
             data = bytearray(wire.encode(said) * source.choice((1, 2)))
             for _ in range(source.choice((1, 1, 3))):
                 at = source.randrange(len(data))
-                data[at:at + source.choice((0, 1, 1, 2))] = source.randbytes(
-                    source.choice((0, 1, 1, 2)))
+                new = source.randbytes(source.choice((0, 1, 1, 2)))
+                data[at:at + source.choice((0, 1, 1, 2))] = new
                 data = data or bytearray(1)
             self.feed(bytes(data), speaker_of(said))
 
@@ -458,8 +463,8 @@ class HotPath(unittest.TestCase):
                  for n, texts in enumerate((("",), ("hi", "ho"), ("сосед",),
                                             ("x" * wire.TEXT_MAX,)))]
         kept = [Mail(said.first, said.first + len(said.texts) - 1, said.time,
-                     ("ann", "bob").index(said.sender),
-                     said.origin, 1, said.copies, body_of([text.encode() for text in said.texts]))
+                     ("ann", "bob").index(said.sender), said.origin, 1, said.copies,
+                     body_of([text.encode() for text in said.texts]))
                 for said in mails]
         longer = [kept[0], kept[1]._replace(source=body_of([b"before", b"hi", b"ho", b"after"]),
                                             skip=1), *kept[2:]]
@@ -531,8 +536,7 @@ class HotPath(unittest.TestCase):
         good, next_ = wire.encode(first)[4:], wire.encode(second)[4:]
         self.assertEqual(self.run_of([good, next_], 0, 9)[0].texts, ("hi", "hi"))
         changed = (second._replace(to=("bob", "cy")), second._replace(to=("cyd",)),
-                   second._replace(flags=0),
-                   second._replace(id=7 << 32 | 5), first)
+                   second._replace(flags=0), second._replace(id=7 << 32 | 5), first)
         for other in changed:
             with self.subTest(other=other):
                 self.assertEqual(self.run_of([good, wire.encode(other)[4:], next_], 0, 9)[0].texts,
@@ -540,8 +544,7 @@ class HotPath(unittest.TestCase):
         texts = ("", " \u3000", "a\nb", "a\x1bb", "x" * (wire.TEXT_MAX + 1))
         several = [("a", text) for text in texts] + [(text, "a") for text in texts] + [
             ("hi", " "), (" ", "hi"), ("сосед", "x"), ("x",) * (wire.COPIES_MAX + 1),
-            ("x",) * 20_000,
-            ("x" * 16000,) * 4]
+            ("x",) * 20_000, ("x" * 16000,) * 4]
         others = [wire.Ping(0), wire.Ping(2**63), *(second._replace(text=text) for text in texts),
                   *(wire.Sends(second.id, 1, ("bob",), texts) for texts in several)]
         others = [wire.encode(said)[4:] for said in others]

@@ -36,8 +36,7 @@ LIGHT = ["#24292f", "#cf222e", "#116329", "#7d4e00", "#0550ae", "#8250df", "#1b7
 def person(name: str, home: str, rows: int = ROWS) -> Terminal:
     """Somebody at a client."""
     env = environment(XDG_RUNTIME_DIR=home, XDG_STATE_HOME=f"{home}/{name}", HOME=home,
-                      LC_ALL="C.UTF-8",
-                      PARLEY_SERVER=f"unix:{home}/lab.sock")
+                      LC_ALL="C.UTF-8", PARLEY_SERVER=f"unix:{home}/lab.sock")
     there = Terminal([sys.executable, HERE + "/curses_client.py", "--name", name], env, rows=rows,
                      cols=COLUMNS)
     there.until("menu>")
@@ -54,10 +53,8 @@ def line(who: Terminal, text: str, seen: str = "") -> None:
 def screens(home: str) -> tuple[Screen, Screen]:
     """What alice and the operator see at the end of it."""
     operator = Terminal([sys.executable, HERE + "/daemon.py", "--listen", f"unix:{home}/lab.sock",
-                         "--name", "lab",
-                         "--state", f"{home}/store", "--trust-names"],
-                        environment(LC_ALL="C.UTF-8", HOME=home),
-                        rows=ROWS, cols=COLUMNS)
+                         "--name", "lab", "--state", f"{home}/store", "--trust-names"],
+                        environment(LC_ALL="C.UTF-8", HOME=home), rows=ROWS, cols=COLUMNS)
     operator.until("listening")
     people = {name: person(name, home) for name in ("carol", "bob", "dave", "erin")}
     people["carol"].type("/exit\r")
@@ -114,25 +111,27 @@ def drawn(screen: Screen, title: str, top: float) -> Iterator[str]:
     """One window."""
     width = COLUMNS * WIDTH + 2 * MARGIN
     height = HEAD + screen.rows * HEIGHT + MARGIN
-    yield f'<rect class="w" x="0.5" y="{top + 0.5}" width="{width - 1:.1f}" height="{height - 1}" rx="8"/>'
-    yield f'<text class="t" x="{width / 2:.1f}" y="{top + 20}" text-anchor="middle">{escape(title)}</text>'
+    yield (f'<rect class="w" x="0.5" y="{top + 0.5}" '
+           f'width="{width - 1:.1f}" height="{height - 1}" rx="8"/>')
+    yield (f'<text class="t" x="{width / 2:.1f}" y="{top + 20}" text-anchor="middle">'
+           f'{escape(title)}</text>')
     for row in range(screen.rows):
         y = top + HEAD + row * HEIGHT
         for col, text, style in runs(screen, row):
             x, ground = MARGIN + col * WIDTH, colour(style, style.reverse, ground=True)
             if ground:
-                yield f'<rect class="{ground}" x="{x:.1f}" y="{y}" width="{len(text) * WIDTH:.1f}" height="{HEIGHT}"/>'
+                yield (f'<rect class="{ground}" x="{x:.1f}" y="{y}" '
+                       f'width="{len(text) * WIDTH:.1f}" height="{HEIGHT}"/>')
             if text.strip():
                 words = " ".join(filter(None, (colour(style, style.reverse, ground=False),
-                                               "b" * style.bold,
-                                               "d" * style.dim, "u" * style.underline)))
+                                               "b" * style.bold, "d" * style.dim,
+                                               "u" * style.underline)))
                 yield (f'<text class="{words or "f"}" x="{x:.1f}" y="{y + ASCENT}" '
                        f'textLength="{len(text) * WIDTH:.1f}">{escape(text)}</text>')
     row, col = screen.cursor
     if 25 in screen.modes:
         yield (f'<rect class="f cursor" x="{MARGIN + col * WIDTH:.1f}" '
-               f'y="{top + HEAD + row * HEIGHT}" '
-               f'width="{WIDTH}" height="{HEIGHT}"/>')
+               f'y="{top + HEAD + row * HEIGHT}" width="{WIDTH}" height="{HEIGHT}"/>')
 
 
 def cube(number: int, share: float) -> str:

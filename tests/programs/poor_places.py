@@ -33,13 +33,14 @@ CLIENT, DAEMON = HERE + "/curses_client.py", HERE + "/daemon.py"
 
 # /tmp is another file system, of 64 KiB, in which what the test itself needs of the old one is
 # there again. What the tests themselves have in /var/tmp must stay.
-NO_VAR_TMP = "" if tempfile.gettempdir().startswith(
-    "/var/tmp") else "mount -t tmpfs -o ro tmpfs /var/tmp && "
+NO_VAR_TMP = ("" if tempfile.gettempdir().startswith("/var/tmp")
+              else "mount -t tmpfs -o ro tmpfs /var/tmp && ")
 OTHER_TMP = ("exec 3<{place} 4<{house} && mount -t tmpfs -o size=64k,mode=1777 tmpfs /tmp && "
              "mkdir -p {place} {house} && %s && mount -c --bind /proc/self/fd/3 {place} && "
              "mount -c --bind /proc/self/fd/4 {house} && "
              "exec 3<&- 4<&- && cd {place}/cwd && ")
-HOSTNAME = "{python} -c 'import socket, sys; socket.sethostname(bytes.fromhex(sys.argv[1]))' '%s' && "
+HOSTNAME = ("{python} -c 'import socket, sys; socket.sethostname(bytes.fromhex(sys.argv[1]))' "
+            "'%s' && ")
 # The real program under another wall clock; {at} is in seconds since 1970.
 CLOCK = """
 import os, runpy, sys, time
@@ -106,8 +107,7 @@ ROWS = (
     Row("unwritable XDG directories", {"XDG_STATE_HOME": "/proc", "XDG_RUNTIME_DIR": "/proc"},
         codes=CANNOT),
     Row("XDG directories that are files",
-        {"XDG_STATE_HOME": "{place}/file", "XDG_RUNTIME_DIR": "{place}/file"},
-        codes=CANNOT),
+        {"XDG_STATE_HOME": "{place}/file", "XDG_RUNTIME_DIR": "{place}/file"}, codes=CANNOT),
     # ---- the temporary directory ----
     Row("a full /tmp", shell=OTHER_TMP % "(cat /dev/zero >/tmp/fill 2>/dev/null || true)",
         namespaces="-m"),
@@ -167,8 +167,7 @@ ROWS = (
     Row("odd LINES and COLUMNS", {"LINES": "-3", "COLUMNS": "abc"}),
     Row("huge LINES and COLUMNS", {"LINES": "0", "COLUMNS": "1000000000"}),
     Row("another /dev/pts", shell="mount -t devpts -o newinstance devpts /dev/pts && ",
-        namespaces="-m",
-        programs="screen table plain"),
+        namespaces="-m", programs="screen table plain"),
     # ---- Python and its tree ----
     Row("a tree that is read-only and not compiled",
         shell="cp -r {house}/*.py {house}/[a-z]*/ {place}/copy && "
@@ -180,13 +179,11 @@ ROWS = (
     Row("python -X dev", {"PYTHONDEVMODE": "1"}, all=True),
     # ---- the rest ----
     Row("a directory that was deleted",
-        shell="mkdir {place}/gone$$ && cd {place}/gone$$ && rmdir {place}/gone$$ && ",
-        all=True),
+        shell="mkdir {place}/gone$$ && cd {place}/gone$$ && rmdir {place}/gone$$ && ", all=True),
     Row("umask 0", shell="umask 0 && "),
     Row("umask 777", shell="umask 777 && ", user=True),
     Row("cron", {"HOME": "{home}", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "LOGNAME": "root"},
-        bare=True,
-        programs="who send check plain help daemon inspect"),
+        bare=True, programs="who send check plain help daemon inspect"),
     Row("nothing but PATH", {"PATH": "/usr/bin:/bin", "XDG_STATE_HOME": "{home}"}, bare=True),
     Row("an odd TZ", {"TZ": "Nowhere/Nothing"}),
     Row("1970", clock=1, all=True),
@@ -234,15 +231,13 @@ class Place:
         under = [] if row.under == ("nobody-knows-me",) else row.under
         user = AS_STRANGER if row.user and ROOT else ()
         # Mounts and names of hosts are root's; the program is the user's.
-        line = f'{row.shell}exec "$@"'.replace("{place}", self.directory).replace(
-            "{house}", HERE).replace(
-            "{python}", sys.executable)
-        line = line.replace(f"3<{self.directory}",
-                            f"5<{self.daemon.directory} 3<{self.directory}").replace(
-            f"mkdir -p {self.directory}",
-            f"mkdir -p {self.daemon.directory} {self.directory}").replace(
-            "exec 3<&-",
-            f"mount -c --bind /proc/self/fd/5 {self.daemon.directory} && exec 5<&- 3<&-")
+        line, place, daemon = f'{row.shell}exec "$@"', self.directory, self.daemon.directory
+        for old, new in (("{place}", place), ("{house}", HERE), ("{python}", sys.executable),
+                         (f"3<{place}", f"5<{daemon} 3<{place}"),
+                         (f"mkdir -p {place}", f"mkdir -p {daemon} {place}"),
+                         ("exec 3<&-",
+                          f"mount -c --bind /proc/self/fd/5 {daemon} && exec 5<&- 3<&-")):
+            line = line.replace(old, new)
         shell = ["sh", "-c", line, "sh", *user, *under, *python, program, *options]
         return ["unshare", row.namespaces, *shell] if row.namespaces else shell
 
@@ -252,8 +247,7 @@ class Place:
     def environment(self, row: Row) -> dict[str, str]:
         home = self.path("stranger" if row.user and ROOT else "home")
         env = {} if row.bare else {"PATH": os.environ.get("PATH", os.defpath), "HOME": home,
-                                   "LC_ALL": "C.UTF-8",
-                                   "TERM": "xterm-256color"}
+                                   "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
         for name, value in row.env.items():
             env.pop(name, None)
             if value is not None:
@@ -291,5 +285,6 @@ def _lack(row_user: bool, needs_stranger: bool, namespaces: str) -> str:
                  f"import encodings; open({DAEMON!r})"]
         found = subprocess.run(probe, capture_output=True, cwd="/")
         if found.returncode:
-            return f"another user can't run this Python and this tree: {found.stderr.decode()[-80:]}"
+            return ("another user can't run this Python and this tree: "
+                    f"{found.stderr.decode()[-80:]}")
     return ""

@@ -41,7 +41,7 @@ class Report(unittest.TestCase):
                                result("W1", "parley", 2, rate=30),
                                result("W1", "redis", 2, rate=30),
                                result("W1", "parley", 3, rate=9), result("W1", "redis", 4, rate=1)])
-        # of 2, 0.25, 1
+        # the median of 2, 0.25 and 1
         self.assertEqual(report.ratio(runs, "W1", "rate", "parley", "redis"), 1.0)
         runs = report.grouped([result("W4", "parley", 0, delivery_p50=50),
                                result("W4", "redis", 0, delivery_p50=25)])
@@ -55,8 +55,8 @@ class Report(unittest.TestCase):
         for metric, figure, amount, of, expected in cases:
             runs = report.grouped([result("W1", "parley", 0, **{metric: figure}),
                                    result("W1", "redis", 0, **{metric: 50})])
-            is_met, line = report.verdict(runs, works.Reach("W1", "parley", metric, amount,
-                                                            of)) or (None, "")
+            reach = works.Reach("W1", "parley", metric, amount, of)
+            is_met, line = report.verdict(runs, reach) or (None, "")
             self.assertEqual(is_met, expected, line)
         runs = report.grouped([result("W1", "parley", 0, rate=99)])
         self.assertIsNone(report.verdict(runs, works.Reach("W2", "parley", "rate", 1)))
@@ -150,8 +150,7 @@ class Honesty(unittest.TestCase):
         liar = Liar(path, answer)
         self.addCleanup(liar.close)
         command = [self.directory + "/tree/bench/load", "-p", "parley", "-m", "pair", "-n", "1",
-                   "-w", "2", "-h", path,
-                   "-W", "0.05", "-t", "0.05", "-e", "0.2"]
+                   "-w", "2", "-h", path, "-W", "0.05", "-t", "0.05", "-e", "0.2"]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     def test_an_ok_without_a_delivery_is_no_figure(self) -> None:
@@ -191,8 +190,7 @@ class Honesty(unittest.TestCase):
             self.skipTest("needs a temporary directory on a disk")
         bench = Path(self.directory, "tree/bench")
         ran = subprocess.run([sys.executable, bench / "run.py", "--works", "W1,W2q,W2", "--rounds",
-                              "1", "--seconds",
-                              "0.2", "--only"], capture_output=True, text=True,
+                              "1", "--seconds", "0.2", "--only"], capture_output=True, text=True,
                              env=os.environ | {"BENCH_PLACE": place})
         self.assertEqual(ran.returncode, 0, ran.stderr)
         found = [json.loads(line)

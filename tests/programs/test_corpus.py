@@ -23,8 +23,8 @@ class Corpus(unittest.TestCase):
         with DaemonProcess() as daemon, daemon.client("bob") as bob, daemon.client("ann") as ann:
             for at in range(0, len(corpus), BATCH):
                 batch = corpus[at:at + BATCH]
-                ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text) for n,
-                          text in enumerate(batch)))
+                ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text)
+                          for n, text in enumerate(batch)))
                 for text in batch:
                     mail = bob.hear(wire.Mail)
                     bob.say(wire.Confirm(mail.id, mail.id))
@@ -44,8 +44,8 @@ class Corpus(unittest.TestCase):
                 bob.until("menu>", SECONDS)
                 for at in range(0, len(corpus), BATCH):
                     batch = corpus[at:at + BATCH]
-                    ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text) for n,
-                              text in enumerate(batch)))
+                    ann.say(*(wire.Send(3 << 32 | at + n + 1, 0, ("bob",), text)
+                              for n, text in enumerate(batch)))
                     self.delivered(ann, bob, 3 << 32 | at + len(batch))
                 ann.say(wire.Send(4 << 32 | 1, 0, ("bob",), "that was all"))
                 bob.until("that was all", SECONDS)

@@ -79,8 +79,8 @@ class Heartbeat(unittest.TestCase):
 
 
 def middle(sorted_ms: list[float]) -> str:
-    return f"p50 {sorted_ms[len(sorted_ms) // 2]:.1f}, p99 {sorted_ms[len(sorted_ms) * 99 // 100]:.1f}, " \
-           f"max {sorted_ms[-1]:.1f} ms"
+    return (f"p50 {sorted_ms[len(sorted_ms) // 2]:.1f}, "
+            f"p99 {sorted_ms[len(sorted_ms) * 99 // 100]:.1f}, max {sorted_ms[-1]:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -24,12 +24,10 @@ COMMANDS = (
 
 EFFECTS = {             # of some of them, without blanks: what shows that they were done
     "/who": "4currentusers", "/log": "4namesin", "@bob hi": "in-refused", "/check": "in-checked",
-    "/hold on": "in-hold",
-    "/ignore bob": "in-ignore", "/ignored": "in-ignored", "/unclaim": "in-unclaim",
-    "/chat bob": "in-invite",
+    "/hold on": "in-hold", "/ignore bob": "in-ignore", "/ignored": "in-ignored",
+    "/unclaim": "in-unclaim", "/chat bob": "in-invite",
     "/history": "youhaveread", "/help": "whereveryoutype", "/deny nobody": "noinvitationfrom",
-    "/accept bob": "in-line",
-    "Quit": "Chatsessionended", "/nonsense": "isnotacommand"}
+    "/accept bob": "in-line", "Quit": "Chatsessionended", "/nonsense": "isnotacommand"}
 
 
 class WithHostile(Base):
@@ -51,8 +49,7 @@ class WithHostile(Base):
     def runs(self, daemon: HostileDaemon, *options: str, stdin: str = "") -> str:
         """What a client says on both streams; none of it is anything but printable lines."""
         done = subprocess.run(self.command(daemon, *options), input=stdin.encode(),
-                              capture_output=True,
-                              env=self.env(daemon), timeout=SECONDS)
+                              capture_output=True, env=self.env(daemon), timeout=SECONDS)
         said = done.stdout.decode() + done.stderr.decode()
         self.lines_are_harmless(said)
         self.assertNotIn("Traceback", said)
@@ -89,9 +86,9 @@ class ByLines(WithHostile):
         of WELCOME."""
         filled: set[tuple[str, str]] = set()
         for codec in wire.MESSAGES.values():
-            if codec.direction != wire.CLIENT and any(how in ("word", "words", "text", "texts",
-                                                              "entries")
-                                                      for _, how in codec.fields):
+            if (codec.direction != wire.CLIENT
+                    and any(how in ("word", "words", "text", "texts", "entries")
+                            for _, how in codec.fields)):
                 daemon = self.hostile(hostile_names(codec))
                 self.runs(daemon, "--who")
                 filled |= daemon.filled
@@ -105,8 +102,8 @@ class ByLines(WithHostile):
             for command, effect in EFFECTS.items():
                 before = len(ann.transcript)
                 ann.type(command + "\r")
-                ann.until(lambda _, before=before,
-                          effect=effect: effect in self.flat(ann.transcript[before:])
+                ann.until(lambda _, before=before, effect=effect:
+                          effect in self.flat(ann.transcript[before:])
                           and ann.transcript.endswith(b"> "), SECONDS)
             ann.type("/exit\r")
             ann.wait(SECONDS)

@@ -23,8 +23,8 @@ class OnDisk(unittest.TestCase):
 
     def test_a_store_of_each_backend(self) -> None:
         for backend in backends():
-            with self.subTest(backend), tempfile.TemporaryDirectory(
-                prefix="parley-lived-in-") as directory:
+            with (self.subTest(backend),
+                  tempfile.TemporaryDirectory(prefix="parley-lived-in-") as directory):
                 lived_in.furnish(directory + "/store", backend=backend)
                 self.is_lived_in(directory + "/store", backend)
 

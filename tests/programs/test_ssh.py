@@ -60,9 +60,8 @@ class Sshd:
 
     def cut(self) -> None:
         """End the server's end of every connection, as when a cable is pulled."""
-        children = Path(
-            f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for pid in children:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for pid in children.read_text().split():
             os.kill(int(pid), signal.SIGKILL)
 
     def close(self) -> None:

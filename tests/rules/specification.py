@@ -391,7 +391,9 @@ class ThreeOptions(Specification):
         self.sent("", EVERYONE, {"bob", "cat", "dan"})
 
     def test_not_in_the_list(self):
-        """it does not match an entry in the list received from the server  (the server refuses it too)"""
+        """it does not match an entry in the list received from the server
+
+        (the server refuses it too)"""
         scene = self.scene("ann", "bob")
         scene.people["ann"].send("bobby", "hi")
         scene.people["ann"].hears(wire.Refused, why=Why.UNKNOWN)
@@ -549,8 +551,8 @@ class Queues(Specification):
             scene.forward(3600)
         mails = self.checked(scene, "bob")
         self.assertEqual(seen(mails), [("ann", "first"), ("ann", "second")])
-        self.assertTrue(all(0 <= said - mail.time < 1e6 for said,
-                            mail in zip(times, mails, strict=True)))
+        self.assertTrue(all(0 <= said - mail.time < 1e6
+                            for said, mail in zip(times, mails, strict=True)))
 
 
 __all__ = ["EVERYONE", "NOW", "Client", "Forwarding", "Introduction", "LogToEachClient", "Queues",

@@ -78,8 +78,7 @@ OUTCOMES = {
 
     (A, "wait 60"): ({"ann": ["CALLED_OFF expired ann"], "eve": ["CALLED_OFF expired ann"]}, {}),
     (N, "wait 60"): ({"ann": ["CALLED_OFF expired ann", "CALLED_OFF expired bob"],
-                      "eve": ["CALLED_OFF expired ann"],
-                      "bob": ["CALLED_OFF expired bob"]}, {}),
+                      "eve": ["CALLED_OFF expired ann"], "bob": ["CALLED_OFF expired bob"]}, {}),
     (P, "wait 60"): ({who: ["CALLED_OFF expired bob"] for who in ("ann", "bob", "dan")}, {}),
     (B, "wait 60"): ({}, BEFORE[B]),
 }
@@ -142,10 +141,9 @@ class StateAndEvent(unittest.TestCase):
     def test_no_pair_is_left_out(self):
         """Each cell of RULES, and each event that is not asked for, is in the tables above."""
         verbs = {"invite": Event.INVITE, "accept": Event.ACCEPT, "deny": Event.DENY,
-                 "withdraw": Event.WITHDRAW,
-                 "say": Event.SAY}
-        tested = {(state, verbs[what.split()[0]]) for state,
-                  what in OUTCOMES if what.split()[0] in verbs}
+                 "withdraw": Event.WITHDRAW, "say": Event.SAY}
+        tested = {(state, verbs[what.split()[0]])
+                  for state, what in OUTCOMES if what.split()[0] in verbs}
         self.assertEqual(tested, {(state, event) for state in State for event in Event})
         for event in ("vanish", "wait 60"):
             self.assertEqual({state for state, what in OUTCOMES if what == event}, set(State))
@@ -348,8 +346,7 @@ class Sessions(unittest.TestCase):
 
     def test_quit_is_a_word_alone_in_any_case(self):
         for text, ends in (("Quit", True), ("quit", True), ("QUIT", True), ("  qUiT\n", True),
-                           ("quit now", False),
-                           ("quit.", False), ("qui t", False)):
+                           ("quit now", False), ("quit.", False), ("qui t", False)):
             with self.subTest(text), Scene("ann", "bob") as scene:
                 scene.chat("ann", "bob")
                 scene.play(f"ann: say {text}")

@@ -1,4 +1,5 @@
-"""What counts as one host, and what one host may have: clients and new names, each at n-1, n, n+1."""
+"""What counts as one host, and what one host may have: clients and new names, each at n-1, n,
+n+1."""
 import contextlib
 import io
 import os
@@ -26,21 +27,23 @@ def tcp(host):
 class Host(unittest.TestCase):
     def test_addresses(self):
         for one_host in (
-                ["127.0.0.1:1", "127.0.0.1:65535", "127.255.3.4:1", "::1:7", "[::1]:7", "::ffff:127.8.8.8:9"],
+                ["127.0.0.1:1", "127.0.0.1:65535", "127.255.3.4:1", "::1:7", "[::1]:7",
+                 "::ffff:127.8.8.8:9"],
                 ["192.0.2.1:1", "192.0.2.1:2", "::ffff:192.0.2.1:3", "::ffff:c000:201:3"],
                 ["2001:db8::1:1", "2001:db8::2:2", "2001:db8:0:0:ffff:ffff:ffff:ffff:3"],
                 ["fe80::1%eth0:1", "fe80::2:2"],
                 ["unix"]):
             self.assertEqual(len({host_of(where) for where in one_host}), 1, one_host)
-        different = ["127.0.0.1:1", "192.0.2.1:1", "192.0.2.2:1", "128.0.0.1:1", "::2:1", "2001:db8::1:1",
-                     "2001:db8:0:1::1:1", "fe80::1:1", "unix", "12.7.0.1:1"]
+        different = ["127.0.0.1:1", "192.0.2.1:1", "192.0.2.2:1", "128.0.0.1:1", "::2:1",
+                     "2001:db8::1:1", "2001:db8:0:1::1:1", "fe80::1:1", "unix", "12.7.0.1:1"]
         self.assertEqual(len({host_of(where) for where in different}), len(different))
         self.assertEqual(host_of("127.0.0.9:1"), LOOPBACK)
 
     def test_a_login_is_a_host(self):
         """By its uid, whatever it is called; a login can't be called like the host of others."""
         self.assertEqual(Caller("unix:ann", 7).host, Caller("unix:bob", 7).host)
-        self.assertEqual(len({Caller("unix:ann", 7).host, Caller("unix:ann", 8).host, Caller("unix").host}), 3)
+        self.assertEqual(len({Caller("unix:ann", 7).host, Caller("unix:ann", 8).host,
+                              Caller("unix").host}), 3)
 
 
 class BucketsOfMany(unittest.TestCase):
@@ -62,7 +65,8 @@ class BucketsOfMany(unittest.TestCase):
         self.assertEqual((buckets.level("a", 1.0), len(buckets)), (2, 0))
 
     def test_what_is_remembered_is_bounded(self):
-        for step, most in ((1.0, 1100), (0.0, 2 * BUCKETS_MAX)):            # full again meanwhile, or never
+        # the buckets are full again meanwhile, or never
+        for step, most in ((1.0, 1100), (0.0, 2 * BUCKETS_MAX)):
             buckets = Buckets(2, 10)
             for number in range(50_000):
                 buckets.take(number, number * step)
@@ -73,12 +77,15 @@ class BucketsOfMany(unittest.TestCase):
 class Clients(unittest.TestCase):
     def test_as_many_as_a_host_may_have(self):
         """n - 1, n, n + 1; others come in meanwhile; who goes makes room."""
-        for callers in ([tcp(f"127.0.0.{n}") for n in range(4)], [tcp(f"2001:db8::{n}") for n in range(4)],
-                        [Caller("unix:eve", 1003)] * 4):
+        for callers in ([tcp(f"127.0.0.{n}") for n in range(4)],
+                        [tcp(f"2001:db8::{n}") for n in range(4)], [Caller("unix:eve", 1003)] * 4):
             with house(clients_each=3) as service:
-                users = [service.user(f"u{n}", caller=caller) for n, caller in enumerate(callers[:3])]
-                reason = service.client("u3", caller=callers[3]).hears(wire.Rejected, why=Why.FULL).reason
-                self.assertEqual(reason, "3 clients are connected from your address, and no more may be")
+                users = [service.user(f"u{n}", caller=caller)
+                         for n, caller in enumerate(callers[:3])]
+                over = service.client("u3", caller=callers[3])
+                reason = over.hears(wire.Rejected, why=Why.FULL).reason
+                self.assertEqual(reason, "3 clients are connected from your address, "
+                                         "and no more may be")
                 self.assertIsNone(service.mailbox.find("u3"))
                 service.user("other", caller=tcp("198.51.100.1"))
                 users[1].hang_up()
@@ -91,12 +98,14 @@ class Clients(unittest.TestCase):
             service.client("ann").hears(wire.Rejected, why=Why.TAKEN)
             ann = service.user("ann", token=ann.welcome.token)
             service.client("cat").hears(wire.Rejected, why=Why.FULL)
-            service.client("ann", token=ann.welcome.token, caller=tcp("198.51.100.1")).hears(wire.Welcome)
+            service.client("ann", token=ann.welcome.token,
+                           caller=tcp("198.51.100.1")).hears(wire.Welcome)
             service.user("cat")
             bob.say(wire.Exit())
             service.user("dan")
             service.client("eve").hears(wire.Rejected, why=Why.FULL)
-            self.assertEqual(service.daemon.board.door.hosts._clients, {"test": 2, "198.51.100.1": 1})
+            self.assertEqual(service.daemon.board.door.hosts._clients,
+                             {"test": 2, "198.51.100.1": 1})
 
     def test_who_cannot_be_kept_is_not_counted(self):
         def full(*_):
@@ -117,9 +126,10 @@ class NewNames(unittest.TestCase):
         with house(new_names=3) as service:
             for number in range(3):
                 service.user(f"u{number}", caller=tcp(f"127.0.0.{number}")).hang_up()
-            reason = service.client("u3", caller=tcp("::1")).hears(wire.Rejected, why=Why.FULL).reason
-            self.assertEqual(reason, f"too many new names from your address: wait {NEW_NAME_SECONDS} s, or use a "
-                                     "known name")
+            over = service.client("u3", caller=tcp("::1"))
+            reason = over.hears(wire.Rejected, why=Why.FULL).reason
+            self.assertEqual(reason, "too many new names from your address: "
+                                     f"wait {NEW_NAME_SECONDS} s, or use a known name")
             self.assertIsNone(service.mailbox.find("u3"))
             service.user("u0", caller=tcp("127.0.0.1"))
             service.user("other", caller=tcp("198.51.100.1"))
@@ -135,7 +145,8 @@ class NewNames(unittest.TestCase):
         with house(names=3) as service:
             for number in range(3):
                 service.user(f"u{number}", caller=tcp(f"198.51.100.{number}"))
-            reason = service.client("u3", caller=tcp("192.0.2.1")).hears(wire.Rejected, why=Why.FULL).reason
+            reason = service.client("u3", caller=tcp("192.0.2.1")).hears(wire.Rejected,
+                                                                         why=Why.FULL).reason
             self.assertEqual(reason, "no new names: the log holds 3, its limit; use a known name")
             service.restart()
             service.user("u0")

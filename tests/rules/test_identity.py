@@ -1,4 +1,5 @@
-"""Who may be whom: owners, logins, operators, claims and old sessions; a thousand attempts to be somebody else."""
+"""Who may be whom: owners, logins, operators, claims and old sessions; a thousand attempts to be
+somebody else."""
 import itertools
 import os
 import random
@@ -81,8 +82,8 @@ class House(Service):
     def answers(self, client, challenge, passphrase, name=None, binding=b""):
         """Prove by this passphrase; what was said, and what is expected of the daemon."""
         key = scram.derive(passphrase, challenge.salt, 4096)
-        talk = scram.conversation(name or client.name, "11" * 16, challenge.nonce.hex(), challenge.salt,
-                                  challenge.iterations, binding)
+        talk = scram.conversation(name or client.name, "11" * 16, challenge.nonce.hex(),
+                                  challenge.salt, challenge.iterations, binding)
         proof = wire.Proof(b"\x11" * 16, scram.prove(key, talk))
         client.say(proof)
         return proof, scram.sign(scram.verifier(key, challenge.salt, 4096), talk)
@@ -127,13 +128,15 @@ class Owners(unittest.TestCase):
             house.enters("ann", unix(ANN))
 
     def test_a_login_that_came_in_keeps_its_name_while_the_list_is_away(self):
-        """Away is mostly what a list without that login is like; and it is after a restart of the daemon too."""
+        """Away is mostly what a list without that login is like; and it is after a restart of the
+        daemon too."""
         def fails(name):
             raise OSError
         for away in ({}.get, fails):
             logins = {"ann": ANN}
-            with House(IDENTITY._replace(logins=lambda name, logins=logins: logins[""](name) if "" in logins
-                                         else logins.get(name))) as house:
+            def look(name, logins=logins):
+                return logins[""](name) if "" in logins else logins.get(name)
+            with House(IDENTITY._replace(logins=look)) as house:
                 house.away(house.enters("ann", unix(ANN)))
                 self.assertEqual(house.owner("ann"), ANN.to_bytes(4, "big"))
                 logins[""] = away
@@ -156,7 +159,8 @@ class Owners(unittest.TestCase):
             house.enters("ann", unix(ANN))
 
     def test_a_look_up_that_fails_makes_no_name_free(self):
-        """One that the store knows nothing of is nobody's until the list answers; a passphrase is one all the same."""
+        """One that the store knows nothing of is nobody's until the list answers; a passphrase is
+        one all the same."""
         def fails(name):
             raise OSError
         lists = [LOGINS.get]
@@ -216,7 +220,8 @@ class Owners(unittest.TestCase):
                 house.claims(net, "right")
                 house.away(net)
                 house.away(*[house.enters(name, unix(uid)) for name in ("torque", "ann", "net")])
-                self.assertEqual([note["name"] for note in house.notes.events("operator")], ["torque", "ann", "net"])
+                self.assertEqual([note["name"] for note in house.notes.events("operator")],
+                                 ["torque", "ann", "net"])
                 self.assertEqual((house.owner("ann"), house.owner("net")), (None, None))
                 house.enters("torque", unix(EVE))
                 own = house.enters("own", unix(uid))
@@ -236,10 +241,12 @@ class Owners(unittest.TestCase):
         """By the uid and by nothing else, with names on trust and without."""
         for identity in (IDENTITY, Identity(trusting=True, operators=IDENTITY.operators)):
             with House(identity) as house:
-                callers = {"r": unix(ROOT), "s": unix(SELF), "e": unix(EVE), "t": tcp(), "l": tcp("127.0.0.1")}
+                callers = {"r": unix(ROOT), "s": unix(SELF), "e": unix(EVE), "t": tcp(),
+                           "l": tcp("127.0.0.1")}
                 for name, caller in callers.items():
                     house.enters(name, caller)
-                found = {client.name for client in house.daemon.board.roster.clients.values() if client.is_operator}
+                found = {client.name for client in house.daemon.board.roster.clients.values()
+                         if client.is_operator}
                 self.assertEqual(found, {"r", "s"})
 
     def test_reserved_names(self):
@@ -289,7 +296,8 @@ class Cost(unittest.TestCase):
             finally:
                 sys.setprofile(None)
             self.assertLessEqual({"post.py", "delivery.py", "daemon.py", "mailbox.py"}, called)
-            self.assertEqual(called & {"claims.py", "logins.py", "scram.py", "tls.py", "pwd.py", "hmac.py"}, set())
+            self.assertEqual(called & {"claims.py", "logins.py", "scram.py", "tls.py", "pwd.py",
+                                       "hmac.py"}, set())
 
 
 class Claimed(unittest.TestCase):
@@ -308,7 +316,8 @@ class Claimed(unittest.TestCase):
             client, challenge = house.challenged("sam", tcp())
             house.answers(client, challenge, "right")
             client.hears(wire.Rejected, why=Why.DENIED)
-            self.assertEqual(house.notes.events("wrong-proof"), [{"name": "sam", "address": "192.0.2.1:5"}])
+            self.assertEqual(house.notes.events("wrong-proof"),
+                             [{"name": "sam", "address": "192.0.2.1:5"}])
             house.forward(WRONG_SECONDS)
             client, challenge = house.challenged("sam", tcp())
             house.answers(client, challenge, "other")
@@ -342,8 +351,8 @@ class Claimed(unittest.TestCase):
             sam = house.enters("sam", tcp())
             house.claims(sam, "right")
             house.away(sam)
-            for mine, theirs, is_right in ((b"c" * 32, b"c" * 32, True), (b"m" * 32, b"c" * 32, False),
-                                           (b"", b"c" * 32, False)):
+            for mine, theirs, is_right in ((b"c" * 32, b"c" * 32, True),
+                                           (b"m" * 32, b"c" * 32, False), (b"", b"c" * 32, False)):
                 client, challenge = house.challenged("sam", Caller("192.0.2.1:5", None, theirs))
                 house.answers(client, challenge, "right", binding=mine)
                 client.hears(wire.Verified if is_right else wire.Rejected)
@@ -351,7 +360,8 @@ class Claimed(unittest.TestCase):
                 house.forward(WRONG_SECONDS)
 
     def test_who_was_never_claimed_cannot_be_told_from_who_was(self):
-        """A name that is kept, and one that is claimed: the same salt each time, the same words, the same log."""
+        """A name that is kept, and one that is claimed: the same salt each time, the same words,
+        the same log."""
         with House() as house:
             house.claims(house.enters("sam", tcp()), "right")
             house.enters("torque", unix(EVE))
@@ -362,13 +372,15 @@ class Claimed(unittest.TestCase):
                     client, challenge = house.challenged(name, tcp())
                     salts.add((challenge.salt, len(challenge.nonce)))
                     house.answers(client, challenge, "guess")
-                    words.add(client.hears(wire.Rejected, why=Why.DENIED).reason.replace(name, "NAME"))
+                    words.add(client.hears(wire.Rejected,
+                                           why=Why.DENIED).reason.replace(name, "NAME"))
                     house.forward(WRONG_SECONDS)
                     house.restart()
                 self.assertEqual((len(salts), len(words)), (1, 1))
                 said[name] = words
             self.assertEqual(len(set(map(frozenset, said.values()))), 1)
-            self.assertEqual(len(house.notes.events("wrong-proof")), 0)     # the last start has none
+            # the last start has none
+            self.assertEqual(len(house.notes.events("wrong-proof")), 0)
             _, one = house.challenged("ann", tcp())
             with House(IDENTITY._replace(secret=b"another")) as other:
                 self.assertNotEqual(one.salt, other.challenged("ann", tcp())[1].salt)
@@ -384,7 +396,8 @@ class Claimed(unittest.TestCase):
                 late = house.caller("sam", tcp(port=port))
                 late.hears_nothing()
                 house.away(late)
-            house.away(house.challenged("sam", tcp("192.0.2.2"))[0])         # another host does not wait
+            # another host does not wait
+            house.away(house.challenged("sam", tcp("192.0.2.2"))[0])
             late = house.caller("sam", tcp())
             late.hears_nothing()
             house.forward(WRONG_SECONDS / 2)
@@ -395,7 +408,8 @@ class Claimed(unittest.TestCase):
             late.hears(wire.Rejected, why=Why.TAKEN)         # right, but sam is here
 
     def guesses(self, house, hosts, seconds, name="sam"):
-        """All of these hosts guess at a name as fast as they can; how often they were told that they are wrong."""
+        """All of these hosts guess at a name as fast as they can; how often they were told that
+        they are wrong."""
         told, lines = 0, []
         for _ in range(int(seconds * 10)):
             lines += [house.caller(name, tcp(host)) for host in hosts[len(lines):]]
@@ -418,11 +432,13 @@ class Claimed(unittest.TestCase):
                 house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
                 house.away(sam)
                 self.assertLessEqual(self.guesses(house, hosts, 10), len(hosts) + NAME_TRIES * 10)
-                late = house.caller("sam", tcp("127.3.3.3" if "127" in hosts[0] else "2001:db8::ffff"))
+                other = "127.3.3.3" if "127" in hosts[0] else "2001:db8::ffff"
+                late = house.caller("sam", tcp(other))
                 late.hears_nothing()
 
     def test_many_hosts_share_the_tries_at_one_name(self):
-        """The first of each, and then a few a second for all; an owner elsewhere, or who erred once, comes in."""
+        """The first of each, and then a few a second for all; an owner elsewhere, or who erred
+        once, comes in."""
         with House() as house:
             house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
             house.claims(rita := house.enters("rita", tcp("192.0.2.9")), "hers")
@@ -451,7 +467,8 @@ class Claimed(unittest.TestCase):
             house.away(*waiting)
 
     def test_who_calls_again_does_not_get_past_who_waits(self):
-        """While a name's tries are being used, hosts that erred are asked in their order, once a second."""
+        """While a name's tries are being used, hosts that erred are asked in their order, once a
+        second."""
         with House() as house:
             house.claims(sam := house.enters("sam", tcp("192.0.2.9")), "right")
             house.away(sam)
@@ -546,12 +563,14 @@ class Claimed(unittest.TestCase):
             sam.hears(wire.Done, request=1)
 
     def test_of_a_hundred_claims_of_one_name_at_once_one_wins(self):
-        """All of them HELLO and CLAIM in one breath, in one turn of the loop, and then each tries its passphrase."""
+        """All of them HELLO and CLAIM in one breath, in one turn of the loop, and then each tries
+        its passphrase."""
         with House() as house:
             lines = [house.connect(tcp(f"192.0.2.{n}")) for n in range(100)]
             for n, line in enumerate(lines):
                 line.name = f"{n}"
-                line.sock.send(wire.encode(wire.Hello(wire.VERSION, PROVE, bytes(16), random.choice(("sam", "SAM"))))
+                line.sock.send(wire.encode(wire.Hello(wire.VERSION, PROVE, bytes(16),
+                                                      random.choice(("sam", "SAM"))))
                                + wire.encode(wire.Claim(1, *verifier(f"pass{n}")))
                                + wire.encode(wire.Exit()) * (n % 2))
             house.run()
@@ -579,10 +598,12 @@ class OldSessions(unittest.TestCase):
             for token in (torque.welcome.token, free.welcome.token):
                 house.refused("ann", unix(EVE), token=token)
                 house.challenged("sam", tcp(), token=token)
-                house.refused("torque", unix(BOB), token=token)         # stolen: it needs the login as well
+                # stolen: it needs the login as well
+                house.refused("torque", unix(BOB), token=token)
             house.refused("free", tcp(), Why.TAKEN, token=torque.welcome.token)
             house.refused("torque", unix(EVE), Why.TAKEN, token=free.welcome.token)
-            house.refused("torque", unix(EVE), Why.TAKEN)               # not even one's own, without the token
+            # not even one's own, without the token
+            house.refused("torque", unix(EVE), Why.TAKEN)
             house.enters("torque", unix(EVE), token=torque.welcome.token)
             self.assertTrue(torque.is_disconnected())
 
@@ -598,7 +619,8 @@ class OldSessions(unittest.TestCase):
 
 
 class AThousandAttempts(unittest.TestCase):
-    """To be ann (a login), torque (owned), sam (claimed over the network) or rita (owned and claimed)."""
+    """To be ann (a login), torque (owned), sam (claimed over the network) or rita (owned and
+    claimed)."""
 
     def test_none_succeeds(self):
         chance = random.Random(5)
@@ -615,28 +637,34 @@ class AThousandAttempts(unittest.TestCase):
                 heard.append(house.answers(client, challenge, passphrase)[0])
                 client.hears(wire.Verified)
                 house.away(client)
-            tokens = [bytes(16), rita.welcome.token, sam.welcome.token, torque.welcome.token, bytes(range(16))]
+            tokens = [bytes(16), rita.welcome.token, sam.welcome.token, torque.welcome.token,
+                      bytes(range(16))]
             came, outcomes = 0, set()
             for number in range(1000):
-                name = "".join(chance.choice((c.lower(), c.upper())) for c in
-                               chance.choice(("ann", "torque", "sam", "rita", "root", "admin")))
-                caller = chance.choice((unix(BOB), unix(2**32 - 1), unix(65534), tcp(f"203.0.113.{number % 250}"),
+                name = chance.choice(("ann", "torque", "sam", "rita", "root", "admin"))
+                name = "".join(chance.choice((c.lower(), c.upper())) for c in name)
+                caller = chance.choice((unix(BOB), unix(2**32 - 1), unix(65534),
+                                        tcp(f"203.0.113.{number % 250}"),
                                         tcp("::1"), Caller("unix")))
-                client = house.caller(name, caller, token=chance.choice(tokens), features=chance.choice((PROVE, 0)))
+                client = house.caller(name, caller, token=chance.choice(tokens),
+                                      features=chance.choice((PROVE, 0)))
                 client.listen()
                 if client.heard and isinstance(client.heard[0], wire.Challenge):
                     challenge = client.heard.pop(0)
                     way = chance.choice(("guess", "replay", "server key", "empty"))
                     if way == "guess":
-                        house.answers(client, challenge, chance.choice(("", "rita", "sam's ", "Rita's", "password"))
+                        house.answers(client, challenge,
+                                      chance.choice(("", "rita", "sam's ", "Rita's", "password"))
                                       or "x")
                     elif way == "replay":
                         client.say(chance.choice(heard))
                     else:
-                        client.say(wire.Proof(b"\x11" * 16, challenge.salt * 2 if way == "server key" else bytes(32)))
+                        proof = challenge.salt * 2 if way == "server key" else bytes(32)
+                        client.say(wire.Proof(b"\x11" * 16, proof))
                     client.listen()
                 came += any(isinstance(said, wire.Welcome | wire.Verified) for said in client.heard)
-                outcomes |= {Why(said.why) for said in client.heard if isinstance(said, wire.Rejected)}
+                outcomes |= {Why(said.why)
+                             for said in client.heard if isinstance(said, wire.Rejected)}
                 house.away(client)
                 house.forward(WRONG_SECONDS + 1)
             self.assertEqual((came, outcomes), (0, {Why.DENIED, Why.BAD_NAME}))
@@ -661,9 +689,11 @@ class TheHost(unittest.TestCase):
         now = [0.0]
         logins = Logins(clock=lambda: now[0], lists_all=lambda: False)
         asked = []
-        logins._ask = lambda what, look, none, ask=logins._ask: asked.append(what) or ask(what, look, none)
+        logins._ask = (lambda what, look, none, ask=logins._ask:
+                       asked.append(what) or ask(what, look, none))
         for _ in range(3):
-            self.assertEqual((logins.uid("root"), logins.uid("no-such-login"), logins.name(0)), (0, None, "root"))
+            self.assertEqual((logins.uid("root"), logins.uid("no-such-login"), logins.name(0)),
+                             (0, None, "root"))
         self.assertEqual(asked, ["all logins", "root", "no-such-login", "uid 0"])
         now[0] += REMEMBER_SECONDS
         logins.uid("root")
@@ -675,7 +705,8 @@ class TheHost(unittest.TestCase):
         self.assertEqual(logins.name(4_000_000_000), "4000000000")
 
     def test_a_look_up_that_failed_is_no_answer(self):
-        """What was known goes on counting; what was not is not remembered as a no, nor asked for in every moment."""
+        """What was known goes on counting; what was not is not remembered as a no, nor asked for in
+        every moment."""
         now, asked = [0.0], []
 
         def ask(name):
@@ -696,7 +727,8 @@ class TheHost(unittest.TestCase):
         self.assertEqual(logins.name(0), "root")
 
     def test_a_login_with_capitals(self):
-        """Whatever the spelling, where the host lists its logins; a list that is slow is not asked for again."""
+        """Whatever the spelling, where the host lists its logins; a list that is slow is not asked
+        for again."""
         entries = [mock.Mock(pw_name="Carol", pw_uid=77)]
         now, slow, lists = [0.0], [0.0], []
 
@@ -712,7 +744,8 @@ class TheHost(unittest.TestCase):
             raise KeyError
         logins = Logins(clock=lambda: now[0], lists_all=lambda: False)
         with mock.patch("pwd.getpwall", listed), mock.patch("pwd.getpwnam", look):
-            self.assertEqual([logins.uid(name) for name in ("Carol", "carol", "CAROL", "carole")], [77, 77, 77, None])
+            self.assertEqual([logins.uid(name) for name in ("Carol", "carol", "CAROL", "carole")],
+                             [77, 77, 77, None])
             self.assertEqual(len(lists), 1)
             now[0] += REMEMBER_SECONDS
             entries, slow[0] = [mock.Mock(pw_name="Dan", pw_uid=78)], 2 * SLOW_SECONDS
@@ -732,14 +765,16 @@ class TheHost(unittest.TestCase):
 
         def lists(*logins):
             entries[:] = [mock.Mock(pw_name=name, pw_uid=uid) for name, uid in logins]
-        by_name, listed = mock.Mock(side_effect=KeyError), mock.Mock(side_effect=lambda: list(entries))
+        by_name = mock.Mock(side_effect=KeyError)
+        listed = mock.Mock(side_effect=lambda: list(entries))
         whole = mock.Mock(return_value=True)
         logins = Logins(clock=lambda: now[0], lists_all=whole)
         with mock.patch("pwd.getpwall", listed), mock.patch("pwd.getpwnam", by_name), \
                 mock.patch("net.logins._version", lambda path: (version[0],)):
             everywhere = ("root", 0), ("nobody", 65534)
             lists(*everywhere, ("Carol", 77), ("carol", 78), ("root", 1))
-            self.assertEqual([logins.uid(name) for name in ("root", "Carol", "carol", "CAROL", "dan")],
+            self.assertEqual([logins.uid(name)
+                              for name in ("root", "Carol", "carol", "CAROL", "dan")],
                              [0, 77, 78, 77, None])
             lists(*everywhere, ("dan", 79))
             now[0] += LOOK_SECONDS
@@ -747,11 +782,14 @@ class TheHost(unittest.TestCase):
             version[0] += 1
             self.assertEqual((logins.uid("dan"), listed.call_count), (None, 1))
             now[0] += LOOK_SECONDS
-            self.assertEqual((logins.uid("dan"), logins.uid("carol"), listed.call_count), (79, None, 2))
+            self.assertEqual((logins.uid("dan"), logins.uid("carol"), listed.call_count),
+                             (79, None, 2))
             lists(*everywhere, ("erin", 80))
             now[0] += REMEMBER_SECONDS
-            self.assertEqual((logins.uid("erin"), listed.call_count, by_name.call_count), (80, 3, 0))
-            for missing in (everywhere[:1], everywhere[1:]):            # no list that can be believed to be whole
+            self.assertEqual((logins.uid("erin"), listed.call_count, by_name.call_count),
+                             (80, 3, 0))
+            # no list that can be believed to be whole
+            for missing in (everywhere[:1], everywhere[1:]):
                 lists(*missing)
                 now[0] += REMEMBER_SECONDS
                 before = by_name.call_count
@@ -762,28 +800,34 @@ class TheHost(unittest.TestCase):
             self.assertEqual((logins.uid("frank"), by_name.call_count), (None, before + 2))
 
     def test_which_lists_are_whole(self):
-        with tempfile.TemporaryDirectory() as home, mock.patch("net.logins.SOURCES", home + "/nsswitch.conf"), \
+        with tempfile.TemporaryDirectory() as home, mock.patch("net.logins.SOURCES",
+                                                               home + "/nsswitch.conf"), \
                 mock.patch("net.logins.SERVICES", home + "/userdb"), \
                 mock.patch("os.confstr", lambda name: {"CS_GNU_LIBC_VERSION": "glibc 2.36"}[name]):
             self.assertFalse(lists_all())
             for text, expected in (
                     ("passwd: files", True), ("passwd:\t files systemd  # both", True),
                     ("group: sss\n passwd: files", True),
-                    ("", False), ("passwd:", False), ("passwd: systemd", False), ("passwd:files", False),
+                    ("", False), ("passwd:", False), ("passwd: systemd", False),
+                    ("passwd:files", False),
                     ("# passwd: files", False), ("passwd: files\npasswd: sss", False),
-                    ("passwd: files sss", False), ("passwd: compat", False), ("passwd: files ldap systemd", False),
-                    ("passwd: files [NOTFOUND=return] systemd", False), ("passwd: files winbind", False)):
+                    ("passwd: files sss", False), ("passwd: compat", False),
+                    ("passwd: files ldap systemd", False),
+                    ("passwd: files [NOTFOUND=return] systemd", False),
+                    ("passwd: files winbind", False)):
                 Path(home, "nsswitch.conf").write_text(f"{text}\nshadow: files\n")
                 self.assertEqual(lists_all(), expected, text)
             Path(home, "nsswitch.conf").write_text("passwd: files systemd\n")
             Path(home, "userdb").mkdir()
-            for service, expected in (("io.systemd.DynamicUser", True), ("io.systemd.Multiplexer", True),
+            for service, expected in (("io.systemd.DynamicUser", True),
+                                      ("io.systemd.Multiplexer", True),
                                       ("io.systemd.Machine", False)):
                 Path(home, "userdb", service).touch()
                 self.assertEqual(lists_all(), expected, service)
             Path(home, "userdb", "io.systemd.Machine").unlink()
             self.assertTrue(lists_all())
-            for answer in ({"side_effect": ValueError}, {"side_effect": OSError}, {"return_value": None}):
+            for answer in ({"side_effect": ValueError}, {"side_effect": OSError},
+                           {"return_value": None}):
                 with mock.patch("os.confstr", mock.Mock(**answer)):
                     self.assertFalse(lists_all())
             Path(home, "nsswitch.conf").write_bytes(b"passwd: files \xff\n")
@@ -808,7 +852,8 @@ class TheHost(unittest.TestCase):
         def look(_):
             now[0] += took[0]
             raise KeyError
-        logins = Logins(lambda what, seconds: told.append((what, seconds)), lambda: now[0], lambda: False)
+        logins = Logins(lambda what, seconds: told.append((what, seconds)), lambda: now[0],
+                        lambda: False)
         with mock.patch("pwd.getpwnam", look):
             logins.uid("fast")
             self.assertEqual(told, [])
@@ -855,8 +900,8 @@ class SeveralLogins(unittest.TestCase):
         self.skipTest("needs a temporary directory that others may enter")
 
     def become(self, daemon, uid, *names):
-        done = subprocess.run([sys.executable, "-c", TRY, HERE, str(uid), daemon.path, *names], capture_output=True,
-                              text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", TRY, HERE, str(uid), daemon.path, *names],
+                              capture_output=True, text=True, timeout=60)
         self.assertEqual(done.stderr, "")
         return dict(line.split(" ", 1) for line in done.stdout.splitlines())
 
@@ -872,20 +917,25 @@ class SeveralLogins(unittest.TestCase):
             self.assertEqual(os.stat(daemon.store + "/secret").st_mode & 0o777, 0o600)
             nobody = 65534
             self.assertEqual(self.become(daemon, nobody, "nobody", "torque", "daemon", "root"),
-                             {"nobody": "WELCOME", "torque": "WELCOME", "daemon": "REJECTED", "root": "REJECTED"})
-            self.assertEqual(self.become(daemon, 4711, "nobody", "NOBODY", "torque", "Torque", "mine"),
-                             dict.fromkeys(("nobody", "NOBODY", "torque", "Torque"), "REJECTED") | {"mine": "WELCOME"})
+                             {"nobody": "WELCOME", "torque": "WELCOME", "daemon": "REJECTED",
+                              "root": "REJECTED"})
+            self.assertEqual(self.become(daemon, 4711, "nobody", "NOBODY", "torque", "Torque",
+                                         "mine"),
+                             dict.fromkeys(("nobody", "NOBODY", "torque", "Torque"),
+                                           "REJECTED") | {"mine": "WELCOME"})
             secret = Path(daemon.store, "secret").read_bytes()
             daemon.end()
             daemon.start()
-            self.assertEqual(self.become(daemon, 4711, "torque", "mine"), {"torque": "REJECTED", "mine": "WELCOME"})
+            self.assertEqual(self.become(daemon, 4711, "torque", "mine"),
+                             {"torque": "REJECTED", "mine": "WELCOME"})
             self.assertEqual(self.become(daemon, nobody, "torque"), {"torque": "WELCOME"})
             self.assertEqual(Path(daemon.store, "secret").read_bytes(), secret)
 
     def test_trust_names(self):
         with DaemonProcess("--socket-mode", "666", "--trust-names", console="log") as daemon:
             os.chmod(daemon.directory, 0o711)
-            self.assertEqual(self.become(daemon, 4711, "nobody", "daemon"), {"nobody": "WELCOME", "daemon": "WELCOME"})
+            self.assertEqual(self.become(daemon, 4711, "nobody", "daemon"),
+                             {"nobody": "WELCOME", "daemon": "WELCOME"})
             self.assertIn("unprotected", daemon.output())
 
 

@@ -1,4 +1,5 @@
-"""Limits on what one user may do to others: quotas, fairness, the rate, messages to all; each at n-1, n, n+1."""
+"""Limits on what one user may do to others: quotas, fairness, the rate, messages to all; each at
+n-1, n, n+1."""
 import argparse
 import random
 import selectors
@@ -13,7 +14,19 @@ from rules.quota import Account, Quotas
 from rules.state import Caller
 from server.chores import SLICE, WORK_SECONDS
 from server.connection import READ_PAUSE_AT, READ_SIZE, UNSENT_MAX
-from server.fairness import ACCEPTS, ACCEPTS_CALLED, BUDGET, BURST, CALM, FLOOD, LEAST, REST, TICK, Fairness, Share
+from server.fairness import (
+    ACCEPTS,
+    ACCEPTS_CALLED,
+    BUDGET,
+    BURST,
+    CALM,
+    FLOOD,
+    LEAST,
+    REST,
+    TICK,
+    Fairness,
+    Share,
+)
 from server.options import Limits, amount
 from tests.harness.service import Service
 from tests.harness.waiting import singles, texts
@@ -37,7 +50,8 @@ class MailboxQuota(unittest.TestCase):
         """Send one; "" when it was stored, else the reason."""
         number = client.send(to, text)
         client.listen()
-        answers = [said for said in client.heard if (isinstance(said, wire.Stored) and said.last == number)
+        answers = [said for said in client.heard
+                   if (isinstance(said, wire.Stored) and said.last == number)
                    or (isinstance(said, wire.Refused) and said.id == number)]
         client.heard.clear()
         self.assertEqual(len(answers), 1)
@@ -51,7 +65,8 @@ class MailboxQuota(unittest.TestCase):
                 ann, eve = service.users("ann", "eve")
                 self.assertEqual([self.sent(ann, "bob") for _ in range(count)], [""] * count)
                 for sender in (ann, eve):
-                    self.assertEqual(self.sent(sender, "bob"), "the mailbox of bob is full: not delivered")
+                    self.assertEqual(self.sent(sender, "bob"),
+                                     "the mailbox of bob is full: not delivered")
                 self.assertEqual(self.sent(ann, "eve"), "")
                 self.assertEqual(service.mailbox.find("bob").waiting, count)
                 bob = service.user("bob")
@@ -60,7 +75,8 @@ class MailboxQuota(unittest.TestCase):
                 self.assertEqual([bool(self.sent(eve, "bob")) for _ in range(2)], [False, True])
 
     def test_bytes(self):
-        """An exact fit, one byte less, one byte more; half a mailbox of long texts leaves room for short ones."""
+        """An exact fit, one byte less, one byte more; half a mailbox of long texts leaves room for
+        short ones."""
         for size in (1, 100, 16384, 16385, 50_000):
             with self.subTest(size), house(NONE._replace(size=size)) as service:
                 away(service, "bob")
@@ -79,15 +95,18 @@ class MailboxQuota(unittest.TestCase):
             with self.subTest(count), house(NONE._replace(sender_messages=count)) as service:
                 away(service, "bob", "cat")
                 ann, eve = service.users("ann", "eve")
-                self.assertEqual([bool(self.sent(ann, "bob")) for _ in range(count + 1)], [False] * count + [True])
-                self.assertEqual([bool(self.sent(eve, "bob")) for _ in range(count + 1)], [False] * count + [True])
+                self.assertEqual([bool(self.sent(ann, "bob")) for _ in range(count + 1)],
+                                 [False] * count + [True])
+                self.assertEqual([bool(self.sent(eve, "bob")) for _ in range(count + 1)],
+                                 [False] * count + [True])
                 self.assertEqual(self.sent(ann, "cat"), "")
 
     def test_bytes_of_one_sender(self):
         with house(NONE._replace(sender_size=20_000)) as service:
             away(service, "bob")
             ann, eve = service.users("ann", "eve")
-            self.assertEqual([bool(self.sent(ann, "bob", "x" * n)) for n in (10_000, 9_999, 2, 1, 1)],
+            self.assertEqual([bool(self.sent(ann, "bob", "x" * n))
+                              for n in (10_000, 9_999, 2, 1, 1)],
                              [False, False, True, False, True])
             self.assertEqual(self.sent(eve, "bob", "x" * 16_000), "")
 
@@ -115,7 +134,8 @@ class MailboxQuota(unittest.TestCase):
             ann, _ = service.users("ann", "bob")
             self.assertEqual(self.sent(ann, "bob"), "")
             number = ann.send("bob,cat", "x", SendFlag.NOW)
-            self.assertEqual({(said.first, said.outcome, said.to) for said in ann.hears_all(wire.Outcomes)},
+            self.assertEqual({(said.first, said.outcome, said.to)
+                              for said in ann.hears_all(wire.Outcomes)},
                              {(number, Outcome.ABSENT, ("cat",)), (number, Outcome.FULL, ("bob",))})
             ann.hears_nothing()
 
@@ -137,7 +157,8 @@ class MailboxQuota(unittest.TestCase):
         with house(NONE._replace(messages=3, sender_messages=2)) as service:
             away(service, "bob")
             ann, eve = service.users("ann", "eve")
-            self.assertEqual([self.sent(ann, "bob"), self.sent(ann, "bob"), self.sent(eve, "bob")], ["", "", ""])
+            self.assertEqual([self.sent(ann, "bob"), self.sent(ann, "bob"), self.sent(eve, "bob")],
+                             ["", "", ""])
             service.restart()
             for name in ("ann", "eve"):
                 client = service.user(name)
@@ -155,7 +176,8 @@ class MailboxQuota(unittest.TestCase):
             self.assertIn("full", self.sent(ann, "bob"))
 
     def test_a_walk(self):
-        """Against a model that counts everything: 3 senders, 3 readers, random texts, checks, confirms, seals."""
+        """Against a model that counts everything: 3 senders, 3 readers, random texts, checks,
+        confirms, seals."""
         chance = random.Random(5)
         quotas = Quotas(20, 3000, 9, 1500)
         with house(quotas) as service:
@@ -167,12 +189,14 @@ class MailboxQuota(unittest.TestCase):
             for _ in range(1500):
                 sender, to = chance.choice(names), chance.choice(names)
                 if chance.random() < 0.7:
-                    self.one_send(service, quotas, clients[sender], to, "x" * chance.choice((1, 50, 400)))
+                    self.one_send(service, quotas, clients[sender], to,
+                                  "x" * chance.choice((1, 50, 400)))
                 else:
                     waiting = unread(service, to)
                     if waiting:
                         first = chance.choice(waiting)
-                        clients[to].say(wire.Confirm(first.id, waiting[-1].id if chance.random() < 0.5 else first.id))
+                        last = waiting[-1] if chance.random() < 0.5 else first
+                        clients[to].say(wire.Confirm(first.id, last.id))
                 service.forward(WORK_SECONDS)
             self.assertGreater(len(service.mailbox._shelf.segments), 0)
 
@@ -198,7 +222,8 @@ def unread(service, name):
 
 class Accounts(unittest.TestCase):
     def test_bytes_of_segments_are_known(self):
-        """What is sealed is counted by its bytes: exactly by who sealed it; after a restart from the index."""
+        """What is sealed is counted by its bytes: exactly by who sealed it; after a restart from
+        the index."""
         with house() as service:
             away(service, "bob", "cat")
             ann = service.user("ann")
@@ -227,7 +252,8 @@ class Accounts(unittest.TestCase):
         self.assertEqual(Quotas().free, 4096)
 
     def test_accounts_are_closed_again(self):
-        """An account is kept until half has been read: a mailbox at the edge is not counted again and again."""
+        """An account is kept until half has been read: a mailbox at the edge is not counted again
+        and again."""
         with house(NONE._replace(messages=10)) as service:
             away(service, "bob")
             ann = service.user("ann")
@@ -247,7 +273,8 @@ class Accounts(unittest.TestCase):
 
 class Amounts(unittest.TestCase):
     def test_what_an_operator_may_write(self):
-        for text, number in (("none", 0), ("1", 1), ("10", 10), ("1K", 1024), ("512M", 512 << 20), ("2G", 2 << 30)):
+        for text, number in (("none", 0), ("1", 1), ("10", 10), ("1K", 1024), ("512M", 512 << 20),
+                             ("2G", 2 << 30)):
             self.assertEqual(amount(text), number)
         for text in ("0", "-1", "", "K", "1k", "1.5M", "١", "9" * 30, "0K", " 1"):
             with self.assertRaises(argparse.ArgumentTypeError):
@@ -258,7 +285,8 @@ class Shares(unittest.TestCase):
     """fairness.py alone."""
 
     def begun(self, *, asked=True):
-        """One who asks for much, one who asks for a little, and when: at the beginning of a tick."""
+        """One who asks for much, one who asks for a little, and when: at the beginning of a
+        tick."""
         fairness, flood, other = Fairness(), Share(10.0, 0), Share(10.0, 0)
         if asked:
             fairness.finished(other, 0, 2, 10.0)
@@ -277,19 +305,24 @@ class Shares(unittest.TestCase):
         self.assertEqual(fairness.allowance(flood, 0, now), BURST)
         fairness.interrupted(flood, BURST)
         self.assertEqual(fairness.allowance(flood, 0, now), 0)
-        for tick, (floods, units) in enumerate(((0, FLOOD), (3, FLOOD // 4), (10_000, LEAST), (0, FLOOD)), 1):
+        ticks = (0, FLOOD), (3, FLOOD // 4), (10_000, LEAST), (0, FLOOD)
+        for tick, (floods, units) in enumerate(ticks, 1):
             self.assertEqual(fairness.allowance(flood, floods, now + tick * TICK), units)
             fairness.interrupted(flood, units)
-        self.assertEqual(fairness.allowance(flood, 0, now + 9 * TICK), FLOOD)       # a flooder saves nothing up
+        # a flooder saves nothing up
+        self.assertEqual(fairness.allowance(flood, 0, now + 9 * TICK), FLOOD)
         self.assertFalse(fairness.askers.is_alone(flood, now))
         self.assertEqual(fairness.allowance(other, 0, now), BUDGET)
         self.assertEqual(fairness.allowance(flood, 0, now + CALM), BUDGET)
 
     def test_what_is_little(self):
-        """FLOOD units in each tick, for ever; one more is too much after a while, alone or not, however it comes."""
+        """FLOOD units in each tick, for ever; one more is too much after a while, alone or not,
+        however it comes."""
         for asked in (False, True):
-            for units, each, floods in ((FLOOD - 1, 1, False), (FLOOD, 1, False), (FLOOD + 1, 1, True),
-                                        (BURST - 1, 2, False), (BURST, 2, False), (BURST + 1, 2, True)):
+            for units, each, floods in ((FLOOD - 1, 1, False), (FLOOD, 1, False),
+                                        (FLOOD + 1, 1, True),
+                                        (BURST - 1, 2, False), (BURST, 2, False),
+                                        (BURST + 1, 2, True)):
                 with self.subTest(asked=asked, units=units, each=each):
                     fairness, flood, _, now = self.begun(asked=asked)
                     for tick in range(0, 400, each):
@@ -297,7 +330,8 @@ class Shares(unittest.TestCase):
                         self.assertGreaterEqual(fairness.allowance(flood, 0, at), 0)
                         fairness.finished(flood, units, 2, at)
                     self.assertEqual(now - flood.flooded < CALM, floods)
-                    self.assertEqual(fairness.askers.is_alone(Share(at, 0), at), floods and not asked)
+                    self.assertEqual(fairness.askers.is_alone(Share(at, 0), at),
+                                     floods and not asked)
 
     def test_one_who_asks_and_then_floods(self):
         """From then on he does not count as one who asks for a little: another flood is alone."""
@@ -333,7 +367,8 @@ class Shares(unittest.TestCase):
             share.units = 0
             rests.append((fairness.wants_more(share, 0, resting, now) - now + TICK / 2) / TICK)
         ticks = 400 * LEAST // FLOOD
-        self.assertEqual([rests.count(tick) for tick in range(1, ticks + 1)], [FLOOD // LEAST] * ticks)
+        self.assertEqual([rests.count(tick) for tick in range(1, ticks + 1)],
+                         [FLOOD // LEAST] * ticks)
 
     def test_readers_and_flooders_do_not_count(self):
         fairness = Fairness()
@@ -344,7 +379,8 @@ class Shares(unittest.TestCase):
         self.assertTrue(fairness.askers.is_alone(other, 10.0))
 
     def test_at_the_doors(self):
-        """A storm of newcomers is let in slowly while somebody asks; that they say HELLO is not asking."""
+        """A storm of newcomers is let in slowly while somebody asks; that they say HELLO is not
+        asking."""
         fairness, share = Fairness(), Share(0.0, 0)
         fairness.finished(share, 0, wire.CODECS[wire.Hello].kind, 10.0)
         self.assertEqual(fairness.accepts(10.0), ACCEPTS)
@@ -359,9 +395,11 @@ class Shares(unittest.TestCase):
         fairness.finished(one, 0, 2, 10.0)
         fairness.finished(two, 0, 2, 10.1)
         fairness.finished(two, 0, 2, 10.2)
-        self.assertEqual([fairness.askers.is_alone(each, 10.3) for each in (one, two)], [False, False])
+        self.assertEqual([fairness.askers.is_alone(each, 10.3) for each in (one, two)],
+                         [False, False])
         fairness.finished(two, 0, 2, 10.1 + CALM)
-        self.assertEqual([fairness.askers.is_alone(each, 10.1 + CALM) for each in (one, two)], [False, True])
+        self.assertEqual([fairness.askers.is_alone(each, 10.1 + CALM) for each in (one, two)],
+                         [False, True])
 
 
 class Turns(unittest.TestCase):
@@ -393,7 +431,8 @@ class Turns(unittest.TestCase):
                     other.sock.sendall(wire.encode(wire.Ping(2)))
                     service.daemon.turn(0)
                     self.assertEqual(self.answered(service, other), 1)      # in the very next turn
-                    self.assertEqual(self.answered(service, flood), (FLOOD if tick else BURST) if not again else 0)
+                    self.assertEqual(self.answered(service, flood),
+                                     (FLOOD if tick else BURST) if not again else 0)
                 got += FLOOD if tick else BURST
                 service.clock.forward(TICK)
             service.clock.forward(CALM)
@@ -401,7 +440,8 @@ class Turns(unittest.TestCase):
             self.assertEqual(self.answered(service, flood), 3000 - got)
 
     def test_the_daemon_sleeps_meanwhile(self):
-        """Who has had his share is out of the selector until the next tick, though his socket is full."""
+        """Who has had his share is out of the selector until the next tick, though his socket is
+        full."""
         with house() as service:
             flood, other = service.user("flood", features=0), service.user("other", features=0)
             service.clock.forward(CALM)
@@ -417,10 +457,12 @@ class Turns(unittest.TestCase):
             self.assertEqual(self.answered(service, flood), BURST + 20 * FLOOD)
 
     def test_sealing_takes_no_longer_than_the_rest_of_a_turn(self):
-        """SLICE at most: who waits because of it waits twice as long as without it, or for one step."""
+        """SLICE at most: who waits because of it waits twice as long as without it, or for one
+        step."""
         with house() as service:
             daemon = service.daemon
-            for took, slice in ((0.0, 0.0), (SLICE / 4, SLICE / 4), (SLICE, SLICE), (SLICE * 4, SLICE)):
+            for took, slice in ((0.0, 0.0), (SLICE / 4, SLICE / 4), (SLICE, SLICE),
+                                (SLICE * 4, SLICE)):
                 flush = partial(service.clock.forward, took)
                 with (self.subTest(took), mock.patch.object(daemon, "_flush", flush),
                       mock.patch.object(service.mailbox, "work", return_value=False) as work):
@@ -429,7 +471,8 @@ class Turns(unittest.TestCase):
                     self.assertAlmostEqual(work.call_args.args[0], slice)
 
     def test_many_who_ask_for_a_little_are_left_alone(self):
-        """32 messages on the way each, and what comes back is confirmed: each turn all that they ask for."""
+        """32 messages on the way each, and what comes back is confirmed: each turn all that they
+        ask for."""
         with house() as service:
             clients = [service.user(f"u{n}", features=0) for n in range(20)]
             for _ in range(5):
@@ -471,9 +514,11 @@ class Turns(unittest.TestCase):
 
     def test_nothing_is_lost_by_it(self):
         with house() as service:
-            flood, other, bob = (service.user(name, features=0) for name in ("flood", "other", "bob"))
+            flood, other, bob = (service.user(name, features=0)
+                                 for name in ("flood", "other", "bob"))
             ids = [flood.id() for _ in range(1000)]
-            flood.sock.sendall(b"".join(wire.encode(wire.Send(n, 0, ("bob",), str(n))) for n in ids))
+            flood.sock.sendall(b"".join(wire.encode(wire.Send(n, 0, ("bob",), str(n)))
+                                        for n in ids))
             for _ in range(20):
                 other.say(wire.Ping(1))
             self.assertEqual(list(map(int, texts(service.mailbox.find("bob").tail))), ids)
@@ -488,7 +533,8 @@ class Turns(unittest.TestCase):
                 client.say(wire.Answer(client.hears_all(wire.Invitation)[0].invitation, 1))
             chat = clients[0].hears_all(wire.Started)[0].chat
             clients[1].hears_all(wire.Started)
-            clients[0].sock.sendall(b"".join(wire.encode(wire.Say(n, chat, "x")) for n in range(1, 101)))
+            clients[0].sock.sendall(b"".join(wire.encode(wire.Say(n, chat, "x"))
+                                             for n in range(1, 101)))
             service.daemon.turn(0)
             inside = service.daemon.board.roster.clients[service.mailbox.find("m0").number]
             self.assertEqual(inside.work, 30)
@@ -510,12 +556,14 @@ class ManyNames(unittest.TestCase):
             other.sock.sendall(wire.encode(wire.Ping(1)))
             service.daemon.turn(0)
             to = ("nobody",) * 4000
-            flood.sock.sendall(b"".join(wire.encode(wire.Send(7 << 32 | n, 0, to, "x")) for n in (1, 2)))
+            flood.sock.sendall(b"".join(wire.encode(wire.Send(7 << 32 | n, 0, to, "x"))
+                                        for n in (1, 2)))
             refused = []
             for turn in range(40):
                 service.daemon.turn(0)
                 service.clock.forward(TICK)
-                refused += [turn for _ in range(len(service.notes.events("refused")) - len(refused))]
+                refused += [turn for _ in range(len(service.notes.events("refused"))
+                                                - len(refused))]
             self.assertEqual(len(refused), 2)
             self.assertGreaterEqual(refused[1] - refused[0], (2000 - BURST) // FLOOD)
 
@@ -525,7 +573,8 @@ class ManyNames(unittest.TestCase):
             client = service.user("ann", features=0)
             service.user("bob")
             post = service.daemon.board.post
-            with mock.patch.object(post.audiences, "_recipients", wraps=post.audiences._recipients) as recipients:
+            with mock.patch.object(post.audiences, "_recipients",
+                                   wraps=post.audiences._recipients) as recipients:
                 for n in range(50):
                     client.say(wire.Send(7 << 32 | n + 1, SendFlag.EVERYONE, (str(n),), "x"))
                 self.assertEqual(len(service.notes.events("refused")), 50)
@@ -555,7 +604,8 @@ class Unsent(unittest.TestCase):
         (self.connection,) = self.service.daemon.connections.values()
 
     def test_not_read(self):
-        for size, is_read in ((READ_PAUSE_AT - 1, True), (READ_PAUSE_AT, False), (READ_PAUSE_AT + 1, False)):
+        for size, is_read in ((READ_PAUSE_AT - 1, True), (READ_PAUSE_AT, False),
+                              (READ_PAUSE_AT + 1, False)):
             self.connection.unsent = b"x" * size
             self.connection.watch()
             self.assertEqual(bool(self.connection.mask & selectors.EVENT_READ), is_read)
@@ -569,7 +619,8 @@ class Unsent(unittest.TestCase):
 
 class Accepts(unittest.TestCase):
     def test_in_a_turn(self):
-        """ACCEPTS callers in a turn, and fewer while somebody asks; the others in the next turns."""
+        """ACCEPTS callers in a turn, and fewer while somebody asks; the others in the next
+        turns."""
         with house() as service:
             listener = socket.socket(socket.AF_UNIX)
             self.addCleanup(listener.close)
@@ -613,7 +664,8 @@ class Rate(unittest.TestCase):
             ann, bob = service.users("ann", "bob")
             service.forward(1)
             ann.say(wire.Sends(99, 0, ("bob",), ("hi",) * 2 * self.RATE), wire.Ping(1))
-            self.assertEqual(len(bob.hears_all(wire.Mail)), 2 * self.RATE)      # the frame was read; now it is paid
+            # the frame was read; now it is paid
+            self.assertEqual(len(bob.hears_all(wire.Mail)), 2 * self.RATE)
             for _ in range(9):
                 service.forward(1.1 / 10)
                 self.assertEqual(ann.hears_all(wire.Pong), [])
@@ -630,12 +682,14 @@ class Rate(unittest.TestCase):
             self.assertFalse(service.daemon.connection_of[inside].mask & selectors.EVENT_READ)
             service.forward(0.1)
             service.run()
-            self.assertGreater(min(service.daemon.unfinished.resting.values()) - service.clock.monotonic, REST / 2)
+            self.assertGreater(min(service.daemon.unfinished.resting.values())
+                               - service.clock.monotonic, REST / 2)
             bob.say(wire.Ping(2))
             bob.hears(wire.Pong)
 
     def test_in_the_long_run(self):
-        """So many a second, however much was sent, and all of it in the end; PING is not asked meanwhile."""
+        """So many a second, however much was sent, and all of it in the end; PING is not asked
+        meanwhile."""
         with house(rate=self.RATE, silence_seconds=2) as service:
             ann = service.user("ann")
             ann.sock.sendall(wire.encode(wire.Ping(1)) * 1000)
@@ -690,7 +744,8 @@ class Rate(unittest.TestCase):
 
 class ToAll(unittest.TestCase):
     def test_who_may(self):
-        for who, operator, may in (("everyone", False, True), ("operators", False, False), ("operators", True, True),
+        for who, operator, may in (("everyone", False, True), ("operators", False, False),
+                                   ("operators", True, True),
                                    ("nobody", False, False), ("nobody", True, False)):
             with self.subTest(who=who, operator=operator), house(everyone=who) as service:
                 ann, bob = service.users("ann", "bob")
@@ -707,7 +762,8 @@ class ToAll(unittest.TestCase):
                 self.assertEqual(ann.hears_all(wire.Refused), [])
 
     def test_how_often(self):
-        """A burst of n, not n + 1; one more after the time, not before; by name, not by connection."""
+        """A burst of n, not n + 1; one more after the time, not before; by name, not by
+        connection."""
         with house(everyone_seconds=30) as service:
             ann, bob = service.user("ann"), service.user("bob", caller=Caller("192.0.2.7:1"))
 
@@ -718,7 +774,8 @@ class ToAll(unittest.TestCase):
                     self.assertEqual((refused[0].why, len(refused)), (Why.BUSY, 1))
                     self.assertRegex(refused[0].reason, r"too many messages to all: wait \d+ s")
                 return not refused
-            self.assertEqual([stored(ann) for _ in range(quota.ALL_BURST + 1)], [True] * quota.ALL_BURST + [False])
+            self.assertEqual([stored(ann) for _ in range(quota.ALL_BURST + 1)],
+                             [True] * quota.ALL_BURST + [False])
             self.assertTrue(stored(bob))
             ann.hang_up()
             last = ann._ids
@@ -732,7 +789,8 @@ class ToAll(unittest.TestCase):
 
     def test_thirty_names_of_one_host_have_no_more_than_one(self):
         """Nor have they from addresses that are one host, nor at the Unix socket from one login."""
-        for callers in ([Caller(f"127.9.9.{n}:5") for n in range(30)], [Caller("unix:eve", 1003)] * 30,
+        for callers in ([Caller(f"127.9.9.{n}:5") for n in range(30)],
+                        [Caller("unix:eve", 1003)] * 30,
                         [Caller(f"2001:db8::{n:x}:5") for n in range(30)]):
             with house(everyone_seconds=30) as service:
                 many = [service.user(f"m{n}", caller=caller) for n, caller in enumerate(callers)]
@@ -741,7 +799,8 @@ class ToAll(unittest.TestCase):
                     client.send("", "hear me", SendFlag.EVERYONE)
                 self.assertEqual(len(other.hears_all(wire.Mail)), quota.ALL_BURST)
                 for client in many[quota.ALL_BURST:]:
-                    self.assertRegex(client.hears_all(wire.Refused)[0].reason, "too many messages to all: wait 30 s")
+                    self.assertRegex(client.hears_all(wire.Refused)[0].reason,
+                                     "too many messages to all: wait 30 s")
                 other.send("", "and me", SendFlag.EVERYONE)
                 self.assertEqual(other.hears_all(wire.Refused), [])
 
@@ -761,8 +820,10 @@ class ToAll(unittest.TestCase):
             for _ in range(quota.ALL_BURST + 2):
                 bob.send("cat", "x")
             service.forward(CALM)
-            ann.say(*[wire.Send(ann.id(), SendFlag.EVERYONE, (), "x") for _ in range(quota.ALL_BURST + 1)])
-            self.assertEqual(sum(said.last - said.first + 1 for said in ann.hears_all(wire.Stored)), quota.ALL_BURST)
+            ann.say(*[wire.Send(ann.id(), SendFlag.EVERYONE, (), "x")
+                      for _ in range(quota.ALL_BURST + 1)])
+            self.assertEqual(sum(said.last - said.first + 1 for said in ann.hears_all(wire.Stored)),
+                             quota.ALL_BURST)
 
     def test_what_is_remembered_is_bounded(self):
         everyone = quota.Broadcasts("everyone", 10)

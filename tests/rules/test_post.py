@@ -705,8 +705,7 @@ class Texts(unittest.TestCase):
         for text, why in (("", Why.EMPTY), (" \n\t", Why.EMPTY),
                           ("x" * (wire.TEXT_MAX + 1), Why.BAD_TEXT),
                           ("a\x1b[2Jb", Why.BAD_TEXT), ("a\rb", Why.BAD_TEXT),
-                          ("\x00", Why.BAD_TEXT),
-                          ("\x9b1m", Why.BAD_TEXT), ("\x7f", Why.BAD_TEXT)):
+                          ("\x00", Why.BAD_TEXT), ("\x9b1m", Why.BAD_TEXT), ("\x7f", Why.BAD_TEXT)):
             with self.subTest(ascii(text[:9])), house("ann", "bob") as (service, ann, bob):
                 number = ann.send("bob", text)
                 ann.hears(wire.Refused, id=number, why=why)
@@ -715,8 +714,7 @@ class Texts(unittest.TestCase):
 
     def test_as_it_was_sent(self):
         for text in ("x" * wire.TEXT_MAX, "é" * (wire.TEXT_MAX // 2), "two\nlines\tand a tab",
-                     " spaces ",
-                     "漢字 \U0001f527", "\u202eevil", "Quit"):
+                     " spaces ", "漢字 \U0001f527", "\u202eevil", "Quit"):
             with house("ann", "bob") as (_, ann, bob):
                 ann.send("bob", text)
                 bob.hears(wire.Mail, text=text)

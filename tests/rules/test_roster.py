@@ -26,8 +26,8 @@ class House(Service):
         take = client._take
         client._take = lambda said: (client.rosters.append(said) if isinstance(said, wire.Roster)
                                      else None, take(said))
-        client.say(wire.Hello(wire.VERSION, more.get("features", wire.Feature.ROSTER), bytes(16),
-                              name))
+        features = more.get("features", wire.Feature.ROSTER)
+        client.say(wire.Hello(wire.VERSION, features, bytes(16), name))
         client.welcome = client.hears(wire.Welcome)
         return client
 
@@ -145,8 +145,8 @@ class Changes(unittest.TestCase):
             take_rosters(ann)
             for number in range(200):
                 client = house.connect()
-                client.sock.sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16),
-                                                           f"u{number}")))
+                hello = wire.Hello(wire.VERSION, 0, bytes(16), f"u{number}")
+                client.sock.sendall(wire.encode(hello))
             house.forward(0.1)
             said = take_rosters(ann)
             self.assertLessEqual(len(said), 2)
@@ -301,8 +301,8 @@ class Listing(unittest.TestCase):
             ann.say(wire.Hello(wire.VERSION, 1, bytes(16), "ann"), wire.List(4))
             said = take_rosters(ann)
             for request in (0, 4):
-                names = [entry.name for entry in rows(page for page in said if page.request
-                                                      == request)]
+                names = [entry.name
+                         for entry in rows(page for page in said if page.request == request)]
                 self.assertEqual(sorted(set(names)),
                                  sorted([*(f"n{n:04}" for n in range(2500)), "ann"]), request)
 

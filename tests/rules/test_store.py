@@ -46,7 +46,8 @@ class InMemory:
 
     def put_run(self, sender, first, now, recipients, flags, body):
         number = count_of(body)
-        mail = Mail(self.last + 1, self.last + number, now, sender.number, first, flags, len(recipients), body)
+        mail = Mail(self.last + 1, self.last + number, now, sender.number, first, flags,
+                    len(recipients), body)
         self.last += number
         sender.mark(first, first + number - 1)
         for user in recipients:
@@ -107,9 +108,9 @@ class House:
 
     def __init__(self, *names):
         self.store: Store = InMemory()
-        self.board = Switchboard(self.store, lambda event, **fields: None, house="memory", token=lambda: bytes(16),
-                                 patience=60, accounts=Accounts(Quotas()), broadcasts=Broadcasts("everyone", 0),
-                                 hosts=Hosts(0, 0, 1000))
+        self.board = Switchboard(self.store, lambda event, **fields: None, house="memory",
+                                 token=lambda: bytes(16), patience=60, accounts=Accounts(Quotas()),
+                                 broadcasts=Broadcasts("everyone", 0), hosts=Hosts(0, 0, 1000))
         self.now = Now(1, 1.0)
         self.people = {name: Person(name) for name in names}
         for name in names:
@@ -152,7 +153,8 @@ class OnAnotherStore(unittest.TestCase):
         for name in vars(Store):
             if not name.startswith("_") and name not in ("store", "users", "last"):
                 self.assertTrue(hasattr(Mailbox, name), name)
-        self.assertLessEqual({name for name in vars(InMemory) if not name.startswith("_")}, set(vars(Store)))
+        self.assertLessEqual({name for name in vars(InMemory) if not name.startswith("_")},
+                             set(vars(Store)))
 
     def test_send_and_receive(self):
         house = House("ann", "bob")
@@ -183,7 +185,8 @@ class OnAnotherStore(unittest.TestCase):
         self.assertEqual(bob.take(wire.Checked), [wire.Checked(7, 2)])
 
     def test_a_walk(self):
-        """Send, hold, check, confirm, come and go as chance has it: each message arrives once, in order."""
+        """Send, hold, check, confirm, come and go as chance has it: each message arrives once, in
+        order."""
         for seed in range(20):
             with self.subTest(seed=seed):
                 self.walk(random.Random(seed))
@@ -194,7 +197,8 @@ class OnAnotherStore(unittest.TestCase):
         expected = {person.name: [] for person in people}
         for step in range(300):
             person = chance.choice(people)
-            what = chance.choice(["send"] * 6 + ["check", "confirm", "confirm", "hold", "come or go", "turn", "turn"])
+            what = chance.choice(["send"] * 6 + ["check", "confirm", "confirm", "hold",
+                                                 "come or go", "turn", "turn"])
             if what == "come or go":
                 self.leave_or_enter(house, person)
             elif person.inside is None:
@@ -212,7 +216,8 @@ class OnAnotherStore(unittest.TestCase):
                 house.turn()
         self.drain(house)
         for person in people:
-            self.assertEqual([person.mail[id] for id in sorted(person.mail)], expected[person.name], person.name)
+            self.assertEqual([person.mail[id] for id in sorted(person.mail)], expected[person.name],
+                             person.name)
             self.assertEqual(house.store.find(person.name).waiting, 0)
 
     def leave_or_enter(self, house, person):

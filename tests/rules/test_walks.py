@@ -235,8 +235,8 @@ class Walk:
         for client in board.roster.clients.values():
             assert state_of(client) is self.rooms.state(client.name), client.name
         assert set(board.invitations.pending) == set(self.rooms.invitations)
-        assert {number: {member.name for member in chat.members} for number,
-                chat in board.sessions.active.items()} \
+        assert {number: {member.name for member in chat.members}
+                for number, chat in board.sessions.active.items()} \
             == self.rooms.chats
         for name, client in self.here.items():
             expected = len(self.post.waiting[name] if client.holding else self.post.checkable[name])
@@ -417,8 +417,7 @@ class Walk:
 
     def ask(self, name, client):
         client.at[True], client.runs[True], client.checked = 0, [], 0
-        client.asked = set(self.post.waiting[name]) if client.holding else set(
-            self.post.checkable[name])
+        client.asked = set((self.post.waiting if client.holding else self.post.checkable)[name])
         client.say(wire.Check(1))
 
     def confirm(self):
@@ -433,8 +432,8 @@ class Walk:
         del run[first:last]
         if not run:
             self.ranges[name].remove(run)
-            self.here[name].runs = {kind: [] if old is run else old for kind,
-                                    old in self.here[name].runs.items()}
+            self.here[name].runs = {kind: [] if old is run else old
+                                    for kind, old in self.here[name].runs.items()}
 
     def confirm_late(self):
         """Something shown long ago, on another connection or already confirmed."""
@@ -559,16 +558,15 @@ class Walk:
             if client.checked is None:
                 self.ask(name, client)
                 self.hear()
-            for number in [number for number,
-                           key in self.shown[name].items() if key in self.post.waiting[name]]:
+            for number in [number for number, key in self.shown[name].items()
+                           if key in self.post.waiting[name]]:
                 self.receipts = {}
                 self.confirmed(name, number, number)
         raise AssertionError(f"{name} can't empty the queue: {len(self.post.waiting[name])} wait")
 
 
 WEIGHTS = {"connect": 12, "hang_up": 3, "exit": 1, "take_over": 2, "intrude": 1, "crash": 1,
-           "wait": 4,
-           "send": 30, "repeat": 3, "send_again": 0, "refuse": 1, "hold": 4, "check": 8,
+           "wait": 4, "send": 30, "repeat": 3, "send_again": 0, "refuse": 1, "hold": 4, "check": 8,
            "confirm": 25,
            "confirm_late": 4, "invite": 14, "answer": 30, "answer_wrongly": 2, "withdraw": 2,
            "talk": 8, "quit": 4}

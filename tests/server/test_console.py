@@ -131,12 +131,11 @@ class Table(unittest.TestCase):
             rows, _ = scene.daemon.board.table.rows(9)
             self.assertEqual([(row.name, row.state) for row in rows],
                              [("ann", "chatting with bob"), ("bob", "chatting with ann"),
-                              ("cat", "available"),
-                              ("dan", "not connected")])
+                              ("cat", "available"), ("dan", "not connected")])
 
     def test_one_who_was_never_seen(self):
-        self.assertIn("never", status_lines([Row("ann", "not connected", 0, 0, "")], 0, 80,
-                                            WALL)[1])
+        rows = [Row("ann", "not connected", 0, 0, "")]
+        self.assertIn("never", status_lines(rows, 0, 80, WALL)[1])
 
 
 def cells(line, column):
@@ -259,8 +258,8 @@ class TableOfNotes(unittest.TestCase):
         """(event, fields) of each call of note("...") in the sources of the daemon."""
         for name, tree in sources("daemon").items():
             for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and node.args and self.name(node.func) in (
-                    "note", "note_line"):
+                if (isinstance(node, ast.Call) and node.args
+                        and self.name(node.func) in ("note", "note_line")):
                     events = self.events(node.args[0])
                     self.assertTrue(events or name == "server.log",
                                     "an event is named where it is noted")
@@ -378,8 +377,7 @@ class Pipe(unittest.TestCase):
                 service.notes = Console("log", self.writer, service.clock_wall)
                 service.mailbox = Mailbox(service.store)
                 service.daemon = Daemon(service.mailbox, service.notes, service.limits,
-                                        house="test",
-                                        clock=service.clock)
+                                        house="test", clock=service.clock)
 
             def clock_wall(service):
                 return service.clock.wall
@@ -635,8 +633,8 @@ class Terminal(unittest.TestCase):
     def test_hostile_names_send_no_control_character(self):
         for text in HOSTILE:
             self.table.note("line", chat=1, sender="ann", text=text)
-            self.table.draw(self.now, lambda: "t", lambda _,
-                            text=text: ([Row(text, text, WALL, 1, text)], 0))
+            self.table.draw(self.now, lambda: "t",
+                            lambda _, text=text: ([Row(text, text, WALL, 1, text)], 0))
             self.now += 1
         ours = re.compile(r"\x1b\[(\?1049h|\?25l|2J|\d+;1H|K|[017]?m)")
         self.assertTrue(ours.sub("", self.read()).isprintable())
@@ -644,8 +642,8 @@ class Terminal(unittest.TestCase):
 
 class Constants(unittest.TestCase):
     def test_bodies_are_fields(self):
-        self.assertLessEqual(BODIES, {field for fields,
-                                      _ in NOTES.values() for field in fields.split()})
+        self.assertLessEqual(BODIES, {field
+                                      for fields, _ in NOTES.values() for field in fields.split()})
 
 
 if __name__ == "__main__":

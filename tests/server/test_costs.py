@@ -71,11 +71,10 @@ class Starting(unittest.TestCase):
         """Watermarks and ranges, in any order, twice: the same numbers are read."""
         for seed in range(200):
             chance = Random(seed)
-            said = [(chance.randrange(12), [(first, first + chance.randrange(4))]) for first
-                    in (chance.randrange(1, 40) for _ in range(8))]
-            read = {id for watermark,
-                    ranges in said for id in (*range(1, watermark + 1), *range(*ranges[0]),
-                                              ranges[0][1])}
+            said = [(chance.randrange(12), [(first, first + chance.randrange(4))])
+                    for first in (chance.randrange(1, 40) for _ in range(8))]
+            read = {id for watermark, ((first, last),) in said
+                    for id in (*range(1, watermark + 1), *range(first, last + 1))}
             for order in (said, chance.sample(said, len(said)), said + said):
                 replay, ann = Replay(), User(0, "ann", 1)
                 replay.apply(split(name_record(ann)), "journal")
@@ -253,8 +252,8 @@ class Charged(unittest.TestCase):
     def spent(self, client, said):
         """What a request counted for."""
         client.say(said)
-        return self.service.daemon.board.roster.clients[
-            self.service.mailbox.find(client.name).number].work
+        number = self.service.mailbox.find(client.name).number
+        return self.service.daemon.board.roster.clients[number].work
 
     def looked_up(self, client, said):
         """The names that were looked up for a request."""
@@ -307,8 +306,8 @@ class Charged(unittest.TestCase):
         self.assertEqual(self.spent(first, wire.Say(1, chat, "quit")), 21)
         self.assertEqual(self.spent(others[0], wire.Invite(1, ("m0",))), 2)
         self.assertEqual(self.spent(first, wire.Invite(2, ("last",))), 2)
-        self.assertEqual(
-            self.spent(first, wire.Withdraw(first.hears_all(wire.Inviting)[0].invitation)), 3)
+        invitation = first.hears_all(wire.Inviting)[0].invitation
+        self.assertEqual(self.spent(first, wire.Withdraw(invitation)), 3)
 
     def test_whom_one_ignores(self):
         """The list is written whole: as much as it is long.  What changes nothing is not

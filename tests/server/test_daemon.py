@@ -54,8 +54,7 @@ class Door(unittest.TestCase):
         for codec in wire.MESSAGES.values():
             if codec.direction & wire.CLIENT and codec.cls is not wire.Hello:
                 empty = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32),
-                         "word": "", "words": (),
-                         "text": "hi", "texts": ("hi",)}
+                         "word": "", "words": (), "text": "hi", "texts": ("hi",)}
                 said = codec.cls(*(empty[how] for _, how in codec.fields))
                 service = self.rejected(wire.encode(said), Why.OTHER,
                                         f"{wire.label(codec)} before HELLO")
@@ -129,8 +128,8 @@ class Door(unittest.TestCase):
                 client.sock.sendall(wire.encode(hello("ann")))
             first.listen()
             second.listen()
-            self.assertEqual(sorted(type(client.heard[0]).__name__ for client in (first, second)),
-                             ["Rejected", "Welcome"])
+            self.assertEqual(sorted(type(client.heard[0]).__name__
+                                    for client in (first, second)), ["Rejected", "Welcome"])
 
 
 class Together(unittest.TestCase):
@@ -455,8 +454,8 @@ class Fairness(unittest.TestCase):
                 service.mailbox.register(f"n{number}", 1)
             ann = service.user("ann", features=0)
             ids = [ann.id() for _ in range(60)]
-            ann.say(*(wire.Send(number, SendFlag.EVERYONE, (), str(number)) for number in ids),
-                    wire.Exit())
+            ann.say(*(wire.Send(number, SendFlag.EVERYONE, (), str(number))
+                      for number in ids), wire.Exit())
             self.assertEqual(list(map(int, texts(service.mailbox.find("n0").tail))), ids)
             self.assertEqual(ann.hears_all(wire.Stored)[-1].last, ids[-1])
             self.assertTrue(ann.is_disconnected())
@@ -542,8 +541,8 @@ class Doors(unittest.TestCase):
             service.run()
             self.assertEqual(len(service.daemon.connections), 2)
             for number in range(3):
-                call("two").sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16),
-                                                           f"ann{number}")))
+                hello = wire.Hello(wire.VERSION, 0, bytes(16), f"ann{number}")
+                call("two").sendall(wire.encode(hello))
                 service.run()
                 self.assertIn(f"ann{number}",
                               {each.name for each in service.daemon.board.roster.clients.values()})
@@ -857,9 +856,8 @@ class Process:
         self.path = f"{self.directory}/s"
         self.process = subprocess.Popen(
             [sys.executable, *python, str(TREE / "daemon.py"), "--listen", f"unix:{self.path}",
-             "--console", "log",
-             "--state", f"{self.directory}/store", *more], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, bufsize=0)
+             "--console", "log", "--state", f"{self.directory}/store", *more],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         self.printed = b""
 
     def __enter__(self):
@@ -969,8 +967,8 @@ class ExitCodes(unittest.TestCase):
 
     def ends(self, *arguments, python=(), **more):
         found = subprocess.run([sys.executable, *python, str(TREE / "daemon.py"), *arguments],
-                               capture_output=True,
-                               timeout=DEADLINE, text=True, check=False, **more)
+                               capture_output=True, timeout=DEADLINE, text=True, check=False,
+                               **more)
         self.assertEqual(len(found.stderr.splitlines()), 1, found.stderr)
         self.assertTrue(found.stderr.startswith("parleyd: "), found.stderr)
         return found.returncode, found.stderr
@@ -982,8 +980,7 @@ class ExitCodes(unittest.TestCase):
 
     def test_usage(self):
         for wrong in (["--nonsense"], ["extra"], ["--listen", "nowhere"],
-                      ["--listen", "host:99999"],
-                      ["--listen", "unix:"], ["--listen", "0.0.0.0:0"],
+                      ["--listen", "host:99999"], ["--listen", "unix:"], ["--listen", "0.0.0.0:0"],
                       ["--listen", "unix:/" + "x" * 108],
                       ["--clients", "0"], ["--name", "x" * 65], ["--name", "a\nb"],
                       ["--patience", "soon"], ["--console", "loud"], ["--console", "table"]):
@@ -1039,8 +1036,7 @@ class ExitCodes(unittest.TestCase):
     def test_the_module_mailbox_is_ours_however_python_looks_for_it(self):
         for python in (["-P"], ["-I"]):
             told = subprocess.run([sys.executable, *python, str(TREE / "daemon.py"), "--version"],
-                                  cwd="/",
-                                  capture_output=True, text=True, check=True)
+                                  cwd="/", capture_output=True, text=True, check=True)
             self.assertRegex(told.stdout, r"^parleyd [\d.]+\n$")
             code, line = self.ends(*self.served(), "--backend", "nonsense", python=python)
             self.assertNotEqual(code, os.EX_CONFIG, line)
@@ -1091,8 +1087,7 @@ class LostTerminal(unittest.TestCase):
             with self.subTest(mode=mode), Service() as service:
                 service.run()
                 with mock.patch.multiple(service.notes, mode=mode, hung_up=lambda: True,
-                                         draw=lambda *_: None,
-                                         next_draw=lambda: math.inf):
+                                         draw=lambda *_: None, next_draw=lambda: math.inf):
                     service.forward(SWEEP_SECONDS)
                 self.assertEqual(service.daemon.signal, ends)
 

@@ -97,8 +97,7 @@ class Files(unittest.TestCase):
             dead.bind(self.where.path)
         for _ in range(3):          # each time a dead one's file is there
             starters = [subprocess.Popen([sys.executable, "-c", STARTER, HERE, str(self.where)],
-                                         text=True,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                         text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                         for _ in range(8)]
             for starter in starters:
                 assert starter.stdin is not None

@@ -20,10 +20,10 @@ class LiveTable(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="parley-table-")
         self.addCleanup(directory.cleanup)
         self.path = directory.name + "/sock"
-        self.terminal = Terminal([sys.executable, HERE + "/daemon.py", "--state",
-                                  directory.name + "/store",
-                                  "--listen", "unix:" + self.path, "--no-text", *MANY], rows=24,
-                                 cols=80)
+        self.terminal = Terminal([sys.executable, HERE + "/daemon.py",
+                                  "--state", directory.name + "/store",
+                                  "--listen", "unix:" + self.path, "--no-text", *MANY],
+                                 rows=24, cols=80)
         self.addCleanup(self.terminal.close)
         until(lambda: os.path.exists(self.path), 20, "the daemon's socket")
 

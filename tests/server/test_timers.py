@@ -72,8 +72,8 @@ class InTheDaemon(unittest.TestCase):
         with Service() as service:
             clients = [service.user(f"u{number}") for number in range(20)]
             looks, look = [], service.daemon.heartbeat.check
-            service.daemon.heartbeat.check = lambda connection, now: looks.append(
-                connection) or look(connection, now)
+            service.daemon.heartbeat.check = (lambda connection, now:
+                                              looks.append(connection) or look(connection, now))
             for _ in range(int(service.limits.silence_seconds) - 2):
                 service.forward(1)
             self.assertEqual(looks, [])

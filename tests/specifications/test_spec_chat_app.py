@@ -83,8 +83,9 @@ class ChatApp(Specification, unittest.TestCase):
         self.assertEqual(len(self.printed(scene, "not-delivered")), 1)
 
     def test_not_present_and_kept(self):
-        """If the targeted client is not present, the originating client should be notified  (also where parley keeps
-        the message, as later texts want it)"""
+        """If the targeted client is not present, the originating client should be notified
+
+        (also where parley keeps the message, as later texts want it)"""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         scene.people["ann"].send("bob", "hi")

@@ -88,7 +88,9 @@ class PersistentMessaging(Queues, Specification, unittest.TestCase):
         self.assertTrue(0 <= received - mail.time < 1_000_000)
 
     def test_placed_before_the_sender_is_told(self):
-        """place the message in the corresponding queue  (what was answered with STORED survives a kill)"""
+        """place the message in the corresponding queue
+
+        (what was answered with STORED survives a kill)"""
         scene = self.scene("ann", "bob")
         scene.play("bob: exit")
         for number in range(3):

@@ -135,8 +135,8 @@ class RecordingDisk(Disk):
 
     def sync_directory(self, path: str) -> None:
         self._try("sync_directory")
-        self._note(Op("sync_parent" if self.watched and path != self.watched else "sync_directory",
-                      ""))
+        is_parent = self.watched and path != self.watched
+        self._note(Op("sync_parent" if is_parent else "sync_directory", ""))
 
     def rename(self, old: str, new: str) -> None:
         self._try("rename")

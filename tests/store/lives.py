@@ -102,7 +102,7 @@ class Ledger:
     """Outside the store: what was tried, what was acknowledged, what was read."""
 
     def __init__(self) -> None:
-        # that may be there: tried, not refused, not gone
+        # mails that may be there: tried, not refused, not gone
         self.mails: dict[tuple[str, int], Mail] = {}
         self.acked: set[tuple[str, int]] = set()
         self.reading: set[tuple[str, int]] = set()
@@ -167,21 +167,21 @@ class Ledger:
         """The store serves what its start found.
 
         The sender of such a message, sending it again, is told that it is stored."""
-        there: list[Thing] = [("mail", user, mail.id, mail) for user,
-                              mails in waiting.items() for mail in mails]
+        there: list[Thing] = [("mail", user, mail.id, mail)
+                              for user, mails in waiting.items() for mail in mails]
         keys = {(user, id) for _, user, id, _ in there}
         lost: list[Thing] = [("name", name, 0, None)
                              for name in self.names if box.find(name) is None]
-        gone: list[Thing] = [("read", user, id, None) for user,
-                             id in self.mails if (user, id) not in keys]
+        gone: list[Thing] = [("read", user, id, None)
+                             for user, id in self.mails if (user, id) not in keys]
         known: list[Thing] = [("mail", "", 0, Mail(0, 0, 0, 0, origin, 0, 0, b""))
                               for origin in self.origins
                               if is_repeat(box, box.users[0], origin)]
         names: list[Thing] = [("name", user.name, 0, None) for user in box.users]
         found = {key: box.users[NAMES.index(key[0])].settings.get(key[1], b"")
                  for key in self.settings}
-        never: list[Thing] = [("setting", *key, value) for key,
-                              values in self.settings.items() for value in values
+        never: list[Thing] = [("setting", *key, value)
+                              for key, values in self.settings.items() for value in values
                               if value != found[key]]
         kept: list[Thing] = [("setting", *key, value) for key, value in found.items()]
         vanished: list[Thing] = [("mail", *key, mail) for key, mail in self.mails.items()
@@ -388,8 +388,8 @@ class Life:
     def work(self, steps: int) -> None:
         box = self.box
         for _ in range(steps):
-            before, number = [
-                row.number for row in box._journals.manifest.segments], box._journals.current.number
+            before = [row.number for row in box._journals.manifest.segments]
+            number = box._journals.current.number
             reserve = box._shortage.reserve.is_there()
             more = box.work(0, lambda: self.now)
             self.disk.observe()
@@ -527,8 +527,8 @@ class Life:
         for name, found in state.items():
             with open(os.path.join(self.path, name), "wb") as file:
                 file.write(found.whole())
-        self.disk.segments = {name: found.whole() for name,
-                              found in state.items() if name.startswith("segment.")}
+        self.disk.segments = {name: found.whole()
+                              for name, found in state.items() if name.startswith("segment.")}
         self.ops.append(Op("cut", "", event=state))
         self.seen.add("cut")
         self.restart()

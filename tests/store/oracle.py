@@ -108,7 +108,8 @@ class Oracle:
         for found in came:
             key = found.sender, found.origin
             tried = self.tried.get(key)
-            if tried is None or reader not in tried.readers or tried.text != found.text or key in self.refused:
+            if (tried is None or reader not in tried.readers or tried.text != found.text
+                    or key in self.refused):
                 faults.append(f"invented: {found} for {reader}, where {tried} was tried")
                 continue
             if self._ids.setdefault(found.id, key) != key:
@@ -125,8 +126,9 @@ class Oracle:
         The store is recovered twice, as by two starts of which the first is killed.  The second
         must find what the first found."""
         once, twice = recover(store), recover(store)
-        faults = [] if once == twice else [
-            f"changed: what is recovered by a second start: {once} and {twice}"]
+        faults = []
+        if once != twice:
+            faults = [f"changed: what is recovered by a second start: {once} and {twice}"]
         for reader in {*once, *self.due, *self.confirmed}:
             faults += self.judge(reader, once.get(reader, []))
         return faults
@@ -135,19 +137,18 @@ class Oracle:
         """The sizes of the logs, for a report."""
         confirmed, asked = (sum(map(len, log.values())) for log in (self.confirmed, self.asked))
         return (f"{len(self.tried)} messages tried, {len(self.acknowledged)} acknowledged, "
-                f"{len(self.refused)} "
-                f"refused; {asked} deletions asked, {confirmed} confirmed")
+                f"{len(self.refused)} refused; {asked} deletions asked, {confirmed} confirmed")
 
 
 def recover(store: str) -> dict[str, list[Found]]:
     """All that waits in a store, by reader, as a start finds it; then the starter dies."""
     mailbox = Mailbox(store)
+    users, last, most = mailbox.users, mailbox.last, 1 << 32
     try:
-        return {user.name: [Found(mail.id, mailbox.users[mail.sender].name, mail.origin,
+        return {user.name: [Found(mail.id, users[mail.sender].name, mail.origin,
                                   mail.texts[0].decode())
-                            for mail in singles(mailbox.unread(user, 0, mailbox.last, 1 << 32,
-                                                               1 << 32))]
-                for user in mailbox.users}
+                            for mail in singles(mailbox.unread(user, 0, last, most, most))]
+                for user in users}
     finally:
         mailbox._shelf.close()
         mailbox._journals.current.close()

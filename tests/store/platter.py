@@ -86,9 +86,8 @@ class File:
             self.now = _applied(self.now, [op])
 
     def _synced(self) -> None:
-        self.safe, self.pending = _applied(self.safe, self.pending[:self.begun]), self.pending[
-            self.begun:]
-        self.begun = 0
+        self.safe = _applied(self.safe, self.pending[:self.begun])
+        self.pending, self.begun = self.pending[self.begun:], 0
 
     def seams(self) -> list[Content]:
         """A short list of what a cut may leave."""
@@ -125,8 +124,8 @@ class File:
 
 def _applied(before: Content, ops: list[Op]) -> Content:
     for op in ops:
-        before = before.cut(op.offset) if op.name == "truncate" else before.written(
-            op.offset, op.data, op.size)
+        before = (before.cut(op.offset) if op.name == "truncate"
+                  else before.written(op.offset, op.data, op.size))
     return before
 
 
@@ -220,8 +219,8 @@ class Platter:
         for _ in range(count):
             names = _named(self.safe, dice.choice(subsets) if dice.random() < 0.5 else
                            [entry for entry in pending if dice.random() < 0.5])
-            yield {name: file.draw(dice) if file.pending else file.safe for name,
-                   file in names.items()}
+            yield {name: file.draw(dice) if file.pending else file.safe
+                   for name, file in names.items()}
 
     @staticmethod
     def _seams(names: dict[str, File]) -> list[State]:
@@ -263,8 +262,8 @@ class MemoryDisk(Disk):
         """Start from this; {} is no directory at all."""
         self.opened.clear()
         self.is_new = not state
-        self.files = {name: found for name,
-                      found in state.items() if not name.startswith("segment.")}
+        self.files = {name: found
+                      for name, found in state.items() if not name.startswith("segment.")}
         real = {name: found for name, found in state.items() if name.startswith("segment.")}
         for name in os.listdir(self.directory):
             if real.get(name) != self.real.get(name) or name not in real:

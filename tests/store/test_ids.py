@@ -73,8 +73,7 @@ class TestGiven(StoreCase):
 
     def fault(self, dice: random.Random) -> None:
         self.disk.fail(dice.choice(FAULTS), dice.choice([errno.ENOSPC, errno.EIO]),
-                       dice.randint(0, 4),
-                       dice.randint(1, 3))
+                       dice.randint(0, 4), dice.randint(1, 3))
 
     def heal(self, dice: random.Random) -> None:
         self.disk.heal()

@@ -40,8 +40,7 @@ class JournalCase(unittest.TestCase):
 
     def batch(self, journal: Journal, *payloads: bytes, sync: bool = True) -> None:
         journal.append([BLANK, *(frame(2, payload) for payload in payloads)], self.seq + 1,
-                       self.settled,
-                       len(payloads))
+                       self.settled, len(payloads))
         self.seq += len(payloads)
         if sync:
             journal.begin_sync()
@@ -128,8 +127,8 @@ class TestCodec(JournalCase):
         journal, _ = self.five()
         data, other = self.data(), bytes(8)
         self.assertIsNotNone(batch_at(data, HEADER_SIZE, journal.mark))
-        self.assertIsNone(batch_at(data[:HEADER_SIZE] + other + data[HEADER_SIZE + 8:], HEADER_SIZE,
-                                   other))
+        data = data[:HEADER_SIZE] + other + data[HEADER_SIZE + 8:]
+        self.assertIsNone(batch_at(data, HEADER_SIZE, other))
 
     def test_records_that_do_not_fill_their_batch(self) -> None:
         for count in (0, 1, 3):
@@ -171,9 +170,8 @@ class TestTears(JournalCase):
                     lucky = bool(rest) and len(found) > kept  # what was cut off was zeros
                     self.assertEqual(found, whole[:len(found)])
                     self.assertTrue(len(found) == kept or lucky)
-                    self.assertEqual(scan.tail.end,
-                                     ([HEADER_SIZE,
-                                       *ends])[sum(end <= cut for end in ends) + lucky])
+                    whole_ones = sum(end <= cut for end in ends) + lucky
+                    self.assertEqual(scan.tail.end, [HEADER_SIZE, *ends][whole_ones])
 
     def test_every_byte_flipped(self) -> None:
         _, ends = self.five()

@@ -46,7 +46,8 @@ class Mappings(LibraryCase):
         for backend in BACKENDS:
             with self.subTest(backend=backend):
                 found = self.written(backend)
-                self.assertEqual({key: found[key] for key in found.keys()}, VALUES)     # noqa: SIM118
+                read = {key: found[key] for key in found.keys()}        # noqa: SIM118
+                self.assertEqual(read, VALUES)
                 self.assertRaises(OSError, found.__getitem__, b"mail 3")
                 found.close()
 

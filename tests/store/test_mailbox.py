@@ -14,7 +14,19 @@ from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
-from mailbox import EVERYONE, CannotCreate, Damaged, Denied, Failed, Full, InUse, Mailbox, NoBackend, StoreError, User
+from mailbox import (
+    EVERYONE,
+    CannotCreate,
+    Damaged,
+    Denied,
+    Failed,
+    Full,
+    InUse,
+    Mailbox,
+    NoBackend,
+    StoreError,
+    User,
+)
 from net.bodies import ONE, body_of
 from store import salvage
 from store.disk import WAIT

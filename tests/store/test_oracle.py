@@ -17,8 +17,8 @@ class Sees(unittest.TestCase):
 
     def sees(self, *origins: int, first: int = 10, reader: str = "bob") -> list[str]:
         """The kinds of the faults when these wait."""
-        waiting = [Found(first + at, "ann", origin, f"text {origin}") for at,
-                   origin in enumerate(origins)]
+        waiting = [Found(first + at, "ann", origin, f"text {origin}")
+                   for at, origin in enumerate(origins)]
         return [fault.split(":")[0] for fault in self.oracle.judge(reader, waiting)]
 
     def test_nothing_wrong(self) -> None:

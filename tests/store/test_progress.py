@@ -122,7 +122,8 @@ class TestBatch(unittest.TestCase):
         self.assertEqual((bob.tail, bob.waiting), ([first], 1))
         self.assertEqual((self.batch.is_open, self.batch.is_due), (False, True))
         self.assertEqual(list(self.batch.reads), [ann.number])
-        self.assertEqual(self.progress.last, second.id + 1)     # the READ has a seq of its own again
+        # the READ has a seq of its own again
+        self.assertEqual(self.progress.last, second.id + 1)
         self.assertEqual(len(self.batch.records(self.users)), 2)
 
     def test_settings_are_what_they_were(self) -> None:

@@ -1,4 +1,5 @@
-"""Recovery: a kill at every step, what a start holds to, every byte flipped, random lives against a dictionary."""
+"""Recovery: a kill at every step, what a start holds to, every byte flipped, random lives against a
+dictionary."""
 
 import errno
 import os
@@ -29,7 +30,8 @@ def queues(users: list[User], shelf: object) -> Queues:
     """What waits for each name, read from memory and segments."""
     found: Queues = {}
     for user in users:
-        sealed = [mail for page in user.pages for mail in shelf.mails(page)]  # type: ignore[attr-defined]
+        sealed = [mail for page in user.pages
+                  for mail in shelf.mails(page)]        # type: ignore[attr-defined]
         found[user.name] = singles(user.unread_of(sealed) + user.tail)
     return found
 
@@ -49,7 +51,8 @@ class RecoveryCase(StoreCase):
         for _ in range(2):
             box = Mailbox(path, disk=RecordingDisk())
             again = self.queues(box)
-            self.assertEqual({user.name: user.waiting for user in box.users}, {n: len(q) for n, q in again.items()})
+            self.assertEqual({user.name: user.waiting for user in box.users},
+                             {n: len(q) for n, q in again.items()})
             self.assertEqual(box.notes, [])
             self.let_go(box)
             self.assertIn(found, (None, again))
@@ -99,8 +102,8 @@ class TestKill(RecoveryCase):
                 waiting = box.unread(bob, 0, EVER, 99, 9999)
                 box.read(bob, waiting[steps % len(waiting)].id, waiting[steps % len(waiting)].id)
                 box.work(0, lambda: 0.0)
-                self.assertEqual({u.name: u.waiting for u in box.users}, {n: len(q) for n, q in
-                                                                          self.queues(box).items()})
+                self.assertEqual({u.name: u.waiting for u in box.users},
+                                 {n: len(q) for n, q in self.queues(box).items()})
                 self.keep(box)
             more = box.work(0, lambda: 0.0)
             steps += 1
@@ -114,14 +117,17 @@ class TestKill(RecoveryCase):
         box.upkeep.must_seal = True
         while box.work(0, lambda: 0.0):
             path = self.copy()
-            for name in ("manifest.tmp", "segment.00000099", "segment.00000099.dat", "journal.00000099"):
+            for name in ("manifest.tmp", "segment.00000099", "segment.00000099.dat",
+                         "journal.00000099"):
                 with open(os.path.join(path, name), "w") as file:
                     file.write("unfinished")
             again = Mailbox(path, disk=RecordingDisk())
             left = again._journals.manifest
-            wanted = {"lock", "manifest", "reserve", "reserve.seal", *(f"journal.{n:08}" for n, _ in left.journals),
+            wanted = {"lock", "manifest", "reserve", "reserve.seal",
+                      *(f"journal.{n:08}" for n, _ in left.journals),
                       *(name for listed in left.segments for name in listed.files)}
-            found = {name for name in os.listdir(path) if not name.endswith(("-wal", "-shm"))} - {SPARE}
+            found = {name for name in os.listdir(path)
+                     if not name.endswith(("-wal", "-shm"))} - {SPARE}
             self.assertEqual(found, wanted)
             self.let_go(again)
 
@@ -154,10 +160,12 @@ class TestRules(RecoveryCase):
                         continue  # the one being written has no listed size
                     path = os.path.join(self.copy(), name)
                     with open(path, "r+b") as file:
-                        file.truncate(os.path.getsize(path) + {"gone": 0, "longer": 1, "shorter": -1}[change])
+                        file.truncate(os.path.getsize(path)
+                                      + {"gone": 0, "longer": 1, "shorter": -1}[change])
                     if change == "gone":
                         os.unlink(path)
-                    with self.subTest(name=name, change=change), self.assertRaises(Damaged) as caught:
+                    with (self.subTest(name=name, change=change),
+                          self.assertRaises(Damaged) as caught):
                         Mailbox(os.path.dirname(path), disk=RecordingDisk())
                     self.assertEqual(os.path.basename(caught.exception.file), name)
 
@@ -199,7 +207,8 @@ class TestRules(RecoveryCase):
         ann, = self.names(box, "ann")
         box.put(ann, 7 << 32 | 1, 1, [ann], 0, b"written, not synced")
         box.write()
-        with open(box._journals.current.path, "r+b") as file:  # as on a full disk, where nothing is extended ahead
+        # as on a full disk, where nothing is extended ahead
+        with open(box._journals.current.path, "r+b") as file:
             file.truncate(box._journals.current.offset)
         del self.disk.ops[:]
         box = self.reopen(box)
@@ -248,7 +257,8 @@ class TestRules(RecoveryCase):
             box.read(ann, 0, EVER)
 
     def test_each_segment_is_opened_once(self) -> None:
-        """Also when there are more than are held open: to open one takes as long as to read its index."""
+        """Also when there are more than are held open: to open one takes as long as to read its
+        index."""
         box = self.open(small=0)
         ann, = self.names(box, "ann")
         for n in range(4):
@@ -304,7 +314,8 @@ class TestRules(RecoveryCase):
         assert found
         manifests.save(self.disk, self.path, found._replace(
             segments=tuple(listed._replace(backend="dbm.gnu") for listed in found.segments)))
-        with mock.patch.dict(sys.modules, {"dbm.gnu": None}), self.assertRaises(NoBackend) as caught:
+        with (mock.patch.dict(sys.modules, {"dbm.gnu": None}),
+              self.assertRaises(NoBackend) as caught):
             self.open()
         self.assertIn("this store needs Python's dbm.gnu", str(caught.exception))
 
@@ -348,7 +359,8 @@ class Life:
         self.counter = 0
 
     def live(self, steps: int) -> None:
-        moves = [self.register, self.put, self.put, self.put, self.put_many, self.everyone, self.read, self.read,
+        moves = [self.register, self.put, self.put, self.put, self.put_many, self.everyone,
+                 self.read, self.read,
                  self.keep, self.keep, self.work, self.work, self.kill, self.refuse]
         self.register()
         self.keep()
@@ -362,7 +374,8 @@ class Life:
 
     def compare(self) -> None:
         self.case.assertEqual(self.case.queues(self.box), self.model)
-        self.case.assertEqual({u.name: u.waiting for u in self.box.users}, {n: len(q) for n, q in self.model.items()})
+        self.case.assertEqual({u.name: u.waiting for u in self.box.users},
+                              {n: len(q) for n, q in self.model.items()})
 
     def user(self) -> User:
         return self.dice.choice(self.box.users)
@@ -375,7 +388,8 @@ class Life:
     def _put(self, recipients: list[User], flags: int = 0) -> None:
         text = self.dice.randbytes(self.dice.choice([1, 30, 300, 3000]))
         self.counter += 1
-        sender = self.user() if not flags else next(u for u in self.box.users if u not in recipients)
+        sender = self.user() if not flags else next(u for u in self.box.users
+                                                    if u not in recipients)
         mail = self.box.put(sender, 1 << 32 | self.counter, self.counter, recipients, flags, text)
         for user in recipients:
             self.model[user.name].append(mail)

@@ -107,8 +107,8 @@ class Daemon(unittest.TestCase):
         with DaemonProcess() as daemon:
             self.assertEqual(daemon.end(signal.SIGTERM), 0)
             found = queues(daemon.store)
-            wanted = {name: [mail.text for mail in mails] for name,
-                      mails in recover(daemon.store).items()}
+            wanted = {name: [mail.text for mail in mails]
+                      for name, mails in recover(daemon.store).items()}
             self.assertEqual({name: texts for name, texts in found.items() if texts},
                              {name: texts for name, texts in wanted.items() if texts})
             self.assertGreater(len(found), 4000)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import types
 import unittest
+from collections.abc import Sequence
 from unittest import mock
 from zlib import crc32
 
@@ -56,7 +57,8 @@ class SegmentCase(unittest.TestCase):
         self.addCleanup(self.home.cleanup)
         self.disk: Disk = Disk()
 
-    def write(self, backend: str, mails: dict[int, list[Mail]], users: list[bytes] = [], number: int = 1) -> Writer:  # noqa: B006
+    def write(self, backend: str, mails: dict[int, list[Mail]], users: Sequence[bytes] = (),
+              number: int = 1) -> Writer:
         writer = Writer(self.disk, self.home.name, STORE, number, backend)
         for user, run in mails.items():
             for _ in writer.add(user, run):

@@ -363,12 +363,10 @@ class FarBehind(unittest.TestCase):
                     with suppress(BlockingIOError):     # it is not read any more
                         sent += client.sock.send(frame) // len(frame)
                     self.service.daemon.turn(0)
-                self.assertTrue(
-                    promises.is_owed_much(self.service.daemon.board.roster.clients[client.number]))
+                clients = self.service.daemon.board.roster.clients
+                self.assertTrue(promises.is_owed_much(clients[client.number]))
                 self.assertLess(len(promises._unsettled), 80)
-                self.assertFalse(
-                    promises.is_owed_much(
-                        self.service.daemon.board.roster.clients[self.bob.number]))
+                self.assertFalse(promises.is_owed_much(clients[self.bob.number]))
                 self.bob.say(wire.Ping(7))
                 self.assertEqual(len(self.bob.hears_all(wire.Pong)), 1)
                 for _ in range(40):
@@ -634,8 +632,8 @@ class TheChild(unittest.TestCase):
                 child.ask(ALL, self.file.fileno())
                 os.kill(child.pid, signal.SIGKILL)
                 os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-                for said in take, take, lambda child=child: child.ask(
-                    ALL, None), lambda child=child: child.ask(ALL, 0):
+                for said in (take, take, lambda child=child: child.ask(ALL, None),
+                             lambda child=child: child.ask(ALL, 0)):
                     self.assertRaisesRegex(Failed, "is gone", said)
 
     def test_the_store_fails_for_good(self) -> None:

@@ -200,8 +200,8 @@ class AtTheDaemon(unittest.TestCase):
             user = service.mailbox.find("bob")
             service.mailbox._shelf._values.clear()
             service.mailbox._shelf._pages.clear()
-            pages = {page.block for page in user.pages} - {
-                page.block for page in service.mailbox.find("cy").pages}
+            pages = ({page.block for page in user.pages}
+                     - {page.block for page in service.mailbox.find("cy").pages})
             self.assertTrue(pages)
             Broken(self, *((1, "mail", block) for block in pages))
             for client in bob, cy:

@@ -92,8 +92,7 @@ class Display(unittest.TestCase):
                             ("\U0001f469\U0001f3fd\u200d\U0001f680", 1),
                             ("\u2764\ufe0f\u200d\U0001f525", 1), ("\u0915\u094d\u200d\u0937", 1),
                             ("\U0001f469\u200dhi", 3), ("\U0001f469\u200d\u0441", 2),
-                            ("a\u200d\u0441", 2),
-                            ("\u200d\u200d\U0001f469", 2)):
+                            ("a\u200d\u0441", 2), ("\u200d\u200d\U0001f469", 2)):
             self.assertEqual(len(clusters(text)), alone, ascii(text))
 
     def test_table(self):
@@ -106,9 +105,8 @@ class Display(unittest.TestCase):
         lines = shown.split("\n") if multiline else [shown]
         for line in lines:
             self.assertTrue(line.isprintable(), ascii(line))
-            self.assertIsNone(
-                re.search("[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ue000]",
-                          line))
+            self.assertIsNone(re.search("[\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+                                        "\ufe00-\ufe0f\ufeff\ue000]", line))
             self.assertFalse(line and is_mark(line[0]), ascii(line))
             self.assertIsNone(re.search(f" [{ACUTE}{BELOW}]", line))
             for cluster in clusters(line):

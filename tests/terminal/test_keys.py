@@ -189,8 +189,7 @@ class Unmarked(unittest.TestCase):
         """A newline that nothing follows is Enter, alone or after what a slow line brings with
         it."""
         for data, keys in ((b"\r", ["<Enter>"]), (b"y\r", ["y", "<Enter>"]),
-                           (b"text\r", [*"text", "<Enter>"]),
-                           (b"\r\r", ["<Enter>", "<Enter>"]),
+                           (b"text\r", [*"text", "<Enter>"]), (b"\r\r", ["<Enter>", "<Enter>"]),
                            (b"y\r\n", ["y", "<Enter>", "<Enter>"]),
                            (b"x" * 60 + b"\r", ["x"] * 60 + ["<Enter>"]),
                            (b"\r\x1b[A", ["<Enter>", "<Up>"]),
@@ -270,8 +269,7 @@ class Fuzz(unittest.TestCase):
         b"\x1b", b"[", b"O", b"]", b"P", b"\\", b"\x07", b"~", b"1", b";", b"5", b"$", b"?", b"<",
         b"M", b"A", b"\r",
         b"\x00", b"\x9b", b"\xc3", b"\xa9", b"\xe2", b"\x82", b"\xf0", b"\xed", b"\xff", b"x",
-        b"\x1b[", b"\x1b[200~",
-        b"\x1b[201~", b"\x1b]0;",
+        b"\x1b[", b"\x1b[200~", b"\x1b[201~", b"\x1b]0;",
     )  # fmt: skip
 
     def stream(self, source):
@@ -308,8 +306,8 @@ class Fuzz(unittest.TestCase):
         for _ in range(2000):
             data = bytes(source.choices(b"x\x80\xa0\xbf\xc0\xc3\xe0\xe2\xed\xef\xf0\xf4\xf5\xff",
                                         k=12)) + b"x"
-            text = "".join(char for char in data.decode("utf-8", "replace") if not "\x80" <= char
-                           < "\xa0")
+            text = "".join(char for char in data.decode("utf-8", "replace")
+                           if not "\x80" <= char < "\xa0")
             self.assertEqual("".join(fed(data)), text)
 
 

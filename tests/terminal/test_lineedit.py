@@ -88,8 +88,7 @@ class Press(unittest.TestCase):
             ("|", "<Backspace>", False), ("|", "<C-d>", False), ("a|", "<C-k>", False),
             ("a|", "<Up>", False),
             ("a|", "<Enter>", False), ("a|", "<Tab>", False), ("a|", "<PageUp>", False),
-            ("a|", Paste(""), False),
-            ("a|", "<C-y>", False), ("ab|", "<C-t>", True),
+            ("a|", Paste(""), False), ("a|", "<C-y>", False), ("ab|", "<C-t>", True),
         ):  # fmt: skip
             self.assertEqual(line_at(before).press(key), used, (before, key))
 
@@ -220,13 +219,11 @@ class View(unittest.TestCase):
 class Fuzz(unittest.TestCase):
     KEYS = (
         *"ab ,1", "\u00e9", ACUTE, "\u6f22", "\u200d", "\ufe0f", "\U0001f469", "\U0001f3fd",
-        "\u202e", "\u1100",
-        "\u1161",
+        "\u202e", "\u1100", "\u1161",
         "<C-a>", "<C-e>", "<C-k>", "<C-u>", "<C-w>", "<C-y>", "<C-y>", "<C-t>", "<M-b>", "<M-f>",
         "<M-d>", "<C-b>",
         "<C-f>", "<C-d>", "<Backspace>", "<Delete>", "<Left>", "<Right>", "<Home>", "<End>", "<Up>",
-        "<Down>", "<Esc>",
-        Paste("x\ny\x1b\u0301"), Paste("word \u6f22\u5b57 word"),
+        "<Down>", "<Esc>", Paste("x\ny\x1b\u0301"), Paste("word \u6f22\u5b57 word"),
     )  # fmt: skip
 
     def assert_holds(self, line):

@@ -103,8 +103,8 @@ class AtATerminalWithoutAScreen(WithPeople):
         ann.until("y or n>", SECONDS)
         for times in (1, 2):
             ann.type("y\r")
-            ann.until(lambda screen,
-                      times=times: screen.text().count("nobody-here is not in the log") == times
+            ann.until(lambda screen, times=times:
+                      screen.text().count("nobody-here is not in the log") == times
                       and screen.text().rstrip().endswith("y or n>"), SECONDS)
         ann.type("n\r")
         ann.until("? the paste was dropped", SECONDS)

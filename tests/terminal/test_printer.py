@@ -17,8 +17,7 @@ SECONDS = 30.0
 # What writes to a descriptor, or to a stream, or paints: these calls, by the last part of their
 # name.
 CALLS = frozenset({"print", "write", "writelines", "writev", "pwrite", "addstr", "addnstr", "addch",
-                   "insstr",
-                   "insnstr", "print_exc", "print_exception", "print_stack", "print_help",
+                   "insstr", "insnstr", "print_exc", "print_exception", "print_stack", "print_help",
                    "print_usage", "displayhook",
                    "warn", "input", "getpass", "putp", "sendfile", "send", "basicConfig"})
 # And these are all that may, each with the call and why nothing of a stranger's reaches a terminal
@@ -42,8 +41,7 @@ ALLOWED = {
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
 ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.",
-             "self.mailbox.", "menu.",
-             "self.talk.", "link.", "desk.", "connection.")
+             "self.mailbox.", "menu.", "self.talk.", "link.", "desk.", "connection.")
 FILES = {"archive", "contents", "keyring", "disk"}          # these open what they write
 OURS = {("commands", "send")}      # functions of ours with such a name
 
@@ -98,8 +96,7 @@ class TheWays(unittest.TestCase):
     def test_what_reaches_them_passes_display(self) -> None:
         """The last step of each way calls it."""
         for module, name in (("display", "fold"), ("printer", "complain"),
-                             ("curses_client", "paint"),
-                             ("log", "_add"), ("console", "_paint")):
+                             ("curses_client", "paint"), ("log", "_add"), ("console", "_paint")):
             tree = ast.parse(next(path for path in modules() if path.stem == module).read_text())
             made = [ast.unparse(each) for each in ast.walk(tree)
                     if isinstance(each, ast.FunctionDef) and each.name == name]
@@ -111,8 +108,8 @@ class Arguments(Base):
 
     def runs(self, program: str, *arguments: str) -> tuple[int, str]:
         done = subprocess.run([sys.executable, f"{HERE}/{program}", *arguments],
-                              capture_output=True, timeout=SECONDS,
-                              stdin=subprocess.DEVNULL, env=environment(XDG_STATE_HOME="/dev/null"))
+                              capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL,
+                              env=environment(XDG_STATE_HOME="/dev/null"))
         said = (done.stdout + done.stderr).decode()
         for line in said.removesuffix("\n").split("\n"):
             self.harmless(line)
@@ -158,7 +155,8 @@ class Arguments(Base):
         """A fault of ours has a traceback, with what a stranger has put into it."""
         for how in ("raise ValueError(text)",
                     "class Gone:\n    def __del__(self): raise ValueError(text)\nGone()"):
-            code = f"from terminal import usage\nusage.open_standard('parley', False)\ntext = {CLASSIC!r}\n{how}"
+            code = ("from terminal import usage\nusage.open_standard('parley', False)\n"
+                    f"text = {CLASSIC!r}\n{how}")
             done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True,
                                   timeout=SECONDS)
             lines = done.stderr.decode().removesuffix("\n").split("\n")
@@ -173,7 +171,8 @@ CLASSIC = "\x1b]0;owned\x07\x1b[2J\u202e" + "q" + "\u0301" * 400 + "\nparley: al
 
 class Printed(Base):
     def printed(self, text: str) -> str:
-        code = f"from terminal import printer\nprinter.line({text!r})\nprinter.complain('parley', {text!r})"
+        code = ("from terminal import printer\n"
+                f"printer.line({text!r})\nprinter.complain('parley', {text!r})")
         done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True,
                               timeout=SECONDS)
         return (done.stdout + done.stderr).decode()

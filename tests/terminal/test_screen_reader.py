@@ -31,7 +31,8 @@ import curses, json, locale, os, random, signal, sys
 
 TEXTS = ["x", "plain words", "-" * 30, "=" * 70, " " * 12, "0123456789" * 7]
 TEXTS += ["caf\u00e9", "e\u0301a\u0308", "\u2502\u2500\u253c"]
-WIDE = ["\u65e5\u672c\u8a9e", "a\u8a9eb"] * 3  # ncurses may send half of an overwritten one: no judge of those
+# ncurses may send half of an overwritten wide character, so it is no judge of those.
+WIDE = ["\u65e5\u672c\u8a9e", "a\u8a9eb"] * 3
 
 def fixed(screen, rows, cols):
     screen.bkgdset(" ")
@@ -41,9 +42,11 @@ def fixed(screen, rows, cols):
     for number, name in enumerate(("BOLD", "REVERSE", "UNDERLINE", "ITALIC", "DIM", "BLINK"), 1):
         screen.addnstr(number, 2, name, cols - 3, getattr(curses, "A_" + name))
         if curses.has_colors():
-            screen.addnstr(number, 20, "colour", cols - 21, curses.color_pair(number) | getattr(curses, "A_" + name))
+            screen.addnstr(number, 20, "colour", cols - 21,
+                           curses.color_pair(number) | getattr(curses, "A_" + name))
     screen.hline(8, 1, curses.ACS_HLINE, cols - 2)
-    screen.addnstr(9, 2, "wide \u65e5\u672c\u8a9e|, marks e\u0301a\u0308|, dots " + "." * 40, cols - 8)
+    screen.addnstr(9, 2, "wide \u65e5\u672c\u8a9e|, marks e\u0301a\u0308|, dots " + "." * 40,
+                   cols - 8)
     screen.addstr(10, 2, "#" * (cols - 4))
     try:
         screen.addstr(rows - 1, cols - 1, "*", curses.A_BOLD)
@@ -52,7 +55,8 @@ def fixed(screen, rows, cols):
     screen.scrollok(True)
 
 def write(screen, rows, cols, dice):
-    style = dice.choice([0, 0, curses.A_BOLD, curses.A_REVERSE, curses.A_UNDERLINE, curses.A_BOLD | curses.A_REVERSE])
+    style = dice.choice([0, 0, curses.A_BOLD, curses.A_REVERSE, curses.A_UNDERLINE,
+                         curses.A_BOLD | curses.A_REVERSE])
     if curses.has_colors():
         style |= curses.color_pair(dice.randrange(7))
     row, col = dice.randrange(rows), dice.randrange(cols)
@@ -71,7 +75,8 @@ def region(screen, rows, cols, dice):
     screen.setscrreg(0, rows - 1)
 
 def cells(screen, rows, cols, dice):
-    edit = dice.choice([screen.delch, lambda: screen.insch(ord("i")), lambda: screen.insstr("inserted")])
+    edit = dice.choice([screen.delch, lambda: screen.insch(ord("i")),
+                        lambda: screen.insstr("inserted")])
     for _ in range(dice.randrange(9)):
         edit()
 
@@ -96,15 +101,17 @@ def resized(screen, rows, cols, dice):
     size = os.get_terminal_size(1)
     curses.resizeterm(size.lines, size.columns)
 
-COMMANDS = {b"p": lambda screen, rows, cols, dice: fixed(screen, rows, cols), b"f": edit, b"w": widen, b"r": resized,
-            b"z": lambda *_: curses.endwin()}
+COMMANDS = {b"p": lambda screen, rows, cols, dice: fixed(screen, rows, cols), b"f": edit,
+            b"w": widen, b"r": resized, b"z": lambda *_: curses.endwin()}
 
 def leave(screen, path):
     cursor = screen.getyx()
     rows, cols = screen.getmaxyx()
     text = [screen.instr(row, 0).decode().rstrip(" ") for row in range(rows)]
     cells = [[screen.inch(row, col) for col in range(cols)] for row in range(rows)]
-    pairs = [curses.pair_content(number) for number in range(7)] if curses.has_colors() else [(None, None)]
+    pairs = [(None, None)]
+    if curses.has_colors():
+        pairs = [curses.pair_content(number) for number in range(7)]
     screen.move(*cursor)
     with open(path, "w") as file:
         json.dump({"text": text, "cells": cells, "pairs": pairs, "cursor": cursor}, file)
@@ -214,14 +221,12 @@ REFUSED = (
     b"\x1b[7J", b"\x1b[21m", b"\x1b[38;9m", b"\x1b[38m", b"\x1b[4:3m", b"\x1b[!p", b"\x1b[>c",
     b"\x1b[1;2", b"\x1b[1\n",
     b"\x1bc", b"\x1bP1$r\x1b\\", b"\x1b_x\x1b\\", b"\x1b(A", b"\x1b#8", b"\x1b\x1b",
-    b"\x1b[8;24;80t", b"\x1b[21t",
-    b"\x1b]52;c;YQ==\a", b"\x1b]8;;http://x\a", b"\x1b]2;a\nb\a",
+    b"\x1b[8;24;80t", b"\x1b[21t", b"\x1b]52;c;YQ==\a", b"\x1b]8;;http://x\a", b"\x1b]2;a\nb\a",
     b"\x1b]2;" + "\u202e".encode() + b"\a",
     b"\x01", b"\x04", b"\x05", b"\x0b", b"\x0c", b"\x7f", b"\xff", b"\xc3(", "\x85".encode(),
     "\x9b31m".encode(),
     "\u202e".encode(), "\u200b".encode(), "\u200d".encode(), "\ufeff".encode(), "\ue000".encode(),
-    "\u2028".encode(),
-    b"\x1b[" + b"1" * 2000,
+    "\u2028".encode(), b"\x1b[" + b"1" * 2000,
 )  # fmt: skip
 
 
@@ -274,8 +279,8 @@ class Tables(unittest.TestCase):
 
     def test_titles_modes_and_bells(self) -> None:
         screen = painted(
-            b"\x1b]2;one\a\x1b[22;0;0t\x1b]0;tw\xc3\xb6 "
-            b"\\\x1b\\\a\x1b[?2004h\x1b[?1004h\x1b[?25l\x1b=\a")
+            b"\x1b]2;one\a\x1b[22;0;0t\x1b]0;tw\xc3\xb6 \\\x1b\\\a"
+            b"\x1b[?2004h\x1b[?1004h\x1b[?25l\x1b=\a")
         self.assertEqual((screen.title, screen.modes, screen.bells),
                          ("twö \\", {7, 66, 1004, 2004}, 2))
         screen.feed(b"\x1b[23;0;0t\x1b[?2004l\x1b[?1004l\x1b[?25h\x1b>")
@@ -360,8 +365,8 @@ def ncurses_row(screen: Screen, number: int, cells: list[int]) -> str:
     """A row as winnstr has it: line drawing as the VT100's letters."""
     letters = {"│": "x", "─": "q", "┌": "l", "┐": "k", "└": "m", "┘": "j"}
     seen = [screen.cell(number, col).text for col in range(len(cells))]
-    drawn = [letters[text] if cell & curses.A_ALTCHARSET else text for text,
-             cell in zip(seen, cells, strict=True)]
+    drawn = [letters[text] if cell & curses.A_ALTCHARSET else text
+             for text, cell in zip(seen, cells, strict=True)]
     return "".join(drawn).rstrip(" ")
 
 

@@ -43,9 +43,9 @@ from tests.store.test_segment import BACKENDS
 from tests.torture.failing_device import FailingDevice, missing
 
 SEAL_AT = 24 << 10
-# of the device, from the first burst on: a roll, a seal and a drop are among them
+# writes of the device, from the first burst on: a roll, a seal and a drop are among them
 WRITES = 90
-# of traffic, before the writes begin to fail and after
+# seconds of traffic, before the writes begin to fail and after
 BEFORE_SECONDS, AFTER_SECONDS = 0.05, 0.3
 BLOCK = 4096                # of the file system
 FIBMAP = 1                  # see ioctl_fibmap(2): where on the device a block of a file lies
@@ -76,8 +76,9 @@ def fail_writes(device: FailingDevice, backend: str, number: int,
         party.work(AFTER_SECONDS)
         party.drain()
         status = daemon.process.wait(SETTLE_SECONDS) if party.gone else None
-        faults = [] if status in (None, os.EX_SOFTWARE) else [
-            f"{where}: exit {status}: {daemon.output()}"]
+        faults = []
+        if status not in (None, os.EX_SOFTWARE):
+            faults = [f"{where}: exit {status}: {daemon.output()}"]
         if status is None:
             daemon.end()
         elif len(daemon.output().splitlines()) != 1:
@@ -250,8 +251,7 @@ def brought(daemon: DaemonProcess, name: str) -> tuple[list[str], str]:
 def run(store: str, *options: str) -> tuple[int, str]:
     """The daemon as a tool."""
     done = subprocess.run([sys.executable, HERE + "/daemon.py", "--state", store, *options],
-                          capture_output=True,
-                          text=True, timeout=60)
+                          capture_output=True, text=True, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -1,7 +1,9 @@
 """A disk that fails, fills up or lies at one call of a daemon's life (that of kills.py), and what
 it must do then.
 
-    python -m tests.torture.disk_errors [--every N] [--workers N]       or `make torture`; needs strace
+    python -m tests.torture.disk_errors [--every N] [--workers N]       or `make torture`
+
+It needs strace.
 
 A sync that fails (EIO at the n-th fdatasync): no answer that promises anything leaves after it; the
 process ends within a second, with code 70 and one line; the next start loses nothing acknowledged.
@@ -155,8 +157,7 @@ def main(arguments: list[str]) -> int:
     faults = run_all("EIO at an fdatasync", fail_sync, range(1, SYNCS + 1, every), workers=workers)
     faults += run_all("ENOSPC at a write", fill, *zip(*chosen, strict=True), workers=workers)
     faults += run_all("a write that lies", lie,
-                      [number for name, number in chosen if name == "pwrite64"],
-                      workers=workers)
+                      [number for name, number in chosen if name == "pwrite64"], workers=workers)
     print(f"disk errors: {time.monotonic() - started:.0f} s")
     return int(bool(faults))
 

@@ -54,8 +54,7 @@ class Client:
         self.link = Link([address.parse(f"unix:{directory}/sock")], name,
                          Archive(f"{directory}/archive"),
                          features=wire.Feature.HOLD if name in HOLDS else 0,
-                         monotonic=time.monotonic,
-                         instance=self.instance, jitter=random.random)
+                         monotonic=time.monotonic, instance=self.instance, jitter=random.random)
         self.log = os.open(f"{directory}/{name}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self.sent = 0
         self.mails: list[wire.Mail] = []
@@ -101,8 +100,8 @@ class Client:
             return
         first = (self.instance << 32) + self.sent + 1
         sends = [(first + n, READERS[(first + n) % len(READERS)]) for n in range(BLOCK)]
-        os.write(self.log, b"".join(b"send %d %s\n" % (origin, reader.encode()) for origin,
-                                    reader in sends))
+        os.write(self.log, b"".join(b"send %d %s\n" % (origin, reader.encode())
+                                    for origin, reader in sends))
         for origin, reader in sends:
             if self.link.send([reader], text_of(self.name, origin)) != [origin]:
                 raise AssertionError("the link counts otherwise")

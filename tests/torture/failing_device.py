@@ -47,10 +47,9 @@ RELEASE, FSYNC, FLUSH, INTERRUPT, BATCH_FORGET, DESTROY = 18, 20, 25, 36, 42, 38
 SILENT = (FORGET, BATCH_FORGET, INTERRUPT)  # no answer is expected
 
 # The shared page: what is ordered, which only the test writes, and what was counted, which only the
-# server writes.
-# writes that fail: first, end, by number; bytes unreadable: first, end;
+# server writes.  ORDERS: the writes that fail, first and end, by number; the bytes that cannot be
+# read, first and end; whether the writes that fail are said to be done.
 ORDERS = struct.Struct("=QQQQQ")
-                                            # whether the writes that fail are said to be done
 COUNTS = struct.Struct("=QQ")               # writes and reads so far
 COUNTS_AT, LOOP_AT = 64, 128                # and from there the name of the loop device
 ALL = 1 << 63
@@ -133,8 +132,8 @@ class Server:
             if silent:
                 return struct.pack("=II", size, 0)
             raise OSError(errno.EIO, "")
-        return struct.pack("=II", os.pwrite(self.backing, body[TRANSFER.size:TRANSFER.size + size],
-                                            offset), 0)
+        data = body[TRANSFER.size:TRANSFER.size + size]
+        return struct.pack("=II", os.pwrite(self.backing, data, offset), 0)
 
 
 class FailingDevice:
@@ -151,8 +150,7 @@ class FailingDevice:
         with open(self.image, "wb") as file:
             file.truncate(SIZE)
         subprocess.run([find_program("mkfs.ext4") or "", "-q", "-F", "-b", "4096", "-E",
-                        "nodiscard,lazy_itable_init=0",
-                        self.image], check=True)
+                        "nodiscard,lazy_itable_init=0", self.image], check=True)
         self._serve()
         try:
             self.loop = _run("losetup", "--find", "--show", self._fuse + "/disk")

@@ -28,7 +28,7 @@ from tests.torture.power_cuts import Image
 IMAGE = 24 << 20            # bytes
 SIZE = 8_000                # of a text
 READERS = tuple(f"reader{n}" for n in range(12))
-# until it is taken again, from the last CONFIRMED: it is a second, but for a busy machine
+# seconds until a message is taken again, from the last CONFIRMED: one, but for a busy machine
 AGAIN_SECONDS = 4.0
 AHEAD = 32                  # sends on the way
 STAYS_SECONDS = 1.0         # refused for so long, the disk is full of what waits
@@ -141,7 +141,8 @@ def live(house: House, rounds: int, kill: bool, pattern: str) -> list[int]:
             house.daemon.end()
             house.daemon.start()
         seconds = house.sends_again()
-        say_figures(f"round {round}, {pattern} read: {taken[-1]} taken, again after {seconds:.2f} s")
+        say_figures(f"round {round}, {pattern} read: {taken[-1]} taken, "
+                    f"again after {seconds:.2f} s")
         for name in READERS:                    # a reader who was away comes back now and then
             if pattern == "all but a few users" or round % 4 == 3:
                 house.read(name)
@@ -160,7 +161,7 @@ def run(pattern: str, rounds: int, kill: bool, *options: str) -> list[int]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--backend", default=None)
     parser.add_argument("--kill", action="store_true")

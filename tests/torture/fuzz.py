@@ -8,12 +8,16 @@ with seeded chance (test_fuzz.py); `make fuzz` runs each for its share of FUZZ_S
 Hypothesis where that is installed, which makes the input that fails small.  A finding is printed
 with its bytes, to become a test.
 
-    decoder     any bytes, however cut: frames within the limit, or ProtocolError; what is decoded encodes to itself
-    daemon      messages, whole and broken, by three users: the loop comes to rest and goes on serving a fourth
-    journal     a journal that is overwritten, cut, grown: it opens with what is a prefix of the truth, or says Damaged
+    decoder     any bytes, however cut: frames within the limit, or ProtocolError; what is decoded
+                encodes to itself
+    daemon      messages, whole and broken, by three users: the loop comes to rest and goes on
+                serving a fourth
+    journal     a journal that is overwritten, cut, grown: it opens with what is a prefix of the
+                truth, or says Damaged
     keys        a terminal's bytes, however cut: the same keys
     display     any text: printable, stable, and wrapped within its width
-    link        a daemon that says anything: no exception, no call over 50 ms, no more memory than twice a frame
+    link        a daemon that says anything: no exception, no call over 50 ms, no more memory than
+                twice a frame
 """
 from __future__ import annotations
 
@@ -102,8 +106,8 @@ def a_value(source: Source, how: str) -> Any:
         return tuple(a_value(source, "text") for _ in range(1 + source.number(3)))
     if how == "entries":
         return tuple(wire.Entry(source.choice(WORDS), source.number(4), source.number(2),
-                                source.number(9),
-                                source.number(4)) for _ in range(source.number(4)))
+                                source.number(9), source.number(4))
+                     for _ in range(source.number(4)))
     return source.choice((*WORDS, "hello", "x" * 16384, source.take(9).decode("utf-8", "replace")))
 
 
@@ -309,8 +313,7 @@ def link(data: bytes) -> None:
         ends[:] = [theirs]
         return ours
     client = Link([Address("/nowhere", "", 0)], "ann", None, features=7, monotonic=lambda: now[0],
-                  instance=1,
-                  jitter=lambda: 0.5, dial=dial)
+                  instance=1, jitter=lambda: 0.5, dial=dial)
     mails: list[wire.Mail] = []
     try:
         client.connect()
@@ -353,8 +356,7 @@ def _ask(client: Link, source: Source) -> None:
         lambda: client.send(("bob",), "hi"), lambda: client.ask.invite(("bob",)),
         lambda: client.ask.answer(1, True),
         lambda: client.ask.withdraw(1), lambda: client.ask.say(1, "hi"),
-        lambda: client.ask.ignore("bob", True),
-        client.ask.list_ignored)
+        lambda: client.ask.ignore("bob", True), client.ask.list_ignored)
     with contextlib.suppress(Busy):
         source.choice(deeds)()
 
@@ -362,9 +364,9 @@ def _ask(client: Link, source: Source) -> None:
 def _measured(client: Link, given: int) -> list[Any]:
     """One call of each kind, by the watch and the scales."""
     sock, heard = client.sock, []
-    began, before = time.thread_time(), tracemalloc.get_traced_memory()[
-        0] if tracemalloc.is_tracing() else 0
+    began, before = time.thread_time(), 0
     if tracemalloc.is_tracing():
+        before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
     if sock is not None:
         heard += client.ready(EVENT_READ | EVENT_WRITE)
@@ -408,7 +410,8 @@ def by_chance(target: Callable[[bytes], None], seconds: float, seed: int, least:
         try:
             target(data)
         except Exception as error:
-            raise Finding(f"{target.__name__}: {error!r} for bytes.fromhex({data.hex()!r})") from error
+            raise Finding(f"{target.__name__}: {error!r} "
+                          f"for bytes.fromhex({data.hex()!r})") from error
         count += 1
     return count
 

@@ -49,8 +49,8 @@ TURNED_AWAY_SECONDS = 2     # from a closed line to the end of the process, if i
 END_SECONDS = 20            # for a life to end; far more than it takes
 AT_WORK = ("fsync", "rename", "unlink", "write")    # calls of seals and drops more than of messages
 EVENTS = {                  # in the log of calls
-    "journals begun": r"^rename .*journal\.spare.*, .*journal\.\d+|^openat "
-                      r".*journal\.\d+\".*O_CREAT",
+    "journals begun": r"^rename .*journal\.spare.*, .*journal\.\d+"
+                      r"|^openat .*journal\.\d+\".*O_CREAT",
     "manifests": r"^rename .*manifest\.tmp",
     "segments begun": r"^openat .*segment\.\d+(\.dat)?\".*O_CREAT",
     "segment files removed": r"^unlink .*segment\.\d+(\.dat)?\"",
@@ -97,8 +97,7 @@ class Life:
         """Did it come so far as to listen?"""
         program = (HERE + "/tests/torture/small_store.py", str(SEAL_AT))
         self.daemon = DaemonProcess(store=self.store, program=program,
-                                    under=under(self.log, *self._injections),
-                                    wait=False)
+                                    under=under(self.log, *self._injections), wait=False)
         with contextlib.suppress(AssertionError):
             self.daemon.wait()
             self.started = True
@@ -175,7 +174,8 @@ class Life:
             self.party.hang_up()
 
     def was_killed(self) -> bool:
-        """Did strace kill a process?  The one that syncs is one too; the daemon ends by itself when it is gone."""
+        """Did strace kill a process?  The one that syncs is one too; the daemon ends by itself when
+        that one is gone."""
         return any(call.name == "end" and "SIGKILL" in call.text for call in calls(self.log))
 
     def points(self) -> list[Point]:

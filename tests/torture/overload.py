@@ -2,7 +2,8 @@
 say how long it took.
 
     with Crowd(path, "u", 50, pause=0.1) as crowd:
-        crowd.watch(5.0)  ->  Watched: the 99th percentile of the time from SEND to STORED, and to the reader's screen
+        crowd.watch(5.0)  ->  Watched: the 99th percentile of the time from SEND to STORED, and to
+                              the reader's screen
 
 With a pause each user sends one message in so many seconds, whatever comes (an open loop); without
 one, the next as soon as STORED has come (a closed loop).  The text of a message is its time of
@@ -105,8 +106,7 @@ class Loop:
             if self.until and now >= self.until:
                 self.until = 0.0
                 self.pipe.send(Watched(percentile(self.stored), percentile(self.shown),
-                                       self.total_sent,
-                                       self.total_seen, self.received))
+                                       self.total_sent, self.total_seen, self.received))
 
     def _wait(self) -> float | None:
         if not self.sending:
@@ -209,8 +209,7 @@ class Crowd(Process):
     """So many users."""
 
     def __init__(self, path: str, prefix: str, count: int, pause: float = 0.0,
-                 to: list[str] | None = None,
-                 start: int = 0) -> None:
+                 to: list[str] | None = None, start: int = 0) -> None:
         super().__init__(lambda pipe: Loop(pipe, path, prefix, count, pause, to or [], start).run())
 
     def send(self, on: bool) -> None:

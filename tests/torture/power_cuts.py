@@ -1,25 +1,30 @@
-"""Power cuts: a real daemon on a real ext4, whose device loses everything that was not synced, again and again.
+"""Power cuts: a real daemon on a real ext4, whose device loses everything that was not synced,
+again and again.
 
-    python -m tests.torture.power_cuts [--cuts N] [--seed N]        or `make torture`; needs root, mkfs.ext4, eatmydata
+    python -m tests.torture.power_cuts [--cuts N] [--seed N]        or `make torture`
 
-The store lies on an ext4 image on a loop device.  Clients outside of it write, read and delete (correspondents.py);
-after some tens of milliseconds the ioctl EXT4_IOC_SHUTDOWN, without flushing its log, takes the file system away, as a
-power cut does: what no fdatasync has carried to the device is lost.  The daemon is killed; the image is unmounted and
-mounted again, which replays ext4's own journal; the daemon starts; everybody checks, and the oracle compares.
+It needs root, mkfs.ext4 and eatmydata.
 
-Half of the cuts fall while the daemon is stopped: then everything that it ever said is known.  The others fall in
-mid-flight: then only what was heard before the cut counts, for an fdatasync that races the ioctl can return without an
-error, which no real disk would do after its power is gone.
+The store lies on an ext4 image on a loop device.  Clients outside of it write, read and delete
+(correspondents.py); after some tens of milliseconds the ioctl EXT4_IOC_SHUTDOWN, without flushing
+its log, takes the file system away, as a power cut does: what no fdatasync has carried to the
+device is lost.  The daemon is killed; the image is unmounted and mounted again, which replays
+ext4's own journal; the daemon starts; everybody checks, and the oracle compares.
 
-The control does the same under libeatmydata, where fdatasync does nothing.  It must lose something: if it does not,
-these cuts prove nothing, and this says so and fails.
+Half of the cuts fall while the daemon is stopped: then everything that it ever said is known.  The
+others fall in mid-flight: then only what was heard before the cut counts, for an fdatasync that
+races the ioctl can return without an error, which no real disk would do after its power is gone.
 
-The image is mounted in a mount namespace of this program's own.  Otherwise whoever makes a namespace on this host
-meanwhile, as test_neighbours and test_packaging do, holds a copy of the mount: then unmounting does not end the file
-system, the next mount finds it still shut down, and the daemon is told EIO.
+The control does the same under libeatmydata, where fdatasync does nothing.  It must lose something:
+if it does not, these cuts prove nothing, and this says so and fails.
 
-The store seals after SEAL_AT bytes, so rolls, seals and drops happen all the time; how many is printed, and how many
-cuts fell into one.
+The image is mounted in a mount namespace of this program's own.  Otherwise whoever makes a
+namespace on this host meanwhile, as test_neighbours and test_packaging do, holds a copy of the
+mount: then unmounting does not end the file system, the next mount finds it still shut down, and
+the daemon is told EIO.
+
+The store seals after SEAL_AT bytes, so rolls, seals and drops happen all the time; how many is
+printed, and how many cuts fell into one.
 """
 import argparse
 import ctypes
@@ -41,7 +46,8 @@ from tests.harness.process import HERE, DaemonProcess
 from tests.harness.terminals import find_program, until
 
 TOOLS = ("mkfs.ext4", "mount", "umount", "eatmydata")
-SHUTDOWN, WITHOUT_LOG = 0x8004587D, 2       # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH: see ext4(5) and its ioctls
+# EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH: see ext4(5) and its ioctls
+SHUTDOWN, WITHOUT_LOG = 0x8004587D, 2
 IMAGE_SIZE = 64 << 20
 SEAL_AT = 24 << 10
 TRAFFIC_SECONDS = (0.03, 0.15)
@@ -77,7 +83,8 @@ class Image:
 
     def unmount(self) -> None:
         """As soon as nobody has a file open there: who syncs for the daemon ends after it."""
-        until(lambda: not subprocess.run(["umount", self.root], capture_output=True, check=False).returncode,
+        umount = ["umount", self.root]
+        until(lambda: not subprocess.run(umount, capture_output=True, check=False).returncode,
               UNMOUNT_SECONDS, "umount")
         self.mounted = False
 
@@ -91,7 +98,8 @@ class Run:
         self.faults: list[str] = []
         self.cuts = self.in_a_seal = self.segments = self.manifests = 0
         program = (HERE + "/tests/torture/small_store.py", str(SEAL_AT))
-        self.daemon = DaemonProcess("--all-seconds", "none", store=self.store, program=program, under=under, wait=False)
+        self.daemon = DaemonProcess("--all-seconds", "none", store=self.store, program=program,
+                                    under=under, wait=False)
 
     def cut(self, stopped: bool) -> None:
         """Traffic, then the cut, then a new start; what is wrong goes to `faults`."""
@@ -117,7 +125,8 @@ class Run:
         self.start(f"cut {self.cuts}, {'stopped' if stopped else 'in mid-flight'}")
 
     def _look(self, before: manifest.Manifest | None) -> None:
-        """What the store was doing: afterwards it can't be read.  A daemon that runs may be a little further."""
+        """What the store was doing: afterwards it can't be read.  A daemon that runs may be a
+        little further."""
         after = manifest.load(Disk(), self.store)
         if before and after:
             self.manifests += after.generation - before.generation
@@ -193,12 +202,15 @@ def main(arguments: list[str]) -> int:
     started = time.monotonic()
     run = torture(options.cuts, options.seed)
     seconds = time.monotonic() - started
-    print(f"power cuts: {run.cuts} cuts (seed {options.seed}, {seconds / max(1, run.cuts):.2f} s a cut), "
-          f"{run.party.oracle.count()}; {run.manifests} manifests and {run.segments} segments made, "
+    print(f"power cuts: {run.cuts} cuts "
+          f"(seed {options.seed}, {seconds / max(1, run.cuts):.2f} s a cut), "
+          f"{run.party.oracle.count()}; "
+          f"{run.manifests} manifests and {run.segments} segments made, "
           f"{run.in_a_seal} cuts fell into a seal: wrong is {kinds(run.faults)}")
     print(*run.faults[:20], sep="\n", end="\n" if run.faults else "")
     control = torture(CONTROL_CUTS, options.seed, (find_program("eatmydata") or "",))
-    print(f"power cuts, control: without fdatasync, after {control.cuts} cuts wrong is {kinds(control.faults)}")
+    print(f"power cuts, control: without fdatasync, after {control.cuts} cuts wrong is "
+          f"{kinds(control.faults)}")
     if not control.faults:
         print("power cuts: FAILED: the control lost nothing, so the cuts above prove nothing")
     return int(bool(run.faults) or not control.faults or not run.segments)

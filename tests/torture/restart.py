@@ -53,8 +53,7 @@ def main(arguments: list[str]) -> int:
             memory = daemon.rss() >> 20
     limit = SECONDS * max(1.0, messages / 1_000_000)
     print(f"restart: {messages} messages of {len(TEXT)} bytes, filled in {filled:.0f} s: ready "
-          f"after {seconds:.2f} s, "
-          f"{memory} MiB; {waiting} wait for one of {NAMES} names")
+          f"after {seconds:.2f} s, {memory} MiB; {waiting} wait for one of {NAMES} names")
     if seconds > limit or waiting != messages // NAMES:
         print(f"restart: FAILED: {limit:.0f} s and {messages // NAMES} messages are wanted")
         return 1

@@ -24,8 +24,7 @@ def main() -> int:
     most, _, quiet = sys.argv[1].partition(":")
     seal_at, vars(upkeep)["QUIET_SECONDS"] = int(most), float(quiet or upkeep.QUIET_SECONDS)
     vars(startup)["Mailbox"] = functools.partial(startup.Mailbox, seal_at=seal_at,
-                                                 journals_max=JOURNALS_MAX,
-                                                small=seal_at // 8)
+                                                 journals_max=JOURNALS_MAX, small=seal_at // 8)
     return daemon.main(sys.argv[2:])
 
 

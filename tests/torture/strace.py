@@ -1,7 +1,7 @@
 """Faults by strace: a daemon whose n-th system call of a kind kills it, fails, is slow, or lies.
 
-    under(log, inject("fdatasync", 3, "signal=SIGKILL"))        the command that a daemon is run under
-    calls(log)                                                  what it did, in the order in which it was done
+    under(log, inject("fdatasync", 3, "signal=SIGKILL"))    the command that a daemon is run under
+    calls(log)                                              what it did, in the order it was done
 
 The n-th call does not run when it is a signal, an error or a result that is injected.  strace
 counts each kind of call apart, and each thread and process apart.  It is made a grandchild (-D), so
@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import wire
 
 CHANGING = ("write", "pwrite64", "fdatasync", "fsync", "msync", "openat", "mkdir", "rename",
-            "unlink", "ftruncate",
-            "fallocate", "flock", "sendto")
+            "unlink", "ftruncate", "fallocate", "flock", "sendto")
 """The calls by which the daemon changes a disk, or tells somebody."""
 
 SHOWN = 4096                # bytes of what is written or sent: the log must not fill a disk

@@ -66,7 +66,7 @@ class Segments(unittest.TestCase):
         for backend in BACKENDS:
             with self.subTest(backend=backend):
                 writer = self.writer(backend)
-                # that one may say it itself
+                # dbm.sqlite3 may say it itself
                 kinds = (Failed, OSError) if backend == "dbm.sqlite3" else (Failed,)
                 try:
                     with self.assertRaises(kinds):

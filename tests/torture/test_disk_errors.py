@@ -16,7 +16,16 @@ from typing import Any
 import wire
 from tests.harness.process import HERE, DaemonProcess, Speaker, effort, say_figures
 from tests.harness.terminals import Terminal, environment, needs
-from tests.torture.disk_errors import AGAIN_SECONDS, REFUSAL_SECONDS, SYNCS, Result, fail_sync, fill, lie, writes
+from tests.torture.disk_errors import (
+    AGAIN_SECONDS,
+    REFUSAL_SECONDS,
+    SYNCS,
+    Result,
+    fail_sync,
+    fill,
+    lie,
+    writes,
+)
 from tests.torture.strace import Call, calls, inject, under
 
 SAMPLE = effort(8, 20)         # every so many of the writes

@@ -37,8 +37,8 @@ class TheyBite(unittest.TestCase):
             fuzz.by_chance(fuzz.TARGETS[name], 0.0, SEED, LEAST[name] * 4)
 
     def test_decoder(self):
-        self.found("decoder", mock.patch.object(wire.Decoder, "feed", lambda self,
-                                                data: iter([data] if data else [])))
+        self.found("decoder", mock.patch.object(wire.Decoder, "feed",
+                                                lambda self, data: iter([data] if data else [])))
 
     def test_daemon(self):
         def fails(self, client, said, now):
@@ -49,12 +49,12 @@ class TheyBite(unittest.TestCase):
         self.found("journal", mock.patch("store.journal.crc32", lambda *_: 0))
 
     def test_keys(self):
-        self.found("keys", mock.patch("terminal.keys.Keys.feed", lambda self,
-                                      data: [data.decode("latin-1")]))
+        self.found("keys", mock.patch("terminal.keys.Keys.feed",
+                                      lambda self, data: [data.decode("latin-1")]))
 
     def test_display(self):
-        self.found("display", mock.patch("tests.torture.fuzz.display", lambda text,
-                                         multiline=False: text))
+        self.found("display", mock.patch("tests.torture.fuzz.display",
+                                         lambda text, multiline=False: text))
 
     def test_link(self):
         def slow(self, said):

@@ -1,15 +1,16 @@
 """Everything that is too long for `make test`, one after the other; each part says what it did, and
 is a program too.
 
-    python -m tests.torture.torture [PART ...]          or `make torture ARGS="PART ..."`; all parts without one
+    python -m tests.torture.torture [PART ...]          or `make torture ARGS="PART ..."`
+
+Without a PART, all of them.
 """
 import importlib
 import sys
 import time
 
 PARTS = ("power_cuts", "kills", "disk_errors", "full_disk", "device_errors", "every_flip",
-         "end_to_end", "restart",
-         "torture_overload")
+         "end_to_end", "restart", "torture_overload")
 
 
 def main() -> int:

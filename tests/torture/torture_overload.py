@@ -84,8 +84,7 @@ def judged(what: str, without: list[Watched], under: list[Watched]) -> bool:
         before, after = median(without, field), median(under, field)
         good = after <= 2 * before + GRACE
         print(f"  {what}: p99 to {field}: {before:.0f} us without, {after:.0f} us with: "
-              f"x{after / before:.2f}"
-              f"{'' if good else '  MISSED'}", flush=True)
+              f"x{after / before:.2f}{'' if good else '  MISSED'}", flush=True)
         fine &= good
     return fine
 
@@ -167,8 +166,7 @@ def storming(pipe: Any, port: int) -> None:
 
 
 def storm() -> bool:
-    """Connects and half-open logins at the TCP listener; users, and new ones, at the Unix
-    socket."""
+    """Connects and half-open logins at the TCP port; users, and new ones, at the Unix socket."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

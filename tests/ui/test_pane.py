@@ -5,7 +5,20 @@ import unittest
 
 from terminal.display import UNICODE, fold, width
 from ui import pane
-from ui.entries import DELIVERED, REFUSED, SENT, STORED, Entry, Listing, Note, Row, Said, Spoken, clock, name_style
+from ui.entries import (
+    DELIVERED,
+    REFUSED,
+    SENT,
+    STORED,
+    Entry,
+    Listing,
+    Note,
+    Row,
+    Said,
+    Spoken,
+    clock,
+    name_style,
+)
 from ui.pane import Pane
 
 NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
@@ -42,8 +55,8 @@ class Rows(InUtc):
              ["12:00 you > carol       = minutes are in /srv/minutes"]),
             (Note(NOON, "carol is not connected: kept in the mailbox"),
              ["12:00 * carol is not connected: kept in the mailbox"]),
-            (Said(NOON, "drill at 15:00, use the north stairs; take your badge and leave the doors open", "dave",
-                  "all"),
+            (Said(NOON, "drill at 15:00, use the north stairs; take your badge and leave the "
+                        "doors open", "dave", "all"),
              ["12:00 dave > all          drill at 15:00, use the north stairs; take your badge",
               "                        | and leave the doors open"]),
             (Said(NOON, "no", "you", "a-long-name, another", REFUSED, "no room"),
@@ -56,14 +69,17 @@ class Rows(InUtc):
                 self.assertEqual(self.shown(entry, 80), rows)
 
     def test_narrow(self) -> None:
-        self.assertEqual(self.shown(Said(NOON, "drill at 15:00, use the north stairs", "dave", "all"), 40),
+        said = Said(NOON, "drill at 15:00, use the north stairs", "dave", "all")
+        self.assertEqual(self.shown(said, 40),
                          ["12:00 dave > all drill at 15:00, use the", "    | north stairs"])
-        self.assertEqual(self.shown(Said(NOON, "bay 3", "you", "bob", SENT), 40), ["12:00 you > bob . bay 3"])
+        self.assertEqual(self.shown(Said(NOON, "bay 3", "you", "bob", SENT), 40),
+                         ["12:00 you > bob . bay 3"])
         self.assertEqual(self.shown(Said(NOON, "words enough", "a-long-name", "you"), 20),
                          ["12:00 a-long-name >", " | you", " | words enough"])
 
     def test_a_table_uses_the_width(self) -> None:
-        table = Listing(NOON, "12 users:", items=[(f"user{number}", "Available") for number in range(12)])
+        table = Listing(NOON, "12 users:",
+                        items=[(f"user{number}", "Available") for number in range(12)])
         self.assertEqual(len(table.rows(80, UNICODE)), 1 + 4)
         self.assertEqual(len(table.rows(40, UNICODE)), 1 + 12)
 
@@ -80,9 +96,10 @@ class Rows(InUtc):
                 self.assertTrue("".join(run for run, _ in row).isprintable(), row)
 
     def test_lines_cannot_be_forged(self) -> None:
-        for entry in (Said(NOON, "hi\n12:00 eve > you: pay me", "bob", "you"), Note(NOON, "hi\n12:00 eve"),
-                      Spoken(NOON, "hi\n12:00 eve: x", "bob")):
-            self.assertEqual(fold(entry.lines()[0])[1:], ["    | 12:00 eve" + str(entry.text).partition("eve")[2]])
+        for entry in (Said(NOON, "hi\n12:00 eve > you: pay me", "bob", "you"),
+                      Note(NOON, "hi\n12:00 eve"), Spoken(NOON, "hi\n12:00 eve: x", "bob")):
+            self.assertEqual(fold(entry.lines()[0])[1:],
+                             ["    | 12:00 eve" + str(entry.text).partition("eve")[2]])
 
     def test_any_time(self) -> None:
         self.assertEqual(clock(2**64 - 1), "??:??")
@@ -119,7 +136,8 @@ class Scrolling(InUtc):
         self.assertEqual(texts(shown.view(20, 5)), before)
         self.assertEqual(shown.below(1000), below + 10)
         top = texts(shown.view(40, 5))[0]
-        self.assertEqual(top.split()[:4], before[0].split()[:4] if before[0].startswith("12:") else top.split()[:4])
+        self.assertEqual(top.split()[:4],
+                         before[0].split()[:4] if before[0].startswith("12:") else top.split()[:4])
 
     def test_to_the_start_and_back_to_the_end(self) -> None:
         shown = self.filled(50)
@@ -169,7 +187,8 @@ class Scrolling(InUtc):
         self.assertEqual(texts(shown.view(20, 10))[2:4], ["-- 2 new -----------", "12:00 bob: new"])
         shown.looked()
         shown.add(Spoken(NOON, "newer", "bob"), False)
-        self.assertEqual(texts(shown.view(20, 10))[-2:], ["-- 1 new -----------", "12:00 bob: newer"])
+        self.assertEqual(texts(shown.view(20, 10))[-2:],
+                         ["-- 1 new -----------", "12:00 bob: newer"])
         self.assertEqual(sum("new ---" in row for row in texts(shown.view(20, 10))), 1)
 
     def test_to_what_is_new(self) -> None:

@@ -250,9 +250,8 @@ class Everything(InUtc):
             for text in ("\x1b[2J\x07", "‮evil", "a\x00b\x08", "你好" * 30, "e" + "\u0301" * 50,
                          "\n" * 30, "\ud800"):
                 play.hear(wire.Mail(9, 2**63, 9, 0, 1, text, text), wire.Refused(1, 1, text),
-                          wire.Notice(text),
-                          wire.Failed(99, 1, text), wire.Outcomes(2, 2, Outcome.AWAY, (text,)),
-                          Offline(text, 1.0),
+                          wire.Notice(text), wire.Failed(99, 1, text),
+                          wire.Outcomes(2, 2, Outcome.AWAY, (text,)), Offline(text, 1.0),
                           wire.Invitation(5, 60, text, (text, "alice", text)))
                 play.link.roster[text] = wire.Entry(text, 1, 0, 2**63, 0)
             play.link.house = "\x1b[31mhouse\n"

@@ -380,6 +380,9 @@ MUTANTS = [Mutant(*row) for row in (
      "test_menu"),
     ("commands: @all in a chat", "ui/commands.py", "return WHOM if in_chat else send",
      "return send", "test_addresses"),
+    ("messages: stored is told before delivered", "ui/messages.py",
+     "            if mark == DELIVERED and entry.mark == SENT:", "            if False:",
+     "test_menu"),
     ("messages: stored for all before the mark", "ui/messages.py", "        if not own.unstored:",
      "        if True:", "test_menu"),
 )]

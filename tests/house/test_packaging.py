@@ -153,6 +153,7 @@ mount -t tmpfs -o mode=755 none "$1/root/run"
 cat >"$1/root/inside" <<'EOF'
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+rm -f /var/lib/man-db/auto-update     # or dpkg would index all manuals of this host, twice
 dpkg -i --force-depends "$1" >/dev/null
 as() {          # UID OPTIONS: the client, run by a user
     uid=$1; shift

@@ -65,6 +65,7 @@ class Corpus(unittest.TestCase):
             bob.drain()
             with contextlib.suppress(TimeoutError):
                 shown = ann.hear(wire.Delivered).last
+        ann.sock.settimeout(SECONDS)
 
     def test_all_scripts_are_shown_within_their_columns(self) -> None:
         for text in texts():

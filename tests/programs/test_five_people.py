@@ -17,7 +17,7 @@ from tests.harness.process import HERE
 from tests.harness.terminals import Tmux, environment, needs, until
 
 PEOPLE = ("ann", "bob", "carol", "dave", "erin")
-PATIENCE = 20.0             # for anything to appear: a busy machine paints late
+PATIENCE = 60.0             # seconds, for anything to appear, on a busy machine
 
 
 @needs("tmux")

@@ -81,7 +81,7 @@ class Places(Neighbours):
                         {"XDG_RUNTIME_DIR": own}, {"XDG_RUNTIME_DIR": "relative"})
             for number, theirs in enumerate(settings):
                 daemon = self.host.daemon("alice", **theirs)
-                for mine in settings if FULL else (theirs, settings[(number + 2) % len(settings)]):
+                for mine in settings if FULL else (settings[(number + 2 * logged_in) % len(settings)],):
                     with self.subTest(logged_in=logged_in, daemon=theirs, client=mine):
                         self.assertEqual(self.finds("alice", **mine), "")
                 self.assertEqual(daemon.end(), 0)

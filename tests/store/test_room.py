@@ -141,8 +141,10 @@ class Model(unittest.TestCase):
         return lives
 
     def live(self, pattern: str, kill: bool = False) -> None:
-        share = full_disk.PATTERNS[pattern]
-        for life in self.each():
+        """With each backend, or, in a sample, with one of them: another for the next pattern."""
+        share, lives = full_disk.PATTERNS[pattern], self.each()
+        turn = 2 * list(full_disk.PATTERNS).index(pattern) + kill
+        for life in effort(lives, lives[turn % len(lives):][:1]):
             with self.subTest(backend=life.backend):
                 taken = []
                 for round in range(ROUNDS):

@@ -4,7 +4,7 @@ import unittest
 from tests.harness.process import say_figures
 from tests.torture.end_to_end import end_to_end
 
-SECONDS = 4, 20, 60         # the later ones, where a busy machine did nothing in the first
+SECONDS = 3, 20, 60         # the later ones, where a busy machine did nothing in the first
 SEED = 11
 
 

@@ -1,4 +1,5 @@
-"""Shown once: at most once by one client with one archive, whatever is cut and killed, and at least once if STORED."""
+"""Shown once: at most once by one client with one archive, whatever is cut and killed, and at least
+once if STORED."""
 import os
 import random
 import tempfile
@@ -150,7 +151,8 @@ class Forgotten(Scene):
 
 
 class Confirmed(unittest.TestCase):
-    """CONFIRMED is said only for what the daemon had on disk: a client of parley 0.1 forgets by it."""
+    """CONFIRMED is said only for what the daemon had on disk: a client of parley 0.1 forgets by
+    it."""
 
     def test_of_what_a_power_cut_took_it_is_not_said(self) -> None:
         house = House(1)
@@ -239,7 +241,8 @@ class Sisters(Scene):
         self.assertEqual(self.bob.screen, {"live": 1})
 
     def test_two_programs_with_one_archive(self) -> None:
-        """One stands offline while the other reads: what that one kept, this one knows when it comes back."""
+        """One stands offline while the other reads: what that one kept, this one knows when it
+        comes back."""
         self.bob.deaf()
         other = Person(self.house, "bob", self.bob.archive)
         other.come()
@@ -250,7 +253,8 @@ class Sisters(Scene):
         self.house.slow()
         self.bob.come()
         self.bob.check()
-        self.assertEqual((self.bob.kept(), sum(self.bob.screen.values()), sum(other.screen.values())),
+        self.assertEqual((self.bob.kept(), sum(self.bob.screen.values()),
+                          sum(other.screen.values())),
                          (["to the other"], 0, 1))
         other.end()
 
@@ -295,7 +299,8 @@ class Sisters(Scene):
         self.bob.come()
         self.bob.link.ask.check()
         self.house.run()
-        self.bob.pump()                                 # the first window is shown; CONFIRM has left
+        # the first window is shown; CONFIRM has left
+        self.bob.pump()
         dead = self.bob.link.sock
         assert dead is not None
         self.addCleanup(dead.dup().close)               # so that the daemon does not see it end
@@ -311,7 +316,8 @@ class Walk:
     def __init__(self, seed: int, place: Path) -> None:
         self.chance = random.Random(seed)
         self.house = House(seed)
-        self.ann, self.bob, self.carol = (Person(self.house, name, place / name) for name in ("ann", "bob", "carol"))
+        self.ann, self.bob, self.carol = (Person(self.house, name, place / name)
+                                          for name in ("ann", "bob", "carol"))
         self.texts: dict[int, tuple[str, str]] = {}     # of each id: to, text
         self.due: set[str] = set()                      # told STORED, for Bob
         self.happened: Counter[str] = Counter()
@@ -321,8 +327,8 @@ class Walk:
 
     def run(self) -> None:
         acts = [self.send] * 6 + [self.house.settle] * 3 + [
-            self.slow, self.slow, self.quick, self.power, self.power, self.kill, self.deafen, self.deafen, self.die,
-            self.check, self.robots]
+            self.slow, self.slow, self.quick, self.power, self.power, self.kill, self.deafen,
+            self.deafen, self.die, self.check, self.robots]
         for _ in range(STEPS):
             act = self.chance.choice(acts)
             self.happened[act.__name__] += 1
@@ -336,7 +342,8 @@ class Walk:
         self.told()
 
     def told(self) -> None:
-        self.due |= {text for number in self.ann.stored for to, text in [self.texts[number]] if to == "bob"}
+        self.due |= {text for number in self.ann.stored
+                     for to, text in [self.texts[number]] if to == "bob"}
 
     def send(self) -> None:
         for _ in range(self.chance.choice((1, 1, 3, 100))):
@@ -434,7 +441,8 @@ class Walks(unittest.TestCase):
                 walk.close()
         print(f"shown once: {count} walks, {wrong} with faults; {dict(happened)}")
         self.assertEqual(faults[:5], [])
-        self.assertEqual(min(happened[act] for act in ("power", "kill", "deafen", "die", "robots")) > 0, True)
+        self.assertEqual(min(happened[act] for act in ("power", "kill", "deafen", "die", "robots"))
+                         > 0, True)
 
 
 if __name__ == "__main__":

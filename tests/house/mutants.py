@@ -49,8 +49,8 @@ MUTANTS = [Mutant(*row) for row in (
      "disk.rename(spare, path)\n            yield from disk.syncing_directory(directory)",
      "disk.rename(spare, path)", POWER),
     ("journal: the fsync when it is finished", "store/journal.py",
-     "            self.disk.truncate(self.fd, self.offset)\n            yield from "
-     "self.disk.syncing(self.fd)",
+     "            self.disk.truncate(self.fd, self.offset)\n"
+     "            yield from self.disk.syncing(self.fd)",
      "            self.disk.truncate(self.fd, self.offset)\n            yield None", POWER),
     ("journal: what the sync covers", "store/progress.py",
      "done, self.syncing = self.syncing, None", "done, self.syncing = self.written, None", POWER),
@@ -161,8 +161,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("mailbox: reads that failed are due", "store/progress.py", "        if not reads:\n",
      "        if True:\n", "test_mailbox"),
     ("mailbox: a failed sync is final", "store/journals.py",
-     "            raise self.failed\n        progress = self.progress\n        if "
-     "progress.syncing is",
+     "            raise self.failed\n        progress = self.progress\n"
+     "        if progress.syncing is",
      "            pass\n        progress = self.progress\n        if progress.syncing is",
      "test_mailbox"),
     ("seal: only what was rolled", "store/seal.py",
@@ -203,8 +203,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("seal: read while it was sealed", "store/seal.py", "for first, last in spans:",
      "for first, last in ():", "test_costs"),
     ("seal: read while its pages were counted", "store/seal.py",
-     "        for page in self._touched(user):\n            count_unread(user, page, "
-     "self.shelf)\n        new =",
+     "        for page in self._touched(user):\n"
+     "            count_unread(user, page, self.shelf)\n        new =",
      "        new =", "test_costs"),
     ("seal: watermarks and origins move along", "store/seal.py",
      "for part in user_records(self.users[number]):",

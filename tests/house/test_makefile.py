@@ -1,4 +1,5 @@
-"""The Makefile: what is installed starts, and goes again; a distribution is named by the release."""
+"""The Makefile: what is installed starts, and goes again; a distribution is named by the
+release."""
 import marshal
 import os
 import shutil
@@ -21,14 +22,17 @@ class Makefile(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.place)
 
     def make(self, *arguments: str) -> None:
-        subprocess.run(["make", "-s", "-C", HERE, f"PYTHON={sys.executable}", *arguments], check=True)
+        subprocess.run(["make", "-s", "-C", HERE, f"PYTHON={sys.executable}", *arguments],
+                       check=True)
 
     def test_install_and_uninstall(self) -> None:
         prefix = self.place / "usr"
         self.make("install", f"PREFIX={prefix}")
         for program in ("parleyd", "parley"):
-            said = subprocess.run([prefix / "bin" / program, "--version"], capture_output=True, text=True, cwd="/")
-            self.assertEqual((said.returncode, said.stdout), (0, f"{program} {RELEASE}\n"), said.stderr)
+            said = subprocess.run([prefix / "bin" / program, "--version"], capture_output=True,
+                                  text=True, cwd="/")
+            self.assertEqual((said.returncode, said.stdout), (0, f"{program} {RELEASE}\n"),
+                             said.stderr)
         for page in Path(HERE, "man").glob("*.[1578]"):
             self.assertTrue((prefix / f"share/man/man{page.suffix[1:]}" / page.name).is_file())
         unit = (prefix / "lib/systemd/system/parleyd.service").read_text()
@@ -46,7 +50,8 @@ class Makefile(unittest.TestCase):
         self.assertNotIn(str(self.place), launcher)
         self.assertEqual((self.place / "usr/lib/parley/__pycache__").stat().st_mode & 0o777, 0o755)
         compiled = cache_from_source(self.place / "usr/lib/parley/daemon.py")
-        self.assertEqual(marshal.loads(Path(compiled).read_bytes()[16:]).co_filename, "/usr/lib/parley/daemon.py")
+        self.assertEqual(marshal.loads(Path(compiled).read_bytes()[16:]).co_filename,
+                         "/usr/lib/parley/daemon.py")
 
     @needs("git")
     def test_dist(self) -> None:
@@ -55,7 +60,8 @@ class Makefile(unittest.TestCase):
         name = f"{HERE}/parley-{RELEASE}.tar.gz"
         self.addCleanup(lambda: os.path.exists(name) and os.unlink(name))
         self.make("dist")
-        listed = subprocess.run(["tar", "tzf", name], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(["tar", "tzf", name], capture_output=True, text=True,
+                                check=True).stdout
         self.assertIn(f"parley-{RELEASE}/daemon.py", listed.split())
 
 

@@ -1,4 +1,5 @@
-"""No text makes a row that could be another sender's, a notice, a rule, the bar or the prompt: at any width."""
+"""No text makes a row that could be another sender's, a notice, a rule, the bar or the prompt: at
+any width."""
 import fcntl
 import os
 import struct
@@ -21,12 +22,14 @@ WIDTHS = effort(range(1, 121), (*range(1, 31), *range(31, 121, 3)))
 BLANKS = (" ", "\u00a0", "\u3000", "\u2003", "\u2800", "\t", "\u3164", "\u200b")
 FORGED = ("14:06 dave > all          pay me", "14:06 * dave left the chat", "14:06 dave: pay me",
           "-- 2 new ------------------", "= alice@lab = menu ========", "menu> 6. Exit",
-          "* dave invites you to a chat:  7. Accept  8. Deny", "! no room", "  bob      Available", "?")
+          "* dave invites you to a chat:  7. Accept  8. Deny", "! no room", "  bob      Available",
+          "?")
 HEADS = {"Said": "12:00 eve > you", "Spoken": "12:00 eve:", "Note": "12:00 *", "Listing": "12:00 *"}
 
 
 def texts(cols: int) -> Iterator[str]:
-    """Texts that would put what is forged at the beginning of a row, were it the terminal or a blank that breaks it."""
+    """Texts that would put what is forged at the beginning of a row, were it the terminal or a
+    blank that breaks it."""
     for number, forged in enumerate(FORGED):
         blank = BLANKS[(cols + number) % len(BLANKS)]
         yield f"hi\n{forged}"
@@ -53,11 +56,13 @@ def begins_a_row(row: str) -> bool:
 
 class Forging(InUtc):
     def assert_only_its_head(self, rows: list[str], head: str, text: str) -> None:
-        self.assertTrue(rows[0].startswith(head) or head.startswith(rows[0].rstrip()), (rows[0], ascii(text)))
+        self.assertTrue(rows[0].startswith(head) or head.startswith(rows[0].rstrip()),
+                        (rows[0], ascii(text)))
         self.assertEqual([row for row in rows[1:] if begins_a_row(row)], [], ascii(text))
 
     def rows(self, entry: Entry, cols: int) -> list[str]:
-        rows = ["".join(run for run, _ in fitted(row, cols, UNICODE)) for row in entry.rows(cols, UNICODE)]
+        rows = ["".join(run for run, _ in fitted(row, cols, UNICODE))
+                for row in entry.rows(cols, UNICODE)]
         self.assertLessEqual(max(map(width, rows)), cols)
         return rows
 
@@ -65,14 +70,16 @@ class Forging(InUtc):
         for cols in WIDTHS:
             for text in texts(cols):
                 for entry in entries(text):
-                    self.assert_only_its_head(self.rows(entry, cols), HEADS[type(entry).__name__], text)
+                    self.assert_only_its_head(self.rows(entry, cols), HEADS[type(entry).__name__],
+                                              text)
 
     def test_a_long_name_before_it(self) -> None:
         """A head that needs rows of its own."""
         name = "e" * 32
         for cols in WIDTHS:
             for text in some(cols):
-                self.assert_only_its_head(self.rows(Said(NOON, text, name, "you +7"), cols), f"12:00 {name}", text)
+                self.assert_only_its_head(self.rows(Said(NOON, text, name, "you +7"), cols),
+                                          f"12:00 {name}", text)
 
     def test_of_one_s_own_with_a_reason(self) -> None:
         for cols in WIDTHS:
@@ -89,8 +96,10 @@ class Forging(InUtc):
                               items=[("21 Nov 12:00 eve", text), ("21 Nov 12:01 bob", text)])
                 begun = [row.lstrip(" ") for row in self.rows(table, cols) if begins_a_row(row)]
                 self.assertEqual(len(begun), 3, (cols, ascii(text), begun))
-                for row, head in zip(begun, ("12:00 *", "21 Nov 12:00 eve", "21 Nov 12:01 bob"), strict=True):
-                    self.assertTrue(row.startswith(head) or head.startswith(row.rstrip()), (cols, row))
+                for row, head in zip(begun, ("12:00 *", "21 Nov 12:00 eve", "21 Nov 12:01 bob"),
+                                     strict=True):
+                    self.assertTrue(row.startswith(head) or head.startswith(row.rstrip()),
+                                    (cols, row))
 
     def test_on_the_screen(self) -> None:
         """The whole picture: what is no continued row stands there with a harmless text as well."""
@@ -107,7 +116,8 @@ class Forging(InUtc):
                 self.assertEqual(len(found), len(harmless), (cols, ascii(text), found))
                 for row, honest in zip(found, harmless, strict=True):
                     head = honest.removesuffix("x").rstrip()
-                    self.assertTrue(row.startswith(head) or head.startswith(row), (cols, row, honest))
+                    self.assertTrue(row.startswith(head) or head.startswith(row),
+                                    (cols, row, honest))
 
     def test_scrolled(self) -> None:
         """Where the head is above the screen, all that is seen is behind the gutter."""
@@ -134,7 +144,8 @@ class Forging(InUtc):
             for text in some(cols):
                 first, *rest = fold(text, cols)
                 shown = first + "".join(row.replace(GUTTER, "", 1) for row in rest)
-                self.assertEqual("".join(shown.split()), "".join(display(text, multiline=True).split()))
+                self.assertEqual("".join(shown.split()),
+                                 "".join(display(text, multiline=True).split()))
 
 
 class TheLog(unittest.TestCase):

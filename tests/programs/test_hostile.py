@@ -1,4 +1,5 @@
-"""Hostile text at every place where it can surface: 2,000 strings, and every message of the daemon filled with them.
+"""Hostile text at every place where it can surface: 2,000 strings, and every message of the daemon
+filled with them.
 
 Nothing of it may be obeyed by a terminal, change what stands before it, or move a column.
 """
@@ -25,9 +26,10 @@ from ui.screen import frame as screen_frame
 from wire import Why
 
 STRINGS = 2000
-CLASSICS = ("\x1b[2J\x1b[H", "\x1b]0;owned\x07", "\r\x1b[Kroot: send me your password", "ann\b\b\bbob", "a\x00b",
-            "\x9b31m", "x\u2029y",
-            "\u202eevil", "a" + "\u0301" * 500, "\u200b" * 50, "漢" * 100, "\x1b", "\n" * 30, "\t" * 30, "\x0e\x0f",
+CLASSICS = ("\x1b[2J\x1b[H", "\x1b]0;owned\x07", "\r\x1b[Kroot: send me your password",
+            "ann\b\b\bbob", "a\x00b", "\x9b31m", "x\u2029y",
+            "\u202eevil", "a" + "\u0301" * 500, "\u200b" * 50, "漢" * 100, "\x1b", "\n" * 30,
+            "\t" * 30, "\x0e\x0f",
             "\x1b[6n", "\x1bP$q\x1b\\", "\ud800", "\U000e0041", "x\u2028y", "ﷺ" * 40, "\x1b[?1049l")
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 SIZES = ((24, 80), (40, 132), (6, 20), (1, 1), (3, 7))
@@ -66,15 +68,17 @@ class Screen(Base):
 
     def filled(self, codec: wire.Codec, text: str, number: int) -> Any:
         """A message of this row of the table with the text wherever it has one."""
-        made: dict[str, Any] = {"word": text, "text": text, "texts": (text,), "words": (text, "bob"),
-                                "16s": bytes(16), "32s": bytes(32),
-                                "entries": (wire.Entry(text, number % 3, 0, number, number % 3 // 2),)}
+        entry = wire.Entry(text, number % 3, 0, number, number % 3 // 2)
+        made: dict[str, Any] = {"word": text, "text": text, "texts": (text,),
+                                "words": (text, "bob"), "16s": bytes(16), "32s": bytes(32),
+                                "entries": (entry,)}
         return codec.cls(*(made.get(how, 1) for _, how in codec.fields))
 
     def test_every_message_of_the_daemon(self) -> None:
         """Each string in each field of each message, in the menu, while writing and in a chat."""
         said = [codec for codec in wire.MESSAGES.values()
-                if codec.direction != wire.CLIENT and codec.cls not in (wire.Welcome, wire.Rejected)]
+                if codec.direction != wire.CLIENT
+                and codec.cls not in (wire.Welcome, wire.Rejected)]
         for number, text in enumerate(texts(600)):
             play = Play().online("bob")
             if number % 3 == 1:
@@ -98,7 +102,8 @@ class Screen(Base):
             self.harmless(str(login_failure("bob", NameRefused(Why.TAKEN, text))).replace(text, ""))
 
     def test_lists_and_what_is_typed(self) -> None:
-        """A roster of such names in the picker and the list of users; the strings as keys, pastes and commands."""
+        """A roster of such names in the picker and the list of users; the strings as keys, pastes
+        and commands."""
         names = texts(effort(200, 80))
         play = Play().online("bob")
         play.link.roster.update({name: wire.Entry(name, number % 3, 0, NOON, number % 3 // 2)
@@ -116,7 +121,8 @@ class Screen(Base):
                 self.shown(play)
             play.press("<Esc>", "<Esc>", "<Esc>")
         for text in names:
-            for line in (text, "/" + text, "@" + text, "/send " + text, "/ignore " + text, "/accept " + text):
+            for line in (text, "/" + text, "@" + text, "/send " + text, "/ignore " + text,
+                         "/accept " + text):
                 play.menu.enter(line, NOON)
                 self.shown(play)
             play.menu.desk.back()
@@ -129,7 +135,8 @@ class Screen(Base):
             self.assertTrue(play.menu.question)
 
     def test_the_sender_s_name_is_not_overwritten(self) -> None:
-        """The sender stands where it stood, whatever the text does: nothing of it is left of the text."""
+        """The sender stands where it stood, whatever the text does: nothing of it is left of the
+        text."""
         for text in texts():
             play = Play().online("bob")
             play.mail(1, "bob", text)
@@ -169,7 +176,8 @@ class Operator(Base):
     def test_a_whole_frame(self) -> None:
         for text in texts(200):
             log = [note_line("message", {"sender": text, "to": text, "id": 1, "text": text}, True)]
-            for line in frame("parleyd", status_lines([Row(text, text, 1, 1, text)], 0, 80, 10**15), log, (80, 24)):
+            for line in frame("parleyd", status_lines([Row(text, text, 1, 1, text)], 0, 80, 10**15),
+                              log, (80, 24)):
                 self.harmless(line)
                 self.assertLessEqual(width(line), 80)
 
@@ -188,7 +196,8 @@ class Operator(Base):
                 self.harmless(line)
 
     def test_quit_words_and_names_through_the_service(self) -> None:
-        """From the wire to the log: nothing unseen in any line, no name that is none, and no crash."""
+        """From the wire to the log: nothing unseen in any line, no name that is none, and no
+        crash."""
         with Service() as service:
             ann, bob = service.users("ann", "bob")
             chance = random.Random(3)
@@ -197,22 +206,26 @@ class Operator(Base):
                     continue
                 number = ann.send("bob", text)
                 said = [each for each in ann.hears_all(wire.Refused) if each.id == number]
-                control = any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in text)
+                control = any(unicodedata.category(char) == "Cc" and char not in "\n\t"
+                              for char in text)
                 self.assertEqual(bool(said), control or not text or text.isspace())
                 ann.hears_all(wire.Stored)
                 bob.confirm(*bob.hears_all(wire.Mail))
                 if chance.random() < 0.2:
-                    ann.say(wire.Invite(1, (text[:60],)), wire.Say(2, 1, text), wire.Ignore(3, 1, text[:60]))
+                    ann.say(wire.Invite(1, (text[:60],)), wire.Say(2, 1, text),
+                            wire.Ignore(3, 1, text[:60]))
                     service.client(text[:60]).sock.close()
             for event, fields in service.notes.told:
                 self.harmless(note_line(event, fields, True))
-            self.assertEqual([user.name for user in service.mailbox.users if not wire.is_name(user.name)], [])
+            self.assertEqual([user.name for user in service.mailbox.users
+                              if not wire.is_name(user.name)], [])
 
 
 class Archived(Base):
     def test_a_line_each_and_back_again(self) -> None:
         for number, text in enumerate(texts()):
-            mail = wire.Mail(number + 1, NOON, number + 1, 0, 1, "bob", text.encode("utf-8", "replace").decode())
+            mail = wire.Mail(number + 1, NOON, number + 1, 0, 1, "bob",
+                             text.encode("utf-8", "replace").decode())
             line = letters.line(mail)
             self.harmless(line)
             record = letters.parse(line.encode())

@@ -1,4 +1,5 @@
-"""Several logins on one host, with real programs on both ends: who finds whom, and who is never believed."""
+"""Several logins on one host, with real programs on both ends: who finds whom, and who is never
+believed."""
 import os
 import re
 import shutil
@@ -40,8 +41,8 @@ class Neighbours(unittest.TestCase):
 
     def come(self, login: str, *options: str, **more: str) -> Program:
         """A client that stays, line by line; it is let in."""
-        client = self.host.start(login, sys.executable, f"{TREE}/curses_client.py", "--plain", "--name", login,
-                                 *options, **more)
+        client = self.host.start(login, sys.executable, f"{TREE}/curses_client.py", "--plain",
+                                 "--name", login, *options, **more)
         client.says(f" as {login}: ")
         return client
 
@@ -53,8 +54,10 @@ class Neighbours(unittest.TestCase):
 
     def fails(self, login: str, *options: str, code: int = os.EX_UNAVAILABLE, **more: str) -> str:
         """A client does not come in; what it says, one line."""
-        found = self.host.parley(login, *(() if "--name" in options else ("--name", login)), "--who", *options, **more)
-        self.assertEqual((found.returncode, found.stdout, found.stderr.count("\n")), (code, "", 1), found.stderr)
+        found = self.host.parley(login, *(() if "--name" in options else ("--name", login)),
+                                 "--who", *options, **more)
+        self.assertEqual((found.returncode, found.stdout, found.stderr.count("\n")), (code, "", 1),
+                         found.stderr)
         return found.stderr
 
     def ends(self, login: str, *options: str, **more: str) -> tuple[int, str]:
@@ -70,8 +73,8 @@ class Neighbours(unittest.TestCase):
 
 class Places(Neighbours):
     def test_daemon_and_client_meet_whatever_the_environment_lacks(self) -> None:
-        """XDG_RUNTIME_DIR: not set (cron), the user's own, one of another user's (su), another place of the user's;
-        /run/user/UID there, or not (a container)."""
+        """XDG_RUNTIME_DIR: not set (cron), the user's own, one of another user's (su), another
+        place of the user's; /run/user/UID there, or not (a container)."""
         own = self.directory("/tmp/own", "alice")
         foreign = self.directory("/run/user/61002", "bob")
         for logged_in in (False, True):
@@ -81,11 +84,13 @@ class Places(Neighbours):
                         {"XDG_RUNTIME_DIR": own}, {"XDG_RUNTIME_DIR": "relative"})
             for number, theirs in enumerate(settings):
                 daemon = self.host.daemon("alice", **theirs)
-                for mine in settings if FULL else (settings[(number + 2 * logged_in) % len(settings)],):
+                chosen = (number + 2 * logged_in) % len(settings)
+                for mine in settings if FULL else settings[chosen:chosen + 1]:
                     with self.subTest(logged_in=logged_in, daemon=theirs, client=mine):
                         self.assertEqual(self.finds("alice", **mine), "")
                 self.assertEqual(daemon.end(), 0)
-        self.assertEqual(list(self.host.path("/tmp").rglob("*.sock")), [], "at its end a daemon takes its files away")
+        self.assertEqual(list(self.host.path("/tmp").rglob("*.sock")), [],
+                         "at its end a daemon takes its files away")
 
     def test_a_place_of_ones_own_comes_before_that_of_the_host(self) -> None:
         self.serve_the_host("--name", "hosts")
@@ -109,10 +114,12 @@ class Places(Neighbours):
         self.assertEqual(code, os.EX_NOPERM)
         self.assertIn(f"/tmp/parley-{ALICE} belongs to mallory", line)
         self.assertIn("--listen", line)
-        self.assertIn(f"/tmp/parley-{ALICE} belongs to mallory, not to you: passed over", self.fails("alice"))
+        self.assertIn(f"/tmp/parley-{ALICE} belongs to mallory, not to you: passed over",
+                      self.fails("alice"))
         self.serve_the_host()
-        self.assertEqual(self.finds("alice"), f"parley: /tmp/parley-{ALICE} belongs to mallory, not to you: passed "
-                                              "over; root can remove it\n")
+        self.assertEqual(self.finds("alice"),
+                         f"parley: /tmp/parley-{ALICE} belongs to mallory, not to you: "
+                         "passed over; root can remove it\n")
         own = self.directory("/tmp/own", "alice")
         daemon = self.host.daemon("alice", XDG_RUNTIME_DIR=own)
         daemon.says("passed-over")
@@ -120,7 +127,8 @@ class Places(Neighbours):
 
     def test_a_link_to_a_directory_of_ones_own_is_somebody_elses(self) -> None:
         own = self.directory("/tmp/own", "alice")
-        self.assertEqual(self.host.run("mallory", "ln", "-s", own, f"/tmp/parley-{ALICE}").returncode, 0)
+        self.assertEqual(self.host.run("mallory", "ln", "-s", own,
+                                       f"/tmp/parley-{ALICE}").returncode, 0)
         self.assertIn("belongs to mallory", self.fails("alice"))
         self.assertIn("belongs to mallory", self.ends("alice")[1])
 
@@ -128,7 +136,8 @@ class Places(Neighbours):
         daemon = self.host.daemon("alice")
         client = self.come("alice")
         shutil.rmtree(self.host.path(f"/tmp/parley-{ALICE}"))
-        self.assertIn(f"no daemon listens at unix:/tmp/parley-{ALICE}/parley.sock or {HOSTS}", self.fails("alice"))
+        self.assertIn(f"no daemon listens at unix:/tmp/parley-{ALICE}/parley.sock or {HOSTS}",
+                      self.fails("alice"))
         daemon.process.send_signal(signal.SIGHUP)
         daemon.says("socket-gone address=unix:/tmp/parley-")
         daemon.says(" listening ", 2)
@@ -157,7 +166,8 @@ class Places(Neighbours):
         first.process.send_signal(signal.SIGHUP)
         first.says("socket-lost")
         self.assertEqual(first.end(), 0)
-        client = self.host.start("alice", sys.executable, f"{TREE}/curses_client.py", "--plain", "--name", "al")
+        client = self.host.start("alice", sys.executable, f"{TREE}/curses_client.py", "--plain",
+                                 "--name", "al")
         client.says("connected to second")
 
 
@@ -178,19 +188,25 @@ class Together(Neighbours):
 
     @needs("make", "su")
     def test_the_very_lines_of_readme(self) -> None:
-        """Its lines for a host without systemd; here the programs and the user's home lie elsewhere."""
+        """Its lines for a host without systemd; here the programs and the user's home lie
+        elsewhere."""
         self.root("make", "-s", "install", "PREFIX=/mnt/usr", f"PYTHON={sys.executable}")
         self.root("chmod", "-R", "a+rX", "/mnt/usr")
-        lines = re.findall(r"^    ((?:install -d|su -s) .*)$", Path(HERE, "README.md").read_text(), re.MULTILINE)
+        lines = re.findall(r"^    ((?:install -d|su -s) .*)$", Path(HERE, "README.md").read_text(),
+                           re.MULTILINE)
         self.assertEqual(len(lines), 2)
         home = "/mnt/home/parley"
         for line in lines:
-            line = line.replace("'parleyd", "'/mnt/usr/bin/parleyd").replace("/var/lib/parley", home)
-            self.assertEqual(self.host.run("root", "sh", "-c", f"{line} >/dev/null 2>&1").returncode, 0, line)
+            line = line.replace("'parleyd",
+                                "'/mnt/usr/bin/parleyd").replace("/var/lib/parley", home)
+            self.assertEqual(self.host.run("root", "sh", "-c",
+                                           f"{line} >/dev/null 2>&1").returncode, 0, line)
         lock, log = self.host.path(f"{home}/store/lock"), self.host.path(f"{home}/log")
-        until(lambda: log.exists() and f"listening address={HOSTS}" in log.read_text(), PATIENCE, "the daemon")
+        until(lambda: log.exists() and f"listening address={HOSTS}" in log.read_text(), PATIENCE,
+              "the daemon")
         self.addCleanup(lambda: os.kill(int(lock.read_text()), signal.SIGKILL))
-        sent = self.host.run("alice", "/mnt/usr/bin/parley", "--name", "alice", "--send", "alice", "to myself")
+        sent = self.host.run("alice", "/mnt/usr/bin/parley", "--name", "alice", "--send", "alice",
+                             "to myself")
         self.assertEqual((sent.returncode, sent.stderr), (0, ""))
         bob = self.come("bob")
         self.host.run("alice", "/mnt/usr/bin/parley", "--name", "alice", "--send", "bob", "bay 3")
@@ -204,21 +220,25 @@ class Together(Neighbours):
             self.assertEqual(self.finds(login, "--name", f"{login}2"), "")
 
     def test_make_run_of_root_is_for_root_alone(self) -> None:
-        daemon = self.host.start("root", "make", "-s", "run", f"PYTHON={sys.executable}", "ARGS=--console log")
+        daemon = self.host.start("root", "make", "-s", "run", f"PYTHON={sys.executable}",
+                                 "ARGS=--console log")
         daemon.says("listening address=unix:/tmp/parley-0/parley.sock")
         self.addCleanup(daemon.kill)
         self.assertEqual(self.finds("root", "--name", "ruth"), "")
-        self.assertIn("root runs a daemon for root alone (unix:/tmp/parley-0/parley.sock)", self.fails("bob"))
+        self.assertIn("root runs a daemon for root alone (unix:/tmp/parley-0/parley.sock)",
+                      self.fails("bob"))
 
     def test_a_guest_hears_whose_daemon_it_is(self) -> None:
         self.host.daemon("alice")
         said = self.fails("bob")
-        self.assertIn(f"no daemon listens at unix:/tmp/parley-{BOB}/parley.sock or {HOSTS}; alice runs a daemon for "
-                      f"alice alone (unix:/tmp/parley-{ALICE}/parley.sock); `make run`", said)
-        self.assertIn("this daemon serves alice only", self.fails("bob", "--connect",
-                                                                  f"unix:/tmp/parley-{ALICE}/parley.sock"))
+        self.assertIn(f"no daemon listens at unix:/tmp/parley-{BOB}/parley.sock or {HOSTS}; "
+                      "alice runs a daemon for alice alone "
+                      f"(unix:/tmp/parley-{ALICE}/parley.sock); `make run`", said)
+        self.assertIn("this daemon serves alice only",
+                      self.fails("bob", "--connect", f"unix:/tmp/parley-{ALICE}/parley.sock"))
         self.directory("/tmp/empty", "alice")
-        self.assertIn("only alice can get there", self.fails("bob", "--connect", "unix:/tmp/empty/parley.sock"))
+        self.assertIn("only alice can get there",
+                      self.fails("bob", "--connect", "unix:/tmp/empty/parley.sock"))
 
     def test_a_daemon_each_and_one_that_is_open(self) -> None:
         self.host.daemon("alice", "--name", "alices", "--socket-mode", "666")
@@ -233,7 +253,8 @@ class Together(Neighbours):
     def test_a_name_that_is_kept_over_tcp(self) -> None:
         """Nobody has set a passphrase; the words are true, and the same as if somebody had."""
         self.serve_the_host("--listen", HOSTS, "--listen", "127.0.0.1:6464")
-        found = self.fails("alice", "--connect", "127.0.0.1:6464", "--name", "bob", code=os.EX_NOPERM)
+        found = self.fails("alice", "--connect", "127.0.0.1:6464", "--name", "bob",
+                           code=os.EX_NOPERM)
         self.assertIn("bob is kept for its owner there", found)
         self.assertIn("if bob has no passphrase yet, it belongs to a login of that host", found)
         self.assertNotIn("takes a passphrase", found)
@@ -244,7 +265,8 @@ class Impostors(Neighbours):
         options = ("--listen", HOSTS, "--socket-mode", "666")
         daemon = self.serve_the_host(*options)
         bob = self.come("bob")
-        impostor = self.host.impostor("mallory", "127.0.0.1:6464", f"unix:/tmp/parley-{BOB}/parley.sock")
+        impostor = self.host.impostor("mallory", "127.0.0.1:6464",
+                                      f"unix:/tmp/parley-{BOB}/parley.sock")
         daemon.end(signal.SIGKILL)
         bob.says("connection lost")
         bob.type("@bob for nobody else")
@@ -260,7 +282,8 @@ class Impostors(Neighbours):
         """The places at which anybody may listen first."""
         open_to_all = self.directory("/tmp/open", "alice")
         self.root("chmod", "777", open_to_all)
-        impostor = self.host.impostor("mallory", "127.0.0.1:6464", f"unix:/tmp/parley-{ALICE}/parley.sock",
+        impostor = self.host.impostor("mallory", "127.0.0.1:6464",
+                                      f"unix:/tmp/parley-{ALICE}/parley.sock",
                                       f"unix:{open_to_all}/parley/parley.sock")
         said = self.fails("alice", XDG_RUNTIME_DIR=open_to_all)
         self.assertIn(f"{open_to_all}/parley belongs to mallory", said)
@@ -270,9 +293,10 @@ class Impostors(Neighbours):
         """However it came there: the kernel says who listens."""
         place = self.directory(f"/tmp/parley-{ALICE}", "alice")
         self.root("chmod", "777", place)
-        script = f"import socket; s = socket.socket(1); s.bind({place!r} + '/parley.sock'); s.listen(); " \
-                 f"import os; os.chmod({place!r} + '/parley.sock', 0o666); print('listening', flush=True); " \
-                 "[print(s.accept()[0].recv(999), flush=True) for _ in range(9)]"
+        script = (f"import os, socket; path = {place!r} + '/parley.sock'; "
+                  "s = socket.socket(1); s.bind(path); s.listen(); os.chmod(path, 0o666); "
+                  "print('listening', flush=True); "
+                  "[print(s.accept()[0].recv(999), flush=True) for _ in range(9)]")
         impostor = self.host.start("mallory", sys.executable, "-c", script)
         impostor.says("listening")
         self.assertIn(f"mallory listens at unix:{place}/parley.sock", self.fails("alice"))
@@ -287,9 +311,10 @@ class Impostors(Neighbours):
         bob.says("run by alice")
         daemon.end()
         bob.says("connection lost")
-        script = "import socket, os; s = socket.socket(1); s.bind('/tmp/lab.sock'); os.chmod('/tmp/lab.sock', 438); " \
-                 "s.listen(); print('listening', flush=True); " \
-                 "[print(s.accept()[0].recv(999), flush=True) for _ in range(9)]"
+        script = ("import os, socket; path = '/tmp/lab.sock'; "
+                  "s = socket.socket(1); s.bind(path); os.chmod(path, 0o666); s.listen(); "
+                  "print('listening', flush=True); "
+                  "[print(s.accept()[0].recv(999), flush=True) for _ in range(9)]")
         impostor = self.host.start("mallory", sys.executable, "-c", script)
         impostor.says("listening")
         bob.says("mallory listens at unix:/tmp/lab.sock now, before it was alice: not believed")
@@ -312,7 +337,8 @@ class Impostors(Neighbours):
     def test_another_store_and_a_user(self) -> None:
         """On the screen it is a question, in words; a stray Enter is no answer."""
         daemon = self.serve_the_host()
-        command = self.host.command("bob", sys.executable, f"{TREE}/curses_client.py", "--name", "bob")
+        command = self.host.command("bob", sys.executable, f"{TREE}/curses_client.py", "--name",
+                                    "bob")
         with Terminal(command, rows=24, cols=140) as screen:
             screen.until("as bob:", PATIENCE)
             daemon.process.send_signal(signal.SIGSTOP)

@@ -1,13 +1,16 @@
-"""Every program in every poor place: it works, or one line says what to do; and what a script is told.
+"""Every program in every poor place: it works, or one line says what to do; and what a script is
+told.
 
-The table is tests/programs/poor_places.py.  A cell is a program in a row.  Works means that the program did what it is
-for: a message is on the daemon's disk, a screen was painted and left, a daemon took a message and stopped.  Else there
-is one line, from this program, and the exit code that the row names.  Never a traceback, never silence, and nothing is
-left behind in other people's directories.
+The table is tests/programs/poor_places.py.  A cell is a program in a row.  Works means that the
+program did what it is for: a message is on the daemon's disk, a screen was painted and left, a
+daemon took a message and stopped.  Else there is one line, from this program, and the exit code
+that the row names.  Never a traceback, never silence, and nothing is left behind in other people's
+directories.
 """
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -50,9 +53,10 @@ def run(row: Row, *options: str, stdin: str = "") -> Outcome:
 
 
 def started(row: Row, command: list[str], stdin: str = "") -> Outcome:
-    done = subprocess.run(command, env=place.environment(row), cwd=place.path("cwd"), input=stdin.encode(),
-                          capture_output=True, timeout=SECONDS)
-    return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    done = subprocess.run(command, env=place.environment(row), cwd=place.path("cwd"),
+                          input=stdin.encode(), capture_output=True, timeout=SECONDS)
+    return Outcome(done.returncode, done.stdout.decode(errors="replace"),
+                   done.stderr.decode(errors="replace"))
 
 
 SAMPLE = 8              # of the rows, in `make test`; `make test-all` has all
@@ -70,7 +74,8 @@ class Cells(unittest.TestCase):
             self.assertNotIn(words, text)
         self.assertEqual(done.code, code, text[-2000:])
         if code:
-            ours = [line for line in done.err.splitlines() if not line.startswith("parley: no terminal")]
+            ours = [line for line in done.err.splitlines()
+                    if not line.startswith("parley: no terminal")]
             self.assertEqual(len(ours), 1, done.err)
             self.assertRegex(ours[0], r"\Aparleyd?: ")
             self.assertIn(row.says, ours[0].replace("    | ", ""))      # a terminal's rows
@@ -98,7 +103,8 @@ class Cells(unittest.TestCase):
             sender.hear(wire.Stored)
         done = run(row, "--name", me, "--check")
         works = self.cell(row, "check", done)
-        self.assertEqual("for you" in run(ROWS[0], "--name", me, "--check").out, not works, "shown and kept, or left")
+        self.assertEqual("for you" in run(ROWS[0], "--name", me, "--check").out, not works,
+                         "shown and kept, or left")
 
     def plain(self, row: Row) -> None:
         bob = place.name()
@@ -126,11 +132,13 @@ class Cells(unittest.TestCase):
         self.assertIn("bob", done.out + "bob" * ("name" in done.out))
 
     def screen(self, row: Row) -> None:
-        terminal = Terminal(place.client(row, "--name", place.name()), place.environment(row), cwd=place.path("cwd"))
+        terminal = Terminal(place.client(row, "--name", place.name()), place.environment(row),
+                            cwd=place.path("cwd"))
         self.addCleanup(terminal.close)
         if not row.codes.get("screen"):
             terminal.until(lambda screen: "connected to" in screen.text(), SECONDS)
-            if "plain lines" not in terminal.screen.text() or terminal.initial_termios == terminal.termios():
+            if ("plain lines" not in terminal.screen.text()
+                    or terminal.initial_termios == terminal.termios()):
                 terminal.type("/exit\r")
         code = terminal.wait(SECONDS)
         text = " ".join(terminal.screen.text().split("\n"))
@@ -148,7 +156,8 @@ class Cells(unittest.TestCase):
         if is_over():
             return False
         with contextlib.closing(Speaker(path, "bob", 0)) as bob:
-            self.assertTrue(bob.welcome.house.isascii() and bob.welcome.house.isprintable() and bob.welcome.house)
+            self.assertTrue(bob.welcome.house.isascii() and bob.welcome.house.isprintable()
+                            and bob.welcome.house)
             bob.say(wire.Send(1 << 32 | 1, 0, ("bob",), "to myself"))
             bob.hear(wire.Stored)
         return True
@@ -156,8 +165,9 @@ class Cells(unittest.TestCase):
     def daemon(self, row: Row) -> None:
         """At its default store."""
         path = place.room(row) + "/sock"
-        process = subprocess.Popen(place.command(row, DAEMON, "--listen", "unix:" + path), stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=place.environment(row),
+        process = subprocess.Popen(place.command(row, DAEMON, "--listen", "unix:" + path),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env=place.environment(row),
                                    cwd=place.path("cwd"))
         self.addCleanup(self.put_down, process)
         serves = self.serves(row, path, lambda: process.poll() is not None)
@@ -171,7 +181,8 @@ class Cells(unittest.TestCase):
     def table(self, row: Row) -> None:
         """On a terminal, at a store that was named."""
         room = place.room(row)
-        command = place.command(row, DAEMON, "--listen", f"unix:{room}/sock", "--state", room + "/store")
+        command = place.command(row, DAEMON, "--listen", f"unix:{room}/sock",
+                                "--state", room + "/store")
         terminal = Terminal(command, place.environment(row), cwd=place.path("cwd"))
         self.addCleanup(terminal.close)
 
@@ -213,7 +224,7 @@ def _classes() -> Iterator[type[Cells]]:
     """All rows, or every SAMPLE-th, dealt to PARTS classes: they run side by side."""
     rows = ROWS if FULL else ROWS[::SAMPLE]
     for part in range(PARTS):
-        tests = {"test_" + "".join(letter if letter.isalnum() else "_" for letter in row.name): _test_of(row)
+        tests = {"test_" + re.sub(r"[\W_]", "_", row.name): _test_of(row)
                  for row in rows[part::PARTS]}
         yield type(f"Cells{part}", (Cells,), {"__module__": __name__, **tests})
 
@@ -243,7 +254,8 @@ class Streams(unittest.TestCase):
         names = {f"{place.name()}.{'x' * 9}" for _ in range(50)}
         for name in names:
             place.daemon.client(name).close()
-        code, out, err = self.slowly(place.client(ROWS[0], "--name", place.name(), "--plain"), b"/log\n")
+        code, out, err = self.slowly(place.client(ROWS[0], "--name", place.name(), "--plain"),
+                                     b"/log\n")
         self.assertEqual((code, err), (0, b""))
         self.assertGreater(out.count(b"\n"), 5000)
         self.assertEqual({name for name in names if name.encode() not in out}, set())
@@ -257,9 +269,11 @@ class Streams(unittest.TestCase):
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
         os.write(theirs, b"late, ")
-        process = subprocess.Popen(place.client(ROWS[0], "--name", place.name(), "--send", bob), stdin=ours,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=place.environment(ROWS[0]))
-        until(lambda: fcntl.ioctl(ours, termios.FIONREAD, bytes(4)) == bytes(4), SECONDS, "that the first half is read")
+        process = subprocess.Popen(place.client(ROWS[0], "--name", place.name(), "--send", bob),
+                                   stdin=ours, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=place.environment(ROWS[0]))
+        until(lambda: fcntl.ioctl(ours, termios.FIONREAD, bytes(4)) == bytes(4), SECONDS,
+              "that the first half is read")
         os.close(ours)
         os.write(theirs, b"but whole\n")
         os.close(theirs)
@@ -272,25 +286,26 @@ class Streams(unittest.TestCase):
         with DaemonProcess(store=store, bare=True) as daemon:
             daemon.client("bob").close()
             daemon.end(signal.SIGTERM)
-        for command in (place.client(ROWS[0], "--name", place.name(), "--who"), [sys.executable, CLIENT, "--help"],
-                        [sys.executable, DAEMON, "--help"],
+        for command in (place.client(ROWS[0], "--name", place.name(), "--who"),
+                        [sys.executable, CLIENT, "--help"], [sys.executable, DAEMON, "--help"],
                         [sys.executable, DAEMON, "--state", store, "--check-store"]):
             ours, theirs = os.pipe()
             os.close(ours)
-            done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, env=place.environment(ROWS[0]),
-                                  timeout=SECONDS, check=False)
+            done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE,
+                                  env=place.environment(ROWS[0]), timeout=SECONDS, check=False)
             os.close(theirs)
-            self.assertEqual((done.returncode, done.stderr.count(b"\n")), (os.EX_IOERR, 1), done.stderr)
+            self.assertEqual((done.returncode, done.stderr.count(b"\n")), (os.EX_IOERR, 1),
+                             done.stderr)
             self.assertIn(b"Broken pipe", done.stderr)
 
     def test_a_stderr_that_takes_nothing_changes_no_code(self) -> None:
         for command, code in (([sys.executable, CLIENT, "--nonsense"], os.EX_USAGE),
                               ([sys.executable, DAEMON, "--nonsense"], os.EX_USAGE),
-                              ([sys.executable, CLIENT, "--name", "ann", "--who", "--connect", "/none/at/all"],
-                               os.EX_UNAVAILABLE)):
+                              ([sys.executable, CLIENT, "--name", "ann", "--who",
+                                "--connect", "/none/at/all"], os.EX_UNAVAILABLE)):
             with open("/dev/full", "wb") as full:
-                done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, env=place.environment(ROWS[0]),
-                                      timeout=SECONDS, check=False)
+                done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full,
+                                      env=place.environment(ROWS[0]), timeout=SECONDS, check=False)
             self.assertEqual(done.returncode, code, command)
 
     @unittest.skipUnless(sys.platform == "linux", "needs /proc")
@@ -298,11 +313,13 @@ class Streams(unittest.TestCase):
         """It is asked to while the screen is on, and left as it was found."""
         line = f"{sys.executable} -c 'import os; os.set_blocking(1, False)'; \"$@\"; " \
                f"{sys.executable} -c 'import os; print(\"waits:\", os.get_blocking(1))'"
-        terminal = Terminal(["sh", "-c", line, "sh", *place.client(ROWS[0], "--name", place.name())],
+        terminal = Terminal(["sh", "-c", line, "sh",
+                             *place.client(ROWS[0], "--name", place.name())],
                             place.environment(ROWS[0]))
         self.addCleanup(terminal.close)
         terminal.until("menu>", SECONDS)
-        with open(f"/proc/{terminal.pid}/fdinfo/1") as found:       # of the shell: it is the same open file
+        # the shell's stdout: it is the same open file
+        with open(f"/proc/{terminal.pid}/fdinfo/1") as found:
             flags = next(int(line.split()[1], 8) for line in found if line.startswith("flags:"))
         self.assertFalse(flags & os.O_NONBLOCK)
         terminal.type("/exit\r")
@@ -320,17 +337,20 @@ class Terminals(unittest.TestCase):
         if why := lack(row):
             self.skipTest(why)
         room = place.room(row)
-        command = place.command(row, DAEMON, "--listen", f"unix:{room}/sock", "--state", room + "/store")
+        command = place.command(row, DAEMON, "--listen", f"unix:{room}/sock",
+                                "--state", room + "/store")
         terminal = Terminal(command, place.environment(row))
         self.addCleanup(terminal.close)
         self.assertEqual(terminal.wait(SECONDS), os.EX_NOPERM)
         said = " ".join(terminal.screen.text().split())
-        self.assertRegex(said, r"\Aparleyd: standard output is a terminal that this user may not open: append")
+        self.assertRegex(said, r"\Aparleyd: standard output is a terminal "
+                               "that this user may not open: append")
 
     def test_ctrl_c_at_a_terminal_leaves_though_int_was_ignored(self) -> None:
         row = Row("", shell="trap '' INT && ")
         for options in (("--plain",), ()):
-            terminal = Terminal(place.client(row, "--name", place.name(), *options), place.environment(row))
+            terminal = Terminal(place.client(row, "--name", place.name(), *options),
+                                place.environment(row))
             self.addCleanup(terminal.close)
             terminal.until("menu>", SECONDS)
             terminal.press(b"\x03")
@@ -338,10 +358,12 @@ class Terminals(unittest.TestCase):
 
     def test_an_ignored_int_is_not_for_the_daemon(self) -> None:
         """A script that started it in the background, and whose user presses Ctrl-C."""
-        with DaemonProcess(bare=True, under=("sh", "-c", "trap '' INT; exec \"$@\"", "sh")) as daemon:
+        under = "sh", "-c", "trap '' INT; exec \"$@\"", "sh"
+        with DaemonProcess(bare=True, under=under) as daemon:
             assert daemon.process
             daemon.process.send_signal(signal.SIGINT)
-            for name in ("bob", "carol", "dave"):       # a daemon that stops takes no more after the first
+            # a daemon that stops takes no more after the first
+            for name in ("bob", "carol", "dave"):
                 daemon.client(name).close()
             self.assertEqual(daemon.end(signal.SIGTERM), 0)
 
@@ -352,8 +374,9 @@ class NoProcess(unittest.TestCase):
         if why := lack(row):
             self.skipTest(why)
         room = place.room(row)
-        process = subprocess.Popen(place.command(row, DAEMON, "--listen", f"unix:{room}/sock", "--state",
-                                                 room + "/store"), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        process = subprocess.Popen(place.command(row, DAEMON, "--listen", f"unix:{room}/sock",
+                                                 "--state", room + "/store"),
+                                   stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                    env=place.environment(row))
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
@@ -381,8 +404,9 @@ class Scripts(unittest.TestCase):
     """What could not be done is said on stderr, and is the exit code of --plain."""
 
     def script(self, stdin: bytes, *options: str) -> Outcome:
-        done = subprocess.run(place.client(ROWS[0], "--plain", "--name", place.name(), *options), input=stdin,
-                              capture_output=True, env=place.environment(ROWS[0]), timeout=SECONDS)
+        done = subprocess.run(place.client(ROWS[0], "--plain", "--name", place.name(), *options),
+                              input=stdin, capture_output=True, env=place.environment(ROWS[0]),
+                              timeout=SECONDS)
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def fails(self, stdin: bytes, code: int, said: str) -> None:
@@ -400,7 +424,8 @@ class Scripts(unittest.TestCase):
     def test_a_line_that_is_no_utf_8(self) -> None:
         bob = place.name()
         place.daemon.client(bob).close()
-        self.fails(f"@{bob} grüße\n@{bob} in UTF-8\n".encode("latin-1"), os.EX_DATAERR, "is not UTF-8")
+        self.fails(f"@{bob} grüße\n@{bob} in UTF-8\n".encode("latin-1"), os.EX_DATAERR,
+                   "is not UTF-8")
         shown = run(ROWS[0], "--name", bob, "--check").out
         self.assertIn("in UTF-8", shown)
         self.assertNotIn("gr", shown)
@@ -413,20 +438,24 @@ class Scripts(unittest.TestCase):
     def test_a_stdin_that_cannot_be_read(self) -> None:
         for options in (("--plain",), ("--send", "bob")):
             with open("/dev/null", "wb") as null:
-                done = subprocess.run(place.client(ROWS[0], "--name", place.name(), *options), stdin=null,
-                                      capture_output=True, env=place.environment(ROWS[0]), timeout=SECONDS)
-            self.assertEqual((done.returncode, done.stderr.count(b"\n")), (os.EX_IOERR, 1), done.stderr)
+                done = subprocess.run(place.client(ROWS[0], "--name", place.name(), *options),
+                                      stdin=null, capture_output=True,
+                                      env=place.environment(ROWS[0]), timeout=SECONDS)
+            self.assertEqual((done.returncode, done.stderr.count(b"\n")), (os.EX_IOERR, 1),
+                             done.stderr)
             self.assertIn(b"stdin can't be read", done.stderr)
 
     def test_lines_that_no_daemon_was_there_for(self) -> None:
         """It goes in the middle and does not come back: the script ends, and says what was left."""
         with DaemonProcess(bare=True) as daemon:
             daemon.client("bob").close()
-            short = "import sys; from ui import plain; plain.ANSWER_SECONDS = 1.0; sys.argv.pop(0); " \
-                    "import curses_client; sys.exit(curses_client.main())"
-            process = subprocess.Popen([sys.executable, "-c", short, "parley", "--connect", daemon.path, "--plain",
-                                        "--name", "ann"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=subprocess.PIPE, cwd=HERE, env=place.environment(ROWS[0]))
+            short = ("import sys; from ui import plain; plain.ANSWER_SECONDS = 1.0; "
+                     "sys.argv.pop(0); import curses_client; sys.exit(curses_client.main())")
+            process = subprocess.Popen([sys.executable, "-c", short, "parley", "--connect",
+                                        daemon.path, "--plain", "--name", "ann"],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, cwd=HERE,
+                                       env=place.environment(ROWS[0]))
             assert process.stdin and process.stdout
             process.stdin.write(b"@bob one\n")
             process.stdin.flush()
@@ -446,10 +475,12 @@ class Scripts(unittest.TestCase):
             env = place.environment(ROWS[0])
             send = subprocess.run([*command, "--send", "bob", "one"], env=env, capture_output=True)
             self.assertEqual(send.returncode, 0)
-            send = subprocess.run([*command, "--send", "bob,carol", "two"], env=env, capture_output=True)
+            send = subprocess.run([*command, "--send", "bob,carol", "two"], env=env,
+                                  capture_output=True)
             self.assertEqual(send.returncode, os.EX_TEMPFAIL)
             self.assertIn(b"bob is out of room", send.stderr)
-            line = subprocess.run([*command, "--plain"], input=b"@bob,carol three\n", env=env, capture_output=True)
+            line = subprocess.run([*command, "--plain"], input=b"@bob,carol three\n", env=env,
+                                  capture_output=True)
             self.assertEqual(line.returncode, os.EX_TEMPFAIL)
             self.assertEqual(line.stderr.count(b"\n"), 1, line.stderr)
 

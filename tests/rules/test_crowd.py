@@ -1,7 +1,9 @@
-"""A crowd of clients at one real daemon: each sends to one and to all, and every outcome is accounted for.
+"""A crowd of clients at one real daemon: each sends to one and to all, and every outcome is
+accounted for.
 
-For each message and recipient: it was delivered (the reader got it, once, and confirmed it) or it waits in the mailbox;
-and what the sender was told agrees.  A tenth of the clients hold, so that there is something to wait.
+For each message and recipient: it was delivered (the reader got it, once, and confirmed it) or it
+waits in the mailbox; and what the sender was told agrees.  A tenth of the clients hold, so that
+there is something to wait.
 """
 import resource
 import selectors
@@ -22,7 +24,8 @@ class Member:
     """One of the crowd: what it sent, what it was told, what it got."""
 
     def __init__(self, number: int, path: str, features: int) -> None:
-        self.number, self.name, self.holds = number, f"m{number}", bool(features & wire.Feature.HOLD)
+        self.number, self.name = number, f"m{number}"
+        self.holds = bool(features & wire.Feature.HOLD)
         self.decoder = wire.Decoder(wire.FRAME_MAX)
         self.ids = 5 << 32
         self.welcome: Any = None
@@ -80,7 +83,8 @@ class Member:
         self.unconfirmed.append(said)
 
 
-HEARD = {wire.Welcome: Member.on_welcome, wire.Stored: Member.on_stored, wire.Outcomes: Member.on_outcomes,
+HEARD = {wire.Welcome: Member.on_welcome, wire.Stored: Member.on_stored,
+         wire.Outcomes: Member.on_outcomes,
          wire.Delivered: Member.on_delivered, wire.Mail: Member.on_mail}
 
 
@@ -120,19 +124,24 @@ class Crowd(unittest.TestCase):
         live = sum(not m.holds for m in crowd)
         # One from its neighbour, and one to all from each of the others.
         expected = {m.name: CROWD if not m.holds else 0 for m in crowd}
-        self.hear_until(lambda: all(len(m.got) == expected[m.name] for m in crowd), "all who receive have everything")
-        self.hear_until(lambda: all(len(m.stored) == 2 for m in crowd), "all were told that it is stored")
-        self.hear_until(lambda: all(self.is_settled(m, crowd) for m in crowd), "all were told who has it")
+        self.hear_until(lambda: all(len(m.got) == expected[m.name] for m in crowd),
+                        "all who receive have everything")
+        self.hear_until(lambda: all(len(m.stored) == 2 for m in crowd),
+                        "all were told that it is stored")
+        self.hear_until(lambda: all(self.is_settled(m, crowd) for m in crowd),
+                        "all were told who has it")
         self.assertTrue(all(times == 1 for m in crowd for times in m.got.values()), "once each")
         for member in crowd:
             if member.holds:
                 member.say(wire.Check(1))
-        self.hear_until(lambda: all(len(m.got) == CROWD for m in crowd), "what waited comes by a check")
+        self.hear_until(lambda: all(len(m.got) == CROWD for m in crowd),
+                        "what waited comes by a check")
         self.assertEqual(sum(len(m.got) for m in crowd), CROWD * CROWD)
         self.assertGreater(live, 0)
 
     def is_settled(self, member: Member, crowd: list[Member]) -> bool:
-        """For each message: delivered to those who receive and waiting for those who hold, nobody twice or missing."""
+        """For each message: delivered to those who receive and waiting for those who hold, nobody
+        twice or missing."""
         for number, to_all in member.sent.items():
             neighbour = f"m{(member.number + 1) % CROWD}"
             names = {m.name for m in crowd if m is not member} if to_all else {neighbour}

@@ -1,5 +1,6 @@
-"""A queue of 100,000 messages, 100 MB, for one name: as quick to add to at its end as at its beginning, quick to start
-with, streamed when it is checked, and never held in memory whole by a check.  The figures are printed with `-v`."""
+"""A queue of 100,000 messages, 100 MB, for one name: as quick to add to at its end as at its
+beginning, quick to start with, streamed when it is checked, and never held in memory whole by a
+check.  The figures are printed with `-v`."""
 import time
 import unittest
 
@@ -12,7 +13,8 @@ BATCH = 500                     # sends in one write, and in flight
 CONFIRMED = 100                 # at once: the window of a reader is 192 KiB
 TEXT = "m" * 1000             # 100 MB in all
 RESTART_SECONDS = 2.0           # of a processor
-GROWTH_MAX = 3.0                # slowest later block against the quickest: a queue that is scanned costs ten times
+# the slowest later block against the quickest: a queue that is scanned costs ten times
+GROWTH_MAX = 3.0
 MEMORY_MAX = 150 << 20
 
 
@@ -23,7 +25,8 @@ class LongQueue(unittest.TestCase):
         for _ in range(MESSAGES // BLOCK):
             started = daemon.processor_seconds()
             for _ in range(BLOCK // BATCH):
-                ann.say(*(wire.Send(number + n + 1, 0, ("bob",), f"{TEXT}{number + n + 1}") for n in range(BATCH)))
+                ann.say(*(wire.Send(number + n + 1, 0, ("bob",), f"{TEXT}{number + n + 1}")
+                          for n in range(BATCH)))
                 number += BATCH
                 while ann.hear(wire.Stored).last < number:
                     pass
@@ -55,8 +58,10 @@ class LongQueue(unittest.TestCase):
             daemon.client("bob").close()
             with daemon.client("ann") as ann:
                 seconds = self.fill(ann, daemon)
-            say_figures(f"microseconds a send, by 10,000: {[round(s / BLOCK * 1e6, 1) for s in seconds]}")
-            self.assertLess(sorted(seconds)[-2], GROWTH_MAX * min(seconds), "sending slows down as the queue grows")
+            say_figures("microseconds a send, by 10,000: "
+                        f"{[round(s / BLOCK * 1e6, 1) for s in seconds]}")
+            self.assertLess(sorted(seconds)[-2], GROWTH_MAX * min(seconds),
+                            "sending slows down as the queue grows")
             full = daemon.rss()
             daemon.end()
             daemon.start()
@@ -70,7 +75,8 @@ class LongQueue(unittest.TestCase):
                 took, drained = time.monotonic() - started, daemon.rss()
                 bob.say(wire.Check(2))
                 self.assertEqual(bob.hear(wire.Checked).total, 0)
-            say_figures(f"restart {restart:.3f} s; check of all {took:.2f} s; memory: full {full >> 20} MiB, "
+            say_figures(f"restart {restart:.3f} s; check of all {took:.2f} s; memory: full "
+                        f"{full >> 20} MiB, "
                         f"after the restart {fresh >> 20}, after the check {drained >> 20}")
             self.assertLess(max(full, fresh, drained), MEMORY_MAX)
 

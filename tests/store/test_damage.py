@@ -32,7 +32,8 @@ from tests.store.test_syncer import SlowDisk
 
 LAST = 16 << 10  # bytes of a journal that are cut off one after the other
 CUT_STEP = effort(1, 3)  # bytes from one cut to the next
-FLIP_STEP = effort(1, 3)  # bytes from one that is changed to the next, in all files but the manifest
+# bytes from one that is changed to the next, in all files but the manifest
+FLIP_STEP = effort(1, 3)
 
 
 def said(lines: Iterator[str]) -> list[str]:
@@ -56,7 +57,8 @@ class DamageCase(RecoveryCase):
         return found
 
     def memory(self) -> MemoryDisk:
-        path = tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+        path = tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK)
+                                           else None)
         self.addCleanup(path.cleanup)
         return MemoryDisk(path.name)
 
@@ -67,7 +69,8 @@ class DamageCase(RecoveryCase):
         assert manifest
         found = Recovery(disk, disk.directory, manifest, repair=False)
         try:
-            users = [(user.name, user.first_seen, user.last_seen, user.origins, user.settings) for user in found.users]
+            users = [(user.name, user.first_seen, user.last_seen, user.origins, user.settings)
+                     for user in found.users]
             return (users, queues(found.users, found.shelf), found.last), found.notes
         finally:
             found.shelf.close()
@@ -80,7 +83,8 @@ class TestCuts(DamageCase):
         ann, = self.names(box, "ann")
         ends = [box._journals.current.offset]
         while box._journals.current.offset < LAST + 2000:
-            box.put(ann, 7 << 32 | len(ends), len(ends), [ann], 0, dice.randbytes(dice.randint(1, 600)))
+            box.put(ann, 7 << 32 | len(ends), len(ends), [ann], 0,
+                    dice.randbytes(dice.randint(1, 600)))
             self.keep(box)
             ends.append(box._journals.current.offset)
         return box, ends
@@ -98,7 +102,8 @@ class TestCuts(DamageCase):
             disk.lay(files | {name: files[name].cut(cut)})
             (_, found, _), notes = self.look(disk)  # type: ignore[misc]
             self.assertEqual(texts(found["ann"]), whole[:kept])
-            self.assertEqual([f"offset {ends[kept]}" in note for note in notes], [True] * (cut - ends[kept] >= 8))
+            self.assertEqual([f"offset {ends[kept]}" in note for note in notes],
+                             [True] * (cut - ends[kept] >= 8))
         self.assertEqual(kept, len(whole))
 
     def test_an_earlier_journal_at_each_of_its_last_bytes(self) -> None:
@@ -111,7 +116,8 @@ class TestCuts(DamageCase):
             disk.lay(files | {name: files[name].cut(cut)})
             with self.assertRaises(Damaged) as caught:
                 self.look(disk)
-            self.assertEqual((os.path.basename(caught.exception.file), caught.exception.offset), (name, cut))
+            self.assertEqual((os.path.basename(caught.exception.file), caught.exception.offset),
+                             (name, cut))
 
 
 class TestFlips(DamageCase):
@@ -133,8 +139,10 @@ class TestFlips(DamageCase):
         users = self.names(box, *(f"u{n}" for n in range(9)))
         for n in range(3):
             for k in range(2):
-                box.put(users[k], 7 << 32 | n * 2 + k + 1, n, [users[8 - k]], 0, b"text %d of %d" % (k, n))
-            box.put(users[3], 0, 1, [user for user in users if user is not users[3]], EVERYONE, b"to all %d" % n)
+                box.put(users[k], 7 << 32 | n * 2 + k + 1, n, [users[8 - k]], 0,
+                        b"text %d of %d" % (k, n))
+            box.put(users[3], 0, 1, [user for user in users if user is not users[3]], EVERYONE,
+                    b"to all %d" % n)
             box.set(users[n], 1, b"setting %d" % n)
             box.seen(users[n], 10**6)
             mails = box.unread(users[8], 0, EVER, 99, 9999)
@@ -200,7 +208,8 @@ class TestFlips(DamageCase):
                 row[0] += 1
                 row[1] += self.is_found_out(disk, name, wanted, f"{backend}: {name}, byte {place}")
         self.assertEqual(found["manifes"], [files["manifest"].size] * 2)
-        self.assertEqual({name: row[1] > 50 for name, row in found.items()}, dict.fromkeys(found, True))
+        self.assertEqual({name: row[1] > 50 for name, row in found.items()},
+                         dict.fromkeys(found, True))
         self.assertEqual(set(found), {"manifes", "journal", "segment"})
 
     @staticmethod
@@ -229,7 +238,8 @@ class TestSalvage(DamageCase):
             waiting = sum(user.waiting for user in box.users)
             self.assertRaises(StoreError, list, check(self.path, RecordingDisk()))
             box.close()
-            before = {name: os.path.getsize(os.path.join(self.path, name)) for name in os.listdir(self.path)}
+            before = {name: os.path.getsize(os.path.join(self.path, name))
+                      for name in os.listdir(self.path)}
             report = list(check(self.path, RecordingDisk()))
             self.assertIn(f"3 names, {waiting} messages waiting", report[-1])
             after = {name: os.path.getsize(os.path.join(self.path, name)) for name in before}
@@ -252,10 +262,12 @@ class TestSalvage(DamageCase):
     def test_every_batch_but_the_damaged_one(self) -> None:
         """Of two journals, and their headers too.
 
-        A message that was read in the damaged batch comes back, unless a later one says it again."""
+        A message that was read in the damaged batch comes back, unless a later one says it
+        again."""
         box = self.open()
         ann, bob = self.names(box, "ann", "bob")
-        batches: dict[tuple[int, int], tuple[set[bytes], set[bytes]]] = {}  # number, offset: put, read
+        # number, offset: put, read
+        batches: dict[tuple[int, int], tuple[set[bytes], set[bytes]]] = {}
         gone: set[bytes] = set()
         for n in range(8):
             at = box._journals.current.number, box._journals.current.offset
@@ -276,7 +288,8 @@ class TestSalvage(DamageCase):
             path = os.path.join(self.copy(), file_name(number))
             self.flip(path, offset + 25)  # 20 is the header: its mark
             found = self.salvaged(os.path.dirname(path))
-            self.assertEqual(set(texts(found["bob"])), everything - put - (gone - back), (number, offset))
+            self.assertEqual(set(texts(found["bob"])), everything - put - (gone - back),
+                             (number, offset))
 
     def test_every_value_but_the_damaged_one(self) -> None:
         for backend in BACKENDS:
@@ -293,14 +306,16 @@ class TestSalvage(DamageCase):
                 number, listed = next((s.number, s.listed) for s in box._shelf.segments.values())
                 box.close()
             values = self.values(backend, number)
-            self.assertEqual({key.split()[0] for key in values}, {b"head", b"index", b"users", b"mail", b"shared"})
+            self.assertEqual({key.split()[0] for key in values},
+                             {b"head", b"index", b"users", b"mail", b"shared"})
             for key, value in values.items():
                 path = self.damage(listed.files, value)
                 with self.subTest(backend=backend, key=key):
                     self.check_all_but(key, value, wanted, self.salvaged(path))
 
     def values(self, backend: str, number: int) -> dict[bytes, bytes]:
-        database = backends.module(backend).open(os.path.join(self.path, segment.base_name(number)), "r")
+        database = backends.module(backend).open(os.path.join(self.path, segment.base_name(number)),
+                                                 "r")
         try:
             return {bytes(key): bytes(database[key]) for key in database.keys()}  # noqa: SIM118
         finally:
@@ -325,15 +340,18 @@ class TestSalvage(DamageCase):
         elif kind in (b"head", b"index"):
             self.assertEqual(found, wanted)
         else:
-            gone = [mail for name, mails in wanted.items() for mail in mails if mail not in found[name]]
+            gone = [mail
+                    for name, mails in wanted.items() for mail in mails if mail not in found[name]]
             self.assertTrue(gone)
             if kind == b"shared":  # the texts in it, and no other
-                self.assertEqual({mail.body for mail in gone}, {mail.body for mails in wanted.values() for mail in mails
-                                                                if mail.recipients == 9 and mail.body in value})
+                self.assertEqual({mail.body for mail in gone},
+                                 {mail.body for mails in wanted.values() for mail in mails
+                                  if mail.recipients == 9 and mail.body in value})
             else:
                 self.assertLess(len(gone), 12)
                 self.assertTrue(all(mail.body in value or mail.recipients == 9 for mail in gone))
-            self.assertTrue(all(mail in wanted[name] for name, mails in found.items() for mail in mails))
+            self.assertTrue(all(mail in wanted[name]
+                                for name, mails in found.items() for mail in mails))
 
     def test_whatever_is_damaged_nothing_is_invented(self) -> None:
         """A byte here and there in each file.
@@ -343,13 +361,15 @@ class TestSalvage(DamageCase):
             self.path, self.disk = os.path.join(self.home.name, backend), RecordingDisk()
             box = self.lively(backend)
             known = self.queues(box)
-            put = {text for mails in known.values() for text in texts(mails)} | {b"%d/%d" % (n, k) for n in range(3)
-                                                                                 for k in range(6)}
+            put = {text for mails in known.values()
+                   for text in texts(mails)} | {b"%d/%d" % (n, k) for n in range(3)
+                                                for k in range(6)}
             box.close()
             box.__dict__["gone"] = True
             dice = Random(3)
             for name in os.listdir(self.path):
-                if not name.startswith(("journal.0", "segment.", "manifest")) or name.endswith(("-wal", "-shm")):
+                if not name.startswith(("journal.0", "segment.",
+                                        "manifest")) or name.endswith(("-wal", "-shm")):
                     continue
                 with open(os.path.join(self.path, name), "rb") as file:
                     length = len(file.read().rstrip(b"\0"))
@@ -358,7 +378,8 @@ class TestSalvage(DamageCase):
                     self.flip(path, place)
                     with self.subTest(backend=backend, name=name, place=place):
                         found = self.salvaged(os.path.dirname(path))
-                        self.assertLessEqual({text for mails in found.values() for text in texts(mails)}, put)
+                        self.assertLessEqual({text for mails in found.values()
+                                              for text in texts(mails)}, put)
                         if name == "manifest":
                             self.assertEqual(found, known)
 
@@ -397,7 +418,8 @@ class TestSalvage(DamageCase):
                 with self.assertRaises(Damaged) as caught:
                     Mailbox(self.path)
                 self.assertNotIn("--salvage", str(caught.exception))
-                lines = "\n".join(said(salvage.salvage(self.path, f"{self.path}-{module}", backend="dbm.dumb")))
+                copied = salvage.salvage(self.path, f"{self.path}-{module}", backend="dbm.dumb")
+                lines = "\n".join(said(copied))
             self.assertIn("version 2 is not one that this program reads", lines)
             self.assertIn(f"{left} waiting messages copied", lines)
 

@@ -60,7 +60,8 @@ class StoreCase(unittest.TestCase):
 
     @staticmethod
     def let_go(box: Mailbox) -> None:
-        """What the kernel does for a killed process.  (An unfinished segment goes: dbm.dumb would write to it yet.)"""
+        """What the kernel does for a killed process.  (An unfinished segment goes: dbm.dumb would
+        write to it yet.)"""
         if box.__dict__.setdefault("gone", False):
             return
         box.__dict__["gone"] = True
@@ -111,7 +112,8 @@ class TestNames(StoreCase):
     def test_a_name_is_found_however_it_is_spelled(self) -> None:
         box = self.open()
         ann, bob = self.names(box, "Ann", "bob")
-        self.assertEqual((box.find("Ann"), box.find("ANN"), box.find("Bob"), box.find("carl")), (ann, ann, bob, None))
+        self.assertEqual((box.find("Ann"), box.find("ANN"), box.find("Bob"), box.find("carl")),
+                         (ann, ann, bob, None))
         self.assertIs(box.register("aNN", 5), ann)
         box.seen(ann, 5000)
         box.seen(ann, 4000)
@@ -151,7 +153,8 @@ class TestMail(StoreCase):
         ann, bob, cy = self.names(box, "ann", "bob", "cy")
         one = box.put(ann, 7 << 32 | 1, 123, [bob], 1, b"one")
         two = box.put(bob, 0, 124, [ann, bob, cy], 0, b"two")
-        self.assertEqual(one, (one.id, one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"\0\1\0\3one", WHOLE))
+        self.assertEqual(one, (one.id, one.id, 123, ann.number, 7 << 32 | 1, 1, 1, b"\0\1\0\3one",
+                               WHOLE))
         self.assertEqual((two.id, two.recipients, box.last), (one.id + 1, 3, two.id))
         for _ in range(2):
             self.assertEqual([u.waiting for u in box.users], [1, 2, 1])
@@ -194,7 +197,8 @@ class TestMail(StoreCase):
                 for last in range(first, 10):
                     for length in self.lengths(first, last):
                         with self.subTest(sealed=sealed, first=first, last=last, length=length):
-                            self.path = os.path.join(self.home.name, f"s{sealed}-{first}-{last}-{length}")
+                            self.path = os.path.join(self.home.name,
+                                                     f"s{sealed}-{first}-{last}-{length}")
                             self.out_of_order(sealed, first, last, length)
 
     def lengths(self, first: int, last: int) -> tuple[int, ...]:
@@ -208,19 +212,23 @@ class TestMail(StoreCase):
         ann, bob, cy = self.names(box, "ann", "bob", "cy")
         mails = []
         for n in range(0, 10, length):
-            run = box.put_run(ann, 7 << 32 | n + 1, n, [bob], 0, body_of([b"%d" % k for k in range(n, n + length)]))
+            run = box.put_run(ann, 7 << 32 | n + 1, n, [bob], 0,
+                              body_of([b"%d" % k for k in range(n, n + length)]))
             mails += singles([run])
-            self.assertEqual([mail.texts for mail in mails[n:]], [[b"%d" % k] for k in range(n, n + length)])
+            self.assertEqual([mail.texts for mail in mails[n:]],
+                             [[b"%d" % k] for k in range(n, n + length)])
             box.put(ann, 0, n, [cy], 0, b"between")
             if n < sealed <= n + length:
                 self.keep(box)
                 self.seal(box)
         self.keep(box)
-        self.assertEqual(singles(box.read(bob, mails[first].id, mails[last].id)), mails[first:last + 1])
+        self.assertEqual(singles(box.read(bob, mails[first].id, mails[last].id)),
+                         mails[first:last + 1])
         left = mails[:first] + mails[last + 1:]
         self.keep(box)
         for _ in range(2):
-            self.assertEqual((singles(box.unread(bob, 0, EVER, 99, 999)), bob.waiting), (left, len(left)))
+            self.assertEqual((singles(box.unread(bob, 0, EVER, 99, 999)), bob.waiting),
+                             (left, len(left)))
             self.assertLessEqual(len(bob.ranges), 1)
             box = self.reopen(box, backend="dbm.dumb")
             bob = box.users[1]
@@ -229,7 +237,8 @@ class TestMail(StoreCase):
             self.assertEqual(box.read(bob, mail.id, mail.id), [])
         left = [mail for mail in left if mail not in left[::-2]]
         self.keep(box)
-        self.assertEqual((singles(box.unread(bob, 0, EVER, 99, 999)), bob.waiting), (left, len(left)))
+        self.assertEqual((singles(box.unread(bob, 0, EVER, 99, 999)), bob.waiting),
+                         (left, len(left)))
         box = self.reopen(box, backend="dbm.dumb")
         bob = box.users[1]
         self.assertEqual(singles(box.read(bob, 0, EVER)), left)
@@ -252,16 +261,21 @@ class TestMail(StoreCase):
                     for count in (1, 3, 9):
                         for size in (1, 7, 15, 99):
                             sizes = list(range(after + 1, upto + 1))[:count]
-                            fit = max([k for k in range(1, len(sizes) + 1) if sum(sizes[:k]) <= size], default=1)
-                            found = box.unread(bob, run.id - 1 + after, run.id - 1 + upto, count, size)
-                            self.assertEqual([(mail.id, mail.last, mail.origin, mail.amount[1]) for mail in found],
-                                             [(run.id + after, run.id + after + fit - 1, run.origin + after,
-                                               sum(sizes[:fit]))])
+                            fit = max([k for k in range(1, len(sizes) + 1)
+                                       if sum(sizes[:k]) <= size], default=1)
+                            found = box.unread(bob, run.id - 1 + after, run.id - 1 + upto, count,
+                                               size)
+                            self.assertEqual([(mail.id, mail.last, mail.origin, mail.amount[1])
+                                              for mail in found],
+                                             [(run.id + after, run.id + after + fit - 1,
+                                               run.origin + after, sum(sizes[:fit]))])
                             self.assertEqual(texts(found), [b"x" * n for n in sizes[:fit]])
-                            self.assertEqual(found[0].body, body_of([b"x" * n for n in sizes[:fit]]))
+                            self.assertEqual(found[0].body,
+                                             body_of([b"x" * n for n in sizes[:fit]]))
 
     def test_a_journal_that_could_not_be_rolled_has_no_gap(self) -> None:
-        """Else of two batches after it, of which a power cut takes the first, the second says that more is lost."""
+        """Else of two batches after it, of which a power cut takes the first, the second says that
+        more is lost."""
         box = self.open()
         ann, bob = self.names(box, "ann", "bob")
         first = box.put(ann, 0, 1, [bob], 0, b"first")
@@ -292,7 +306,8 @@ class TestMail(StoreCase):
         run = box.put_run(ann, 7 << 32 | 1, 1, [bob], 0, body_of([b"x"] * 9))
         self.keep(box)
         self.seal(box)
-        with mock.patch.object(box.disk, "forget") as forget:       # who sealed it knows that the disk has it
+        # who sealed it knows that the disk has it
+        with mock.patch.object(box.disk, "forget") as forget:
             for id in range(run.id + 2, run.last):
                 box.read(bob, id, id)
         self.assertEqual((bob.ranges, forget.call_count), ([(run.id + 2, run.last - 1)], 0))
@@ -320,7 +335,8 @@ class TestMail(StoreCase):
         box.read(bob, run.id, run.id)
         box.read(bob, run.id + 4, run.id + 4)
         box.read(bob, run.last, run.last)
-        self.assertEqual([mail.texts for mail in bob.tail], [[b"1", b"2", b"3"], [b"5", b"6", b"7"]])
+        self.assertEqual([mail.texts for mail in bob.tail],
+                         [[b"1", b"2", b"3"], [b"5", b"6", b"7"]])
         self.assertTrue(all(mail.source is run.source for mail in bob.tail))
         self.assertEqual(bob.tail[1].part(run.id + 6, run.id + 7).texts, [b"6", b"7"])
 
@@ -373,7 +389,8 @@ class TestMail(StoreCase):
         mail = box.put(users[0], 0, 1, users, 0, text)
         self.keep(box)
         self.seal(box)
-        sizes = [os.path.getsize(os.path.join(self.path, n)) for n in os.listdir(self.path) if n.startswith("segment")]
+        sizes = [os.path.getsize(os.path.join(self.path, n))
+                 for n in os.listdir(self.path) if n.startswith("segment")]
         self.assertLess(sum(sizes), 200_000)
         box = self.reopen(box)
         self.assertTrue(all(box.unread(u, 0, EVER, 9, 99) == [mail] for u in box.users))
@@ -406,11 +423,13 @@ class TestMail(StoreCase):
                 self.seal(box)
             box = self.reopen(box)
         ann, bob = box.users
-        box.put(ann, 99 << 32 | 1, 1, [bob], 0, b"x")  # one too many: the least recently used goes, which is 2
+        # one too many: the least recently used goes, which is 2
+        box.put(ann, 99 << 32 | 1, 1, [bob], 0, b"x")
         self.keep(box)
         box = self.reopen(box)
         self.assertFalse(is_repeat(box, box.users[0], 99 << 32 | 10))
-        self.assertEqual([is_repeat(box, box.users[0], k << 32 | 10) for k in (1, 2, 3)], [True, False, True])
+        self.assertEqual([is_repeat(box, box.users[0], k << 32 | 10) for k in (1, 2, 3)],
+                         [True, False, True])
 
     def test_the_last_origin_of_an_instance_and_the_first_of_the_next(self) -> None:
         """In one batch, though one number follows the other: each is known in its own instance."""
@@ -453,7 +472,8 @@ class TestMail(StoreCase):
             box = self.reopen(box)
 
     def test_more_ranges_than_are_remembered(self) -> None:
-        """Whatever was put counts as put, for ever; of what is too low it is not known, and that is known."""
+        """Whatever was put counts as put, for ever; of what is too low it is not known, and that is
+        known."""
         box = self.open()
         ann, bob = self.names(box, "ann", "bob")
         put = range(10, 10 + 2 * (RUNS_MAX + 5), 2)
@@ -463,7 +483,8 @@ class TestMail(StoreCase):
         floor = put[-RUNS_MAX]
         for step in range(4):
             ann = box.users[0]
-            self.assertEqual([counter for counter in put if not is_repeat(box, ann, 3 << 32 | counter)], [])
+            self.assertEqual([counter for counter in put
+                              if not is_repeat(box, ann, 3 << 32 | counter)], [])
             self.assertEqual([counter for counter in range(200) if ann.is_vague(3 << 32 | counter)],
                              list(range(floor + 1)))
             self.assertFalse(is_repeat(box, ann, 3 << 32 | floor + 1))
@@ -472,7 +493,8 @@ class TestMail(StoreCase):
                 self.seal(box)
             box = self.reopen(box)
         ann, bob = box.users
-        box.put(ann, 3 << 32 | floor + 1, 1, [bob], 0, b"late")     # two ranges become one: no sign is lost by that
+        # two ranges become one: no sign is lost by that
+        box.put(ann, 3 << 32 | floor + 1, 1, [bob], 0, b"late")
         self.keep(box)
         ann = self.reopen(box).users[0]
         self.assertTrue(ann.is_vague(3 << 32 | 1))
@@ -481,7 +503,8 @@ class TestMail(StoreCase):
         """It forgot the lower ones without a sign."""
         users = [User(0, "ann", 1), User(1, "bob", 1)]
         for user, count in zip(users, (RUNS_MAX, RUNS_MAX - 1), strict=True):
-            user.origins = {5: tuple((counter, counter) for counter in range(100, 100 + 2 * count, 2))}
+            user.origins = {5: tuple((counter, counter)
+                                     for counter in range(100, 100 + 2 * count, 2))}
         replay = Replay()
         for user in users:
             replay.apply([(0, NAME, name_record(user)[RECORD.size:])], "a file")
@@ -576,8 +599,8 @@ class TestSettings(StoreCase):
         self.assertEqual(self.of(self.reopen(box)), [{}])
 
     def test_a_kill_at_every_step_of_a_seal(self) -> None:
-        """Settings come and go between its steps: the segment's are older than some of the journal's, newer than
-        others."""
+        """Settings come and go between its steps: the segment's are older than some of the
+        journal's, newer than others."""
         box = self.open()
         users = self.names(box, *[f"u{n}" for n in range(4)])
         for user in users:
@@ -598,7 +621,8 @@ class TestSettings(StoreCase):
         self.assertEqual(self.of(self.reopen(box)), self.of(box))
 
     def test_the_order_of_replay_does_not_matter(self) -> None:
-        """Not of a segment's records and a journal's, nor of two segments' (salvage reads them all), nor how often."""
+        """Not of a segment's records and a journal's, nor of two segments' (salvage reads them
+        all), nor how often."""
         user = User(0, "ann", 1)
         told = [(0, name_record(user))]
         for seq, value in ((5, b"five"), (7, b""), (9, b"nine"), (11, b"")):
@@ -619,7 +643,8 @@ class TestSettings(StoreCase):
         (_, type, payload), = split(setting_record(user, 1))
         replay = Replay()
         replay.users.append(User(0, "ann", 1))
-        wrong = ((6, payload), (5, payload[:12]), (5, payload + bytes(SETTING_MAX)), (5, b"\0\0\0\1" + payload[4:]))
+        wrong = ((6, payload), (5, payload[:12]), (5, payload + bytes(SETTING_MAX)),
+                 (5, b"\0\0\0\1" + payload[4:]))
         for seq, bad in wrong:
             self.assertRaises(Damaged, replay.apply, [(seq, type, bad)], "journal")
 
@@ -656,10 +681,12 @@ class TestFullDisk(StoreCase):
         with self.assertRaises(Full) as caught:
             box.write()
         full = caught.exception
-        self.assertEqual((full.reason, full.mails, full.users), ("No space left on device", [refused, lost], [new]))
+        self.assertEqual((full.reason, full.mails, full.users),
+                         ("No space left on device", [refused, lost], [new]))
         self.assertEqual((len(box.users), box.find("new")), (2, None))
         self.assertEqual((self.texts(box, ann), self.texts(box, bob)), ([b"kept"], []))
-        self.assertEqual((is_repeat(box, ann, 1 << 32 | 2), is_repeat(box, ann, 1 << 32 | 1)), (False, True))
+        self.assertEqual((is_repeat(box, ann, 1 << 32 | 2), is_repeat(box, ann, 1 << 32 | 1)),
+                         (False, True))
         self.assertRaises(Full, box.put, ann, 0, 1, [bob], 0, b"x")
         self.assertRaises(Full, box.register, "other", 1)
         self.assertNotIn("reserve", os.listdir(self.path))
@@ -728,7 +755,8 @@ class TestFullDisk(StoreCase):
         for size in (0, 100, (256 << 10) - 1):
             os.truncate(os.path.join(self.path, "reserve"), size)
             box = self.reopen(box)
-            self.assertEqual((os.path.getsize(os.path.join(self.path, "reserve")), box.refusing), (256 << 10, None))
+            self.assertEqual((os.path.getsize(os.path.join(self.path, "reserve")), box.refusing),
+                             (256 << 10, None))
 
     def test_mail_is_taken_again_when_there_is_room_and_looked_for_at_times_only(self) -> None:
         box = self.open()
@@ -742,7 +770,8 @@ class TestFullDisk(StoreCase):
         self.assertNotIn("reserve", os.listdir(self.path))
         self.disk.heal()
         self.disk.room = 1000
-        for now, room, refusing in ((0.26, 1000, True), (0.4, 1 << 30, True), (0.52, 1 << 30, False)):
+        for now, room, refusing in ((0.26, 1000, True), (0.4, 1 << 30, True),
+                                    (0.52, 1 << 30, False)):
             self.now, self.disk.room = now, room
             self.work(box)
             self.assertEqual(box.refusing is not None, refusing, now)
@@ -756,7 +785,8 @@ class TestFullDisk(StoreCase):
         box.put(user, 0, 1, [user], 0, b"while refusing")
 
     def test_a_disk_of_few_bytes(self) -> None:
-        """Fill it; everything acknowledged is there; reading works; with room again, sending does."""
+        """Fill it; everything acknowledged is there; reading works; with room again, sending
+        does."""
         full = self.disk = FullDisk(self.home.name)
         box = self.open(seal_at=100_000)
         full.directory = self.path
@@ -798,7 +828,8 @@ class TestFullDisk(StoreCase):
         self.disk.room = 100_000  # too little for the reserve
         self.disk.fail("create", errno.ENOSPC, times=1)
         box = self.open()
-        self.assertEqual((box.refusing, self.texts(box, box.users[0])), ("No space left on device", [b"x"]))
+        self.assertEqual((box.refusing, self.texts(box, box.users[0])),
+                         ("No space left on device", [b"x"]))
         box.read(box.users[0], 0, EVER)
         self.keep(box)
         self.disk.room = 1 << 40
@@ -806,7 +837,8 @@ class TestFullDisk(StoreCase):
         self.assertEqual((self.reopen(box).users[0].waiting, box.refusing), (0, None))
 
     def test_reads_leave_the_blocks_that_a_start_needs(self) -> None:
-        """Another program takes all that is given up: reads are refused before the last blocks go."""
+        """Another program takes all that is given up: reads are refused before the last blocks
+        go."""
         disk = FullDisk(self.path)
         box = self.open(disk=disk, backend="dbm.dumb")
         ann, bob = self.names(box, "ann", "bob")
@@ -983,14 +1015,16 @@ class TestFailingDisk(StoreCase):
 
 class TestPlace(StoreCase):
     def test_a_file_system_that_cannot_sync_a_directory(self) -> None:
-        """As CIFS: what is promised can't be kept there, and is not promised.  An old store there is left as it is."""
+        """As CIFS: what is promised can't be kept there, and is not promised.  An old store there
+        is left as it is."""
         for old in False, True:
             if old:
                 self.open().close()
                 self.disk = RecordingDisk()
             for error in errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF:
                 with self.subTest(old=old, error=error), \
-                        mock.patch.object(os, "fsync", side_effect=OSError(error, os.strerror(error))), \
+                        mock.patch.object(os, "fsync",
+                                          side_effect=OSError(error, os.strerror(error))), \
                         self.assertRaisesRegex(CannotCreate, "can't sync a directory.* --state"):
                     Mailbox(self.path)
             self.assertEqual(os.path.exists(self.path) and "manifest" in os.listdir(self.path), old)
@@ -1005,7 +1039,8 @@ class TestPlace(StoreCase):
         self.seal(box)
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o700)
         for name in os.listdir(self.path):
-            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.path, name)).st_mode), 0o600, name)
+            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.path, name)).st_mode), 0o600,
+                             name)
 
     def test_a_place_that_is_not_private_is_refused(self) -> None:
         os.mkdir(self.path, 0o700)
@@ -1048,7 +1083,8 @@ class TestPlace(StoreCase):
 
     def test_one_line_and_a_code_for_every_error(self) -> None:
         codes: dict[type[StoreError], int] = {
-            Damaged: 65, NoBackend: 69, Failed: 70, CannotCreate: 73, Full: 74, InUse: 75, Denied: 77}
+            Damaged: 65, NoBackend: 69, Failed: 70, CannotCreate: 73, Full: 74, InUse: 75,
+            Denied: 77}
         self.assertEqual({error: error.code for error in codes}, codes)
         self.assertTrue(all(issubclass(error, StoreError) for error in codes))
 
@@ -1122,7 +1158,8 @@ class TestWork(StoreCase):
         self.keep(box)
         self.work(box)
         self.assertEqual(sorted(box._shelf.segments), [4])
-        self.assertEqual(len([name for name in os.listdir(self.path) if name.startswith("segment.00000003")]), 0)
+        self.assertEqual(len([name for name in os.listdir(self.path)
+                              if name.startswith("segment.00000003")]), 0)
 
     def test_small_segments_do_not_pile_up(self) -> None:
         box = self.open()

@@ -25,8 +25,8 @@ from tests.store.test_segment import BACKENDS
 STATES = effort(20_500, 5_000)
 EACH = 8  # drawn at each operation, and as many from the short list
 HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "short", "regained", "killed",
-            "killed at the start", "cut", "failed", "said", "sync_parent", "sync_begins", "sync_ends", "rested",
-            "stopped", "stopped before it rested"}
+            "killed at the start", "cut", "failed", "said", "sync_parent", "sync_begins",
+            "sync_ends", "rested", "stopped", "stopped before it rested"}
 Queues = dict[str, list[Mail]]
 Key = frozenset[tuple[str, Content]]  # a state
 
@@ -75,7 +75,8 @@ class Recoveries:
         if left not in self.views:
             again = self.start()
             demand(again.last > view.last, "ids: the second start gives some again")
-            demand(again._replace(last=view.last, lost=view.lost) == view, "the second start found other things")
+            demand(again._replace(last=view.last, lost=view.lost) == view,
+                   "the second start found other things")
             self.work_on(view)
             self.views[left] = view
         demand(self.views[left] == view, "the second start would find other things")
@@ -86,7 +87,8 @@ class Recoveries:
         box = self.open()
         try:
             origins = box.users[0].origins if box.users else {}
-            known = frozenset(instance << NUMBER | n for instance, runs in origins.items() for first, last in runs
+            known = frozenset(instance << NUMBER | n
+                              for instance, runs in origins.items() for first, last in runs
                               for n in range(first, last + 1))
             settings = [(user.name, user.settings) for user in box.users]
             return View(queues(box), settings, known, box.last, box.progress.lost)
@@ -101,7 +103,8 @@ class Recoveries:
             if not box.users:
                 box.register("somebody", 1)
                 wanted["somebody"] = []
-            wanted[box.users[-1].name].append(box.put(box.users[0], 1 << 60, 1, [box.users[-1]], 0, b"and on"))
+            first, last = box.users[0], box.users[-1]
+            wanted[last.name].append(box.put(first, 1 << 60, 1, [last], 0, b"and on"))
             box.write()
             box.sync()
             user = next(user for user in box.users if user.waiting)
@@ -122,7 +125,8 @@ class Recoveries:
 def queues(box: Mailbox) -> Queues:
     found = {user.name: singles(box.unread(user, 0, EVER, 1 << 30, 1 << 40)) for user in box.users}
     for user in box.users:
-        demand(user.waiting == len(found[user.name]), f"{user.waiting} waiting, not {len(found[user.name])}")
+        demand(user.waiting == len(found[user.name]),
+               f"{user.waiting} waiting, not {len(found[user.name])}")
     return found
 
 
@@ -135,9 +139,11 @@ def judge(view: View, ledger: Ledger) -> None:
     demand(must <= rows.keys(), f"lost: {sorted(must - rows.keys())[:3]}")
     other = [row for row in rows.items() if ledger.mails.get(row[0]) != row[1]]
     demand(not other, f"came back, from nowhere, or not as it was put: {other[:3]}")
-    demand(len({(name, mail.origin) for (name, _), mail in rows.items()}) == len(rows), "a message is there twice")
+    demand(len({(name, mail.origin) for (name, _), mail in rows.items()}) == len(rows),
+           "a message is there twice")
     for name, mails in view.queues.items():
-        demand(all(a.id < b.id for a, b in itertools.pairwise(mails)), f"the order of {name}'s mail")
+        demand(all(a.id < b.id for a, b in itertools.pairwise(mails)),
+               f"the order of {name}'s mail")
     demand(view.last >= ledger.highest, "ids are given again")
     settings = dict(view.names)
     for (name, kind), values in ledger.settings.items():
@@ -157,7 +163,8 @@ def judge_lost(view: View, there: Set[tuple[str, int]], ledger: Ledger) -> None:
 
     wrong = [key for key in there if key in ledger.mails and is_lost(key[1])]
     demand(not wrong, f"there, and said to be lost: {wrong[:3]}")
-    wrong = [key for key, mail in ledger.mails.items() if mail.origin not in view.known and not is_lost(key[1])]
+    wrong = [key for key, mail in ledger.mails.items()
+             if mail.origin not in view.known and not is_lost(key[1])]
     demand(not wrong, f"would come again, and is not known to be lost: {wrong[:3]}")
     demand(all(map(is_lost, ledger.vanished)), "a later start has forgotten what was lost")
 
@@ -165,7 +172,8 @@ def judge_lost(view: View, there: Set[tuple[str, int]], ledger: Ledger) -> None:
 def judge_origins(view: View, there: set[int], ledger: Ledger) -> None:
     """The store would not take again what was acknowledged, and would take what is not there."""
     acked = {origin for origin, acked in ledger.origins.items() if acked}
-    demand(view.known >= acked | there, f"would be taken twice: {sorted((acked | there) - view.known)[:3]}")
+    demand(view.known >= acked | there,
+           f"would be taken twice: {sorted((acked | there) - view.known)[:3]}")
     read = {ledger.mails[key].origin for key in ledger.reading if key in ledger.mails}
     unknown = view.known - acked - there - read
     demand(not unknown, f"known, but not there: {sorted(unknown)[:3]}")
@@ -204,10 +212,12 @@ class Replay:
                     judge(view, self.ledger)
                     judged.add(id(view))
             except (StoreError, Wrong) as error:
-                files = {name: (found.size, len(found.data)) for name, found in sorted(state.items())}
-                last = [op[:3] for op in self.life.ops[max(0, place - 12):place] if op.name != "note"]
-                raise AssertionError(f"{self.life.backend}, cut before op {place}, after {last}: {error}; "
-                                     f"the disk had {files}") from error
+                files = {name: (found.size, len(found.data))
+                         for name, found in sorted(state.items())}
+                last = [op[:3] for op in self.life.ops[max(0, place - 12):place]
+                        if op.name != "note"]
+                raise AssertionError(f"{self.life.backend}, cut before op {place}, after {last}: "
+                                     f"{error}; the disk had {files}") from error
 
 
 class TestPower(unittest.TestCase):
@@ -228,7 +238,8 @@ class TestPower(unittest.TestCase):
                 with mock.patch("os.urandom", replay.recoveries.urandom):
                     replay.run()
                 counts[backend] += len(replay.seen)
-        print("states after a power cut:", ", ".join(f"{n} with {backend}" for backend, n in counts.items()))
+        print("states after a power cut:",
+              ", ".join(f"{n} with {backend}" for backend, n in counts.items()))
         self.assertGreaterEqual(sum(counts.values()), STATES)
         self.assertLessEqual(HAPPENED, happened)
 

@@ -1,7 +1,8 @@
-"""Whole lives of a full disk: room must come back by reading alone, again and again, with nothing lost on the way.
+"""Whole lives of a full disk: room must come back by reading alone, again and again, with nothing
+lost on the way.
 
-In the model (FullDisk), where a second takes no time, with every backend.  The real daemon on a real small disk:
-full_disk.py, test_full_disk.py.
+In the model (FullDisk), where a second takes no time, with every backend.  The real daemon on a
+real small disk: full_disk.py, test_full_disk.py.
 """
 from __future__ import annotations
 
@@ -36,8 +37,10 @@ CREEP = 0.8                 # of what the first rounds took, the last ones must 
 class Life:
     """A store on a full disk, and what must wait in it."""
 
-    def __init__(self, directory: str, backend: str, space: int = SPACE, users: int = USERS) -> None:
-        self.path, self.backend, self.dice = os.path.join(directory, "store"), backend, Random(backend)
+    def __init__(self, directory: str, backend: str, space: int = SPACE,
+                 users: int = USERS) -> None:
+        self.path = os.path.join(directory, "store")
+        self.backend, self.dice = backend, Random(backend)
         self.disk, self.now, self.count = FullDisk(self.path), 0.0, 0
         self.disk.space = space
         self.box = self.open()
@@ -127,7 +130,8 @@ class Life:
     def describe(self) -> str:
         segments = [(segment.number, segment.bytes, segment.messages, segment.unread)
                     for segment in self.box._shelf.segments.values()]
-        return f"{self.disk.free('')} bytes free, segments {segments}, {self.box._journals.held} in journals"
+        return (f"{self.disk.free('')} bytes free, segments {segments}, "
+                f"{self.box._journals.held} in journals")
 
 
 class Model(unittest.TestCase):
@@ -175,14 +179,15 @@ class Model(unittest.TestCase):
         self.live("half of each", kill=True)
 
     def test_every_other_message_is_read(self) -> None:
-        """No segment is read whole, so that each must be written again, in the room that was kept for that: the reserve
-        is too small for it, for these segments have megabytes."""
+        """No segment is read whole, so that each must be written again, in the room that was kept
+        for that: the reserve is too small for it, for these segments have megabytes."""
         for life in self.each(space=8 * SPACE):
             with self.subTest(backend=life.backend):
                 taken = []
                 for _ in range(2):
                     taken.append(life.fill())
-                    self.assertGreater(life.disk.free(""), need(life.box.upkeep.budget.seal_at, 0, life.backend))
+                    self.assertGreater(life.disk.free(""),
+                                       need(life.box.upkeep.budget.seal_at, 0, life.backend))
                     for name in life.waiting:
                         life.read(name, 1.0, 2)
                     life.again()
@@ -192,7 +197,8 @@ class Model(unittest.TestCase):
         self.live("all but a few users")
 
     def test_another_program_fills_it_and_frees_it(self) -> None:
-        """While it does, nothing is taken and nothing is lost; what is read is dropped as far as it can be."""
+        """While it does, nothing is taken and nothing is lost; what is read is dropped as far as it
+        can be."""
         for life in self.each():
             for kill in (False, True, False, True):
                 with self.subTest(backend=life.backend, kill=kill):
@@ -212,8 +218,8 @@ class Model(unittest.TestCase):
                         life.read(name, 1.0)
 
     def test_nothing_but_the_reserve(self) -> None:
-        """Another program has taken all, and keeps it; all is read: what the journals held comes back, and is not
-        enough for it that nobody else takes it."""
+        """Another program has taken all, and keeps it; all is read: what the journals held comes
+        back, and is not enough for it that nobody else takes it."""
         for life in self.each():
             with self.subTest(backend=life.backend):
                 for _ in range(25):
@@ -222,7 +228,8 @@ class Model(unittest.TestCase):
                 life.fill()
                 held = life.box._journals.held
                 life.read("u1", 1.0)
-                if life.backend == "dbm.sqlite3":       # its files need more than the reserve while they are written
+                # its files need more than the reserve while they are written
+                if life.backend == "dbm.sqlite3":
                     life.disk.space += 1 << 20
                 life.now += AGAIN
                 life.work()
@@ -257,7 +264,8 @@ class Model(unittest.TestCase):
                 box.upkeep.must_seal = True
                 life.work()
                 written = sum(segment.bytes for segment in box._shelf.segments.values())
-                self.assertTrue(written <= sizes[0] <= written + 4 * 5000 * 45 + 10_000, (sizes, written))
+                self.assertTrue(written <= sizes[0] <= written + 4 * 5000 * 45 + 10_000,
+                                (sizes, written))
                 self.assertGreater(written, 4 * 5000 * 45)
 
     @staticmethod

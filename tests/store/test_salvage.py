@@ -31,7 +31,8 @@ from tests.store.lives import small_rooms
 from tests.store.test_segment import BACKENDS
 
 NAMES = ("ann", "bob", "cy", "dan", "eve", "fay", "gus", "hal", "ivy")
-CARVED = tuple(name for name in BEST_FIRST if name in BACKENDS)     # whose bytes are known: not dbm.ndbm's
+# the backends whose files have bytes that are known: not dbm.ndbm
+CARVED = tuple(name for name in BEST_FIRST if name in BACKENDS)
 Files = dict[str, bytes]
 Truth = set[tuple[str, bytes]]      # reader and text
 # Every so many of the bytes of a file are changed.
@@ -50,7 +51,8 @@ class Quick(Disk):
 
     def database(self, backend: str, path: str, flag: str) -> Any:
         broken = flag == "r" and not path.endswith("into/" + base_name(1))
-        return self.library.open(backend, path, flag) if broken else super().database(backend, path, flag)
+        return self.library.open(backend, path,
+                                 flag) if broken else super().database(backend, path, flag)
 
     def sync(self, fd: int) -> None:
         pass
@@ -119,16 +121,19 @@ class SalvageCase(unittest.TestCase):
         for n in range(4):
             number, first = box._journals.current.number, box._journals.current.offset
             texts = {b"%s %d to one" % (where.encode(), n), b"%s %d to all" % (where.encode(), n)}
-            box.put(box.users[n], 7 << 32 | box.last, n, [box.users[8 - n]], 0, min(texts, key=len).ljust(60, b"."))
+            box.put(box.users[n], 7 << 32 | box.last, n, [box.users[8 - n]], 0,
+                    min(texts, key=len).ljust(60, b"."))
             box.put(box.users[3], 0, n, [user for user in box.users if user.number != 3], EVERYONE,
                     max(texts, key=lambda text: text[-3:]).ljust(90, b","))
             put = {text for mail, _ in box._batch.puts for text in mail.texts}
-            self.ids.update((text, mail.id.to_bytes(8, "big")) for mail, _ in box._batch.puts for text in mail.texts)
+            self.ids.update((text, mail.id.to_bytes(8, "big"))
+                            for mail, _ in box._batch.puts for text in mail.texts)
             box.write()
             box.sync(wait=True)
             self.said |= put
             if where != "sealed":
-                self.units.append(Unit(file_name(number), first, box._journals.current.offset, frozenset(put)))
+                self.units.append(Unit(file_name(number), first, box._journals.current.offset,
+                                       frozenset(put)))
 
     def find_values(self, backend: str) -> None:
         database = self.disk.database(backend, f"{self.store}/{base_name(1)}", "r")
@@ -136,7 +141,8 @@ class SalvageCase(unittest.TestCase):
         database.close()
         for key, value in values.items():
             texts = frozenset(text for text in self.said
-                              if text in value or (key.startswith(b"mail") and self.ids[text] in value))
+                              if text in value
+                              or (key.startswith(b"mail") and self.ids[text] in value))
             for name, data in self.files.items():
                 at = data.find(value)
                 if name.startswith("segment.") and at >= 0:
@@ -151,7 +157,8 @@ class SalvageCase(unittest.TestCase):
     def queues(box: Mailbox) -> Truth:
         names = {f"lost-{number}": name for number, name in enumerate(NAMES)}
         return {(names.get(user.name, user.name), text) for user in box.users
-                for mail in singles(box.unread(user, 0, box.last, 1 << 30, 1 << 30)) for text in mail.texts}
+                for mail in singles(box.unread(user, 0, box.last, 1 << 30, 1 << 30))
+                for text in mail.texts}
 
     def salvaged(self, files: Files) -> tuple[Truth, set[str], int, list[str]]:
         """What was brought out, the names that were lost, the exit code, and the other lines."""
@@ -204,12 +211,15 @@ class EveryFlip(SalvageCase):
                 continue
             step = STEPS[name[:8]]
             for place in range(dice.randrange(step), len(data), step):
-                if not data[place] and place % 97:      # nearly all of those that nothing was written to
+                # nearly all of the bytes that nothing was written to
+                if not data[place] and place % 97:
                     continue
                 changed = bytearray(data)
                 changed[place] ^= dice.choice((1, 2, 16, 128, dice.randint(1, 255)))
-                code = self.judge({**self.files, name: bytes(changed)}, self.hit(name, place, place + 1), name[:16],
-                                  f"{name}, byte {place} was {data[place]:#x}, is {changed[place]:#x}")
+                code = self.judge({**self.files, name: bytes(changed)},
+                                  self.hit(name, place, place + 1), name[:16],
+                                  f"{name}, byte {place} was {data[place]:#x}, is "
+                                  f"{changed[place]:#x}")
                 codes.setdefault(name[:8], set()).add(code)
         self.assertEqual(codes, {"manifest": {0}, "journal.": {0, 65}, "segment.": {0, 65}})
 
@@ -235,11 +245,12 @@ class WholeFiles(SalvageCase):
     def test_a_file_that_is_gone(self) -> None:
         for name in self.data_files():
             files = {other: data for other, data in self.files.items() if other != name}
-            code = self.judge(files, lambda unit, name=name: unit.file == name, name[:16], f"{name} is gone")
+            code = self.judge(files, lambda unit, name=name: unit.file == name, name[:16],
+                              f"{name} is gone")
             lost = any(unit.file == name and unit.texts for unit in self.units)
             self.assertEqual(code, 65 if lost else code)
-        code = self.judge({name: data for name, data in self.files.items() if name != "manifest"}, lambda unit: False,
-                          "manifest", "no manifest")
+        code = self.judge({name: data for name, data in self.files.items() if name != "manifest"},
+                          lambda unit: False, "manifest", "no manifest")
         self.assertEqual(code, 0)
 
     def test_a_file_that_was_cut(self) -> None:
@@ -248,8 +259,9 @@ class WholeFiles(SalvageCase):
             for unit in units:
                 cut = (unit.first + unit.end) // 2
                 code = self.judge({**self.files, name: self.files[name][:cut]},
-                                  lambda unit, name=name, cut=cut: unit.file == name and unit.end > cut, name[:16],
-                                  f"{name} cut at {cut}")
+                                  lambda unit, name=name, cut=cut:
+                                  unit.file == name and unit.end > cut,
+                                  name[:16], f"{name} cut at {cut}")
                 if any(other.texts for other in units if other.end > cut):
                     self.assertEqual(code, 65, f"{name} cut at {cut}")
 
@@ -260,16 +272,17 @@ class WholeFiles(SalvageCase):
                 if not any(data[at:at + SECTOR]):
                     continue
                 files = {**self.files, name: data[:at] + bytes(SECTOR) + data[at + SECTOR:]}
-                self.judge(files, lambda unit, name=name, at=at: unit.file == name and unit.first < at + SECTOR
-                           and at < unit.end, name[:16], f"{name}, zeros at {at}")
+                self.judge(files, lambda unit, name=name, at=at:
+                           unit.file == name and unit.first < at + SECTOR and at < unit.end,
+                           name[:16], f"{name}, zeros at {at}")
 
     def test_files_that_changed_places(self) -> None:
         first, second = sorted(name for name in self.files if name.startswith("journal.0"))
-        code = self.judge({**self.files, first: self.files[second], second: self.files[first]}, lambda unit: False,
-                          first, "two journals swapped")
+        code = self.judge({**self.files, first: self.files[second], second: self.files[first]},
+                          lambda unit: False, first, "two journals swapped")
         self.assertEqual(code, 0)
-        code = self.judge({**self.files, first: self.files[second]}, lambda unit: unit.file == first, first,
-                          "one journal twice")
+        code = self.judge({**self.files, first: self.files[second]},
+                          lambda unit: unit.file == first, first, "one journal twice")
         self.assertEqual(code, 65)
 
     def test_a_journal_of_another_store(self) -> None:
@@ -278,7 +291,8 @@ class WholeFiles(SalvageCase):
         self.make(self.backend, "other")
         theirs = self.files[first]
         self.files, self.units, self.truth, self.said = ours, units, truth, said
-        code = self.judge({**ours, first: theirs}, lambda unit: unit.file == first, first, "a journal of another store")
+        code = self.judge({**ours, first: theirs}, lambda unit: unit.file == first, first,
+                          "a journal of another store")
         self.assertEqual(code, 65)
 
     def test_two_damages_at_once(self) -> None:
@@ -288,7 +302,8 @@ class WholeFiles(SalvageCase):
                   for place in dice.sample(range(min(len(self.files[name]), 8000)), 12)]
         places += [(name, place) for name in self.data_files() if name.startswith("journal.")
                    for place in (3, 12, 30, HEADER_SIZE - 1)]
-        places += [("manifest", self.files["manifest"].find(self.listed.store.hex().encode()) + 5)] * 6
+        places += [("manifest",
+                    self.files["manifest"].find(self.listed.store.hex().encode()) + 5)] * 6
         for _ in range(250):
             (one, at), (other, there) = dice.sample(places, 2)
             files = dict(self.files)
@@ -296,9 +311,10 @@ class WholeFiles(SalvageCase):
                 changed = bytearray(files[name])
                 changed[place] ^= dice.randint(1, 255)
                 files[name] = bytes(changed)
-            self.judge(files, lambda unit, hits=((one, at), (other, there)): any(
-                unit.file == name and unit.first <= place < unit.end for name, place in hits), "", f"{one} {at}, "
-                f"{other} {there}")
+            self.judge(files, lambda unit, hits=((one, at), (other, there)):
+                       any(unit.file == name and unit.first <= place < unit.end
+                           for name, place in hits), "",
+                       f"{one} {at}, {other} {there}")
 
     def test_the_store_s_number_is_not_needed(self) -> None:
         """Neither the manifest nor a header has it any more: the segment's values tell it."""
@@ -307,7 +323,8 @@ class WholeFiles(SalvageCase):
             files[name] = b"\0" * 20 + files[name][20:]
         place = files["manifest"].find(self.listed.store.hex().encode())
         digit = files["manifest"][place] ^ 1
-        files["manifest"] = files["manifest"][:place] + bytes([digit]) + files["manifest"][place + 1:]
+        files["manifest"] = (files["manifest"][:place] + bytes([digit])
+                             + files["manifest"][place + 1:])
         found, names, code, lines = self.salvaged(files)
         self.assertEqual((found, names, code), (self.truth, set(), 0), lines)
 

@@ -131,7 +131,8 @@ class Run:
         if before and after:
             self.manifests += after.generation - before.generation
             self.segments += _newest(after) - _newest(before)
-            self.in_a_seal += any(name.startswith("segment.") for name in manifest.unlisted(Disk(), self.store, after))
+            self.in_a_seal += any(name.startswith("segment.")
+                                  for name in manifest.unlisted(Disk(), self.store, after))
 
     def start(self, after: str) -> None:
         try:

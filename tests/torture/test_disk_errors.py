@@ -1,8 +1,9 @@
 """A disk that fails, is full, lies, or is slow, under the real daemon.
 
-The first three by strace, at one call after the other (disk_errors.py; the whole of it is `make torture`).  The full
-disk once more in earnest: a tmpfs without a byte left, and a person at a terminal.  And the slow one: nothing that is
-promised leaves before the sync that makes it true has returned.
+The first three by strace, at one call after the other (disk_errors.py; the whole of it is `make
+torture`).  The full disk once more in earnest: a tmpfs without a byte left, and a person at a
+terminal.  And the slow one: nothing that is promised leaves before the sync that makes it true has
+returned.
 """
 import os
 import subprocess
@@ -52,8 +53,8 @@ class NoDirectories(unittest.TestCase):
         with tempfile.TemporaryDirectory() as home:
             log = home + "/log"
             daemon = DaemonProcess(store=home + "/store", wait=False,
-                                   under=("strace", "-f", "-o", log, "-P", home, "-P", home + "/store",
-                                          "-e", "inject=fsync:error=EINVAL"))
+                                   under=("strace", "-f", "-o", log, "-P", home, "-P",
+                                          home + "/store", "-e", "inject=fsync:error=EINVAL"))
             self.addCleanup(daemon.close)
             assert daemon.process
             self.assertEqual(daemon.process.wait(SCREEN_SECONDS), os.EX_CANTCREAT)
@@ -72,7 +73,8 @@ class ByStrace(unittest.TestCase):
         self.assertGreaterEqual(reached, least)
 
     def test_a_sync_that_fails(self) -> None:
-        self.agrees("a failed fdatasync", all_of(fail_sync, range(1, SYNCS + 1, EVERY)), SYNCS // EVERY)
+        self.agrees("a failed fdatasync", all_of(fail_sync, range(1, SYNCS + 1, EVERY)),
+                    SYNCS // EVERY)
 
     def test_a_write_that_finds_no_room_or_lies(self) -> None:
         some = writes()[::SAMPLE]
@@ -88,8 +90,8 @@ class Full(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="parley-full-")
         self.addCleanup(directory.cleanup)
         self.root = directory.name
-        if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS},mode=700", "parley", self.root],
-                                          capture_output=True, check=False).returncode:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS},mode=700", "parley", self.root]
+        if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
             self.skipTest("needs root, and leave to mount a tmpfs")
         self.addCleanup(subprocess.run, ["umount", self.root], check=True)
         self.daemon = DaemonProcess(store=self.root + "/store")
@@ -111,8 +113,9 @@ class Full(unittest.TestCase):
         return next(said for said in ann.messages() if isinstance(said, wire.Stored | wire.Refused))
 
     def person(self, name: str) -> Terminal:
-        terminal = Terminal([sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path,
-                             "--name", name], environment(XDG_STATE_HOME=self.daemon.directory + "/state"))
+        terminal = Terminal([sys.executable, HERE + "/curses_client.py", "--connect",
+                             "unix:" + self.daemon.path, "--name", name],
+                            environment(XDG_STATE_HOME=self.daemon.directory + "/state"))
         self.addCleanup(terminal.close)
         terminal.until("menu>", SCREEN_SECONDS)
         return terminal
@@ -132,10 +135,12 @@ class Full(unittest.TestCase):
             while not isinstance(self.send(ann, "again"), wire.Stored):
                 self.assertLess(time.monotonic() - freed, AGAIN_SECONDS)
                 time.sleep(0.01)
-            say_figures(f"a full tmpfs: taken again {time.monotonic() - freed:.3f} s after there was room")
+            say_figures(f"a full tmpfs: taken again {time.monotonic() - freed:.3f} s after there "
+                        "was room")
             self.assertLess(time.monotonic() - freed, AGAIN_SECONDS)
         carol.type("@bob now?\r")
-        carol.until(lambda screen: any("=" in row and "now?" in row for row in screen.text().split("\n")),
+        carol.until(lambda screen: any("=" in row and "now?" in row
+                                       for row in screen.text().split("\n")),
                     SCREEN_SECONDS)
         self.assertIsNone(self.daemon.process.poll())
         self.daemon.end()
@@ -154,9 +159,11 @@ class Full(unittest.TestCase):
             answer = self.send(ann, f"{kept}".ljust(SIZE))
             if isinstance(answer, wire.Refused):
                 refused = time.monotonic() - started
-                self.assertEqual((answer.why, answer.reason), (wire.Why.FULL, "No space left on device"))
+                self.assertEqual((answer.why, answer.reason),
+                                 (wire.Why.FULL, "No space left on device"))
             kept += refused is None
-        say_figures(f"a full tmpfs: {kept} messages taken, the next refused after {refused * 1000:.1f} ms")
+        say_figures(f"a full tmpfs: {kept} messages taken, the next refused after "
+                    f"{refused * 1000:.1f} ms")
         self.assertLess(refused, REFUSAL_SECONDS)
         self.assertGreater(kept, 1)
         return kept
@@ -170,8 +177,10 @@ class Full(unittest.TestCase):
                     break
                 if isinstance(said, wire.Mail):
                     mails.append(said)
-                    bob.say(wire.Confirm(said.id, said.id))     # the window is smaller than what waits
-            self.assertEqual([mail.text for mail in mails], [f"{number}".ljust(SIZE) for number in range(kept)])
+                    # the window is smaller than what waits
+                    bob.say(wire.Confirm(said.id, said.id))
+            self.assertEqual([mail.text for mail in mails],
+                             [f"{number}".ljust(SIZE) for number in range(kept)])
             bob.say(wire.Check(2))
             while bob.hear(wire.Checked).request != 2:
                 pass
@@ -188,7 +197,8 @@ class Slow(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.log = directory.name + "/calls"
         slow = inject("fdatasync", "1+", f"delay_enter={int(SLOW * 1e6)}")
-        self.daemon = DaemonProcess(under=under(self.log, slow, trace=("pwrite64", "fdatasync", "recvfrom", "sendto")),
+        trace = "pwrite64", "fdatasync", "recvfrom", "sendto"
+        self.daemon = DaemonProcess(under=under(self.log, slow, trace=trace),
                                     bare=True)      # each call is counted
         self.addCleanup(self.daemon.close)
 
@@ -211,7 +221,8 @@ class Slow(unittest.TestCase):
                 self.kept(log[heard + 1:said], f"{answer.__name__} after a {request.__name__}")
 
     def kept(self, between: list[Call], what: str) -> None:
-        """Between a request and its answer: a write to the journal, and then a sync, begun after it, that is back."""
+        """Between a request and its answer: a write to the journal, and then a sync, begun after
+        it, that is back."""
         journal = [call for call in between if "/journal." in call.text]
         wrote = next((call.begun for call in journal if call.name == "pwrite64"), None)
         self.assertIsNotNone(wrote, f"{what}: nothing was written")
@@ -221,14 +232,16 @@ class Slow(unittest.TestCase):
     def test_the_loop_serves_on_meanwhile(self) -> None:
         with self.daemon.client("bob") as bob, self.daemon.client("ann") as ann:
             ann.say(wire.Send(ORIGIN, 0, ("bob",), "slow"))
-            bob.hear(wire.Mail)                     # it was written: its sync is under way, or about to be
+            # it was written: its sync is under way, or about to be
+            bob.hear(wire.Mail)
             bob.sock.settimeout(SLOW)
             started = time.monotonic()
             bob.say(wire.Ping(1))
             bob.hear(wire.Pong)
             took = time.monotonic() - started
             ann.hear(wire.Stored)
-        say_figures(f"PONG after {took * 1000:.1f} ms while an fdatasync takes {SLOW * 1000:.0f} ms")
+        say_figures(f"PONG after {took * 1000:.1f} ms "
+                    f"while an fdatasync takes {SLOW * 1000:.0f} ms")
         self.assertLess(took, MEANWHILE)
 
 

@@ -1,4 +1,5 @@
-"""The daemon on a small ext4 of its own that is full; a sample of full_disk.py, which is part of `make torture`."""
+"""The daemon on a small ext4 of its own that is full; a sample of full_disk.py, which is part of
+`make torture`."""
 import os
 import tempfile
 import unittest

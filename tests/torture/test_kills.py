@@ -1,4 +1,5 @@
-"""A sample of kills.py: SIGKILL at some of the system calls of a daemon's life, and of a recovery."""
+"""A sample of kills.py: SIGKILL at some of the system calls of a daemon's life, and of a
+recovery."""
 import os
 import signal
 import tempfile
@@ -24,14 +25,16 @@ class Kills(unittest.TestCase):
             deaths = [kill_in_life(point) for point in some if point != middle]
             deaths.append(kill_in_life(middle, directory + "/base"))
             starts = count_recovery(directory + "/base")
-            deaths += [kill_in_recovery(point, directory + "/base") for point in starts[::len(starts) // STARTS]]
+            deaths += [kill_in_recovery(point, directory + "/base")
+                       for point in starts[::len(starts) // STARTS]]
         self.assertEqual([fault for death in deaths for fault in death.faults], [])
         self.assertGreaterEqual(sum(death.reached for death in deaths), (POINTS + STARTS) * 3 // 4)
 
     def test_a_life_that_is_killed_is_known_to_be(self) -> None:
         """The tool bites: what is injected happens, at its place and nowhere before."""
         with Life([inject("fdatasync", 3, "signal=SIGKILL")]) as life:
-            self.assertIn(life.live(), (-signal.SIGKILL, os.EX_SOFTWARE))       # the latter: who syncs is gone
+            # EX_SOFTWARE: the process that syncs is gone
+            self.assertIn(life.live(), (-signal.SIGKILL, os.EX_SOFTWARE))
             self.assertTrue(life.was_killed())
             done = [call for call in calls(life.log) if call.name == "fdatasync"]
             self.assertEqual(len(done), 3)

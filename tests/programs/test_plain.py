@@ -182,10 +182,9 @@ class OneShot(WithDaemon):
         self.fails(os.EX_DATAERR, "reserved", "--name", "all", "--check")
         self.fails(os.EX_UNAVAILABLE, "is the daemon running?", *ann, "--check", "--connect",
                    "unix:/no/such.sock")
-        with self.daemon.client("ann"):
-            for one_shot in (("--check",), ("--who",), ("--send", "bob", "hi")):
-                self.fails(os.EX_TEMPFAIL, "ann is already in use: a client is connected under it; "
-                           "use that one, or give another name with --name", *ann, *one_shot)
+        for one_shot in (("--check",), ("--who",), ("--send", "bob", "hi")):
+            self.fails(os.EX_TEMPFAIL, "v-0 is already in use: a client is connected under it; "
+                       "use that one, or give another name with --name", "--name", "v-0", *one_shot)
 
     def test_version_and_help(self) -> None:
         self.assertRegex(self.parley("--version")[1], r"\Aparley \d")

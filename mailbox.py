@@ -382,10 +382,9 @@ class Mailbox:
 
     def rest(self) -> None:
         """Begin to seal all that the journals hold.  Call `work` while `upkeep.resting`, but no
-        longer than you have time.
-
-        Nothing depends on it: what was acknowledged is safe before the seal and during it."""
-        if self._batch.is_due:
+        longer than you have time: what was acknowledged is safe before the seal and during it."""
+        # In the end of a roll the batch waits for `close`: the journal may be listed already.
+        if self._batch.is_due and not self.progress.is_ending:
             self._write()
         self.upkeep.resting = True
 

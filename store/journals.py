@@ -100,17 +100,15 @@ class Journals:
         yield from self._listing(old, self.current, segments)
         self.old = old
 
-    def retiring(self, gone: Old, spare_max: int) -> Iterator[object]:
-        """As steps of a task: unlink journals that the manifest lists no more.  One of `spare_max`
-        bytes at most becomes the next journal's file."""
-        for number, size in gone:
-            del self.ends[number]
-            path = join(self.directory, file_name(number))
-            if size <= spare_max and SPARE not in self.disk.listdir(self.directory):
-                self.disk.rename(path, join(self.directory, SPARE))
-            else:
-                self.disk.unlink(path)
-            yield None
+    def retire(self, number: int, size: int, spare_max: int) -> None:
+        """Unlink a journal that the manifest lists no more.  One of `spare_max` bytes at most
+        becomes the next journal's file, unless there is one for that already."""
+        del self.ends[number]
+        path = join(self.directory, file_name(number))
+        if size <= spare_max and SPARE not in self.disk.listdir(self.directory):
+            self.disk.rename(path, join(self.directory, SPARE))
+        else:
+            self.disk.unlink(path)
 
     # Writing
 

@@ -75,6 +75,8 @@ def size_of_tails(users: Iterable[User], ends: Sequence[int]
         before = -1
         for mail in user.tail:
             at = bisect_left(ends, mail.id)
+            if at == len(ends):
+                break  # it, and what follows, was put since the first step
             sizes[at] += ENTRY.size + (PAGE.size + INDEX.size) * (at != before)
             before = at
             if mail.recipients < SHARED_AT or mail.id not in shared:

@@ -266,8 +266,11 @@ class Upkeep:
     def _retire(self, gone: Old, carried: frozenset[int]) -> Iterator[object]:
         """Unlink the journals and segments that the manifest lists no more."""
         try:
-            spare_max = 2 * self.budget.seal_at if self.shortage.reason is None else 0
-            yield from self.journals.retiring(gone, spare_max)
+            for old, size in gone:
+                # Asked each time: the disk may have become full since the last step.
+                spare_max = 2 * self.budget.seal_at if self.shortage.reason is None else 0
+                self.journals.retire(old, size, spare_max)
+                yield None
             for number in carried:
                 self._forget(number)
                 yield None

@@ -666,6 +666,26 @@ class TestSettings(StoreCase):
 
 
 class TestFullDisk(StoreCase):
+    def test_it_becomes_full_while_journals_are_retired(self) -> None:
+        """From then on no journal is kept for the next one: what is read needs that room."""
+        for is_full in (False, True):
+            with self.subTest(is_full=is_full):
+                self.path = os.path.join(self.home.name, str(is_full))
+                box = self.open(seal_at=2000)
+                ann, = self.names(box, "ann")
+                box.put(ann, 0, 1, [ann], 0, b"x" * 5000)   # a journal that is too large to be kept
+                self.keep(box)
+                box = self.reopen(box, seal_at=2000)
+                box.put(box.users[0], 0, 1, box.users, 0, b"x")
+                self.keep(box)
+                while len(box._journals.ends) != 1 or not box._journals.manifest.segments:
+                    box.work(0, lambda: self.now)
+                if is_full:
+                    self.disk.room = 0
+                    box.upkeep.refuse(OSError(errno.ENOSPC, "full"))
+                box.work(0, lambda: self.now)
+                self.assertEqual("journal.spare" in os.listdir(self.path), not is_full)
+
     def test_the_batch_is_undone_and_the_reads_are_kept(self) -> None:
         box = self.open()
         ann, bob = self.names(box, "ann", "bob")

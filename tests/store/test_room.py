@@ -11,8 +11,10 @@ import tempfile
 import unittest
 from collections.abc import Generator
 from random import Random
+from unittest import mock
 
 from mailbox import Full, Mailbox
+from store import room
 from store.mail import Mail
 from store.records import EVERYONE
 from store.room import need, size_of_tails
@@ -267,6 +269,20 @@ class Model(unittest.TestCase):
                 self.assertTrue(written <= sizes[0] <= written + 4 * 5000 * 45 + 10_000,
                                 (sizes, written))
                 self.assertGreater(written, 4 * 5000 * 45)
+
+    def test_what_is_put_while_it_is_counted(self) -> None:
+        """That is in no journal of which the end was known."""
+        life = self.each(users=4)[0]
+        box = life.box
+        ann = box.users[0]
+        for _ in range(2):
+            box.put(ann, 0, 1, [ann], 0, b"x")
+        wanted = self.result(size_of_tails(box.users, [box.last]))
+        with mock.patch.object(room, "STEP", 0):
+            task = size_of_tails(box.users, [box.last])
+            next(task)
+            box.put(ann, 0, 1, box.users[1:], 0, b"meanwhile")
+            self.assertEqual(self.result(task), wanted)
 
     @staticmethod
     def result(task: Generator[object, None, list[int]]) -> list[int]:

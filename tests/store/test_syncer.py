@@ -518,6 +518,29 @@ class AtTheEnd(unittest.TestCase):
                 again.close()
         self.assertGreater(ending, 2)
 
+    def test_a_stop_in_each_moment_of_a_roll(self) -> None:
+        """Nothing is written into a journal that is finished, not even that somebody left."""
+        ending = 0
+        for steps in range(12):
+            with self.subTest(steps=steps), tempfile.TemporaryDirectory() as home:
+                disk = Stalls()
+                disk.steps = 99
+                box = Mailbox(home + "/store", disk, seal_at=1)
+                ann = box.register("ann", 1)
+                box.put(ann, 1, 1, [ann], 0, b"hi")
+                box.write()
+                box.sync()
+                disk.steps = disk.done + steps
+                box.work(1)
+                ending += box.progress.is_ending
+                box.seen(ann, 99)
+                box.rest()                              # and then there is no time to rest
+                box.close()
+                again = Mailbox(home + "/store")
+                self.assertEqual((again.users[0].waiting, again.users[0].last_seen), (1, 99))
+                again.close()
+        self.assertGreater(ending, 2)
+
     def test_a_segment_that_the_manifest_may_list_already_stays(self) -> None:
         """Closing in each moment of a seal.
 

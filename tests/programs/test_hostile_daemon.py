@@ -9,6 +9,7 @@ import wire
 from terminal.display import GUTTER
 from tests.harness.hostile_daemon import EVIL, SHOWN, HostileDaemon, fields, hostile_names
 from tests.harness.process import HERE
+from tests.harness.screen_reader import Screen
 from tests.harness.terminals import Terminal, environment
 from tests.programs.test_hostile import Base
 
@@ -118,6 +119,11 @@ class ByLines(WithHostile):
         return "".join("".join(row.lstrip(" ").removeprefix(GUTTER) for row in rows).split())
 
 
+def foot(screen: Screen) -> list[str]:
+    """The row of hints and errors, and the input line."""
+    return screen.text().split("\n")[-2:]
+
+
 class OnTheScreen(WithHostile):
     def test_every_command(self) -> None:
         """The screen reader raises on a sequence that curses does not send; no title was set, no
@@ -128,17 +134,27 @@ class OnTheScreen(WithHostile):
                 ann.until("menu>", SECONDS)
                 modes = set(ann.screen.modes)
                 for number, command in enumerate(COMMANDS):
-                    ann.type(command)
-                    ann.type("\r")
+                    self.enter(ann, command)
                     ann.type(f"seen-{number}")
                     ann.until(f"seen-{number}", SECONDS)
                     self.looks_harmless(ann, modes)
                     ann.press(b"\x15\x1b[5~")
+                    ann.until(lambda screen, seen=f"seen-{number}": seen not in foot(screen)[1],
+                              SECONDS)
                 ann.press(b"\x1b")
                 ann.type("/exit\r")
                 ann.wait(SECONDS)
                 self.assertNotIn(b"\x1b]", ann.transcript)
                 self.assertNotIn(b"\x1bP", ann.transcript)
+
+    def enter(self, ann: Terminal, command: str) -> None:
+        """Type a command, and Enter alone: with more text behind it, it would be a paste.  Wait
+        until the client has run the command, which empties the line, or refused it with words."""
+        ann.type(command)
+        ann.until(lambda screen: foot(screen)[1].endswith(command[-5:]), SECONDS)
+        before = foot(ann.screen)
+        ann.type("\r")
+        ann.until(lambda screen: foot(screen) != before, SECONDS)
 
     def looks_harmless(self, ann: Terminal, modes: set[int]) -> None:
         self.assertEqual((ann.screen.title, set(ann.screen.modes)), ("", modes))

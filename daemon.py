@@ -380,6 +380,7 @@ class Daemon:
             self.turn(0.05)
         for connection in list(self.connections.values()):
             connection.drop()
+            self.unfinished.drop(connection)        # chores.rest() turns the loop
         self.chores.rest(self.turn)
         self.mailbox.close()
         self.signals.close()

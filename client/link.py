@@ -208,13 +208,16 @@ class Link:
     def rename(self, name: str) -> None:
         """Log in under this name from now on.  Raises ValueError for no name, or while online.
 
-        Sends without an answer are given back as refused.  Nobody knows whether they are stored,
-        and under another name they would be other messages."""
+        A login under the old name that is under way ends: connect().  Sends without an answer are
+        given back as refused.  Nobody knows whether they are stored, and under another name they
+        would be other messages."""
         if self.online:
             raise ValueError("the name can be changed only while not connected")
         if not wire.is_name(name):
             raise ValueError(BAD_NAME)
         if name.lower() != self.name.lower():
+            if self.sock is not None:
+                self._connection.close()
             self._events += [
                 wire.Refused(number, Why.GONE, f"not known to be stored: {self.name} is taken")
                 for number in self.pending]

@@ -42,6 +42,19 @@ class TestLogin(Linked):
         self.login(welcome("ann"))
         self.assertEqual(self.hello.name, "ann")
 
+    def test_another_name_while_the_daemon_has_the_first(self) -> None:
+        """The daemon takes its time, and the user does not wait: the first name is not let in."""
+        self.link.connect()
+        self.pump()
+        self.link.rename("ann")
+        self.link.connect()
+        self.pump()
+        (hello,) = self.house.hear()
+        self.assertEqual(hello.name, "ann")
+        self.given(welcome("ann"))
+        self.assertEqual((self.link.online, self.link.name), (True, "ann"))
+        self.assertEqual(self.house.dialled, [HERE, HERE])
+
     def test_a_name_that_is_none_is_not_sent(self) -> None:
         self.link = self.make(name="two words")
         self.link.connect()

@@ -26,7 +26,8 @@ from server.heartbeat import ALIVE_SECONDS, ANSWER_SECONDS, GHOST_SECONDS, LEAVE
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from server.sockets import open_listener
 from server.strangers import OF_ONE_HOST, PROOF_SECONDS
-from tests.harness.service import Service
+from store.disk import WAIT, Disk
+from tests.harness.service import Clock, Service
 from tests.harness.waiting import texts
 from wire import Feature, SendFlag, Why
 
@@ -658,6 +659,30 @@ class Ending(unittest.TestCase):
                 self.assertEqual(client.sock.recv(1), b"")
             service.start()
             self.assertEqual(service.user("bob").welcome.waiting, 1)
+
+    def test_stop_while_a_flood_rests(self):
+        """Its rest ends while the last seal waits for the disk, and its connection is closed."""
+        with Service(disk=SlowSeal()) as service:
+            ann, bob = service.users("ann", "bob")
+            bob.hang_up()
+            ann.send("bob", "hi")
+            (connection,) = service.daemon.connections.values()
+            service.daemon.unfinished.rest(connection, service.clock.monotonic + CALM)
+            service.disk.clock = service.clock
+            service.stop()
+            self.assertGreater(service.clock.monotonic, connection.heard + CALM)
+            service.start()
+            self.assertEqual(service.user("bob").welcome.waiting, 1)
+
+
+class SlowSeal(Disk):
+    """A disk that takes a while for each sync of a seal."""
+    clock = Clock()
+
+    def syncing(self, fd):
+        self.sync(fd)
+        self.clock.forward(CALM)
+        yield WAIT
 
 
 class TakeOver(unittest.TestCase):

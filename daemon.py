@@ -199,8 +199,8 @@ class Daemon:
     @property
     def connections(self) -> dict[int, Connection]:
         """All of them, by descriptor."""
-        keys = self.selector.get_map().values()
-        return {key.fd: key.data for key in keys if type(key.data) is Connection}
+        return {each.sock.fileno(): each
+                for each in (*self.strangers, *self.connection_of.values())}
 
     # ---- they are read ----
 
@@ -211,8 +211,8 @@ class Daemon:
         if mask & selectors.EVENT_READ and not connection.frames and not connection.closing:
             if connection.receive(self.now.monotonic):
                 self._process(connection)
-        elif not mask and connection.client is None:    # a hang-up, or an error
-            connection.close("the line was closed")
+        elif not mask:                          # a hang-up, or an error
+            connection.hung_up()
 
     def _process(self, connection: Connection) -> None:
         """Work off the frames that arrived: as many as its share of the turn allows, and while the

@@ -41,9 +41,9 @@ class Owner(Protocol):
 
 class Connection:
     """A connected stream socket (one of a socketpair will do), and the peer at its other end."""
-    __slots__ = ("_owner", "_selector", "address", "asked", "binding", "client", "closing",
-                 "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened", "paused",
-                 "pinged", "place", "question", "share", "sock", "uid", "unsent")
+    __slots__ = ("_is_watched", "_owner", "_selector", "address", "asked", "binding", "client",
+                 "closing", "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened",
+                 "paused", "pinged", "place", "question", "share", "sock", "uid", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float,
                  rate: int, selector: selectors.BaseSelector, owner: Owner) -> None:
@@ -67,6 +67,7 @@ class Connection:
         self.closing = ""                       # why it is closed as soon as everything was sent
         self._selector = selector
         self._owner = owner
+        self._is_watched = True                 # it stands in the selector
         sock.setblocking(False)
         selector.register(sock, self.mask, self)
 
@@ -178,9 +179,22 @@ class Connection:
             mask |= selectors.EVENT_READ
         if mask != self.mask:
             self.mask = mask
-            self._selector.modify(self.sock, mask, self)
+            if self._is_watched:
+                self._selector.modify(self.sock, mask, self)
+            else:
+                self._selector.register(self.sock, mask, self)
+                self._is_watched = True
 
     # ---- ending ----
+
+    def hung_up(self) -> None:
+        """The peer is gone.  A stranger is closed.  What a client has sent is still worked off; but
+        while nothing is waited for, the selector would say so again and again."""
+        if self.client is None:
+            self.close("the line was closed")
+        elif self.is_open and not self.mask:
+            self._selector.unregister(self.sock)
+            self._is_watched = False
 
     def finish(self, reason: str, last: bytes = b"") -> None:
         """Send these last bytes, and close the connection as soon as everything was sent."""
@@ -197,5 +211,6 @@ class Connection:
 
     def drop(self) -> None:
         """Close the socket without a word to anybody."""
-        self._selector.unregister(self.sock)
+        if self._is_watched:
+            self._selector.unregister(self.sock)
         self.sock.close()

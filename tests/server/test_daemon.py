@@ -461,6 +461,22 @@ class Fairness(unittest.TestCase):
             self.assertEqual(ann.hears_all(wire.Stored)[-1].last, ids[-1])
             self.assertTrue(ann.is_disconnected())
 
+    def test_a_hang_up_while_it_rests(self):
+        """The selector does not tell of it until the rest is over; then all that came counts."""
+        with Service(Limits(10, rate=5, everyone_seconds=0, new_names=0)) as service:
+            ann, bob = service.users("ann", "bob")
+            many = wire.Sends(ann.id(), 0, ("bob",), ("x",) * 1000)
+            ann.sock.sendall(wire.encode(many) + wire.encode(wire.Send(7, 0, ("bob",), "y")))
+            service.daemon.turn(0)
+            ann.sock.close()
+            service.daemon.turn(0)
+            self.assertEqual(service.daemon.selector.select(0), [])
+            self.assertEqual(len(service.daemon.connections), 2)
+            service.forward(300)
+            self.assertEqual(service.mailbox.find("bob").waiting, 1001)
+            self.assertEqual(len(service.daemon.connections), 1)
+            bob.listen()
+
 
 class NotReading(unittest.TestCase):
     """What is answered at length is not answered faster than it is read."""

@@ -17,7 +17,8 @@ ANSWER_SECONDS = 20         # for the PONG
 GHOST_SECONDS = 5           # for the PONG, while the owner of the name waits for it: less than a
                             # client's patience (10 s)
 ALIVE_SECONDS = 1           # a session that was heard so lately is not asked
-PAUSE_SECONDS = 1.0         # between two looks at a connection that the daemon does not read
+PAUSE_SECONDS = 1.0         # between two looks at a connection that the daemon does not read, or
+                            # that waits for the disk before it is closed
 LEAVE_SECONDS = 10          # for a client that left, or was put out, to take what it was still told
 
 
@@ -48,9 +49,11 @@ class Heartbeat:
     def check(self, connection: Connection, now: Now) -> None:
         """One connection: ask once, then close."""
         client, monotonic = connection.client, now.monotonic
-        if client is not None and client.has_left:
+        has_left = client is not None and client.has_left
+        if has_left and connection.closing:
             reason, until = connection.closing, connection.heard + LEAVE_SECONDS
-        elif connection.paused:                 # its answer would not be read
+        elif has_left or connection.paused:
+            # its last answers wait for the disk; or what it answers would not be read
             reason, until = "", monotonic + PAUSE_SECONDS
         elif connection.pinged:
             reason, until = "no answer to PING", connection.pinged + ANSWER_SECONDS

@@ -676,6 +676,21 @@ class Ending(unittest.TestCase):
             service.start()
             self.assertEqual(service.user("bob").welcome.waiting, 1)
 
+    def test_who_left_waits_for_the_disk_as_long_as_it_takes(self):
+        disk = StalledDisk()
+        with Service(Limits(10, silence_seconds=5), disk=disk) as service:
+            ann, bob = service.users("ann", "bob")
+            disk.is_stalled = True
+            ann.say(wire.Send(ann.id(), 0, ("bob",), "hi"), wire.Exit())
+            bob.hears(wire.Mail)
+            for _ in range(10):
+                service.forward(5)
+                bob.say(wire.Pong(0))
+            disk.is_stalled = False
+            service.run()
+            ann.hears(wire.Stored)
+            self.assertTrue(ann.is_disconnected())
+
     def test_stop_while_a_flood_rests(self):
         """Its rest ends while the last seal waits for the disk, and its connection is closed."""
         with Service(disk=SlowSeal()) as service:
@@ -689,6 +704,17 @@ class Ending(unittest.TestCase):
             self.assertGreater(service.clock.monotonic, connection.heard + CALM)
             service.start()
             self.assertEqual(service.user("bob").welcome.waiting, 1)
+
+
+class StalledDisk(Disk):
+    """A disk whose syncs end when it is not stalled any more."""
+    is_stalled = False
+
+    def begin_datasync(self, key, fd):
+        return not self.is_stalled
+
+    def datasync_ended(self, wait=False):
+        return wait or not self.is_stalled
 
 
 class SlowSeal(Disk):

@@ -49,7 +49,7 @@ SEQUENCE_MAX = 64  # bytes in ESC [ or ESC O: twice the longest reply seen
 STRING_MAX = 4096  # bytes in an OSC or DCS reply
 # seconds: ten bytes at 9600 baud; a tenth of a quick typist's time from Enter to the next key
 GAP = 0.01
-PASTE_GAP = 0.05  # seconds, in a certain paste: its next piece may be held up for a moment
+PASTE_GAP = 0.05  # seconds, in a paste or a burst: its next piece may be held up for a moment
 BURST = 32  # characters in one read: three seconds of typing
 # bytes kept of a paste: many times the longest message, so that the user can be told of the excess
 PASTE_MAX = 256 * 1024
@@ -268,7 +268,7 @@ class Reads:
     def timeout(self) -> float | None:
         """Seconds of silence after which expire() is due; None when nothing is undecided."""
         if self._held:
-            return PASTE_GAP if self._pasting else GAP
+            return PASTE_GAP if self._pasting or len(self._held) >= BURST else GAP
         return self._decoder.timeout()
 
     def expire(self) -> list[Key]:

@@ -231,6 +231,9 @@ class Unmarked(unittest.TestCase):
         self.assertEqual((keys.expire(), keys.timeout()), ([Paste("\nx\n")], None))
         self.assertEqual((keys.feed(b"\r"), keys.expire(), keys.feed(b"y")),
                          ([], ["<Enter>"], ["y"]))
+        for size, gap in ((BURST - 1, GAP), (BURST, PASTE_GAP)):
+            keys.feed(b"x" * (size - 1) + b"\r")
+            self.assertEqual((keys.timeout(), len(keys.expire())), (gap, size))
 
     def test_marked_ones_are_as_they_were(self):
         marked = b"\x1b[200~one\rtwo\x1b[201~"

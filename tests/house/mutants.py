@@ -147,6 +147,8 @@ MUTANTS = [Mutant(*row) for row in (
      "if progress.said >= progress.last:", "if progress.said >= progress.synced:", "test_ids"),
     ("upkeep: nothing is written while a roll ends", "mailbox.py",
      "\n                and not progress.is_ending):", "):", "test_syncer"),
+    ("upkeep: nor at a stop", "mailbox.py", " and not self.progress.is_ending:", ":",
+     "test_syncer"),
     ("upkeep: closing waits for the end of a roll", "mailbox.py", "self.upkeep.end_roll()", "pass",
      "test_syncer"),
     ("daemon: it says on the disk what is settled", "server/chores.py",

@@ -16,9 +16,9 @@ import unittest
 from pathlib import Path
 
 import wire
-from tests.harness.process import HERE, DaemonProcess, Speaker, say_figures
+from tests.harness.process import HERE, DaemonProcess, Speaker, effort, say_figures
 
-SECONDS = 4.0
+SECONDS = effort(4.0, 2.0)
 BEAT = 0.005
 STALL_MS = 20.0             # of the processor, for the store's work in one turn
 SEAL_AT = 1 << 20           # bytes: several seals a second

@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 import threading
+import time
 import unittest
 
 import wire
@@ -185,6 +186,7 @@ class Stopped(ChildCase):
             self.assertEqual(bob.hear(wire.Line).text, "still there?")
             self.assertEqual(ann.hear(wire.Roster).request, answered)
             self.answers(bob)
+            time.sleep(0.02)
         held = self.daemon.rss() - before
         say_figures(f"a stopped disk: {answered} lines meanwhile, {held >> 20} MiB more")
         self.assertLess(held, MEMORY)

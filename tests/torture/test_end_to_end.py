@@ -1,10 +1,11 @@
 """Some seconds of end_to_end.py: kill -9 of the daemon and of its clients, under load."""
 import unittest
 
-from tests.harness.process import say_figures
+from tests.harness.process import effort, say_figures
 from tests.torture.end_to_end import end_to_end
 
-SECONDS = 3, 20, 60         # the later ones, where a busy machine did nothing in the first
+# The later ones, where a busy machine did nothing in the first.
+SECONDS = effort(3.0, 1.5), 20.0, 60.0
 SEED = 11
 
 

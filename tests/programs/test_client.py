@@ -104,13 +104,13 @@ class Leaving(WithDaemon):
         self.leaves(ann, 0)
 
     def test_when_the_program_has_a_fault(self) -> None:
-        fault = ("import sys, curses_client; from ui import screen; sys.argv[0] = 'parley'\n"
+        fault = ("import sys, curses_client; sys.argv[0] = 'parley'\n"
                  "def bad(*_):\n"
                  "    print('a word on stderr', file=sys.stderr)\n"
                  "    raise ZeroDivisionError('ours')\n"
                  "curses_client.frame = bad\nsys.exit(curses_client.main())")
         ann = Terminal([sys.executable, "-c", fault, *self.command("--name", "ann")[2:]],
-                       self.environment(), cwd=HERE)
+                       self.environment(), rows=60, cwd=HERE)   # Python 3.13 says more
         self.addCleanup(ann.close)
         self.assertEqual(ann.wait(SECONDS), 1)
         self.assertEqual(ann.termios(), ann.initial_termios)

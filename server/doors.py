@@ -25,7 +25,6 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
@@ -34,7 +33,7 @@ from net.address import Address
 from net.logins import Logins, peer_uid
 from net.tls import Secured, Server
 from rules.state import Caller
-from server.sockets import File, file_at, open_listener, remove, shut_directory
+from server.sockets import file_at, open_listener, remove, shut_directory
 
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
 NOTE_SECONDS = 5.0          # between two lines about a lack of descriptors: it may last for hours
@@ -55,14 +54,15 @@ class Hall(Protocol):
         """Serve a connected socket that came in at this listener, from this caller."""
 
 
-@dataclass
 class UnixDoor:
     """A Unix socket that the daemon listens at."""
-    where: Address
-    mode: int
-    listener: socket.socket
-    file: File | None
-    trouble: str = ""           # why clients can't find it, as it was last noted
+
+    def __init__(self, where: Address, mode: int, listener: socket.socket) -> None:
+        self.where = where
+        self.mode = mode
+        self.listener = listener
+        self.file = file_at(where.path)
+        self.trouble = ""           # why clients can't find it, as it was last noted
 
 
 class Doors:
@@ -117,7 +117,7 @@ class Doors:
                 server: Server | None = None) -> None:
         self.listen(listener, str(where), server if where.tls else None)
         if where.path:
-            self._doors.append(UnixDoor(where, mode, listener, file_at(where.path)))
+            self._doors.append(UnixDoor(where, mode, listener))
             if directory := shut_directory(where, mode):
                 self.note("shut-directory", address=str(where), directory=directory)
 

@@ -57,7 +57,7 @@ def is_there(backend: str) -> bool:
 def _keeps_large_values(backend: str) -> bool:
     """The probe.  Berkeley DB 5.3, which is Debian's dbm.ndbm, loses an empty value when a large
     one follows it."""
-    import tempfile     # here, for it would be 4 % of each start, and few ask for this backend
+    import tempfile  # here, for it would be 4 % of each start, and few ask for this backend
     if sys.platform == "darwin":
         return False
     values = {b"empty": b"", b"large": os.urandom(LARGEST)}

@@ -10,6 +10,7 @@ unless it is told where its store is.
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -218,8 +219,9 @@ class Program:
         return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
+        """Kill it, and what it started: `make run` waits for a daemon."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
         assert self.process.stdin is not None
         self.process.stdin.close()

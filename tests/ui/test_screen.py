@@ -1,6 +1,5 @@
 """What the terminal shows: a state and a size give exactly these rows, and every size gives
 some."""
-import os
 import time
 import unittest
 
@@ -8,6 +7,7 @@ import wire
 from terminal.display import UNICODE, width
 from terminal.keys import Paste
 from tests.client.fake_link import AWAY, BUSY, NOON, Offline, Play
+from tests.ui.test_pane import InUtc
 from ui.entries import Said
 from ui.screen import Frame, frame
 from wire import Outcome, SendFlag
@@ -23,18 +23,6 @@ def texts(picture: Frame) -> list[str]:
 def styled(picture: Frame, style: str) -> list[str]:
     """The runs of one style."""
     return [text for row in picture.rows for text, of in row if of == style]
-
-
-class InUtc(unittest.TestCase):
-    def setUp(self) -> None:
-        before = os.environ.get("TZ")
-        os.environ["TZ"] = "UTC"
-        time.tzset()
-        self.addCleanup(self.restore, before)
-
-    def restore(self, before: str | None) -> None:
-        os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
-        time.tzset()
 
 
 def office() -> Play:

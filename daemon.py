@@ -28,7 +28,7 @@ Signals set a flag and wake the loop (server/signals.py).  TERM and INT: accept 
 was accepted, tell the clients, exit 0; a second one ends the process at once.  HUP: open the log
 again, and look whether the sockets' files are there; clients stay.  If the console's terminal has
 gone away, HUP means TERM; otherwise an invisible daemon would keep running.  The table ends with
-its terminal even if no HUP comes.
+its terminal even if no HUP comes.  USR1: write what was refused to whom.
 
 Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused
 (rules/post.py), or the process ends with one line, code 70, as soon as an fdatasync fails.  Ours: a
@@ -350,11 +350,11 @@ class Daemon:
                 self.signal = number            # the console's terminal has gone away
             elif number == signal.SIGHUP:
                 self._reload()
-            elif number == signal.SIGWINCH:
-                self.console.changed = True
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self.signal = number
                 end_at_next(number)
+            else:
+                self.console.on_signal(number)
 
     def _reload(self) -> None:
         self.console.reload()
@@ -419,6 +419,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _inspect(lambda disk: check(options.state, disk))
     if options.salvage:
         return _inspect(lambda disk: salvage(options.state, options.salvage, disk, options.backend))
+    startup.hide_memory()
     room = startup.file_limit()
     server = startup.certificate(options)
     started = time.monotonic()

@@ -97,7 +97,7 @@ class Door:
 
     def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
         host = caller.host
-        user = self._user(hello, host, now, proven)
+        user = self._user(hello, caller, now, proven)
         client = Client(user, caller, host, hello.features & FEATURES, self.token(), hello.token,
                         now.wall)
         self.hosts.enter(host)
@@ -111,16 +111,17 @@ class Door:
         self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
         return client
 
-    def _user(self, hello: wire.Hello, host: str, now: Now, proven: bool) -> User:
-        """The user of this name, new or known, for a client from this host.  Raises Refusal if the
-        name is in use, or the host has too many clients or new names."""
+    def _user(self, hello: wire.Hello, caller: Caller, now: Now, proven: bool) -> User:
+        """The user of this name, new or known, for this caller.  Raises Refusal if the name is in
+        use, or the caller's host has too many clients or new names."""
+        host = caller.host
         user = self.mailbox.find(hello.name)
         other = self.roster.clients.get(user.number) if user else None
         if self.hosts.is_full(host) and not (other and other.host == host):
             raise Refusal(Why.FULL, f"{self.hosts.clients} clients are connected from your "
                                     "address, and no more may be")
         if user is None:
-            return self._new_user(hello.name, host, now)
+            return self._new_user(hello.name, caller, now)
         if other is not None:
             if _is_own(hello.token, other):
                 self.put_out(other, "taken over by its owner", now)
@@ -128,12 +129,13 @@ class Door:
                 raise Refusal(Why.TAKEN, f"{user.name} is already in use: choose another name")
         return user
 
-    def _new_user(self, name: str, host: str, now: Now) -> User:
+    def _new_user(self, name: str, caller: Caller, now: Now) -> User:
         if self.mailbox.refusal:
             raise Refusal(Why.FULL, f"no new names now: {self.mailbox.refusal}")
-        if refusal := self.hosts.admit_name(host, len(self.mailbox.users), now.monotonic):
+        known = len(self.mailbox.users)
+        if refusal := self.hosts.admit_name(caller.host, known, now.monotonic):
             raise Refusal(*refusal)
-        self.note("new-name", name=name)
+        self.note("new-name", name=name, address=caller.address)
         return self.mailbox.register(name, now.wall)
 
     # ---- going ----
@@ -153,11 +155,11 @@ class Door:
         self.sessions.leave(client, Why.GONE, now)
         self.invitations.leave(client)
         self.delivery.leave(client)
+        self.note("disconnected", name=client.name, reason=reason)      # while its address is known
         self.roster.leave(client)
         self.publication.leave(client)
         if self.mailbox.find(client.name) is client.user:   # not if the disk refused the name
             self.mailbox.seen(client.user, now.wall)
-        self.note("disconnected", name=client.name, reason=reason)
 
     def gone(self) -> list[Client]:
         """At the end of a turn: the clients that left and have been told everything, also what

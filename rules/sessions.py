@@ -133,7 +133,7 @@ class Sessions:
             self._free(member, session, now)
         del self.active[session.number]
         self.roster.tell_all([client, *last], ended)
-        self.note("chat-ended", chat=session.number)
+        self.note("chat-ended", chat=session.number, by=client.name)
 
     def _free(self, client: Client, session: Session, now: Now) -> None:
         """A user is out of the session, and available again."""

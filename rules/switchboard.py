@@ -116,6 +116,12 @@ class Switchboard:
         self.post.on_run(client, run, now)
         return client.work
 
+    def address_of(self, name: str) -> str:
+        """Where the user of this name is connected from; "" if there is none."""
+        user = self.mailbox.find(name)
+        client = self.roster.clients.get(user.number) if user else None
+        return client.address if client else ""
+
     def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
         self.ignores.on_ignore(client, said, now)
         self.invitations.withhold(client)

@@ -7,20 +7,28 @@ file (`--log`) can stand beside either.  log.py has the events and the lines.
 Nothing here waits.  What the terminal does not take of a frame is written before the next frame;
 no other frame is kept, for the next one shows the latest state.  `--no-text` leaves the bodies of
 messages and lines out; a log file never has them.
+
+A login that causes too many lines has them counted instead (gathering.py).  What was refused to
+whom is counted in any case (refusals.py).
 """
 import os
+import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
+from rules.hosts import host_of
 from rules.table import Row
+from server.gathering import Gathering
 from server.log import LogStream, Outlet, open_log, stamped, terminal_size
+from server.refusals import REFUSALS, Refusals
 from terminal.display import clip, display, pad, width
 
 FRAME_SECONDS = 0.2         # at most 5 frames a second
 STATE_MAX = 46              # columns that the state may take from the address: "chatting with" and
                             # the longest name
+CAUSES = ("name", "sender", "by", "members")    # fields with the user that caused the event
 LINES_KEPT = 200            # of the event log, for the table: more rows than any terminal shows
 
 
@@ -73,14 +81,19 @@ def table_rows(rows: int) -> int:
 
 class Console:
     """The operator's view.  `mode` is table, log or none; a log file may stand beside any of them.
-    `wall` tells the time, in microseconds since 1970."""
+    `wall` tells the time, in microseconds since 1970.  `rate`: bytes of log a second for each
+    login; 0: no limit."""
 
     def __init__(self, mode: str, fd: int, wall: Callable[[], int], *, with_text: bool = True,
-                 log: str = "") -> None:
+                 log: str = "", rate: int = 0) -> None:
         self.mode = mode
         self.with_text = with_text
         self.wall = wall
         self.log_path = log
+        self.gathering = Gathering(rate)
+        self.refusals = Refusals()
+        # the address of a connected user, by name; "": nobody of this name is connected
+        self.address_of: Callable[[str], str] = lambda name: ""
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)      # below the table
         self._outlet = outlet = Outlet(fd) if mode != "none" else None
         self._stream = LogStream(outlet, with_text) if outlet and mode == "log" else None
@@ -91,6 +104,7 @@ class Console:
         self._draw_at = 0.0
         self.changed = True                     # the table may show something else than the screen
         self._times: tuple[int, str] = (0, "")  # the last second, and its stamp
+        self._now = 0.0                         # the monotonic clock at the end of the last turn
         self.reopen()
         if mode == "table" and self._outlet:
             self._outlet.write(b"\x1b[?1049h\x1b[?25l\x1b[2J")
@@ -123,15 +137,47 @@ class Console:
     def note(self, event: str, **fields: object) -> None:
         """Something happened: one of NOTES."""
         self.changed = True
+        if event in REFUSALS:
+            self.refusals.count(self._login(fields), event, fields)
         if self.is_silent:
             return
-        stamp = self._stamp()
+        login = self._login(fields) if self.gathering.rate else ""
+        if self.gathering.admits(login, event, self._now):
+            self.gathering.wrote(login, self._log(event, **fields), self._now)
+
+    def _login(self, fields: Mapping[str, object]) -> str:
+        """The host or login that caused an event, as the log names it: unix:ann, 192.0.2.7."""
+        where = str(fields.get("address", ""))
+        if not where:
+            name = next((str(fields[key]) for key in CAUSES if key in fields), "")
+            where = self.address_of(name.partition(",")[0])
+        return where if where.startswith("unix") else host_of(where)
+
+    def _log(self, event: str, **fields: object) -> int:
+        """A line for all who read.  Returns its length."""
+        stamp, size = self._stamp(), 0
         if self._stream:
-            self._stream.add(stamp, event, fields)
+            size = self._stream.add(stamp, event, fields)
         elif self.mode == "table":              # with the hour alone
             self._lines.append(stamped(stamp, event, fields, self.with_text)[11:])
+            size = len(self._lines[-1])
         if self._file:
-            self._file.add(stamp, event, fields)
+            size = max(size, self._file.add(stamp, event, fields))
+        return size
+
+    def on_signal(self, number: int) -> None:
+        """WINCH: the terminal has another size.  USR1: write what was refused to whom."""
+        self.changed = True
+        if number == signal.SIGUSR1:
+            self._tell_refusals()
+
+    def _tell_refusals(self) -> None:
+        for login, event, reason, times in self.refusals.rows():
+            self._log("refusals", login=login, what=event, reason=reason, times=times)
+
+    def _tell_gathered(self, now: float) -> None:
+        for login, event, lines in self.gathering.due(now):
+            self._log("gathered", login=login, what=event, lines=lines)
 
     def _stamp(self) -> str:
         second = self.wall() // 1_000_000
@@ -145,6 +191,8 @@ class Console:
     def draw(self, monotonic: float, title: Callable[[], str],
              rows: Callable[[int], tuple[list[Row], int]]) -> None:
         """Write what is due: log lines at once, a frame at most five times a second."""
+        self._now = monotonic
+        self._tell_gathered(monotonic)
         if self._file:
             self._file.flush()
         if self._stream:
@@ -156,9 +204,11 @@ class Console:
 
     def next_draw(self) -> float:
         """When draw() has something to do, on the monotonic clock; inf: never."""
-        if self._stream and self._stream.waits:
-            return self._draw_at
-        return self._draw_at if self.mode == "table" and (self.changed or self._frame) else inf
+        gathered = self.gathering.until()
+        is_stale = self.mode == "table" and (self.changed or self._frame)
+        if is_stale or (self._stream and self._stream.waits):
+            return min(self._draw_at, gathered)
+        return gathered
 
     def _paint(self, title: Callable[[], str],
                rows: Callable[[int], tuple[list[Row], int]]) -> None:
@@ -171,7 +221,8 @@ class Console:
         fresh = size != self._size
         self._size = size
         table = status_lines(*rows(table_rows(size[1])), size[0], self.wall())
-        screen = frame(title(), table, self._lines, size)
+        refused = f", {self.refusals.total} refused" if self.refusals.total else ""
+        screen = frame(title() + refused, table, self._lines, size)
         old = [] if fresh else self._shown
         parts = [b"\x1b[2J"] if fresh else []
         for number, line in enumerate(screen):
@@ -186,6 +237,7 @@ class Console:
 
     def close(self) -> None:
         """Leave the terminal as it was found."""
+        self._tell_gathered(inf)
         if self.mode == "table" and self._outlet:
             self._outlet.write(b"\x1b[?25h\x1b[?1049l")
         for stream in (self._stream, self._file):

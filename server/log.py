@@ -50,7 +50,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "closed": ("address reason", "a connection ended before it had a name"),
     "violation": ("address name reason", "a peer broke the protocol and was disconnected"),
     "connected": ("name address waiting", "a client registered its username"),
-    "new-name": ("name", "a username that was never used before got its queue"),
+    "new-name": ("name address", "a username that was never used before got its queue"),
     "operator": ("name address", "root, or the daemon's own login, uses another user's name"),
     "claimed": ("name", "a user set a passphrase for the name"),
     "unclaimed": ("name", "a user removed the passphrase of the name"),
@@ -81,9 +81,14 @@ NOTES: dict[str, tuple[str, str]] = {
     "status": ("name status", "a user became busy or available"),
     "line": ("chat sender text", "a member of a chat said a line"),
     "chat-left": ("chat name why", "a user left a chat"),
-    "chat-ended": ("chat", "a chat session ended"),
+    "chat-ended": ("chat by", "a chat session ended: this user left it"),
     "disk-full": ("reason", "the disk is full: the daemon refuses new messages"),
     "disk-free": ("", "the disk has room again"),
+    "gathered": ("login what lines",
+                 "so many more lines of this kind were not written, in the last 10 s: this login "
+                 "is over its rate (--log-each)"),
+    "refusals": ("login what reason times",
+                 "USR1 came: how often this was refused to this login since the start"),
     "log-lost": ("lines", "lines were dropped: the reader of this log is too slow"),
 }
 BODIES = frozenset({"text"})        # the fields that hold the body of a message or a line
@@ -217,12 +222,14 @@ class LogStream:
         self.lost = 0                          # lines dropped since the reader was last told
         self._pending = bytearray()
 
-    def add(self, stamp: str, event: str, fields: dict[str, object]) -> None:
-        """Queue one event, noted at this time."""
+    def add(self, stamp: str, event: str, fields: dict[str, object]) -> int:
+        """Queue one event, noted at this time.  Returns the length of its line."""
         if self.lost and len(self._pending) < PENDING_MAX // 2:
             lost, self.lost = self.lost, 0
             self._add(f"{stamp} {note_line('log-lost', {'lines': lost}, True)}")
-        self._add(stamped(stamp, event, fields, self.with_text))
+        line = stamped(stamp, event, fields, self.with_text)
+        self._add(line)
+        return len(line)
 
     def _add(self, line: str) -> None:
         if len(self._pending) > PENDING_MAX:

@@ -33,6 +33,7 @@ STRANGERS_EACH = 8          # and from one address
 LOGIN_SECONDS = 10          # for HELLO and PROOF
 SILENCE_SECONDS = 120       # without a byte from a client, before the daemon sends PING
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+LOG_EACH = 4 << 10          # bytes a second of one login in the log: 14 MB an hour
 HOUSE_MAX = 64              # characters of the daemon's own name: host names have no more
 
 
@@ -130,6 +131,7 @@ def _limit_options(parser: Parser) -> None:
                         default="everyone",
                         help="who may send to all: everyone, operators or nobody")
     add("--all-seconds", amount, ALL_SECONDS, "seconds between two messages to all by one user")
+    add("--log-each", amount, LOG_EACH, "bytes of log per second for one host or login", "BYTES")
     add("--new-names", amount, NEW_NAMES, "new names by one host or login at once")
     add("--names", names, wire.LOG_MAX, "names in the log, at most")
 

@@ -8,7 +8,7 @@ import selectors
 import signal
 import socket
 
-KNOWN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH)
+KNOWN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1)
 
 
 class Signals:

@@ -22,7 +22,7 @@ _parleyd() {
         --insecure --state --backend --console --log --no-text --name --patience --clients
         --clients-each --strangers --strangers-each --login-seconds --silence-seconds
         --mailbox-messages --mailbox-bytes --sender-messages --sender-bytes --rate --all
-        --all-seconds --new-names --names --check-store --salvage --version" -- "$word"))
+        --all-seconds --log-each --new-names --names --check-store --salvage --version" -- "$word"))
 }
 complete -F _parley parley
 complete -o filenames -F _parleyd parleyd

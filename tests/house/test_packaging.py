@@ -178,6 +178,20 @@ chroot "$1/root" /bin/bash /inside "$2"
 """
 
 
+class Unit(unittest.TestCase):
+    """The unit of systemd, as `make install` writes it."""
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "needs systemd-analyze")
+    def test_what_the_daemon_does_not_need_it_can_not_do(self) -> None:
+        """systemd's own measure is under 2; and no setting hides who the users are."""
+        text = Path(HERE, "packaging/parleyd.service").read_text().replace("@PREFIX@", "/usr")
+        with tempfile.TemporaryDirectory(prefix="parley-unit-") as place:
+            unit = Path(place, "parleyd.service")
+            unit.write_text(text)
+            run("systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit))
+        self.assertNotRegex(text, "(?m)^(PrivateUsers|PrivateNetwork)=")
+
+
 class Completions(unittest.TestCase):
     """The completion files know every option, and no other."""
 

@@ -255,13 +255,13 @@ class TableOfNotes(unittest.TestCase):
     """NOTES lists every event that the sources note, with its fields, and no other."""
 
     def noted(self):
-        """(event, fields) of each call of note("...") in the sources of the daemon."""
+        """(event, fields) of each call of note("...") or Console._log("...") in the daemon."""
         for name, tree in sources("daemon").items():
             for node in ast.walk(tree):
                 if (isinstance(node, ast.Call) and node.args
-                        and self.name(node.func) in ("note", "note_line")):
+                        and self.name(node.func) in ("note", "note_line", "_log")):
                     events = self.events(node.args[0])
-                    self.assertTrue(events or name == "server.log",
+                    self.assertTrue(events or name in ("server.log", "server.console"),
                                     "an event is named where it is noted")
                     yield from ((event, self.fields(node)) for event in events)
 

@@ -333,6 +333,11 @@ MUTANTS = [Mutant(*row) for row in (
     ("login: the number of the store", "client/login.py",
      "if self._home and said.store not in (self._home[0], self._accepted):", "if False:",
      "test_link"),
+    ("gathering: the rate of a login", "server/gathering.py",
+     "or self._room.level(login, now) > 0", "or True", "test_gathering"),
+    ("door: noted before the roster forgets", "rules/door.py",
+     'self.note("disconnected", name=client.name, reason=reason)', 'self.note("disconnected", '
+     'name="", reason=reason)', "test_gathering"),
     ("sockets: the lock from the look to listen", "server/sockets.py",
      "fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)",
      "pass", "test_sockets"),

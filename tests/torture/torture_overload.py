@@ -1,7 +1,7 @@
 """Overload: floods, storms and stopped readers, and what the others notice of it.  Part of `make
 torture`.
 
-    python3 -m tests.torture.torture_overload [flood] [storm] [descriptors] [stopped]
+    python3 -m tests.torture.torture_overload [flood] [storm] [descriptors] [stopped] [log]
 
 Each figure is compared with one taken in the same run, so that a slow or busy machine judges both
 alike.  Times are taken by users in a process of their own (overload.py).  Prints a line for each
@@ -10,15 +10,19 @@ part; exits 1 when a figure is missed.
 import contextlib
 import os
 import resource
+import signal
 import socket
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 import wire
 from rules import runs
+from server.gathering import BURST_SECONDS
+from server.options import LOG_EACH
 from tests.harness.process import DaemonProcess
 from tests.torture.overload import Crowd, Process, Watched, pin
 
@@ -31,6 +35,7 @@ CONNECTS = 1000                 # a second, and as many kept half open
 STORM_MEMORY = 32 << 20
 LACK_SECONDS = 30.0
 STOPPED, READERS = 20, 200
+LOG_SECONDS = 20.0
 STOPPED_MEMORY = 256 * 1024     # for each
 
 
@@ -266,7 +271,26 @@ def stopped() -> bool:
         return fine and good
 
 
-PARTS = {"flood": flood, "storm": storm, "descriptors": descriptors, "stopped": stopped}
+def log() -> bool:
+    """One who sends all he can, while the daemon writes a log of it."""
+    with tempfile.NamedTemporaryFile(prefix="parley-log-") as file, \
+            started("--log", file.name, "--log-each", str(LOG_EACH)) as daemon:
+        flooder, began = Process(flooding, daemon.path), time.monotonic()
+        time.sleep(LOG_SECONDS)
+        flooder.order("stop")
+        sent, seconds = flooder.pipe.recv(), time.monotonic() - began
+        flooder.close()
+        daemon.end(signal.SIGTERM)
+        size = os.path.getsize(file.name)
+        # "recovered" and the like besides
+        good = size <= LOG_EACH * (BURST_SECONDS + 1.2 * seconds) + 4096
+        print(f"  {sent} messages of one login in {seconds:.0f} s: {size / 1024:.0f} KiB of log, "
+              f"{LOG_EACH * BURST_SECONDS >> 10} of them at once{'' if good else '  MISSED'}",
+              flush=True)
+        return good
+
+
+PARTS = {"flood": flood, "storm": storm, "descriptors": descriptors, "stopped": stopped, "log": log}
 
 
 def main(names: list[str]) -> int:

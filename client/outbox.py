@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 
 import wire
@@ -23,14 +22,14 @@ class Busy(Exception):
     """Too much waits already; nothing was queued."""
 
 
-@dataclass(slots=True)
 class Pending:
     """A send without an answer."""
-    to: tuple[str, ...]
-    text: str
-    flags: int
-    size: int                                           # bytes that count against PENDING_BYTES
-    absent: set[str] = field(default_factory=set)       # recipients who were away, in lower case
+    __slots__ = ("absent", "flags", "size", "text", "to")
+
+    def __init__(self, to: tuple[str, ...], text: str, flags: int, size: int) -> None:
+        """`size`: the bytes that count against PENDING_BYTES."""
+        self.to, self.text, self.flags, self.size = to, text, flags, size
+        self.absent: set[str] = set()       # recipients who were away, in lower case
 
 
 class Outbox(dict[int, Pending]):

@@ -5,8 +5,6 @@ after the daemon was last heard may be lost with it, and the pane says so.  Pure
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import wire
 from client.events import Offline, OtherStore
 from client.link import Link
@@ -21,11 +19,12 @@ from ui.words import LOST, left_behind, parting
 LINES_MAX = 10_000      # own lines that may still fail: as many as the pane holds
 
 
-@dataclass
 class Chat:
     """A chat session."""
-    number: int
-    others: list[str]
+
+    def __init__(self, number: int, others: list[str]) -> None:
+        self.number = number
+        self.others = others
 
 
 class Chatting:

@@ -13,7 +13,6 @@ Nothing here raises for any text, time or size.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
@@ -47,13 +46,15 @@ def name_style(name: str) -> str:
 
 # ---- the kinds of entries ----
 
-@dataclass(slots=True, eq=False)
 class Entry:
     """What all entries have."""
-    time: int                       # microseconds since 1970
-    text: str
-    day: str = field(default="", init=False)        # the rule above it, if it begins a day
+    __slots__ = ("day", "text", "time")
     counts = False                  # whether `-- 2 new --` counts it
+
+    def __init__(self, time: int, text: str) -> None:
+        self.time = time            # microseconds since 1970
+        self.text = text
+        self.day = ""               # the rule above it, if it begins a day
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         """Its rows, each at most `width` cells wide."""
@@ -72,11 +73,14 @@ class Entry:
         return clock(self.time) + " ", "time"
 
 
-@dataclass(slots=True, eq=False)
 class Note(Entry):
     """A word of the client or the daemon:
     `14:05 * carol is not connected: kept in the mailbox`."""
-    style: str = "notice"
+    __slots__ = ("style",)
+
+    def __init__(self, time: int, text: str, style: str = "notice") -> None:
+        super().__init__(time, text)
+        self.style = style
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         return hang((self.stamp(), ("* ", self.style)), self.text, self.style, min(8, width // 5),
@@ -86,15 +90,18 @@ class Note(Entry):
         return [f"{clock(self.time)} * {self.text}"]
 
 
-@dataclass(slots=True, eq=False)
 class Said(Entry):
     """A message: `14:02 you > bob         + bay 3, second drawer`."""
-    sender: str
-    to: str
-    mark: str = ""                  # of the user's own: SENT, STORED, DELIVERED or REFUSED
-    reason: str = ""                # why it was refused
-    style: str = ""                 # of the names
+    __slots__ = ("mark", "reason", "sender", "style", "to")
     counts = True
+
+    def __init__(self, time: int, text: str, sender: str, to: str, mark: str = "",
+                 reason: str = "", style: str = "") -> None:
+        super().__init__(time, text)
+        self.sender, self.to = sender, to
+        self.mark = mark            # of the user's own: SENT, STORED, DELIVERED or REFUSED
+        self.reason = reason        # why it was refused
+        self.style = style          # of the names
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         mark = self.mark, "alert" if self.mark == REFUSED else "mark"
@@ -115,12 +122,15 @@ class Said(Entry):
                 f"{self.text}"]
 
 
-@dataclass(slots=True, eq=False)
 class Spoken(Entry):
     """A line of a chat: `14:09 bob: which drawer was it?`"""
-    sender: str
-    reason: str = ""                # why it did not reach the others
+    __slots__ = ("reason", "sender")
     counts = True
+
+    def __init__(self, time: int, text: str, sender: str, reason: str = "") -> None:
+        super().__init__(time, text)
+        self.sender = sender
+        self.reason = reason        # why it did not reach the others
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         indent = min(6, width // 6)
@@ -140,15 +150,19 @@ class Settled(NamedTuple):
     reason: str = ""                # why it was refused
 
 
-@dataclass(slots=True, eq=False)
 class Listing(Note):
     """A note with rows of two columns below it; if the rows are many and there is room, several
     of them stand beside each other."""
-    items: list[tuple[str, str]] = field(default_factory=list)
-    beside: bool = True             # rows may stand beside each other
+    __slots__ = ("beside", "items")
+
+    def __init__(self, time: int, text: str, items: list[tuple[str, str]],
+                 beside: bool = True) -> None:
+        super().__init__(time, text)
+        self.items = items
+        self.beside = beside        # rows may stand beside each other
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
-        rows = Note.rows(self, width, ruler)
+        rows = super().rows(width, ruler)
         indent = min(8, width // 5)
         first = max(8, max((ruler.width(item) for item, _ in self.items), default=0)) + 1
         if first > width // 3:          # no room for columns
@@ -166,11 +180,11 @@ class Listing(Note):
         return rows
 
     def holds(self, wanted: str) -> bool:
-        return Note.holds(self, wanted) or any(wanted in f"{item} {word}".casefold()
-                                                 for item, word in self.items)
+        return super().holds(wanted) or any(wanted in f"{item} {word}".casefold()
+                                            for item, word in self.items)
 
     def lines(self) -> list[str]:
-        return [*Note.lines(self), *(f"  {item:8} {word}" for item, word in self.items)]
+        return [*super().lines(), *(f"  {item:8} {word}" for item, word in self.items)]
 
 
 # ---- rows ----

@@ -8,7 +8,6 @@ them, or "".  Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import wire
 from client.events import Offline, OtherStore
@@ -22,14 +21,16 @@ from ui.requests import REFUSALS, Requests
 from ui.words import LOST, OFFLINE, Asked, Request, are, called_off
 
 
-@dataclass
 class OpenInvitation:
     """An invitation that is neither accepted by all nor over."""
-    number: int
-    inviter: str
-    members: tuple[str, ...]            # the inviter first
-    accepted: set[str] = field(default_factory=set)
-    mine: bool = False                  # the user sent or accepted it, and may withdraw
+
+    def __init__(self, number: int, inviter: str, members: tuple[str, ...],
+                 mine: bool = False) -> None:
+        self.number = number
+        self.inviter = inviter
+        self.members = members              # the inviter first
+        self.accepted: set[str] = set()
+        self.mine = mine                    # the user sent or accepted it, and may withdraw
 
     @property
     def kind(self) -> str:

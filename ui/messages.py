@@ -8,7 +8,6 @@ texts safe.  Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import wire
 from client.link import Link
@@ -23,12 +22,13 @@ from wire import Outcome, SendFlag
 OWN_MAX = 10_000        # own messages whose marks may still change: as many as the pane holds
 
 
-@dataclass
 class OwnMessage:
     """A message of the user's own whose mark may still change."""
-    entry: Said
-    unstored: set[int]          # its ids that are not on the daemon's disk yet
-    to: set[str]                # the recipients who have not seen it yet, in lower case
+
+    def __init__(self, entry: Said, unstored: set[int], to: set[str]) -> None:
+        self.entry = entry
+        self.unstored = unstored    # its ids that are not on the daemon's disk yet
+        self.to = to                # the recipients who have not seen it yet, in lower case
 
 
 class Messages:

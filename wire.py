@@ -82,7 +82,7 @@ nothing: buffers grow only by the bytes that arrived (net/frames.py).
 import re
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar
 
 from net import fields
 from net.fields import U8, U16, U32, U64, Entries, Entry, Key16, Key32, Text, Texts, Word, Words
@@ -131,8 +131,7 @@ CODECS: dict[type, Codec] = {}          # by class
 def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type[M]], type[M]]:
     """Enters a NamedTuple into the table of messages; fields of fixed size come first."""
     def enter(cls: type[M]) -> type[M]:
-        hints = get_type_hints(cls, include_extras=True)
-        named = tuple((name, hint.__metadata__[0]) for name, hint in hints.items())
+        named = tuple((name, hint.__metadata__[0]) for name, hint in cls.__annotations__.items())
         formats = [form for _, form in named]
         fixed = [form for form in formats if form in fields.FIXED]
         assert formats[:len(fixed)] == fixed and kind not in MESSAGES

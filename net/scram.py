@@ -18,12 +18,9 @@ Bad at: names with a comma or an equals sign, which no name of ours has.
 """
 from __future__ import annotations
 
-import hashlib
-import hmac
-import stringprep
 import struct
 import unicodedata
-from base64 import b64encode
+from binascii import b2a_base64
 from typing import NamedTuple
 
 ITERATIONS = 600_000            # some 0.3 s of a client in 2026; OWASP's advice for SHA-256
@@ -52,13 +49,14 @@ class Verifier(NamedTuple):
 
 def derive(passphrase: str, salt: bytes, iterations: int, hash: str = "sha256") -> bytes:
     """The salted key.  Slow on purpose.  Raises ValueError for an impossible passphrase."""
+    import hashlib
     return hashlib.pbkdf2_hmac(hash, prepare(passphrase).encode(), salt, iterations)
 
 
 def verifier(key: bytes, salt: bytes, iterations: int, hash: str = "sha256") -> Verifier:
     """The verifier of a salted key."""
-    return Verifier(iterations, salt, hashlib.new(hash, _client_key(key, hash)).digest(),
-                    hmac.digest(key, b"Server Key", hash))
+    return Verifier(iterations, salt, _digest(_client_key(key, hash), hash),
+                    _hmac(key, b"Server Key", hash))
 
 
 def conversation(name: str, client: str, server: str, salt: bytes, iterations: int,
@@ -66,56 +64,78 @@ def conversation(name: str, client: str, server: str, salt: bytes, iterations: i
     """The AuthMessage: what both sides have said.  `client` and `server` are their nonces."""
     header = b"p=tls-server-end-point,," + binding if binding else b"n,,"
     both = client + server
-    return (f"n={name},r={client},r={both},s={b64encode(salt).decode()},i={iterations},"
-            f"c={b64encode(header).decode()},r={both}").encode()
+    return (f"n={name},r={client},r={both},s={_base64(salt)},i={iterations},"
+            f"c={_base64(header)},r={both}").encode()
 
 
 def prove(key: bytes, talk: bytes, hash: str = "sha256") -> bytes:
     """The proof that the client knows the passphrase, from its salted key."""
     client_key = _client_key(key, hash)
-    return _xor(client_key, hmac.digest(hashlib.new(hash, client_key).digest(), talk, hash))
+    return _xor(client_key, _hmac(_digest(client_key, hash), talk, hash))
 
 
 def accepts(kept: Verifier, talk: bytes, proof: bytes, hash: str = "sha256") -> bool:
     """Whether the proof is right.  A wrong one takes just as long."""
-    client_key = _xor(proof, hmac.digest(kept.stored, talk, hash))
-    return hmac.compare_digest(hashlib.new(hash, client_key).digest(), kept.stored)
+    client_key = _xor(proof, _hmac(kept.stored, talk, hash))
+    return _same(_digest(client_key, hash), kept.stored)
 
 
 def sign(kept: Verifier, talk: bytes, hash: str = "sha256") -> bytes:
     """The daemon's own proof."""
-    return hmac.digest(kept.server, talk, hash)
+    return _hmac(kept.server, talk, hash)
 
 
 def is_signed(key: bytes, talk: bytes, signature: bytes, hash: str = "sha256") -> bool:
     """Whether the other side holds the verifier of this salted key."""
-    server_key = hmac.digest(key, b"Server Key", hash)
-    return hmac.compare_digest(hmac.digest(server_key, talk, hash), signature)
+    server_key = _hmac(key, b"Server Key", hash)
+    return _same(_hmac(server_key, talk, hash), signature)
 
 
 def _client_key(key: bytes, hash: str) -> bytes:
-    return hmac.digest(key, b"Client Key", hash)
+    return _hmac(key, b"Client Key", hash)
 
 
 def _xor(one: bytes, other: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
-PROHIBITED = (stringprep.in_table_c12, stringprep.in_table_c21_c22, stringprep.in_table_c3,
-              stringprep.in_table_c4, stringprep.in_table_c5, stringprep.in_table_c6,
-              stringprep.in_table_c7, stringprep.in_table_c8, stringprep.in_table_c9)
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
+
+
+# OpenSSL takes 3 ms to start, and most clients prove nothing: so it is imported by what needs it.
+# A daemon imports it at its start (rules/claims.py).
+
+def _digest(data: bytes, hash: str) -> bytes:
+    import hashlib
+    return hashlib.new(hash, data).digest()
+
+
+def _hmac(key: bytes, data: bytes, hash: str) -> bytes:
+    import hmac
+    return hmac.digest(key, data, hash)
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    """Whether they are equal; it takes as long if they are not."""
+    import hmac
+    return hmac.compare_digest(one, other)
 
 
 def prepare(passphrase: str) -> str:
     """SASLprep (RFC 4013): the same passphrase, however a keyboard composes its letters.
 
     Raises ValueError with the reason why this can't be a passphrase."""
+    import stringprep  # 1 ms, and the tables are for a passphrase that is typed
+    prohibited = (stringprep.in_table_c12, stringprep.in_table_c21_c22, stringprep.in_table_c3,
+                  stringprep.in_table_c4, stringprep.in_table_c5, stringprep.in_table_c6,
+                  stringprep.in_table_c7, stringprep.in_table_c8, stringprep.in_table_c9)
     mapped = "".join(" " if stringprep.in_table_c12(c) else c
                      for c in passphrase if not stringprep.in_table_b1(c))
     text = unicodedata.normalize("NFKC", mapped)
     if not text:
         raise ValueError("an empty passphrase protects nothing")
-    if any(is_bad(c) for c in text for is_bad in PROHIBITED):
+    if any(is_bad(c) for c in text for is_bad in prohibited):
         raise ValueError("a passphrase has no control characters and no private ones")
     if any(map(stringprep.in_table_d1, text)) and (
             any(map(stringprep.in_table_d2, text))

@@ -35,14 +35,23 @@ Bad at
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
-import ssl
 from collections.abc import Iterable
 from selectors import EVENT_READ, EVENT_WRITE
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
 
 CHUNK = 16384               # bytes encrypted at once: one record of TLS
+
+
+def _load() -> None:
+    """Import ssl: 7 ms, and most connections have no TLS.  Whatever needs it begins with
+    a context, which the daemon makes at its start and a client at its first dial."""
+    global ssl
+    import ssl
 
 
 class BadCertificate(Exception):
@@ -58,6 +67,7 @@ class Server:
 
     def __init__(self, certificate: str, key: str) -> None:
         """Load certificate and key, which may be in one file.  Raises BadCertificate."""
+        _load()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
         self.context.num_tickets = 0    # nobody resumes a session, so nothing is sent for that
@@ -237,6 +247,7 @@ class Secured:
 
 def client_context() -> ssl.SSLContext:
     """For the client's side, which compares the certificate with the pinned one."""
+    _load()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -246,6 +257,7 @@ def client_context() -> ssl.SSLContext:
 
 def digest(der: bytes) -> bytes:
     """The fingerprint of a certificate, in bytes."""
+    import hashlib
     return hashlib.sha256(der).digest()
 
 

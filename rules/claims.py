@@ -34,6 +34,7 @@ specifications.
 """
 from __future__ import annotations
 
+import hashlib  # noqa: F401    net/scram.py imports it when it needs it: at a start, not in a turn
 import hmac
 import struct
 from collections.abc import Callable

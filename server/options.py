@@ -24,7 +24,7 @@ from rules.quota import (
     SENDER_MESSAGES,
     Quotas,
 )
-from terminal.usage import RELEASE, Parser, die, positive
+from terminal.usage import RELEASE, Help, Parser, die, positive
 
 PROGRAM = "parleyd"
 
@@ -82,7 +82,8 @@ def limits(options: argparse.Namespace, room: int) -> Limits:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog=PROGRAM, description="A message service for one host or a small network.")
+    parser = Parser(prog=PROGRAM, formatter_class=Help,
+                    description="A message service for one host or a small network.")
     add = parser.add_argument
     add("--listen", metavar="ADDRESS", action="append",
         help="unix:PATH or HOST:PORT; may be given several times")

@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-import traceback
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -34,7 +33,7 @@ def line(text: str, fd: int = 1, end: str = "\n", used: int = 0) -> None:
 
     The line bypasses Python's buffer, which would report a failure a second time at exit.  Raises
     OSError."""
-    data = ("\n".join(fold(text, _columns(fd), used)) + end).encode(_encoding(fd), "replace")
+    data = ("\n".join(fold(text, columns(fd), used)) + end).encode(_encoding(fd), "replace")
     while data:
         try:
             data = data[os.write(fd, data):]
@@ -60,8 +59,13 @@ def complain(program: str, message: str) -> None:
 
 def fault(kind: type[BaseException], value: BaseException, at: TracebackType | None) -> None:
     """Print the traceback of a fault of ours, which may quote a stranger's text: sys.excepthook."""
+    try:
+        import traceback  # not at the start, of which it would be 2 ms
+        said = "".join(traceback.format_exception(kind, value, at)).rstrip("\n")
+    except ImportError:     # an upgrade took this Python away while the program ran
+        said = f"{kind.__name__}: {value}"
     with suppress(OSError):
-        line("".join(traceback.format_exception(kind, value, at)).rstrip("\n"), 2)
+        line(said, 2)
 
 
 def unraisable(what: Any) -> None:
@@ -74,7 +78,7 @@ def catch_faults() -> None:
     sys.excepthook, sys.unraisablehook = fault, unraisable
 
 
-def _columns(fd: int) -> int | None:
+def columns(fd: int) -> int | None:
     """The width of the terminal; None if there is no terminal, or if it does not say."""
     with suppress(OSError):
         return os.get_terminal_size(fd).columns or None

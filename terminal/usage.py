@@ -7,6 +7,7 @@ import argparse
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from terminal import printer
@@ -15,6 +16,22 @@ from terminal import printer
 LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 RELEASE = "0.1"         # of parley: both programs print it with --version
+
+
+class Help(argparse.HelpFormatter):
+    """The text of --help.  argparse makes one for each option at each start, and without a width it
+    would import shutil, 2 ms."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """$COLUMNS, or else the width of the terminal."""
+    with suppress(ValueError):
+        if (given := int(os.environ.get("COLUMNS", ""))) > 0:
+            return given
+    return printer.columns(1) or 80
 
 
 class Parser(argparse.ArgumentParser):

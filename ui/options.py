@@ -17,13 +17,14 @@ from client.archive import Archive
 from client.keyring import Keyring
 from client.link import BAD_NAME, Link
 from net import address, places
-from terminal.usage import RELEASE, Parser
+from terminal.usage import RELEASE, Help, Parser
 from ui.failures import PROGRAM, Failure
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    made = Parser(prog=PROGRAM, description="Chat and mail with the users of one host.",
+    made = Parser(prog=PROGRAM, formatter_class=Help,
+                  description="Chat and mail with the users of one host.",
                   epilog="Exit codes: 0 done, 64 wrong use, 65 text or name refused, 67 recipient "
                          "not in the log, 69 no daemon, 71 too few descriptors, 74 input or output "
                          "broke, 75 try later, 77 a passphrase is needed.")

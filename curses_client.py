@@ -21,11 +21,15 @@ number.
 """
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 # The rooms are found however Python was started.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+# The imports leave no garbage, and looking for it would be a fifth of a start and an exit.
+gc.disable()
 
 import argparse
 import contextlib
@@ -56,6 +60,9 @@ from ui.names import counted
 from ui.output import complain
 from ui.plain import now
 from ui.screen import Frame, frame
+
+gc.freeze()
+gc.enable()
 
 READ_SIZE = 4096            # bytes of keys in one read
 FRAME_SECONDS = 1 / 30      # between two pictures that no key asked for

@@ -34,12 +34,15 @@ Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk'
 (rules/post.py), or the process ends with one line, code 70, as soon as an fdatasync fails.  Ours: a
 traceback, for it is a bug.
 """
+import gc
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # our `mailbox`, whatever the start
 
-import gc
+# The imports leave no garbage, and looking for it would be a fifth of a start and an exit.
+gc.disable()
+
 import selectors
 import signal
 import socket
@@ -69,6 +72,9 @@ from store.check import check
 from store.disk import Disk
 from store.salvage import salvage
 from terminal.usage import die, die_of_lack, open_standard, say
+
+gc.freeze()
+gc.enable()
 
 DOUBT_SECONDS = 0.1         # between two looks whether a session that is in the way has answered
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end

@@ -302,7 +302,7 @@ def alone(kept: int) -> None:
 
     It keeps one descriptor and so holds nobody's terminal or pipe open.  Nothing that a library
     prints can reach a file that was passed.  Signals that mean the daemon do not end it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

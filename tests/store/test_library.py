@@ -114,7 +114,7 @@ class Endings(LibraryCase):
         found = self.written("dbm.gnu" if "dbm.gnu" in BACKENDS else "dbm.dumb")
         found.close()
         for pid in self.worker(), self.library.pid:
-            for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+            for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1:
                 os.kill(pid, number)
         found = self.written("dbm.dumb")
         self.assertEqual(found[b"head"], b"")

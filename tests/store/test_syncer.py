@@ -672,7 +672,7 @@ class TheChild(unittest.TestCase):
                 close()
 
     def test_signals_that_mean_the_daemon_are_not_for_it(self) -> None:
-        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1:
             self.disk.begin_datasync(1, self.file.fileno())
             self.assertTrue(self.ended())               # it has come as far as its loop
             os.kill(self.disk._journal.pid, number)

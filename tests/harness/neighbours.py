@@ -1,9 +1,10 @@
 """A host of its own, with several logins: real programs under real uids.  Needs root, and Linux.
 
 A Host is a mount and a network namespace, held by a process that sleeps: /run and /tmp are empty
-there, /etc/passwd has LOGINS, port 6464 is free, and the tree lies at TREE, for all to read.  run()
-and start() run a program in it under a login; path() is a file of it as the test sees it.  When the
-process ends, all of it is gone.
+there, /etc/passwd has LOGINS, port 6464 is free, and the tree lies at TREE, for all to read, with
+what Python compiled of it here: the logins may not write there, and would compile it at each start.
+run() and start() run a program in it under a login; path() is a file of it as the test sees it.
+When the process ends, all of it is gone.
 
 A daemon has the store of a house where people have lived (lived_in.py), each login another one,
 unless it is told where its store is.
@@ -35,7 +36,8 @@ SETUP = r"""
 set -e
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir -p $1 /mnt/home
-(cd "$0" && cp -r *.py net store rules server client ui terminal Makefile packaging man $1)
+(cd "$0" && cp -Rp *.py net store rules server client ui terminal Makefile packaging man $1 &&
+    { [ ! -d __pycache__ ] || cp -Rp __pycache__ $1; })
 chmod -R a+rX /mnt
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp

@@ -41,11 +41,12 @@ def texts() -> Iterator[str]:
         yield "".join(sample) + "\n\t" + words(sample[::-1])
     everything = [char for chars in by_script().values() for char in chars]
     random.Random(6464).shuffle(everything)
-    text = ""
+    text, size = "", 0
     for char in everything:
-        if len((text + char).encode()) > wire.TEXT_MAX:
+        size += len(char.encode())
+        if size > wire.TEXT_MAX:
             yield text
-            text = ""
+            text, size = "", len(char.encode())
         text += char
     yield text
 

@@ -104,7 +104,8 @@ def units(wanted: Iterable[unittest.TestCase], times: dict[str, list[float]]) ->
     found = []
     for name, its in classes.items():
         whole = unit(name, its, times)
-        is_split = whole.seconds > SPLIT_SECONDS and "setUpClass" not in vars(type(its[0]))
+        has_fixture = type(its[0]).setUpClass.__func__ is not unittest.TestCase.setUpClass.__func__
+        is_split = whole.seconds > SPLIT_SECONDS and not has_fixture
         found += [unit(case.id(), [case], times) for case in its] if is_split else [whole]
     return sorted(found, key=lambda each: each.seconds)
 

@@ -8,17 +8,14 @@ import unittest
 from typing import Any
 
 import wire
-from tests.harness.process import HERE, DaemonProcess
+from tests.harness.process import HERE
+from tests.harness.shared_house import WithDaemon
 from tests.harness.terminals import Terminal, environment, needs, until
 
 SECONDS = 20.0              # for anything to appear: a busy machine paints late
 
 
-class WithDaemon(unittest.TestCase):
-    def setUp(self) -> None:
-        self.daemon = DaemonProcess()
-        self.addCleanup(self.daemon.close)
-
+class OnScreen(WithDaemon):
     def command(self, *options: str) -> list[str]:
         return [sys.executable, HERE + "/curses_client.py", "--connect", "unix:" + self.daemon.path,
                 *options]
@@ -42,7 +39,7 @@ class WithDaemon(unittest.TestCase):
             terminal.until(text, SECONDS)
 
 
-class Leaving(WithDaemon):
+class Leaving(OnScreen):
     """In every way, and the terminal is as it was."""
 
     def leaves(self, terminal: Terminal, code: int, *shown: str) -> None:
@@ -152,7 +149,7 @@ class Leaving(WithDaemon):
         self.leaves(ann, os.EX_TEMPFAIL, "1 message had no answer from the daemon")
 
 
-class Using(WithDaemon):
+class Using(OnScreen):
     def test_asked_for_the_name_until_it_is_free(self) -> None:
         self.person("bob")
         ann = self.terminal(LOGNAME="bob", USER="bob")
@@ -183,9 +180,9 @@ class Using(WithDaemon):
     def test_check(self) -> None:
         with self.daemon.client("ann") as ann:
             self.daemon.client("bob").close()
-            ann.say(*(wire.Send(1 << 32 | number, 0, ("bob",), f"text {number}")
+            ann.say(*(wire.Send(self.ids | number, 0, ("bob",), f"text {number}")
                       for number in (1, 2)))
-            until(lambda: ann.hear(wire.Stored).last == 1 << 32 | 2)
+            until(lambda: ann.hear(wire.Stored).last == self.ids | 2)
             bob = self.person("bob")
             self.sees(bob, "2 messages waiting", "2 waiting")
             bob.type("3\r")
@@ -242,11 +239,11 @@ class Using(WithDaemon):
     def test_the_bell(self) -> None:
         with self.daemon.client("bob") as bob:
             ann = self.person("ann")
-            bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "one"))
+            bob.say(wire.Send(self.ids | 1, 0, ("ann",), "one"))
             ann.until(lambda screen: "one" in screen.text() and screen.bells == 1, SECONDS)
             ann.press(b"\x1b[I")
             for number in range(2, 20):
-                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), f"text {number}"))
+                bob.say(wire.Send(self.ids | number, 0, ("ann",), f"text {number}"))
             self.sees(ann, "text 19")
             ann.type("x")                               # a fence: a bell would have come before it
             self.sees(ann, "menu> x")
@@ -257,7 +254,7 @@ class Using(WithDaemon):
             ann = self.person("ann")
             for number, text in enumerate(("‮right to left", "zero\u200bwidth", "e" + "\u0301" * 40,
                                            "你好 wide"), 1):
-                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), text))
+                bob.say(wire.Send(self.ids | number, 0, ("ann",), text))
             self.sees(ann, "<U+202E>right to left", "zero<U+200B>width", "你好 wide")
             ann.type("x")
             self.sees(ann, "menu> x")
@@ -265,7 +262,7 @@ class Using(WithDaemon):
     def test_what_was_painted_is_kept_and_confirmed(self) -> None:
         with self.daemon.client("bob") as bob:
             ann = self.person("ann")
-            bob.say(wire.Send(1 << 32 | 1, 0, ("ann",), "for the archive"))
+            bob.say(wire.Send(self.ids | 1, 0, ("ann",), "for the archive"))
             bob.hear(wire.Delivered)
             archives = [name for name in os.listdir(self.daemon.directory + "/state/parley")
                         if name.startswith("ann")]
@@ -280,7 +277,7 @@ TERMS_AND_LOCALES = ({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-ter
                      {"LC_ALL": "C", "LANG": "C"}, {"LC_ALL": "no_SUCH.locale"}, {"NO_COLOR": "1"})
 
 
-class Terminals(WithDaemon):
+class Terminals(OnScreen):
     def test_sizes(self) -> None:
         ann = self.person("ann")
         for rows, cols in ((1, 1), (2, 7), (3, 17), (4, 40), (10, 40), (60, 200), (24, 80)):
@@ -300,7 +297,7 @@ class Terminals(WithDaemon):
         for number, more in enumerate(TERMS_AND_LOCALES):
             with self.subTest(more), self.daemon.client(f"bob{number}") as bob:
                 ann = self.person(f"ann{number}", **more)
-                bob.say(wire.Send(1 << 32 | 1, 0, (f"ann{number}",), "сосед, 你好"))
+                bob.say(wire.Send(self.ids | 1, 0, (f"ann{number}",), "сосед, 你好"))
                 self.sees(ann, "сосед, 你好")
                 ann.type("é")
                 self.sees(ann, "menu> é")
@@ -312,7 +309,7 @@ class Terminals(WithDaemon):
             with self.daemon.client("bob") as bob:
                 ann = self.person("ann", *options)
                 # the same id again is a repeat
-                bob.say(wire.Send(1 << 32 | number, 0, ("ann",), "hi"))
+                bob.say(wire.Send(self.ids | number, 0, ("ann",), "hi"))
                 self.sees(ann, "bob > you")
                 row = next(at for at in range(24) if "bob > you" in ann.screen.row(at))
                 self.assertEqual(ann.screen.style(row, 6).foreground is not None, coloured)
@@ -333,7 +330,7 @@ class Terminals(WithDaemon):
     def test_a_flood_is_painted_now_and_then_and_keys_at_once(self) -> None:
         with self.daemon.client("bob") as bob:
             ann = self.person("ann")
-            bob.say(*(wire.Send(1 << 32 | number, 0, ("ann",), f"flood {number}")
+            bob.say(*(wire.Send(self.ids | number, 0, ("ann",), f"flood {number}")
                       for number in range(1, 5001)))
             ann.type("typed")
             self.sees(ann, "menu> typed", "flood 5000")
@@ -341,7 +338,7 @@ class Terminals(WithDaemon):
 
 
 @needs("tmux")
-class InTmux(WithDaemon):
+class InTmux(OnScreen):
     def test_the_reader_is_right(self) -> None:
         from tests.harness.terminals import Tmux
         with Tmux() as tmux:
@@ -356,7 +353,7 @@ class InTmux(WithDaemon):
             tmux.until("1L 2S 3M 4C 5G 6X", SECONDS)
 
 
-class Wrong(WithDaemon):
+class Wrong(OnScreen):
     def test_one_line_that_says_what_to_do(self) -> None:
         for options, code in ((("--bogus",), os.EX_USAGE), (("--name", "a b"), os.EX_USAGE),
                               (("--connect", "x"), os.EX_USAGE)):

@@ -6,12 +6,12 @@ from terminal.display import GUTTER
 from terminal.keys import BURST
 from tests.harness.process import Speaker
 from tests.harness.terminals import Terminal
-from tests.programs.test_plain import SECONDS, WithDaemon
+from tests.programs.test_plain import SECONDS, Lines
 
 NASTY = "@bob first\r/exit\r6\r@carol fourth\r"
 
 
-class WithPeople(WithDaemon):
+class WithPeople(Lines):
     def person(self, *options: str) -> Terminal:
         terminal = Terminal(self.command("--name", "ann", *options), self.env)
         self.addCleanup(terminal.close)

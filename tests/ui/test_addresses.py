@@ -4,7 +4,7 @@ import unittest
 
 import wire
 from tests.client.fake_link import BUSY, Play
-from tests.programs.test_plain import WithDaemon
+from tests.programs.test_plain import Lines
 from ui.commands import WHOM
 from ui.names import ONE_WORD, addressees
 
@@ -121,7 +121,7 @@ class AllInAChat(unittest.TestCase):
         self.assertEqual(play.asked, [("send", (), "lunch?", EVERYONE)])
 
 
-class RealClients(WithDaemon):
+class RealClients(Lines):
     def test_plain(self) -> None:
         self.known("bob", "carol")
         code, out, err = self.parley("--plain", "--name", "ann",

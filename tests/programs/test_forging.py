@@ -18,7 +18,7 @@ from ui.entries import REFUSED, Entry, Listing, Note, Said, Spoken, fitted
 from ui.pane import Pane
 from ui.screen import frame
 
-WIDTHS = effort(range(1, 121), (*range(1, 31), *range(31, 121, 3)))
+WIDTHS = effort(range(1, 121), (*range(1, 31), *range(31, 121, 9)))
 BLANKS = (" ", "\u00a0", "\u3000", "\u2003", "\u2800", "\t", "\u3164", "\u200b")
 FORGED = ("14:06 dave > all          pay me", "14:06 * dave left the chat", "14:06 dave: pay me",
           "-- 2 new ------------------", "= alice@lab = menu ========", "menu> 6. Exit",

@@ -104,7 +104,7 @@ class Screen(Base):
     def test_lists_and_what_is_typed(self) -> None:
         """A roster of such names in the picker and the list of users; the strings as keys, pastes
         and commands."""
-        names = texts(effort(200, 80))
+        names = texts(effort(200, 50))
         play = Play().online("bob")
         play.link.roster.update({name: wire.Entry(name, number % 3, 0, NOON, number % 3 // 2)
                                  for number, name in enumerate(names)})

@@ -31,9 +31,9 @@ from tests.store.test_segment import BACKENDS
 from tests.store.test_syncer import SlowDisk
 
 LAST = 16 << 10  # bytes of a journal that are cut off one after the other
-CUT_STEP = effort(1, 3)  # bytes from one cut to the next
+CUT_STEP = effort(1, 7)  # bytes from one cut to the next
 # bytes from one that is changed to the next, in all files but the manifest
-FLIP_STEP = effort(1, 3)
+FLIP_STEP = effort(1, 7)
 
 
 def said(lines: Iterator[str]) -> list[str]:

@@ -22,7 +22,7 @@ from tests.store.lives import EVER, Ledger, Life, small_rooms
 from tests.store.platter import Content, MemoryDisk, Platter, State
 from tests.store.test_segment import BACKENDS
 
-STATES = effort(20_500, 5_000)
+STATES = effort(20_500, 3_000)
 EACH = 8  # drawn at each operation, and as many from the short list
 HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "short", "regained", "killed",
             "killed at the start", "cut", "failed", "said", "sync_parent", "sync_begins",

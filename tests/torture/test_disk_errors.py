@@ -29,8 +29,8 @@ from tests.torture.disk_errors import (
 )
 from tests.torture.strace import Call, calls, inject, under
 
-SAMPLE = effort(8, 20)         # every so many of the writes
-EVERY = effort(1, 5)          # every so many of the syncs
+SAMPLE = effort(8, 32)         # every so many of the writes
+EVERY = effort(1, 8)          # every so many of the syncs
 SIZE = 10_000               # bytes of a message that fills it
 TMPFS = 2 << 20             # bytes
 ORIGIN = 3 << 32

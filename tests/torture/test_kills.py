@@ -10,8 +10,8 @@ from tests.harness.terminals import needs
 from tests.torture.kills import Life, count_life, count_recovery, kill_in_life, kill_in_recovery
 from tests.torture.strace import calls, inject
 
-POINTS = effort(16, 10)                 # of a life, from its first call to its last
-STARTS = effort(8, 5)
+POINTS = effort(16, 8)                 # of a life, from its first call to its last
+STARTS = effort(8, 4)
 
 
 @needs("strace")

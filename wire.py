@@ -17,7 +17,8 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
 
     client                                 daemon
     HELLO name, features, token -->
-                                <-- CHALLENGE salt, nonce      if the name is kept for its owner
+                                <-- BINDING name, data         if the name is kept for its owner
+                                <-- CHALLENGE salt, nonce
     PROOF nonce, proof          -->
                                 <-- VERIFIED signature
                                 <-- WELCOME token, store, waiting   or REJECTED why, and it hangs up
@@ -474,6 +475,13 @@ class Challenge(NamedTuple):
 class Verified(NamedTuple):
     """Your proof is right, and here is the daemon's own proof; WELCOME or REJECTED follows."""
     signature: Key32
+
+
+@message(63, DAEMON)
+class Binding(NamedTuple):
+    """Before CHALLENGE: what this end knows of the connection.  Your proof must be bound to it."""
+    name: Word          # of a channel binding (RFC 5056), see net/scram.py
+    data: Word          # in small hexadecimal digits
 
 
 # ---- single messages ----

@@ -27,7 +27,10 @@ import wire
 from client.dial import Socket
 from client.events import Offline
 from client.route import Route, reason_of
+from net import scram
 from net.address import Address
+from net.logins import peer_uid
+from net.scram import Binding
 from net.tls import Secured
 
 LOGIN_SECONDS = 10                  # from dialling one address to its WELCOME
@@ -97,9 +100,12 @@ class Connection:
         return True
 
     @property
-    def binding(self) -> bytes:
-        """What the daemon's certificate is known by, once open (tls.py); b"" without TLS."""
-        return self.sock.binding if isinstance(self.sock, Secured) else b""
+    def binding(self) -> Binding:
+        """What this end knows of the connection, once it is open."""
+        if isinstance(self.sock, Secured):
+            return Binding(scram.TLS, self.sock.binding)
+        is_local = self.route.address and self.route.address.path
+        return scram.unix(peer_uid(self.sock)) if self.sock and is_local else scram.TCP
 
     def let_in(self) -> None:
         """The daemon has said WELCOME: from now on silence calls for a PING."""

@@ -71,7 +71,7 @@ class Link:
         self.roster = Known()
         self.waiting = 0                            # messages that a CHECK would bring
         self.pending = Outbox(instance)
-        self._features = features & ~Feature.HOLD | Feature.IGNORE
+        self._features = features & ~Feature.HOLD | Feature.IGNORE | Feature.BIND
         self._events = Events()
         self._connection = Connection(addresses, monotonic=monotonic, jitter=jitter, dial=dial,
                                       more=self._more)
@@ -331,6 +331,7 @@ def _on_answer(link: Link, said: Any) -> None:
 
 # A message without a row is an event and no more.
 HANDLERS: dict[type, Callable[[Link, Any], None]] = {
+    wire.Binding: lambda link, said: link._login.bound(said),
     wire.Challenge: lambda link, said: link._login.challenged(said),
     wire.Verified: lambda link, said: link._proofs.verify(said),
     wire.Welcome: Link._on_welcome,
@@ -349,4 +350,4 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Failed: lambda link, said: link.ask.failed(said.request),
 }
 # For the link alone: Online and the like tell the client of a login, Mail and Repeated of MAILS.
-SILENT = {wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails}
+SILENT = {wire.Binding, wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails}

@@ -64,11 +64,18 @@ class Login:
         self._events += [Remark(text) for text in (*route.passed_over(), remark) if text]
         self._connection.say(wire.Hello(wire.VERSION, features, self._token, name))
 
+    def bound(self, said: wire.Binding) -> None:
+        """What the daemon knows of this connection.  Raises TurnedAway if it is something else."""
+        try:
+            self._proofs.bind(said)
+        except Impostor as fault:
+            raise TurnedAway(Over(str(fault))) from None
+
     def challenged(self, said: wire.Challenge) -> None:
         """The name is kept for somebody: prove who we are, or ask the user for the passphrase."""
         try:
             proof = self._proofs.answer(said)
-        except RingError as fault:
+        except (Impostor, RingError) as fault:
             raise TurnedAway(Over(str(fault))) from None
         if proof is None:
             address = self._connection.route.address

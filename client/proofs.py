@@ -7,6 +7,8 @@ that asks for nothing may still be another one than before, so:
   - The certificate of a tls: address is remembered at the first contact, and must stay the same.
   - A daemon must show that it holds the verifier of our passphrase, or we say nothing to it.
   - A TCP address that asked for a key once must not let us in without one.
+  - A proof is bound to what we know of the connection (net/scram.py).  If the daemon knows
+    something else of it, somebody is between, and gets no proof.
 
 Deriving a key takes a third of a second, on purpose, and the client waits for it.
 """
@@ -19,6 +21,7 @@ import wire
 from client.keyring import KEYS, KNOWN, Keyring, RingError
 from net import scram, tls
 from net.address import Address
+from net.scram import Binding
 from wire import ProtocolError
 
 Claim = tuple[str, bytes, int]          # the name, its salt and iterations
@@ -38,15 +41,16 @@ class Proofs:
         self._new: set[Claim] = set()                   # those of them that are not kept yet
         self.begin("", Address("", "", 0))
 
-    def begin(self, name: str, address: Address, binding: bytes = b"") -> str:
-        """A new connection for this name; over TLS, bound to this certificate.
+    def begin(self, name: str, address: Address, binding: Binding = scram.TCP) -> str:
+        """A new connection for this name, of which we know this.
 
         Returns a line about a first contact, or "".  Raises Impostor, RingError."""
         self._name, self._address, self._binding = name, address, binding
+        self._is_bound = False                          # the daemon knows the same
         self._asked: Claim | None = None
         self._answered: tuple[bytes, bytes] | None = None       # the key and the conversation
         self._verified = False
-        return self._check_certificate() if binding else ""
+        return self._check_certificate() if binding.name == scram.TLS else ""
 
     @property
     def _place(self) -> str:
@@ -58,7 +62,7 @@ class Proofs:
         return self._answered is not None
 
     def _check_certificate(self) -> str:
-        shown = tls.shown(self._binding)
+        shown = tls.shown(self._binding.data)
         known = self.ring.fingerprint(self._place)
         if known is None:
             self.ring.pin(self._place, shown)
@@ -69,6 +73,19 @@ class Proofs:
                            "somebody may be listening; if its operator says that it is right, "
                            f"delete the line of {self._place} in {self.ring.path(KNOWN)}")
         return ""
+
+    def bind(self, said: wire.Binding) -> None:
+        """What the daemon knows of this connection.  Raises ProtocolError, Impostor."""
+        if self._asked or self._is_bound:
+            raise ProtocolError("a BINDING that comes too late")
+        known = self._binding.name, self._binding.data.hex()
+        if known != said:
+            raise Impostor(
+                f"the connection to {self._place} is passed on: it leads to {_words(*known)}, and "
+                f"reaches the daemon at {_words(*said)}; no proof of your passphrase was sent; if "
+                "you forward it yourself, forward a TCP port to a TCP port, best one with tls:; "
+                "otherwise ask the operator who listens there")
+        self._is_bound = True
 
     def answer(self, said: wire.Challenge) -> wire.Proof | None:
         """The proof, or None if the user has to type the passphrase.
@@ -82,9 +99,12 @@ class Proofs:
         key = self._keys.get(self._asked) or self.ring.key(*self._asked)
         if key is None:
             return None
-        nonce = self._random(16)
+        binding, mark = self._binding, b""
+        if not self._is_bound:                          # a daemon of 0.1, or one that is passed on
+            binding, mark = binding.before, scram.STRIPPED
+        nonce = mark + self._random(16 - len(mark))
         talk = scram.conversation(self._name, nonce.hex(), said.nonce.hex(), said.salt,
-                                  said.iterations, self._binding)
+                                  said.iterations, binding)
         self._answered = key, talk
         return wire.Proof(nonce, scram.prove(key, talk))
 
@@ -137,6 +157,18 @@ class Proofs:
     def unclaim(self) -> None:
         """The claim is taken away.  Raises RingError."""
         self.ring.drop(self._place, self._name)
+
+
+def _words(name: str, data: str) -> str:
+    """The end of a connection, by its wire.Binding."""
+    try:
+        if name == scram.TLS:
+            return f"a certificate with the SHA-256 {tls.shown(bytes.fromhex(data))}"
+        if name == scram.UNIX:
+            return f"a Unix socket of the uid {int(data, 16)}" if data else "a Unix socket"
+    except ValueError:
+        pass
+    return "a plain TCP port" if name == scram.TCP.name else "something unknown"
 
 
 __all__ = ["Impostor", "Proofs", "RingError"]

@@ -33,7 +33,7 @@ def check(said: Any, online: bool) -> None:
 
 
 LAST = (1 << 64) - 1            # id
-LOGIN = {wire.Challenge, wire.Welcome, wire.Rejected}
+LOGIN = {wire.Binding, wire.Challenge, wire.Welcome, wire.Rejected}
 ANY_TIME = {wire.Verified, wire.Notice}     # proofs.py knows a VERIFIED that nobody waits for
 RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
 

@@ -8,8 +8,21 @@
 The daemon keeps a Verifier: iterations, salt, stored key, server key.  With it one can check a
 proof but not make one.  The client's proof is HMAC(stored key, talk) XOR client key.  The daemon
 answers with HMAC(server key, talk), so that the client knows that the daemon holds the verifier.
-`talk` is the AuthMessage of RFC 5802: name, both nonces, salt, iterations and, over TLS, the
-certificate.  So nothing that is said on one connection is worth anything on another.
+`talk` is the AuthMessage of RFC 5802: name, both nonces, salt, iterations and the Binding.  So
+nothing that is said on one connection is worth anything on another.
+
+A Binding is what both ends know of their connection (a channel binding, RFC 5056).  A proof that a
+third party passes on to the daemon is wrong there, because the client signed what it saw:
+
+    tls-server-end-point    the SHA-256 of the daemon's certificate (RFC 5929)
+    unix-listener           the uid as which the daemon listens, by the kernel's word; nothing where
+                            the kernel does not tell
+    tcp                     nothing: only that it is neither of the others
+
+Python's ssl has no exporter (RFC 9266), and the hash of the certificate is what it can give.  A
+client that could bind and was not asked to begins its nonce with STRIPPED.  That is the flag "y" of
+RFC 5802, section 6, in a place that programs of 0.1 sign too: a daemon that asks clients to bind
+knows that somebody kept its question from this one.
 
 A thief of verifiers can try passphrases against them, slowly, and can pretend to be the daemon, but
 no more.  A thief of a salted key can log in as that user.
@@ -26,9 +39,34 @@ from typing import NamedTuple
 ITERATIONS = 600_000            # some 0.3 s of a client in 2026; OWASP's advice for SHA-256
 ITERATIONS_MIN = 4096           # RFC 7677; neither side accepts fewer
 ITERATIONS_MAX = 10_000_000     # some seconds: what a hostile daemon can make a client compute
-NO_BINDING = b""
+STRIPPED = b"gs2:y,"            # 6 of the 16 bytes: 10 random ones are left
 VERIFIER = struct.Struct("!I16s32s32s")
 assert VERIFIER.size == 84
+
+
+class Binding(NamedTuple):
+    """What a proof is bound to."""
+    name: str = ""          # "": nothing, as a program of 0.1 without TLS
+    data: bytes = b""
+
+    @property
+    def header(self) -> bytes:
+        """The gs2-header and the data."""
+        return f"p={self.name},,".encode() + self.data if self.name else b"n,,"
+
+    @property
+    def before(self) -> Binding:
+        """As a program of 0.1 binds its proof: to a certificate alone."""
+        return self if self.name == TLS else Binding()
+
+
+TLS, UNIX = "tls-server-end-point", "unix-listener"
+TCP = Binding("tcp")
+
+
+def unix(uid: int | None) -> Binding:
+    """A Unix socket at which this uid listens; None: the kernel does not tell."""
+    return Binding(UNIX, b"" if uid is None else uid.to_bytes(4, "big"))
 
 
 class Verifier(NamedTuple):
@@ -60,12 +98,11 @@ def verifier(key: bytes, salt: bytes, iterations: int, hash: str = "sha256") -> 
 
 
 def conversation(name: str, client: str, server: str, salt: bytes, iterations: int,
-                 binding: bytes) -> bytes:
+                 binding: Binding) -> bytes:
     """The AuthMessage: what both sides have said.  `client` and `server` are their nonces."""
-    header = b"p=tls-server-end-point,," + binding if binding else b"n,,"
     both = client + server
     return (f"n={name},r={client},r={both},s={_base64(salt)},i={iterations},"
-            f"c={_base64(header)},r={both}").encode()
+            f"c={_base64(binding.header)},r={both}").encode()
 
 
 def prove(key: bytes, talk: bytes, hash: str = "sha256") -> bytes:

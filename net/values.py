@@ -21,6 +21,7 @@ class Feature:                  # plain numbers: testing a bit of an IntFlag tak
     HOLD = 4            # start holding: new messages wait for CHECK
     PROVE = 8           # CHALLENGE is understood; CLAIM and UNCLAIM may be sent
     IGNORE = 64         # IGNORE and LIST_IGNORED are known
+    BIND = 128          # BINDING is understood, and a proof is bound to what it says
 
 
 class SendFlag:

@@ -72,11 +72,20 @@ class Question(NamedTuple):
     kept: Verifier
     is_real: bool           # False: a verifier of nothing, for a name that is kept but not claimed
     nonce: bytes
+    binding: scram.Binding  # what the proof has to be bound to
     at: float               # when it may be told, at the earliest, on the monotonic clock; 0: now
 
     @property
-    def challenge(self) -> wire.Challenge:
-        return wire.Challenge(self.kept.iterations, self.kept.salt, self.nonce)
+    def binds(self) -> bool:
+        """Whether this client binds its proof to more than a certificate."""
+        return bool(self.hello.features & wire.Feature.BIND)
+
+    @property
+    def messages(self) -> list[wire.Message]:
+        """The question, as the client is told it."""
+        challenge = wire.Challenge(self.kept.iterations, self.kept.salt, self.nonce)
+        binding = wire.Binding(self.binding.name, self.binding.data.hex())
+        return [binding, challenge] if self.binds else [challenge]
 
 
 class Claims:
@@ -105,7 +114,8 @@ class Claims:
             raise Refusal(Why.DENIED, f"{hello.name} needs a passphrase here, and this program "
                                       "can't give one")
         earliest = self.guesses.earliest(caller.host, now.monotonic)
-        return Question(hello, kept, self._claim(user) == kept, self.nonce(), earliest)
+        return Question(hello, kept, self._claim(user) == kept, self.nonce(), caller.binding,
+                        earliest)
 
     def may_ask(self, question: Question, waited: bool, now: Now) -> bool:
         """Whether the CHALLENGE may be told now; if so it is counted."""
@@ -115,9 +125,11 @@ class Claims:
                  ) -> wire.Verified:
         """The answer to a right proof.  Raises Refusal."""
         kept, name = question.kept, question.hello.name
+        binding = question.binding if question.binds else question.binding.before
         talk = scram.conversation(name, said.nonce.hex(), question.nonce.hex(), kept.salt,
-                                  kept.iterations, caller.binding)
-        is_right = scram.accepts(kept, talk, said.proof)
+                                  kept.iterations, binding)
+        was_stripped = not question.binds and said.nonce.startswith(scram.STRIPPED)
+        is_right = scram.accepts(kept, talk, said.proof) and not was_stripped
         signature = scram.sign(kept, talk)
         claim = self._claim(self.mailbox.find(name))
         if not (is_right and question.is_real and claim == kept):

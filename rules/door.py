@@ -36,7 +36,7 @@ from wire import Why
 RESERVED = frozenset({
     "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
 FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
-            | wire.Feature.IGNORE)
+            | wire.Feature.IGNORE | wire.Feature.BIND)
 NO_TOKEN = bytes(16)
 
 

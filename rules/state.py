@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import wire
+from net.scram import TCP, Binding
 from rules.hosts import host_of
 from rules.window import Window
 from store.user import User
@@ -29,7 +30,7 @@ class Caller(NamedTuple):
     """The other end of a connection, as far as it is known before it says anything."""
     address: str                # what users are shown
     uid: int | None = None      # as the kernel says; None: not known
-    binding: bytes = b""        # the certificate that the connection is bound to
+    binding: Binding = TCP      # what the client has to bind a proof to
 
     @property
     def host(self) -> str:

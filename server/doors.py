@@ -28,9 +28,9 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any, Protocol
 
-from net import places
+from net import places, scram
 from net.address import Address
-from net.logins import Logins, peer_uid
+from net.logins import Logins, can_tell, peer_uid
 from net.tls import Secured, Server
 from rules.state import Caller
 from server.sockets import file_at, open_listener, remove, shut_directory
@@ -76,6 +76,7 @@ class Doors:
         self.logins = logins
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
         self._servers: dict[socket.socket, Server] = {}     # certificates of those that speak TLS
+        self._uid = os.geteuid() if can_tell() else None    # as clients see it, at a Unix socket
         self._doors: list[UnixDoor] = []                        # the Unix sockets among them
         self._look_at = 0.0                                 # the next look at their files
         self._resting: dict[socket.socket, float] = {}      # until when, monotonic
@@ -228,10 +229,12 @@ class Doors:
         if isinstance(peer, tuple):             # over TCP: a host and a port
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             where = f"{peer[0]}:{peer[1]}"
+            binding = scram.Binding(scram.TLS, server.binding) if server else scram.TCP
         else:
             uid = peer_uid(sock)
             where = "unix" if uid is None else f"unix:{self.logins.name(uid)}"
-        caller = Caller(where, uid, server.binding if server else b"")
+            binding = scram.unix(self._uid)
+        caller = Caller(where, uid, binding)
         self.hall.adopt(server.wrap(sock) if server else sock, self.listeners[listener], caller)
 
     def _turn_away(self, listener: socket.socket, error: OSError) -> None:

@@ -131,7 +131,7 @@ class Strangers:
         """Send the CHALLENGE, as soon as that host may get one again."""
         if self.door.may_ask(question, waited, now):
             connection.question, connection.asked = question._replace(at=0.0), now.monotonic
-            connection.send(wire.encode(question.challenge))
+            connection.send(b"".join(map(wire.encode, question.messages)))
 
     @staticmethod
     def refuse(connection: Connection, why: wire.Why, reason: str) -> None:

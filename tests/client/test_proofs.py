@@ -221,6 +221,51 @@ class Impostors(Met):
         proofs.answer(challenge)
         self.assertRaises(wire.ProtocolError, proofs.answer, challenge)
 
+    def test_a_connection_that_is_passed_on(self):
+        """The daemon knows something else of it than we: no proof, and one line."""
+        ring = Keyring(None)
+        ring.keep(str(TCP), "sam", b"s" * 16, 4096, bytes(32))
+        secured = scram.Binding(scram.TLS, b"\xab" * 32)
+        for ours, theirs, here, there in (
+                (scram.TCP, scram.unix(0), "leads to a plain TCP port",
+                 "at a Unix socket of the uid 0"),
+                (scram.unix(None), scram.TCP, "to a Unix socket,", "at a plain TCP port"),
+                (scram.unix(7), scram.unix(9), "the uid 7,", "the uid 9;"),
+                (scram.TCP, secured, "a plain TCP port", "the SHA-256 AB:AB:"),
+                (scram.TCP, scram.Binding("new\n", b"x"), "a plain TCP port", "something unknown")):
+            proofs = Proofs(ring)
+            proofs.begin("sam", TCP, ours)
+            with self.assertRaises(Impostor) as caught:
+                proofs.bind(wire.Binding(theirs.name, theirs.data.hex()))
+            words = str(caught.exception)
+            self.assertRegex(words, f"{here}.*{there}.*forward a TCP port to a TCP port")
+            self.assertNotIn("\n", words)
+        for name in (scram.TLS, scram.UNIX):
+            proofs.begin("sam", TCP)
+            self.assertRaises(Impostor, proofs.bind, wire.Binding(name, "no digits"))
+
+    def test_a_daemon_that_does_not_ask_to_bind(self):
+        """It gets a proof as of 0.1, which says by its nonce that we could have bound it."""
+        ring, key = Keyring(None), bytes(32)
+        ring.keep(str(TCP), "sam", b"s" * 16, 4096, key)
+        challenge = wire.Challenge(4096, b"s" * 16, b"n" * 16)
+        kept = scram.verifier(key, b"s" * 16, 4096)
+        for binding in (scram.TCP, scram.unix(7)):
+            for asks in (False, True):
+                proofs = Proofs(ring)
+                proofs.begin("sam", TCP, binding)
+                if asks:
+                    asked = wire.Binding(binding.name, binding.data.hex())
+                    proofs.bind(asked)
+                    self.assertRaisesRegex(wire.ProtocolError, "too late", proofs.bind, asked)
+                said = proofs.answer(challenge)
+                self.assertRaisesRegex(wire.ProtocolError, "too late", proofs.bind,
+                                       wire.Binding(binding.name, binding.data.hex()))
+                talk = scram.conversation("sam", said.nonce.hex(), challenge.nonce.hex(),
+                                          b"s" * 16, 4096, binding if asks else scram.Binding())
+                self.assertTrue(scram.accepts(kept, talk, said.proof))
+                self.assertEqual(said.nonce.startswith(scram.STRIPPED), not asks)
+
     def test_no_daemon_makes_a_client_work_for_hours(self):
         for iterations in (0, 1, 4095, 10_000_001, 2**32 - 1):
             challenge = wire.Challenge(iterations, bytes(16), bytes(16))

@@ -1,10 +1,12 @@
 """SCRAM against the vectors of RFC 5802, 7677 and 4013; wrong, replayed and twisted proofs."""
+import itertools
 import random
 import struct
 import unittest
 from base64 import b64decode
 
 from net import scram
+from net.scram import Binding
 
 NONCE = bytes(range(16)).hex()
 
@@ -15,7 +17,7 @@ class Vectors(unittest.TestCase):
         salt = b64decode(salt)
         key = scram.derive("pencil", salt, 4096, hash)
         kept = scram.verifier(key, salt, 4096, hash)
-        talk = scram.conversation("user", client, server, salt, 4096, b"")
+        talk = scram.conversation("user", client, server, salt, 4096, Binding())
         self.assertEqual(scram.prove(key, talk, hash), b64decode(proof))
         self.assertEqual(scram.sign(kept, talk, hash), b64decode(signature))
         self.assertTrue(scram.accepts(kept, talk, b64decode(proof), hash))
@@ -33,7 +35,7 @@ class Vectors(unittest.TestCase):
     def test_rfc_5802_auth_message(self):
         self.assertEqual(
             scram.conversation("user", "rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
-                               b64decode("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096, b""),
+                               b64decode("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096, Binding()),
             b"n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
             b"s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,"
             b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
@@ -57,7 +59,7 @@ class Proofs(unittest.TestCase):
 
     def talk(self, **other):
         fields = {"name": "ann", "client": NONCE, "server": NONCE, "salt": self.salt,
-                  "iterations": 4096, "binding": b""} | other
+                  "iterations": 4096, "binding": Binding()} | other
         return scram.conversation(**fields)
 
     def test_a_verifier_packs(self):
@@ -68,10 +70,28 @@ class Proofs(unittest.TestCase):
         proof = scram.prove(self.key, self.talk())
         self.assertTrue(scram.accepts(self.kept, self.talk(), proof))
         for other in ({"name": "bob"}, {"client": NONCE[::-1]}, {"server": NONCE[::-1]},
-                      {"binding": b"c" * 32}, {"iterations": 4097}, {"salt": b"t" * 16}):
+                      {"iterations": 4097}, {"salt": b"t" * 16}):
             self.assertFalse(scram.accepts(self.kept, self.talk(**other), proof), other)
             self.assertFalse(scram.is_signed(self.key, self.talk(**other),
                                              scram.sign(self.kept, self.talk())), other)
+
+    def test_a_proof_is_of_one_door_alone(self):
+        doors = [Binding(), scram.TCP, scram.unix(None), scram.unix(0), scram.unix(1000),
+                 Binding(scram.TLS, b"c" * 32), Binding(scram.TLS, b"d" * 32)]
+        for ours, theirs in itertools.product(doors, doors):
+            proof = scram.prove(self.key, self.talk(binding=ours))
+            self.assertEqual(scram.accepts(self.kept, self.talk(binding=theirs), proof),
+                             ours == theirs, (ours, theirs))
+
+    def test_the_header_of_a_binding(self):
+        """RFC 5802, section 7; and what a program of 0.1 signs in the same place."""
+        secured = Binding(scram.TLS, b"c" * 32)
+        for binding, header, before in (
+                (Binding(), b"n,,", b"n,,"), (scram.TCP, b"p=tcp,,", b"n,,"),
+                (scram.unix(1000), b"p=unix-listener,,\0\0\x03\xe8", b"n,,"),
+                (scram.unix(None), b"p=unix-listener,,", b"n,,"),
+                (secured, b"p=tls-server-end-point,," + b"c" * 32, secured.header)):
+            self.assertEqual((binding.header, binding.before.header), (header, before))
 
     def test_a_verifier_alone_makes_no_proof(self):
         for stolen in (self.kept.stored, self.kept.server):

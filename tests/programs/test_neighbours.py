@@ -9,8 +9,11 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import wire
+from client.keyring import Keyring
+from net import scram
 from tests.harness.neighbours import LOGINS, PATIENCE, TREE, Host, Program, reason_not_to
-from tests.harness.process import FULL, HERE
+from tests.harness.process import FULL, HERE, Speaker
 from tests.harness.terminals import Terminal, needs, until
 
 ALICE, BOB = LOGINS["alice"], LOGINS["bob"]
@@ -185,6 +188,21 @@ class Together(Neighbours):
         denied = self.host.parley("mallory", "--name", "bob", "--check")
         self.assertEqual(denied.returncode, os.EX_DATAERR)
         self.assertIn("belongs to another login", denied.stderr)
+
+    def test_a_passphrase_at_the_socket_of_another_login(self) -> None:
+        """The proof is bound to the login that the kernel names to both ends."""
+        self.serve_the_host()
+        path = self.host.path("/run/parley/parley.sock")
+        with Speaker(str(path), "torque", wire.Feature.PROVE) as root:
+            root.say(wire.Claim(1, *scram.verifier(bytes(32), bytes(16), scram.ITERATIONS)))
+            root.hear(wire.Done)
+        state = "/mnt/home/alice/state"
+        ring = Keyring(self.host.path(f"{state}/parley"))
+        ring.keep(HOSTS, "torque", bytes(16), scram.ITERATIONS, bytes(32))
+        self.root("chown", "-R", "alice", state)
+        self.finds("alice", "--name", "torque", XDG_STATE_HOME=state)
+        denied = self.host.parley("bob", "--name", "torque", "--who")
+        self.assertEqual(denied.returncode, os.EX_NOPERM, denied.stderr)
 
     @needs("make", "su")
     def test_the_very_lines_of_readme(self) -> None:

@@ -25,6 +25,7 @@ from net.logins import (
     lists_all,
     peer_uid,
 )
+from net.scram import Binding
 from rules.claims import Identity
 from rules.door import RESERVED
 from rules.guesses import NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS
@@ -36,6 +37,7 @@ from tests.harness.service import Service
 from wire import Why
 
 PROVE = int(wire.Feature.PROVE)
+UNBOUND = Binding()
 ROOT, SELF, ANN, BOB, EVE = 0, 900, 1001, 1002, 1003
 LOGINS = {"ann": ANN, "bob": BOB, "daemon": 1}
 IDENTITY = Identity(False, b"secret" * 6, LOGINS.get, frozenset({ROOT, SELF}))
@@ -79,12 +81,13 @@ class House(Service):
         client = self.caller(name, caller, **more)
         return client, client.hears(wire.Challenge)
 
-    def answers(self, client, challenge, passphrase, name=None, binding=b""):
+    def answers(self, client, challenge, passphrase, name=None, binding=UNBOUND,
+                nonce=b"\x11" * 16):
         """Prove by this passphrase; what was said, and what is expected of the daemon."""
         key = scram.derive(passphrase, challenge.salt, 4096)
-        talk = scram.conversation(name or client.name, "11" * 16, challenge.nonce.hex(),
+        talk = scram.conversation(name or client.name, nonce.hex(), challenge.nonce.hex(),
                                   challenge.salt, challenge.iterations, binding)
-        proof = wire.Proof(b"\x11" * 16, scram.prove(key, talk))
+        proof = wire.Proof(nonce, scram.prove(key, talk))
         client.say(proof)
         return proof, scram.sign(scram.verifier(key, challenge.salt, 4096), talk)
 
@@ -351,11 +354,48 @@ class Claimed(unittest.TestCase):
             sam = house.enters("sam", tcp())
             house.claims(sam, "right")
             house.away(sam)
-            for mine, theirs, is_right in ((b"c" * 32, b"c" * 32, True),
-                                           (b"m" * 32, b"c" * 32, False), (b"", b"c" * 32, False)):
+            ours, other = (Binding(scram.TLS, letter * 32) for letter in (b"c", b"m"))
+            for mine, theirs, is_right in ((ours, ours, True), (other, ours, False),
+                                           (Binding(), ours, False)):
                 client, challenge = house.challenged("sam", Caller("192.0.2.1:5", None, theirs))
                 house.answers(client, challenge, "right", binding=mine)
                 client.hears(wire.Verified if is_right else wire.Rejected)
+                house.away(client)
+                house.forward(WRONG_SECONDS)
+
+    def test_a_proof_is_bound_to_the_door(self):
+        """A client that can bind is told to what, and nothing else is taken from it; one of 0.1
+        comes in as it did."""
+        secured = Binding(scram.TLS, b"c" * 32)
+        doors = {scram.TCP: "tcp ", scram.unix(SELF): f"unix-listener {SELF:08x}",
+                 scram.unix(None): "unix-listener ",
+                 secured: "tls-server-end-point " + "63" * 32}
+        with House() as house:
+            house.claims(sam := house.enters("sam", tcp()), "right")
+            house.away(sam)
+            for door, words in doors.items():
+                caller = Caller("192.0.2.1:5", None, door)
+                for mine in (*doors, Binding()):
+                    for features in (PROVE, PROVE | wire.Feature.BIND):
+                        client = house.caller("sam", caller, features)
+                        if features & wire.Feature.BIND:
+                            self.assertEqual(" ".join(client.hears(wire.Binding)), words)
+                        house.answers(client, client.hears(wire.Challenge), "right", binding=mine)
+                        expected = door if features & wire.Feature.BIND else door.before
+                        client.hears(wire.Verified if mine == expected else wire.Rejected)
+                        house.away(client)
+                        house.forward(WRONG_SECONDS)
+
+    def test_a_client_from_which_the_question_was_kept(self):
+        """It could bind its proof and was not asked to: its nonce says so."""
+        with House() as house:
+            house.claims(sam := house.enters("sam", tcp()), "right")
+            house.away(sam)
+            for nonce, kind in ((scram.STRIPPED + bytes(10), wire.Rejected),
+                                (b"x" + scram.STRIPPED + bytes(9), wire.Verified)):
+                client, challenge = house.challenged("sam", tcp())
+                house.answers(client, challenge, "right", nonce=nonce)
+                client.hears(kind)
                 house.away(client)
                 house.forward(WRONG_SECONDS)
 

@@ -59,6 +59,12 @@ class Keyring:
         claims = [len(words) == 5 for words in lines if words[:2] == [address, name.lower()]]
         return bool(claims) and claims[-1]
 
+    def iterations(self, address: str, name: str) -> int | None:
+        """How many this address has asked for, at the last key of this name."""
+        kept = [words[3] for words in map(str.split, self._lines(KEYS))
+                if len(words) == 5 and words[:2] == [address, name.lower()]]
+        return int(kept[-1]) if kept and kept[-1].isdecimal() else None
+
     def keep(self, address: str, name: str, salt: bytes, iterations: int, key: bytes) -> None:
         """Remember a key.  Raises RingError."""
         self._append(KEYS, f"{address} {name.lower()} {salt.hex()} {iterations} {key.hex()}")

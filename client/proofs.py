@@ -9,6 +9,8 @@ that asks for nothing may still be another one than before, so:
   - A TCP address that asked for a key once must not let us in without one.
   - A proof is bound to what we know of the connection (net/scram.py).  If the daemon knows
     something else of it, somebody is between, and gets no proof.
+  - No key is made of a passphrase with fewer iterations than usual, unless this address had such a
+    key before, nor with so many that it takes minutes.
 
 Deriving a key takes a third of a second, on purpose, and the client waits for it.
 """
@@ -28,7 +30,7 @@ Claim = tuple[str, bytes, int]          # the name, its salt and iterations
 
 
 class Impostor(Exception):
-    """The daemon is not the one that it was: one line that says what to do."""
+    """The daemon is not the one that it was, or not believed: one line that says what to do."""
 
 
 class Proofs:
@@ -90,14 +92,13 @@ class Proofs:
     def answer(self, said: wire.Challenge) -> wire.Proof | None:
         """The proof, or None if the user has to type the passphrase.
 
-        Raises ProtocolError, RingError."""
+        Raises ProtocolError, Impostor, RingError."""
         if self._asked:
             raise ProtocolError("a second CHALLENGE")
-        if not scram.ITERATIONS_MIN <= said.iterations <= scram.ITERATIONS_MAX:
-            raise ProtocolError(f"a CHALLENGE of {said.iterations} iterations")
         self._asked = (self._name.lower(), said.salt, said.iterations)
         key = self._keys.get(self._asked) or self.ring.key(*self._asked)
         if key is None:
+            self._check_iterations(said.iterations)
             return None
         binding, mark = self._binding, b""
         if not self._is_bound:                          # a daemon of 0.1, or one that is passed on
@@ -107,6 +108,18 @@ class Proofs:
                                   said.iterations, binding)
         self._answered = key, talk
         return wire.Proof(nonce, scram.prove(key, talk))
+
+    def _check_iterations(self, asked: int) -> None:
+        """Whether to make a key of so many; fewer than usual only where that was so before."""
+        known = self.ring.iterations(self._place, self._name)
+        least = scram.ITERATIONS if known is None else min(known, scram.ITERATIONS)
+        if not least <= asked <= scram.ITERATIONS_MAX:
+            why = (f"fewer than {least}, which makes guessing cheap" if asked < least
+                   else f"more than the {scram.ITERATIONS_MAX} that this client computes")
+            raise Impostor(
+                f"{self._place} asks for a key of {self._name} with {asked} iterations, {why}; no "
+                f"passphrase was used; if {self._name} was claimed so, claim it again with /claim "
+                "at the daemon's Unix socket; otherwise another daemon answers there")
 
     def unlock(self, passphrase: str) -> None:
         """The passphrase that was asked for; the next connection uses it.  Raises ValueError."""

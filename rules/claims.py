@@ -42,7 +42,7 @@ from typing import NamedTuple
 
 import wire
 from net import scram
-from net.scram import ITERATIONS_MAX, ITERATIONS_MIN, Verifier
+from net.scram import Verifier
 from rules.guesses import Guesses
 from rules.promises import Promises
 from rules.roster import Roster
@@ -217,9 +217,9 @@ class Claims:
 
     def on_claim(self, client: Client, said: wire.Claim, now: Now) -> None:
         """Set or change the passphrase."""
-        if not ITERATIONS_MIN <= said.iterations <= ITERATIONS_MAX:
-            self._fail(client, said.request,
-                       f"a claim takes {ITERATIONS_MIN} to {ITERATIONS_MAX} iterations")
+        if not scram.ITERATIONS <= said.iterations <= scram.ITERATIONS_MAX:
+            self._fail(client, said.request, f"a claim takes {scram.ITERATIONS} to "
+                                             f"{scram.ITERATIONS_MAX} iterations")
         elif self._set(client, said.request, Verifier(*said[1:]).pack()):
             self.note("claimed", name=client.name)
 

@@ -267,9 +267,46 @@ class Impostors(Met):
                 self.assertEqual(said.nonce.startswith(scram.STRIPPED), not asks)
 
     def test_no_daemon_makes_a_client_work_for_hours(self):
-        for iterations in (0, 1, 4095, 10_000_001, 2**32 - 1):
-            challenge = wire.Challenge(iterations, bytes(16), bytes(16))
-            self.assertRaises(wire.ProtocolError, Proofs(Keyring(None)).answer, challenge)
+        for iterations in (10_000_001, 2**32 - 1):
+            proofs = Proofs(Keyring(None))
+            proofs.begin("sam", TCP)
+            with self.assertRaises(Impostor) as caught:
+                proofs.answer(wire.Challenge(iterations, bytes(16), bytes(16)))
+            self.assertRegex(str(caught.exception), f"{TCP} asks .* iterations, more than .* /claim at")
+
+    def test_no_daemon_makes_guessing_cheap(self):
+        """Fewer iterations than usual are taken where a key had as few before, and nowhere else."""
+        weak, right = 4095, scram.ITERATIONS
+        other = Address("", "192.0.2.8", 6464)
+        for kept, address, name, asked, is_taken in (
+                (None, TCP, "sam", right, True), (None, TCP, "sam", scram.ITERATIONS_MAX, True),
+                (None, TCP, "sam", right - 1, False), (None, TCP, "sam", 0, False),
+                (weak, TCP, "SAM", weak, True), (weak, TCP, "sam", weak - 1, False),
+                (weak, TCP, "sam", right, True), (weak, other, "sam", weak, False),
+                (weak, TCP, "bob", weak, False), (right * 2, TCP, "sam", right, True),
+                (right * 2, TCP, "sam", right - 1, False)):
+            ring = Keyring(self.home.with_name(f"{kept}"))
+            if kept and not ring.iterations(str(TCP), "sam"):
+                ring.keep(str(TCP), "sam", b"k" * 16, kept, bytes(32))
+            proofs = Proofs(ring)
+            proofs.begin(name, address)
+            challenge = wire.Challenge(asked, b"s" * 16, bytes(16))
+            if is_taken:
+                self.assertIsNone(proofs.answer(challenge))
+            else:
+                with self.assertRaisesRegex(Impostor, "makes guessing cheap; no passphrase was used"):
+                    proofs.answer(challenge)
+        proofs.begin("sam", TCP)                # the key itself, wherever it came from
+        ring.keep(str(other), "sam", b"w" * 16, weak, bytes(32))
+        self.assertIsInstance(proofs.answer(wire.Challenge(weak, b"w" * 16, bytes(16))), wire.Proof)
+
+    def test_the_user_hears_of_it_and_the_link_rests(self):
+        self.claimed()
+        with mock.patch("net.scram.ITERATIONS", scram.ITERATIONS + 1):
+            link = self.link()
+            over, = self.connect(link, Over)
+        self.assertIn("asks for a key of sam with 4096 iterations, fewer than 4097", over.reason)
+        self.assertEqual((link.sock, link.retry_at), (None, None))
 
 
 class OnScreen(unittest.TestCase):

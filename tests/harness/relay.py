@@ -83,7 +83,8 @@ class Route:
     def _pump(self, source: socket.socket, sink: socket.socket, side: wire.Direction) -> None:
         """Pass on what comes from one side, and then hang up on both."""
         decoder = wire.Decoder(wire.FRAME_MAX)
-        with contextlib.suppress(OSError):
+        # the other pump's shutdown() takes TLS off the socket, and what comes then is no frame
+        with contextlib.suppress(OSError, wire.ProtocolError):
             while data := source.recv(65536):
                 for frame in decoder.feed(data):
                     said = self.way(wire.decode(frame, side), self.shown)

@@ -342,6 +342,8 @@ MUTANTS = [Mutant(*row) for row in (
      'f"p={self.name},,".encode() + self.data if', 'f"p={self.name},,".encode() if', "test_scram"),
     ("proofs: what the daemon knows is compared", "client/proofs.py",
      "if known != said:", "if False:", "test_proofs"),
+    ("proofs: the fewest iterations", "client/proofs.py",
+     "if not least <= asked <= scram", "if not 0 <= asked <= scram", "test_proofs"),
     ("proofs: a question that was kept from us", "client/proofs.py",
      "binding.before, scram.STRIPPED", 'binding.before, b""', "test_proofs"),
     ("claims: a question that was kept from them", "rules/claims.py",

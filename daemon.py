@@ -188,9 +188,9 @@ class Daemon:
         """How many connections may come in at each listener in this turn."""
         return self.fairness.accepts(self.now.monotonic)
 
-    def has_room(self, place: str) -> bool:
-        """Whether one more may come in at this listener."""
-        return self._open < self.limits.clients and self.strangers.has_room(place, self.now)
+    def has_room(self) -> bool:
+        """Whether one more may come in."""
+        return self._open < self.limits.clients
 
     def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
         """Serve a connected stream socket that came in at this listener, from this caller."""
@@ -200,7 +200,7 @@ class Daemon:
         if connection.receive(self.now.monotonic):      # its HELLO is mostly there already: then it
             self._process(connection)                   # is no stranger
         if connection.client is None and connection.is_open:
-            self.strangers.keep_waiting(connection, self.now)
+            self.strangers.keep_waiting(connection)
 
     @property
     def connections(self) -> dict[int, Connection]:

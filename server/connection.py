@@ -41,8 +41,8 @@ class Owner(Protocol):
 
 class Connection:
     """A connected stream socket (one of a socketpair will do), and the peer at its other end."""
-    __slots__ = ("_is_watched", "_owner", "_selector", "address", "asked", "binding", "client",
-                 "closing", "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened",
+    __slots__ = ("_is_watched", "_owner", "_selector", "address", "binding", "client", "closing",
+                 "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened",
                  "paused", "pinged", "place", "question", "share", "sock", "uid", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float,
@@ -53,7 +53,6 @@ class Connection:
         self.address, self.uid, self.binding = caller
         self.client: Client | None = None       # None: a stranger
         self.question: Question | None = None   # what a stranger has to prove
-        self.asked = 0.0                        # when the CHALLENGE was sent, monotonic
         self.decoder = wire.Decoder()
         self.frames: Sequence[bytes] = ()       # that arrived; those from `next` on still wait
         self.next = 0

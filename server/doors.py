@@ -1,9 +1,8 @@
 """doors: where connections come in.
 
 `Doors` holds the listening sockets.  The daemon (`Hall`) says how many connections may come in,
-before it reads a byte of them: so many in a turn (fairness.py), no more than --clients in all, and
-no more strangers than each listener may have (strangers.py).  A listener that may let nobody in
-rests for a moment, and its callers wait in the kernel's queue.
+before it reads a byte of them: so many in a turn (fairness.py), and no more than --clients in all.
+While there are so many, a listener rests for a moment, and its callers wait in the kernel's queue.
 
 When descriptors run out, accept() fails and the listener stays readable: a loop that just tries
 again spins.  The daemon keeps a spare descriptor for this.  It gives it up to take one caller and
@@ -47,8 +46,8 @@ class Hall(Protocol):
     def accepts(self) -> int:
         """How many connections may come in at each listener in this turn."""
 
-    def has_room(self, place: str) -> bool:
-        """Whether one more may come in at this listener."""
+    def has_room(self) -> bool:
+        """Whether one more may come in."""
 
     def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
         """Serve a connected socket that came in at this listener, from this caller."""
@@ -210,9 +209,8 @@ class Doors:
             self._spare = None
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
-        place = self.listeners[listener]
         for _ in range(self.hall.accepts()):
-            if not self.hall.has_room(place):
+            if not self.hall.has_room():
                 self._tired[listener] = None
                 return
             try:

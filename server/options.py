@@ -30,6 +30,10 @@ PROGRAM = "parleyd"
 
 STRANGERS = 64              # connections without a name, for each listener
 STRANGERS_EACH = 8          # and from one address
+HANDSHAKES = 256            # connections that agree on TLS, and as many at their proof, for each
+                            # listener: to push one out that answers within 50 ms takes 5000 dials a
+                            # second from several hosts
+HANDSHAKES_EACH = 64        # and from one host: 1300 a second; a class that comes in at once
 LOGIN_SECONDS = 10          # for HELLO and PROOF
 SILENCE_SECONDS = 120       # without a byte from a client, before the daemon sends PING
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -43,6 +47,8 @@ class Limits(NamedTuple):
     clients_each: int = 0       # of one host, or one login; 0: no limit
     strangers: int = STRANGERS
     strangers_each: int = STRANGERS_EACH
+    handshakes: int = HANDSHAKES
+    handshakes_each: int = HANDSHAKES_EACH
     login_seconds: float = LOGIN_SECONDS
     silence_seconds: float = SILENCE_SECONDS
     patience: int = PATIENCE
@@ -75,7 +81,8 @@ def limits(options: argparse.Namespace, room: int) -> Limits:
                     sender_messages=options.sender_messages, sender_size=options.sender_bytes)
     return Limits(
         clients=clients, clients_each=each, strangers=options.strangers,
-        strangers_each=options.strangers_each, login_seconds=options.login_seconds,
+        strangers_each=options.strangers_each, handshakes=options.handshakes,
+        handshakes_each=options.handshakes_each, login_seconds=options.login_seconds,
         silence_seconds=options.silence_seconds, patience=options.patience, quotas=quotas,
         rate=options.rate, everyone=options.all, everyone_seconds=options.all_seconds,
         new_names=options.new_names, names=options.names)
@@ -118,8 +125,10 @@ def _limit_options(parser: Parser) -> None:
     add("--patience", positive, PATIENCE, "seconds until an invitation expires", "SECONDS")
     add("--clients", positive, None, "clients and strangers connected at once")
     add("--clients-each", amount, None, "clients of one host or login")
-    add("--strangers", positive, STRANGERS, "connections without a name, at each address")
+    add("--strangers", positive, STRANGERS, "connections that said nothing yet, at each address")
     add("--strangers-each", positive, STRANGERS_EACH, "of those, from one host or login")
+    add("--handshakes", positive, HANDSHAKES, "connections at their proof, at each address")
+    add("--handshakes-each", positive, HANDSHAKES_EACH, "of those, from one host or login")
     add("--login-seconds", positive, LOGIN_SECONDS, "seconds for a connection to give a name")
     add("--silence-seconds", positive, SILENCE_SECONDS,
         "seconds of silence before a client is asked")

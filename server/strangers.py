@@ -3,11 +3,11 @@
 A connection is a stranger until the rules let its client in: it says HELLO, and if the name is kept
 for an owner, it gets a CHALLENGE and says PROOF.  It has LOGIN_SECONDS for both (options.py).
 
-Strangers are counted for each listener and, there, for each host (rules/hosts.py).  So a flood at
-one listener does not shut the others, and one host can't keep the rest out.  Idle connections can't
-shut a listener either: if there is one stranger too many, the oldest that has said nothing is
-closed.  A real client sends HELLO with its first packet.  If none is idle, the newcomer is refused
-where its own host has the places; else the listener rests (doors.py).
+Strangers stand in two pools (pool.py): the silent, and those that have said HELLO, which are at
+their proof or wait for the daemon.  A connection moves to the end of the second when it says HELLO,
+and again when it gets its CHALLENGE: what it waited for the daemon does not count against it.  A
+real client sends HELLO with its first packet and has its key ready, so the time in which it could
+be pushed out is that of a packet and its answer.
 """
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ from typing import Any
 import wire
 from rules.claims import Question
 from rules.door import Door
-from rules.state import Client, Now, Refusal
+from rules.state import Client, Doubtful, Now, Refusal
 from server.connection import Connection
 from server.options import Limits
+from server.pool import Pool
 
-PROOF_SECONDS = 2.0         # for the PROOF, while others wait for the place: a client has its key
-                            # ready
-
-OF_ONE_HOST = "too many connections from your address are logging in: try again"
-OF_ONE_DOOR = "too many connections are logging in: try again"
+TOO_MANY = "too many connections are logging in: try again"
 
 
 class Strangers:
@@ -34,66 +31,39 @@ class Strangers:
     def __init__(self, door: Door, limits: Limits) -> None:
         self.door = door                    # who may come in, by the rules
         self.limits = limits
-        self._waiting: dict[Connection, None] = {}          # in the order in which they came
-        self._counts: dict[tuple[str, str], int] = {}       # by listener and host; "": all hosts
+        self.silent: Pool[Connection] = Pool(limits.strangers, limits.strangers_each)
+        self.known: Pool[Connection] = Pool(limits.handshakes, limits.handshakes_each)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.silent) + len(self.known)
 
     def __iter__(self) -> Iterator[Connection]:
-        return iter(list(self._waiting))
+        yield from self.silent
+        yield from self.known
 
     # ---- their number ----
 
-    def has_room(self, place: str, now: Now) -> bool:
-        """Whether one more may come in at this listener, or can have a place made."""
-        return (self._counts.get((place, ""), 0) < self.limits.strangers
-                or self._idle(place, "", now) is not None)
-
-    def add(self, connection: Connection) -> None:
-        """Count it."""
-        self._waiting[connection] = None
-        self._count(connection, 1)
+    def keep_waiting(self, connection: Connection) -> None:
+        """Count a newcomer that has no name yet; if it is one too many, another has to go."""
+        has_spoken = connection.paused or connection.question
+        self._put(connection, self.known if has_spoken else self.silent)
 
     def remove(self, connection: Connection) -> None:
         """It has a name, or is closed.  Harmless when it is no stranger."""
-        if connection in self._waiting:
-            del self._waiting[connection]
-            self._count(connection, -1)
+        self.silent.remove(connection)
+        self.known.remove(connection)
 
-    def _count(self, connection: Connection, step: int) -> None:
-        for key in (connection.place, ""), (connection.place, connection.caller.host):
-            self._counts[key] = self._counts.get(key, 0) + step
-            if not self._counts[key]:
-                del self._counts[key]
-
-    def keep_waiting(self, connection: Connection, now: Now) -> None:
-        """Count a newcomer that has no name yet; if it is one too many, an idle one has to go."""
-        self.add(connection)
-        if connection.closing:
+    def _put(self, connection: Connection, pool: Pool[Connection]) -> None:
+        self.remove(connection)
+        other = pool.add(connection)
+        if other is None:
             return
-        place, host = connection.place, connection.caller.host
-        if self._counts[place, host] > self.limits.strangers_each:
-            self._make_room(connection, self._idle(place, host, now), OF_ONE_HOST)
-        elif self._counts[place, ""] > self.limits.strangers:
-            self._make_room(connection, self._idle(place, "", now), OF_ONE_DOOR)
-
-    def _make_room(self, newcomer: Connection, idle: Connection | None, reason: str) -> None:
-        """Close the idle stranger, or the newcomer if there is none."""
-        other = idle or newcomer
+        if other.paused and pool is self.silent:
+            self._put(other, self.known)        # its HELLO came, and waits for the disk
+            return
         if not other.closing:
-            self.refuse(other, wire.Why.FULL, reason)
-        if idle:
-            idle.close(reason)                  # whether it could be told or not
-
-    def _idle(self, place: str, host: str, now: Now) -> Connection | None:
-        """The oldest stranger of this listener, and of this host if one is given, that can go."""
-        long_ago = now.monotonic - PROOF_SECONDS
-        for other in self._waiting:
-            if (other.place == place and host in ("", other.caller.host)
-                    and _is_idle(other, long_ago)):
-                return other
-        return None
+            self.refuse(other, wire.Why.FULL, TOO_MANY)
+        other.close(TOO_MANY)                   # whether it could be told or not
 
     # ---- how one becomes a client ----
 
@@ -119,8 +89,13 @@ class Strangers:
         except Refusal as refusal:
             self.refuse(connection, wire.Why(refusal.message.why), refusal.message.reason)
             return None
+        except Doubtful:
+            if connection not in self.known:
+                self._put(connection, self.known)
+            raise
         if isinstance(entered, Question):
             connection.question = entered
+            self._put(connection, self.known)
             self._challenge(connection, entered, now, waited=False)
             return None
         self.remove(connection)
@@ -130,7 +105,9 @@ class Strangers:
                    ) -> None:
         """Send the CHALLENGE, as soon as that host may get one again."""
         if self.door.may_ask(question, waited, now):
-            connection.question, connection.asked = question._replace(at=0.0), now.monotonic
+            connection.question = question._replace(at=0.0)
+            if waited:
+                self._put(connection, self.known)
             connection.send(b"".join(map(wire.encode, question.messages)))
 
     @staticmethod
@@ -140,7 +117,7 @@ class Strangers:
 
     def turn_out(self, connection: Connection, why: wire.Why, reason: str) -> None:
         """It had a name that it can't keep: it is a stranger again, and refused."""
-        self.add(connection)
+        self.known.add(connection)
         self.refuse(connection, why, reason)
 
     # ---- time ----
@@ -154,11 +131,3 @@ class Strangers:
             elif question and question.at:
                 self._challenge(connection, question, now, waited=True)
 
-
-def _is_idle(stranger: Connection, long_ago: float) -> bool:
-    """Whether a stranger can go: it is closing, has not said HELLO, or got its CHALLENGE long ago
-    and does not answer.  One whose HELLO waits, for its own ghost's end or for the disk, stays."""
-    question = stranger.question
-    if stranger.closing or question is None:
-        return bool(stranger.closing) or not stranger.paused
-    return not question.at and stranger.asked <= long_ago

@@ -20,7 +20,8 @@ _parleyd() {
     esac
     COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names
         --insecure --state --backend --console --log --no-text --name --patience --clients
-        --clients-each --strangers --strangers-each --login-seconds --silence-seconds
+        --clients-each --strangers --strangers-each --handshakes --handshakes-each
+        --login-seconds --silence-seconds
         --mailbox-messages --mailbox-bytes --sender-messages --sender-bytes --rate --all
         --all-seconds --log-each --new-names --names --check-store --salvage --version" -- "$word"))
 }

@@ -14,9 +14,9 @@ complete -c parleyd -f
 for flag in help trust-names insecure no-text check-store version
     complete -c parleyd -l $flag
 end
-for option in listen name patience clients clients-each strangers strangers-each login-seconds \
-        silence-seconds mailbox-messages mailbox-bytes sender-messages sender-bytes rate \
-        all-seconds log-each new-names names
+for option in listen name patience clients clients-each strangers strangers-each handshakes \
+        handshakes-each login-seconds silence-seconds mailbox-messages mailbox-bytes \
+        sender-messages sender-bytes rate all-seconds log-each new-names names
     complete -c parleyd -l $option -x
 end
 for option in state salvage tls-cert tls-key log

@@ -19,13 +19,14 @@ import wire
 from daemon import SWEEP_SECONDS
 from net.address import parse
 from rules.claims import Identity
+from rules.guesses import WRONG_SECONDS
 from rules.state import Caller
 from server.connection import READ_PAUSE_AT, READ_SIZE, UNSENT_MAX
 from server.fairness import BUDGET, CALM
 from server.heartbeat import ALIVE_SECONDS, ANSWER_SECONDS, GHOST_SECONDS, LEAVE_SECONDS
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from server.sockets import open_listener
-from server.strangers import OF_ONE_HOST, PROOF_SECONDS
+from server.strangers import TOO_MANY
 from store.disk import WAIT, Disk
 from tests.harness.service import Clock, Service
 from tests.harness.waiting import texts
@@ -267,7 +268,7 @@ class Strangers(unittest.TestCase):
             clients[0].say_bytes(wire.encode(hello("late"))[:-1])
             self.assertFalse(any(client.is_disconnected() for client in clients))
             clients.append(service.connect(Caller("[::1]:5")))
-            clients[0].hears(wire.Rejected, why=Why.FULL, reason=OF_ONE_HOST)
+            clients[0].hears(wire.Rejected, why=Why.FULL, reason=TOO_MANY)
             self.assertEqual([client.is_disconnected() for client in clients],
                              [True, False, False, False])
             clients[1].say(hello("ann"))
@@ -307,28 +308,55 @@ class Strangers(unittest.TestCase):
                     self.assertIsNotNone(service.mailbox.find(f"u{number}"))
                 # the last made room for who has a name now
                 self.assertEqual(len(service.daemon.strangers), 7)
-                self.assertEqual(sum(service.daemon.strangers._counts.values()), 14)
 
-    def test_who_is_at_his_proof_makes_no_room(self):
-        """Not until he has had the time for it."""
+    def test_who_is_at_the_proof_has_a_place_of_its_own(self):
+        """n - 1, n, n + 1, of one host and at one listener: the one that was asked first goes, and
+        neither the silent nor another host is concerned."""
         identity = Identity(False, b"secret", {"ann": 1001}.get)
-        with Service(Limits(1000, strangers_each=3), identity=identity) as service:
-            asked = [service.client("ann", wire.Feature.PROVE) for _ in range(3)]
-            for client in asked:
-                client.hears(wire.Challenge)
-            service.connect().hears(wire.Rejected, why=Why.FULL, reason=OF_ONE_HOST)
-            service.forward(PROOF_SECONDS)
-            newcomer = service.connect()
-            newcomer.hears_nothing()
-            self.assertEqual([client.is_disconnected() for client in (*asked, newcomer)],
-                             [True, False, False, False])
+        other = Caller("192.0.2.1:5")
+        for limits in (Limits(1000, strangers_each=2, handshakes_each=3),
+                       Limits(1000, strangers_each=2, handshakes=4)):
+            with Service(limits, identity=identity) as service:
+                def asked(service=service, **more):
+                    client = service.client("ann", wire.Feature.PROVE, **more)
+                    client.hears(wire.Challenge)
+                    return client
+                elsewhere, silent = asked(caller=other), service.connect()
+                clients = [asked() for _ in range(3)]
+                self.assertFalse(any(each.is_disconnected() for each in clients))
+                for number in range(3):
+                    clients.append(asked())
+                    clients[number].hears(wire.Rejected, why=Why.FULL, reason=TOO_MANY)
+                    self.assertTrue(clients[number].is_disconnected())
+                for client in elsewhere, silent, *clients[3:]:
+                    client.hears_nothing()
+                    self.assertFalse(client.closed)
+
+    def test_a_wait_for_the_challenge_does_not_count(self):
+        """A host erred, so CHALLENGE comes later; the time at the proof begins with it."""
+        identity = Identity(False, b"secret", {"ann": 1001}.get)
+        with Service(Limits(1000, handshakes_each=2), identity=identity) as service:
+            client = service.client("ann", wire.Feature.PROVE)
+            client.hears(wire.Challenge)
+            late = service.client("bob")                    # of the same host, and let in
+            client.say(wire.Proof(bytes(16), bytes(32)))
+            client.hears(wire.Rejected, why=Why.DENIED)
+            late.hang_up()
+            waiting = [service.client("ann", wire.Feature.PROVE) for _ in range(2)]
+            waiting[0].hears_nothing()
+            service.forward(WRONG_SECONDS)
+            for each in waiting:
+                each.hears(wire.Challenge)
+            newcomer = service.client("ann", wire.Feature.PROVE)
+            self.assertEqual([each.is_disconnected() for each in (*waiting, newcomer)],
+                             [True, False, False])
 
     def test_the_rejected_are_not_counted_for_ever(self):
         with Service(Limits(1000, strangers_each=2)) as service:
             for _ in range(5):
                 service.user(f"u{_}")
                 service.client(f"u{_}").hears(wire.Rejected)
-            self.assertEqual(service.daemon.strangers._counts, {})
+            self.assertEqual(len(service.daemon.strangers), 0)
 
     def listener(self, service):
         path = f"{service.directory}/{len(service.daemon.doors.listeners)}.sock"
@@ -344,31 +372,6 @@ class Strangers(unittest.TestCase):
             sock.connect(path)
             callers.append(sock)
         return callers
-
-    def test_of_one_listener(self):
-        """As many as may be who are at their proofs; the next waits in the kernel's queue until one
-        of them goes."""
-        identity = Identity(False, b"secret", {"ann": 4_000_000_000}.get)
-        with Service(Limits(1000, strangers=3), identity=identity) as service:
-            path = self.listener(service)
-
-            def call():
-                (caller,) = self.call(path, 1)
-                caller.sendall(wire.encode(hello("ann", Feature.PROVE)))
-                return caller
-            with mock.patch("server.doors.peer_uid", lambda sock: None):
-                callers = [call() for _ in range(2)]
-                service.run()
-                self.assertEqual(len(service.daemon.connections), 2)
-                callers += [call() for _ in range(2)]
-                service.run()
-                self.assertEqual(len(service.daemon.connections), 3)
-                before = list(service.daemon.strangers)
-                callers[0].close()
-                service.run()
-                service.forward(0.3)
-                self.assertEqual(len(service.daemon.connections), 3)
-                self.assertEqual(list(service.daemon.strangers)[:2], before[1:])
 
     def test_a_line_over_tcp_waits_for_no_acknowledgement(self):
         """What is small leaves at once: Nagle's algorithm is off."""
@@ -408,7 +411,7 @@ class Strangers(unittest.TestCase):
 
     def test_a_full_house_does_not_spin(self):
         """A listener that stays readable is not looked at until the pause is over."""
-        with Service(Limits(1000, strangers=1)) as service:
+        with Service(Limits(1)) as service:
             self.call(self.listener(service), 3)
             service.run()
             self.assertGreater(service.daemon._timeout(None), 0.1)
@@ -824,15 +827,17 @@ class Ghosts(unittest.TestCase):
             service.client("ann", caller=Caller("192.0.2.7:1")).hears(wire.Rejected, why=Why.TAKEN)
             first.hears_nothing()
 
-    def test_who_waits_is_not_idle(self):
-        """Its place is not taken for a newcomer."""
-        with Service(Limits(1000, strangers_each=1)) as service:
+    def test_who_waits_is_not_silent(self):
+        """Its place is not taken for a newcomer; nor does its waiting keep others out."""
+        with Service(Limits(1000, strangers_each=2, handshakes_each=2)) as service:
             _, second = self.waiting(service)
-            newcomer = service.connect()
-            service.daemon.turn(0)
-            newcomer.sock.setblocking(True)
-            self.assertIn(b"logging in: try again", newcomer.sock.recv(1000))
-            second.hears(wire.Welcome)
+            newcomer, *others = (service.connect() for _ in range(3))
+            for other in others:
+                other.sock.send(wire.encode(wire.Hello(1, 0, bytes(16), "ann")))
+                service.daemon.turn(0)
+            second.hears(wire.Rejected, why=Why.FULL)
+            others[0].hears(wire.Welcome)
+            self.assertTrue(newcomer.is_disconnected(), "one silent connection too many")
 
     def test_who_waits_and_hangs_up_has_changed_nothing(self):
         with Service() as service:

@@ -337,13 +337,16 @@ class FarBehind(unittest.TestCase):
         self.nobody_was_disconnected()
 
     def test_a_held_newcomer_makes_no_room_for_others(self) -> None:
-        """It has said HELLO: it is no idle stranger, and waits for the disk in its place."""
-        self.service.daemon.limits = self.service.daemon.strangers.limits = \
-            self.service.limits._replace(strangers_each=2)
+        """It has said HELLO: it waits for the disk in its place, whoever is silent."""
+        self.service.daemon.strangers.silent.each = 2
         for n in range(40):
             self.ann.send("bob", str(n))
-        held = [self.service.client(name) for name in ("dan", "eve")]
-        self.service.connect().hears(wire.Rejected, why=wire.Why.FULL)
+        late = self.service.connect()
+        held = [self.service.client("dan"), late]
+        late.say(wire.Hello(wire.VERSION, 0, bytes(16), "eve"))
+        silent = [self.service.connect() for _ in range(5)]
+        self.assertEqual([client.is_disconnected() for client in silent],
+                         [True, True, True, False, False])
         self.the_disk_goes_on()
         for client in held:
             client.hears(wire.Welcome)

@@ -2,8 +2,8 @@
 say how long it took.
 
     with Crowd(path, "u", 50, pause=0.1) as crowd:
-        crowd.watch(5.0)  ->  Watched: the 99th percentile of the time from SEND to STORED, and to
-                              the reader's screen
+        crowd.watch(5.0)  ->  Watched: the median and the 99th percentile of the time from SEND to
+                              STORED, and to the reader's screen
 
 With a pause each user sends one message in so many seconds, whatever comes (an open loop); without
 one, the next as soon as STORED has come (a closed loop).  The text of a message is its time of
@@ -42,6 +42,8 @@ class Watched(NamedTuple):
     sent: int
     seen: int
     received: dict[str, int]        # by sender, of everybody
+    stored_median: float
+    shown_median: float
 
 
 def percentile(values: list[float], part: float = 0.99) -> float:
@@ -106,7 +108,8 @@ class Loop:
             if self.until and now >= self.until:
                 self.until = 0.0
                 self.pipe.send(Watched(percentile(self.stored), percentile(self.shown),
-                                       self.total_sent, self.total_seen, self.received))
+                                       self.total_sent, self.total_seen, self.received,
+                                       percentile(self.stored, 0.5), percentile(self.shown, 0.5)))
 
     def _wait(self) -> float | None:
         if not self.sending:

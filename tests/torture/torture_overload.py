@@ -83,13 +83,14 @@ def median(watched: list[Watched], field: str) -> float:
 
 
 def judged(what: str, without: list[Watched], under: list[Watched]) -> bool:
-    """The 99th percentiles, at most doubled."""
+    """The 99th percentiles, at most doubled; the medians beside them."""
     fine = True
     for field in ("stored", "shown"):
         before, after = median(without, field), median(under, field)
+        half = median(under, f"{field}_median") / median(without, f"{field}_median")
         good = after <= 2 * before + GRACE
         print(f"  {what}: p99 to {field}: {before:.0f} us without, {after:.0f} us with: "
-              f"x{after / before:.2f}{'' if good else '  MISSED'}", flush=True)
+              f"x{after / before:.2f} (median x{half:.2f}){'' if good else '  MISSED'}", flush=True)
         fine &= good
     return fine
 

@@ -124,6 +124,9 @@ class Claims:
     def verified(self, question: Question, said: wire.Proof, caller: Caller, now: Now
                  ) -> wire.Verified:
         """The answer to a right proof.  Raises Refusal."""
+        if seconds := self.guesses.wait(caller.host, now.monotonic):
+            raise Refusal(Why.FULL, "too many wrong passphrases from your address: "
+                                    f"wait {seconds} s")
         kept, name = question.kept, question.hello.name
         binding = question.binding if question.binds else question.binding.before
         talk = scram.conversation(name, said.nonce.hex(), question.nonce.hex(), kept.salt,

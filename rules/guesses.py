@@ -7,19 +7,24 @@ many they are.  A host that did not err waits for nobody: so nobody can lock an 
 guessing.  An attacker with many hosts is left with a try or eight from each of them, an hour; and
 when HOSTS_MAX hosts have erred, all others count as if they had.
 
-Nothing here waits: `earliest` says when a host may be sent a CHALLENGE, and `may_ask` whether that
-is now.
+A host may have many connections at their proof at once (server/pool.py).  However many it has, it
+may be wrong HOST_TRIES times at once, and NAME_TRIES times a second then; of more proofs the daemon
+does not say whether they are right.
+
+Nothing here waits: `earliest` says when a host may be sent a CHALLENGE, `may_ask` whether that is
+now, and `wait` when the daemon may look at a proof from it.
 """
 from __future__ import annotations
 
 from rules.buckets import Buckets
 
-# Seconds until the next CHALLENGE to a host: its 8 strangers make 4 guesses a second.
-WRONG_SECONDS = 2.0
+WRONG_SECONDS = 2.0     # until the next CHALLENGE to a host
+HOST_TRIES = 8          # wrong proofs of one host at once, at whatever names
 WRONG_MEMORY = 3600.0   # seconds for which a host is one that erred
 # Such hosts that are remembered: a megabyte; 3 new ones a second, for all names together.
 HOSTS_MAX = 10_000
-NAME_TRIES = 4          # a second, at one name, by hosts that erred: as many as one host has alone
+NAME_TRIES = 4          # a second, at one name, by hosts that erred: as many as one host has alone,
+                        # at all names
 
 
 class Guesses:
@@ -29,6 +34,7 @@ class Guesses:
     def __init__(self) -> None:
         self._wrong: dict[str, float] = {}                      # hosts: when that is forgotten
         self._tries = Buckets(NAME_TRIES, 1 / NAME_TRIES)       # by name, in lower case
+        self._hosts = Buckets(HOST_TRIES, 1 / NAME_TRIES)
 
     def earliest(self, host: str, now: float) -> float:
         """When this host may be sent a CHALLENGE; 0: at once, for it did not err."""
@@ -47,7 +53,12 @@ class Guesses:
         self._tries.take(name, now)
         return True
 
+    def wait(self, host: str, now: float) -> int:
+        """Seconds until the daemon may look at a proof of this host; 0: now."""
+        return 0 if self._hosts.level(host, now) >= 1 else self._hosts.wait(host, now)
+
     def was_wrong(self, host: str, now: float) -> None:
+        self._hosts.take(host, now)
         if len(self._wrong) >= HOSTS_MAX:
             self._wrong = {host: until for host, until in self._wrong.items() if until > now}
         if len(self._wrong) < HOSTS_MAX or host in self._wrong:

@@ -74,7 +74,7 @@ class Caller:
         key = scram.derive(PASSPHRASE, said.salt, said.iterations)
         nonce = b"\x11" * 16
         talk = scram.conversation(self.name, nonce.hex(), said.nonce.hex(), said.salt,
-                                  said.iterations, b"")
+                                  said.iterations, scram.Binding())
         with contextlib.suppress(OSError):
             self.say(wire.Proof(nonce, scram.prove(key, talk)))
         return isinstance(self.hear(wire.Welcome), wire.Welcome)

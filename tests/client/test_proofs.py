@@ -272,7 +272,7 @@ class Impostors(Met):
             proofs.begin("sam", TCP)
             with self.assertRaises(Impostor) as caught:
                 proofs.answer(wire.Challenge(iterations, bytes(16), bytes(16)))
-            self.assertRegex(str(caught.exception), f"{TCP} asks .* iterations, more than .* /claim at")
+            self.assertRegex(str(caught.exception), f"{TCP} asks .* more than .* /claim at")
 
     def test_no_daemon_makes_guessing_cheap(self):
         """Fewer iterations than usual are taken where a key had as few before, and nowhere else."""
@@ -294,7 +294,7 @@ class Impostors(Met):
             if is_taken:
                 self.assertIsNone(proofs.answer(challenge))
             else:
-                with self.assertRaisesRegex(Impostor, "makes guessing cheap; no passphrase was used"):
+                with self.assertRaisesRegex(Impostor, "guessing cheap; no passphrase"):
                     proofs.answer(challenge)
         proofs.begin("sam", TCP)                # the key itself, wherever it came from
         ring.keep(str(other), "sam", b"w" * 16, weak, bytes(32))

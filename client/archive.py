@@ -37,7 +37,6 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 from client.contents import Contents
 from client.index import Key
@@ -114,7 +113,7 @@ class Archive(Memory):
         """`directory`: an OSError says why there is none; then nothing can be kept."""
         super().__init__()
         self._lack = directory if isinstance(directory, OSError) else None
-        self.directory = Path() if isinstance(directory, OSError) else Path(directory)
+        self.directory = "" if isinstance(directory, OSError) else os.fspath(directory)
         self._fsync = fsync or sync
         self._fd = -1
         self._contents = Contents(-1, self.directory, "")
@@ -122,9 +121,11 @@ class Archive(Memory):
         self._unmarked = 0              # records below the last mark
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> str | None:
         """The open file's, or the one that could not be opened; None before the first open()."""
-        return self.directory / _file_name(*self._of) if self._of and not self._lack else None
+        if self._of is None or self._lack:
+            return None
+        return os.path.join(self.directory, _file_name(*self._of))
 
     def open(self, store: bytes, name: str) -> None:
         if not NAME.fullmatch(name):

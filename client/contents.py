@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from zlib import crc32
 
 from client.index import FOLD, Index, Sign, Unusable
@@ -30,7 +29,7 @@ INDEX_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 class Contents:
     """What stands in one archive."""
 
-    def __init__(self, fd: int, directory: Path, name: str) -> None:
+    def __init__(self, fd: int, directory: str, name: str) -> None:
         """`fd`: the archive, open, or -1 for none; `name`: of the index, in the same directory."""
         self._fd, self._directory, self._name = fd, directory, name
         self._index = Index()

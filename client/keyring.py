@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from client.private import check_private, private_directory
 
@@ -37,11 +36,12 @@ class RingError(Exception):
 class Keyring:
     """The files of one directory; without a directory, what this program has learnt so far."""
 
-    def __init__(self, directory: Path | OSError | None) -> None:
+    def __init__(self, directory: str | os.PathLike[str] | OSError | None) -> None:
         """An OSError says why there is no directory: then nothing can be kept, and no certificate
         can be known."""
         self._lack = directory if isinstance(directory, OSError) else None
-        self.directory = None if isinstance(directory, OSError) else directory
+        self.directory = (None if directory is None or isinstance(directory, OSError)
+                          else os.fspath(directory))
         self._said: dict[str, list[str]] = {KEYS: [], KNOWN: []}        # what no file has
 
     def key(self, name: str, salt: bytes, iterations: int) -> bytes | None:
@@ -88,12 +88,12 @@ class Keyring:
 
     def path(self, file: str) -> str:
         """A file's name, for people."""
-        return str(self.directory / file) if self.directory else file
+        return os.path.join(self.directory or "", file)
 
     # ---- the files ----
 
     def _lines(self, file: str) -> list[str]:
-        if self.directory is None or not os.path.lexists(self.directory / file):
+        if self.directory is None or not os.path.lexists(self.path(file)):
             return self._said[file]
         with self._open(file) as fd:
             text = os.pread(fd, FILE_MAX, 0).decode(errors="replace")
@@ -126,7 +126,7 @@ class Keyring:
                 os.close(fd)
         except OSError as error:
             reason = error.strerror or error
-            raise RingError(f"{self.directory / file} can't be used: {reason}") from None
+            raise RingError(f"{self.path(file)} can't be used: {reason}") from None
 
 
 def _bytes(text: str) -> bytes | None:

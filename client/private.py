@@ -12,7 +12,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 LOCK_SECONDS = 1.0          # for another client of the same user to write what it is writing
 LOCK_STEP = 0.01            # seconds between two tries
@@ -20,10 +19,11 @@ LOCK_STEP = 0.01            # seconds between two tries
 CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 
 
-def private_directory(path: Path) -> int:
+def private_directory(path: str) -> int:
     """Make a directory for this user alone, with missing parents, and open it.  Raises OSError."""
-    if not path.parent.exists():
-        os.close(private_directory(path.parent))
+    parent = os.path.dirname(path)
+    if parent and not os.path.exists(parent):
+        os.close(private_directory(parent))
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -32,9 +32,8 @@ import pwd
 import re
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 
-from net.address import SOCKET_PATH_MAX, Address
+from net.address import SOCKET_PATH_MAX, Address, parents
 
 SYSTEM_SOCKET = "/run/parley/parley.sock"
 SOCKETS = "/proc/net/unix"          # Linux: the sockets of this network namespace
@@ -51,9 +50,9 @@ def own() -> list[Address]:
 
 def _own(*runtime: str) -> list[Address]:
     """The user's own places: in these runtime directories, if they are the user's, and in /tmp."""
-    directories = [Path(where, "parley") for where in runtime if _is_own(where)]
-    directories.append(Path(f"/tmp/parley-{os.geteuid()}"))
-    paths = dict.fromkeys(str(directory / "parley.sock") for directory in directories)
+    directories = [os.path.join(where, "parley") for where in runtime if _is_own(where)]
+    directories.append(f"/tmp/parley-{os.geteuid()}")
+    paths = dict.fromkeys(os.path.normpath(f"{each}/parley.sock") for each in directories)
     return [_default(path) for path in paths if len(os.fsencode(path)) <= SOCKET_PATH_MAX]
 
 
@@ -158,7 +157,7 @@ def closed(path: str) -> str:
 def _keeper(path: str) -> tuple[int, str]:
     """The owner of a socket, or of the nearest directory above it that this user may look at.  And
     the group that may use the socket, "" if no group may."""
-    for place in (path, *map(str, Path(path).parents)):
+    for place in (path, *parents(path)):
         try:
             found = os.lstat(place)
         except OSError:

@@ -194,7 +194,7 @@ def _store() -> str:
     """The default place of the store.  If it can't be used, the daemon looks for no second place:
     that would be another store."""
     try:
-        return str(address.state_directory() / "store")
+        return os.path.join(address.state_directory(), "store")
     except OSError as error:
         die(PROGRAM, os.EX_CONFIG, f"{error.strerror}, or name a directory with --state")
 

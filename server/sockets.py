@@ -23,9 +23,8 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from net.address import Address
+from net.address import Address, parents
 from net.places import foreign
 
 BACKLOG = 4096              # callers in the kernel's queue; the kernel has a limit too (somaxconn)
@@ -43,10 +42,10 @@ def open_listener(where: Address, mode: int = 0o600,
     if not where.path:
         family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
         return socket.create_server((where.host, where.port), family=family, backlog=BACKLOG)
-    directory = Path(where.path).parent
+    directory = os.path.dirname(where.path) or "."
     if whose := foreign(where):
         raise PermissionError(errno.EPERM, f"{whose}: root can remove it")
-    _own_directory(directory, 0o700 | _entering(mode), parents=not where.default)
+    _own_directory(directory, 0o700 | _entering(mode), with_parents=not where.default)
     with _locked(directory, patience):
         _remove_stale(where.path)
         listener = socket.socket(socket.AF_UNIX)
@@ -83,18 +82,18 @@ def _entering(mode: int) -> int:
 
 def shut_directory(where: Address, mode: int) -> str:
     """The first directory on the way that shuts out users of this socket; "" if none does."""
-    for directory in reversed(Path(where.path).absolute().parents) if where.path else ():
-        if _entering(mode) & ~directory.stat().st_mode:
-            return str(directory)
+    for directory in reversed(parents(where.path)) if where.path else ():
+        if _entering(mode) & ~os.stat(directory).st_mode:
+            return directory
     return ""
 
 
-def _own_directory(directory: Path, mode: int, parents: bool) -> None:
+def _own_directory(directory: str, mode: int, with_parents: bool) -> None:
     """Make the directory, or check it: it must not be another user's, nor writable by others."""
     with contextlib.suppress(FileExistsError):
-        directory.mkdir(mode=0o700, parents=parents)
-        directory.chmod(mode)
-    for status in (directory.lstat(), directory.stat()):
+        (os.makedirs if with_parents else os.mkdir)(directory, 0o700)
+        os.chmod(directory, mode)
+    for status in (os.lstat(directory), os.stat(directory)):
         if status.st_uid not in (os.geteuid(), 0):
             raise PermissionError(errno.EPERM, f"{directory} belongs to another user")
     if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
@@ -102,7 +101,7 @@ def _own_directory(directory: Path, mode: int, parents: bool) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path, patience: float) -> Iterator[None]:
+def _locked(directory: str, patience: float) -> Iterator[None]:
     """Hold the lock of a directory, where the file system has locks.  Raises OSError."""
     until, held = time.monotonic() + patience, -1
     try:

@@ -12,7 +12,6 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from mailbox import Mailbox, StoreError
 from net.address import Address
@@ -87,7 +86,8 @@ def certificate(options: argparse.Namespace) -> Server | None:
 def open_store(options: argparse.Namespace, disk: Disk) -> Mailbox:
     """The store, recovered."""
     try:
-        Path(options.state).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        above = os.path.dirname(options.state.rstrip("/"))
+        os.makedirs(above or ".", 0o700, exist_ok=True)
         return Mailbox(options.state, disk, backend=options.backend)
     except StoreError as error:
         die(PROGRAM, error.code, str(error))

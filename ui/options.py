@@ -10,7 +10,6 @@ import getpass
 import os
 import random
 import time
-from pathlib import Path
 
 import wire
 from client.archive import Archive
@@ -74,7 +73,7 @@ def _addresses(given: str | None) -> list[address.Address]:
     return places.for_client()
 
 
-def _state_directory() -> Path | OSError:
+def _state_directory() -> str | OSError:
     """The directory of the archive and the keys, or why there is none.
 
     Without one the user can still log in; mail then stays in the mailbox."""

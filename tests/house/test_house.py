@@ -1,6 +1,7 @@
 """The house: which room may know which, which module inside a room, what only one of them may
 touch, and what the papers say of the tree."""
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -189,6 +190,15 @@ ONLY = {
 }
 
 
+# What a start has no use for: some hundred milliseconds, if they were all imported.
+NOT_AT_START = {"ast", "asyncio", "dataclasses", "email", "inspect", "ipaddress", "json", "logging",
+                "pathlib", "shutil", "ssl", "stringprep", "subprocess", "tempfile", "textwrap",
+                "traceback", "urllib", "uuid"}
+USED_BY_THE_DAEMON = {"ipaddress", "json"}
+# The daemon needs these in a turn, which must not wait for them, nor find them gone.
+BEFORE_A_TURN = {"hashlib", "hmac"}
+
+
 def modules() -> list[Path]:
     """Every module of the program: the front doors, then room by room."""
     return sorted(HOME.glob("*.py")) + [path for room in INSIDE
@@ -306,6 +316,24 @@ class House(unittest.TestCase):
             for what, places in ONLY.items():
                 if path.stem not in places:
                     self.assertNotIn(what, touched & {what}, f"{path.name} touches {what}")
+
+    def started(self, program: str, code: int, *arguments: str) -> set[str]:
+        """The modules that a start imports, up to the place where it can't listen or connect."""
+        told = subprocess.run([sys.executable, "-I", "-S", "-X", "importtime",
+                               HOME / f"{program}.py", *arguments],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(told.returncode, code, told.stderr)
+        return {row.rpartition("|")[2].strip() for row in told.stderr.splitlines() if "|" in row}
+
+    def test_a_start_imports_what_it_needs(self) -> None:
+        client = self.started("curses_client", os.EX_UNAVAILABLE, "--who", "--name", "ann",
+                              "--no-archive", "--connect", "unix:/dev/null/sock")
+        daemon = self.started("daemon", os.EX_CANTCREAT, "--state", "/dev/null/store",
+                              "--listen", "unix:/dev/null/sock")
+        self.assertEqual(client & NOT_AT_START, set())
+        self.assertEqual(daemon & NOT_AT_START, USED_BY_THE_DAEMON)
+        self.assertNotIn("_hashlib", client, "OpenSSL")
+        self.assertLessEqual(BEFORE_A_TURN, daemon)
 
     def test_the_benchmark_needs_nothing_but_the_standard_library_and_itself(self) -> None:
         ours = {path.stem for path in bench_modules()}

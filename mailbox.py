@@ -230,8 +230,8 @@ class Mailbox:
 
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int,
             text: bytes) -> Mail:
-        """Queue one message for each recipient (no one twice).  With the flag EVERYONE they are all
-        users but the sender.
+        """Queue one message for each recipient (no one twice).  With the flag EVERYONE it was
+        written to all users but the sender; the recipients are those that get it.
 
         `recipients` must not change before `write`.  Durable once settled."""
         return self.put_run(sender, origin, now, recipients, flags, body_of([text]))
@@ -242,15 +242,13 @@ class Mailbox:
         progress, batch = self.progress, self._batch
         if self._shortage.reason is not None or progress.last > progress.most:
             raise Full(self.refusal or "")
-        copies, number, everyone = len(recipients), sender.number, len(self.users) - 1
+        copies, number = len(recipients), sender.number
         if len(body) > ENTRY_MAX:
             raise ValueError(f"texts of {len(body)} bytes")
-        if flags & EVERYONE and copies != everyone:
-            raise ValueError("EVERYONE is all users but the sender")
         id, messages = progress.last + 1, count_of(body)
         progress.last = last = progress.last + messages
         mail: Mail = NEW(Mail, (id, last, now, number, first, flags, copies, body, WHOLE))
-        batch.parts += put_record(now, number, first, flags, recipients, everyone + 1, body)
+        batch.parts += put_record(now, number, first, flags, recipients, len(self.users), body)
         for user in recipients:
             user.queue(mail)
             user.waiting += messages

@@ -113,8 +113,6 @@ class Audiences:
         for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, held):
             if names:
                 outcomes = outcomes.with_names(outcome, names)
-        if len(users) < len(self.mailbox.users) - 1:
-            flags &= ~SendFlag.EVERYONE         # not all: a list of recipients, as any other
         return Audience(users, flags, reading, holding, outcomes, self._until(client, users))
 
     def _until(self, client: Client, users: list[User]) -> int:

@@ -72,8 +72,7 @@ class Delivery:
             reason = "a check is already under way"
             self.roster.tell(client, wire.Failed(said.request, Why.BUSY, reason))
             return
-        upto = self.mailbox.last if client.holding else window.live.start
-        window.checking = Stream(0, upto, said.request)
+        window.checking = Stream(0, EVER, said.request)     # until it begins
         client.work += window.messages          # those in flight are pushed again
         self.stirred[client] = None
 
@@ -153,7 +152,10 @@ class Delivery:
             self.crowd |= readers
 
     def push(self) -> None:
-        """Send each reader what its window has room for."""
+        """Send each reader what its window has room for.  Before that, tell clients how many
+        messages wait: the number that is told last before a check's first message is how many the
+        check brings."""
+        self._tell_waiting()
         stirred, self.stirred = self.stirred, {}
         for client in list(islice(self.crowd, CROWD)):
             del self.crowd[client]
@@ -185,6 +187,8 @@ class Delivery:
             if room <= 0 or space <= 0:
                 return False
             if is_check:
+                if upto == EVER:                # it begins
+                    stream.upto = self.mailbox.last if client.holding else window.live.start
                 upto, in_flight = window.overlap(stream)
                 if in_flight:                   # these cost no window space again
                     room, space = WINDOW, WINDOW_BYTES
@@ -214,7 +218,7 @@ class Delivery:
             self._pushes[mails[0].id, flag] = mails, frames
         return frames
 
-    def tell_waiting(self) -> None:
+    def _tell_waiting(self) -> None:
         """Tell clients how many messages a CHECK would bring, where that has changed."""
         for client in self.counted:
             if client.waiting != client.told_waiting and client.welcomed:

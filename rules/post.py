@@ -71,7 +71,10 @@ class Post:
         for origin, (text, refusal) in enumerate(zip(said.texts, flaws, strict=True), said.first):
             if refusal:
                 client.work += 1
-                self._refuse(client, origin, *refusal)
+                if self.mailbox.known(client.user, origin)[0] == origin:    # whatever it says now
+                    self._repeated(client, origin, origin)
+                else:
+                    self._refuse(client, origin, *refusal)
             else:
                 run = Run(origin, said.flags, said.to, 1, body_of([text.encode()]))
                 self.on_run(client, run, now)

@@ -146,8 +146,7 @@ class Promises:
         self.turn.settings = []
         refused = {user.number for user in batch.users}
         welcomes = self.turn.welcomes
-        self.turn.welcomes = [(client, welcome._replace(waiting=client.user.waiting))
-                              for client, welcome in welcomes if client.user.number not in refused]
+        self.turn.welcomes = [each for each in welcomes if each[0].user.number not in refused]
         return [client for client, _ in welcomes if client.user.number in refused]
 
     def written(self, seq: int) -> None:
@@ -174,7 +173,9 @@ class Promises:
     def _say(self, answers: Answers) -> None:
         tell = self.roster.tell
         for client, welcome in answers.welcomes:
-            self.roster.welcome(client, welcome)
+            # more may have come while it waited for the disk, to a client that holds
+            client.told_waiting = client.waiting
+            self.roster.welcome(client, welcome._replace(waiting=client.waiting))
         for client, ranges in answers.stored.items():
             for first, last in ranges:
                 tell(client, wire.Stored(first, last))

@@ -44,7 +44,7 @@ class Publication:
 
     def welcomed(self, client: Client) -> None:
         """The client may be sent the log from now on."""
-        if client.features & wire.Feature.ROSTER and not client.has_left:
+        if client.features & wire.Feature.ROSTER:
             self._subscribers[client] = self._behind[client] = None
 
     def leave(self, client: Client) -> None:

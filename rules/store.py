@@ -72,7 +72,7 @@ class Store(Protocol):
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
                 body: bytes) -> Mail:
         """Queue messages with consecutive origins for each recipient.  `body` holds their texts
-        (net/bodies.py).  With wire.SendFlag.EVERYONE the recipients are all but the sender."""
+        (net/bodies.py).  wire.SendFlag.EVERYONE does not say that the recipients are all."""
 
     def unread(self, user: User, after: int, upto: int, most: int, size: int, /) -> list[Mail]:
         """The next unread messages with after < id <= upto: `most` messages and `size` bytes at

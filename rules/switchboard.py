@@ -154,9 +154,9 @@ class Switchboard:
     def settle(self, seq: int) -> None:
         """Everything up to this seq is on disk: send the answers that promise it."""
         for client in self.promises.settle(seq):
-            self.publication.welcomed(client)
-            self.delivery.stirred[client] = None
-        self.delivery.tell_waiting()
+            if not client.has_left:
+                self.publication.welcomed(client)
+                self.delivery.stirred[client] = None
 
     def tick(self, now: Now) -> None:
         """At the end of a turn: pass on what was said in chats, call off invitations that expired,

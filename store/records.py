@@ -6,7 +6,7 @@
               recipients u32 * named | body
               a run of messages (bodies.py), whose seqs are their ids; `origin` is that of the
               first; with the flag EVERYONE there is no list of recipients: they are all users
-              numbered below `named` but the sender
+              numbered below `named` but the sender; with LISTED in its place there is one
     READ      user u32 | watermark u64 | ranges u32 | ranges * (first u64 | last u64)
               what a user has read
     SEEN      user u32 | time u64
@@ -35,8 +35,11 @@ from store.mail import WHOLE, Mail, messages
 from store.user import NO_MAIL, NUMBER, RUNS_MAX, SETTING_MAX, Range, User
 
 NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
-# a flag of a mail, as on the wire: it went to every name that was registered then, but its sender's
+# A flag of a mail, as on the wire: it was written to every name but its sender's.  In a PUT: all of
+# them got it.
 EVERYONE = 2
+LISTED = 8  # in a PUT, in place of EVERYONE: it went to some of them, who are listed
+ALL_OR_SOME = EVERYONE | LISTED
 
 NAME_HEAD = struct.Struct("!IQ")
 PUT_HEAD = struct.Struct("!QIQBI")
@@ -65,6 +68,8 @@ def name_record(user: User) -> bytes:
 def put_record(time: int, sender: int, origin: int, flags: int, to: Sequence[User],
                everyone: int, body: bytes) -> tuple[bytes, bytes, bytes]:
     """The parts of a PUT.  `everyone` is the number of users that there are; EVERYONE needs it."""
+    if flags & EVERYONE and len(to) < everyone - 1:
+        flags ^= ALL_OR_SOME
     if flags & EVERYONE:
         named, numbers = everyone, b""
     else:
@@ -153,6 +158,8 @@ class Replay:
         else:
             to = [users[number] for number in struct.unpack_from(f"!{named}I", payload, start)]
             start += 4 * named
+            if flags & LISTED:
+                flags ^= ALL_OR_SOME
         body = payload[start:]
         if not is_whole(body):
             raise ValueError("texts that are not as long as their head says")
@@ -172,7 +179,7 @@ class Replay:
             return self._put(seq, payload)
         time, sender, origin, flags, named, number = PUT_ONE.unpack_from(payload)
         body = payload[PUT_ONE.size:]
-        if (named != 1 or flags & EVERYONE or not origin or body[:2] != b"\0\1"
+        if (named != 1 or flags & ALL_OR_SOME or not origin or body[:2] != b"\0\1"
                 or not is_whole(body)):
             return self._put(seq, payload)
         self.users[sender].mark(origin, origin)

@@ -386,6 +386,25 @@ MUTANTS = [Mutant(*row) for row in (
      "return runs[-RUNS_MAX:]", "test_mailbox"),
     ("post: what was forgotten is refused", "rules/post.py",
      "if client.user.is_vague(first):", "if False:", "test_twice"),
+    ("post: stored whatever the text", "rules/post.py",
+     "if self.mailbox.known(client.user, origin)[0] == origin:", "if False:", "test_post"),
+    ("delivery: the number goes before the check", "rules/delivery.py", """\
+        self._tell_waiting()
+        stirred, self.stirred = self.stirred, {}
+""", """\
+        stirred, self.stirred = self.stirred, {}
+        if not stirred:
+            self._tell_waiting()
+""", "test_delivery"),
+    ("delivery: a check begins when there is room", "rules/delivery.py",
+     "window.checking = Stream(0, EVER, said.request)",
+     "window.checking = Stream(0, self.mailbox.last if client.holding else window.live.start, "
+     "said.request)", "test_delivery"),
+    ("promises: WELCOME counts when it is said", "rules/promises.py",
+     "welcome._replace(waiting=client.waiting)", "welcome", "test_delivery"),
+    ("switchboard: a ghost is sent nothing", "rules/switchboard.py",
+     "if not client.has_left:\n                self", "if True:\n                self",
+     "test_delivery"),
     ("delivery: no CONFIRMED for what was lost", "rules/delivery.py",
      "list(self.mailbox.kept(said.first, said.last))", "[(said.first, said.last)]", "test_twice"),
     ("mailbox: what was lost is remembered", "store/recovery.py", "[*found.lost, *passed]",

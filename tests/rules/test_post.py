@@ -484,13 +484,14 @@ class Repeats(unittest.TestCase):
             self.assertEqual(bob.hears_all(wire.Mail), [])
 
     def test_with_a_text_that_may_not_be_sent(self):
-        """The daemon looks at the text before the id: it refuses, and what was stored stays."""
+        """The daemon looks at the id before the text: what was stored is stored."""
         with house("ann", "bob") as (service, ann, bob):
             number = ann.send("bob", "hi")
             ann.hears(wire.Stored, first=number, last=number)
             for text, why in (("", Why.EMPTY), ("a\x07", Why.BAD_TEXT)):
-                ann.say(wire.Send(number, 0, ("bob",), text))
-                ann.hears(wire.Refused, id=number, why=why)
+                ann.say(wire.Sends(number, 0, ("bob",), (text, text)))
+                ann.hears(wire.Refused, id=number + 1, why=why)
+                ann.hears(wire.Stored, first=number, last=number)
             self.assert_once(service, bob, heard=1)
 
     def test_of_another_user_is_none(self):
@@ -657,12 +658,18 @@ class Recipients(unittest.TestCase):
             ann.hears_nothing()
 
     def test_everyone_who_is_here(self):
-        """Now or never: those who are away get nothing, and the others see that it is not to
-        all."""
-        with house("ann", "bob", "eve") as (_, ann, bob, eve):
+        """Now or never: those who are away get nothing.  The others see that it was written to all,
+        also after a restart."""
+        flags = SendFlag.EVERYONE | SendFlag.NOW
+        with house("ann", "bob", "eve") as (service, ann, bob, eve):
             eve.hang_up()
-            ann.send("", "quick", SendFlag.EVERYONE | SendFlag.NOW)
-            bob.hears(wire.Mail, copies=1, flags=SendFlag.NOW)
+            ann.send("", "quick", flags)
+            bob.hears(wire.Mail, copies=1, flags=flags)
+            service.restart()
+            self.assertEqual(service.user("eve").welcome.waiting, 0)
+            bob = service.user("bob")
+            bob.say(wire.Check(1))
+            bob.hears(wire.Mail, copies=1, flags=flags | SendFlag.CHECK)
 
     def test_everyone_when_alone(self):
         with house("ann") as (_, ann):

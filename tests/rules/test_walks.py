@@ -206,6 +206,9 @@ class Walk:
         assert said.id > client.at[check], f"{name} got {said.id} after {client.at[check]}"
         client.at[check] = said.id
         if check:
+            if client.asked is None:            # it brings what waits when it begins
+                waiting = self.post.waiting if client.holding else self.post.checkable
+                client.asked = set(waiting[name])
             assert key in client.asked, f"{name} got {key}, which was not waiting, by a check"
             client.checked += 1
         run = client.runs[check]
@@ -417,7 +420,7 @@ class Walk:
 
     def ask(self, name, client):
         client.at[True], client.runs[True], client.checked = 0, [], 0
-        client.asked = set((self.post.waiting if client.holding else self.post.checkable)[name])
+        client.asked = None
         client.say(wire.Check(1))
 
     def confirm(self):

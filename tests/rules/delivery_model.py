@@ -1,0 +1,446 @@
+"""What parley-wire(7) says of messages on their way, made of dictionaries.
+
+The model is written from the manual and knows nothing of the daemon's code.  It is told what
+happens, in the order in which the daemon does it:
+
+    enters, leaves, sends, holds, checks, confirms, ignores     requests, as the daemon reads them
+    refused                 the disk refused everything that this turn has brought
+    says                    the daemon says this to a session
+    shown                   a client has shown these messages
+    is_quiet                nothing is under way: what must be true now
+    restarts                the daemon was killed, and this is what it found
+
+and raises Disagreement where the daemon does something else.
+
+A queue is a dictionary: message -> its place in the order of all messages; a message is named by
+its sender and the sender's id.  Messages of a session's queue either wait for CHECK or are live:
+
+    while it holds          all wait for CHECK
+    else                    those that were stored since it came, or stopped holding, are live
+"""
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import wire
+from wire import Feature, Outcome, SendFlag, Why
+
+Key = tuple[str, int]               # sender, and the sender's id
+ALL_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
+
+
+class Disagreement(AssertionError):
+    """The daemon did what the model does not know."""
+
+
+class Message(NamedTuple):
+    """A message that was stored; `copies`: its number of recipients."""
+    text: str
+    flags: int
+    copies: int
+    place: int
+
+
+class Answer:
+    """What the sender of one message must still be told."""
+
+    def __init__(self, stored: bool, outcomes: dict[int, set[str]], why: Why | None = None) -> None:
+        self.stored = stored        # STORED, before the outcomes
+        self.outcomes = outcomes
+        self.why = why              # REFUSED, and nothing else
+
+    def is_complete(self) -> bool:
+        return not self.stored and not any(self.outcomes.values()) and self.why is None
+
+
+class Check:
+    """A CHECK under way.  `left`: what it has to bring yet, from the time when it begins."""
+
+    def __init__(self, request: int) -> None:
+        self.request = request
+        self.left: dict[Key, None] | None = None
+        self.came = self.gone = self.last = 0
+
+
+class Session:
+    """One client, from its HELLO to its end."""
+
+    def __init__(self, name: str, features: int, last: int) -> None:
+        self.name = name
+        self.features = features
+        self.holding = bool(features & Feature.HOLD)
+        self.since = last                           # messages behind this place are live
+        self.live: dict[Key, None] = {}             # live, and not sent yet
+        self.live_id = 0                            # of the last that was sent live
+        self.in_flight: dict[Key, int] = {}         # sent and not confirmed: bytes of text
+        self.check: Check | None = None
+        self.told: int | None = None                # by WELCOME and WAITING; None: not welcomed yet
+        self.answers: dict[int, list[Answer]] = {}  # due, by the sender's id
+        self.requests: dict[int, type] = {}         # DONE or FAILED is due
+        self.confirming: set[int] = set()           # ids of which CONFIRMED is due
+        self.receipts: set[tuple[str, int]] = set()  # reader and id of which DELIVERED is due
+
+
+class Model:
+    """All sessions and all queues.  `window`: messages, and bytes, sent ahead of CONFIRM."""
+
+    def __init__(self, window: int, window_bytes: int) -> None:
+        self.window, self.window_bytes = window, window_bytes
+        self.last = 0                                       # the place of the last message
+        self.messages: dict[Key, Message] = {}              # stored, ever
+        self.queues: dict[str, dict[Key, int]] = {}         # of each name in the log
+        self.ids: dict[int, Key] = {}                       # what each of the daemon's ids is
+        self.id_of: dict[Key, int] = {}
+        self.sent: dict[str, list[int]] = {}                # ids sent to each user, ever, in order
+        self.seen: dict[str, set[Key]] = {}                 # shown to each user, ever
+        self.delivered: dict[str, set[Key]] = {}            # confirmed by each user
+        self.asked: dict[str, dict[Key, int]] = {}          # confirmed, without CONFIRMED so far
+        self.ignoring: dict[str, set[str]] = {}
+        self.here: dict[str, Session] = {}
+        # how to undo what this turn brought, if the disk refuses it; and the last place before it
+        self._written = 0
+        self._undo: list[Callable[[], None]] = []
+        self.counts: dict[str, int] = {}                    # of what was seen, for a report
+
+    def count(self, what: str, number: int = 1) -> None:
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    # ---- coming and going ----
+
+    def enters(self, name: str, features: int) -> Session:
+        if name not in self.queues:
+            self.queues[name], self.seen[name], self.asked[name] = {}, set(), {}
+            self.sent[name] = []
+            self.delivered[name], self.ignoring[name] = set(), set()
+            self._undo.append(lambda: self._unregister(name))
+        session = self.here[name] = Session(name, features, self.last)
+        return session
+
+    def _unregister(self, name: str) -> None:
+        for table in (self.queues, self.seen, self.sent, self.asked, self.delivered,
+                      self.ignoring, self.here):
+            table.pop(name, None)
+
+    def leaves(self, session: Session) -> None:
+        """It is not among the users any more; answers may still come."""
+        if self.here.get(session.name) is session:
+            del self.here[session.name]
+
+    # ---- requests ----
+
+    def sends(self, session: Session, said: wire.Sends, refusal: bool) -> None:
+        """`refusal`: the daemon takes nothing new, for the disk is full or too far behind."""
+        for origin, text in enumerate(said.texts, said.first):
+            self._send(session, origin, said.flags & ALL_FLAGS, said.to, text, refusal)
+
+    def _send(self, session: Session, origin: int, flags: int, to: Sequence[str], text: str,
+              refusal: bool) -> None:
+        key, due = (session.name, origin), session.answers.setdefault(origin, [])
+        if key in self.messages:
+            due.append(Answer(True, {}))
+            if self.messages[key].place > self._written:
+                self._undo.append(lambda: self._refuse(session, origin))
+            return
+        everyone = [name for name in self.queues if name != session.name]
+        names = everyone if flags & SendFlag.EVERYONE else list(dict.fromkeys(to))
+        why = next((why for why, is_so in (
+            (Why.EMPTY, not text.strip()), (Why.FULL, refusal),
+            (Why.EMPTY, not names),
+            (Why.UNKNOWN, any(name not in self.queues for name in names))) if is_so), None)
+        if why is not None:
+            due.append(Answer(False, {}, why))
+            return
+        here = [name for name in names if name in self.here]
+        outcomes = {Outcome.HOLDING: {name for name in here if self.here[name].holding},
+                    Outcome.ABSENT if flags & SendFlag.NOW else Outcome.AWAY:
+                        {name for name in names if name not in self.here}}
+        put = here if flags & SendFlag.NOW else names
+        due.append(Answer(bool(put), outcomes))
+        if put:
+            self._put(key, put, flags, text)
+            self._undo.append(lambda: self._take_back(session, key, put))
+
+    def _put(self, key: Key, names: Sequence[str], flags: int, text: str) -> None:
+        self.last += 1
+        self.messages[key] = Message(text, flags, len(names), self.last)
+        for name in names:
+            if key[0] in self.ignoring[name]:
+                continue
+            self.queues[name][key] = self.last
+            session = self.here.get(name)
+            if session and not session.holding:
+                session.live[key] = None
+
+    def _refuse(self, session: Session, origin: int) -> None:
+        """A message that this session was to be told STORED for is refused instead."""
+        answer = next(each for each in session.answers[origin] if each.stored)
+        answer.stored, answer.outcomes, answer.why = False, {}, Why.FULL
+
+    def _take_back(self, session: Session, key: Key, names: Sequence[str]) -> None:
+        self._refuse(session, key[1])
+        del self.messages[key]
+        for name in names:
+            self.queues.get(name, {}).pop(key, None)
+            if name in self.here:
+                self.here[name].live.pop(key, None)
+
+    def holds(self, session: Session, said: wire.Hold) -> None:
+        session.requests[said.request] = wire.Done
+        if said.on:
+            session.live.clear()
+        elif session.holding:
+            session.since = self.last
+        session.holding = bool(said.on)
+
+    def checks(self, session: Session, said: wire.Check) -> None:
+        if session.check:
+            session.requests[said.request] = wire.Failed
+        else:
+            session.check = Check(said.request)
+
+    def confirms(self, session: Session, said: wire.Confirm) -> None:
+        name, queue = session.name, self.queues[session.name]
+        known = self.sent[name]
+        for id in known[bisect_left(known, said.first):bisect_right(known, said.last)]:
+            key = self.ids[id]
+            if key not in self.seen[name]:
+                raise Disagreement(f"{name} said {said}, and was not shown {key}")
+            session.confirming.add(id)
+            if key in queue:
+                self._confirm(session, key)
+
+    def _confirm(self, session: Session, key: Key) -> None:
+        name = session.name
+        self.asked[name][key] = self.queues[name].pop(key)
+        self.delivered[name].add(key)
+        session.in_flight.pop(key, None)
+        session.live.pop(key, None)
+        check = session.check
+        if check and check.left is not None and check.left.pop(key, self) is None:
+            check.gone += 1
+        sender = self.here.get(key[0])
+        if sender and sender.features & Feature.RECEIPTS:
+            sender.receipts.add((name, key[1]))
+
+    def ignores(self, session: Session, said: wire.Ignore, refusal: bool) -> None:
+        name, ignoring = session.name, self.ignoring[session.name]
+        if said.name not in self.queues or said.name == name or refusal:
+            session.requests[said.request] = wire.Failed
+            return
+        session.requests[said.request] = wire.Done
+        before = set(ignoring)
+        (ignoring.add if said.on else ignoring.discard)(said.name)
+
+        def undo() -> None:
+            self.ignoring[name] = before
+            session.requests[said.request] = wire.Failed
+        self._undo.append(undo)
+
+    # ---- the disk ----
+
+    def written(self) -> None:
+        """What this turn brought is in the journal."""
+        self._undo.clear()
+        self._written = self.last
+
+    def refused(self) -> None:
+        """The disk took nothing of it."""
+        self.count("refused batches")
+        for undo in reversed(self._undo):
+            undo()
+        self._undo.clear()
+
+    def restarts(self, found: dict[str, list[tuple[int, Key]]]) -> None:
+        """The daemon was killed.  `found`: what waits for each user, as the next one finds it."""
+        self.count("kills")
+        self.here.clear()
+        self._undo.clear()
+        if set(found) != set(self.queues):
+            raise Disagreement(f"names: {sorted(found)}, not {sorted(self.queues)}")
+        for name, mails in found.items():
+            queue = self.queues[name]
+            back = {**queue, **self.asked[name]}
+            missing = queue.keys() - {key for _, key in mails}
+            more = [key for _, key in mails if key not in back]
+            if missing or more or len(set(mails)) != len(mails):
+                raise Disagreement(f"{name}: lost {missing}, came back {more}")
+            self.delivered[name] -= {key for _, key in mails}
+            self.queues[name] = {key: back[key] for _, key in mails}
+            if list(self.queues[name].values()) != sorted(self.queues[name].values()):
+                raise Disagreement(f"{name}: another order than before")
+            self.asked[name].clear()
+
+    # ---- what the daemon says ----
+
+    def says(self, session: Session, said: Any) -> None:
+        SAID.get(type(said), lambda *_: None)(self, session, said)
+
+    def on_welcome(self, session: Session, said: wire.Welcome) -> None:
+        session.told = said.waiting
+
+    def on_waiting(self, session: Session, said: wire.Waiting) -> None:
+        session.told = said.total
+
+    def on_mails(self, session: Session, said: wire.Mails) -> None:
+        for mail in wire.each(said):
+            self._mail(session, mail)
+
+    def _mail(self, session: Session, mail: wire.Mail) -> None:
+        key, name = (mail.sender, mail.origin), session.name
+        if self.here.get(name) is not session:
+            raise Disagreement(f"{name} was sent {mail} on a connection that has left")
+        message = self.messages.get(key)
+        if message is None or key not in self.queues[name]:
+            raise Disagreement(f"{name} was sent {mail}, which does not wait")
+        flags = message.flags | mail.flags & SendFlag.CHECK
+        if (mail.text, mail.flags, mail.copies) != (message.text, flags, message.copies):
+            raise Disagreement(f"{name} was sent {mail}, and it was {message}")
+        if (self.ids.setdefault(mail.id, key) != key
+                or self.id_of.setdefault(key, mail.id) != mail.id):
+            raise Disagreement(f"{mail.id} is {self.ids[mail.id]} and {key}")
+        place = bisect_left(self.sent[name], mail.id)
+        if self.sent[name][place:place + 1] != [mail.id]:
+            self.sent[name].insert(place, mail.id)
+        if key not in session.in_flight:
+            if (len(session.in_flight) >= self.window
+                    or sum(session.in_flight.values()) >= self.window_bytes):
+                raise Disagreement(f"{name} was sent {mail} beyond its window")
+            session.in_flight[key] = len(mail.text.encode())
+        (self._checked_mail if mail.flags & SendFlag.CHECK else self._live_mail)(session, key, mail)
+
+    def _live_mail(self, session: Session, key: Key, mail: wire.Mail) -> None:
+        self.count("live")
+        if session.holding or next(iter(session.live), None) != key or mail.id <= session.live_id:
+            raise Disagreement(f"{session.name} was sent {mail} live; live are "
+                               f"{list(session.live)[:5]}, holding: {session.holding}")
+        del session.live[key]
+        session.live_id = mail.id
+
+    def _checked_mail(self, session: Session, key: Key, mail: wire.Mail) -> None:
+        self.count("checked")
+        check = self._begun(session)
+        assert check.left is not None
+        if next(iter(check.left), None) != key or mail.id <= check.last:
+            raise Disagreement(f"{session.name} was sent {mail} by a check of "
+                               f"{list(check.left)[:5]}")
+        del check.left[key]
+        check.came, check.last = check.came + 1, mail.id
+
+    def _begun(self, session: Session) -> Check:
+        """The check under way; it brings what waits when its first MAILS leaves, and that is the
+        number that the client was told last."""
+        check = session.check
+        if check is None:
+            raise Disagreement(f"{session.name} did not check")
+        if check.left is None:
+            check.left = dict.fromkeys(self.waits(session))
+            if session.told != len(check.left):
+                raise Disagreement(f"{session.name} was told {session.told}, and a check brings "
+                                   f"{len(check.left)}")
+        return check
+
+    def waits(self, session: Session) -> list[Key]:
+        """What waits for a CHECK of this session."""
+        return [key for key, place in self.queues[session.name].items()
+                if session.holding or place <= session.since]
+
+    def on_checked(self, session: Session, said: wire.Checked) -> None:
+        check = self._begun(session)
+        if check.left or (said.request, said.total) != (check.request, check.came):
+            raise Disagreement(f"{session.name} was told {said}; {check.came} came, and "
+                               f"{len(check.left or ())} did not")
+        self.count("checks")
+        session.check = None
+
+    def on_stored(self, session: Session, said: wire.Stored) -> None:
+        for origin in range(said.first, said.last + 1):
+            answer = self._answer(session, origin, lambda answer: answer.stored, said)
+            answer.stored = False
+            self._answered(session, origin)
+
+    def on_outcomes(self, session: Session, said: wire.Outcomes) -> None:
+        for origin in range(said.first, said.last + 1):
+            answer = self._answer(
+                session, origin, lambda answer: not answer.stored and
+                set(said.to) <= answer.outcomes.get(Outcome(said.outcome), set()), said)
+            answer.outcomes[said.outcome] -= set(said.to)
+            self._answered(session, origin)
+
+    def on_refused(self, session: Session, said: wire.Refused) -> None:
+        answer = self._answer(session, said.id, lambda answer: answer.why is not None, said)
+        if answer.why != said.why:
+            raise Disagreement(f"{session.name} was told {said}, not {answer.why}")
+        answer.why = None
+        self._answered(session, said.id)
+
+    @staticmethod
+    def _answer(session: Session, origin: int, fits: Callable[[Answer], bool], said: Any) -> Answer:
+        for answer in session.answers.get(origin, ()):
+            if fits(answer):
+                return answer
+        due = [vars(answer) for answer in session.answers.get(origin, ())]
+        raise Disagreement(f"{session.name} was told {said}; due for {origin} is {due}")
+
+    @staticmethod
+    def _answered(session: Session, origin: int) -> None:
+        rest = [each for each in session.answers[origin] if not each.is_complete()]
+        session.answers[origin] = rest
+        if not rest:
+            del session.answers[origin]
+
+    def on_confirmed(self, session: Session, said: wire.Confirmed) -> None:
+        asked = self.asked[session.name]
+        for id in [id for id in session.confirming if said.first <= id <= said.last]:
+            session.confirming.discard(id)
+            asked.pop(self.ids[id], None)
+
+    def on_delivered(self, session: Session, said: wire.Delivered) -> None:
+        for origin in range(said.first, said.last + 1):
+            if (session.name, origin) not in self.delivered[said.by]:
+                raise Disagreement(f"{session.name} was told {said}: {origin} was not confirmed")
+            if (said.by, origin) not in session.receipts:
+                raise Disagreement(f"{session.name} was told {said} of {origin} again")
+            session.receipts.discard((said.by, origin))
+
+    def on_request(self, session: Session, said: Any) -> None:
+        if session.requests.pop(said.request, None) is not type(said):
+            raise Disagreement(f"{session.name} was told {said}")
+
+    # ---- a client ----
+
+    def shown(self, name: str, mails: Iterable[wire.Mail]) -> None:
+        self.seen[name].update((mail.sender, mail.origin) for mail in mails)
+
+    # ---- at any time, and when nothing is under way ----
+
+    def compare(self, waiting: dict[str, int]) -> None:
+        """`waiting`: how many messages wait for each user, by the store."""
+        for name, queue in self.queues.items():
+            if waiting[name] != len(queue):
+                raise Disagreement(f"{waiting[name]} wait for {name}, not {len(queue)}")
+
+    def is_quiet(self) -> None:
+        """All requests were read, all answers sent, and the disk has everything."""
+        self.count("quiet moments")
+        for session in self.here.values():
+            due = (session.answers, session.requests, session.confirming, session.receipts)
+            if any(due):
+                raise Disagreement(f"{session.name} is owed {due}")
+            waits = len(self.waits(session))
+            if session.told != waits:
+                raise Disagreement(f"{session.name} was told {session.told}, and {waits} wait")
+            is_full = (len(session.in_flight) >= self.window
+                       or sum(session.in_flight.values()) >= self.window_bytes)
+            if (session.live or session.check) and not is_full:
+                raise Disagreement(f"{session.name} is not sent {list(session.live)[:5]}, "
+                                   f"{session.check and vars(session.check)}")
+
+
+SAID: dict[type, Callable[[Model, Session, Any], None]] = {
+    wire.Welcome: Model.on_welcome, wire.Waiting: Model.on_waiting, wire.Mails: Model.on_mails,
+    wire.Checked: Model.on_checked, wire.Stored: Model.on_stored,
+    wire.Outcomes: Model.on_outcomes, wire.Refused: Model.on_refused,
+    wire.Confirmed: Model.on_confirmed, wire.Delivered: Model.on_delivered,
+    wire.Done: Model.on_request, wire.Failed: Model.on_request}

@@ -1,0 +1,559 @@
+"""Clients at random on the rules and the mailbox, without sockets, beside the model of delivery.
+
+A House is the daemon's turn over a real Switchboard and a real Mailbox, on a disk that is slow,
+full or killed when chance says so.  An Actor is a client that parley-wire(7) would call right: it
+confirms only what the page lets it confirm.  What one side says reaches the other some turns later,
+so requests and answers cross.  The model hears of everything (delivery_model.py).
+"""
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import random
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import wire
+from mailbox import Full, Mailbox
+from rules import delivery, runs
+from rules.hosts import Hosts
+from rules.quota import Accounts, Broadcasts, Quotas
+from rules.state import Caller, Client, Now, Refusal
+from rules.switchboard import Switchboard
+from store.disk import WAIT, Disk
+from tests.harness.waiting import singles
+from tests.rules.delivery_model import Disagreement, Model, Session
+from wire import Feature, SendFlag
+
+NAMES = tuple(f"u{number}" for number in range(7))
+QUIET_TURNS = 3000          # until all has come to rest; far more than it takes
+CALLER = Caller("test:1")
+SHM = "/dev/shm"
+
+
+class ChanceDisk(Disk):
+    """A disk that does not sync, takes its time for it, and may be full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lag = 0                # turns that a sync takes
+        self.full = 0               # so many writes fail
+        self._left = 0
+        self.descriptors: set[int] = set()
+
+    def create(self, path: str) -> int:
+        return self._opened(super().create(path))
+
+    def open(self, path: str) -> int:
+        return self._opened(super().open(path))
+
+    def hold(self, path: str) -> int:
+        return self._opened(super().hold(path))
+
+    def lock(self, path: str) -> int:
+        return self._opened(super().lock(path))
+
+    def _opened(self, fd: int) -> int:
+        self.descriptors.add(fd)
+        return fd
+
+    def close(self, fd: int) -> None:
+        if fd in self.descriptors:              # not what is dead and goes out of memory late
+            self.descriptors.discard(fd)
+            super().close(fd)
+
+    def die(self) -> None:
+        """As the kernel does for a killed process."""
+        for fd in self.descriptors:
+            super().close(fd)
+        self.descriptors.clear()
+
+    def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> int:
+        if self.full:
+            self.full -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(fd, data, offset)
+
+    def datasync(self, fd: int) -> None:
+        pass
+
+    def sync(self, fd: int) -> None:
+        pass
+
+    def sync_directory(self, path: str) -> None:
+        pass
+
+    def forget(self, path: str) -> None:
+        pass
+
+    def free(self, path: str) -> int:
+        return 0 if self.full else 1 << 40
+
+    def begin_datasync(self, key: int, fd: int) -> bool:
+        self._left = self.lag
+        return not self.lag
+
+    def datasync_ended(self, wait: bool = False) -> bool:
+        self._left -= 1
+        return wait or self._left < 0
+
+    def syncing(self, fd: int) -> Iterator[object]:
+        yield from itertools.repeat(WAIT, self.lag)
+
+    def syncing_directory(self, path: str) -> Iterator[object]:
+        yield from itertools.repeat(WAIT, self.lag)
+
+
+class Actor:
+    """A client program.  `outbox`: what it said and the daemon has not read yet; `inbox`: what the
+    daemon said, and it has not."""
+
+    def __init__(self, walk: Walk, name: str) -> None:
+        self.walk, self.chance, self.name = walk, walk.chance, name
+        self.sent: dict[int, wire.Sends] = {}       # everything, by the first id
+        self.unanswered: dict[int, wire.Send] = {}
+        self.shown: list[int] = []                  # ids of everything that it was shown
+        self.token = bytes(16)
+        self._new_program()
+        self.lost()
+
+    def _new_program(self) -> None:
+        self.counter = self.chance.getrandbits(32) << 32
+
+    def lost(self) -> None:
+        """There is no connection."""
+        self.client: Client | None = None
+        self.session: Session | None = None
+        self.online = self.checking = self.exiting = False
+        self.inbox: deque[Any] = deque()
+        self.outbox: deque[bytes] = deque()
+        self.requests = 0
+        # ids that one range may cover: of live mail and of a check, from cut to cut
+        self.runs: list[list[int]] = []
+        self.run: dict[int, list[int]] = {}
+
+    def cut(self, kind: int) -> None:
+        self.run.pop(kind, None)
+
+    def say(self, said: wire.Message) -> None:
+        self.outbox.append(wire.encode(said))
+
+    # ---- what it hears ----
+
+    def read(self, most: int) -> None:
+        for _ in range(min(most, len(self.inbox))):
+            said = self.inbox.popleft()
+            match said:
+                case wire.Welcome():
+                    self.online, self.token = True, said.token
+                    self._resume()
+                case wire.Mails():
+                    self._show(wire.each(said))
+                case wire.Checked():
+                    self.checking = False
+                    self.cut(SendFlag.CHECK)
+                case wire.Done():
+                    self.cut(0)
+                case wire.Stored():
+                    for origin in range(said.first, said.last + 1):
+                        self.unanswered.pop(origin, None)
+                case wire.Refused():
+                    self.unanswered.pop(said.id, None)
+
+    def _show(self, mails: list[wire.Mail]) -> None:
+        self.walk.model.shown(self.name, mails)
+        for mail in mails:
+            kind = mail.flags & SendFlag.CHECK
+            if kind not in self.run:
+                self.runs.append(self.run.setdefault(kind, []))
+            self.run[kind].append(mail.id)
+            self.shown.append(mail.id)
+
+    # ---- what it says ----
+
+    def _resume(self) -> None:
+        """Send again what has no answer; or it is another program, that knows nothing of it."""
+        if self.chance.random() < 0.1:
+            self._new_program()
+            self.unanswered.clear()
+        for said in self.unanswered.values():
+            self.say(said)
+
+    def send(self) -> None:
+        names = [*NAMES, "nobody"] if self.chance.random() < 0.02 else NAMES
+        flags = self.chance.choice((0, 0, 0, 0, 0, SendFlag.NOW))
+        to: tuple[str, ...] = ()
+        number = 1
+        if self.chance.random() < 0.15:
+            flags |= SendFlag.EVERYONE
+        else:
+            to = tuple(self.chance.choices(names, k=self.chance.choice((1, 1, 1, 2, 4))))
+            number = self.chance.choice((1, 1, 1, 2, 5, 10))
+        for _ in range(self.chance.choice((1, 1, 1, 3))):
+            self._send(flags, to, number)
+
+    def _send(self, flags: int, to: tuple[str, ...], number: int) -> None:
+        first = self.counter + 1
+        self.counter += number
+        texts = tuple(self._text(origin) for origin in range(first, first + number))
+        for origin, text in enumerate(texts, first):
+            self.unanswered[origin] = wire.Send(origin, flags, to, text)
+        said = self.sent[first] = wire.Sends(first, flags, to, texts)
+        self.say(said)
+
+    def _text(self, origin: int) -> str:
+        if self.chance.random() < 0.01:
+            return " "
+        return f"{self.name} {origin} ".ljust(self.chance.choice((20, 60, 60, 300)), "x")
+
+    def repeat(self) -> None:
+        if self.sent:
+            said = self.sent[self.chance.choice(list(self.sent)[-4:])]
+            at = self.chance.randrange(len(said.texts))
+            text = self.chance.choice((said.texts[at], "another", " "))
+            self.say(wire.Send(said.first + at, said.flags, said.to, text))
+
+    def _request(self) -> int:
+        self.requests += 1
+        return self.requests
+
+    def check(self) -> None:
+        if not self.checking or self.chance.random() < 0.05:
+            if not self.checking:
+                self.cut(SendFlag.CHECK)
+            self.checking = True
+            self.say(wire.Check(self._request()))
+
+    def hold(self) -> None:
+        self.cut(0)
+        self.say(wire.Hold(self._request(), self.chance.getrandbits(1)))
+
+    def ignore(self) -> None:
+        self.say(wire.Ignore(self._request(), self.chance.getrandbits(1),
+                             self.chance.choice(NAMES)))
+
+    def confirm(self) -> None:
+        """A part of a run, in order or not; most often all of it."""
+        if not self.runs:
+            return
+        run = self.chance.choice(self.runs)
+        first = self.chance.choice((0, 0, 0, self.chance.randrange(len(run))))
+        last = self.chance.choice((len(run), len(run), self.chance.randint(first + 1, len(run))))
+        self.say(wire.Confirm(run[first], run[last - 1]))
+        del run[first:last]
+        if not run:
+            self.runs = [other for other in self.runs if other]
+            self.run = {kind: other for kind, other in self.run.items() if other}
+
+    def confirm_late(self) -> None:
+        """Something that was shown long ago, on another connection, or is confirmed already."""
+        if self.shown:
+            id = self.chance.choice(self.shown[-200:])
+            self.say(wire.Confirm(id, id))
+
+    def exit(self) -> None:
+        self.exiting = True
+        self.say(wire.Exit())
+
+
+class Walk:
+    """The House, its clients, and one step after the other."""
+
+    def __init__(self, seed: int, window: int = 6, window_bytes: int = 900) -> None:
+        self.chance = random.Random(seed)
+        self.window, self.window_bytes = window, window_bytes
+        self.directory = tempfile.mkdtemp(prefix="parley-walk-",
+                                          dir=SHM if os.path.isdir(SHM) else None)
+        self.model = Model(window, window_bytes)
+        self.actors = [Actor(self, name) for name in NAMES]
+        self.now = Now(1, 1.0)
+        self.turns = 0
+        self._start()
+
+    def _start(self) -> None:
+        self.disk = ChanceDisk()
+        self.mailbox = Mailbox(self.directory + "/store", self.disk, "dbm.dumb", seal_at=6000,
+                               small=3000)
+        self.board = Switchboard(
+            self.mailbox, lambda event, **fields: None, house="walk",
+            token=lambda: self.chance.randbytes(16), patience=60, accounts=Accounts(Quotas()),
+            broadcasts=Broadcasts("everyone", 0), hosts=Hosts(0, 0, 1000), is_silent=True)
+        self.sessions: dict[Client, tuple[Session, Actor]] = {}
+
+    def close(self) -> None:
+        self._end()
+        shutil.rmtree(self.directory)
+
+    def _end(self) -> None:
+        self.mailbox.upkeep.close()
+        self.mailbox._shelf.close()
+        self.disk.die()
+
+    def __enter__(self) -> Walk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- the daemon's turn ----
+
+    def turn(self, quiet: bool = False) -> None:
+        self.turns += 1
+        self.now = Now(self.now.wall + 1, self.now.monotonic + 0.1)
+        for actor in self.chance.sample(self.actors, len(self.actors)):
+            if actor.client is None:
+                if not quiet and self.chance.random() < 0.15:
+                    self._enter(actor, self.chance.random() < 0.7)
+            elif quiet or self.chance.random() < 0.6:
+                most = len(actor.outbox) if quiet else self.chance.choice((1, 3, 100))
+                self._requests(actor, most)
+        self._write()
+        self.board.push()
+        settled = self.mailbox.settled()
+        self.board.settle(settled)
+        self.board.tick(self.now)
+        self._flush()
+        if self.mailbox.sync() != settled:
+            self.board.settle(self.mailbox.settled())
+            self._flush()
+        self._goodbye()
+        for _ in range(self.chance.choice((0, 1, 5))):
+            self.mailbox.work(0, lambda: self.now.monotonic)
+        self.mailbox.notes.clear()
+        self.model.compare({user.name: user.waiting for user in self.mailbox.users})
+
+    def _enter(self, actor: Actor, is_known: bool) -> None:
+        features = self.chance.choice((0, Feature.HOLD)) | Feature.IGNORE
+        features |= self.chance.choice((0, Feature.RECEIPTS))
+        if actor.token == bytes(16):
+            actor.token = self.chance.randbytes(16)
+        hello = wire.Hello(wire.VERSION, features, actor.token, actor.name)
+        before = self.model.here.get(actor.name)
+        try:
+            client = self.board.door.enter(hello, CALLER, self.now)
+        except Refusal:
+            if actor.name in self.model.queues:
+                raise
+            return                                          # a new name, and the disk is full
+        assert isinstance(client, Client)
+        if before:
+            self.model.leaves(before)
+        actor.lost()
+        actor.client, actor.session = client, self.model.enters(actor.name, features)
+        self.sessions[client] = actor.session, actor
+
+    def take_over(self, actor: Actor) -> None:
+        """A second connection of the same program, while the first one stands."""
+        if actor.client is not None and not actor.exiting:
+            self._enter(actor, True)
+
+    def _requests(self, actor: Actor, most: int) -> None:
+        """The daemon reads these, as Daemon._frames does."""
+        client, session = actor.client, actor.session
+        assert client is not None and session is not None
+        frames = [actor.outbox.popleft() for _ in range(min(most, len(actor.outbox)))]
+        frames, at = [frame[4:] for frame in frames], 0
+        while at < len(frames) and not client.has_left:
+            said = wire.decode(frames[at], wire.CLIENT)
+            run = None
+            if type(said) is wire.Sends:
+                run = runs.run_of_sends(frames, at, 10_000, len(self.mailbox.users))
+            taken = run[1] if run else 1
+            for frame in frames[at:at + taken]:
+                self._model_hears(session, wire.decode(frame, wire.CLIENT))
+            if run:
+                self.board.receive_run(client, run[0], self.now)
+            else:
+                self.board.receive(client, said, self.now)
+            at += taken
+            if type(said) is wire.Exit:
+                self.model.leaves(session)
+
+    def _model_hears(self, session: Session, said: Any) -> None:
+        model, refusal = self.model, bool(self.mailbox.refusal)
+        match said:
+            case wire.Sends():
+                model.sends(session, said, refusal)
+            case wire.Confirm():
+                model.confirms(session, said)
+            case wire.Check():
+                model.checks(session, said)
+            case wire.Hold():
+                model.holds(session, said)
+            case wire.Ignore():
+                model.ignores(session, said, refusal)
+
+    def _write(self) -> None:
+        for _ in range(2):
+            try:
+                self.mailbox.write()
+            except Full as full:
+                self.model.refused()
+                for client in self.board.refuse(full, self.now):
+                    self.board.door.leave(client, "refused", self.now)
+                    _, actor = self.sessions.pop(client)
+                    actor.lost()
+            else:
+                break
+        self.model.written()
+        self.board.written()
+
+    def _flush(self) -> None:
+        for client in self.board.speaking():
+            frames, client.out = client.out, ()
+            if client not in self.sessions:
+                continue
+            session, actor = self.sessions[client]
+            decoder = wire.Decoder()
+            decoder.widen(wire.FRAME_MAX)
+            for frame in decoder.split(b"".join(frames)):
+                said = wire.decode(frame, wire.DAEMON)
+                self.model.says(session, said)
+                if actor.client is client:
+                    actor.inbox.append(said)
+
+    def _goodbye(self) -> None:
+        for client in self.board.door.gone():
+            if client in self.sessions:
+                session, actor = self.sessions.pop(client)
+                if session.answers and actor.exiting and actor.client is client:
+                    raise Disagreement(f"{session.name} left without {session.answers}")
+                if actor.client is client:
+                    actor.lost()
+
+    # ---- what happens ----
+
+    def step(self) -> None:
+        """Everybody does something, the disk changes its mind, and the daemon turns."""
+        for actor in self.actors:
+            if actor.client is not None:
+                actor.read(self.chance.choice((0, 1, 3, 100)))
+            if actor.online and not actor.exiting:
+                (act,) = self.chance.choices(ACTS, WEIGHTS)
+                act(actor)
+            if self.chance.random() < 0.005:
+                self.take_over(actor)
+            elif actor.client is not None and self.chance.random() < 0.01:
+                self._hang_up(actor)
+        if self.chance.random() < 0.1:
+            self.disk.lag = self.chance.choice((0, 0, 1, 3, 10))
+        if self.chance.random() < 0.01:
+            self.disk.full = self.chance.choice((1, 1, 2, 5, 20))
+        if self.chance.random() < 0.004:
+            self.kill()
+        self.turn()
+
+    def _hang_up(self, actor: Actor) -> None:
+        client, session = actor.client, actor.session
+        assert client is not None and session is not None
+        self.board.door.leave(client, "hung up", self.now)
+        self.model.leaves(session)
+        actor.lost()
+
+    def kill(self) -> None:
+        self._end()
+        self._start()
+        for actor in self.actors:
+            actor.lost()
+        users = self.mailbox.users
+        self.model.restarts({user.name: [
+            (mail.id, (users[mail.sender].name, mail.origin))
+            for mail in singles(self.mailbox.unread(user, 0, self.mailbox.last, 1 << 32, 1 << 40))]
+            for user in users})
+
+    # ---- quiet moments ----
+
+    def rest(self) -> None:
+        """Nobody does anything; until all is read, written and answered."""
+        self.disk.lag = self.disk.full = 0
+        for _ in range(QUIET_TURNS):
+            self.turn(quiet=True)
+            if not (self.board.owes or self.board.delivery.stirred or self.mailbox.refusal
+                    or any(actor.outbox for actor in self.actors)
+                    or self.mailbox.progress.last >= self.mailbox.progress.base):
+                break
+        else:
+            raise Disagreement("it does not come to rest")
+        self.model.is_quiet()
+
+    def check_all(self) -> None:
+        """Each connected user checks, while nothing else happens: what it was told comes."""
+        for actor in self.actors:
+            if actor.online and not actor.checking and not actor.exiting:
+                actor.read(1 << 30)
+                actor.check()
+        self.rest()
+
+    def finish(self) -> None:
+        """Everybody comes, and reads and confirms all."""
+        for actor in self.actors:
+            while actor.client is None or actor.exiting:
+                if actor.client is None:
+                    self._enter(actor, True)
+                self.rest()
+        for _ in range(100_000):
+            busy = False
+            for actor in self.actors:
+                actor.read(1 << 30)
+                while actor.runs:
+                    actor.confirm()
+                    busy = True
+                if self.model.queues[actor.name] and not actor.checking:
+                    actor.check()
+                    busy = True
+            self.rest()
+            if not busy and not any(self.model.queues.values()):
+                return
+        raise Disagreement("the queues do not become empty")
+
+
+ACTS = (Actor.send, Actor.repeat, Actor.check, Actor.hold, Actor.ignore, Actor.confirm,
+        Actor.confirm_late, Actor.exit, lambda actor: None)
+WEIGHTS = (20, 2, 8, 4, 1, 40, 3, 0.3, 20)
+
+
+def walk(seed: int, steps: int) -> dict[str, int]:
+    """One walk; what it counted.  Raises Disagreement."""
+    sizes = delivery.WINDOW, delivery.WINDOW_BYTES
+    chance = random.Random(seed)
+    window, window_bytes = chance.choice(((3, 500), (8, 900), (30, 3000), sizes))
+    delivery.WINDOW, delivery.WINDOW_BYTES = window, window_bytes
+    try:
+        with Walk(seed, window, window_bytes) as going:
+            try:
+                for _ in range(steps):
+                    going.step()
+                    if chance.random() < 0.03:
+                        going.rest()
+                        if chance.random() < 0.5:
+                            going.check_all()
+                going.finish()
+            except AssertionError as error:
+                raise Disagreement(f"seed {seed}, turn {going.turns}: {error}") from error
+            return going.model.counts
+    finally:
+        delivery.WINDOW, delivery.WINDOW_BYTES = sizes
+
+
+if __name__ == "__main__":
+    import sys
+    import traceback
+    first, number, steps = map(int, sys.argv[1:4])
+    total: dict[str, int] = {}
+    bad = 0
+    for seed in range(first, first + number):
+        try:
+            for what, count in walk(seed, steps).items():
+                total[what] = total.get(what, 0) + count
+        except Disagreement as error:
+            bad += 1
+            print(error)
+        except Exception:
+            bad += 1
+            print(f"seed {seed}:")
+            traceback.print_exc()
+    print(bad, "of", number, total)

@@ -1,0 +1,145 @@
+"""Messages on their way: clients at random beside a model (delivery_walk.py), and what that has
+found."""
+import unittest
+from unittest.mock import patch
+
+import wire
+from rules import delivery
+from rules.state import Caller
+from tests.client.correspondence import House as SlowHouse
+from tests.harness.process import effort, say_figures
+from tests.rules.delivery_walk import walk
+from tests.rules.test_store import House
+from wire import Feature
+
+WALKS, STEPS = effort(200, 6), effort(400, 150)
+# Of what a walk of the sample must have seen, each at least so often.
+SEEN = {"live": 500, "checked": 1000, "checks": 50, "quiet moments": 20, "kills": 1,
+        "refused batches": 10}
+
+
+class Walks(unittest.TestCase):
+    def test_clients_at_random(self):
+        """At every quiet moment WAITING is what a check brings, every message is on its way or
+        waits, and nothing was shown twice, in disorder, or not at all."""
+        total = dict.fromkeys(SEEN, 0)
+        for seed in range(WALKS):
+            for what, number in walk(seed, STEPS).items():
+                total[what] += number
+        say_figures(f"delivery: {WALKS} walks agree with the model; {total}")
+        self.assertEqual([what for what, least in SEEN.items() if total[what] < least], [])
+
+
+class TheCount(unittest.TestCase):
+    """The number that WELCOME and WAITING tell, and the check after it."""
+
+    def holding(self):
+        house = House("ann", "bob")
+        ann, bob = house.people.values()
+        house.say(bob, wire.Hold(1, 1))
+        house.turn()
+        bob.told.clear()
+        return house, ann, bob
+
+    def numbers(self, person):
+        """What a user was told of the number, and of a check, in order."""
+        return [(type(said).__name__, getattr(said, "total", None)) for said in person.told
+                if isinstance(said, wire.Waiting | wire.Mail | wire.Checked)]
+
+    def test_what_came_before_the_check_in_one_turn(self):
+        house, ann, bob = self.holding()
+        house.send(ann, "one", "bob")
+        house.say(bob, wire.Check(2))
+        house.turn()
+        self.assertEqual(self.numbers(bob), [("Waiting", 1), ("Mail", None), ("Checked", 1)])
+
+    def test_what_came_behind_it_in_one_turn(self):
+        house, ann, bob = self.holding()
+        house.say(bob, wire.Check(2))
+        house.send(ann, "one", "bob")
+        house.turn()
+        self.assertEqual(self.numbers(bob), [("Waiting", 1), ("Mail", None), ("Checked", 1)])
+
+    def test_what_was_confirmed_before_it_in_one_turn(self):
+        house, ann, bob = self.holding()
+        for text in "one", "two":
+            house.send(ann, text, "bob")
+        house.say(bob, wire.Check(2))
+        house.turn()
+        bob.told.clear()
+        house.say(bob, wire.Confirm(min(bob.mail), min(bob.mail)))
+        house.say(bob, wire.Check(3))
+        house.turn()
+        self.assertEqual(self.numbers(bob), [("Waiting", 1), ("Mail", None), ("Checked", 1)])
+
+    def test_a_check_while_the_window_is_full(self):
+        """It begins when there is room, and brings what waits then."""
+        with patch.object(delivery, "WINDOW", 2):
+            house, ann, bob = self.holding()
+            house.say(bob, wire.Hold(2, 0))
+            house.turn()
+            for text in "one", "two":                       # live, and not confirmed
+                house.send(ann, text, "bob")
+            house.say(bob, wire.Hold(3, 1))
+            house.turn()
+            house.say(bob, wire.Hold(3, 0))
+            for text in "three", "four":
+                house.send(ann, text, "bob")
+            house.turn()
+            bob.told.clear()
+            house.say(bob, wire.Hold(4, 1))
+            house.say(bob, wire.Check(5))
+            house.turn()
+            self.assertEqual(self.numbers(bob), [("Waiting", 4)])
+            house.send(ann, "five", "bob")
+            house.turn()
+            house.say(bob, wire.Confirm(min(bob.mail), max(bob.mail)))
+            house.turn()
+            self.assertEqual(self.numbers(bob), [
+                ("Waiting", 4), ("Waiting", 5), ("Waiting", 3), ("Mail", None), ("Mail", None)])
+
+    def test_while_welcome_waits_for_the_disk(self):
+        with SlowHouse(1) as house:
+            ann = house.user("ann")
+            house.user("bob").hang_up()
+            house.slow()
+            ann.send("ann", "what the disk has to do")
+            bob = house.client("bob", features=Feature.HOLD)
+            for text in "one", "two":
+                ann.send("bob", text)
+            bob.hears_nothing()
+            house.quick()
+            bob.hears(wire.Welcome, waiting=2)
+            bob.say(wire.Check(1))
+            self.assertEqual(len(bob.hears_all(wire.Mail)), 2)
+            bob.hears(wire.Checked, total=2)
+
+
+class Ghosts(unittest.TestCase):
+    def test_one_that_was_taken_over_before_its_welcome(self):
+        """It is sent nothing of what comes to the one after it."""
+        house = House("ann")
+        board, hello = house.board, wire.Hello(wire.VERSION, Feature.RECEIPTS, b"t" * 16, "bob")
+        first = board.door.enter(hello, Caller("test:1"), house.now)
+        board.written()
+        named = house.store.last
+        second = board.door.enter(hello, Caller("test:1"), house.now)
+        house.send(house.people["ann"], "hi", "bob")
+        board.written()
+        board.settle(named)                     # of what was said so far the disk has this
+        board.push()
+        board.settle(house.store.last)
+        board.push()
+        self.assertEqual([kinds(first), kinds(second)],
+                         [[wire.Welcome, wire.Notice], [wire.Welcome, wire.Mails]])
+
+
+def kinds(client):
+    """What the daemon has said to a client so far."""
+    decoder = wire.Decoder()
+    decoder.widen(wire.FRAME_MAX)
+    return [type(wire.decode(frame, wire.DAEMON)) for frame in decoder.split(b"".join(client.out))]
+
+
+if __name__ == "__main__":
+    unittest.main()

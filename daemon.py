@@ -429,6 +429,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     room = startup.file_limit()
     server = startup.certificate(options)
     started = time.monotonic()
+    gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for
+                    # them among a million names takes a third of a second
     disk, slow = startup.open_disk()
     store = startup.open_store(options, disk)
     console = startup.open_console(options)
@@ -438,8 +440,6 @@ def _main(arguments: Sequence[str] | None) -> int:
                                                         seconds=f"{seconds:.1f}"))
     daemon = Daemon(store, console, limits(options, room), house=options.house,
                     identity=startup.identity(options, console, logins), logins=logins)
-    gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for
-                    # them among a million names takes a third of a second
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting,
                  seconds=f"{time.monotonic() - started:.3f}")

@@ -105,7 +105,7 @@ class Daemon:
         self.selector = selectors.DefaultSelector()
         self.connection_of: dict[Client, Connection] = {}
         self.strangers = Strangers(self.board.door, limits)
-        self.doors = Doors(self.selector, self, console.note, logins or Logins())
+        self.doors = Doors(self.selector, self, console.note, logins or Logins(), limits, clock)
         self.fairness = Fairness(limits.rate)
         self.unfinished = Unfinished(mailbox, self.board.owes_much)
         self.heartbeat = Heartbeat(limits.silence_seconds)
@@ -184,13 +184,13 @@ class Daemon:
 
     # ---- connections come in (doors.Hall) ----
 
-    def accepts(self) -> int:
-        """How many connections may come in at each listener in this turn."""
-        return self.fairness.accepts(self.now.monotonic)
+    def is_quiet(self) -> bool:
+        """Whether no client asks for anything."""
+        return self.fairness.is_quiet(self.now.monotonic)
 
     def has_room(self) -> bool:
         """Whether one more may come in."""
-        return self._open < self.limits.clients
+        return self._open + len(self.doors.handshakes) < self.limits.clients
 
     def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
         """Serve a connected stream socket that came in at this listener, from this caller."""
@@ -448,6 +448,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     startup.listen(daemon.doors, console, options.places, mode, server)
     if server:
         console.note("certificate", fingerprint=server.fingerprint)
+        startup.judge_key(server, console)
     return _serve(daemon)
 
 

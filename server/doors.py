@@ -1,14 +1,15 @@
 """doors: where connections come in.
 
 `Doors` holds the listening sockets.  The daemon (`Hall`) says how many connections may come in,
-before it reads a byte of them: so many in a turn (fairness.py), and no more than --clients in all.
+before it reads a byte of them: so many in a turn, and no more than --clients in all.
 While there are so many, a listener rests for a moment, and its callers wait in the kernel's queue.
 
 When descriptors run out, accept() fails and the listener stays readable: a loop that just tries
 again spins.  The daemon keeps a spare descriptor for this.  It gives it up to take one caller and
 turn it away; then all listeners rest for a moment.
 
-Over TLS a connection is wrapped as it comes in (net/tls.py); the loop does not know the difference.
+Over TLS a connection is wrapped as it comes in (net/tls.py), and adopted when its handshake is over
+(handshakes.py); the loop does not know the difference.
 
 At a Unix socket the kernel tells who calls (net/logins.py).  The daemon looks at the socket's file
 (sockets.py) every LOOK_SECONDS, and at SIGHUP: some systems clean /tmp, and /run/user/UID goes with
@@ -31,9 +32,13 @@ from net import places, scram
 from net.address import Address
 from net.logins import Logins, can_tell, peer_uid
 from net.tls import Secured, Server
-from rules.state import Caller
+from rules.state import Caller, Now
+from server.handshakes import Handshakes
+from server.options import Limits
 from server.sockets import file_at, open_listener, remove, shut_directory
 
+ACCEPTS = 64                # connections accepted in a turn at each listener, if nobody asks
+ACCEPTS_CALLED = 4          # the same while somebody asks: to turn one away takes 150 us
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
 NOTE_SECONDS = 5.0          # between two lines about a lack of descriptors: it may last for hours
 LOOK_SECONDS = 30.0         # between two looks at the sockets' files: no client is kept out longer
@@ -43,8 +48,8 @@ NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Hall(Protocol):
     """The daemon, as the doors know it."""
 
-    def accepts(self) -> int:
-        """How many connections may come in at each listener in this turn."""
+    def is_quiet(self) -> bool:
+        """Whether no client asks for anything."""
 
     def has_room(self) -> bool:
         """Whether one more may come in."""
@@ -68,8 +73,9 @@ class Doors:
     """The listeners."""
 
     def __init__(self, selector: selectors.BaseSelector, hall: Hall, note: Callable[..., None],
-                 logins: Logins) -> None:
+                 logins: Logins, limits: Limits, clock: Callable[[], Now]) -> None:
         self.selector = selector
+        self.handshakes = Handshakes(selector, hall, note, limits, clock)
         self.hall = hall
         self.note = note
         self.logins = logins
@@ -122,8 +128,9 @@ class Doors:
                 self.note("shut-directory", address=str(where), directory=directory)
 
     def look(self, monotonic: float, *, now: bool = False) -> None:
-        """If it is time, see whether clients still find the Unix sockets; bind those again whose
-        files are gone."""
+        """Close handshakes that take too long.  If it is time, see whether clients still find the
+        Unix sockets; bind those again whose files are gone."""
+        self.handshakes.look(monotonic)
         if not now and monotonic < self._look_at:
             return
         self._look_at = monotonic + LOOK_SECONDS
@@ -172,6 +179,8 @@ class Doors:
 
     def tick(self, monotonic: float) -> None:
         """Let those listeners rest that need it, and open those that have rested."""
+        if self.handshakes.is_busy:
+            self.handshakes.tick()
         if not (self._resting or self._tired or self._lack) and self._spare is not None:
             return
         for listener in [each for each, until in self._resting.items() if monotonic >= until]:
@@ -189,11 +198,13 @@ class Doors:
 
     @property
     def open_at(self) -> float:
-        """When the next listener opens again, on the monotonic clock; inf: all are open."""
-        return min(self._resting.values(), default=inf)
+        """When the next listener opens again, or a handshake goes on, on the monotonic clock; inf:
+        none waits for a time."""
+        return min(self.handshakes.due_at, min(self._resting.values(), default=inf))
 
     def close(self) -> None:
         """Shut for good, and remove the files of the daemon's own Unix sockets."""
+        self.handshakes.close()
         for door in self._doors:
             remove(door.where.path, door.file)
         for listener in self.listeners:
@@ -209,7 +220,7 @@ class Doors:
             self._spare = None
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
-        for _ in range(self.hall.accepts()):
+        for _ in range(ACCEPTS if self.hall.is_quiet() else ACCEPTS_CALLED):
             if not self.hall.has_room():
                 self._tired[listener] = None
                 return
@@ -232,8 +243,11 @@ class Doors:
             uid = peer_uid(sock)
             where = "unix" if uid is None else f"unix:{self.logins.name(uid)}"
             binding = scram.unix(self._uid)
-        caller = Caller(where, uid, binding)
-        self.hall.adopt(server.wrap(sock) if server else sock, self.listeners[listener], caller)
+        caller, place = Caller(where, uid, binding), self.listeners[listener]
+        if server:
+            self.handshakes.begin(server.wrap(sock), place, caller)
+        else:
+            self.hall.adopt(sock, place, caller)
 
     def _turn_away(self, listener: socket.socket, error: OSError) -> None:
         """No descriptor is left: take one caller with the spare one, and close the connection."""

@@ -22,7 +22,8 @@ turn of whatever one of many has sent; each turn has a price of its own and sync
 process that syncs waits for the same processor.
 
 A client that only confirms what it reads asks for nothing.  At the listeners the same holds: while
-somebody asks for a little, each turn accepts only a few connections of a storm.
+somebody asks for a little, each turn accepts only a few connections of a storm (doors.py), and TLS
+handshakes have a part of the time (handshakes.py).
 
 Besides, an operator may set a rate (--rate).  Then each client has a bucket of tokens that holds a
 second's worth, and each request takes one.  A client without a token rests for REST seconds or
@@ -46,8 +47,6 @@ LEAST = 8                   # units at once for each flooding connection, howeve
                             # read has a price of its own
 CALM = 1.0                  # seconds after which a request, or a flood, counts no more
 NEVER = -CALM               # a time so long ago that it counts no more
-ACCEPTS = 64                # connections accepted in a turn at each listener, if nobody asks
-ACCEPTS_CALLED = 4          # the same while somebody asks: to turn one away takes 150 us
 REST = 0.05                 # seconds for which a connection over its rate is not read, at least: 20
                             # looks a second
 
@@ -162,9 +161,9 @@ class Fairness:
 
     # ---- at the listeners ----
 
-    def accepts(self, now: float) -> int:
-        """How many connections may come in at each listener in this turn."""
-        return ACCEPTS if now - self.askers.last_at >= CALM else ACCEPTS_CALLED
+    def is_quiet(self, now: float) -> bool:
+        """Whether nobody has asked for a little within CALM seconds."""
+        return now - self.askers.last_at >= CALM
 
 
 def _forgive(share: Share, units: int) -> None:

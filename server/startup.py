@@ -32,8 +32,12 @@ from store.syncer import BackgroundDisk
 from terminal.usage import die
 
 SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
+SLOW_KEY = 0.002            # seconds of a TLS handshake, above which the operator is warned
 ROOM_LEAST = 4              # connections: with room for fewer, strangers alone could fill a daemon
 SECRET_SIZE = 32            # bytes
+QUICK_KEY = ("a key of P-256 takes a tenth of RSA: openssl req -x509 -newkey ec -pkeyopt "
+             "ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=NAME -keyout KEY -out CERT; "
+             "clients must then forget the old certificate")
 PR_SET_DUMPABLE = 4         # <sys/prctl.h> of Linux
 
 
@@ -81,6 +85,13 @@ def certificate(options: argparse.Namespace) -> Server | None:
         return Server(options.tls_cert, options.tls_key or options.tls_cert)
     except BadCertificate as error:
         die(PROGRAM, error.code, str(error))
+
+
+def judge_key(server: Server, console: Console) -> None:
+    """Warn of a key that takes long: the loop waits for it at each handshake (handshakes.py)."""
+    seconds = server.handshake_seconds()
+    if seconds > SLOW_KEY:
+        console.note("slow-key", milliseconds=f"{seconds * 1000:.1f}", advice=QUICK_KEY)
 
 
 def open_store(options: argparse.Namespace, disk: Disk) -> Mailbox:

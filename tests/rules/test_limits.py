@@ -14,9 +14,8 @@ from rules.quota import Account, Quotas
 from rules.state import Caller
 from server.chores import SLICE, WORK_SECONDS
 from server.connection import READ_PAUSE_AT, READ_SIZE, UNSENT_MAX
+from server.doors import ACCEPTS, ACCEPTS_CALLED
 from server.fairness import (
-    ACCEPTS,
-    ACCEPTS_CALLED,
     BUDGET,
     BURST,
     CALM,
@@ -383,10 +382,10 @@ class Shares(unittest.TestCase):
         asking."""
         fairness, share = Fairness(), Share(0.0, 0)
         fairness.finished(share, 0, wire.CODECS[wire.Hello].kind, 10.0)
-        self.assertEqual(fairness.accepts(10.0), ACCEPTS)
+        self.assertTrue(fairness.is_quiet(10.0))
         fairness.finished(share, 0, wire.CODECS[wire.Ping].kind, 10.0)
-        self.assertEqual(fairness.accepts(10.0 + CALM - 0.01), ACCEPTS_CALLED)
-        self.assertEqual(fairness.accepts(10.0 + CALM), ACCEPTS)
+        self.assertFalse(fairness.is_quiet(10.0 + CALM - 0.01))
+        self.assertTrue(fairness.is_quiet(10.0 + CALM))
 
     def test_two_who_ask(self):
         """Each of them counts as somebody else for the other."""

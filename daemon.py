@@ -107,7 +107,7 @@ class Daemon:
         self.strangers = Strangers(self.board.door, limits)
         self.doors = Doors(self.selector, self, console.note, logins or Logins(), limits, clock)
         self.fairness = Fairness(limits.rate)
-        self.unfinished = Unfinished(mailbox, self.board.owes_much)
+        self.unfinished = Unfinished(mailbox, self.board.owes_much, self.board.usages)
         self.heartbeat = Heartbeat(limits.silence_seconds)
         self.chores = Chores(mailbox, console.note, clock)
         self.signals = Signals()
@@ -236,7 +236,7 @@ class Daemon:
             while (connection.next < len(frames) and spent < allowed and tokens >= 1
                     and not connection.closing):
                 kind = frames[connection.next][0]
-                if (kind in KEPT and progress.last > progress.most
+                if (kind in KEPT and progress.last > progress.ask_above
                         and unfinished.hold(connection, now)):
                     break
                 if owes_much(connection.client):

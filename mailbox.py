@@ -50,8 +50,9 @@ How it fails
     `notes` collects lines for the daemon's log; take them and clear the list.
 
 Bad at
-    All mail of the journals is in memory: up to SEAL_AT bytes, and more while the disk has no room
-    to seal.
+    All mail of the journals is in memory: up to SEAL_AT bytes mostly.  Sealing is slower than long
+    texts can come: from LONG times SEAL_AT on (budget.py) the daemon does not read from those that
+    send most, and from FULL times on `refusal` is set.
     If a user confirms the oldest messages of a very long queue in the journals one by one, each
     confirmation moves all others in memory (60,000 messages: 20 us).
     Every seal writes the records of all users again: about 100 bytes a name.

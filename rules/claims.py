@@ -240,6 +240,7 @@ class Claims:
             self._fail(client, request, self.mailbox.refusal, Why.FULL)
         else:
             self.mailbox.set(client.user, Setting.CLAIM, value)
+            client.usage.put += len(value)
             self.promises.turn.settings.append((client, request))
             return True
         return False

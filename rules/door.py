@@ -30,6 +30,7 @@ from rules.roster import Roster
 from rules.sessions import Sessions
 from rules.state import Caller, Client, Now, Refusal
 from rules.store import Store
+from rules.usage import Usages
 from store.user import User
 from wire import Why
 
@@ -46,7 +47,8 @@ class Door:
     def __init__(self, mailbox: Store, note: Callable[..., None], *, roster: Roster,
                  publication: Publication, hosts: Hosts, claims: Claims, promises: Promises,
                  delivery: Delivery, sessions: Sessions, invitations: Invitations, house: str,
-                 token: Callable[[], bytes], is_alive: Callable[[Client], bool]) -> None:
+                 token: Callable[[], bytes], is_alive: Callable[[Client], bool], usages: Usages
+                 ) -> None:
         self.mailbox = mailbox
         self.note = note
         self.roster = roster
@@ -60,6 +62,7 @@ class Door:
         self.house = house                      # what the daemon calls itself
         self.token = token                      # makes 16 unguessable bytes
         self.is_alive = is_alive                # raises Doubtful while it asks
+        self.usages = usages
         self._leavers: list[Client] = []        # clients that left in this turn
         # clients that left earlier, with the last id that was given when they did
         self._leaving: deque[tuple[int, Client]] = deque()
@@ -103,6 +106,7 @@ class Door:
         self.hosts.enter(host)
         self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
+        client.usage = self.usages.enter(caller)
         self.roster.enter(client)
         self.delivery.enter(client)
         self.promises.turn.welcomes.append((client, wire.Welcome(
@@ -152,6 +156,7 @@ class Door:
         client.has_left = True
         self._leavers.append(client)
         self.hosts.leave(client.host)
+        self.usages.leave(client)
         self.sessions.leave(client, Why.GONE, now)
         self.invitations.leave(client)
         self.delivery.leave(client)

@@ -100,6 +100,7 @@ class Ignores:
             ignored[other.number] = None
         setting = struct.pack(f"!{len(ignored)}I", *ignored)
         self.mailbox.set(client.user, Setting.IGNORED, setting)
+        client.usage.put += len(setting)
         self.load(client.user)
         self.note("ignoring" if said.on else "not-ignoring", name=client.name, who=other.name)
         return None

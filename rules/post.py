@@ -37,6 +37,8 @@ from wire import SendFlag, Why
 
 VAGUE = "sent again after too long: it is not known any more whether it was stored"
 ALONE = 8       # units of work more for a message that is refused or looked at by itself
+LONG_SHIFT = 8  # 256 bytes of text are a unit of work, beyond one for each message
+RECIPIENT = 8   # bytes that a journal, and its copy in memory, need for each recipient
 NAMES_READ = 2  # names that are as much work to read and look up as one message to one name is
 
 
@@ -82,6 +84,9 @@ class Post:
     def on_run(self, client: Client, run: Run, now: Now) -> None:
         """Messages of a client, whose texts may be sent."""
         client.work += run.messages + len(run.to) // NAMES_READ
+        more = (len(run.body) >> LONG_SHIFT) - run.messages
+        if more > 0:
+            client.work += more
         done = 0
         while done < run.messages:
             done += self._take(client, run, done, now)
@@ -178,6 +183,7 @@ class Post:
             turn.add_outcomes(client, first, last, audience.outcomes)
         self.audiences.puts += messages
         client.work += messages * len(users)
+        client.usage.put += len(body) + RECIPIENT * len(users)
 
     def _note_messages(self, client: Client, mail: Mail, users: Sequence[User]) -> None:
         names = wire.some([user.name for user in users])

@@ -119,11 +119,21 @@ class LogCopy:
         self.listed_upto = 0            # and the user number that the answer has come to
 
 
+class Usage:
+    """What one login takes of the store (usage.py)."""
+    __slots__ = ("clients", "put", "put_before")
+
+    def __init__(self) -> None:
+        self.clients = 0        # connected
+        self.put = 0            # bytes put into the journals since they were sealed last
+        self.put_before = 0     # and from the seal before to that one
+
+
 class Client:
     """A connected user."""
     __slots__ = ("address", "backlog", "chats", "checkable", "features", "greeting", "has_left",
                  "holding", "host", "is_operator", "log_copy", "out", "presented_token", "since",
-                 "token", "told_waiting", "user", "welcomed", "window", "work")
+                 "token", "told_waiting", "usage", "user", "welcomed", "window", "work")
 
     def __init__(self, user: User, caller: Caller, host: str, features: int, token: bytes,
                  presented_token: bytes, now: int) -> None:
@@ -146,6 +156,7 @@ class Client:
         self.checkable = user.waiting           # messages that wait for a CHECK while not holding
         self.told_waiting = user.waiting        # the number last said in WELCOME or WAITING
         self.window: Window                     # made when it has come in (delivery.py)
+        self.usage: Usage                       # its login's, found when it has come in (usage.py)
         self.log_copy = LogCopy()
         self.chats = ChatState()
 

@@ -42,6 +42,7 @@ from rules.sessions import Sessions
 from rules.state import Client, Now
 from rules.store import RefusedBatch, Store
 from rules.table import Table
+from rules.usage import Usages
 
 NOTED = frozenset({     # requests that are noted as they arrive; the others have notes of their own
     wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.ListIgnored,
@@ -61,6 +62,7 @@ class Switchboard:
         self.roster = Roster(mailbox.users)
         self.publication = Publication(mailbox.users, self.roster)
         self.promises = Promises(self.roster)
+        self.usages = Usages()
         self.ignores = Ignores(mailbox, self.roster, self.promises, note)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
@@ -73,7 +75,7 @@ class Switchboard:
                          hosts=hosts, claims=self.claims, promises=self.promises,
                          delivery=self.delivery, sessions=self.sessions,
                          invitations=self.invitations, house=house, token=token,
-                         is_alive=is_alive)
+                         is_alive=is_alive, usages=self.usages)
         self.table = Table(mailbox.users, self.roster, self.sessions, house)
         self.owes_much = self.promises.is_owed_much     # asked for each request: no call more
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {

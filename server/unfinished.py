@@ -4,14 +4,15 @@ Their other frames wait, and what for tells them apart:
 
     next_turn   nothing: the turn ended first
     resting     a time: the connection had its share (fairness.py), or its HELLO can't be judged yet
-    held        the disk, which is too far behind for what the connection asks (mailbox.progress)
+    held        the disk, which is too far behind for what the connection asks (mailbox.progress);
+                or a seal, because its login fills the journals, and they are long (rules/usage.py)
     owed        answers for it that wait for the disk, of which there are too many (promises.py)
 
 All but the first are paused: the daemon does not read them, and does not ask whether they are still
 there.  A connection is in one of the last three at most.
 
-A held connection waits for HOLD_SECONDS; if the disk is then still too far behind, the rules refuse
-what it asks.
+A connection that is held for the disk waits for HOLD_SECONDS; if the disk is then still too far
+behind, the rules refuse what it asks.  One that is held for a seal waits as long as that takes.
 """
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from math import inf
 
 from mailbox import Mailbox
 from rules.state import Client
+from rules.usage import Usages
 from server.connection import Connection
 
 HOLD_SECONDS = 5.0          # that a request waits for a disk that is too far behind, before it is
@@ -29,12 +31,15 @@ HOLD_SECONDS = 5.0          # that a request waits for a disk that is too far be
 class Unfinished:
     """The connections, and what they wait for."""
 
-    def __init__(self, mailbox: Mailbox, owes_much: Callable[[Client | None], bool]) -> None:
+    def __init__(self, mailbox: Mailbox, owes_much: Callable[[Client | None], bool],
+                 usages: Usages) -> None:
         self.mailbox = mailbox
+        self.usages = usages
         self.owes_much = owes_much          # whether a client is owed too much (promises.py)
         self.next_turn: dict[Connection, None] = {}
         self.resting: dict[Connection, float] = {}      # until when, on the monotonic clock
         self.held: dict[Connection, None] = {}
+        self.filling: dict[Connection, None] = {}       # held, for a seal
         self.owed: dict[Connection, None] = {}
         self._behind_since = 0.0            # when the first was held; 0: none is, the disk is near
 
@@ -46,13 +51,31 @@ class Unfinished:
         self._pause(connection)
 
     def hold(self, connection: Connection, now: float) -> bool:
-        """Do not read it until the disk has come nearer.  False: all have waited long enough."""
+        """Do not read it until the disk has come nearer, or the journals are sealed.  False: it
+        need not wait, or all have waited long enough."""
+        if not self.mailbox.progress.is_behind:
+            return self._hold_back(connection)
         self._behind_since = self._behind_since or now
         if now - self._behind_since >= HOLD_SECONDS:
             return False
         self.held[connection] = None
         self._pause(connection)
         return True
+
+    def _hold_back(self, connection: Connection) -> bool:
+        """Do not read it until the journals are sealed, if its login fills them."""
+        client = connection.client
+        if client is None or not self._waits_for_a_seal() or not self.usages.fills(
+                client, self.mailbox.upkeep.seals, self.mailbox.progress.long_at):
+            return False
+        self.filling[connection] = None
+        self._pause(connection)
+        return True
+
+    def _waits_for_a_seal(self) -> bool:
+        """Whether the journals are long, and about to be sealed; not after a seal has failed."""
+        upkeep = self.mailbox.upkeep
+        return self.mailbox.progress.is_long and upkeep.after <= upkeep.now
 
     def owe(self, connection: Connection) -> None:
         """Do not read it until it has got answers that wait for the disk."""
@@ -84,6 +107,9 @@ class Unfinished:
             if not is_behind or now - self._behind_since >= HOLD_SECONDS:
                 held, self.held = self.held, {}
                 self._resume(held, now)
+        if self.filling and not self._waits_for_a_seal():
+            filling, self.filling = self.filling, {}
+            self._resume(filling, now)
         if self.owed:
             paid = [each for each in self.owed if not self.owes_much(each.client)]
             for connection in paid:
@@ -108,5 +134,5 @@ class Unfinished:
 
     def drop(self, connection: Connection) -> None:
         """It is closed."""
-        for table in (self.next_turn, self.resting, self.held, self.owed):
+        for table in (self.next_turn, self.resting, self.held, self.filling, self.owed):
             table.pop(connection, None)

@@ -32,6 +32,12 @@ from store.user import User
 
 # Bytes in journals.  Fewer, and a start reads them in a tenth of a second; more are memory.
 SEAL_AT = 8 << 20
+# How many times SEAL_AT the journals may hold: above LONG the clients that fill them have to wait,
+# above FULL all.  Sealing keeps up with short texts at any speed, but not with long ones; and what
+# is not sealed is memory.
+LONG, FULL = 4, 8
+LONG_PART = 8  # LONG is no more than this part of the file system
+LEAST = 1 << 20  # bytes; a smaller SEAL_AT counts as this, for some turns bring as much
 JOURNALS_MAX = 16  # each start adds a journal; their number alone must not grow
 # A segment of fewer bytes is carried into the next, so that there is one such segment at most.
 SMALL = 1 << 20
@@ -54,6 +60,9 @@ class Budget:
         self.users, self.shelf, self.journals, self.backend = users, shelf, journals, backend
         self.disk, self.directory = journals.disk, journals.directory
         self.seal_at = min(sizes.seal_at, self.disk.capacity(self.directory) // PART)
+        most = self.disk.capacity(self.directory) // LONG_PART
+        journals.progress.long_at = min(LONG * max(self.seal_at, LEAST), most)
+        journals.progress.full_at = journals.progress.long_at * FULL // LONG
         self.extension = min(ROOM, self.seal_at)  # bytes that a journal grows by
         self.journals_max, self.small = sizes.journals_max, min(sizes.small, self.seal_at)
         self.records = self.recorded = 0

@@ -84,6 +84,7 @@ class Journals:
             raise
         self.current, self.old = journal, old
         self.progress.begin_journal(journal.first)
+        self.progress.hold(self.held)
         self.batch.begin()
 
     def _listing(self, old: Old, journal: Journal, segments: Sequence[Listed], seq: int = 0
@@ -99,6 +100,7 @@ class Journals:
         """As steps of a task: these old journals and these segments count, and no others."""
         yield from self._listing(old, self.current, segments)
         self.old = old
+        self.progress.hold(self.held)
 
     def retire(self, number: int, size: int, spare_max: int) -> None:
         """Unlink a journal that the manifest lists no more.  One of `spare_max` bytes at most

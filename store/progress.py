@@ -13,9 +13,11 @@ even after a batch was refused.  They stand like this:
     due       the first whose answers may not leave yet: `base`, or an earlier one as long as READs
               of a batch that failed wait to be written again
     most      new mail, names and settings are taken until `last` is above this
+    ask_above   not all clients go on until `last` is above this, but some may: `most`, or NOTHING
+                while the journals are long
 
 Works by being told: Journals (journals.py) calls a method here at each step of a write, a sync or a
-roll.  Nothing here touches the disk, and nothing fails.
+roll, and says how long the journals are.  Nothing here touches the disk, and nothing fails.
 """
 
 from __future__ import annotations
@@ -31,14 +33,17 @@ UNSYNCED_BYTES = 32 << 20  # the same in bytes of the journal: they are memory
 # Above the ids that may be shown between two syncs, which are UNSYNCED_MAX and one run of messages.
 ID_JUMP = 1 << 20
 NOTHING = -1  # in `most`: nothing is taken, whatever `last` is
+NO_LIMIT = 1 << 62
 
 
 class Progress:
-    """Where the seqs of a store stand; see the head of this file.  `lost`: ids that starts passed
+    """Where the seqs of a store stand; see the head of this file.  `held`: bytes in all journals.
+    `lost`: ids that starts passed
     over, as ranges; whatever had one of them is not on the disk."""
 
-    __slots__ = ("_bytes", "_late", "_late_at", "base", "due", "is_dirty", "is_ending", "last",
-                 "lost", "most", "said", "synced", "syncing", "written")
+    __slots__ = ("_bytes", "_late", "_late_at", "ask_above", "base", "due", "full_at", "held",
+                 "is_dirty", "is_ending", "last", "long_at", "lost", "most", "said", "synced",
+                 "syncing", "written")
 
     def __init__(self, last: int, lost: Sequence[Range] = ()) -> None:
         self.lost = tuple(united(list(lost)))[-LOST_MAX:]
@@ -48,6 +53,10 @@ class Progress:
         self.is_dirty = False  # something was written since the last sync began
         self.is_ending = False  # the journal is being finished, and nothing is written meanwhile
         self._bytes = 0  # written since the last sync began
+        self.held = 0  # bytes in all journals
+        # Above `long_at` bytes the clients that fill the journals have to wait until they are
+        # sealed, above `full_at` all clients (budget.py).
+        self.long_at = self.full_at = NO_LIMIT
         # READs that were promised before a roll: all up to `_late` is settled until the disk has
         # `_late_at`.
         self._late = self._late_at = 0
@@ -57,6 +66,11 @@ class Progress:
     def is_behind(self) -> bool:
         """Whether the disk is too far behind for anything new: only the disk can help."""
         return self.last > self.most
+
+    @property
+    def is_long(self) -> bool:
+        """Whether those that fill the journals have to wait until they are sealed."""
+        return self.held > self.long_at
 
     @property
     def settled(self) -> int:
@@ -95,8 +109,11 @@ class Progress:
             self._late_at = self.last
         self.written, self.said, self.is_dirty = self.last, self.synced, True
         self._bytes += size
-        if self._bytes > UNSYNCED_BYTES:
-            self.most = NOTHING
+        self.held += size
+        if self._bytes > UNSYNCED_BYTES or self.held > self.full_at:
+            self.most = self.ask_above = NOTHING
+        elif self.held > self.long_at:
+            self.ask_above = NOTHING
 
     def wrote_word(self, size: int) -> None:
         """The journal says in so many bytes that all so far is on the disk."""
@@ -124,14 +141,24 @@ class Progress:
     def reached(self, seq: int) -> None:
         """All up to this seq is on the disk."""
         self.synced = seq
-        is_late = self.is_ending or self._bytes > UNSYNCED_BYTES
-        self.most = NOTHING if is_late else seq + UNSYNCED_MAX
+        self._limit()
+
+    def hold(self, size: int) -> None:
+        """The journals hold so many bytes now."""
+        self.held = size
+        self._limit()
+
+    def _limit(self) -> None:
+        is_late = self.is_ending or self._bytes > UNSYNCED_BYTES or self.held > self.full_at
+        self.most = NOTHING if is_late else self.synced + UNSYNCED_MAX
+        self.ask_above = NOTHING if self.is_long else self.most
 
     # A roll
 
     def end_journal(self) -> None:
         """From now on nothing is written, until `begin_journal` or `go_on`."""
-        self.is_ending, self.most = True, NOTHING
+        self.is_ending = True
+        self._limit()
 
     def begin_journal(self, first: int) -> None:
         """All that was written is on the disk, in other journals.  The next batch has the seq

@@ -55,6 +55,7 @@ class Upkeep:
         self.seal: Seal | None = None
         self.writer: Writer | None = None
         self.now = 0.0
+        self.seals = 0  # how many there were
         self.after = self.drop_after = 0.0  # no seal begins before `after`; `drop_after`: no drop
         self.look_at = self.regain_at = 0.0  # when to look at the directory, and for room
         self.must_seal = False  # a seal is due, however little the journals hold
@@ -219,6 +220,7 @@ class Upkeep:
         yield None
         yield from seal.switch(self.disk, self.directory, self.journals.store)
         self.seal, self.must_seal = None, False
+        self.seals += 1
         self.budget.records, self.budget.recorded = seal.records, seal.names
         yield from self._retire(sealed, plan.carried)
 

@@ -79,7 +79,7 @@ INSIDE = {
         "claims": "guesses promises roster state store",
         "delivery": "promises quota roster runs state store window",
         "door": "claims delivery hosts invitations promises publication roster sessions state "
-                "store",
+                "store usage",
         "guesses": "buckets",
         "hosts": "buckets",
         "ignore": "promises roster state store",
@@ -94,8 +94,9 @@ INSIDE = {
         "state": "hosts window",
         "store": "",
         "switchboard": "claims delivery door hosts ignore invitations post promises publication "
-                       "quota roster runs sessions state store table",
+                       "quota roster runs sessions state store table usage",
         "table": "roster sessions state",
+        "usage": "state",
         "window": "",
     },
     "server": {

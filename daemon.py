@@ -65,6 +65,7 @@ from server.doors import Doors
 from server.fairness import BUDGET, FREE, Fairness
 from server.heartbeat import Heartbeat
 from server.options import PROGRAM, Limits, limits, parse
+from server.partings import Partings
 from server.signals import Signals, end_at_next
 from server.strangers import Strangers
 from server.unfinished import Unfinished
@@ -109,6 +110,7 @@ class Daemon:
         self.fairness = Fairness(limits.rate)
         self.unfinished = Unfinished(mailbox, self.board.owes_much, self.board.usages)
         self.heartbeat = Heartbeat(limits.silence_seconds)
+        self.partings = Partings(self.board, self.heartbeat, self.connection_of)
         self.chores = Chores(mailbox, console.note, clock)
         self.signals = Signals()
         self.signal = 0                                     # the one that ends it
@@ -136,12 +138,13 @@ class Daemon:
         self.board.push()
         settled = self.mailbox.settled()
         self.board.settle(settled)
+        self.partings.leave(self.now)
         self.board.tick(self.now)
         self._flush()
         if self.mailbox.sync() != settled:      # a disk that does not work in the background
             self.board.settle(self.mailbox.settled())
             self._flush()
-        self._goodbye()
+        self.partings.part(self.now)
         self._timers()
         self.console.draw(self.now.monotonic, self.board.table.title, self.board.table.rows)
 
@@ -217,6 +220,8 @@ class Daemon:
         if mask & selectors.EVENT_READ and not connection.frames and not connection.closing:
             if connection.receive(self.now.monotonic):
                 self._process(connection)
+            elif connection.ended:
+                self.partings.ended(connection, self.now)
         elif not mask:                          # a hang-up, or an error
             connection.hung_up()
 
@@ -308,13 +313,6 @@ class Daemon:
             connection = self.connection_of.get(client)
             if frames and connection is not None:
                 connection.send(b"".join(frames) if len(frames) > 1 else frames[0])
-
-    def _goodbye(self) -> None:
-        """Close the connections of those that left and were told everything, once that has gone."""
-        for client in self.board.door.gone():
-            if connection := self.connection_of.get(client):
-                self.heartbeat.leave(connection)
-                connection.finish("left")
 
     def _reject(self, client: Client, reason: str) -> None:
         """The disk refused a newcomer's name: tell it, a stranger again."""

@@ -48,7 +48,9 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
                                 <-- LEFT, ENDED
     CLAIM request, verifier     -->                            my name needs a passphrase now; DONE
     UNCLAIM request             -->                            it needs none any more; DONE
-    EXIT                        -->                            the daemon answers all, and hangs up
+    EXIT                        -->                            the daemon answers what it was sent
+                                                               before, and hangs up; also if the
+                                                               client shuts down its direction
     PING, answered by PONG, and NOTICE, a line for the user, may come from the daemon at any time
 
 Ids.  The sender gives each message an id: 32 random bits, the number of this instance of its

@@ -176,6 +176,12 @@ class Switchboard:
         """Queue a message for each connected client."""
         self.roster.tell_all(list(self.roster.clients.values()), said)
 
+    def is_answering(self, client: Client) -> bool:
+        """Whether a CHECK or a LIST of this client goes on without a further word from it."""
+        is_checking = client.window.checking is not None and (
+            not client.welcomed or client in self.delivery.stirred)
+        return is_checking or client.log_copy.list_request > 0
+
     @property
     def owes(self) -> bool:
         """Whether an answer waits for the disk."""

@@ -104,9 +104,9 @@ class Connection:
         return True
 
     def _on_end(self) -> None:
-        """The peer will say no more.  A client that said EXIT, and only shut down that direction,
-        still gets the answers that it is owed."""
-        if self.client is None or not self.client.has_left or self.is_gone(said_all=False):
+        """The peer will say no more.  A client that only shut down that direction still gets the
+        answers that it is owed (partings.py)."""
+        if self.client is None or self.is_gone(said_all=False):
             self.close("the line was closed")
         else:
             self.ended = True

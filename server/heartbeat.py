@@ -19,7 +19,8 @@ GHOST_SECONDS = 5           # for the PONG, while the owner of the name waits fo
 ALIVE_SECONDS = 1           # a session that was heard so lately is not asked
 PAUSE_SECONDS = 1.0         # between two looks at a connection that the daemon does not read, or
                             # that waits for the disk before it is closed
-LEAVE_SECONDS = 10          # for a client that left, or was put out, to take what it was still told
+LEAVE_SECONDS = 10          # for a client that left, was put out, or says no more, to take what it
+                            # is still told
 
 
 class Heartbeat:
@@ -33,8 +34,10 @@ class Heartbeat:
         """This connection has a client now."""
         self.timers.put(connection, connection.heard + self.silence_seconds)
 
-    def leave(self, connection: Connection) -> None:
-        """Its client has left: it has little time to take what it was still told."""
+    def leave(self, connection: Connection, now: Now) -> None:
+        """Its client has left, or says no more: it has little time to take what it is still told.
+        """
+        connection.heard = now.monotonic
         self.timers.put(connection, connection.heard + LEAVE_SECONDS)
 
     def end(self, connection: Connection) -> None:
@@ -50,8 +53,9 @@ class Heartbeat:
         """One connection: ask once, then close."""
         client, monotonic = connection.client, now.monotonic
         has_left = client is not None and client.has_left
-        if has_left and connection.closing:
-            reason, until = connection.closing, connection.heard + LEAVE_SECONDS
+        if connection.closing if has_left else connection.ended:
+            reason = connection.closing or "the line was closed"
+            until = connection.heard + LEAVE_SECONDS
         elif has_left or connection.paused:
             # its last answers wait for the disk; or what it answers would not be read
             reason, until = "", monotonic + PAUSE_SECONDS

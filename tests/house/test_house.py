@@ -110,6 +110,7 @@ INSIDE = {
         "heartbeat": "connection timers",
         "log": "",
         "options": "",
+        "partings": "connection heartbeat",
         "pool": "",
         "refusals": "",
         "signals": "",

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import unittest
 from pathlib import Path
+from unittest.mock import patch
 
 import wire
 from net.fields import ENTRY
 from rules.door import RESERVED
 from server import log
+from tests.harness import service as harness
+from tests.harness.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 MAN = ROOT / "man"
@@ -100,7 +103,7 @@ class WireTest(unittest.TestCase):
 
     def test_example_decodes_to_what_it_says(self):
         told = 0
-        for speaker, words, data in example():
+        for _, speaker, words, data in example():
             with self.subTest(words):
                 (frame,) = wire.Decoder(wire.FRAME_MAX).feed(data)
                 said = wire.decode(frame, speaker)
@@ -109,9 +112,37 @@ class WireTest(unittest.TestCase):
             told += 1
         self.assertGreater(told, 12)
 
+    def test_a_daemon_says_what_the_example_says(self):
+        """In this order; only times, and what is random, differ."""
+        def told(said):
+            fields = said._asdict()
+            if "entries" in fields:
+                fields["entries"] = [entry._replace(since=0) for entry in said.entries]
+            return type(said), {name: value for name, value in fields.items()
+                                if name not in ("time", "token", "store", "house")}
+
+        with Service() as service, patch.object(harness, "BACKGROUND", ()):
+            service.mailbox.register("bob", 1)
+            service.run()
+            clients, expected = {}, {}
+            for who, speaker, words, data in example():
+                if words.startswith("HELLO"):
+                    clients[who], expected[who] = service.connect(), []
+                if speaker is wire.CLIENT:
+                    clients[who].say_bytes(data)
+                    service.forward(1)
+                else:
+                    (said,) = wire.each(wire.decode(data[4:], speaker))
+                    expected[who].append(told(said))
+            for who, client in clients.items():
+                client.listen()
+                heard = [told(said) for said in client.heard]
+                self.assertEqual(heard[:len(expected[who])], expected[who])
+
 
 def example():
-    """The session in EXAMPLES: who speaks, what the manual says of the frame, its bytes."""
+    """The session in EXAMPLES: whose it is, which side speaks, what the manual says of the frame,
+    its bytes."""
     frames = []
     inside = False
     for line in section("parley-wire.7", "EXAMPLES"):
@@ -119,12 +150,12 @@ def example():
             inside = line != ".Ed"
         elif not inside:
             continue
-        elif head := re.fullmatch(r"\w+ ([<>]) (.*)", line):
-            frames.append([wire.CLIENT if head[1] == ">" else wire.DAEMON, head[2], b""])
+        elif head := re.fullmatch(r"(\w+) ([<>]) (.*)", line):
+            frames.append([head[1], wire.CLIENT if head[2] == ">" else wire.DAEMON, head[3], b""])
         elif re.fullmatch(r"    [0-9a-f]{2}(?: [0-9a-f]{2})*", line):
-            frames[-1][2] += bytes.fromhex(line)
+            frames[-1][3] += bytes.fromhex(line)
         else:
-            frames[-1][1] += " " + line.strip()
+            frames[-1][2] += " " + line.strip()
     return frames
 
 

@@ -1,0 +1,54 @@
+"""partings: connections whose client has left, or says no more, until they are closed.
+
+    EXIT, or put out        the client has left.  Its connection is closed when it was told
+                            everything, also what waits for the disk
+    the end of its stream   the client has shut down its direction of the connection, and still
+                            listens.  It leaves as soon as its CHECK and its LIST are answered, as
+                            far as they can be without a word from it; then the same
+    a connection closed     there is nobody to tell anything (connection.py)
+
+So a script may say all that it has to say, shut down its direction, and read the answers.  What
+that costs is bounded: a client that does not take what it is told within LEAVE_SECONDS is closed
+(heartbeat.py), and so is one with more than UNSENT_MAX unsent (connection.py).
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rules.state import Client, Now
+from rules.switchboard import Switchboard
+from server.connection import Connection
+from server.heartbeat import Heartbeat
+
+
+class Partings:
+    """The connections that end without haste.  `connection_of`: those of all clients."""
+
+    def __init__(self, board: Switchboard, heartbeat: Heartbeat,
+                 connection_of: Mapping[Client, Connection]) -> None:
+        self.board = board
+        self.heartbeat = heartbeat
+        self.connection_of = connection_of
+        self._ended: dict[Connection, None] = {}    # their clients say no more, and have not left
+
+    def ended(self, connection: Connection, now: Now) -> None:
+        """The stream of a client has ended."""
+        self._ended[connection] = None
+        self.heartbeat.leave(connection, now)
+
+    def leave(self, now: Now) -> None:
+        """Let those leave that say no more and have been answered, before the turn's frames go out:
+        others are told of it."""
+        for connection in list(self._ended):
+            client = connection.client
+            if client is None or client.has_left or not self.board.is_answering(client):
+                del self._ended[connection]
+                if client is not None:
+                    self.board.door.leave(client, "the line was closed", now)
+
+    def part(self, now: Now) -> None:
+        """Close the connections of those that left and were told everything, once that has gone."""
+        for client in self.board.door.gone():
+            if connection := self.connection_of.get(client):
+                self.heartbeat.leave(connection, now)
+                connection.finish("left")

@@ -294,13 +294,12 @@ class Loop:
 
     def turn(self) -> None:
         """Wait, take in what came, paint."""
-        events, readable = self._waiter.wait(self._patience())
-        for fd in readable:
+        for fd in self._waiter.wait(self._patience()):
             self._reads[fd]()
         self._obey_signals()
         if time.monotonic() >= self._keys_at:
             self._press(self._keys.expire())
-        self._hear(events + self.link.tick())
+        self._hear()
         self._end_if_over()
         if self.code is None and time.monotonic() >= self._paint_at:
             self._paint()
@@ -332,11 +331,12 @@ class Loop:
         if keys:
             self._paint_at = 0.0
 
-    def _hear(self, events: Sequence[Any]) -> None:
-        for event in events:
+    def _hear(self) -> None:
+        """Take in what the link told."""
+        for event in self._waiter.events():
             self.menu.hear(event, now())
-        if events and self._paint_at == math.inf:
-            self._paint_at = max(time.monotonic(), self._painted + FRAME_SECONDS)
+            if self._paint_at == math.inf:
+                self._paint_at = max(time.monotonic(), self._painted + FRAME_SECONDS)
 
     def _end_if_over(self) -> None:
         if self.menu.talk.contact.over:

@@ -102,8 +102,8 @@ VERSION = 1
 # Limits, each with its reason; the limits of frames, texts and names are in net/.
 NAMES_MAX = 1400        # recipients of one SENDS: the longest names fit beside the longest text
 COPIES_MAX = NAMES_MAX  # texts times recipients of one SENDS: no frame is more work than another
-LOG_MAX = 1_000_000     # names in the log, for both programs: 300 MB and a start of some seconds
-                        # in the daemon, 360 MB and a login of 8 s in a client
+LOG_MAX = 1_000_000     # names in the log: 300 MB and a start of some seconds in the daemon; a
+                        # client reads all, and keeps the first (client/known.py)
 assert COPIES_MAX <= fields.TEXTS_MAX
 
 READERS, WRITERS = fields.READERS, fields.WRITERS       # one look-up less for each message

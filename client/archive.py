@@ -49,7 +49,9 @@ MARK_EVERY = 100            # records at least between two marks: so few are con
                             # a crash
 UNCONFIRMED_BYTES = 1 << 20 # at the end of the file, where a start looks for them; CHECK brings the
                             # others
-SHOWN_MAX = 100_000         # messages that are remembered without an archive: 20 MB
+UNCONFIRMED_MAX = 10_000    # messages that are worth confirming again, 3 MB: as many as there are
+                            # in UNCONFIRMED_BYTES.  Of more, the oldest come again, as copies
+SHOWN_MAX = 100_000         # messages that are remembered without an archive: 10 MB
 FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # no FIFO stalls us
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")    # no slash, no dot in front: it names a file
@@ -65,7 +67,7 @@ class Memory:
     def __init__(self) -> None:
         self.unconfirmed: dict[Key, int] = {}       # kept messages that the daemon may still send,
                                                     # with the daemon's id
-        self._shown: dict[Key, int] = {}            # the last SHOWN_MAX; the hash of each text
+        self._shown: dict[int, None] = {}           # the last SHOWN_MAX, by _hash()
         self._of: tuple[bytes, str] | None = None   # the store and the name
 
     def open(self, store: bytes, name: str) -> None:
@@ -78,19 +80,21 @@ class Memory:
 
     def has(self, mail: Mail) -> bool:
         """Whether this message, or a copy of it, was kept."""
-        return self._shown.get((mail.sender, mail.origin)) == hash(mail.text)
+        return _hash(mail) in self._shown
 
     def keep(self, mails: Sequence[Mail]) -> None:
         """Remember that these were shown.  Raises ArchiveError, and then keeps none of them."""
         self._await(mails)
         for mail in mails:
-            self._shown[mail.sender, mail.origin] = hash(mail.text)
+            self._shown[_hash(mail)] = None
         while len(self._shown) > SHOWN_MAX:
             del self._shown[next(iter(self._shown))]
 
     def _await(self, mails: Sequence[Mail]) -> None:
         """They are kept, and the daemon is to forget them."""
         self.unconfirmed.update({(mail.sender, mail.origin): mail.id for mail in mails})
+        while len(self.unconfirmed) > UNCONFIRMED_MAX:
+            del self.unconfirmed[next(iter(self.unconfirmed))]
 
     def settle(self, keys: Iterable[Key]) -> None:
         """The daemon does not hold these any more: they need not be confirmed again."""
@@ -103,6 +107,11 @@ class Memory:
 
     def close(self) -> None:
         """Let go of what is open; harmless at any time."""
+
+
+def _hash(mail: Mail) -> int:
+    """The same for every copy of a message, and for no other."""
+    return hash((mail.sender, mail.origin, mail.text))
 
 
 class Archive(Memory):

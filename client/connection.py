@@ -9,7 +9,8 @@ agreed.
 Promises.  An open connection is alive: no address has more than LOGIN_SECONDS; a silent daemon is
 asked with PING; a daemon that does not answer, or reads nothing of what it is sent, raises Lost.
 After lost() the next address is dialled.  What is held for a daemon that does not read is bounded
-(OUT_MAX), and a flood from it is read a few blocks at a time.
+(OUT_MAX).  A flood from it is heard a slice at a time (READS, HEAR_SECONDS): what has arrived and
+is not heard yet waits, and nothing is read before it is heard.
 
 Failure.  Nothing here ends the program: Lost has the reason in words, ProtocolError what a peer
 must not say.  Whoever catches them calls lost(), close(), or later().  A connection that can't be
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
@@ -32,6 +34,7 @@ from net.address import Address
 from net.logins import peer_uid
 from net.scram import Binding
 from net.tls import Secured
+from wire import ProtocolError
 
 LOGIN_SECONDS = 10                  # from dialling one address to its WELCOME
 SILENCE_SECONDS = 60                # without a word from the daemon, before we ask
@@ -39,7 +42,8 @@ PING_SECONDS = 20                   # for its answer
 OUT_LOW = 64 * 1024                 # bytes ready to leave; `more` is asked when there are fewer
 OUT_MAX = 1024 * 1024               # more than this unread by the daemon: it is not reading
 READ_SIZE = 64 * 1024
-READS = 4                           # in one call of hear(), so that a flood does not delay keys
+READS = 4                           # in one call of hear(): what is made of so many bytes is held
+HEAR_SECONDS = 0.01                 # in one call of hear(), so that a flood does not delay keys
 
 
 class Lost(Exception):
@@ -65,6 +69,7 @@ class Connection:
         self._pinged: float | None = None               # when we asked whether it is there
         self._broken = False                            # can't be written to; is read to its end
         self._decoder = wire.Decoder()
+        self._unheard: deque[Any] = deque()             # what has arrived: frames, and messages
         self._out = bytearray()
 
     # ---- from one connection to the next ----
@@ -112,6 +117,7 @@ class Connection:
         self.online, self._deadline = True, None
         self.route.let_in()
         self._decoder.widen(wire.FRAME_MAX)
+        self._unheard += self._decoder.split(b"")
 
     def lost(self, reason: str) -> list[Offline]:
         """This connection is over: try another address, or another time."""
@@ -135,7 +141,7 @@ class Connection:
         self.sock, self.mask, self.route.address = None, 0, None
         self.online = self.opening = self._broken = False
         self.retry_at = self._deadline = self._pinged = None
-        self._decoder, self._out = wire.Decoder(), bytearray()
+        self._decoder, self._unheard, self._out = wire.Decoder(), deque(), bytearray()
 
     # ---- time ----
 
@@ -172,40 +178,59 @@ class Connection:
 
     # ---- what the daemon says ----
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether messages have arrived that were not heard yet; hear(0) goes on."""
+        return bool(self._unheard)
+
     def hear(self, mask: int) -> Iterator[Any]:
         """The socket is ready for this: send, and read.
 
-        Returns the daemon's messages, until the connection is closed.  Raises Lost,
-        ProtocolError."""
+        Returns the daemon's messages, for HEAR_SECONDS, or until the connection is closed.  Raises
+        Lost, ProtocolError."""
         if mask & EVENT_WRITE:
             self.flush()
-        sock, size = self.sock, READ_SIZE if mask & EVENT_READ else 0
-        for _ in range(READS):
-            if self.sock is not sock or sock is None or size < READ_SIZE:
+        decoder, until = self._decoder, self._now() + HEAR_SECONDS
+        reads = READS if mask & EVENT_READ else 0
+        while self._decoder is decoder:                 # else closed meanwhile
+            if self._unheard:
+                if said := self._said(self._unheard.popleft()):
+                    yield said
+            elif decoder.fault:
+                raise ProtocolError(decoder.fault)
+            elif reads:
+                reads = reads - 1 if self._read() else 0
+            else:
                 return
-            try:
-                data = sock.recv(READ_SIZE)
-            except (BlockingIOError, InterruptedError):
+            if self._now() >= until:
                 return
-            except OSError as error:
-                raise Lost(reason_of(error)) from None
-            if not data:
-                raise Lost("the daemon closed the connection")
-            size = len(data)
-            yield from self._decode(data)
 
-    def _decode(self, data: bytes) -> Iterator[Any]:
-        """The messages in these bytes.  PING is answered here, and any byte counts as a PONG."""
-        decoder = self._decoder
+    def _read(self) -> bool:
+        """Read a block; whether more may have arrived.  Any byte counts as a PONG."""
+        try:
+            data = self.sock.recv(READ_SIZE) if self.sock else b""
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            raise Lost(reason_of(error)) from None
+        if not data:
+            raise Lost("the daemon closed the connection")
         self._heard, self._pinged = self._now(), None
-        for frame in decoder.feed(data):
-            said = wire.decode(frame, wire.Direction.DAEMON)
-            if isinstance(said, wire.Ping):
-                self.say(wire.Pong(said.stamp))
-            elif not isinstance(said, wire.Pong):
-                yield said
-                if self._decoder is not decoder:        # closed meanwhile
-                    return
+        self._unheard += self._decoder.split(data)
+        return len(data) >= READ_SIZE
+
+    def _said(self, arrived: Any) -> Any:
+        """The message of a frame; None for PING, which is answered here, and for PONG."""
+        if type(arrived) is not bytes:
+            return arrived
+        said = wire.decode(arrived, wire.Direction.DAEMON)
+        if isinstance(said, wire.Ping):
+            self.say(wire.Pong(said.stamp))
+        return None if isinstance(said, wire.Ping | wire.Pong) else said
+
+    def hear_next(self, parts: Sequence[Any]) -> None:
+        """The message that hear() gave has these parts: it gives them next, one by one."""
+        self._unheard.extendleft(reversed(parts))
 
     # ---- what is said ----
 

@@ -31,10 +31,13 @@ from client.events import Repeated
 from client.index import Key
 from wire import ProtocolError
 
-UNSHOWN_MAX = 10_000                # messages that arrived and were not shown: ten of the daemon's
-                                    # windows
+UNSHOWN_MAX = 10_000                # messages that arrived and are not kept yet: ten of the
+                                    # daemon's windows (rules/window.py)
+UNSHOWN_BYTES = 1 << 20             # of their texts: five of its windows
 CONFIRMS_MAX = 10_000               # ranges confirmed again at login, 210 KB; the client confirms
                                     # the others when their messages come again
+CONFIRMING_MAX = 2000               # ranges without CONFIRMED; a daemon has 1,000 messages in
+                                    # flight.  The client forgets the oldest beyond
 
 Range: TypeAlias = tuple[int, int]
 Kept: TypeAlias = list[tuple[Key, Arrival]]
@@ -48,6 +51,8 @@ class Inbox:
         self._archive = Memory() if archive is None else archive
         self._unshown = Arrivals()
         self._text_hashes: dict[Key, int] = {}          # of the unshown messages
+        self._sizes: dict[Key, int] = {}                # and the bytes of their texts
+        self._size = 0                                  # of all of them
         self._unkept: dict[Key, wire.Mail] = {}         # shown, but the archive failed to keep it
         self._repeated: Kept = []                       # copies that came since repeated()
         self._confirming: dict[Range, list[Key]] = {}   # ranges without CONFIRMED
@@ -59,6 +64,8 @@ class Inbox:
         self._unshown.clear()
         self._text_hashes.clear()
         self._unkept.clear()
+        self._sizes.clear()
+        self._size = 0
 
     def open(self, store: bytes, name: str) -> None:
         """Logged in.  The daemon will not answer CONFIRMs of the connection before any more."""
@@ -88,7 +95,7 @@ class Inbox:
 
     def take(self, mail: wire.Mail) -> list[wire.Mail | Repeated]:
         """A message has arrived.  Returns the events for the client.  Raises ProtocolError if more
-        than UNSHOWN_MAX messages wait."""
+        than UNSHOWN_MAX messages wait, or UNSHOWN_BYTES."""
         key, arrival = _key(mail), self._unshown.place(mail)
         if self._archive.has(mail):
             self._archive.unconfirmed[key] = mail.id
@@ -100,8 +107,12 @@ class Inbox:
             # confirmed, so it comes again.
             return []
         self._unshown[key] = arrival
-        if len(self._unshown) > UNSHOWN_MAX:
-            raise ProtocolError(f"more than {UNSHOWN_MAX} messages that were not shown yet")
+        if is_new:
+            self._sizes[key] = len(mail.text.encode())
+            self._size += self._sizes[key]
+        if len(self._unshown) > UNSHOWN_MAX or self._size > UNSHOWN_BYTES:
+            raise ProtocolError(f"{len(self._unshown)} messages, {self._size} bytes, that were not "
+                                "shown yet")
         return [mail] if is_new else []
 
     # ---- from the user to the daemon ----
@@ -118,6 +129,7 @@ class Inbox:
         keys, self._unkept = list(self._unkept), {}
         for key in keys:
             self._text_hashes.pop(key, None)
+            self._size -= self._sizes.pop(key, 0)
         return [(key, self._unshown.pop(key)) for key in keys]
 
     def repeated(self) -> Kept:
@@ -130,6 +142,8 @@ class Inbox:
         for first, last, keys in self._unshown.runs(kept):
             self._confirming[first, last] = keys
             yield first, last
+        while len(self._confirming) > CONFIRMING_MAX + len(self._reconfirming):
+            del self._confirming[next(iter(self._confirming))]
 
     def confirm_again(self) -> Iterator[Range]:
         """The ranges to confirm once more: all shown messages that the daemon may still hold.  Each

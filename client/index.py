@@ -25,10 +25,13 @@ import os
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TypeAlias
 from zlib import crc32
 
-FOLD = 1 << 15              # messages in memory, 10 MB; after a kill a start reads so many, 0.1 s
+FOLD = 1 << 14              # messages in memory, 5 MB; after a kill a start reads so many, 50 ms
+PLACES_MAX = 4              # of one sender and origin, where a look-up looks: two instances may
+                            # have the same number, three never
 MAGIC, VERSION = b"parleyix", 1
 HEAD = struct.Struct("!8sHQQII")        # magic, version, rows, upto, the archive's two checksums
 ROW = struct.Struct("!IQQ")
@@ -83,8 +86,8 @@ class Index:
 
     @property
     def recent(self) -> int:
-        """How many are in memory alone."""
-        return len(self._recent)
+        """How many are in memory alone, and their instances."""
+        return len(self._recent) + len(self._tops)
 
     def add(self, sender: str, origin: int, place: int) -> None:
         """The archive holds this message, at this place."""
@@ -92,7 +95,7 @@ class Index:
         places = self._recent.get(key)
         if places is None:
             self._recent[key] = (place,)
-        elif place not in places:
+        elif place not in places and len(places) < PLACES_MAX:
             self._recent[key] = (*places, place)
         if origin > self._tops.get(group, -1):
             self._tops[group] = origin
@@ -107,7 +110,8 @@ class Index:
 
     def places(self, sender: str, origin: int) -> Sequence[int]:
         """Where to look for it.  Raises Unusable, OSError."""
-        return *self._recent.get((sender, origin), ()), *self._filed_places(sender, origin)
+        filed = islice(self._filed_places(sender, origin), PLACES_MAX)
+        return *self._recent.get((sender, origin), ()), *filed
 
     # ---- the file ----
 

@@ -11,7 +11,8 @@ clock or a loop: the curses client, the plain one and one-shot commands drive a 
 The loop registers `sock` with `mask` (both may change in any call), calls ready() when it is ready,
 and tick() when timeout() seconds have passed.  Both return events: wire messages as they arrive,
 and those of events.py.  What happens inside another call (a send finds the connection lost) is
-returned by the next tick(), for which timeout() is then 0.
+returned by the next tick(), for which timeout() is then 0; so is what arrived in a flood and did
+not fit into the time of one call.
 
 Promises.  Every send stays in `pending` until the daemon has said STORED, REFUSED or "absent, all
 of them"; after a lost connection it goes out again with the same id.  Every request gets one answer
@@ -145,11 +146,12 @@ class Link:
             self._events += self._connection.tick()
         except Lost as lost:
             self._lost(str(lost))
-        return self._events.take()
+        return self.ready(0) if self._connection.is_behind else self._events.take()
 
     def timeout(self) -> float | None:
         """Seconds until tick() has something to do; None for never."""
-        return 0.0 if self._events else self._connection.timeout()
+        is_due = self._events or self._connection.is_behind
+        return 0.0 if is_due else self._connection.timeout()
 
     def close(self) -> None:
         """Let go of everything, without a word; harmless at any time."""
@@ -301,8 +303,11 @@ class Link:
 # ---- what the messages of the daemon mean here ----
 
 def _on_mails(link: Link, said: wire.Mails) -> None:
-    for mail in wire.each(said):
-        link._events += link._inbox.take(mail)
+    link._connection.hear_next(wire.each(said))
+
+
+def _on_mail(link: Link, said: wire.Mail) -> None:
+    link._events += link._inbox.take(said)
 
 
 def _on_outcomes(link: Link, said: wire.Outcomes) -> None:
@@ -340,6 +345,7 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Refused: lambda link, said: link.pending.answered(said.id, said.id),
     wire.Outcomes: _on_outcomes,
     wire.Mails: _on_mails,
+    wire.Mail: _on_mail,
     wire.Confirmed: lambda link, said: link._inbox.confirmed(said.first, said.last),
     wire.Checked: _on_checked,
     wire.Waiting: _on_waiting,
@@ -349,5 +355,6 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Ignored: _on_answer,
     wire.Failed: lambda link, said: link.ask.failed(said.request),
 }
-# For the link alone: Online and the like tell the client of a login, Mail and Repeated of MAILS.
-SILENT = {wire.Binding, wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails}
+# For the link alone: Online and the like tell the client of a login; the inbox, of mail.
+SILENT = {wire.Binding, wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails,
+          wire.Mail}

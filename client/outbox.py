@@ -94,8 +94,9 @@ class Outbox(dict[int, Pending]):
         gone = {name.lower() for name in names}
         for number in self._between(first, last):
             send = self[number]
-            send.absent.update(gone)
-            if send.absent.issuperset(name.lower() for name in send.to):
+            to = {name.lower() for name in send.to}
+            send.absent |= gone & to
+            if send.absent == to:
                 self.answered(number, number)
 
     def _between(self, first: int, last: int) -> list[int]:

@@ -7,6 +7,7 @@ before it believes anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import wire
@@ -28,6 +29,8 @@ def check(said: Any, online: bool) -> None:
     if kind is wire.Mails and not all(0 < len(text.encode()) <= wire.TEXT_MAX
                                       for text in said.texts):
         raise ProtocolError("a MAILS with a text that is empty or too long")
+    if kind in TEXTS and len(TEXTS[kind](said).encode()) > wire.TEXT_MAX:
+        raise ProtocolError(f"a {wire.name_of(said)} with a text that is too long")
     if kind in RANGES and said.first > said.last:
         raise ProtocolError(f"a {wire.name_of(said)} that ends before it begins")
 
@@ -37,6 +40,12 @@ LOGIN = {wire.Binding, wire.Challenge, wire.Welcome, wire.Rejected}
 ANY_TIME = {wire.Verified, wire.Notice}     # proofs.py knows a VERIFIED that nobody waits for
 RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
 
+# Which field of a message is a text, or a line of words.
+TEXTS: dict[type, Callable[[Any], str]] = {
+    wire.Line: attrgetter("text"), wire.Notice: attrgetter("text"),
+    wire.Rejected: attrgetter("reason"), wire.Refused: attrgetter("reason"),
+    wire.Failed: attrgetter("reason"),
+}
 # Which fields of a message have to be names.
 NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.Mails: lambda said: (said.sender,),

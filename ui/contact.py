@@ -25,6 +25,7 @@ class Contact:
         self._lost = ""                         # the reason last shown for being offline
         self._was_online = False
         self._greeting: str | None = None       # waits for the whole roster
+        self._is_cut = False                    # the user knows that the log is not whole
         self.hears: Hears = {
             Online: self.on_online, Offline: self.on_offline, OtherStore: self.on_other_store,
             NameRefused: self.on_name_refused, Locked: self.on_locked, Remark: self.on_remark,
@@ -48,6 +49,10 @@ class Contact:
     def on_roster(self, event: wire.Roster) -> None:
         if self._greeting and event.last and not event.request:
             self._greet()
+        if self.link.roster.is_cut and not self._is_cut:
+            self._is_cut = True
+            self.feed.note(f"the log has more than the {len(self.link.roster)} names that are kept "
+                           "here: the others are not listed; messages reach them all the same")
 
     def _greet(self) -> None:
         waiting = counted(self.link.waiting, "message")

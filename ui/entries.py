@@ -14,6 +14,7 @@ Nothing here raises for any text, time or size.
 from __future__ import annotations
 
 from datetime import datetime
+from sys import getsizeof
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
@@ -27,6 +28,9 @@ HEAD = 18               # cells for `bob > you`, where there is room for columns
 COLUMNS_FROM = 72       # cells; on a narrower screen the text follows the names at once
 TABLE_LONG = 10         # a table with more rows is set in several columns
 BODY_MIN = 12           # cells that a text needs beside its names, or it starts a row of its own
+LINES_MAX = 4096        # lines of one text that are shown: no page has more
+ENTRY_SIZE = 400        # bytes of an entry besides its text
+ITEM_SIZE = 220         # bytes of a row of a table; a text in it counts for itself
 
 SENT, STORED, DELIVERED, REFUSED = ".=+!"
 
@@ -48,13 +52,18 @@ def name_style(name: str) -> str:
 
 class Entry:
     """What all entries have."""
-    __slots__ = ("day", "text", "time")
+    __slots__ = ("day", "size", "text", "time")
     counts = False                  # whether `-- 2 new --` counts it
 
     def __init__(self, time: int, text: str) -> None:
         self.time = time            # microseconds since 1970
         self.text = text
         self.day = ""               # the rule above it, if it begins a day
+        self.size = 0               # bytes that the pane counts for it
+
+    def measure(self) -> int:
+        """Bytes that it takes in memory."""
+        return ENTRY_SIZE + getsizeof(self.text)
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         """Its rows, each at most `width` cells wide."""
@@ -161,6 +170,9 @@ class Listing(Note):
         self.items = items
         self.beside = beside        # rows may stand beside each other
 
+    def measure(self) -> int:
+        return super().measure() + sum(ITEM_SIZE + getsizeof(word) for _, word in self.items)
+
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         rows = super().rows(width, ruler)
         indent = min(8, width // 5)
@@ -192,7 +204,7 @@ class Listing(Note):
 def hang(head: Row, text: str, style: str, indent: int, width: int, ruler: Ruler) -> list[Row]:
     """The rows of a head and a text: the text begins beside the head and goes on below it, behind a
     gutter.  If the head leaves too little room, it has rows of its own."""
-    text, under = display(text, multiline=True), gutter(indent)
+    text, under = display(_few_lines(text), multiline=True), gutter(indent)
     room, rest = width - sum(ruler.width(run) for run, _ in head), width - len(under)
     rows: list[Row] = []
     alone = "".join(run for run, _ in head).rstrip()
@@ -201,6 +213,13 @@ def hang(head: Row, text: str, style: str, indent: int, width: int, ruler: Ruler
         head, room = (), rest
     rows += [((row, style),) for row in ruler.wrap(text, room, rest)]
     return [(*head, *rows[0]), *(((under, "gutter"), *row) for row in rows[1:])]
+
+
+def _few_lines(text: str) -> str:
+    """The text, or its first LINES_MAX lines and how many more there are."""
+    if (more := text.count("\n") - LINES_MAX) <= 0:
+        return text
+    return "\n".join([*text.split("\n", LINES_MAX)[:-1], f"({more + 1} more lines)"])
 
 
 def _reason(reason: str, indent: int, width: int, ruler: Ruler) -> list[Row]:

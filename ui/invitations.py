@@ -20,6 +20,9 @@ from ui.people import People
 from ui.requests import REFUSALS, Requests
 from ui.words import LOST, OFFLINE, Asked, Request, are, called_off
 
+OPEN_MAX = 30           # invitations at once: ten times as many as a daemon lets one user have
+MEMBERS_MAX = 30_000    # and in them, 3 MB
+
 
 class OpenInvitation:
     """An invitation that is neither accepted by all nor over."""
@@ -46,6 +49,7 @@ class Invitations:
         self.link, self.people, self.feed = link, people, feed
         self.requests, self.chatting = requests, chatting
         self._open: dict[int, OpenInvitation] = {}
+        self._is_full = False                   # the user knows that invitations were passed over
         self.hears: Hears = {
             wire.Invitation: self.on_invitation, wire.Inviting: self.on_inviting,
             wire.Answered: self.on_answered, wire.CalledOff: self.on_called_off,
@@ -153,21 +157,31 @@ class Invitations:
         return f"{whose} invitation to {invitation.kind}"
 
     def on_invitation(self, event: wire.Invitation) -> None:
-        invitation = OpenInvitation(event.invitation, event.sender, event.members)
-        self._open[event.invitation] = invitation
-        self.people.hear(event.sender)
-        self.feed.ring = True
+        if self._add(OpenInvitation(event.invitation, event.sender, event.members)):
+            self.people.hear(event.sender)
+            self.feed.ring = True
+
+    def _add(self, invitation: OpenInvitation) -> bool:
+        """Whether there is room for it: a hostile daemon invites without end."""
+        members = sum(len(each.members) for each in self._open.values()) + len(invitation.members)
+        if len(self._open) < OPEN_MAX and members <= MEMBERS_MAX:
+            self._open[invitation.number] = invitation
+            return True
+        if not self._is_full:
+            self.feed.note(f"{len(self._open)} invitations are open: more are passed over", "alert")
+        self._is_full = True
+        return False
 
     def on_inviting(self, event: wire.Inviting) -> None:
         invitation = OpenInvitation(event.invitation, self.link.name, event.members, mine=True)
-        self._open[event.invitation] = invitation
+        self._add(invitation)
         invited = self.people.others(event.members)
         self.feed.note(f"{are(invited)} invited to {invitation.kind}: "
                        f"{event.seconds} s to answer")
 
     def on_answered(self, event: wire.Answered) -> None:
         invitation = self._open.get(event.invitation)
-        if invitation:
+        if invitation and event.by in invitation.members:
             invitation.accepted.add(event.by)
             by = self.people.called(event.by)
             self.feed.note(f"{by} accepted {self._whose(invitation)}")
@@ -185,3 +199,4 @@ class Invitations:
         for invitation in self._open.values():
             self.feed.note(f"{self._whose(invitation)} is off: {LOST}")
         self._open.clear()
+        self._is_full = False

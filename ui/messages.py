@@ -19,6 +19,7 @@ from ui.requests import REFUSALS
 from ui.words import ALONE, OUTCOMES, outcome_of
 from wire import Outcome, SendFlag
 
+EVERYONE_MAX = 1000     # recipients of a message to everyone that are counted off: 64 KB a message
 OWN_MAX = 10_000        # own messages whose marks may still change: as many as the pane holds
 
 
@@ -58,22 +59,27 @@ class Messages:
             return flaw[1]
         everyone = bool(flags & SendFlag.EVERYONE)
         here = self.people.here
-        names = [entry.name for entry in here.others] if everyone else list(to)
-        if not names:
+        names = list(to)
+        if here.is_alone if everyone else not names:
             return ALONE
         shown = "all" if everyone else self.people.beside(names)
-        style = "" if everyone or len(names) > 1 else name_style(names[0])
+        style = name_style(names[0]) if len(names) == 1 else ""
         try:
             ids = self.link.send(() if everyone else tuple(to), text, flags)
         except REFUSALS as fault:
             return str(fault)
         entry = Said(self.feed.now, text, "you", shown, SENT, style=style)
         self.feed.add_own(entry)
-        unseen = set(here.order) - {here.me} if everyone else {name.lower() for name in names}
+        unseen = self._everyone() if everyone else {name.lower() for name in names}
         self._remember(ids, OwnMessage(entry, set(ids), unseen))
-        for name in () if everyone else reversed(names):
+        for name in reversed(names):
             self.people.hear(name)
         return ""
+
+    def _everyone(self) -> set[str]:
+        """Those who are to see a message to everyone; of a long log all will never have seen it."""
+        here = self.people.here
+        return set(here.order) - {here.me} if len(here) <= EVERYONE_MAX else {""}
 
     def _remember(self, ids: Sequence[int], own: OwnMessage) -> None:
         self._own.update((number, own) for number in ids)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import wire
+from client.known import Known
 from terminal.display import display
 from ui.entries import clock
 from wire import Presence
@@ -26,29 +26,15 @@ NEAREST_OF = 2_000      # names compared in full: difflib takes 20 ms; a log may
 class Here:
     """The users in the log, and what they do.
 
-    update() takes in each change.  A log may have a million names and changes at any time, so no
-    method that is called often looks at all of it."""
+    update() is called after each change of the log."""
 
-    def __init__(self, roster: Iterable[wire.Entry], me: str) -> None:
+    def __init__(self, log: Known, me: str) -> None:
         self.me = me.lower()
-        self._log: dict[str, wire.Entry] = {}           # by the name in lower case
-        self._present: dict[str, wire.Entry] = {}       # those of them who are connected
-        self._order: list[str] = []                     # the names of the log, without the new ones
-        self._new: list[str] = []                       # names that `order` will sort in
-        self.update(roster)
+        self._log = log
+        self.spelled, self.entry, self.beginning = log.spelled, log.entry, log.beginning
 
-    def update(self, entries: Iterable[wire.Entry]) -> None:
-        """These entries of the log have changed, or are new."""
-        log, present = self._log, self._present
-        for entry in entries:
-            name = entry.name.lower()
-            if name not in log:
-                self._new.append(name)
-            log[name] = entry
-            if entry.state != Presence.AWAY:
-                present[name] = entry
-            else:
-                present.pop(name, None)
+    def update(self) -> None:
+        """The log has changed."""
         for cached in ("current", "busy", "_chats"):
             vars(self).pop(cached, None)
 
@@ -58,33 +44,10 @@ class Here:
         """How many names are in the log."""
         return len(self._log)
 
-    def spelled(self, name: str) -> str:
-        """The name as it was first registered; "" if it is not in the log."""
-        entry = self._log.get(name.lower())
-        return entry.name if entry else ""
-
-    def entry(self, name: str) -> wire.Entry:
-        """The entry of a name.  Raises KeyError."""
-        return self._log[name.lower()]
-
     @property
     def order(self) -> list[str]:
         """All names in lower case, sorted."""
-        if self._new:
-            self._order += self._new
-            self._order.sort()                          # quick if only a few are new
-            self._new = []
-        return self._order
-
-    @property
-    def entries(self) -> list[wire.Entry]:
-        """The whole log, sorted; slow for a long one."""
-        return [self._log[name] for name in self.order]
-
-    @property
-    def others(self) -> list[wire.Entry]:
-        """The same without the user's own name."""
-        return [self._log[name] for name in self.order if name != self.me]
+        return self._log.order
 
     @property
     def is_alone(self) -> bool:
@@ -93,27 +56,16 @@ class Here:
 
     @property
     def names(self) -> list[str]:
-        """All names, in no order; slow for a long log."""
-        return [entry.name for entry in self._log.values()]
-
-    def beginning(self, text: str, most: int) -> list[str]:
-        """The names that begin with a text, in any case, sorted.
-
-        Of more than `most`: the first ones and the last one, which have the same beginning in
-        common as all of them."""
-        order, text = self.order, text.lower()
-        start, end = bisect_left(order, text), bisect_left(order, text + "\U0010ffff")
-        some = order[start:min(end, start + most)]
-        if end - start > most:
-            some[-1] = order[end - 1]
-        return [self._log[name].name for name in some]
+        """All names; slow for a long log."""
+        return [self.spelled(name) for name in self.order]
 
     # ---- connected users ----
 
     @cached_property
     def current(self) -> list[wire.Entry]:
         """The connected users, this one among them."""
-        return [self._present[name] for name in sorted(self._present)]
+        present = self._log.present
+        return [present[name] for name in sorted(present)]
 
     @property
     def available(self) -> list[str]:
@@ -124,12 +76,12 @@ class Here:
     @cached_property
     def busy(self) -> int:
         """How many connected users are in a chat."""
-        return sum(entry.state == Presence.BUSY for entry in self.current)
+        return sum(entry.state == Presence.BUSY for entry in self._log.present.values())
 
     @property
     def summary(self) -> str:
         """`4 online, 1 busy`."""
-        return f"{len(self.current)} online" + (f", {self.busy} busy" if self.busy else "")
+        return f"{len(self._log.present)} online" + (f", {self.busy} busy" if self.busy else "")
 
     @cached_property
     def _chats(self) -> dict[int, list[str]]:

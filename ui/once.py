@@ -39,23 +39,25 @@ def run(options: argparse.Namespace) -> int:
     names = names_of(options.send) if options.send else []
     text = message([*options.send[1:], *options.text]) if options.send else ""
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.HOLD)
+    waiter = Waiter(link)
     try:
         if options.send:
-            return send_to(link, names, text)
-        return check(link) if options.check else who(link)
+            return send_to(waiter, names, text)
+        return check(waiter) if options.check else who(waiter)
     finally:
         link.close()
 
 
 # ---- the connection ----
 
-def turns(link: Link) -> Iterator[list[Any]]:
+def turns(waiter: Waiter) -> Iterator[list[Any]]:
     """The link's events as they come, turn by turn, for as long as the caller asks.
 
     Raises Failure when no daemon lets the client in, and when nothing comes for ANSWER_SECONDS."""
-    waiter, until = Waiter(link), time.monotonic() + ANSWER_SECONDS
+    link, until = waiter.link, time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < until:
-        heard = waiter.wait(until - time.monotonic())[0] + link.tick()
+        waiter.wait(until - time.monotonic())
+        heard = list(waiter.events())
         for event in heard:
             _check_login(link, event)
         if heard:
@@ -74,22 +76,24 @@ def _check_login(link: Link, event: Any) -> None:
         raise Failure(os.EX_UNAVAILABLE, display(event.reason))
 
 
-def log_in(link: Link) -> Here:
+def log_in(waiter: Waiter) -> Here:
     """Connect and wait for the whole log of names.  Raises Failure."""
+    link = waiter.link
     link.connect()
-    for heard in turns(link):
+    for heard in turns(waiter):
         if any(isinstance(event, wire.Roster) and event.last and not event.request
                for event in heard):
             break
-    return Here(link.roster.values(), link.name)
+    return Here(link.roster, link.name)
 
 
-def leave(link: Link, hear: Callable[[Any], object] = lambda event: None) -> None:
+def leave(waiter: Waiter, hear: Callable[[Any], object] = lambda event: None) -> None:
     """Say goodbye; `hear` gets the events that still come."""
-    link.exit()
-    waiter, until = Waiter(link), time.monotonic() + LEAVE_SECONDS
+    waiter.link.exit()
+    until = time.monotonic() + LEAVE_SECONDS
     while time.monotonic() < until:
-        for event in waiter.wait(until - time.monotonic())[0] + link.tick():
+        waiter.wait(until - time.monotonic())
+        for event in waiter.events():
             if isinstance(event, Over):
                 return
             hear(event)
@@ -161,14 +165,14 @@ def _joined(words: Sequence[str]) -> str:
     return text
 
 
-def send_to(link: Link, typed: Sequence[str], text: str) -> int:
+def send_to(waiter: Waiter, typed: Sequence[str], text: str) -> int:
     """--send.  The exit code.  Raises Failure."""
-    everyone = [name.lower() for name in typed] == ["all"]
-    here = log_in(link)
-    to = () if everyone else _recipients(here, typed)
+    link, everyone = waiter.link, [name.lower() for name in typed] == ["all"]
+    here = log_in(waiter)
+    to = () if everyone else _recipients(here, typed, link.roster.is_cut)
     unstored = set(link.send(to, text, SendFlag.EVERYONE if everyone else 0))
     missed = False
-    for heard in turns(link):
+    for heard in turns(waiter):
         for event in heard:
             if isinstance(event, wire.Refused):
                 raise Failure(code_of(event), display(event.reason))
@@ -178,18 +182,19 @@ def send_to(link: Link, typed: Sequence[str], text: str) -> int:
             missed |= _tell_outcome(event, link.name)
         if not unstored:
             break
-    leave(link, lambda event: _tell_outcome(event, link.name))
+    leave(waiter, lambda event: _tell_outcome(event, link.name))
     return os.EX_TEMPFAIL if missed else os.EX_OK
 
 
-def _recipients(here: Here, typed: Sequence[str]) -> tuple[str, ...]:
-    """The names as the log spells them.  Raises Failure."""
+def _recipients(here: Here, typed: Sequence[str], is_cut: bool) -> tuple[str, ...]:
+    """The names as the log spells them; `is_cut`: the log has others too.  Raises Failure."""
     if not typed:
         raise Failure(os.EX_NOUSER, "--send needs names: --send bob,erin TEXT")
-    missing = [display(name) for name in typed if not here.spelled(name)]
+    missing = [display(name) for name in typed
+               if not here.spelled(name) and not (is_cut and wire.is_name(name))]
     if missing:
         raise Failure(os.EX_NOUSER, unknown(missing, here.names, "in the log"))
-    return tuple(map(here.spelled, typed))
+    return tuple(here.spelled(name) or name for name in typed)
 
 
 def _tell_outcome(event: Any, me: str) -> bool:
@@ -212,11 +217,12 @@ def _tell_outcome(event: Any, me: str) -> bool:
 
 # ---- --check and --who ----
 
-def check(link: Link) -> int:
+def check(waiter: Waiter) -> int:
     """--check.  The exit code.  Raises Failure, ArchiveError."""
-    log_in(link)
+    link = waiter.link
+    log_in(waiter)
     request = link.ask.check()
-    for heard in turns(link):
+    for heard in turns(waiter):
         mails = [event for event in heard if isinstance(event, wire.Mail)]
         for mail in mails:
             to = "all" if mail.flags & SendFlag.EVERYONE else "you"
@@ -226,7 +232,7 @@ def check(link: Link) -> int:
             link.shown(mails)
         if _is_checked(heard, request):
             break
-    leave(link)
+    leave(waiter)
     return os.EX_OK
 
 
@@ -242,13 +248,13 @@ def _is_checked(heard: list[Any], request: int) -> bool:
     return False
 
 
-def who(link: Link) -> int:
+def who(waiter: Waiter) -> int:
     """--who.  The exit code.  Raises Failure."""
-    here = log_in(link)
+    here = log_in(waiter)
     others = [entry for entry in here.current if entry.name.lower() != here.me]
     for entry in others:
         print_line(f"{entry.name:8} {here.status(entry)}")
     if not others:
         print_line("No other client.")
-    leave(link)
+    leave(waiter)
     return os.EX_OK

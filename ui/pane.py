@@ -18,8 +18,8 @@ from terminal.display import UNICODE, Ruler
 from ui.entries import Entry, Row, clock, fitted, rule
 
 ENTRIES_MAX = 10_000    # a busy week of a small house; with short messages some 5 MB
-TEXT_TOTAL_MAX = 4 * 1024 * 1024    # characters: 10,000 of the longest messages would take 160 MB
-WRAPPED_MAX = 2_000     # entries whose rows are remembered: many screens back and forth
+BYTES_MAX = 8 << 20     # for the entries: 10,000 of the longest messages would take 640 MB
+ROWS_MAX = 5_000        # rows that are remembered, 2 MB: many screens back and forth
 
 
 class Rows:
@@ -33,6 +33,7 @@ class Rows:
         self.found = -1                         # `-- found --`: above which serial
         self._entries = entries
         self._made: dict[int, list[Row]] = {}   # by serial number
+        self._count = 0                         # of rows made since the last time all were dropped
 
     def fit(self, width: int) -> None:
         """From now on, rows are this wide."""
@@ -44,9 +45,11 @@ class Rows:
         """The rows of an entry."""
         rows = self._made.get(serial)
         if rows is None:
-            if len(self._made) >= WRAPPED_MAX:
+            if self._count >= ROWS_MAX:
                 self._made.clear()
+                self._count = 0
             rows = self._made[serial] = self._make(serial)
+            self._count += len(rows)
         return rows
 
     def drop(self, serial: int) -> None:
@@ -88,7 +91,7 @@ class Pane:
         self._entries: dict[int, Entry] = {}    # by serial number, without gaps
         self._rows = Rows(self._entries, ruler)
         self._next = 0                          # the serial number of the next entry
-        self._total = 0                         # characters in all entries
+        self._total = 0                         # bytes of all entries
         self._day = ""                          # of the last entry
         self._height = 1                        # of the last view
         # The serial number and the row at the top of the view; None: at the end.
@@ -116,15 +119,16 @@ class Pane:
             self._absent = True
         self._entries[self._next] = entry
         self._next += 1
-        self._total += len(entry.text)
+        entry.size = entry.measure()
+        self._total += entry.size
         while (len(self._entries) > ENTRIES_MAX
-               or (self._total > TEXT_TOTAL_MAX and len(self._entries) > 1)):
+               or (self._total > BYTES_MAX and len(self._entries) > 1)):
             self._forget()
 
     def _forget(self) -> None:
         """Drop the oldest entry."""
         serial = next(iter(self._entries))
-        self._total -= len(self._entries.pop(serial).text)
+        self._total -= self._entries.pop(serial).size
         self._rows.drop(serial)
         if self._anchor and self._anchor[0] <= serial:
             self._anchor = serial + 1, 0

@@ -32,7 +32,7 @@ class People:
     def here(self) -> Here:
         """The users in the log, and what they are doing."""
         if self._here is None:
-            self._here = Here(self.link.roster.values(), self.link.name)
+            self._here = Here(self.link.roster, self.link.name)
         return self._here
 
     def is_me(self, name: str) -> bool:
@@ -56,9 +56,11 @@ class People:
         missing = [display(name) for name in names if not self.here.spelled(name)]
         if missing and not self.link.roster.is_whole and not len(self.here):
             return (), NOT_YET
+        if self.link.roster.is_cut:                     # the daemon knows more names
+            missing = [name for name in missing if not wire.is_name(name)]
         if missing:
             return (), unknown(missing, self.here.names, "in the log")
-        return tuple(dict.fromkeys(map(self.here.spelled, names))), ""
+        return tuple(dict.fromkeys(self.here.spelled(name) or name for name in names)), ""
 
     def hear(self, name: str) -> None:
         """This user spoke, or was spoken to: completion offers the name first."""
@@ -72,7 +74,7 @@ class People:
         """A new connection brings a new log."""
         self._here = None
 
-    def on_roster(self, event: wire.Roster) -> None:
-        """These lines of the log are new, or changed."""
+    def on_roster(self, _: wire.Roster) -> None:
+        """Lines of the log are new, or changed."""
         if self._here is not None:
-            self._here.update(event.entries)
+            self._here.update()

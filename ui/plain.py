@@ -140,6 +140,7 @@ class Plain:
         self._pasted = ""                   # the paste that is asked about
         self._until: float | None = None    # after the end of the input: when to stop waiting
         self._printed = 0                   # the serial number of the next entry to print
+        self._has_printed = False           # entries, since the last prompt
         self._mode: object = None           # the mode last shown
         self._question: tuple[str, ...] = ()        # the question last shown
         self._code = os.EX_OK               # how the program will end
@@ -159,9 +160,10 @@ class Plain:
             self.link.connect()
         self._show()
         while not self._is_over():
-            events, readable = self._waiter.wait(self._patience())
-            for event in events + self.link.tick():
+            readable = self._waiter.wait(self._patience())
+            for event in self._waiter.events():
                 self._hear(event)
+                self._show_entries()
             if readable and not self._input.ended:
                 self._read()
             self._show()
@@ -307,7 +309,8 @@ class Plain:
     def _show(self) -> None:
         """Print what is new, and confirm the messages among it."""
         self._input.echo(not self.desk.is_secret)
-        printed = self._show_entries()
+        self._show_entries()
+        printed, self._has_printed = self._has_printed, False
         if error := self.menu.take_error():
             self._complain(error)
             printed = True
@@ -333,8 +336,8 @@ class Plain:
             except ArchiveError as fault:
                 self._complain(f"{fault}; the messages stay in the mailbox", os.EX_IOERR)
 
-    def _show_entries(self) -> bool:
-        """Print the new entries of the pane and the marks that changed; whether there were any."""
+    def _show_entries(self) -> None:
+        """Print the new entries of the pane and the marks that changed."""
         entries, self._printed = self.menu.pane.after(self._printed)
         settled = self.menu.take_settled()
         for entry in entries:
@@ -345,7 +348,7 @@ class Plain:
         for change in settled:
             if change.entry not in entries:
                 self._output.line(told(change))
-        return bool(entries or settled)
+        self._has_printed |= bool(entries or settled)
 
     def _show_mode(self) -> None:
         """Print what the user can choose now."""

@@ -14,10 +14,11 @@ from client.link import Link
 from client.outbox import Busy
 from terminal.display import display
 from ui.feed import Feed, Hears
-from ui.names import Here, counted, listed
+from ui.names import counted, listed
 from ui.people import People
 from ui.words import DONE, FAILED, OFFLINE, Asked, Request
 
+LISTED_MAX = 10_000                 # rows of one table in the pane, 4 MB: nobody reads more
 REFUSALS = (ValueError, Busy)       # what the link raises for what it does not take, in one line
 
 
@@ -27,7 +28,6 @@ class Requests:
     def __init__(self, link: Link, people: People, feed: Feed) -> None:
         self.link, self.people, self.feed = link, people, feed
         self._asked: dict[int, Asked] = {}          # by number
-        self._listing: list[wire.Entry] = []        # the pages of an answer to LIST so far
         self._repeated = 0                          # messages of this check that were shown before
         self.hears: Hears = {
             wire.Roster: self.on_roster, wire.Checked: self.on_checked, Repeated: self.on_repeated,
@@ -96,24 +96,24 @@ class Requests:
     # ---- the answers ----
 
     def on_roster(self, event: wire.Roster) -> None:
-        """A page of the log: the last page of an answer shows the whole of it."""
+        """A page of the log, which is up to date after the last page of an answer."""
         asked = self._asked.get(event.request)
-        if asked:
-            self._listing += event.entries
-            if event.last:
-                del self._asked[event.request]
-                self._show(Here(self._listing, self.link.name), asked.request is Request.LOG)
-                self._listing = []
+        if asked and event.last:
+            del self._asked[event.request]
+            self._show(asked.request is Request.LOG)
 
-    def _show(self, here: Here, whole: bool) -> None:
-        entries = here.entries if whole else here.current
-        if not whole and not self.people.others([entry.name for entry in entries]):
+    def _show(self, whole: bool) -> None:
+        here = self.people.here
+        names = here.order if whole else [entry.name for entry in here.current]
+        if not whole and not self.people.others(names):
             self.feed.note("No other client.")
             return
-        items = [(display(entry.name), here.status(entry)) for entry in entries]
-        head = (f"{counted(len(items), 'name')} in the log:" if whole
-                else f"{counted(len(items), 'current user')}:")
-        self.feed.show(head, items)
+        head = counted(len(names), "name" if whole else "current user")
+        head += (" in the log" if whole else "") + ("+" if self.link.roster.is_cut else "")
+        some = f"; the first {LISTED_MAX}" if len(names) > LISTED_MAX else ""
+        self.feed.show(f"{head}{some}:", [
+            (display(entry.name), here.status(entry))
+            for entry in map(here.entry, names[:LISTED_MAX])])
 
     def on_repeated(self, _: Repeated) -> None:
         self._repeated += 1
@@ -158,5 +158,5 @@ class Requests:
             self.feed.note(f"{words}: {display(event.reason)}", "alert")
 
     def on_lost(self, _: Offline | OtherStore) -> None:
-        """Half an answer is void.  The link answers every open request by itself: FAILED."""
-        self._listing, self._repeated = [], 0
+        """The link answers every open request by itself: FAILED."""
+        self._repeated = 0

@@ -109,13 +109,14 @@ class Play:
         for name, given in states.items():
             state, chat = (given, 0) if isinstance(given, int) else given
             entries.append(wire.Entry(name.replace("_", "."), state, 0, NOON, chat))
-        self.link.roster.update((entry.name, entry) for entry in entries)
-        self.link.roster.is_whole = True
-        self.hear(wire.Roster(0, 1, tuple(entries)))
+        said = wire.Roster(0, 1, tuple(entries))
+        self.link.roster.hear(said)
+        self.hear(said)
 
     def listed(self, request: int) -> None:
         """The answer to LIST."""
-        self.hear(wire.Roster(request, 1, tuple(self.link.roster.values())))
+        log = self.link.roster
+        self.hear(wire.Roster(request, 1, tuple(map(log.entry, log.order))))
 
     def hear(self, *events: Any) -> None:
         for event in events:

@@ -106,9 +106,10 @@ class Screen(Base):
         and commands."""
         names = texts(effort(200, 50))
         play = Play().online("bob")
-        play.link.roster.update({name: wire.Entry(name, number % 3, 0, NOON, number % 3 // 2)
-                                 for number, name in enumerate(names)})
-        play.hear(wire.Roster(0, 1, ()))
+        said = wire.Roster(0, 1, tuple(wire.Entry(name, number % 3, 0, NOON, number % 3 // 2)
+                                       for number, name in enumerate(names)))
+        play.link.roster.hear(said)
+        play.hear(said)
         play.menu.talk.requests.list_log()
         play.listed(1)
         self.plain(play)

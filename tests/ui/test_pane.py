@@ -230,12 +230,6 @@ class Bounds(InUtc):
             shown.add(Note(NOON, str(number)))
         self.assertEqual((len(shown), shown.entries[0].text), (pane.ENTRIES_MAX, "10"))
 
-    def test_characters(self) -> None:
-        shown = Pane()
-        for _ in range(1000):
-            shown.add(Note(NOON, "x" * 16384))
-        self.assertLessEqual(sum(len(entry.text) for entry in shown.entries), pane.TEXT_TOTAL_MAX)
-
     def test_what_is_read_is_forgotten(self) -> None:
         shown = Pane()
         for number in range(100):

@@ -241,7 +241,7 @@ class Everything(InUtc):
                           wire.Notice(text), wire.Failed(99, 1, text),
                           wire.Outcomes(2, 2, Outcome.AWAY, (text,)), Offline(text, 1.0),
                           wire.Invitation(5, 60, text, (text, "alice", text)))
-                play.link.roster[text] = wire.Entry(text, 1, 0, 2**63, 0)
+                play.link.roster.hear(wire.Roster(0, 1, (wire.Entry(text, 1, 0, 2**63, 0),)))
             play.link.house = "\x1b[31mhouse\n"
             play.hear(wire.Roster(0, 1, ()))
             return play

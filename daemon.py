@@ -327,7 +327,7 @@ class Daemon:
         """The peer broke the protocol: tell it once, then close."""
         client = connection.client
         name = client.name if client else ""
-        self.console.note("violation", address=connection.address, name=name, reason=reason)
+        self.console.note("violation", address=connection.caller.address, name=name, reason=reason)
         if client:
             self.board.door.put_out(client, reason, self.now)
         else:
@@ -341,7 +341,7 @@ class Daemon:
         client = connection.client
         if client is None:
             self.strangers.remove(connection)
-            self.console.note("closed", address=connection.address, reason=reason)
+            self.console.note("closed", address=connection.caller.address, reason=reason)
         else:
             del self.connection_of[client]
             self.board.door.leave(client, reason, self.now)

@@ -35,6 +35,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from net.uids import Subuids
+
 REMEMBER_SECONDS = 300      # after so long a new login, or one that is gone, is known
 FAILED_SECONDS = 5          # until a failed look-up is tried again: each may have to wait
 REMEMBER_MAX = 10_000       # names; a stranger can make us look up as many as they can send
@@ -135,6 +137,7 @@ class Logins:
         self._uids: dict[str, tuple[float, int | None]] = {}
         self._names: dict[int, tuple[float, str]] = {}
         self._failed: dict[str, float] = {}     # look-ups: until when they are not tried again
+        self._subuids = Subuids(self.uid, clock)
         self._list = Listing({}, {}, False, [], 0.0)
         self._look_at = 0.0                     # when the files are looked at again
 
@@ -195,6 +198,15 @@ class Logins:
             known = answer or known or (self.clock() + FAILED_SECONDS, str(uid))
             self._names[uid] = known
         return known[1]
+
+    def counts_for(self, uid: int) -> int:
+        """The uid of the login that limits count this one for (uids.py)."""
+        return self._subuids.login(uid)
+
+    def shown(self, uid: int) -> str:
+        """A uid as the operator reads it: ann, or ann/100005 for a subordinate uid of hers."""
+        login = self.counts_for(uid)
+        return self.name(uid) if login == uid else f"{self.name(login)}/{uid}"
 
     def _ask(self, what: str, look: Callable[[], T], none: T) -> tuple[float, T] | None:
         """The answer of a look-up, after the time until which it is remembered.

@@ -61,6 +61,7 @@ class Identity(NamedTuple):
     # the uid of a login; OSError: the list of users is unavailable
     logins: Callable[[str], int | None] = lambda name: None
     operators: frozenset[int] = frozenset()
+    untold: int | None = None                           # a uid that may be anybody's (net/uids.py)
 
 
 TRUSTING = Identity(trusting=True)
@@ -106,6 +107,9 @@ class Claims:
 
     def question(self, hello: wire.Hello, caller: Caller, now: Now) -> Question | None:
         """What the caller has to prove, or None.  Raises Refusal."""
+        if caller.uid is not None and caller.uid == self.identity.untold:
+            raise Refusal(Why.DENIED, "this daemon runs in a user namespace and can't tell which "
+                                      "login you are: its operator may open a TCP address")
         user = self.mailbox.find(hello.name)
         kept = self._kept(hello.name, user, caller)
         if kept is None:

@@ -31,11 +31,14 @@ class Caller(NamedTuple):
     address: str                # what users are shown
     uid: int | None = None      # as the kernel says; None: not known
     binding: Binding = TCP      # what the client has to bind a proof to
+    login: int | None = None    # the uid that limits count the uid for; None: itself
 
     @property
     def host(self) -> str:
         """The host that limits count this caller for; at a Unix socket its login."""
-        return host_of(self.address) if self.uid is None else f"uid {self.uid}"
+        if self.uid is None:
+            return host_of(self.address)
+        return f"uid {self.uid if self.login is None else self.login}"
 
 
 class Refusal(Exception):

@@ -41,16 +41,16 @@ class Owner(Protocol):
 
 class Connection:
     """A connected stream socket (one of a socketpair will do), and the peer at its other end."""
-    __slots__ = ("_is_watched", "_owner", "_selector", "address", "binding", "client", "closing",
-                 "decoder", "due", "ended", "frames", "heard", "mask", "next", "opened",
-                 "paused", "pinged", "place", "question", "share", "sock", "uid", "unsent")
+    __slots__ = ("_is_watched", "_owner", "_selector", "caller", "client", "closing", "decoder",
+                 "due", "ended", "frames", "heard", "mask", "next", "opened", "paused", "pinged",
+                 "place", "question", "share", "sock", "unsent")
 
     def __init__(self, sock: socket.socket | Secured, place: str, caller: Caller, now: float,
                  rate: int, selector: selectors.BaseSelector, owner: Owner) -> None:
         self.sock = sock
         self.share = Share(now, rate)           # of the daemon's turns
         self.place = place                      # the address of its listener
-        self.address, self.uid, self.binding = caller
+        self.caller = caller                    # the peer, before it says anything
         self.client: Client | None = None       # None: a stranger
         self.question: Question | None = None   # what a stranger has to prove
         self.decoder = wire.Decoder()
@@ -69,11 +69,6 @@ class Connection:
         self._is_watched = True                 # it stands in the selector
         sock.setblocking(False)
         selector.register(sock, self.mask, self)
-
-    @property
-    def caller(self) -> Caller:
-        """The peer, as far as it is known before it says anything."""
-        return Caller(self.address, self.uid, self.binding)
 
     @property
     def is_open(self) -> bool:

@@ -151,7 +151,7 @@ class Console:
         if not where:
             name = next((str(fields[key]) for key in CAUSES if key in fields), "")
             where = self.address_of(name.partition(",")[0])
-        return where if where.startswith("unix") else host_of(where)
+        return where.partition("/")[0] if where.startswith("unix") else host_of(where)
 
     def _log(self, event: str, **fields: object) -> int:
         """A line for all who read.  Returns its length."""

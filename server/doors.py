@@ -241,9 +241,10 @@ class Doors:
             binding = scram.Binding(scram.TLS, server.binding) if server else scram.TCP
         else:
             uid = peer_uid(sock)
-            where = "unix" if uid is None else f"unix:{self.logins.name(uid)}"
+            where = "unix" if uid is None else f"unix:{self.logins.shown(uid)}"
             binding = scram.unix(self._uid)
-        caller, place = Caller(where, uid, binding), self.listeners[listener]
+        login = None if uid is None else self.logins.counts_for(uid)
+        caller, place = Caller(where, uid, binding, login), self.listeners[listener]
         if server:
             self.handshakes.begin(server.wrap(sock), place, caller)
         else:

@@ -38,6 +38,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "socket-lost": ("address reason", "clients can't find this socket; connected clients stay"),
     "certificate": ("fingerprint", "the daemon speaks TLS with this certificate"),
     "slow-key": ("milliseconds advice", "everybody waits for so long when somebody dials over TLS"),
+    "untold": ("reason", "the kernel or the host does not tell some users apart"),
     "unprotected": ("reason", "the daemon does not keep names for their owners"),
     "slow-login": ("login seconds",
                    "the host's list of users was slow to answer, and everybody waited"),

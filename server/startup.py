@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mailbox import Mailbox, StoreError
+from net import uids
 from net.address import Address
 from net.logins import Logins, can_tell
 from net.places import SYSTEM_SOCKET
@@ -128,7 +129,8 @@ def open_console(options: argparse.Namespace) -> Console:
 def identity(options: argparse.Namespace, console: Console, logins: Logins) -> Identity:
     """Who may be whom.  The daemon can keep names for logins only if it listens at a Unix socket,
     and the kernel tells who calls there."""
-    operators = frozenset({0, os.geteuid()})
+    untold = uids.untold_uid()
+    operators = frozenset({0, os.geteuid()} - {untold})
     if options.trust_names:
         console.note("unprotected", reason="every name is free for everybody, by --trust-names")
         return TRUSTING._replace(operators=operators)
@@ -142,7 +144,19 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
         die(PROGRAM, os.EX_CANTCREAT, f"{options.state}/secret: {error.strerror}")
     if telling:
         logins.list_all()           # now, and not while a client waits
-    return Identity(False, secret, logins.uid if telling else Identity().logins, operators)
+        _say_untold(untold, console)
+    return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold)
+
+
+def _say_untold(untold: int | None, console: Console) -> None:
+    """Say which users nobody can tell apart here."""
+    if untold is not None:
+        console.note("untold", reason="this daemon runs in a user namespace: each login outside of "
+                                      f"it has uid {untold} here, and is refused at the Unix "
+                                      "socket")
+    if source := uids.other_source():
+        console.note("untold", reason=f"subordinate uids from {source} (subid in nsswitch.conf) "
+                                      "count as logins of their own")
 
 
 def _secret(path: str) -> bytes:

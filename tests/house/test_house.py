@@ -34,11 +34,12 @@ INSIDE = {
         "bodies": "",
         "fields": "bodies frames",
         "frames": "",
-        "logins": "",
+        "logins": "uids",
         "places": "address",
         "scram": "",
         "texts": "values",
         "tls": "",
+        "uids": "",
         "values": "",
     },
     "store": {

@@ -381,7 +381,8 @@ class Strangers(unittest.TestCase):
                 service.run()
                 (connection,) = service.daemon.connections.values()
                 self.assertTrue(connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-                self.assertEqual(connection.address, "{}:{}".format(*caller.getsockname()))
+                self.assertEqual(connection.caller.address,
+                                 "{}:{}".format(*caller.getsockname()))
             self.addCleanup(service.daemon.doors.close)
 
     def test_another_listener_stays_open(self):

@@ -1,20 +1,24 @@
 """The doors: what connections that are not let in yet cost those that are, and those that want to
 be.  Part of `make torture`.
 
-    python3 -m tests.torture.torture_doors [proofs] [handshakes]
+    python3 -m tests.torture.torture_doors [proofs] [handshakes] [uids]
 
     proofs      one address holds connections open at their proof, and owners log in from there: how
                 many get in
     handshakes  clients say hello in TLS and go away, as fast as they can: what 50 users at the Unix
                 socket wait meanwhile, against the rounds without; with a key of P-256 and of
                 RSA-4096
+    uids        one login dials under many of its subordinate uids: how many clients and new names
+                it gets, against a host whose /etc/subuid is empty; needs root
 
 Prints a line for each figure; exits 1 when one is missed.
 """
 import contextlib
 import functools
+import os
 import selectors
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -38,6 +42,8 @@ GET_IN = 0.95                   # of the logins of others at that address
 PASSPHRASE, SALT = "a passphrase", b"s" * 16
 FLOOD_SOCKETS = 16              # TLS handshakes that one flooder has under way
 MEMORY = 32 << 20               # bytes that a flood may cost
+SUBUIDS, UIDS, DIALS = 500_000, 20, 10
+CHILDREN: list[int] = []
 
 
 def free_port() -> int:
@@ -232,7 +238,7 @@ def _handshakes(kind: str, certificate: Path) -> bool:
         fine = judged(f"{kind}: handshakes beside 50 users", without, under)
         print(f"  {kind}: {sum(rates) / len(rates):.0f} handshakes a second meanwhile; memory "
               f"{(daemon.rss() - memory) / 2**20:+.1f} MiB", flush=True)
-        return fine and _a_login(daemon, port)
+        return _a_login(daemon, port) and fine
 
 
 def _a_login(daemon: DaemonProcess, port: int) -> bool:
@@ -259,7 +265,56 @@ def _a_login(daemon: DaemonProcess, port: int) -> bool:
     return True
 
 
-PARTS = {"proofs": proofs, "handshakes": handshakes}
+def dial_as(uid: int, path: str) -> list[str]:
+    """The names under which a uid gets in: DIALS clients that stay for so long, each a new one."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setresuid(uid, uid, uid)
+        socks = []
+        for number in range(DIALS):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(path)
+            name = f"u{uid}.{number}"
+            sock.sendall(wire.encode(wire.Hello(wire.VERSION, 0, bytes(16), name)))
+            frames = list(wire.Decoder(wire.FRAME_MAX).feed(sock.recv(4096)))
+            if isinstance(wire.decode(frames[0], wire.DAEMON), wire.Welcome):
+                os.write(writing, f"{name} ".encode())
+            socks.append(sock)
+        os.close(writing)
+        time.sleep(60)
+        os._exit(0)
+    os.close(writing)
+    CHILDREN.append(child)
+    with open(reading) as names:
+        return names.read().split()
+
+
+def uids() -> bool:
+    """Many uids of one login, and its limits: 8 clients, 20 new names."""
+    got = {}
+    for what, row in (("none", ""), ("65536", f"4242:{SUBUIDS}:65536\n")):
+        with tempfile.TemporaryDirectory(prefix="parley-subuid-") as directory:
+            file = Path(directory) / "subuid"
+            file.write_text(row)
+            script = f'mount --bind {file} /etc/subuid && exec "$@"'
+            with DaemonProcess("--socket-mode", "666", "--clients-each", "8", "--new-names", "20",
+                               under=("unshare", "-m", "sh", "-c", script, "sh"),
+                               bare=True) as daemon:
+                os.chmod(daemon.directory, 0o755)
+                got[what] = sum(len(dial_as(SUBUIDS + n, daemon.path)) for n in range(UIDS))
+                for child in CHILDREN:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                CHILDREN.clear()
+        print(f"  {UIDS} uids, {what} of them a login's by /etc/subuid: {got[what]} clients with "
+              "new names", flush=True)
+    good = got["65536"] <= 8
+    print(f"  so a login had {got['none'] / 8:.0f} times its share{'' if good else '  MISSED'}")
+    return good
+
+
+PARTS = {"proofs": proofs, "handshakes": handshakes, "uids": uids}
 
 
 def main(names: list[str]) -> int:

@@ -149,7 +149,8 @@ class Logins:
         if now >= self._look_at:
             self._look(now)
         uid = self._list.uids.get(name) if self._list.is_whole else self._by_name(name)
-        return self._list.folded.get(name.lower()) if uid is None else uid
+        folded = self._list.folded.get(name.lower())        # for each name: it takes its time
+        return folded if uid is None else uid
 
     def _by_name(self, name: str) -> int | None:
         """What the host says about exactly this name."""

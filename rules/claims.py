@@ -26,8 +26,9 @@ Operators are root and the daemon's own uid: they could read the store anyway, a
 able to help an owner that has forgotten the passphrase.
 
 Elsewhere, a name that is kept cannot be told from one that is claimed: both get a CHALLENGE, the
-former with a salt and a verifier made of the daemon's secret, and both are refused with the same
-words after the same work.  How often one may try is in guesses.py.
+former with a salt and a verifier made of the daemon's secret.  That verifier is made for both, and
+both are refused with the same words after the same calls: tests/torture/proof_times.py takes the
+times.  How often one may try is in guesses.py.
 
 With `trusting` there are no owners and no claims: every name is free for everybody, as in the
 specifications.
@@ -70,8 +71,7 @@ TRUSTING = Identity(trusting=True)
 class Question(NamedTuple):
     """A caller that was asked for a proof."""
     hello: wire.Hello
-    kept: Verifier
-    is_real: bool           # False: a verifier of nothing, for a name that is kept but not claimed
+    kept: Verifier          # of nothing, for a name that is kept but not claimed
     nonce: bytes
     binding: scram.Binding  # what the proof has to be bound to
     at: float               # when it may be told, at the earliest, on the monotonic clock; 0: now
@@ -111,14 +111,14 @@ class Claims:
             raise Refusal(Why.DENIED, "this daemon runs in a user namespace and can't tell which "
                                       "login you are: its operator may open a TCP address")
         user = self.mailbox.find(hello.name)
-        kept = self._kept(hello.name, user, caller)
-        if kept is None:
+        if not self._has_to_prove(hello.name, user, caller):
             return None
         if not hello.features & wire.Feature.PROVE:
             raise Refusal(Why.DENIED, f"{hello.name} needs a passphrase here, and this program "
                                       "can't give one")
+        fake, claim = self._fake(hello.name), self._claim(user)
         earliest = self.guesses.earliest(caller.host, now.monotonic)
-        return Question(hello, kept, self._claim(user) == kept, self.nonce(), caller.binding,
+        return Question(hello, Verifier.unpack(claim or fake), self.nonce(), caller.binding,
                         earliest)
 
     def may_ask(self, question: Question, waited: bool, now: Now) -> bool:
@@ -139,7 +139,7 @@ class Claims:
         is_right = scram.accepts(kept, talk, said.proof) and not was_stripped
         signature = scram.sign(kept, talk)
         claim = self._claim(self.mailbox.find(name))
-        if not (is_right and question.is_real and claim == kept):
+        if not (is_right and claim == kept.pack()):     # else not claimed, or not so any more
             self.guesses.was_wrong(caller.host, now.monotonic)
             self.note("wrong-proof", name=name, address=caller.address)
             raise Refusal(Why.DENIED, f"that is not the passphrase of {name}; its owner sets one "
@@ -167,28 +167,28 @@ class Claims:
 
     # ---- whose a name is ----
 
-    def _kept(self, name: str, user: User | None, caller: Caller) -> Verifier | None:
-        """What this caller has to prove its passphrase against; None: nothing."""
+    def _has_to_prove(self, name: str, user: User | None, caller: Caller) -> bool:
+        """Whether this caller needs the passphrase of that name, if it has one.  Raises Refusal."""
         if self.identity.trusting:
-            return None
-        claim = self._claim(user)
+            return False
+        is_claimed = bool(self._claim(user))
         if caller.uid is not None and caller.uid in self.identity.operators:
-            return None
+            return False
         try:
             owners = self._owners(name, user)
         except OSError as error:
-            if claim:
-                return claim
+            if is_claimed:
+                return True
             raise Refusal(Why.FULL, f"the owner of {name} can't be told now, because this host's "
                                     "list of users does not answer: try again") from error
         if caller.uid is not None:
             if caller.uid in owners:
-                return None
-            if owners and not claim:
+                return False
+            if owners and not is_claimed:
                 raise Refusal(Why.DENIED, f"{name} belongs to another login of this host: choose "
                                           "another name")
-            return claim
-        return claim or (self._fake(name) if owners else None)
+            return is_claimed
+        return is_claimed or bool(owners)
 
     def _owners(self, name: str, user: User | None) -> set[int]:
         """The uids that own a name; mostly one or none.  Raises OSError if that is unknown."""
@@ -209,16 +209,16 @@ class Claims:
         return UID.unpack(owner)[0] if owner else None
 
     @staticmethod
-    def _claim(user: User | None) -> Verifier | None:
-        claim = user.settings.get(Setting.CLAIM) if user else None
-        return Verifier.unpack(claim) if claim else None
+    def _claim(user: User | None) -> bytes:
+        """The verifier of a name, packed; b"" if it is not claimed."""
+        return (user.settings.get(Setting.CLAIM) if user else None) or b""
 
-    def _fake(self, name: str) -> Verifier:
+    def _fake(self, name: str) -> bytes:
         """What a claim of this name could look like: always the same, and of no passphrase."""
         salt, stored, server = (
             hmac.digest(self.identity.secret, f"{what} {name.lower()}".encode(), "sha256")
             for what in ("salt", "stored", "server"))
-        return Verifier(scram.ITERATIONS, salt[:16], stored, server)
+        return Verifier(scram.ITERATIONS, salt[:16], stored, server).pack()
 
     # ---- requests ----
 
@@ -232,7 +232,7 @@ class Claims:
 
     def on_unclaim(self, client: Client, said: wire.Unclaim, now: Now) -> None:
         """Remove the passphrase."""
-        if self._claim(client.user) is None:
+        if not self._claim(client.user):
             self._fail(client, said.request, f"{client.name} is not claimed")
         elif self._set(client, said.request, b""):
             self.note("unclaimed", name=client.name)

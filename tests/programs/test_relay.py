@@ -115,8 +115,8 @@ class Between(unittest.TestCase):
         waiter, deadline, events = Waiter(link), time.monotonic() + SECONDS, []
         link.connect()
         while not events and time.monotonic() < deadline:
-            found = waiter.wait(1)[0] + link.tick()
-            events = [event for event in found if not isinstance(event, Remark)]
+            waiter.wait(1)
+            events = [event for event in waiter.events() if not isinstance(event, Remark)]
         waiter.close()
         link.close()
         return events[0]

@@ -1,5 +1,6 @@
 """Who may be whom: owners, logins, operators, claims and old sessions; a thousand attempts to be
 somebody else."""
+import contextlib
 import itertools
 import os
 import random
@@ -29,7 +30,7 @@ from net.scram import Binding
 from rules.claims import Identity
 from rules.door import RESERVED
 from rules.guesses import HOST_TRIES, NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS
-from rules.state import Caller
+from rules.state import Caller, Refusal
 from rules.store import Setting
 from server.chores import RETRY_SECONDS
 from tests.harness.process import HERE, DaemonProcess
@@ -428,6 +429,40 @@ class Claimed(unittest.TestCase):
             _, one = house.challenged("ann", tcp())
             with House(IDENTITY._replace(secret=b"another")) as other:
                 self.assertNotEqual(one.salt, other.challenged("ann", tcp())[1].salt)
+
+    def test_the_same_work_for_every_name_that_is_kept(self):
+        """The same calls, one after the other, so that the time tells nothing; but for those that
+        take some 50 ns.  (tests/torture/proof_times.py takes the times of a real daemon.)"""
+        with House() as house:
+            for name, caller, is_claimed in (("sam", tcp(), True), ("rita", unix(EVE), True),
+                                             ("torque", unix(EVE), False), ("sue", tcp(), True),
+                                             ("tim", unix(EVE), False), ("bob", unix(BOB), False)):
+                client = house.enters(name, caller)
+                if is_claimed:
+                    house.claims(client, "right")
+                if name not in ("sue", "tim"):
+                    house.away(client)
+            claims, traces, calls = house.daemon.board.claims, {}, []
+
+            def note(frame, event, what):
+                if event in ("call", "c_call"):
+                    name = frame.f_code.co_qualname if event == "call" else what.__qualname__
+                    calls.extend([name] * (name not in ("dict.get", "str.lower", "Struct.unpack")))
+            for number, name in enumerate(("sam", "rita", "torque", "bob", "ann", "sue", "tim")):
+                hello, calls[:] = wire.Hello(wire.VERSION, PROVE, bytes(16), name), []
+                caller = tcp(f"198.51.100.{number}")
+                sys.setprofile(note)
+                try:
+                    question = claims.question(hello, caller, house.clock())
+                    with contextlib.suppress(Refusal):
+                        claims.verified(question, wire.Proof(bytes(16), bytes(32)), caller,
+                                        house.clock())
+                finally:
+                    sys.setprofile(None)
+                traces[name] = list(calls)
+            self.assertGreater(len(traces["sam"]), 50)
+            for name, trace in traces.items():
+                self.assertEqual(trace, traces["sam"], name)
 
     def test_guessing_is_slow_also_for_who_hangs_up(self):
         with House() as house:

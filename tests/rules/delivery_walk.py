@@ -538,22 +538,3 @@ def walk(seed: int, steps: int) -> dict[str, int]:
     finally:
         delivery.WINDOW, delivery.WINDOW_BYTES = sizes
 
-
-if __name__ == "__main__":
-    import sys
-    import traceback
-    first, number, steps = map(int, sys.argv[1:4])
-    total: dict[str, int] = {}
-    bad = 0
-    for seed in range(first, first + number):
-        try:
-            for what, count in walk(seed, steps).items():
-                total[what] = total.get(what, 0) + count
-        except Disagreement as error:
-            bad += 1
-            print(error)
-        except Exception:
-            bad += 1
-            print(f"seed {seed}:")
-            traceback.print_exc()
-    print(bad, "of", number, total)

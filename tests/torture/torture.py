@@ -10,7 +10,7 @@ import sys
 import time
 
 PARTS = ("power_cuts", "kills", "disk_errors", "full_disk", "device_errors", "every_flip",
-         "end_to_end", "restart", "torture_overload", "torture_doors", "hog",
+         "end_to_end", "random_clients", "restart", "torture_overload", "torture_doors", "hog",
          "hostile_floods", "proof_times")
 
 

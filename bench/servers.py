@@ -73,7 +73,8 @@ def parley(*options: str) -> Callable[[Place], list[str]]:
         return [PYTHON, str(HOME / "daemon.py"), "--state", str(place.directory / "store"),
                 "--listen", f"unix:{place.socket}", "--listen", f"127.0.0.1:{place.port}",
                 "--strangers", "2000", "--strangers-each", "2000", "--all-seconds", "none",
-                "--clients-each", "none", "--new-names", "none", "--names", "none", *options]
+                "--clients-each", "none", "--new-names", "none", "--names", "none",
+                "--names-each", "none", *options]
     return command
 
 

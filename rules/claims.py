@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import hashlib  # noqa: F401    net/scram.py imports it when it needs it: at a start, not in a turn
 import hmac
-import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -45,14 +44,13 @@ import wire
 from net import scram
 from net.scram import Verifier
 from rules.guesses import Guesses
+from rules.owners import Owners
 from rules.promises import Promises
 from rules.roster import Roster
 from rules.state import Caller, Client, Now, Refusal
 from rules.store import Setting, Store
 from store.user import User
 from wire import Why
-
-UID = struct.Struct("!I")
 
 
 class Identity(NamedTuple):
@@ -63,6 +61,7 @@ class Identity(NamedTuple):
     logins: Callable[[str], int | None] = lambda name: None
     operators: frozenset[int] = frozenset()
     untold: int | None = None                           # a uid that may be anybody's (net/uids.py)
+    login_of: Callable[[int], int] = lambda uid: uid    # the login that limits count a uid for
 
 
 TRUSTING = Identity(trusting=True)
@@ -93,8 +92,8 @@ class Claims:
     """The rules."""
 
     def __init__(self, mailbox: Store, roster: Roster, promises: Promises,
-                 note: Callable[..., None], nonce: Callable[[], bytes], identity: Identity
-                 ) -> None:
+                 note: Callable[..., None], nonce: Callable[[], bytes], identity: Identity,
+                 names_each: int) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.promises = promises
@@ -102,6 +101,7 @@ class Claims:
         self.nonce = nonce                      # makes 16 unguessable bytes
         self.identity = identity
         self.guesses = Guesses()
+        self.owners = Owners(mailbox, names_each, identity.login_of)
 
     # ---- at the door ----
 
@@ -147,6 +147,20 @@ class Claims:
         self.guesses.was_right(name, now.monotonic)
         return wire.Verified(signature)
 
+    def check_room(self, name: str, caller: Caller) -> None:
+        """Raise Refusal if the caller would become the owner of one name more than a login may
+        have.  A login's own name is always its."""
+        if self.identity.trusting or caller.uid is None or not self.owners.is_full(caller.uid):
+            return
+        user = self.mailbox.find(name)
+        try:
+            if self._owners(name, user) or (user and self._claim(user)):
+                return
+        except OSError:
+            return                              # nobody's, until the list answers
+        raise Refusal(Why.DENIED, f"your login owns {self.owners.each} names here, and may own no "
+                                  "more: use one of them")
+
     def entered(self, client: Client, caller: Caller, proven: bool) -> None:
         """The caller is in.  A name that nobody owns now belongs to the caller's uid; so does a
         login's own name, for the day on which the list of users is unavailable."""
@@ -157,11 +171,12 @@ class Claims:
             owners = self._owners(client.name, client.user)
         except OSError:
             return                              # nobody's, until the list answers
-        claim, owner = self._claim(client.user), self._owner(client.user)
+        claim, owner = self._claim(client.user), self.owners.of(client.user)
         if caller.uid in owners or (not owners and (proven or not claim)):
             is_owner = owner in (owners or {caller.uid})
-            if not is_owner and not self.mailbox.refusal:   # else it is done the next time
-                self.mailbox.set(client.user, Setting.OWNER, UID.pack(caller.uid))
+            may_own = bool(owners) or not self.owners.is_full(caller.uid)
+            if not is_owner and may_own and not self.mailbox.refusal:   # else the next time
+                self.owners.give(client.user, caller.uid)
         elif not proven:
             self.note("operator", name=client.name, address=caller.address)
 
@@ -192,7 +207,7 @@ class Claims:
 
     def _owners(self, name: str, user: User | None) -> set[int]:
         """The uids that own a name; mostly one or none.  Raises OSError if that is unknown."""
-        owner = self._owner(user)
+        owner = self.owners.of(user)
         try:
             spellings = {name, name.lower(), user.name if user else name}
             logins = {uid for uid in map(self.identity.logins, spellings) if uid is not None}
@@ -201,12 +216,6 @@ class Claims:
                 raise
             logins = set()
         return logins or ({owner} if owner is not None else set())
-
-    @staticmethod
-    def _owner(user: User | None) -> int | None:
-        """The uid that the store has for a name."""
-        owner = user.settings.get(Setting.OWNER) if user else None
-        return UID.unpack(owner)[0] if owner else None
 
     @staticmethod
     def _claim(user: User | None) -> bytes:

@@ -100,6 +100,7 @@ class Door:
 
     def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
         host = caller.host
+        self.claims.check_room(hello.name, caller)
         user = self._user(hello, caller, now, proven)
         client = Client(user, caller, host, hello.features & FEATURES, self.token(), hello.token,
                         now.wall)

@@ -42,10 +42,11 @@ def host_of(where: str) -> str:
 class Hosts:
     """How many clients each host has, and the names that it may still bring."""
 
-    def __init__(self, clients: int, new_names: int, names: int) -> None:
+    def __init__(self, clients: int, new_names: int, names: int, names_each: int = 0) -> None:
         self.clients = clients              # of one host at once; 0: no limit
         self.new_names = new_names          # by one host at once; 0: no limit
         self.names = names                  # in the log
+        self.names_each = names_each        # owned by one login (owners.py); 0: no limit
         self._clients: dict[str, int] = {}
         self._new = Buckets(new_names, NEW_NAME_SECONDS)
 

@@ -70,7 +70,8 @@ class Switchboard:
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)
-        self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity)
+        self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity,
+                             hosts.names_each)
         self.door = Door(mailbox, note, roster=self.roster, publication=self.publication,
                          hosts=hosts, claims=self.claims, promises=self.promises,
                          delivery=self.delivery, sessions=self.sessions,
@@ -141,6 +142,8 @@ class Switchboard:
         that can't stay, because their names could not be stored."""
         for user, _ in batch.settings:
             self.ignores.load(user)
+        if batch.settings:
+            self.claims.owners.count()
         self.post.refuse(batch)
         self.delivery.recount(batch.mails)
         return self.promises.refuse(batch)

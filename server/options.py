@@ -16,6 +16,7 @@ from net import address, places
 from net.address import Address
 from rules.hosts import CLIENTS_LEAST, CLIENTS_PART, NEW_NAMES
 from rules.invitations import PATIENCE
+from rules.owners import NAMES_EACH
 from rules.quota import (
     ALL_SECONDS,
     MAILBOX_BYTES,
@@ -58,6 +59,7 @@ class Limits(NamedTuple):
     everyone_seconds: int = ALL_SECONDS
     new_names: int = NEW_NAMES  # by one host, or one login, at once; 0: no limit
     names: int = wire.LOG_MAX   # in the log
+    names_each: int = NAMES_EACH    # owned by one login; 0: no limit
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -85,7 +87,8 @@ def limits(options: argparse.Namespace, room: int) -> Limits:
         handshakes_each=options.handshakes_each, login_seconds=options.login_seconds,
         silence_seconds=options.silence_seconds, patience=options.patience, quotas=quotas,
         rate=options.rate, everyone=options.all, everyone_seconds=options.all_seconds,
-        new_names=options.new_names, names=options.names)
+        new_names=options.new_names, names=options.names,
+        names_each=options.names_each)
 
 
 def _parser() -> Parser:
@@ -144,6 +147,7 @@ def _limit_options(parser: Parser) -> None:
     add("--log-each", amount, LOG_EACH, "bytes of log per second for one host or login", "BYTES")
     add("--new-names", amount, NEW_NAMES, "new names by one host or login at once")
     add("--names", names, wire.LOG_MAX, "names in the log, at most")
+    add("--names-each", amount, NAMES_EACH, "names that one login may own")
 
 
 def names(text: str) -> int:

@@ -145,7 +145,8 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
     if telling:
         logins.list_all()           # now, and not while a client waits
         _say_untold(untold, console)
-    return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold)
+    return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold,
+                    logins.counts_for)
 
 
 def _say_untold(untold: int | None, console: Console) -> None:
@@ -177,7 +178,8 @@ def switchboard(mailbox: Mailbox, console: Console, limits: Limits, house: str, 
     board = Switchboard(mailbox, console.note, house=house, token=lambda: os.urandom(16),
                         patience=limits.patience, accounts=Accounts(limits.quotas),
                         broadcasts=Broadcasts(limits.everyone, limits.everyone_seconds),
-                        hosts=Hosts(limits.clients_each, limits.new_names, limits.names),
+                        hosts=Hosts(limits.clients_each, limits.new_names, limits.names,
+                                    limits.names_each),
                         identity=identity, is_alive=is_alive, is_silent=console.is_silent)
     console.address_of = board.address_of
     return board

@@ -21,9 +21,9 @@ _parleyd() {
     COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names
         --insecure --state --backend --console --log --no-text --name --patience --clients
         --clients-each --strangers --strangers-each --handshakes --handshakes-each
-        --login-seconds --silence-seconds
-        --mailbox-messages --mailbox-bytes --sender-messages --sender-bytes --rate --all
-        --all-seconds --log-each --new-names --names --check-store --salvage --version" -- "$word"))
+        --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages
+        --sender-bytes --rate --all --all-seconds --log-each --new-names --names --names-each
+        --check-store --salvage --version" -- "$word"))
 }
 complete -F _parley parley
 complete -o filenames -F _parleyd parleyd

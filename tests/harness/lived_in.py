@@ -39,7 +39,7 @@ from client import archive, letters
 from mailbox import EVERYONE, Mailbox, User
 from net import scram
 from net.bodies import body_of
-from rules.claims import UID
+from rules.owners import UID
 from rules.store import Setting
 from store import manifest
 from tests.harness import HOUSES

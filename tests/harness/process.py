@@ -19,7 +19,8 @@ START_SECONDS = 120         # until the daemon listens: 0.3 are usual, a busy ma
 
 T = TypeVar("T")
 # In a test all clients are one login.
-MANY = ("--clients-each", "none", "--new-names", "none", "--all-seconds", "none",
+MANY = ("--clients-each", "none", "--new-names", "none", "--names-each", "none",
+        "--all-seconds", "none",
         "--log-each", "none")
 
 

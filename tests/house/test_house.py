@@ -77,7 +77,7 @@ INSIDE = {
         "audience": "promises quota roster state store",
         "buckets": "",
         "chats": "state",
-        "claims": "guesses promises roster state store",
+        "claims": "guesses owners promises roster state store",
         "delivery": "promises quota roster runs state store window",
         "door": "claims delivery hosts invitations promises publication roster sessions state "
                 "store usage",
@@ -85,6 +85,7 @@ INSIDE = {
         "hosts": "buckets",
         "ignore": "promises roster state store",
         "invitations": "buckets chats ignore roster sessions state store",
+        "owners": "store",
         "post": "audience delivery ignore promises quota roster runs state store",
         "promises": "roster state store",
         "publication": "roster state",

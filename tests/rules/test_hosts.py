@@ -4,9 +4,12 @@ import contextlib
 import io
 import os
 import unittest
+from unittest import mock
 
 import wire
+from net import scram
 from rules.buckets import BUCKETS_MAX, Buckets
+from rules.claims import Identity
 from rules.hosts import LOOPBACK, NEW_NAME_SECONDS, host_of
 from rules.state import Caller
 from server.options import Limits, limits, parse
@@ -152,11 +155,110 @@ class NewNames(unittest.TestCase):
             service.user("u0")
             service.client("u3").hears(wire.Rejected, why=Why.FULL)
 
+class NamesEach(unittest.TestCase):
+    """A login owns so many names, and no more in all its life."""
+    EVE, ANN = 1003, 1001
+
+    def house(self, each=3):
+        return Service(Limits(1000, new_names=0, names_each=each), identity=Identity(
+            False, b"secret" * 6, {"eve": self.EVE, "ann": self.ANN}.get,
+            login_of=lambda uid: self.EVE if uid >= 100_000 else uid))
+
+    def eve(self, service, name, why=None, uid=EVE):
+        client = service.client(name, wire.Feature.PROVE, caller=Caller("unix:eve", uid))
+        if why is None:
+            client.hears(wire.Welcome)
+            client.hang_up()
+        else:
+            self.assertIn("owns 3 names", client.hears(wire.Rejected, why=why).reason)
+
+    def test_so_many(self):
+        """n - 1, n, n + 1; over years and starts; its own name and those that it has stay its."""
+        with self.house() as service:
+            for name in ("one", "two", "three"):
+                self.eve(service, name)
+                service.forward(365 * 86400)
+            for _ in range(2):
+                self.eve(service, "four", Why.DENIED)
+                self.assertIsNone(service.mailbox.find("four"))
+                self.eve(service, "two")
+                service.restart()
+            self.eve(service, "eve")
+            service.user("four", caller=Caller("unix:ann", self.ANN))
+            service.user("five", caller=tcp("192.0.2.1"))
+
+    def test_subordinate_uids(self):
+        with self.house() as service:
+            for number, name in enumerate(("one", "two", "three")):
+                self.eve(service, name, uid=100_000 + number)
+            for uid in (self.EVE, 100_000, 165_535):
+                self.eve(service, "four", Why.DENIED, uid)
+            service.restart()
+            self.eve(service, "four", Why.DENIED)
+
+    def test_names_that_were_nobodys(self):
+        """Taking one counts."""
+        with self.house() as service:
+            service.user("free", caller=tcp("192.0.2.1")).hang_up()
+            for name in ("one", "two", "free"):
+                self.eve(service, name)
+            service.mailbox.register("late", 1)
+            self.eve(service, "late", Why.DENIED)
+            owners = service.daemon.board.claims.owners
+            self.assertEqual(owners._names, {self.EVE: 3})
+            owners.count()
+            self.assertEqual(owners._names, {self.EVE: 3})
+
+    def test_a_claimed_name(self):
+        """Whoever knows its passphrase comes in; it is no login's then."""
+        salt = bytes(16)
+        key = scram.derive("right", salt, 4096)
+        verifier = scram.verifier(key, salt, 4096)
+        with mock.patch("net.scram.ITERATIONS", 4096), self.house() as service:
+            sam = service.user("sam", features=wire.Feature.PROVE, caller=tcp("192.0.2.1"))
+            sam.say(wire.Claim(1, *verifier))
+            sam.hang_up()
+            for name in ("one", "two", "three"):
+                self.eve(service, name)
+            client = service.client("sam", wire.Feature.PROVE, caller=Caller("unix:eve", self.EVE))
+            said = client.hears(wire.Challenge)
+            talk = scram.conversation("sam", "11" * 16, said.nonce.hex(), salt, 4096,
+                                      scram.Binding())
+            client.say(wire.Proof(b"\x11" * 16, scram.prove(key, talk)))
+            client.hears(wire.Verified)
+            client.hears(wire.Welcome)
+            self.assertIsNone(service.daemon.board.claims.owners.of(service.mailbox.find("sam")))
+
+    def test_a_login_takes_its_name_from_a_former_owner(self):
+        with self.house() as service:
+            service.mailbox.register("ann", 1)
+            owners = service.daemon.board.claims.owners
+            owners.give(service.mailbox.find("ann"), self.EVE)
+            service.user("ann", caller=Caller("unix:ann", self.ANN))
+            self.assertEqual(+owners._names, {self.ANN: 1})
+
+    def test_names_that_the_disk_refuses(self):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+        with self.house() as service:
+            service.mailbox.disk.write = full
+            caller = Caller("unix:eve", self.EVE)
+            service.client("one", caller=caller).hears(wire.Rejected, why=Why.FULL)
+            self.assertEqual(service.daemon.board.claims.owners._names, {})
+
+    def test_none(self):
+        with self.house(0) as service:
+            for number in range(30):
+                self.eve(service, f"n{number}")
+
+
+class Options(unittest.TestCase):
     def test_options(self):
         found = limits(parse([*LISTEN, "--new-names", "7", "--names", "2K"]), 100)
-        self.assertEqual((found.new_names, found.names), (7, 2048))
-        found = limits(parse([*LISTEN, "--new-names", "none", "--names", "none"]), 100)
-        self.assertEqual((found.new_names, found.names), (0, wire.LOG_MAX))
+        self.assertEqual((found.new_names, found.names, found.names_each), (7, 2048, 1000))
+        found = limits(parse([*LISTEN, "--new-names", "none", "--names", "none",
+                              "--names-each", "none"]), 100)
+        self.assertEqual((found.new_names, found.names, found.names_each), (0, wire.LOG_MAX, 0))
         with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as refused:
             parse([*LISTEN, "--names", str(wire.LOG_MAX + 1)])          # no client could come in
         self.assertEqual(refused.exception.code, os.EX_USAGE)

@@ -1,0 +1,55 @@
+"""owners: the uids that own names, as the store has them, and how many names each login owns.
+
+A name is in the log for ever, in memory and in the list of every client; at a rate alone a login
+would fill the log in some months.  So a login owns no more than --names-each; its subordinate uids
+(net/uids.py) own them for it.  Nothing frees a name: messages in other users' mailboxes and
+archives have its number as their sender, and the next owner would get the answers to them.
+"""
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable
+
+from rules.store import Setting, Store
+from store.user import User
+
+NAMES_EACH = 1000       # owned by one login: more than a login and its robots ever use; 300 KB
+UID = struct.Struct("!I")
+
+
+class Owners:
+    """Who owns what."""
+
+    def __init__(self, mailbox: Store, each: int, login_of: Callable[[int], int]) -> None:
+        self.mailbox = mailbox
+        self.each = each                        # names of one login; 0: no limit
+        self.login_of = login_of                # the login that a uid counts for
+        self._names: Counter[int] = Counter()   # of each login
+        self.count()
+
+    def count(self) -> None:
+        """Count anew: at the start, and after a batch that the disk refused; 60 ms for a million
+        names."""
+        found = Counter(user.settings.get(Setting.OWNER) for user in self.mailbox.users)
+        self._names.clear()
+        for owner, names in found.items():
+            if owner:
+                self._names[self.login_of(UID.unpack(owner)[0])] += names
+
+    @staticmethod
+    def of(user: User | None) -> int | None:
+        """The uid that owns this name; None: nobody, as far as the store knows."""
+        owner = user.settings.get(Setting.OWNER) if user else None
+        return UID.unpack(owner)[0] if owner else None
+
+    def is_full(self, uid: int) -> bool:
+        """Whether the login of this uid has all the names that it may have."""
+        return 0 < self.each <= self._names[self.login_of(uid)]
+
+    def give(self, user: User, uid: int) -> None:
+        """The name is this uid's from now on, if the disk takes that."""
+        if (before := self.of(user)) is not None:
+            self._names[self.login_of(before)] -= 1
+        self._names[self.login_of(uid)] += 1
+        self.mailbox.set(user, Setting.OWNER, UID.pack(uid))

@@ -12,9 +12,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 import wire
+from net.bodies import BODY_MAX
 from net.fields import ENTRY
+from rules import invitations, promises, publication, window
 from rules.door import RESERVED
-from server import log
+from server import connection, heartbeat, log
+from server.options import LOGIN_SECONDS, SILENCE_SECONDS
 from tests.harness import service as harness
 from tests.harness.service import Service
 
@@ -95,6 +98,20 @@ class WireTest(unittest.TestCase):
             with self.subTest(subsection):
                 self.assertEqual(values_of(subsection), numbers(enum))
         self.assertEqual(valued(section("parley-wire.7", "FEATURES")), numbers(wire.Feature))
+
+    def test_limits(self):
+        self.assertEqual(promises.OUTCOME_NAMES, invitations.INVITED_MAX)
+        self.assertEqual(promises.OUTCOME_NAMES, publication.PAGE)
+        told = [line.removeprefix(".It ") for line in section("parley-wire.7", "LIMITS")
+                if line.startswith(".It ")]
+        seconds = LOGIN_SECONDS, SILENCE_SECONDS, heartbeat.LEAVE_SECONDS
+        self.assertEqual(told, [
+            *map(str, (wire.FRAME_MAX, wire.HELLO_MAX, wire.TEXT_MAX, wire.NAME_MAX,
+                       wire.NAMES_MAX, BODY_MAX, promises.OUTCOME_NAMES, window.WINDOW)),
+            f"{window.WINDOW_BYTES >> 10} KiB", f"{connection.READ_PAUSE_AT >> 10} KiB",
+            f"{connection.UNSENT_MAX >> 20} MiB", *[f"{number:g} s" for number in seconds]])
+        self.assertIn(f"and {heartbeat.ANSWER_SECONDS} s for an answer.",
+                      section("parley-wire.7", "LIMITS"))
 
     def test_entry(self):
         numbered = zip(wire.Entry._fields[1:], ENTRY.format[1:], strict=True)

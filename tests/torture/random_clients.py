@@ -196,7 +196,9 @@ class User:
         self.say(*self.unanswered.values())
 
     def on_rejected(self, said: wire.Rejected) -> None:
-        self.fault(f"was told {said}")
+        """All come at once after a death, and not all of them may: they try again."""
+        if said.why != wire.Why.FULL:
+            self.fault(f"was told {said}")
 
     def on_waiting(self, said: wire.Waiting) -> None:
         self.told = said.total

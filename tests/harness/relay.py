@@ -9,6 +9,7 @@ Then it prints how often each route got a PROOF, and how often the daemon let it
 import contextlib
 import json
 import os
+import select
 import socket
 import ssl
 import sys
@@ -75,32 +76,32 @@ class Route:
             with contextlib.suppress(OSError), caller:
                 ours = self.context.wrap_socket(caller, True) if self.context else caller
                 with ours, connected(self.to) as theirs:
-                    there = threading.Thread(target=self._pump, args=(ours, theirs, wire.CLIENT))
-                    there.start()
-                    self._pump(theirs, ours, wire.DAEMON)
-                    there.join()
+                    self._pass_on(ours, theirs)
 
-    def _pump(self, source: socket.socket, sink: socket.socket, side: wire.Direction) -> None:
-        """Pass on what comes from one side, and then hang up on both."""
-        decoder = wire.Decoder(wire.FRAME_MAX)
-        # the other pump's shutdown() takes TLS off the socket, and what comes then is no frame
-        with contextlib.suppress(OSError, wire.ProtocolError):
-            while data := source.recv(65536):
+    def _pass_on(self, caller: socket.socket, daemon: socket.socket) -> None:
+        """Pass on what either says, until one hangs up."""
+        ends = {caller: (daemon, wire.CLIENT, wire.Decoder(wire.FRAME_MAX)),
+                daemon: (caller, wire.DAEMON, wire.Decoder(wire.FRAME_MAX))}
+        while True:
+            for end in select.select(list(ends), [], [])[0]:
+                other, side, decoder = ends[end]
+                data, passed = end.recv(65536), b""     # a record of TLS is shorter: nothing stays
+                if not data:
+                    return
                 for frame in decoder.feed(data):
                     said = self.way(wire.decode(frame, side), self.shown)
                     self.proofs += isinstance(said, wire.Proof)
                     self.entered += isinstance(said, wire.Welcome)
-                    if said is not None:
-                        sink.sendall(wire.encode(said))
-        for sock in source, sink:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                    passed += wire.encode(said) if said is not None else b""
+                other.sendall(passed)
 
 
 def connected(to: Address) -> socket.socket:
     """A connection to this address, whatever its certificate."""
     sock = socket.socket(socket.AF_UNIX if to.path else socket.AF_INET)
     sock.settimeout(SECONDS)
+    if not to.path:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.connect(to.path or (to.host, to.port))
     if not to.tls:
         return sock

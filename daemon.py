@@ -65,6 +65,7 @@ from server.doors import Doors
 from server.fairness import BUDGET, FREE, Fairness
 from server.heartbeat import Heartbeat
 from server.options import PROGRAM, Limits, limits, parse
+from server.pace import Pace
 from server.partings import Partings
 from server.signals import Signals, end_at_next
 from server.strangers import Strangers
@@ -107,9 +108,9 @@ class Daemon:
         self.connection_of: dict[Client, Connection] = {}
         self.strangers = Strangers(self.board.door, limits)
         self.doors = Doors(self.selector, self, console.note, logins or Logins(), limits, clock)
-        self.fairness = Fairness(limits.rate)
+        self.fairness, self.pace = Fairness(limits.rate), Pace(clock)
         self.unfinished = Unfinished(mailbox, self.board.owes_much, self.board.usages)
-        self.heartbeat = Heartbeat(limits.silence_seconds)
+        self.heartbeat = Heartbeat(limits.silence_seconds, self.board.slices)
         self.partings = Partings(self.board, self.heartbeat, self.connection_of)
         self.chores = Chores(mailbox, console.note, clock)
         self.signals = Signals()
@@ -129,7 +130,7 @@ class Daemon:
             self._on_signals()
         for connection in self.unfinished.due(self.now.monotonic):
             self._process(connection)
-        for key, mask in ready:
+        for key, mask in self.pace.ready(ready, self.now.monotonic):
             if type(key.data) is Connection:
                 self._on_ready(key.data, mask)
             else:
@@ -143,6 +144,8 @@ class Daemon:
         self._flush()
         if self.mailbox.sync() != settled:      # a disk that does not work in the background
             self.board.settle(self.mailbox.settled())
+            self._flush()
+        for _ in self.pace.steps(self.board.slices, self.now.monotonic):
             self._flush()
         self.partings.part(self.now)
         self._timers()
@@ -379,7 +382,8 @@ class Daemon:
         self.board.tell_everybody(wire.Notice("the daemon is stopping"))
         deadline = self.clock().monotonic + GOODBYE_SECONDS
         self.turn(0)
-        while ((self.board.owes or any(each.unsent for each in self.connections.values()))
+        while ((self.board.owes or self.board.slices
+                or any(each.unsent for each in self.connections.values()))
                and self.clock().monotonic < deadline):
             self.turn(0.05)
         for connection in list(self.connections.values()):

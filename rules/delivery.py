@@ -14,22 +14,19 @@ messages are encoded once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 import wire
 from rules.promises import Promises, Ranges, add_range
 from rules.quota import Accounts
 from rules.roster import Roster
 from rules.runs import mail_frames
+from rules.slices import MANY, Crowd
 from rules.state import Client, Now
 from rules.store import Store
 from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
 from store.mail import Mail, amount, messages
 from wire import SendFlag, Why
 
-# If more readers than this have a message to get, each turn serves so many of them: 2 ms of work,
-# and as many confirmations come back.
-CROWD = 256
 PAST_MAX = 16       # ended streams in a window, before it drops those with nothing in flight
 UNREADABLE = ("{} of your messages cannot be read from the daemon's disk; it keeps them, and has "
               "told its operator")
@@ -46,7 +43,7 @@ class Delivery:
         self.promises = promises
         self.accounts = accounts
         self.stirred: dict[Client, None] = {}   # readers to look at in the next push()
-        self.crowd: dict[Client, None] = {}     # the same, but CROWD of them in each push()
+        self.crowd = Crowd(roster.slices, self._serve)      # the same, if they are many
         self.counted: dict[Client, None] = {}   # readers whose count of waiting messages may be new
         # messages that several readers may get in this turn, with their frames; by the first id and
         # the flag
@@ -61,7 +58,7 @@ class Delivery:
     def leave(self, client: Client) -> None:
         """A client went: messages that it did not confirm are still in the queue."""
         self.stirred.pop(client, None)
-        self.crowd.pop(client, None)
+        self.crowd.drop(client)
         self.counted.pop(client, None)
 
     # ---- requests ----
@@ -144,12 +141,11 @@ class Delivery:
                 self.counted[client] = None
 
     def stir(self, readers: dict[Client, None]) -> None:
-        """Look at these readers in the next push().  A crowd is served over several turns, so that
-        others need not wait."""
-        if len(readers) <= CROWD:
+        """Look at these readers in the next push(); if they are many, in slices."""
+        if len(readers) <= MANY:
             self.stirred |= readers
         else:
-            self.crowd |= readers
+            self.crowd.add(readers)
 
     def push(self) -> None:
         """Send each reader what its window has room for.  Before that, tell clients how many
@@ -157,13 +153,16 @@ class Delivery:
         check brings."""
         self._tell_waiting()
         stirred, self.stirred = self.stirred, {}
-        for client in list(islice(self.crowd, CROWD)):
-            del self.crowd[client]
-            stirred[client] = None
         for client in stirred:
             if client.welcomed:
                 self._fill(client)
         self._pushes.clear()
+
+    def _serve(self, client: Client) -> int:
+        """One of a crowd.  What they share is encoded anew after each push()."""
+        if client.welcomed:
+            self._fill(client)
+        return 1
 
     def _fill(self, client: Client) -> None:
         check = client.window.checking

@@ -157,7 +157,7 @@ class Invitations:
         if len(invitation.accepted) == len(invitation.invited):
             self._start(invitation, now)
         else:
-            self.roster.tell_all((m for m in invitation.told if m is not client),
+            self.roster.tell_all([m for m in invitation.told if m is not client],
                                  wire.Answered(invitation.number, client.name))
 
     def _start(self, invitation: Invitation, now: Now) -> None:

@@ -2,32 +2,31 @@
 
 Every subscriber (Feature.ROSTER) has a copy of the log of names, which is kept current.
 
-Changes collapse into the latest state.  The changes of a turn are encoded once, and the same bytes
-go to every subscriber; with many subscribers they are published less often, so that a thousand
-logins at once cost each subscriber a few frames and not a thousand.  A subscriber that does not
-read is sent nothing: the numbers of the rows that it has missed are remembered (a set no larger
-than the log), and their latest state is sent when it reads again.
+Changes collapse into the latest state.  For each row it is known when it last changed, as a point
+on a scale that only grows, and for each copy to which point it is current.  So a copy costs two
+numbers, however much it lacks: it lacks the rows that changed after its point, in their latest
+state.  Copies that are current to the same point get the same bytes.  With many subscribers changes
+are published less often, so that a thousand logins at once cost each subscriber a few frames and
+not a thousand.
 
-The log at login goes out page by page in the same way, a page whenever the one before has left.
-Clients that are sent pages, at login or because they asked for a LIST, take turns: all of them
-together get ROWS_MAX rows in one turn of the daemon, so that the others need not wait for them.
+Subscribers and LISTs are served in slices (slices.py): a page for each, and then it is the turn of
+the others.  A client that does not read is sent nothing, until it reads again.
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from math import inf
 
 import wire
 from rules.roster import Roster
-from rules.state import Client, Now
+from rules.slices import STEP, Crowd
+from rules.state import Client, LogCopy, Now
 from store.user import User
 
 PAGE = 1000         # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
 PAUSE_AT = 65536    # bytes that a client may have unsent before it is sent no more pages
-ROWS_MAX = PAGE     # rows for all that are behind, in a turn, up to the end of a page: 1.5 ms
-PAGE_LEAST = 20     # rows that a page counts for, at least: to encode and send it has its price
-# Seconds between two publications, for each subscriber: they take some 6 % of the time at most.
+ROWS_MAX = PAGE     # rows made in a step of a slice, up to the end of a page: 1.5 ms
+# Seconds between two publications, for each subscriber: they take some 20 % of the time at most.
 PUBLISH_COST = 50e-6
 
 
@@ -38,18 +37,25 @@ class Publication:
         self.users = users                              # the whole log, by number
         self.roster = roster
         self._subscribers: dict[Client, None] = {}      # welcomed, with Feature.ROSTER
-        # Clients that are to be sent pages: the log, rows that are stale, or a LIST.
-        self._behind: dict[Client, None] = {}
+        # Clients that are to be sent pages: the log, rows that changed, or a LIST.
+        self._behind = Crowd(roster.slices, self._serve)
+        self._deaf: dict[Client, None] = {}             # the same, that do not read now
+        self._changed: dict[int, int] = {}              # rows, by number: when each last changed,
+        self._point = 0                                 # as points that grow, the last one last
+        self._shared: dict[tuple[int, int], tuple[bytes, int, int]] = {}    # see _changes
+        self._shared_at = 0, 0                          # the version and the point that it is for
         self._publish_at = 0.0                          # on the monotonic clock
 
     def welcomed(self, client: Client) -> None:
         """The client may be sent the log from now on."""
         if client.features & wire.Feature.ROSTER:
-            self._subscribers[client] = self._behind[client] = None
+            self._subscribers[client] = None
+            self._behind.put(client)
 
     def leave(self, client: Client) -> None:
         self._subscribers.pop(client, None)
-        self._behind.pop(client, None)
+        self._deaf.pop(client, None)
+        self._behind.drop(client)
 
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         """Answer a LIST: the whole log, page by page as the client reads them."""
@@ -59,7 +65,7 @@ class Publication:
             self.roster.tell(client, wire.Failed(said.request, wire.Why.BUSY, reason))
             return
         copy.list_request, copy.listed_upto = said.request, 0
-        self._behind[client] = None
+        self._behind.put(client)
 
     def row(self, user: User) -> wire.Entry:
         """One name, as it is now."""
@@ -75,74 +81,103 @@ class Publication:
     # ---- the turn ----
 
     def publish(self, monotonic: float) -> None:
-        """Send what changed to subscribers that read, and pages to the first of those behind."""
+        """Begin to send what changed, and go on with clients that read again."""
         changes = self.roster.changes
         if changes and monotonic >= self._publish_at:
             self._publish_at = monotonic + PUBLISH_COST * len(self._subscribers)
-            if self._subscribers:       # a name that the disk refused is in the log no more
-                self._spread(sorted(n for n in changes if n < len(self.users)))
+            for number in changes:
+                if number < len(self.users):    # a name that the disk refused is in the log no more
+                    self._point += 1
+                    self._changed.pop(number, None)
+                    self._changed[number] = self._point
             changes.clear()
-        rows = 0
-        for client in list(self._behind):
-            if rows >= ROWS_MAX:
-                break
-            if client.backlog < PAUSE_AT:
-                rows += max(PAGE_LEAST, self._send_page(client))
+            self._behind.add(self._subscribers)
+        if self._deaf:
+            reading = [client for client in self._deaf if client.backlog < PAUSE_AT]
+            for client in reading:
+                del self._deaf[client]
+            self._behind.add(reading)
 
     def next_publish(self) -> float:
         """When publish() has something to do, on the monotonic clock; 0: at once; inf: never."""
-        if self._behind and any(client.backlog < PAUSE_AT for client in self._behind):
+        if any(client.backlog < PAUSE_AT for client in self._deaf):
             return 0.0
         return self._publish_at if self.roster.changes else inf
 
-    def _spread(self, numbers: list[int]) -> None:
-        """Send these rows to all subscribers."""
-        if not numbers:
-            return
-        frames = [wire.encode(wire.Roster(0, 1, self._rows(numbers[at:at + PAGE])))
-                  for at in range(0, len(numbers), PAGE)]
-        for client in self._subscribers:
-            copy = client.log_copy
-            if client in self._behind or client.backlog >= PAUSE_AT:
-                copy.stale = copy.stale or {}
-                copy.stale.update((n, None) for n in numbers if n < copy.sent_upto)
-                self._behind[client] = None
-                continue
-            copy.sent_upto = max(copy.sent_upto, numbers[-1] + 1)
-            for frame in frames:
-                self.roster.hand(client, frame)
+    def _serve(self, client: Client) -> int:
+        """Send one page: of a LIST, else of rows that changed, else of the log from where it
+        stopped.  Returns how much work that was."""
+        if client.backlog >= PAUSE_AT:
+            self._deaf[client] = None
+            return 1
+        copy, rows = client.log_copy, 0
+        if copy.list_request:
+            rows = self._send_list(client, copy)
+        elif copy.sent_upto and copy.point < self._point:
+            rows = self._send_changes(client, copy)
+        elif client in self._subscribers:
+            rows = self._send_log(client, copy)
+        if copy.list_request or (client in self._subscribers and not self._is_whole(copy)):
+            self._behind.put(client)
+        return 1 + rows * STEP // ROWS_MAX
 
-    def _send_page(self, client: Client) -> int:
-        """Send one page: of a LIST, else of stale rows, else of the log from where it stopped.
-        Returns the number of its rows.  Then it is the turn of the others."""
-        numbers: Sequence[int]
-        copy = client.log_copy
-        request, copy.list_request = copy.list_request, 0
-        if request:
-            numbers = range(copy.listed_upto, min(copy.listed_upto + PAGE, len(self.users)))
-            copy.listed_upto = numbers.stop
-            more = copy.listed_upto < len(self.users)
-            copy.list_request = request if more else 0
-        elif copy.stale:
-            numbers = list(islice(copy.stale, PAGE))
-            for number in numbers:
-                del copy.stale[number]
-            more = self._lacks_rows(client)
-        else:
-            numbers = range(copy.sent_upto, min(copy.sent_upto + PAGE, len(self.users)))
-            copy.sent_upto = numbers.stop
-            more = self._lacks_rows(client)
-        self.roster.tell(client, wire.Roster(request, not more, self._rows(numbers)))
-        del self._behind[client]
-        if copy.list_request or self._lacks_rows(client):
-            self._behind[client] = None
+    def _send_list(self, client: Client, copy: LogCopy) -> int:
+        numbers = self._next(copy.listed_upto)
+        request, copy.listed_upto = copy.list_request, numbers.stop
+        is_last = copy.listed_upto == len(self.users)
+        copy.list_request = 0 if is_last else request
+        self.roster.tell(client, self._page(request, numbers, is_last))
         return len(numbers)
 
-    def _rows(self, numbers: Sequence[int]) -> tuple[wire.Entry, ...]:
-        return tuple(self.row(self.users[number]) for number in numbers)
+    def _send_log(self, client: Client, copy: LogCopy) -> int:
+        numbers = self._next(copy.sent_upto)
+        if not copy.sent_upto:
+            copy.point = self._point            # nothing that it has can have changed
+        copy.sent_upto = numbers.stop
+        self.roster.tell(client, self._page(0, numbers, self._is_whole(copy)))
+        return len(numbers)
 
-    def _lacks_rows(self, client: Client) -> bool:
-        """Whether this client is a subscriber whose copy is not whole, or not current."""
-        copy = client.log_copy
-        return client in self._subscribers and (bool(copy.stale)
-                                                or copy.sent_upto < len(self.users))
+    def _next(self, first: int) -> range:
+        return range(first, min(first + PAGE, len(self.users)))
+
+    def _send_changes(self, client: Client, copy: LogCopy) -> int:
+        """Send a page of the rows that changed since this copy was current.  Returns how many rows
+        had to be made for it: none if another copy was current to the same point."""
+        now, before = (self.roster.version, self._point), (copy.point, copy.sent_upto)
+        if self._shared_at != now:
+            self._shared_at = now
+            self._shared.clear()
+        shared, made = self._shared.get(before), 0
+        if shared is None:
+            numbers = self._changes(copy)
+            made = len(numbers)
+            frame = wire.encode(self._page(0, numbers, self._is_whole(copy))) if numbers else b""
+            shared = self._shared[before] = frame, copy.point, copy.sent_upto
+        frame, copy.point, copy.sent_upto = shared
+        if frame:
+            self.roster.hand(client, frame)
+        return made
+
+    def _changes(self, copy: LogCopy) -> list[int]:
+        """The next rows, a page at most, that changed since this copy was current; it is current to
+        the last of them then.  Rows that the copy does not have yet come with the log."""
+        since: list[tuple[int, int]] = []
+        for number, point in reversed(self._changed.items()):
+            if point <= copy.point:
+                break
+            since.append((number, point))
+        numbers: list[int] = []
+        while since and len(numbers) < PAGE:
+            number, copy.point = since.pop()
+            copy.sent_upto += number == copy.sent_upto      # a new name
+            if number < copy.sent_upto:
+                numbers.append(number)
+        return numbers
+
+    def _is_whole(self, copy: LogCopy) -> bool:
+        """Whether a copy has the whole log, as it was published last."""
+        return copy.point == self._point and copy.sent_upto >= len(self.users)
+
+    def _page(self, request: int, numbers: Sequence[int], is_last: bool) -> wire.Roster:
+        rows = tuple([self.row(self.users[number]) for number in numbers])
+        return wire.Roster(request, is_last, rows)

@@ -2,15 +2,18 @@
 
 The `Roster` knows all clients by user number, and queues what is said to them.  To say something
 never blocks and never touches a socket: the frame goes to the client's `out` list, the client to
-`speaking`, and the daemon takes both at the end of the turn.  How clients learn who else is here is
-in publication.py.
+`speaking`, and the daemon takes both at the end of the turn.  What is said to more than MANY at
+once leaves in slices (slices.py): the frames are queued at once, but a client comes to `speaking`
+when its turn has come, or when it is told something of its own.  How clients learn who else is here
+is in publication.py.
 """
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import wire
+from rules.slices import MANY, Crowd, Slices
 from rules.state import Client
 from store.user import User
 
@@ -20,10 +23,12 @@ RECENT_MAX = 500    # names kept in the order in which they left: more than any 
 class Roster:
     """All connected clients."""
 
-    def __init__(self, users: Sequence[User]) -> None:
+    def __init__(self, users: Sequence[User], slices: Slices) -> None:
         self.users = users                      # the whole log, by number; the mailbox's own list
         self.clients: dict[int, Client] = {}    # connected, by user number
         self.speaking: list[Client] = []        # those with frames to be sent
+        self.slices = slices
+        self.crowd = Crowd(slices, self._speak)     # the same, but in slices
         self.changes: dict[int, None] = {}      # user numbers: not published yet (publication.py)
         self.version = 0                        # grows when somebody comes, goes, or changes state
         # users that are away, by number; the last to leave is the last
@@ -38,6 +43,8 @@ class Roster:
         """Queue an encoded frame.  It waits behind WELCOME, until that was said."""
         if client.out:
             client.out.append(frame)
+            if self.crowd.waiting and self.crowd.drop(client):
+                self.speaking.append(client)
             return
         client.out = [frame]
         if client.welcomed:
@@ -47,11 +54,28 @@ class Roster:
         """Queue a message."""
         self.hand(client, wire.encode(said))
 
-    def tell_all(self, clients: Iterable[Client], said: wire.Message) -> None:
+    def tell_all(self, clients: Collection[Client], said: wire.Message) -> None:
         """Queue a message, encoded once, for each of these."""
-        frame = wire.encode(said)
+        self.hand_all(clients, wire.encode(said))
+
+    def hand_all(self, clients: Collection[Client], frame: bytes) -> None:
+        """Queue an encoded frame for each of these; to many it leaves in slices."""
+        hand = self.hand if len(clients) <= MANY else self.defer
         for client in clients:
-            self.hand(client, frame)
+            hand(client, frame)
+
+    def defer(self, client: Client, frame: bytes) -> None:
+        """Queue an encoded frame, one of many, that leaves in slices."""
+        if client.out:
+            client.out.append(frame)
+            return
+        client.out = [frame]
+        if client.welcomed:
+            self.crowd.put(client)
+
+    def _speak(self, client: Client) -> int:
+        self.speaking.append(client)
+        return 1
 
     def welcome(self, client: Client, welcome: wire.Welcome) -> None:
         """Say WELCOME, and from here on everything else."""
@@ -67,6 +91,8 @@ class Roster:
         self.changed(client)
 
     def leave(self, client: Client) -> None:
+        if self.crowd.drop(client):
+            self.speaking.append(client)        # it is told all before its connection is closed
         if self.clients.get(client.user.number) is client:
             del self.clients[client.user.number]
             self.recent[client.user.number] = None

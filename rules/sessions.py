@@ -5,12 +5,13 @@ A member that does not read is put out once LINES_MAX bytes wait for it.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import wire
 from rules.chats import Event, refusal_of
 from rules.ignore import Ignores
 from rules.roster import Roster
+from rules.slices import MANY
 from rules.state import Client, Now, Session
 from wire import Why
 
@@ -47,16 +48,17 @@ class Sessions:
         self.roster.tell_all(members, wire.Started(session.number, invitation, names))
         self.note("chat-started", chat=session.number, members=wire.some(names))
         if session.is_group and self.ignores.by:
-            for member in members:
-                self._tell_unheard(member, session)
+            self._tell_unheard(members)
 
-    def _tell_unheard(self, member: Client, session: Session) -> None:
-        """Tell a member of a group whose lines it will not be shown."""
-        silent = [other.name for other in session.members
-                  if self.ignores.holds(member.user, other.user)]
-        if silent:
-            self.roster.tell(member, wire.Notice(
-                f"lines of {', '.join(silent)} are not shown to you: /ignored"))
+    def _tell_unheard(self, members: Sequence[Client]) -> None:
+        """Tell each member of a group whose lines it will not be shown."""
+        name_of = {member.user.number: member.name for member in members}
+        for member in members:
+            ignored = self.ignores.by.get(member.user.number)
+            if ignored and not ignored.keys().isdisjoint(name_of.keys()):
+                silent = [name for number, name in name_of.items() if number in ignored]
+                self.roster.tell(member, wire.Notice(
+                    f"lines of {', '.join(silent)} are not shown to you: /ignored"))
 
     # ---- talking ----
 
@@ -97,18 +99,25 @@ class Sessions:
         del self._spoken[session]
         lines, session.lines = bytes(session.lines), bytearray()
         spans, session.spans = session.spans, {}
+        ignoring = self.ignores.by if session.is_group else {}
+        hand = self.roster.hand if len(session.members) <= MANY else self.roster.defer
         for member in session.members:
-            unheard = spans.get(member, [])
-            if session.is_group and self.ignores.by:
-                unheard = sorted(
-                    span for speaker, own in spans.items() for span in own
-                    if speaker is member or self.ignores.holds(member.user, speaker.user))
+            unheard: Sequence[tuple[int, int]] = spans.get(member, ())
+            if ignoring and member.user.number in ignoring:
+                unheard = self._unheard(member, spans)
             heard = without(lines, unheard) if unheard else lines
             if heard:
-                self.roster.hand(member, heard)
+                hand(member, heard)
         for member in list(session.members):
             if member.backlog > LINES_MAX:
                 self.leave(member, Why.SLOW, now)
+
+    def _unheard(self, member: Client, spans: Mapping[Client, list[tuple[int, int]]]
+                 ) -> list[tuple[int, int]]:
+        """Which of these lines are not for a member that ignores somebody: its own, and theirs."""
+        ignored = self.ignores.by[member.user.number]
+        return sorted([span for speaker, own in spans.items()
+                       if speaker is member or speaker.user.number in ignored for span in own])
 
     # ---- leaving ----
 

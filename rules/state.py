@@ -112,12 +112,11 @@ class ChatState:
 
 class LogCopy:
     """What one client has of the log of names, and what it is being sent of it."""
-    __slots__ = ("list_request", "listed_upto", "sent_upto", "stale")
+    __slots__ = ("list_request", "listed_upto", "point", "sent_upto")
 
     def __init__(self) -> None:
         self.sent_upto = 0              # the log was sent up to this user number
-        # rows that changed while the client did not read, by number
-        self.stale: dict[int, None] | tuple[()] = ()
+        self.point = 0                  # and is current to this point (publication.py)
         self.list_request = 0           # the LIST that is being answered; 0: none
         self.listed_upto = 0            # and the user number that the answer has come to
 

@@ -18,6 +18,7 @@ The turn, as the daemon calls it (the order is the promise):
     push()          live messages leave for their readers
     settle(seq)     STORED, DELIVERED, CONFIRMED, WELCOME leave, of this turn or an earlier one
     tick()          lines of chats, and what time brings
+    slices.step()   a step of what is too much for one turn
     [mailbox.sync]      an fdatasync is begun, unless one is under way
 """
 from __future__ import annotations
@@ -39,6 +40,7 @@ from rules.quota import Accounts, Broadcasts
 from rules.roster import Roster
 from rules.runs import Run
 from rules.sessions import Sessions
+from rules.slices import Slices
 from rules.state import Client, Now
 from rules.store import RefusedBatch, Store
 from rules.table import Table
@@ -59,7 +61,8 @@ class Switchboard:
                  is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.note = note
-        self.roster = Roster(mailbox.users)
+        self.slices = Slices()          # what is too much for one turn: go on with it at its end
+        self.roster = Roster(mailbox.users, self.slices)
         self.publication = Publication(mailbox.users, self.roster)
         self.promises = Promises(self.roster)
         self.usages = Usages()
@@ -193,6 +196,6 @@ class Switchboard:
     def next_timer(self) -> float:
         """When the rules have something to do that no client asked for, on the monotonic clock; 0:
         at once; inf: never."""
-        if self.delivery.stirred or self.delivery.crowd:
+        if self.delivery.stirred or self.slices or self.roster.speaking:
             return 0.0
         return min(self.invitations.next_expiry(), self.publication.next_publish())

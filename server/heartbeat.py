@@ -9,6 +9,7 @@ the way, it is asked at once, and has GHOST_SECONDS.
 from __future__ import annotations
 
 import wire
+from rules.slices import Crowd, Slices
 from rules.state import Doubtful, Now
 from server.connection import Connection
 from server.timers import Timers
@@ -26,9 +27,11 @@ LEAVE_SECONDS = 10          # for a client that left, was put out, or says no mo
 class Heartbeat:
     """Asks silent clients whether they are there, and closes those that do not answer."""
 
-    def __init__(self, silence_seconds: float) -> None:
+    def __init__(self, silence_seconds: float, slices: Slices) -> None:
         self.silence_seconds = silence_seconds
         self.timers: Timers[Connection] = Timers()
+        self._due = Crowd(slices, self._serve)      # thousands may have been silent equally long
+        self._now = Now(0, 0.0)
 
     def begin(self, connection: Connection) -> None:
         """This connection has a client now."""
@@ -43,11 +46,16 @@ class Heartbeat:
     def end(self, connection: Connection) -> None:
         """It has no client, or is closed."""
         self.timers.drop(connection)
+        self._due.drop(connection)
 
     def look(self, now: Now) -> None:
         """Ask those that have been silent, and close those that did not answer."""
-        for connection in self.timers.take(now.monotonic):
-            self.check(connection, now)
+        self._now = now
+        self._due.add(self.timers.take(now.monotonic))
+
+    def _serve(self, connection: Connection) -> int:
+        self.check(connection, self._now)
+        return 1
 
     def check(self, connection: Connection, now: Now) -> None:
         """One connection: ask once, then close."""

@@ -8,8 +8,10 @@ from unittest import mock
 
 import wire
 from net.bodies import body_of
-from rules import invitations, publication
+from rules import invitations
 from rules.publication import PAGE, ROWS_MAX
+from rules.slices import STEP
+from server import pace
 from server.fairness import BURST, FLOOD, TICK
 from store import records, user
 from store.mail import Mail
@@ -336,11 +338,14 @@ class Lists(unittest.TestCase):
     def setUp(self):
         self.service = Service()
         self.addCleanup(self.service.__exit__)
+        in_steps = mock.patch.object(pace, "SLICE", 0)        # a turn has one step
+        in_steps.start()
+        self.addCleanup(in_steps.stop)
         for number in range(self.NAMES):
             self.service.mailbox.register(f"n{number}", 1)
 
     def rows(self):
-        """The rows made in one turn."""
+        """The rows made in one turn of one step."""
         published = self.service.daemon.board.publication
         with mock.patch.object(published, "row", wraps=published.row) as row:
             self.service.daemon.turn(0)
@@ -354,7 +359,7 @@ class Lists(unittest.TestCase):
         while (rows := self.rows()):
             made.append(rows)
             self.assertEqual(self.service.daemon._timeout(None) == 0,
-                             bool(self.service.daemon.board.publication._behind))
+                             bool(self.service.daemon.board.slices))
         self.assertEqual(sum(made), 30 * (self.NAMES + 30))
         self.assertLess(max(made), ROWS_MAX + PAGE)
         for client in storm:
@@ -373,20 +378,18 @@ class Lists(unittest.TestCase):
         self.assertEqual([client.log_copy.listed_upto for client in inside], [PAGE] * 5)
 
     def test_short_logs_are_for_many_in_a_turn(self):
-        """A small log is sent to as many in a turn as its rows allow; each page counts for some of
-        them at least."""
+        """A small log is sent to as many in a step as its rows allow; each frame counts too."""
         with Service() as service:
             storm = [service.user(f"u{number:02}", features=0) for number in range(60)]
             published = service.daemon.board.publication
             for client in storm:
                 client.sock.sendall(wire.encode(wire.List(1)))
             service.daemon.turn(0)
-            self.assertEqual(len(published._behind), 60 - -(-ROWS_MAX // 60))
-            with mock.patch.object(publication, "PAGE_LEAST", ROWS_MAX // 2):
-                service.daemon.turn(0)
-            self.assertEqual(len(published._behind), 60 - -(-ROWS_MAX // 60) - 2)
+            served = -(-STEP // (1 + 60 * STEP // ROWS_MAX))
+            self.assertEqual(len(published._behind.waiting), 60 - served)
+            self.assertGreater(served, 5)
             service.run()
-            self.assertEqual(len(published._behind), 0)
+            self.assertEqual(len(published._behind.waiting), 0)
 
     def test_others_do_not_wait(self):
         storm = [self.service.user(f"storm{number}", features=0) for number in range(30)]

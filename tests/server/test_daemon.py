@@ -190,8 +190,8 @@ class Together(unittest.TestCase):
                     self.assertTrue(client.is_disconnected())
                 board = service.daemon.board
                 published = board.publication
-                self.assertEqual((board.roster.clients, published._subscribers, published._behind),
-                                 ({}, {}, {}))
+                self.assertEqual((board.roster.clients, published._subscribers,
+                                  published._behind.waiting), ({}, {}, {}))
                 self.assertEqual((service.daemon.connections, board.delivery.stirred), ({}, {}))
 
     def test_hello_and_the_end_of_the_line(self):

@@ -11,7 +11,7 @@ import time
 
 PARTS = ("power_cuts", "kills", "disk_errors", "full_disk", "device_errors", "every_flip",
          "end_to_end", "random_clients", "restart", "torture_overload", "torture_doors", "hog",
-         "hostile_floods", "proof_times")
+         "hostile_floods", "proof_times", "long_turns")
 
 
 def main() -> int:

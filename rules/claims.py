@@ -142,6 +142,8 @@ class Claims:
         if not (is_right and claim == kept.pack()):     # else not claimed, or not so any more
             self.guesses.was_wrong(caller.host, now.monotonic)
             self.note("wrong-proof", name=name, address=caller.address)
+            if was_stripped:
+                self.note("relayed-proof", name=name, address=caller.address)
             raise Refusal(Why.DENIED, f"that is not the passphrase of {name}; its owner sets one "
                                       "with /claim, if need be at the daemon's Unix socket")
         self.guesses.was_right(name, now.monotonic)

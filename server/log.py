@@ -57,6 +57,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "claimed": ("name", "a user set a passphrase for the name"),
     "unclaimed": ("name", "a user removed the passphrase of the name"),
     "wrong-proof": ("name address", "a client that did not know the passphrase was not let in"),
+    "relayed-proof": ("name address", "a program passed on another client's proof: not let in"),
     "rejected": ("name address reason", "a client was not let in"),
     "disconnected": ("name reason", "a client is gone"),
     "request": ("name request", "a request arrived"),

@@ -403,6 +403,9 @@ class Claimed(unittest.TestCase):
                 client.hears(kind)
                 house.away(client)
                 house.forward(WRONG_SECONDS)
+            for event in "wrong-proof", "relayed-proof":
+                self.assertEqual(house.notes.events(event),
+                                 [{"name": "sam", "address": "192.0.2.1:5"}])
 
     def test_who_was_never_claimed_cannot_be_told_from_who_was(self):
         """A name that is kept, and one that is claimed: the same salt each time, the same words,

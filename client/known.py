@@ -15,11 +15,12 @@ from bisect import bisect_left
 import wire
 from wire import Presence, ProtocolError
 
-# Bytes of the log: 120,000 of the longest names, or 140,000 of ten characters.  Larger houses can
+# Bytes of the log: 140,000 of the longest names, or 165,000 of ten characters.  Larger houses can
 # do without a list of all: the client lists the names that it keeps, and sends to all.
 NAMES_BYTES = 22 << 20
-NAME_COST = 150             # bytes of a name besides its characters: its objects and its place in
-                            # the dictionary; measured
+NAME_COST = 130             # bytes of a name besides its characters: its objects and its places in
+                            # dictionary and list; measured
+SPELLED_COST = 80           # and of its spelling, if that has capitals
 PRESENT_MAX = 16_000        # connected users, 4 MB: more than any daemon has descriptors for
 PAGED_MAX = 2 * wire.LOG_MAX        # rows before the last page: names change while pages come
 
@@ -72,7 +73,7 @@ class Known:
         self._size += NAME_COST + len(name)
         if name != entry.name:
             self._spelled[name] = entry.name
-            self._size += NAME_COST + len(name)
+            self._size += SPELLED_COST + len(name)
         self._since[name] = entry.since
         self._new.append(name)
 

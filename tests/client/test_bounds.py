@@ -20,6 +20,7 @@ from curses_client import Loop
 from terminal.display import Ruler
 from tests.client.fake_link import Play
 from tests.client.linked import FIRST, Linked, entry, mail
+from tests.torture import hostile_floods
 from ui import entries, invitations, messages, pane, requests
 from ui.entries import Listing, Note, Said
 from ui.menu import Menu
@@ -332,6 +333,23 @@ class Slices(Linked):
             heard += self.link.tick()
         self.assertLess(len(heard), 20)
         self.offline(heard, "did not answer in time")
+
+
+class TheFloods(unittest.TestCase):
+    def test_they_have_every_message(self) -> None:
+        """The torture leaves out none that a client keeps anything for."""
+        hostile_floods.LISTED[:] = [1]
+        self.addCleanup(hostile_floods.LISTED.clear)
+        said: set[type] = set()
+        for name, flood in hostile_floods.FLOODS.items():
+            if name not in ("half", "together"):
+                for number in range(2):
+                    frames = wire.Decoder(wire.FRAME_MAX).feed(flood(number, "ann"))
+                    said |= {type(wire.decode(frame, wire.DAEMON)) for frame in frames}
+        all_there_are = {codec.cls for codec in wire.MESSAGES.values()
+                         if codec.direction != wire.CLIENT}
+        self.assertEqual({each.__name__ for each in all_there_are - said},
+                         {"Welcome", "Rejected", "Binding", "Challenge", "Verified"})
 
 
 class FakeTerminal:

@@ -79,7 +79,7 @@ class Founder:
 
     def fill(self) -> None:
         """Lives that are sealed, and two whose journals are left."""
-        with self.life(seal_at=1) as box:
+        with self.life(seal_at=1 if self.names == NAMES else 1 << 30) as box:
             self.settle_in(box)
         sealed = (1, 1) if self.names == NAMES else ()      # to seal a million names takes 5 s
         for seal_at in (*sealed, 1 << 30, 1 << 30):

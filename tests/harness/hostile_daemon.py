@@ -107,7 +107,8 @@ class HostileDaemon:
 
     def _greet(self, sock: socket.socket, hello: wire.Hello) -> None:
         entries = tuple(wire.Entry(name, 1, 0, NOON, 0) for name in {*NAMES, hello.name})
-        early = type(self.only) in (wire.Rejected, wire.Challenge, wire.Verified, wire.Welcome)
+        early = type(self.only) in (wire.Rejected, wire.Binding, wire.Challenge, wire.Verified,
+                                    wire.Welcome)
         if not early:
             self._say(sock, wire.Welcome(wire.VERSION, hello.features, bytes(16), bytes(15) + b"7",
                                          NOON, 3, hello.name, EVIL), wire.Roster(0, 1, entries))

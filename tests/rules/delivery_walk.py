@@ -283,12 +283,18 @@ class Walk:
             token=lambda: self.chance.randbytes(16), patience=60, accounts=Accounts(Quotas()),
             broadcasts=Broadcasts("everyone", 0), hosts=Hosts(0, 0, 1000), is_silent=True)
         self.sessions: dict[Client, tuple[Session, Actor]] = {}
+        self._begun = self._generation()
+
+    def _generation(self) -> int:
+        """How many manifests there were: one for each roll, seal, drop and start."""
+        return self.mailbox.upkeep.journals.manifest.generation
 
     def close(self) -> None:
         self._end()
         shutil.rmtree(self.directory)
 
     def _end(self) -> None:
+        self.model.count("manifests", self._generation() - self._begun)
         self.mailbox.upkeep.close()
         self.mailbox._shelf.close()
         self.disk.die()
@@ -455,6 +461,10 @@ class Walk:
         actor.lost()
 
     def kill(self) -> None:
+        """Or a stop in good order: what is confirmed and not CONFIRMED may come back, or not."""
+        if self.chance.random() < 0.3 and not self.disk.full:
+            self.disk.lag = 0
+            self.mailbox.close()
         self._end()
         self._start()
         for actor in self.actors:

@@ -84,10 +84,11 @@ class Session:
 
 
 class Model:
-    """All sessions and all queues.  `window`: messages, and bytes, sent ahead of CONFIRM."""
+    """All sessions and all queues.  `window`: messages, and bytes, sent ahead of CONFIRM; `quota`:
+    messages in one mailbox; 0: no limit."""
 
-    def __init__(self, window: int, window_bytes: int) -> None:
-        self.window, self.window_bytes = window, window_bytes
+    def __init__(self, window: int, window_bytes: int, quota: int) -> None:
+        self.window, self.window_bytes, self.quota = window, window_bytes, quota
         self.last = 0                                       # the place of the last message
         self.messages: dict[Key, Message] = {}              # stored, ever
         self.queues: dict[str, dict[Key, int]] = {}         # of each name in the log
@@ -152,12 +153,19 @@ class Model:
         if why is not None:
             due.append(Answer(False, {}, why))
             return
-        here = [name for name in names if name in self.here]
-        outcomes = {Outcome.HOLDING: {name for name in here if self.here[name].holding},
-                    Outcome.ABSENT if flags & SendFlag.NOW else Outcome.AWAY:
-                        {name for name in names if name not in self.here}}
-        put = here if flags & SendFlag.NOW else names
-        due.append(Answer(bool(put), outcomes))
+        put = [name for name in names if name in self.here] if flags & SendFlag.NOW else names
+        absent = set(names) - set(put)
+        full = {name for name in put if 0 < self.quota <= len(self.queues[name])}
+        put = [name for name in put if name not in full]
+        if not put and not absent:
+            due.append(Answer(False, {}, Why.FULL))
+            return
+        self.count("full mailboxes", len(full))
+        due.append(Answer(bool(put), {
+            Outcome.ABSENT: absent, Outcome.FULL: full,
+            Outcome.AWAY: {name for name in put if name not in self.here},
+            Outcome.HOLDING: {name for name in put
+                              if name in self.here and self.here[name].holding}}))
         if put:
             self._put(key, put, flags, text)
             self._undo.append(lambda: self._take_back(session, key, put))

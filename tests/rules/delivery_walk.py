@@ -263,12 +263,12 @@ class Actor:
 class Walk:
     """The House, its clients, and one step after the other."""
 
-    def __init__(self, seed: int, window: int = 6, window_bytes: int = 900) -> None:
+    def __init__(self, seed: int, window: int, window_bytes: int, quota: int) -> None:
         self.chance = random.Random(seed)
-        self.window, self.window_bytes = window, window_bytes
+        self.quotas = Quotas(quota, 0, 0, 0)
         self.directory = tempfile.mkdtemp(prefix="parley-walk-",
                                           dir=SHM if os.path.isdir(SHM) else None)
-        self.model = Model(window, window_bytes)
+        self.model = Model(window, window_bytes, quota)
         self.actors = [Actor(self, name) for name in NAMES]
         self.now = Now(1, 1.0)
         self.turns = 0
@@ -280,7 +280,7 @@ class Walk:
                                small=3000)
         self.board = Switchboard(
             self.mailbox, lambda event, **fields: None, house="walk",
-            token=lambda: self.chance.randbytes(16), patience=60, accounts=Accounts(Quotas()),
+            token=lambda: self.chance.randbytes(16), patience=60, accounts=Accounts(self.quotas),
             broadcasts=Broadcasts("everyone", 0), hosts=Hosts(0, 0, 1000), is_silent=True)
         self.sessions: dict[Client, tuple[Session, Actor]] = {}
         self._begun = self._generation()
@@ -533,7 +533,7 @@ def walk(seed: int, steps: int) -> dict[str, int]:
     window, window_bytes = chance.choice(((3, 500), (8, 900), (30, 3000), sizes))
     delivery.WINDOW, delivery.WINDOW_BYTES = window, window_bytes
     try:
-        with Walk(seed, window, window_bytes) as going:
+        with Walk(seed, window, window_bytes, chance.choice((0, 0, 10, 60))) as going:
             try:
                 for _ in range(steps):
                     going.step()

@@ -163,11 +163,12 @@ class Terminal:
             self._window = curses.initscr()
             self._styles = STYLES | (name_styles() if self._colour else {})
         curses.noecho()
-        curses.cbreak()                             # Ctrl-C and Ctrl-Z stay signals
+        curses.cbreak()                             # Ctrl-Z stays a signal
         curses.nonl()
         mode = termios.tcgetattr(0)
         mode[0] &= ~termios.IXON                    # Ctrl-S must not stop everything
         mode[3] &= ~termios.IEXTEN                  # Ctrl-V, and Ctrl-Y on some systems
+        mode[6][termios.VINTR] = bytes((os.fpathconf(0, "PC_VDISABLE") & 255,))   # Ctrl-C is a key
         termios.tcsetattr(0, termios.TCSADRAIN, mode)
         curses.def_prog_mode()
         self.resize()
@@ -326,6 +327,8 @@ class Loop:
             if key == "<C-l>":
                 self.terminal.repaint()
             self.menu.press(key, now())
+            if self.menu.desk.interrupted:
+                self.code = 128 + signal.SIGINT
         wait = self._keys.timeout()
         self._keys_at = math.inf if wait is None else time.monotonic() + wait
         if keys:

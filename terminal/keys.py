@@ -40,6 +40,8 @@ import codecs
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+from terminal.sequences import csi, ss3, typed, with_alt
+
 # seconds: after a person's ESC nothing comes for longer; after a terminal's comes its next byte
 ESC_WAIT = 0.05
 SEQUENCE_WAIT = 0.5  # seconds: a slow line may cut a sequence in two
@@ -65,43 +67,6 @@ class Paste(NamedTuple):
 Key: TypeAlias = str | Paste
 
 _PASTE_END = b"\x1b[201~"
-# with Ctrl or Alt these move by words
-_MODIFIED = {"<Left>": "<M-b>", "<Right>": "<M-f>", "<Delete>": "<M-d>"}
-_FINALS = {
-    "A": "<Up>", "B": "<Down>", "C": "<Right>", "D": "<Left>", "H": "<Home>", "F": "<End>",
-    "Z": "<BackTab>", "I": "<FocusIn>", "O": "<FocusOut>",
-}  # fmt: skip
-_TILDES = {
-    1: "<Home>", 3: "<Delete>", 4: "<End>", 5: "<PageUp>", 6: "<PageDown>", 7: "<Home>", 8: "<End>",
-}  # fmt: skip
-_SS3 = {
-    "A": "<Up>", "B": "<Down>", "C": "<Right>", "D": "<Left>", "H": "<Home>", "F": "<End>",
-    "M": "<Enter>", "c": "<M-f>", "d": "<M-b>",  # rxvt: Ctrl-Right, Ctrl-Left
-}  # fmt: skip
-_CONTROLS = {"\r": "<Enter>", "\n": "<Enter>", "\t": "<Tab>",
-             "\b": "<Backspace>", "\x7f": "<Backspace>"}
-
-
-def _named(char: str) -> str:
-    """The key for one character; '' for a C1 control, which no keyboard sends."""
-    if char < " " or char == "\x7f":
-        return _CONTROLS.get(char) or f"<C-{chr(ord(char) ^ 64).lower()}>"
-    return "" if "\x80" <= char < "\xa0" else char
-
-
-def _control(text: str) -> str:
-    """The key of a CSI sequence, given what follows ESC [ with its final; '' if unknown."""
-    fields, final = text[:-1], text[-1]
-    if fields.strip("0123456789;"):
-        return ""
-    numbers = [int(field or "0") for field in fields.split(";")]
-    if final in "~^@$":
-        name = _TILDES.get(numbers[0], "")
-        # of rxvt: ^ is Ctrl, $ is Shift
-        modifier = 5 if final in "^@" else numbers[-1] if len(numbers) > 1 else 1
-    else:
-        name, modifier = _FINALS.get(final, ""), numbers[-1]
-    return _MODIFIED.get(name, name) if modifier > 1 and (modifier - 1) & 0b110 else name
 
 
 class Keys:
@@ -149,7 +114,7 @@ class Keys:
         for char in self._text.decode(bytes((byte,))):
             if char == "\x1b":
                 self._turn(self._escape, ESC_WAIT)
-            elif name := _named(char):
+            elif name := typed(char):
                 self._keys.append(name)
 
     def _again(self, byte: int) -> None:
@@ -166,7 +131,7 @@ class Keys:
             self._keys.append("<Esc>")
             self._again(byte)
         else:
-            self._keys.append(f"<M-{_named(chr(byte)).strip('<>') or chr(byte)}>")
+            self._keys.append(with_alt(chr(byte)))
             self._turn(self._ground)
 
     def _csi(self, byte: int) -> None:
@@ -185,11 +150,18 @@ class Keys:
             self._dropped = False
             self._turn(self._paste, PASTE_WAIT)
         # The Linux console's F1 to F5, and mouse reports: these go on after their final.
-        elif text in ("[", "M"):
-            self._skip = 1 if text == "[" else 3
+        elif text == "[":
+            self._turn(self._console, SEQUENCE_WAIT)
+        elif text == "M":
+            self._skip = 3
             self._turn(self._ignore, SEQUENCE_WAIT)
-        elif name := _control(text):
+        elif name := csi(text):
             self._keys.append(name)
+
+    def _console(self, byte: int) -> None:
+        if byte == 0x41:
+            self._keys.append("<F1>")
+        self._turn(self._ground)
 
     def _ignore(self, byte: int) -> None:
         self._skip -= 1
@@ -202,11 +174,10 @@ class Keys:
         elif byte < 0x40:
             self._held.append(byte)
         else:
-            name = _SS3.get(chr(byte), "")
-            modified = self._held.endswith((b"3", b"5"))
+            name = ss3(self._held.decode("ascii") + chr(byte))
             self._turn(self._ground)
             if name:
-                self._keys.append(_MODIFIED.get(name, name) if modified else name)
+                self._keys.append(name)
 
     def _string(self, byte: int) -> None:
         self._length += 1

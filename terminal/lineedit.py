@@ -260,6 +260,7 @@ _KILLS: dict[str, Callable[[InputLine], object]] = {
     "<C-w>": lambda line: line._kill(
         line._back(line._back(line.cursor, str.isspace), _is_solid), line.cursor),
     "<M-d>": lambda line: line._kill(line.cursor, line._word_on()),
+    "<M-Backspace>": lambda line: line._kill(line._word_back(), line.cursor),
 }
 _ACTIONS: dict[str, Callable[[InputLine], object]] = {
     **_KILLS,

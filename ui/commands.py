@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from terminal.display import display
 from ui.desk import Desk, Mode, Search
+from ui.help import KEYS, MARKS
 from ui.names import ONE_WORD, addressees, only_names
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME
 from ui.words import OFFLINE
@@ -100,7 +101,7 @@ def send(desk: Desk, rest: str, flags: int = 0) -> str:
     text = text or ""
     if not names:
         return "a message needs names: /send bob,erin TEXT"
-    if text.startswith(","):
+    if text.lstrip().startswith(","):
         return ONE_WORD
     if is_all(names):
         return send_all(desk, text, flags)
@@ -271,10 +272,18 @@ def quit_chat(desk: Desk, _: str = "") -> str:
 
 # ---- the program ----
 
-def show_help(desk: Desk, _: str = "") -> str:
-    """Every command, and the keys."""
-    items = [(command.usage, command.about) for command in COMMANDS.values()]
-    desk.talk.feed.show("commands, wherever you type:", items + KEYS)
+def show_help(desk: Desk, rest: str = "") -> str:
+    """Every command, the keys and the marks; or one command, or one of these tables."""
+    rows = [(command.usage, command.about) for command in COMMANDS.values()]
+    tables = {"commands": ("commands, wherever you type (keys, marks: PageDown):", rows),
+              "keys": ("keys:", KEYS), "marks": ("marks before your messages:", MARKS)}
+    word = rest.strip().lower().removeprefix("/")
+    if command := COMMANDS.get(word):
+        desk.talk.feed.show("the command:", [(command.usage, command.about)])
+    elif word and word not in tables:
+        return _unknown(word)
+    else:
+        desk.talk.feed.show_tables([tables[word]] if word else [*tables.values()])
     return ""
 
 
@@ -313,7 +322,7 @@ def _names(desk: Desk, word: str, end: str) -> list[str]:
 
 
 COMMANDS: dict[str, Command] = {
-    "help": Command("/help", "show this list", show_help),
+    "help": Command("/help", "show this list; /help keys, /help find: a part of it", show_help),
     "who": Command("/who", "list users: who is here, available or chatting", who),
     "log": Command("/log", "list every name ever used", log),
     "send": Command("/send bob,erin TEXT", "send a message; @bob TEXT is the same", send),
@@ -337,9 +346,3 @@ COMMANDS: dict[str, Command] = {
     "back": Command("/back", "go one step back, as Esc does", back),
     "exit": Command("/exit", "leave parley", leave),
 }
-
-KEYS = [
-    ("Tab", "complete a name or a command, the last heard first"),
-    ("PageUp PageDown", "scroll; M-> goes to the newest"),
-    ("Up Down", "the lines you typed before"),
-]

@@ -79,6 +79,9 @@ class Desk:
         self.paste = ""                         # a long paste that the user is asked about
         self.passphrase = ""                    # a new passphrase, typed once so far
         self.leaving = False                    # the user has said goodbye
+        self.interrupted = False                # and did so by Ctrl-C
+        self.asked = False                      # the next Ctrl-C leaves
+        self.refused = False                    # typing replaces the line, which was refused
         self._mode = mode                       # the mode, also below a long paste
         self._kept: dict[Mode, str] = {}        # unfinished texts
         self._aside = self.line                 # the usual line, while `line` is a passphrase's
@@ -193,6 +196,13 @@ class Desk:
             self.selected = 0
             self.line.set("")
 
+    def clear(self) -> None:
+        """Empty the line; a text that the user typed goes into the history."""
+        if self.text and not self.is_secret:
+            self.remember(self.text)
+        self.selected = 0
+        self.line.set("")
+
     def insert(self, text: str) -> str:
         """Insert a paste into the line, or ask about it first if it is long."""
         text = text.rstrip("\n")
@@ -219,6 +229,21 @@ class Desk:
             what = "1 message" if unsent == 1 else f"{unsent} messages"
             return f"{what} not stored yet (.) would be lost: Exit again leaves anyway"
         return self.leave()
+
+    def interrupt(self) -> str:
+        """Drop what the user has begun, as Ctrl-C does.  With nothing begun, ask; then leave."""
+        if self.is_at_login or self.asked:
+            self.interrupted = True
+            return self.leave()
+        if self.paste:
+            return self.back()
+        if self.line.text:
+            self.clear()
+            return ""
+        self.asked = True
+        unsent = len(self.link.pending)
+        lost = f"; messages not stored yet (.) may be lost: {unsent}" if unsent else ""
+        return f"Ctrl-C again leaves parley{lost}"
 
     def leave(self) -> str:
         """Say goodbye, whatever that loses."""

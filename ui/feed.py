@@ -7,7 +7,7 @@ Pure; nothing raises.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from ui.entries import Entry, Listing, Note, Settled
@@ -57,5 +57,11 @@ class Feed:
         """A table that the user asked for, from its first row on.
 
         `beside`: rows may stand side by side."""
-        self.pane.add(Listing(self.now, head, items=items, beside=beside))
-        self.pane.to_last()
+        self.show_tables([(head, items)], beside)
+
+    def show_tables(self, tables: Sequence[tuple[str, list[tuple[str, str]]]],
+                    beside: bool = True) -> None:
+        """Several, from the first row of the first one on."""
+        for head, items in tables:
+            self.pane.add(Listing(self.now, head, items=items, beside=beside))
+        self.pane.to_last(len(tables))

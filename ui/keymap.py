@@ -1,13 +1,15 @@
 """keymap: what a key does, beyond editing the line.
 
-action() looks a key up in the tables: first what it does while the line is empty, then in a list of
-names while one is open, then everywhere.  No state is kept here.
+action() looks a key up in the tables: first what it does while the line is empty, or among the
+numbered items, then in a list of names while one is open, then everywhere.  No state is kept here.
 """
 from __future__ import annotations
 
+from terminal.keys import Key, Paste
 from ui import commands
 from ui.desk import Action, Desk, Mode
-from ui.modes import MODES
+from ui.modes import ADDRESSING, MODES
+from ui.words import TOO_LONG
 
 
 def enter(desk: Desk) -> str:
@@ -23,6 +25,18 @@ def complete(desk: Desk) -> str:
         desk.line.insert("@")               # offers the name that was heard last
     desk.line.complete(commands.offers(desk))
     return ""
+
+
+def newline(desk: Desk) -> str:
+    """Begin another row of a text."""
+    if desk.mode not in ADDRESSING or desk.selected:
+        return ""
+    return "" if desk.line.insert("\n") else TOO_LONG
+
+
+def show_help(desk: Desk) -> str:
+    desk.deselect()
+    return commands.show_help(desk)
 
 
 def toggle(desk: Desk) -> str:
@@ -71,16 +85,26 @@ ARROWS = {"<Left>": -1, "<Up>": -1, "<Right>": 1, "<Down>": 1}      # steps amon
 OLDER = {"<Up>", "<C-p>"}                           # an older line, while no item is selected
 SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}    # in the history
 EMPTY_KEYS: dict[str, Action] = {"<Home>": to_oldest, "<End>": to_newest}     # in an empty line
+ITEM_KEYS: dict[str, Action] = {"?": show_help}     # where no text can begin
 PICK_KEYS: dict[str, Action] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
 KEYS: dict[str, Action] = {
     "<Enter>": enter, "<Esc>": Desk.back, "<Tab>": complete,
     "<PageUp>": page_up, "<PageDown>": page_down, "<M-<>": to_oldest, "<M->>": to_newest,
+    "<M-Enter>": newline, "<F1>": commands.show_help, "<C-c>": Desk.interrupt,
     "<M-7>": commands.accept, "<M-8>": commands.deny, "<M-9>": commands.withdraw,
 }
+
+
+def begins_anew(key: Key) -> bool:
+    """Whether a key begins another line in place of one that was refused.  A blank goes on with
+    it: `/find` was only too short."""
+    return isinstance(key, Paste) or (len(key) == 1 and key != " ")
 
 
 def action(desk: Desk, key: str) -> Action | None:
     """What a key does here, unless it edits the line."""
     if not desk.line.text and key in EMPTY_KEYS:
         return EMPTY_KEYS[key]
+    if desk.is_at_items and not desk.text and key in ITEM_KEYS:
+        return ITEM_KEYS[key]
     return (PICK_KEYS.get(key) if desk.mode is Mode.PICK else None) or KEYS.get(key)

@@ -8,6 +8,7 @@ the numbered items, and knows whether the user is looking.  Loops read desk and 
 write to them.
 
 When something cannot be done, `error` says why until the next key, and the line stays as it is.
+Typing then replaces a command that was refused; any other key leaves it there to be edited.
 Nothing that arrives changes what Enter will do to a text that the user has begun.  Pure: no curses,
 no socket, no clock.
 """
@@ -164,7 +165,11 @@ class Menu:
             self.pane.looked()
         if key == "<Enter>" and self.desk.line.text:
             self.pane.to_end()
+        self.desk.asked &= key == "<C-c>"
+        if self.desk.refused and keymap.begins_anew(key):
+            self.desk.clear()
         self.error = self._obey(key)
+        self.desk.refused = bool(self.error) and key == "<Enter>" and modes.is_order(self.desk)
         if self.desk.picker and self.desk.mode is Mode.PICK:
             self.desk.picker.narrow(self.desk.line.text)
 

@@ -87,6 +87,9 @@ def choose(desk: Desk) -> str:
         return _choose_nothing(desk)
     if not desk.selected and commands.is_command(text):
         return commands.run(desk, text)
+    if text == "?":
+        desk.line.set("")
+        return commands.show_help(desk)
     item = items.choice(desk, desk.selected) or items.named(desk, text)
     if item is not None:
         desk.selected = 0
@@ -269,6 +272,11 @@ def addressees(desk: Desk, text: str) -> list[str]:
 def _may_mean_chat(desk: Desk, names: list[str]) -> bool:
     """Whether this is `@all` in a chat, where it might mean the chat: it goes to nobody."""
     return desk.talk.chatting.chat is not None and commands.is_all(names)
+
+
+def is_order(desk: Desk) -> bool:
+    """Whether the line is a command or names an item, and no text."""
+    return desk.is_at_items or (desk.mode in ADDRESSING and commands.is_command(desk.line.text))
 
 
 def prompt(desk: Desk, text: str) -> str:

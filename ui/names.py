@@ -158,16 +158,20 @@ def addressees(text: str) -> tuple[list[str], str | None]:
 
     This is the rule wherever names are typed before a text or behind a command: the names are one
     word, with commas between them, and the first blank ends them.  So `bob, carol is leaving us` is
-    a text for bob alone.  A comma too many (`bob,` `bob,,erin`) names nobody."""
-    found = re.fullmatch(r"\s*(\S*)(\s*)(.*)", text, re.DOTALL)
+    a text for bob alone.  Further blanks are dropped, except before several lines: a paste keeps
+    its indent.  A comma too many (`bob,` `bob,,erin`) names nobody."""
+    found = re.fullmatch(r"\s*(\S*)(?:\s(.*))?", text, re.DOTALL)
     assert found is not None            # the pattern matches every string
-    return [name for name in found[1].split(",") if name], found[3] if found[2] else None
+    rest = found[2]
+    if rest is not None and "\n" not in rest:
+        rest = rest.lstrip()
+    return [name for name in found[1].split(",") if name], rest
 
 
 def only_names(text: str) -> tuple[list[str], str]:
     """The names behind a command that takes no text; or the fault, if more than names follows."""
     names, rest = addressees(text)
-    return ([], ONE_WORD) if rest else (names, "")
+    return ([], ONE_WORD) if rest and rest.strip() else (names, "")
 
 
 def split_names(text: str) -> list[str]:

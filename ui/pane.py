@@ -206,10 +206,10 @@ class Pane:
         self._anchor = None
         self._rows.rule_found(-1)
 
-    def to_last(self) -> None:
-        """Show the last entry; one that is higher than the view, from its first row on."""
+    def to_last(self, entries: int = 1) -> None:
+        """Show the last entries; if they are higher than the view, from the first row on."""
         if self._entries:
-            self._move((self._next - 1, 0), 0)
+            self._move((max(self._next - entries, next(iter(self._entries))), 0), 0)
 
     def to_new(self) -> None:
         """Show what is new; if it is higher than the view, from its first row on."""

@@ -73,6 +73,16 @@ class Leaving(OnScreen):
 
     def test_by_control_c_also_at_the_login_prompt(self) -> None:
         ann = self.person("ann")
+        ann.type("half-typed")
+        self.sees(ann, "menu> half-typed")
+        ann.press(b"\x03")
+        ann.until(lambda screen: screen.row(23) == "menu>", SECONDS)
+        ann.press(b"\x1b[A")
+        self.sees(ann, "menu> half-typed")
+        ann.press(b"\x03\x03")
+        self.sees(ann, "Ctrl-C again leaves parley")
+        ann.press(b"x\x03\x03")                   # another key in between: it asks again
+        self.sees(ann, "Ctrl-C again leaves parley")
         ann.press(b"\x03")
         self.leaves(ann, 130)
         ann = self.terminal()
@@ -313,7 +323,7 @@ class Terminals(OnScreen):
                 self.sees(ann, "bob > you")
                 row = next(at for at in range(24) if "bob > you" in ann.screen.row(at))
                 self.assertEqual(ann.screen.style(row, 6).foreground is not None, coloured)
-                ann.press(b"\x03")
+                ann.press(b"\x03\x03")
                 ann.wait(SECONDS)
 
     def test_escape_alone_and_keys_in_pieces(self) -> None:

@@ -51,11 +51,32 @@ SEQUENCES = [
      ["<PageUp>", "<M-d>", "<M-d>", "<Delete>", "<Delete>"]),
     (b"\x1b[I\x1b[O", ["<FocusIn>", "<FocusOut>"]),
     # unknown ones are swallowed whole
-    (b"\x1b[2~x\x1b[15~x\x1bOPx\x1b[~x\x1b[@x", ["x"] * 5),
-    (b"\x1b[[Ax\x1b[[Ex", ["x", "x"]),
+    (b"\x1b[2~x\x1b[15~x\x1bOQx\x1b[~x\x1b[@x", ["x"] * 5),
+    (b"\x1bOPx\x1b[11~x\x1b[Px\x1b[[Ax\x1b[[Ex", ["<F1>", "x"] * 4 + ["x"]),
+    # the keypad in its application mode; Num Lock off; PuTTY
+    (b"\x1bOp\x1bOy\x1bOk\x1bOm\x1bOn\x1bOo\x1bOM\x1bOX", [*"09+-./", "<Enter>", "="]),
+    (b"\x1b[Ex\x1bOEx\x1b[2~x", ["x"] * 3),
+    # CSI u (kitty, fixterms) and modifyOtherKeys: what the old way would have sent
+    (b"\x1b[97u\x1b[97;2u\x1b[97:65;2u\x1b[49:33;2u\x1b[50;2;34u", ["a", "A", "A", "!", '"']),
+    (b"\x1b[233u\x1b[233;2u\x1b[27;2;33~\x1b[27;1;228~", ["\u00e9", "\u00c9", "!", "\u00e4"]),
+    (b"\x1b[97;5u\x1b[65;6u\x1b[27;5;99~\x1b[105;5u\x1b[109;5u\x1b[32;5u\x1b[91;5u",
+     ["<C-a>", "<C-a>", "<C-c>", "<Tab>", "<Enter>", "<C-@>", "<Esc>"]),
+    (b"\x1b[98;3u\x1b[27;3;98~\x1b[55;3u\x1b[60;4u", ["<M-b>", "<M-b>", "<M-7>", "<M-<>"]),
+    (b"\x1b[13u\x1b[13;3u\x1b[13;2u\x1b[27;2;13~\x1b[13;5u\x1b[9;2u\x1b[27u\x1b[27;5u",
+     ["<Enter>", "<M-Enter>", "<M-Enter>", "<M-Enter>", "<Enter>", "<BackTab>", "<Esc>", "<Esc>"]),
+    (b"\x1b[127u\x1b[127;5u\x1b[127;3u\x1b[27;2;127~",
+     ["<Backspace>", "<C-w>", "<M-Backspace>", "<Backspace>"]),
+    (b"\x1b[57399u\x1b[57408;129u\x1b[57414u\x1b[57419u\x1b[57421u\x1b[57426u",
+     ["0", "9", "<Enter>", "<Up>", "<PageUp>", "<Delete>"]),
+    (b"\x1b[97;65u\x1b[97;129u\x1b[65;66u", ["a", "a", "A"]),         # Caps Lock, Num Lock
+    # of another kind: released, with Super, a modifier alone, F13, no character at all
+    (b"\x1b[97;1:3u\x1b[1;1:3A\x1b[97;9u\x1b[57441;2u\x1b[57376ux\x1b[99999999u\x1b[55296ux",
+     ["x", "x"]),
+    (b"\x1b[ux\x1b[0ux\x1b[;;ux\x1b[27;5~x\x1b[155ux\x1b[:ux\x1b[49;5ux", ["x"] * 7),
+    (b"\x1b[97;1:1u\x1b[97;1:2u\x1b[1;1:2A", ["a", "a", "<Up>"]),
     (b"\x1b[?62;4c\x1b[24;80R\x1b[>0;276;0c\x1b[?1;2$yx", ["x"]),
     (b"\x1b[<0;10;20Mx\x1b[<0;10;20mx\x1b[M !!x", ["x", "x", "x"]),
-    (b"\x1b[1:2;3Ax\x1b[ Ax\x1b[999999999999999999999Bx", ["x", "x", "<Down>", "x"]),
+    (b"\x1b[1:2;3Ax\x1b[ Ax\x1b[999999999999999999999Bx", ["<Up>", "x", "x", "<Down>", "x"]),
     (b"\x1b]11;rgb:0000/0000/0000\x07x\x1b]0;t\xc3\xa9\x1b\\x", ["x", "x"]),
     (b"\x1bP>|XTerm(390)\x1b\\x\x1b_Gok\x1b\\x\x1b^p\x1b\\x\x1bXs\x1b\\x", ["x"] * 4),
     # what cannot go on a sequence is read afresh

@@ -307,7 +307,7 @@ class Sending(unittest.TestCase):
         self.assertEqual(self.play.text, "half a")
 
     def test_help_lists_every_command(self) -> None:
-        self.play.enter("/help")
+        self.play.enter("/help commands")
         for word in ("/who", "/send", "/all", "/now", "/check", "/chat", "/group", "/accept",
                      "/deny", "/quit", "/hold", "/exit"):
             self.assertIn(word, self.play.last)

@@ -156,7 +156,7 @@ class TheScreens(InUtc):
 
     def test_one_long_entry_has_rows_below(self) -> None:
         play = office()
-        play.enter("/help")
+        play.enter("/help commands")
         rows = texts(frame(play.menu, 24, 80))
         hidden = len(play.menu.pane.entries[-1].rows(80, UNICODE)) - 19
         self.assertEqual(rows[19].rstrip("-"), f"-- {hidden} more rows below ")

@@ -1,0 +1,50 @@
+"""What a person types and pastes on a real terminal, in rows, in other encodings, over what was
+refused; and the help."""
+import unittest
+
+import wire
+from tests.programs.test_client import SECONDS, OnScreen
+
+
+class Typing(OnScreen):
+    def test_rows_and_a_paste_with_its_indent(self) -> None:
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            ann.press(b"@bob one\x1b\rtwo\r")
+            self.sees(ann, "you > bob         = one", "| two")
+            self.assertEqual(bob.hear(wire.Mail).text, "one\ntwo")
+            ann.press(b"@bob \x1b[200~    if x:\r\ty()\r    else:\r\x1b[201~")
+            self.sees(ann, "to bob> @bob     if x:^J y()^J    else:")
+            ann.press(b"\r")
+            self.assertEqual(bob.hear(wire.Mail).text, "    if x:\n\ty()\n    else:")
+            self.sees(ann, "you > bob         =     if x:", "|         y()", "|     else:")
+
+    def test_keys_written_in_other_ways(self) -> None:
+        """CSI u with M-Enter and C-a, modifyOtherKeys with C-e, a keypad in application mode."""
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            ann.press(b"\x1b[98;1u\x1b[111u\x1b[98u hi\x1b[97;5u\x1b[64;2u\x1b[27;5;101~"
+                      b"\x1b[13;3u\x1bOq\x1b[57401u\x1b[27;2;33~")
+            self.sees(ann, "to bob> @bob hi^J12!")
+            ann.press(b"\x1bOM")
+            self.assertEqual(bob.hear(wire.Mail).text, "hi\n12!")
+
+    def test_typing_replaces_what_was_refused(self) -> None:
+        ann = self.person("ann")
+        ann.press(b"/hlep\r")
+        self.sees(ann, "/hlep is not a command", "menu> /hlep")
+        ann.press(b"/help keys")
+        ann.until(lambda screen: screen.row(23) == "menu> /help keys", SECONDS)
+
+    def test_help(self) -> None:
+        for rows, cols in ((24, 80), (10, 40)):
+            ann = self.person(f"ann{rows}", rows=rows, cols=cols)
+            for key in (b"?", b"\x1bOP", b"\x1b[[A"):
+                ann.press(key)
+                self.sees(ann, "commands, wherever", "more rows below")
+                ann.press(b"\x1b>")
+                self.sees(ann, "refused: the reason")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,30 @@
+"""help: what /help tells besides the commands: the keys, and the marks.
+
+Tables of (what, about), in the order in which they are shown.
+"""
+from __future__ import annotations
+
+from ui.entries import DELIVERED, REFUSED, SENT, STORED
+
+KEYS = [
+    ("F1 ?", "this help; ? at the menu"),
+    ("Enter", "do what the prompt says"),
+    ("M-Enter", "another row of the text; M-x is Alt and x, or Esc and then x at once"),
+    ("Esc", "one step back; a text that was begun is kept"),
+    ("Tab", "complete a name or a command, the last heard first"),
+    ("PageUp PageDown", "scroll, as the wheel does; M-< M-> go to the oldest, the newest"),
+    ("Up Down", "the lines you typed before; also C-p C-n"),
+    ("M-7 M-8 M-9", "accept, deny, withdraw an invitation, whatever is in the line"),
+    ("C-a C-e M-b M-f", "to the line's beginning, its end; a word back, forward"),
+    ("C-k C-u C-w M-d", "delete to the end, to the beginning; the word before, after"),
+    ("C-y C-t", "insert what was deleted; exchange two characters"),
+    ("C-c", "clear the line; in an empty one, twice: leave"),
+    ("C-l C-z", "paint again; to the shell, where fg comes back"),
+]
+MARKS = [
+    (SENT, "sent: the daemon has not answered yet"),
+    (STORED, "stored on the daemon's disk"),
+    (DELIVERED, "shown to all its recipients"),
+    (REFUSED, "refused: the reason is below it"),
+    ("|", "goes on with the row above"),
+]

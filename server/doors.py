@@ -32,13 +32,16 @@ from net import places, scram
 from net.address import Address
 from net.logins import Logins, can_tell, peer_uid
 from net.tls import Secured, Server
+from rules.buckets import Buckets
 from rules.state import Caller, Now
 from server.handshakes import Handshakes
 from server.options import Limits
 from server.sockets import file_at, open_listener, remove, shut_directory
 
 ACCEPTS = 64                # connections accepted in a turn at each listener, if nobody asks
-ACCEPTS_CALLED = 4          # the same while somebody asks: to turn one away takes 150 us
+ACCEPTS_CALLED = 4          # the same while somebody asks: to turn one away takes up to 150 us
+ACCEPT_RATE = 1000          # a second, after the first ACCEPTS, while somebody asks: a tenth of the
+                            # processor for a storm at one listener
 PAUSE_SECONDS = 0.25        # not accepting, when there is no descriptor left or no place
 NOTE_SECONDS = 5.0          # between two lines about a lack of descriptors: it may last for hours
 LOOK_SECONDS = 30.0         # between two looks at the sockets' files: no client is kept out longer
@@ -79,13 +82,16 @@ class Doors:
         self.hall = hall
         self.note = note
         self.logins = logins
+        self.clock = clock
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
         self._servers: dict[socket.socket, Server] = {}     # certificates of those that speak TLS
         self._uid = os.geteuid() if can_tell() else None    # as clients see it, at a Unix socket
         self._doors: list[UnixDoor] = []                        # the Unix sockets among them
         self._look_at = 0.0                                 # the next look at their files
         self._resting: dict[socket.socket, float] = {}      # until when, monotonic
-        self._tired: dict[socket.socket, None] = {}         # they rest as soon as the time is known
+        # how long they must rest, as soon as the time is known
+        self._tired: dict[socket.socket, float] = {}
+        self._callers = Buckets(ACCEPTS, 1 / ACCEPT_RATE)   # by listener, while somebody asks
         self._lack = ""                                     # why nobody comes in, until noted
         self._noted_at = -NOTE_SECONDS
         self._spare: int | None = None
@@ -186,9 +192,9 @@ class Doors:
         for listener in [each for each, until in self._resting.items() if monotonic >= until]:
             del self._resting[listener]
             self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
-        for listener in self._tired:
+        for listener, seconds in self._tired.items():
             self.selector.unregister(listener)
-            self._resting[listener] = monotonic + PAUSE_SECONDS
+            self._resting[listener] = monotonic + seconds
         self._tired.clear()
         if self._lack and monotonic - self._noted_at >= NOTE_SECONDS:
             self.note("no-descriptors", reason=self._lack)
@@ -220,9 +226,15 @@ class Doors:
             self._spare = None
 
     def _on_accept(self, listener: socket.socket, mask: int) -> None:
-        for _ in range(ACCEPTS if self.hall.is_quiet() else ACCEPTS_CALLED):
+        place, now, accepts = self.listeners[listener], self.clock().monotonic, ACCEPTS
+        is_quiet = self.hall.is_quiet()
+        if not is_quiet:
+            accepts = min(ACCEPTS_CALLED, int(self._callers.level(place, now)))
+        if not accepts:
+            self._tired[listener] = ACCEPTS_CALLED / ACCEPT_RATE
+        for _ in range(accepts):
             if not self.hall.has_room():
-                self._tired[listener] = None
+                self._tired[listener] = PAUSE_SECONDS
                 return
             try:
                 sock, peer = listener.accept()
@@ -231,6 +243,8 @@ class Doors:
             except OSError as error:
                 self._turn_away(listener, error)
                 return
+            if not is_quiet:
+                self._callers.take(place, now)
             self._adopt(listener, sock, peer)
 
     def _adopt(self, listener: socket.socket, sock: socket.socket, peer: Any) -> None:
@@ -260,7 +274,7 @@ class Doors:
         with contextlib.suppress(OSError):
             listener.accept()[0].close()
         self._keep_spare()
-        self._tired.update(dict.fromkeys(self.listeners))
+        self._tired.update(dict.fromkeys(self.listeners, PAUSE_SECONDS))
 
     def _keep_spare(self) -> None:
         """Hold a descriptor for the day on which there is none; without one, try again later."""

@@ -374,6 +374,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("guesses: the tries of one host", "rules/claims.py",
      "if seconds := self.guesses.wait(caller.host, now.monotonic):", "if seconds := 0:",
      "test_identity"),
+    ("doors: the rate of a storm", "server/doors.py", "self._callers.take(place, now)", "pass",
+     "test_limits"),
     ("handshakes: one step in a turn", "server/handshakes.py",
      "        self._has_worked = True\n", "", "test_handshakes"),
     ("handshakes: a part of the time", "server/handshakes.py",

@@ -14,7 +14,7 @@ from rules.quota import Account, Quotas
 from rules.state import Caller
 from server.chores import SLICE, WORK_SECONDS
 from server.connection import READ_PAUSE_AT, READ_SIZE, UNSENT_MAX
-from server.doors import ACCEPTS, ACCEPTS_CALLED
+from server.doors import ACCEPT_RATE, ACCEPTS, ACCEPTS_CALLED
 from server.fairness import (
     BUDGET,
     BURST,
@@ -641,6 +641,46 @@ class Accepts(unittest.TestCase):
             for more in (ACCEPTS_CALLED, ACCEPTS_CALLED + 1):
                 service.daemon.turn(0)
                 self.assertEqual(len(service.daemon.connections), ACCEPTS + 2 + more)
+
+
+class AcceptRate(unittest.TestCase):
+    def test_a_storm_while_somebody_asks(self):
+        """ACCEPTS at once, and then ACCEPT_RATE a second at this listener; at another one callers
+        come in meanwhile."""
+        with house() as service:
+            ann = service.user("ann")
+            places = [service.directory + name for name in ("/door", "/other")]
+            for path in places:
+                listener = socket.socket(socket.AF_UNIX)
+                self.addCleanup(listener.close)
+                listener.bind(path)
+                listener.listen(400)
+                service.daemon.doors.listen(listener, path)
+
+            def call(path, count):
+                for _ in range(count):
+                    caller = socket.socket(socket.AF_UNIX)
+                    self.addCleanup(caller.close)
+                    caller.connect(path)
+
+            def came(turns):
+                for _ in range(turns):
+                    ann.sock.send(wire.encode(wire.Ping(1)))
+                    service.clock.forward(1e-6)
+                    service.daemon.turn(0)
+                return len(service.daemon.connections) - 1
+            came(1)
+            call(places[0], 300)
+            self.assertEqual(came(100), ACCEPTS)
+            call(places[1], 1)
+            self.assertEqual(came(3), ACCEPTS + 1)
+            for number in range(1, 50):
+                service.clock.forward(1 / ACCEPT_RATE)
+                self.assertLessEqual(abs(came(5) - ACCEPTS - 1 - number), ACCEPTS_CALLED)
+            service.clock.forward(CALM)
+            for _ in range(10):
+                service.daemon.turn(0)
+            self.assertEqual(len(service.daemon.connections) - 1, 301)
 
 
 class Rate(unittest.TestCase):

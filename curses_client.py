@@ -58,6 +58,7 @@ from ui.failures import PROGRAM, Failure
 from ui.menu import Menu
 from ui.names import counted
 from ui.output import complain
+from ui.past import AGAIN
 from ui.plain import now
 from ui.screen import Frame, frame
 
@@ -427,7 +428,7 @@ def paint(chosen: argparse.Namespace) -> int:
     """The client on a screen.  The exit code.  Raises Failure, NoScreen."""
     link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
     terminal = Terminal(not chosen.no_color)
-    menu = Menu(link, name=chosen.name, offered=options.login_name())
+    menu = Menu(link, name=chosen.name, offered=options.login_name(), again=AGAIN)
     loop = Loop(link, menu, terminal)
     loop.catch_signals()
     try:

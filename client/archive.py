@@ -38,9 +38,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from client import history
 from client.contents import Contents
+from client.history import Own, Record, parse_kept
 from client.index import Key
 from client.letters import below, line, lines, lines_backwards, parse
+from client.past import Found, find, tail
 from client.private import check_private, locked, private_directory, sync, sync_name
 from wire import Mail
 
@@ -101,9 +104,22 @@ class Memory:
         for key in keys:
             self.unconfirmed.pop(key, None)
 
-    def last(self, n: int) -> list[Mail]:
-        """The last n messages, oldest first; none without a file.  Raises ArchiveError."""
-        return []
+    def note(self, records: Sequence[Own]) -> None:
+        """Write down what the user sent and what was said in chats.  Raises ArchiveError."""
+
+    def tail(self, n: int, name: str = "") -> tuple[int, list[Record]]:
+        """The last n messages and lines of chats, with this user or with anybody, oldest first, and
+        the place of the first in the file; none without a file.  Raises ArchiveError."""
+        return 0, []
+
+    def last(self, n: int, name: str = "") -> list[Record]:
+        """The same without the place."""
+        return self.tail(n, name)[1]
+
+    def find(self, text: str, above: int | None = None) -> Found | None:
+        """The last message that holds this text, in any case; `above`: above that place in the
+        file.  Raises ArchiveError."""
+        return None
 
     def close(self) -> None:
         """Let go of what is open; harmless at any time."""
@@ -127,7 +143,8 @@ class Archive(Memory):
         self._fd = -1
         self._contents = Contents(-1, self.directory, "")
         self._is_doubtful = False       # a failed write could not be undone: nothing more is kept
-        self._unmarked = 0              # records below the last mark
+        self._unmarked = 0              # received messages below the last mark
+        self._noted = 0                 # and other lines below it, since the file was opened
 
     @property
     def path(self) -> str | None:
@@ -140,7 +157,7 @@ class Archive(Memory):
         if not NAME.fullmatch(name):
             raise ArchiveError(f"{name!r} is no username: nothing is kept under it")
         super().open(store, name)
-        with self._one_line():
+        with self._one_line("can't keep messages", "; they stay in the mailbox"):
             self._attach()
             self._contents.read_on()
 
@@ -148,56 +165,73 @@ class Archive(Memory):
         return self._contents.has(mail)
 
     def keep(self, mails: Sequence[Mail]) -> None:
-        if self._is_doubtful:
-            raise ArchiveError(f"{self.path}: a write that failed could not be undone: look at the "
-                               "disk, and start parley again")
-        with self._one_line():
-            self._attach()
-            with locked(self._fd):
-                self._contents.read_on()
-                fresh = [mail for mail in mails if not self.has(mail)]
-                if fresh:
-                    written = [line(mail).encode() + b"\n" for mail in fresh]
-                    self._contents.add(fresh, written, self._append(b"".join(written)))
+        with self._one_line("can't keep messages", "; they stay in the mailbox"), self._writing():
+            self._contents.read_on()
+            fresh = [mail for mail in mails if not self.has(mail)]
+            if fresh:
+                written = [line(mail).encode() + b"\n" for mail in fresh]
+                self._contents.add(fresh, written, self._append(b"".join(written)))
         self._await(mails)
         self._unmarked += len(fresh)
         self._contents.fold_if_due()
+
+    def note(self, records: Sequence[Own]) -> None:
+        """Not synced: the next keep() does that, or the system, within a minute."""
+        data = b"".join([history.line(record).encode() + b"\n" for record in records])
+        with self._one_line("can't note what you say"), self._writing():
+            self._append(data, durable=False)
+        self._noted += len(records)
+        if not self.unconfirmed and self._noted >= MARK_EVERY:
+            self._mark()
 
     def settle(self, keys: Iterable[Key]) -> None:
         super().settle(keys)
         if not self.unconfirmed and self._unmarked >= MARK_EVERY:
             self._mark()
 
-    def last(self, n: int) -> list[Mail]:
-        found: list[Mail] = []
-        with self._one_line():
+    def tail(self, n: int, name: str = "") -> tuple[int, list[Record]]:
+        with self._one_line("can't read the archive"):
             self._attach()
-            for raw in lines_backwards(self._fd):
-                if len(found) == n:
-                    break
-                if record := parse(raw):
-                    found.append(record)
-        return found[::-1]
+            return tail(self._fd, n, name)
+
+    def find(self, text: str, above: int | None = None) -> Found | None:
+        with self._one_line("can't read the archive"):
+            self._attach()
+            return find(self._fd, text, above)
 
     def close(self) -> None:
         if self._fd >= 0:
-            if not self.unconfirmed and self._unmarked:
+            is_named = os.fstat(self._fd).st_nlink > 0
+            if is_named and not self.unconfirmed and (self._unmarked or self._noted >= MARK_EVERY):
                 self._mark()
-            self._contents.close()
+            self._contents.close(is_named)
             os.close(self._fd)
             self._fd = -1
 
     # ---- opening the file ----
 
     @contextlib.contextmanager
-    def _one_line(self) -> Iterator[None]:
+    def _one_line(self, what: str, so: str = "") -> Iterator[None]:
         """Turn what the system says into one line that says what it means."""
         try:
             yield
         except OSError as error:
             where = "" if self._lack else f" in {self.path or self.directory}"
-            raise ArchiveError(f"can't keep messages{where}: {error.strerror or error}; "
-                               "they stay in the mailbox") from error
+            raise ArchiveError(f"{what}{where}: {error.strerror or error}{so}") from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The file is open and locked, and has its name: forget.py may have put another in its
+        place while we waited for the lock."""
+        if self._is_doubtful:
+            raise ArchiveError(f"{self.path}: a write that failed could not be undone: look at the "
+                               "disk, and start parley again")
+        while True:
+            self._attach()
+            with locked(self._fd):
+                if os.fstat(self._fd).st_nlink:
+                    yield
+                    return
 
     def _attach(self) -> None:
         """Open the file, unless it is open and still has its name; read what may come again."""
@@ -226,10 +260,11 @@ class Archive(Memory):
 
     def _load(self, fd: int) -> None:
         """What may be confirmed again.  A killed process may have written it without syncing it."""
-        self._unmarked = 0
+        self._unmarked = self._noted = 0
+        _begin(fd)
         _end_line(fd)
         below_mark = lines(fd, below(fd, MARK, UNCONFIRMED_BYTES))
-        for record in filter(None, map(parse, below_mark)):
+        for record in [found for found in map(parse_kept, below_mark) if found]:
             self.unconfirmed.setdefault((record.sender, record.origin), record.id)
             self._unmarked += 1
         if self._unmarked:
@@ -267,14 +302,21 @@ class Archive(Memory):
         """A mark that can't be written is not missed: the next one will do."""
         with contextlib.suppress(OSError):
             self._append(MARK, durable=False)
-            self._unmarked = 0
+            self._unmarked = self._noted = 0
+
+
+def _begin(fd: int) -> None:
+    """The first line of a new file; nobody misses it in a file that has none."""
+    with contextlib.suppress(OSError):
+        if not os.fstat(fd).st_size:
+            os.write(fd, history.VERSION)
 
 
 def _end_line(fd: int) -> None:
     """Give a last record that lacks only its newline the newline: it counts."""
     size = os.fstat(fd).st_size
     if (size and os.pread(fd, 1, size - 1) != b"\n"
-            and parse(next(lines_backwards(fd, torn=False)))):
+            and history.parse(next(lines_backwards(fd, torn=False)))):
         os.write(fd, b"\n")
 
 

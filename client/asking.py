@@ -34,12 +34,13 @@ class Asking:
     take, and Busy while the daemon does not read."""
 
     def __init__(self, connection: Connection, inbox: Inbox, proofs: Proofs, events: Events,
-                 holding: bool) -> None:
+                 holding: bool, said: Callable[[int, str], None]) -> None:
+        """`said`: hears each line of the user's in a chat."""
         self.is_open = False
         self.granted = 0                            # the features of this daemon
         self.holding = holding                      # new messages wait for CHECK
         self._connection, self._inbox, self._proofs = connection, inbox, proofs
-        self._events = events
+        self._events, self._said = events, said
         self._counter = count()
         self._unanswered: dict[int, Callable[[], None]] = {}    # what to do when each is done
 
@@ -101,7 +102,8 @@ class Asking:
         """Send a line to the others in a chat; no answer comes but FAILED."""
         check_text(text)
         request = self._ask(wire.Say, chat, text)
-        self._unanswered.pop(request, None)
+        if self._unanswered.pop(request, None):
+            self._said(chat, text)
         return request
 
     # ---- about the user's own name ----

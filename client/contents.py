@@ -16,8 +16,9 @@ import os
 from collections.abc import Sequence
 from zlib import crc32
 
+from client.history import Gone, parse_kept
 from client.index import FOLD, Index, Sign, Unusable
-from client.letters import heads, line_at, parse, pieces
+from client.letters import heads, line_at, pieces
 from client.private import check_private, private_directory
 from wire import Mail
 
@@ -52,9 +53,10 @@ class Contents:
             self._index, self._known = found, found.upto
         self.read_on()
 
-    def close(self) -> None:
-        """Write the index if that is worth it, and let go of it."""
-        if self._index.recent >= FOLD_AT_CLOSE:
+    def close(self, useful: bool = True) -> None:
+        """Write the index if that is worth it, and let go of it.  `useful`: the archive still has
+        its name."""
+        if useful and self._index.recent >= FOLD_AT_CLOSE:
             self._fold()
         self._forget()
 
@@ -79,8 +81,11 @@ class Contents:
     def _holds(self, mail: Mail) -> bool:
         wanted = mail.sender, mail.origin, mail.text
         for place in self._index.places(mail.sender, mail.origin):
-            found = parse(line_at(self._fd, place))
-            if found and (found.sender, found.origin, found.text) == wanted:
+            found = parse_kept(line_at(self._fd, place))
+            if isinstance(found, Gone):
+                if found.is_of(mail):
+                    return True
+            elif found and (found.sender, found.origin, found.text) == wanted:
                 return True
         return False
 

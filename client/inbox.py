@@ -25,7 +25,7 @@ from operator import itemgetter
 from typing import TypeAlias
 
 import wire
-from client.archive import Archive, ArchiveError, Memory
+from client.archive import ArchiveError, Memory
 from client.arrivals import CHECK, LIVE, Arrival, Arrivals
 from client.events import Repeated
 from client.index import Key
@@ -46,9 +46,9 @@ Kept: TypeAlias = list[tuple[Key, Arrival]]
 class Inbox:
     """The messages that have arrived, until the daemon says that it has forgotten them."""
 
-    def __init__(self, archive: Archive | None) -> None:
-        """Without an archive, the inbox remembers messages as long as the program runs."""
-        self._archive = Memory() if archive is None else archive
+    def __init__(self, archive: Memory) -> None:
+        """Memory alone remembers messages as long as the program runs."""
+        self._archive = archive
         self._unshown = Arrivals()
         self._text_hashes: dict[Key, int] = {}          # of the unshown messages
         self._sizes: dict[Key, int] = {}                # and the bytes of their texts
@@ -84,12 +84,6 @@ class Inbox:
     def close(self) -> None:
         """Let go of the archive; harmless at any time."""
         self._archive.close()
-
-    def last(self, n: int) -> list[wire.Mail]:
-        """The last n messages that were shown, also before this run, oldest first.
-
-        Raises ArchiveError."""
-        return self._archive.last(n)
 
     # ---- from the daemon to the user ----
 

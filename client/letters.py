@@ -30,11 +30,12 @@ LAST_TIME = (datetime.max - EPOCH) // MICROSECOND
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 NUMBER = r"(\d{1,20})"
+TIME = rf"(?:(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}})Z|@{NUMBER})"
 LINE = re.compile(
-    rf"(?:(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}})Z|@{NUMBER}) id={NUMBER} origin={NUMBER} "
+    rf"{TIME} id={NUMBER} origin={NUMBER} "
     rf"from=(?:([A-Za-z0-9._-]+)|{QUOTED}) flags={NUMBER} copies={NUMBER} text={QUOTED}", re.ASCII)
 HEAD = re.compile(rb"^\S+ id=\d{1,20} origin=(\d{1,20}) "
-                  rb'from=([A-Za-z0-9._-]+|"(?:[^"\\\n]|\\.)*") flags=', re.M)
+                  rb'from=([A-Za-z0-9._-]+|"(?:[^"\\\n]|\\.)*") (?:flags|check)=', re.M)
 ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 LONG = {escape[1]: char for char, escape in SHORT.items()}
@@ -45,7 +46,7 @@ SHORTER = str.maketrans(SHORT)
 
 def line(mail: Mail) -> str:
     """A message as its line, without the newline."""
-    return (f"{_stamp(mail.time)} id={mail.id} origin={mail.origin} from={_name(mail.sender)} "
+    return (f"{stamp(mail.time)} id={mail.id} origin={mail.origin} from={name(mail.sender)} "
             f'flags={mail.flags} copies={mail.copies} text="{escape(mail.text)}"')
 
 
@@ -56,12 +57,12 @@ def parse(raw: bytes) -> Mail | None:
         if found is None:
             return None
         iso, number, ident, origin, plain, quoted, flags, copies, text = found.groups()
-        time = (datetime.fromisoformat(iso) - EPOCH) // MICROSECOND if iso else int(number)
+        time = moment(iso, number)
         sender = plain if plain is not None else unescape(quoted)
         mail = Mail(int(ident), time, int(origin), int(flags), int(copies), sender, unescape(text))
     except (ValueError, OverflowError):
         return None
-    return mail if max(mail[:5]) <= U64_MAX and time >= 0 else None
+    return mail if max(mail[:5]) <= U64_MAX else None
 
 
 def escape(text: str) -> str:
@@ -93,14 +94,24 @@ def _code(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _stamp(time: int) -> str:
-    """A time that no calendar has is a bare number of microseconds."""
+def stamp(time: int) -> str:
+    """Microseconds since 1970 as text; those that no calendar has are a bare number."""
     if time > LAST_TIME:
         return f"@{time}"
     return (EPOCH + time * MICROSECOND).isoformat(timespec="microseconds") + "Z"
 
 
-def _name(sender: str) -> str:
+def moment(iso: str | None, number: str | None) -> int:
+    """The reverse, of the two forms that TIME finds.  Raises ValueError."""
+    time = int(number or "") if iso is None else (
+        (datetime.fromisoformat(iso) - EPOCH) // MICROSECOND)
+    if not 0 <= time <= U64_MAX:
+        raise ValueError("no time of ours")
+    return time
+
+
+def name(sender: str) -> str:
+    """A name as it stands in a line: in quotes if it is no username."""
     return sender if re.fullmatch(r"[A-Za-z0-9._-]+", sender) else f'"{escape(sender)}"'
 
 
@@ -111,7 +122,8 @@ def _unquoted(sender: str) -> str:
 # ---- many lines ----
 
 def heads(data: bytes) -> Iterator[tuple[str, int, int]]:
-    """The sender and the origin of each message in some lines, and the offset of its line.
+    """The sender and the origin of each received message in some lines, also of those that were
+    forgotten (history.py), and the offset of its line.
 
     The rest of a line is not checked: that would take three times as long."""
     names: dict[bytes, str] = {}
@@ -173,6 +185,47 @@ def lines_backwards(fd: int, torn: bool = True) -> Iterator[bytes]:
         yield from reversed(whole)
     if not torn:
         yield rest
+
+
+def lines_above(fd: int, end: int, wanted: str = "") -> Iterator[tuple[int, bytes]]:
+    """The whole lines above an offset, the last one first, and the offset of each.
+
+    `wanted`: only the lines that may hold this text, in any case; the caller looks closer."""
+    at, rest = end, b""
+    while at:
+        begin = max(0, at - BLOCK)
+        data = os.pread(fd, at - begin, begin) + rest
+        cut = data.find(b"\n") + 1 if begin else 0
+        if begin and not cut:
+            rest, at = data, begin
+            continue
+        whole, rest, at = data[cut:data.rfind(b"\n") + 1], data[:cut], begin
+        if wanted:
+            yield from _holding(whole, begin + cut, wanted)
+        else:
+            yield from _upwards(whole, begin + cut)
+
+
+def _upwards(whole: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    at += len(whole)
+    for line in reversed(whole.split(b"\n")[:-1]):
+        at -= len(line) + 1
+        yield at, line
+
+
+def _holding(whole: bytes, at: int, wanted: str) -> Iterator[tuple[int, bytes]]:
+    """Those of some lines that may hold a text.  Lines of ASCII take a tenth of the time."""
+    needle = escape(wanted).casefold()
+    if not whole.isascii():
+        if needle in whole.decode(errors="replace").casefold():
+            yield from ((place, line) for place, line in _upwards(whole, at)
+                        if needle in line.decode(errors="replace").casefold())
+        return
+    lower, key, end = whole.lower(), needle.encode(errors="replace"), len(whole)
+    while (hit := lower.rfind(key, 0, end)) >= 0:
+        begin = lower.rfind(b"\n", 0, hit) + 1
+        yield at + begin, whole[begin:lower.index(b"\n", hit)]
+        end = begin
 
 
 def below(fd: int, mark: bytes, most: int) -> int:

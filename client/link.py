@@ -37,10 +37,11 @@ from typing import Any
 
 import wire
 from client import validity
-from client.archive import Archive, ArchiveError
+from client.archive import Archive, Memory
 from client.asking import Asking
 from client.connection import Connection, Lost
 from client.dial import Socket, dial
+from client.diary import Diary
 from client.events import Event, Events, NameRefused, Over
 from client.inbox import CHECK, Inbox, Kept
 from client.keyring import Keyring
@@ -49,7 +50,7 @@ from client.login import NO_TOKEN, Login, TryLater, TurnedAway
 from client.outbox import Busy, Outbox, Pending, check_names, check_text
 from client.proofs import Proofs
 from net.address import Address
-from wire import Feature, Outcome, ProtocolError, SendFlag, Why
+from wire import Feature, ProtocolError, SendFlag, Why
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
@@ -64,9 +65,10 @@ class Link:
     def __init__(self, addresses: Sequence[Address], name: str, archive: Archive | None, *,
                  features: int, monotonic: Callable[[], float], instance: int,
                  jitter: Callable[[], float], dial: Callable[[Address], Socket] = dial,
-                 ring: Keyring | None = None, token: bytes = NO_TOKEN) -> None:
+                 ring: Keyring | None = None, token: bytes = NO_TOKEN,
+                 now: Callable[[], int] = lambda: 0) -> None:
         """`instance`: 32 random bits; `jitter`: a random number from 0 to 1; `dial`: returns a
-        socket on its way; `token`: 16 random bytes (login.py)."""
+        socket on its way; `token`: 16 random bytes (login.py); `now`: microseconds since 1970."""
         self.name = name
         self.house = ""                             # what the daemon calls itself
         self.roster = Known()
@@ -76,11 +78,14 @@ class Link:
         self._events = Events()
         self._connection = Connection(addresses, monotonic=monotonic, jitter=jitter, dial=dial,
                                       more=self._more)
-        self._inbox = Inbox(archive)
+        self._now = now
+        self.archive = Memory() if archive is None else archive
+        self._inbox = Inbox(self.archive)
+        self._diary = Diary(self.archive, self.pending, self._events, now)
         self._proofs = Proofs(ring or Keyring(None))
         self._login = Login(self._connection, self._proofs, self._events, token)
         self.ask = Asking(self._connection, self._inbox, self._proofs, self._events,
-                          bool(features & Feature.HOLD))
+                          bool(features & Feature.HOLD), self._diary.said)
         self._leaving = False                       # exit() was called
         self._over = False                          # and has come to its end, or no login can
 
@@ -171,8 +176,9 @@ class Link:
             raise Busy("the session has ended")
         size, kept = len(text.encode()), int(flags & SEND_FLAGS)
         parts = [tuple(to[at:at + wire.NAMES_MAX]) for at in range(0, len(to) or 1, wire.NAMES_MAX)]
-        ids = self.pending.add([Pending(part, text, kept, size + sum(map(len, part)))
+        ids = self.pending.add([Pending(part, text, kept, size + sum(map(len, part)), self._now())
                                 for part in parts])
+        self._diary.sent(ids, bool(self._features & Feature.RECEIPTS))
         self._connection.flush()
         return ids
 
@@ -187,15 +193,6 @@ class Link:
             self._confirm(kept)
         except Lost as lost:
             self._lost(str(lost))
-
-    def last(self, n: int) -> list[wire.Mail]:
-        """The last n messages that were shown, also before this run, oldest first.
-
-        Raises ValueError if they can't be read."""
-        try:
-            return self._inbox.last(n)
-        except ArchiveError as fault:
-            raise ValueError(str(fault)) from None
 
     def accept(self) -> None:
         """The other store that OtherStore told of is right; connect() then."""
@@ -220,10 +217,11 @@ class Link:
         if name.lower() != self.name.lower():
             if self.sock is not None:
                 self._connection.close()
-            self._events += [
-                wire.Refused(number, Why.GONE, f"not known to be stored: {self.name} is taken")
-                for number in self.pending]
-            self.pending.answered(0, max(self.pending, default=0))
+            reason = f"not known to be stored: {self.name} is taken"
+            refused = [wire.Refused(number, Why.GONE, reason) for number in self.pending]
+            for said in refused:
+                self._diary.refused(said)
+            self._events += refused
         self.name = name
         self._login.forget_token()
 
@@ -271,6 +269,8 @@ class Link:
         self._connection.close()
         self.ask.lost()
         if isinstance(event, Over):
+            if not self._over:
+                self._diary.end()
             self._over = True
             self._inbox.close()
         self._events.append(event)
@@ -295,6 +295,7 @@ class Link:
         self._connection.let_in()
         self.ask.begin(said.features)
         self._inbox.open(said.store, said.name)
+        self._diary.begin(said.name)
         for first, last in self._inbox.confirm_again():
             self._connection.say(wire.Confirm(first, last))
         self._connection.flush()
@@ -308,11 +309,6 @@ def _on_mails(link: Link, said: wire.Mails) -> None:
 
 def _on_mail(link: Link, said: wire.Mail) -> None:
     link._events += link._inbox.take(said)
-
-
-def _on_outcomes(link: Link, said: wire.Outcomes) -> None:
-    if said.outcome in (Outcome.ABSENT, Outcome.FULL):
-        link.pending.absent(said.first, said.last, said.to)
 
 
 def _on_checked(link: Link, said: wire.Checked) -> None:
@@ -341,9 +337,14 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Verified: lambda link, said: link._proofs.verify(said),
     wire.Welcome: Link._on_welcome,
     wire.Rejected: lambda link, said: link._login.rejected(said),
-    wire.Stored: lambda link, said: link.pending.answered(said.first, said.last),
-    wire.Refused: lambda link, said: link.pending.answered(said.id, said.id),
-    wire.Outcomes: _on_outcomes,
+    wire.Stored: lambda link, said: link._diary.stored(said),
+    wire.Refused: lambda link, said: link._diary.refused(said),
+    wire.Outcomes: lambda link, said: link._diary.outcomes(said),
+    wire.Delivered: lambda link, said: link._diary.delivered(said),
+    wire.Started: lambda link, said: link._diary.started(said),
+    wire.Line: lambda link, said: link._diary.heard(said),
+    wire.Left: lambda link, said: link._diary.left(said),
+    wire.Ended: lambda link, said: link._diary.ended(said),
     wire.Mails: _on_mails,
     wire.Mail: _on_mail,
     wire.Confirmed: lambda link, said: link._inbox.confirmed(said.first, said.last),

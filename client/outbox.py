@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
+from typing import TypeAlias
 
 import wire
 
@@ -24,12 +25,17 @@ class Busy(Exception):
 
 class Pending:
     """A send without an answer."""
-    __slots__ = ("absent", "flags", "size", "text", "to")
+    __slots__ = ("absent", "flags", "size", "text", "time", "to")
 
-    def __init__(self, to: tuple[str, ...], text: str, flags: int, size: int) -> None:
-        """`size`: the bytes that count against PENDING_BYTES."""
-        self.to, self.text, self.flags, self.size = to, text, flags, size
+    def __init__(self, to: tuple[str, ...], text: str, flags: int, size: int,
+                 time: int = 0) -> None:
+        """`size`: the bytes that count against PENDING_BYTES; `time`: when the user sent it,
+        microseconds since 1970."""
+        self.to, self.text, self.flags, self.size, self.time = to, text, flags, size, time
         self.absent: set[str] = set()       # recipients who were away, in lower case
+
+
+Answered: TypeAlias = list[tuple[int, Pending]]     # sends with their ids
 
 
 class Outbox(dict[int, Pending]):
@@ -80,24 +86,26 @@ class Outbox(dict[int, Pending]):
             number += 1
             yield more.text
 
-    def answered(self, first: int, last: int) -> None:
-        """The daemon has answered the sends with these ids."""
-        for number in self._between(first, last):
-            self._size -= self.pop(number).size
+    def answered(self, first: int, last: int) -> Answered:
+        """The daemon has answered the sends with these ids.  Returns them."""
+        sends = [(number, self.pop(number)) for number in self._between(first, last)]
+        self._size -= sum(send.size for _, send in sends)
+        return sends
 
-    def absent(self, first: int, last: int, names: Iterable[str]) -> None:
+    def absent(self, first: int, last: int, names: Iterable[str]) -> Answered:
         """These recipients were not there.  If no recipient of a send was, the daemon stored
-        nothing, and this is its answer.
+        nothing, and this is its answer.  Returns the sends that are answered.
 
         A message to everyone names nobody, so this always answers it.  That is right: STORED comes
         before OUTCOMES, so if anybody had been there, the send would not be pending any more."""
-        gone = {name.lower() for name in names}
+        gone, sends = {name.lower() for name in names}, Answered()
         for number in self._between(first, last):
             send = self[number]
             to = {name.lower() for name in send.to}
             send.absent |= gone & to
             if send.absent == to:
-                self.answered(number, number)
+                sends += self.answered(number, number)
+        return sends
 
     def _between(self, first: int, last: int) -> list[int]:
         """The ids of the pending sends in a range.  Mostly they are the first ones, so the walk is

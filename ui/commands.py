@@ -17,7 +17,7 @@ from ui.help import KEYS, MARKS
 from ui.names import ONE_WORD, addressees, only_names
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME
 from ui.words import OFFLINE
-from wire import SendFlag
+from wire import SendFlag, is_name
 
 OFFERS_MAX = 10_000     # names that Tab looks through
 EVERYONE = "all"        # a reserved word, so nobody's name
@@ -130,23 +130,35 @@ def check(desk: Desk, _: str = "") -> str:
 
 
 def history(desk: Desk, rest: str) -> str:
-    """The last so many messages that the user read, in this run or an earlier one."""
-    number = rest.strip() or str(HISTORY)
+    """The last so many messages, with one user or with anybody, of this run or an earlier one.
+
+    A lone number is no name."""
+    *names, number = rest.split() or [str(HISTORY)]
+    if not names and is_name(number) and not number.isdigit():
+        names, number = [number], str(HISTORY)
     is_number = number.isascii() and number.isdigit() and len(number) < 6
     if not is_number or not 1 <= int(number) <= HISTORY_MAX:
-        return f"/history needs a number from 1 to {HISTORY_MAX}: /history {HISTORY}"
-    return desk.talk.messages.history(int(number))
+        return f"/history needs a number from 1 to {HISTORY_MAX}: /history bob {HISTORY}"
+    if len(names) > 1 or not all(map(is_name, names)):
+        return f"/history takes one name: /history bob {HISTORY}"
+    return desk.talk.past.show(int(number), *names)
 
 
 def find(desk: Desk, rest: str) -> str:
-    """Search upwards from the newest; the same text again, or none, goes on from there."""
+    """Search upwards from the newest, in the pane and then in the archive; the same text again, or
+    none, goes on from there.  Without a screen nobody sees where the pane stands."""
     last = desk.search
     text = rest.strip() or last.text
     if not text:
         return "/find needs a text: /find drawer"
-    above = last.found if text.casefold() == last.text.casefold() else None
-    desk.search = Search(text, desk.pane.find(text, above))
-    if desk.search.found is None:
+    if text.casefold() != last.text.casefold():
+        last = Search(text)
+    found = None
+    if last.place is None and not desk.strict:
+        found = desk.pane.find(text, last.found)
+    place = desk.talk.past.find(text, last.place) if found is None else None
+    desk.search = Search(text, found, place)
+    if found is None and place is None:
         return f"nothing above contains {display(text)!r}; /find again starts at the newest"
     return ""
 
@@ -336,7 +348,8 @@ COMMANDS: dict[str, Command] = {
     "withdraw": Command("/withdraw", "take your invitation back (M-9)", withdraw),
     "quit": Command("/quit", "leave the chat, as Quit does", quit_chat),
     "find": Command("/find TEXT", "go to the last TEXT above; /find: the one before it", find),
-    "history": Command("/history N", "show the last N messages that you read", history),
+    "history": Command("/history bob N", "show the last N with bob; /history N: with anybody",
+                       history),
     "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
     "ignore": Command("/ignore bob", "hear nothing from bob; /ignore: whom you ignore", ignore),
     "unignore": Command("/unignore bob", "hear from bob again", unignore),

@@ -59,7 +59,8 @@ class Draft(NamedTuple):
 class Search(NamedTuple):
     """What /find last looked for, and where it found that."""
     text: str = ""
-    found: int | None = None            # the serial number of the entry in the pane
+    found: int | None = None            # the serial number of the entry in the pane, or
+    place: int | None = None            # the place in the archive
 
 
 class Desk:

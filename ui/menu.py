@@ -36,12 +36,13 @@ class Menu:
     """The user's side of the screen."""
 
     def __init__(self, link: Link, *, name: str = "", offered: str = "", strict: bool = False,
-                 ruler: Ruler = UNICODE) -> None:
+                 ruler: Ruler = UNICODE, again: int = 0) -> None:
         """`name`: to log in with; without it the menu asks, and `offered` stands in the line.
-        `strict`: the names of a list must be typed whole; the user cannot see its cursor."""
+        `strict`: the names of a list must be typed whole; the user cannot see its cursor.
+        `again`: entries of earlier sessions to begin with."""
         self.link = link
         self.pane = Pane(ruler)
-        self.talk = Talk(link, self.pane)
+        self.talk = Talk(link, self.pane, again)
         self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict)
         self.error = ""                 # until the next key
         self._retry_in = 0              # seconds until the link dials again

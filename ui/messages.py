@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import wire
 from client.link import Link
 from terminal.display import display
-from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, Settled, clock, name_style
+from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, Settled, name_style
 from ui.feed import Feed, Hears
+from ui.past import said
 from ui.people import People
 from ui.requests import REFUSALS
 from ui.words import ALONE, OUTCOMES, outcome_of
@@ -95,7 +96,7 @@ class Messages:
         """What became of a message for the recipients who are not reading now."""
         if event.outcome not in OUTCOMES:
             return
-        said = outcome_of(event.to, event.outcome)
+        told = outcome_of(event.to, event.outcome)
         lost = False
         for number, own in self._between(event.first, event.last):
             if event.outcome in (Outcome.ABSENT, Outcome.FULL):
@@ -103,11 +104,11 @@ class Messages:
                 own.unstored.discard(number)
                 lost = not own.to
                 if lost:
-                    self._mark(own.entry, REFUSED, said)
+                    self._mark(own.entry, REFUSED, told)
                 else:
                     self._settle(own)
         if not lost:
-            self.feed.note(said)
+            self.feed.note(told)
 
     def on_delivered(self, event: wire.Delivered) -> None:
         for _, own in self._between(event.first, event.last):
@@ -141,24 +142,7 @@ class Messages:
 
     def on_mail(self, event: wire.Mail) -> None:
         everyone, checked = event.flags & SendFlag.EVERYONE, event.flags & SendFlag.CHECK
-        to = "all" if everyone else "you" if event.copies < 2 else f"you +{event.copies - 1}"
-        sender = self.people.called(event.sender)
-        said = Said(event.time, event.text, sender, to, style=name_style(event.sender))
-        self.feed.add(said, bool(checked))
+        self.feed.add(said(event, self.link.name), bool(checked))
         self.unshown.append(event)
         self.people.hear(event.sender)
         self.feed.ring |= not everyone and not checked
-
-    def history(self, number: int) -> str:
-        """Show the last messages that the user read, from the archive; a fault, or ""."""
-        try:
-            records = self.link.last(number)
-        except REFUSALS as fault:
-            return str(fault)
-        if not records:
-            return "there are no messages in your archive"
-        what = "message" if len(records) == 1 else f"{len(records)} messages"
-        items = [(f"{clock(record.time, '%-d %b %H:%M')} {display(record.sender)}", record.text)
-                 for record in records]
-        self.feed.show(f"the last {what} that you have read:", items, beside=False)
-        return ""

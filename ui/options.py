@@ -60,7 +60,7 @@ def make_link(options: argparse.Namespace, features: int) -> Link:
     return Link(_addresses(options.connect), options.name, archive,
                 features=features | wire.Feature.PROVE, monotonic=time.monotonic,
                 instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random,
-                ring=Keyring(state), token=os.urandom(16))
+                ring=Keyring(state), token=os.urandom(16), now=lambda: time.time_ns() // 1000)
 
 
 def _addresses(given: str | None) -> list[address.Address]:

@@ -93,6 +93,7 @@ class Pane:
         self._next = 0                          # the serial number of the next entry
         self._total = 0                         # bytes of all entries
         self._day = ""                          # of the last entry
+        self._session = ""                      # stands behind the day on the next rule
         self._height = 1                        # of the last view
         # The serial number and the row at the top of the view; None: at the end.
         self._anchor: tuple[int, int] | None = None
@@ -112,7 +113,7 @@ class Pane:
         """Append an entry; `seen`: the user looks at the end of the pane now."""
         day = clock(entry.time, "%a %-d %b %Y")
         if day != self._day:
-            self._day = entry.day = day
+            self._day, entry.day, self._session = day, day + self._session, ""
         if entry.counts and not seen:
             above, messages = self._rows.new if self._absent else (self._next, 0)
             self._rows.rule_new(above, messages + 1)
@@ -132,6 +133,15 @@ class Pane:
         self._rows.drop(serial)
         if self._anchor and self._anchor[0] <= serial:
             self._anchor = serial + 1, 0
+
+    def begin_session(self) -> None:
+        """What stands here so far was said in earlier sessions: the next entry has a rule."""
+        self._day, self._session = "", ", now"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no entry was dropped."""
+        return self._next == len(self._entries)
 
     def after(self, serial: int) -> tuple[list[Entry], int]:
         """The entries from a serial number on, and the number to ask for next time."""

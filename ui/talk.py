@@ -1,9 +1,9 @@
 """talk: everything that passes between the user and the daemon.
 
-A Talk has a room for each subject: contact (the connection), requests, messages, chatting,
-invitations, and the people they are about.  Each room has a table `hears`: the events of the link
-that it needs, by type.  Talk hands every event to all rooms that hear it; an event that no room
-hears is for the link alone.  Talk knows no keys and no modes.
+A Talk has a room for each subject: the past, contact (the connection), requests, messages,
+chatting, invitations, and the people they are about.  Each room has a table `hears`: the events of
+the link that it needs, by type.  Talk hands every event to all rooms that hear it; an event that no
+room hears is for the link alone.  Talk knows no keys and no modes.
 
 What the user does through a room gives back a fault, one line for the user, or "" when it is done
 or on its way.  Foreign names and reasons pass display() before they become part of a sentence;
@@ -22,6 +22,7 @@ from ui.feed import Feed, Hears
 from ui.invitations import Invitations
 from ui.messages import Messages
 from ui.pane import Pane
+from ui.past import Past
 from ui.people import People
 from ui.requests import Requests
 
@@ -34,9 +35,11 @@ class Room(Protocol):
 class Talk:
     """The rooms, and who hears what."""
 
-    def __init__(self, link: Link, pane: Pane) -> None:
+    def __init__(self, link: Link, pane: Pane, again: int = 0) -> None:
+        """`again`: entries of earlier sessions to begin with."""
         self.feed = Feed(pane)
         self.people = People(link)
+        self.past = Past(link, self.people, self.feed, again)
         self.contact = Contact(link, self.people, self.feed)
         self.requests = Requests(link, self.people, self.feed)
         self.messages = Messages(link, self.people, self.feed)
@@ -44,8 +47,8 @@ class Talk:
         self.invitations = Invitations(link, self.people, self.feed, self.requests,
                                        self.chatting)
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
-        rooms: tuple[Room, ...] = (self.people, self.contact, self.requests, self.messages,
-                                   self.chatting, self.invitations)
+        rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.requests,
+                                   self.messages, self.chatting, self.invitations)
         for room in rooms:                  # they hear an event in this order
             for event, handler in room.hears.items():
                 self._hears.setdefault(event, []).append(handler)

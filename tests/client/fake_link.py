@@ -3,8 +3,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import wire
+from client.archive import ArchiveError
 from client.events import NameRefused, Offline, Online, OtherStore, Over
 from client.known import Known
+from client.past import Found, is_with
 from terminal.display import fold
 from ui.desk import Mode
 from ui.menu import Menu
@@ -21,6 +23,7 @@ class FakeLink:
         self.online = self.holding = False
         self.roster = Known()
         self.ask = self         # its requests are here as well
+        self.archive = self
         self.waiting = 0
         self.granted = int(wire.Feature.IGNORE)
         self.pending: dict[int, object] = {}
@@ -29,16 +32,27 @@ class FakeLink:
         self.asked: list[tuple[Any, ...]] = []
         self._numbers = 0
         self.read: Sequence[Any] | None = ()    # what was shown before; None: it can't be read
+        self.top: int | None = None     # the place of the first that is shown at the start
 
     def _ask(self, *what: Any) -> int:
         self._numbers += 1
         self.asked.append(what)
         return self._numbers
 
-    def last(self, n: int) -> Sequence[Any]:
+    def tail(self, n: int, name: str = "") -> tuple[int | None, list[Any]]:
         if self.read is None:
-            raise ValueError("can't keep messages")
-        return self.read[-n:]
+            raise ArchiveError("can't keep messages")
+        return self.top, [record for record in self.read if not name or is_with(record, name)][-n:]
+
+    def last(self, n: int, name: str = "") -> list[Any]:
+        return self.tail(n, name)[1]
+
+    def find(self, text: str, above: int | None = None) -> Found | None:
+        """Its places are numbers of messages."""
+        for place, record in reversed([*enumerate(self.read or ())][:above]):
+            if text.casefold() in record.text.casefold():
+                return Found(place, record, [record])
+        return None
 
     def accept(self) -> None:
         self.asked.append(("accept",))

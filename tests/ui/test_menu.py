@@ -3,6 +3,7 @@ requests out."""
 import unittest
 
 import wire
+from client.history import Sent
 from terminal.display import UNICODE
 from terminal.keys import Paste
 from tests.client.fake_link import AWAY, BUSY, FREE, NameRefused, Offline, OtherStore, Over, Play
@@ -72,10 +73,15 @@ class Items(unittest.TestCase):
 
     def test_history_is_what_was_read_before(self) -> None:
         play = self.play
-        for line in ("/history", "/history 0", "/history 1001", "/history many", "/history \u0663"):
+        for line in ("/history", "/history 0", "/history 1001", "/history bob many",
+                     "/history \u0663", "/history many"):
             play.enter(line)
-            self.assertIn("archive" if line == "/history" else "needs a number", play.error, line)
+            known = line in ("/history", "/history many")       # a name, or none
+            self.assertIn("archive" if known else "needs a number", play.error, line)
             play.press("<C-u>")
+        play.enter("/history bob carol 5")
+        self.assertIn("takes one name", play.error)
+        play.press("<C-u>")
         play.link.read = [wire.Mail(n, n * 1_000_000, 1, 0, 1, "bob", f"text {n}\nbelow")
                           for n in range(30)]
         for line, count in (("/history", 20), ("/history 3", 3), ("/history 1000", 30),
@@ -83,11 +89,18 @@ class Items(unittest.TestCase):
             play.enter(line)
             rows = play.last.split("\n")
             what = "message" if count == 1 else f"{count} messages"
-            self.assertEqual(rows[0], f"* the last {what} that you have read:")
+            self.assertEqual(rows[0], f"* the last {what}:")
             self.assertEqual(len([row for row in rows if "bob" in row]), count)
             self.assertIn("text 29", rows[-2])
         play.enter("/find Text 7")
         self.assertEqual(play.error, "")
+        play.link.read.append(Sent(1, 1, 0, ("Carol",), "refused", "no room", "text for carol"))
+        play.enter("/history carol")
+        self.assertEqual(play.last.split("\n")[0], "* the last message with carol:")
+        self.assertRegex(play.last.split("\n")[1], "you > Carol !.*text for carol")
+        play.enter("/history 7 5")                      # a name may be a number
+        self.assertIn("no messages with 7", play.error)
+        play.press("<C-u>")
         play.link.read = None
         play.enter("/history")
         self.assertEqual((play.error, play.text), ("can't keep messages", "/history"))

@@ -1,0 +1,111 @@
+"""What was said before is there again: at the first login, by /history, by /find."""
+import unittest
+
+import wire
+from client.history import Chat, Sent
+from tests.client.fake_link import NOON, Offline, Play
+from ui.menu import Menu
+from wire import SendFlag
+
+DAY = 86_400_000_000
+BEFORE = [
+    wire.Mail(1, NOON - DAY, 1, 0, 1, "Bob", "anyone has the wrench?"),
+    Sent(NOON - DAY + 1, 2, 0, ("bob",), "delivered", "", "bay 3"),
+    wire.Mail(3, NOON - DAY + 2, 3, int(SendFlag.EVERYONE), 9, "carol", "drill"),
+    wire.Mail(4, NOON - DAY + 3, 4, 0, 3, "carol", "to three"),
+    Sent(NOON - DAY + 4, 5, int(SendFlag.EVERYONE), (), "stored", "", "to all"),
+    Sent(NOON - DAY + 5, 6, 0, ("dave", "erin"), "refused", "no room", "lost"),
+    Sent(NOON - DAY + 6, 7, 0, ("dave",), "unanswered", "", "who knows"),
+    Chat(NOON - DAY + 7, ("bob",), "bob", "which drawer?"),
+    Chat(NOON - DAY + 8, ("bob", "dave"), "alice", "second"),
+    Chat(NOON - DAY + 9, ("bob", "dave"), "dave", "mm"),
+]
+SHOWN = ["Bob > you: anyone has the wrench?", "you > bob +: bay 3", "carol > all: drill",
+         "carol > you +2: to three", "you > all =: to all", "you > dave, erin ! no room: lost",
+         "you > dave .: who knows", "bob > you (chat): which drawer?",
+         "you > bob, dave (chat): second", "dave > you, bob (chat): mm"]
+
+
+class Again(unittest.TestCase):
+    def play(self, again: int) -> Play:
+        play = Play()
+        play.menu = Menu(play.link, name="alice", again=again)      # type: ignore[arg-type]
+        play.link.read = BEFORE
+        return play
+
+    def test_the_end_of_the_archive_stands_above_a_rule(self) -> None:
+        play = self.play(100).online("bob")
+        self.assertEqual(play.lines[:-1], SHOWN)
+        entries = play.menu.pane.entries
+        self.assertEqual([entry.day for entry in entries],
+                         ["Fri 20 Nov 2026", *[""] * 9, "Sat 21 Nov 2026, now"])
+        self.assertNotIn("new", str(play.menu.pane.view(60, 30)))
+        self.assertEqual(play.menu.take_unshown(), [], "nothing of it is confirmed")
+        self.assertEqual(list(play.menu.talk.people.heard)[-1], "dave")
+        play.press("@", "<Tab>")
+        self.assertEqual(play.text, "@bob ")
+
+    def test_on_the_same_day_there_is_a_rule_too(self) -> None:
+        play = self.play(100)
+        play.link.read = [wire.Mail(1, NOON, 1, 0, 1, "bob", "hi")]
+        play.online()
+        self.assertEqual([entry.day for entry in play.menu.pane.entries],
+                         ["Sat 21 Nov 2026", "Sat 21 Nov 2026, now"])
+
+    def test_no_more_than_was_asked_for_and_once(self) -> None:
+        play = self.play(3).online()
+        self.assertEqual(play.lines[:-1], SHOWN[-3:])
+        play.hear(Offline("gone", 1.0))
+        play.online(again=True)
+        self.assertEqual(sum("mm" in line for line in play.lines), 1)
+
+    def test_nothing_where_nobody_asks(self) -> None:
+        """In --plain, and where the archive can't be read."""
+        self.assertEqual(len(self.play(0).online().lines), 1)
+        play = self.play(10)
+        play.link.read = None
+        self.assertEqual(len(play.online().lines), 1)
+
+
+class Find(unittest.TestCase):
+    def test_it_goes_on_in_the_archive(self) -> None:
+        """Above what the pane holds; and then from the newest again."""
+        play = Play().online()
+        play.link.read = BEFORE
+        play.mail(9, "bob", "the new wrench")
+        for _ in range(2):
+            play.enter("/find WRENCH")
+            self.assertEqual((play.error, play.last), ("", "bob > you: the new wrench"))
+            play.enter("/find")
+            self.assertRegex(play.last, "^\\* found, Fri 20 Nov 2026:\n *> 20 Nov .*Bob > you")
+            play.enter("/find")
+            self.assertIn("nothing above contains 'WRENCH'", play.error)
+            play.press("<C-u>")
+            play.menu.pane = play.menu.talk.feed.pane = play.menu.desk.pane = type(play.menu.pane)()
+            play.mail(9, "bob", "the new wrench")
+
+    def test_not_again_what_stands_in_the_pane(self) -> None:
+        play = Play()
+        play.menu = Menu(play.link, name="alice", again=2)      # type: ignore[arg-type]
+        play.link.read = BEFORE
+        play.link.top = 8               # the place of the first of the two
+        play.online()
+        play.enter("/find second")
+        self.assertEqual(play.error, "")
+        play.enter("/find")
+        self.assertIn("nothing above contains", play.error)
+        play.press("<C-u>")
+        play.enter("/find drawer")
+        self.assertIn("which drawer?", play.last)
+
+    def test_in_plain_lines_it_is_printed(self) -> None:
+        play = Play()
+        play.menu = Menu(play.link, name="alice", strict=True)      # type: ignore[arg-type]
+        play.online()
+        play.link.read = BEFORE
+        play.enter("/find bay")
+        self.assertRegex(play.last, "found.*\n.*you > bob \\+.*bay 3")
+
+
+if __name__ == "__main__":
+    unittest.main()

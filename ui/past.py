@@ -1,0 +1,117 @@
+"""past: what was said before, from the archive, in the pane.
+
+At the first login the last entries of the archive come into the pane, above a rule, so that the
+user finds the screen as it was left.  /history and /find go over the whole archive, both sides.
+Pure; nothing raises.
+"""
+from __future__ import annotations
+
+from client import history
+from client.archive import ArchiveError
+from client.events import Online
+from client.history import Chat, Record, Sent
+from client.link import Link
+from terminal.display import display
+from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
+from ui.feed import Feed, Hears
+from ui.names import recipients
+from ui.people import People
+from wire import SendFlag
+
+AGAIN = 100             # entries that a screen shows again at the first login: a high one
+MARKS = {history.UNANSWERED: SENT, history.STORED: STORED, history.DELIVERED: DELIVERED,
+         history.REFUSED: REFUSED}
+
+
+def said(record: Record, me: str) -> Said:
+    """The entry that shows a record."""
+    def called(name: str) -> str:
+        return "you" if name.lower() == me.lower() else display(name) or "somebody"
+
+    if isinstance(record, Sent):
+        to = "all" if not record.to else recipients([called(name) for name in record.to])
+        style = name_style(record.to[0]) if len(record.to) == 1 else ""
+        return Said(record.time, record.text, "you", to, MARKS[record.became], record.reason, style)
+    sender, style = called(record.sender), name_style(record.sender)
+    if isinstance(record, Chat):
+        others = [called(name) for name in record.others if name.lower() != record.sender.lower()]
+        to = recipients(others) if sender == "you" else recipients(["you", *others])
+        return Said(record.time, record.text, sender, f"{to} (chat)", style=style)
+    return Said(record.time, record.text, sender, _readers(record.flags, record.copies),
+                style=style)
+
+
+def _readers(flags: int, copies: int) -> str:
+    """The recipients of a message of another user."""
+    if flags & SendFlag.EVERYONE:
+        return "all"
+    return "you" if copies < 2 else f"you +{copies - 1}"
+
+
+class Past:
+    """The archive, as the user reads it."""
+
+    def __init__(self, link: Link, people: People, feed: Feed, again: int) -> None:
+        """`again`: entries that are shown again at the first login."""
+        self.link, self.people, self.feed, self.again = link, people, feed, again
+        self._above: int | None = None      # what stands above this place is not in the pane
+        self.hears: Hears = {Online: self.on_online}
+
+    def on_online(self, event: Online) -> None:
+        """Show the end of the archive again, above a rule."""
+        if event.again or not self.again:
+            return
+        try:
+            self._above, records = self.link.archive.tail(self.again)
+        except ArchiveError:
+            return                          # link.shown() will say so, if there is mail to keep
+        for record in records:
+            entry = said(record, self.link.name)
+            self.feed.pane.add(entry)
+            if not isinstance(record, Sent):
+                self.people.hear(record.sender)
+        if records:
+            self.feed.pane.begin_session()
+
+    def show(self, number: int, name: str = "") -> str:
+        """Show the last messages, with this user or with anybody; a fault, or ""."""
+        try:
+            records = self.link.archive.last(number, name)
+        except ArchiveError as fault:
+            return str(fault)
+        whom = f" with {display(name)}" if name else ""
+        if not records:
+            return f"there are no messages{whom} in your archive"
+        what = "message" if len(records) == 1 else f"{len(records)} messages"
+        self.feed.show(f"the last {what}{whom}:", self._items(records), beside=False)
+        return ""
+
+    def find(self, text: str, above: int | None) -> int | None:
+        """Show the last message of the archive with this text, above a place in it or above what
+        the pane holds.  Its place; None if there is none."""
+        if above is None and self.feed.pane.is_whole:
+            above = self._above
+        try:
+            found = self.link.archive.find(text, above)
+        except ArchiveError:
+            return None
+        if found is None:
+            return None
+        self.feed.show(f"found, {clock(found.record.time, '%a %-d %b %Y')}:",
+                       self._items(found.around, found.record), beside=False)
+        return found.place
+
+    def _items(self, records: list[Record], found: Record | None = None) -> list[tuple[str, str]]:
+        """The rows of a table; the record that was found has an arrow."""
+        items = []
+        for record in records:
+            entry = said(record, self.link.name)
+            mark = f" {entry.mark}" if entry.mark else ""
+            arrow = "" if found is None else "> " if _is_same(record, found) else "  "
+            items.append((f"{arrow}{clock(entry.time, '%-d %b %H:%M')} {entry.sender} > "
+                          f"{entry.to}{mark}", entry.text))
+        return items
+
+
+def _is_same(record: Record, other: Record) -> bool:
+    return (type(record), record.time, record.text) == (type(other), other.time, other.text)

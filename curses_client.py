@@ -49,9 +49,9 @@ from client.archive import ArchiveError
 from client.link import Link
 from client.waiter import LEAVE_SECONDS, Waiter
 from terminal.display import Ruler, display, unicode_cells
-from terminal.keys import Reads
 from terminal.stderr import Stderr
 from terminal.usage import die, die_of_lack, open_standard
+from terminal.wheel import Wheel
 from ui import once, options, plain
 from ui.entries import NAME_COLOURS
 from ui.failures import PROGRAM, Failure
@@ -69,10 +69,10 @@ READ_SIZE = 4096            # bytes of keys in one read
 FRAME_SECONDS = 1 / 30      # between two pictures that no key asked for
 BELL_SECONDS = 1.0          # between two bells
 TERMS = ("xterm-256color", "screen", "xterm", "vt100")      # tried in turn if TERM is not known
-# Bracketed paste and focus on; and the wheel must not send arrow keys (1007), as it does by default
-# in most terminals that know that mode: at the end they get it back.
-MODES_ON = b"\x1b[?2004h\x1b[?1004h\x1b[?1007l"
-MODES_OFF = b"\x1b[?1007h\x1b[?1004l\x1b[?2004l"
+# Bracketed paste, focus, and arrow keys for the wheel (1007), which wheel.py tells from keys.  The
+# last is restored to what it was; a terminal that cannot do so has it on by default.
+MODES_ON = b"\x1b[?2004h\x1b[?1004h\x1b[?1007s\x1b[?1007h"
+MODES_OFF = b"\x1b[?1007r\x1b[?1004l\x1b[?2004l"
 SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTSTP,
            signal.SIGCONT)
 PALETTE = (167, 71, 136, 68, 133, 37)       # of 256 colours: legible on black and on white
@@ -256,7 +256,7 @@ class Loop:
         self.menu = menu
         self.terminal = terminal
         self.code: int | None = None            # the exit code, once the loop is to end
-        self._keys = Reads()
+        self._keys = Wheel()
         self._keys_at = math.inf                # when to decide what an unfinished key is
         self._paint_at = 0.0                    # when to paint; inf while the picture is up to date
         self._painted = -math.inf               # when it was painted last

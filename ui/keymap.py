@@ -61,6 +61,16 @@ def _move(desk: Desk, rows: int) -> str:
     return ""
 
 
+def row_up(desk: Desk) -> str:
+    desk.pane.scroll(-1)
+    return ""
+
+
+def row_down(desk: Desk) -> str:
+    desk.pane.scroll(1)
+    return ""
+
+
 def page_up(desk: Desk) -> str:
     desk.pane.page(-1)
     return ""
@@ -86,11 +96,15 @@ OLDER = {"<Up>", "<C-p>"}                           # an older line, while no it
 SAME_KEYS = {"<C-p>": "<Up>", "<C-n>": "<Down>"}    # in the history
 EMPTY_KEYS: dict[str, Action] = {"<Home>": to_oldest, "<End>": to_newest}     # in an empty line
 ITEM_KEYS: dict[str, Action] = {"?": show_help}     # where no text can begin
-PICK_KEYS: dict[str, Action] = {"<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, " ": toggle}
+PICK_KEYS: dict[str, Action] = {
+    "<Up>": up, "<Down>": down, "<C-p>": up, "<C-n>": down, "<WheelUp>": up, "<WheelDown>": down,
+    " ": toggle,
+}
 KEYS: dict[str, Action] = {
     "<Enter>": enter, "<Esc>": Desk.back, "<Tab>": complete,
     "<PageUp>": page_up, "<PageDown>": page_down, "<M-<>": to_oldest, "<M->>": to_newest,
-    "<M-Enter>": newline, "<F1>": commands.show_help, "<C-c>": Desk.interrupt,
+    "<WheelUp>": row_up, "<WheelDown>": row_down, "<M-Enter>": newline,
+    "<F1>": commands.show_help, "<C-c>": Desk.interrupt,
     "<M-7>": commands.accept, "<M-8>": commands.deny, "<M-9>": commands.withdraw,
 }
 

@@ -462,6 +462,8 @@ _SEQUENCES: dict[str, Callable[..., None]] = {
     "?c": Screen._ignore,  # the linux console's cursor shape
     "?h": Screen._set_modes,
     "?l": Screen._reset_modes,
+    "?s": lambda screen, *modes: [_MODES[mode] for mode in modes],  # kept, and restored by r
+    "?r": lambda screen, *modes: screen._reset_modes(*modes),
 }
 
 _WINDOW: dict[tuple[int, ...], Callable[[Screen], None]] = {

@@ -187,6 +187,7 @@ INSIDE = {
         "sequences": "",
         "stderr": "printer",
         "usage": "printer",
+        "wheel": "keys",
     },
 }
 

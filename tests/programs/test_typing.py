@@ -36,6 +36,22 @@ class Typing(OnScreen):
         ann.press(b"/help keys")
         ann.until(lambda screen: screen.row(23) == "menu> /help keys", SECONDS)
 
+    def test_the_wheel_scrolls_and_arrows_recall(self) -> None:
+        ann = self.person("ann")
+        ann.type("/help commands\r")
+        self.sees(ann, "more rows below")
+        ann.press(b"\x1b>")
+        ann.until(lambda screen: "more rows below" not in screen.text(), SECONDS)
+        ann.press(b"half\x1b[A\x1b[A\x1b[A")
+        self.sees(ann, "-- 4 more rows below", "menu> half")
+        ann.press(b"\x1bOB\x1bOB\x1bOB")
+        ann.until(lambda screen: "more rows below" not in screen.text(), SECONDS)
+        ann.press(b"x\x1b[A")
+        self.sees(ann, "menu> /help commands")
+        ann.press(b"\x03/exit\r")
+        self.assertEqual(ann.wait(SECONDS), 0)
+        self.assertNotIn(1007, ann.screen.modes)
+
     def test_help(self) -> None:
         for rows, cols in ((24, 80), (10, 40)):
             ann = self.person(f"ann{rows}", rows=rows, cols=cols)

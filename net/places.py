@@ -34,6 +34,7 @@ import stat
 from collections.abc import Sequence
 
 from net.address import SOCKET_PATH_MAX, Address, parents
+from net.uids import untold_uid
 
 SYSTEM_SOCKET = "/run/parley/parley.sock"
 SOCKETS = "/proc/net/unix"          # Linux: the sockets of this network namespace
@@ -96,9 +97,10 @@ def host_owner() -> int | None:
 
 
 def believed() -> set[int]:
-    """The uids whose daemons a client believes at a default place."""
-    host = host_owner()
-    return {os.geteuid(), 0} | ({host} if host is not None else set())
+    """The uids whose daemons a client believes at a default place.
+
+    In a user namespace the uid of all that are outside is nobody's word, even if it is our own."""
+    return {uid for uid in (os.geteuid(), 0, host_owner()) if uid is not None} - {untold_uid()}
 
 
 def foreign(where: Address) -> str:

@@ -35,7 +35,7 @@ INSIDE = {
         "fields": "bodies frames",
         "frames": "",
         "logins": "uids",
-        "places": "address",
+        "places": "address uids",
         "scram": "",
         "texts": "values",
         "tls": "",

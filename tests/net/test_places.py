@@ -70,6 +70,9 @@ class Belief(Placed):
 
     def test_the_owner_of_the_host_s_directory(self) -> None:
         self.assertNotIn(SOMEBODY, places.believed())
+        for untold in 0, os.geteuid():
+            with mock.patch.object(places, "untold_uid", lambda uid=untold: uid):
+                self.assertNotIn(untold, places.believed(), "it may be anybody's")
         directory = self.host()
         self.assertEqual(places.believed(), {0, SOMEBODY})
         above = directory.parent

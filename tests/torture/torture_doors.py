@@ -129,6 +129,8 @@ def holding(pipe: Any, port: int, name: str, count: int) -> None:
                 if not is_open:
                     selector.unregister(sock)
                     sock.close()
+        for key in list(selector.get_map().values()):
+            key.fileobj.close()         # type: ignore[union-attr]
     pipe.send(made)
 
 

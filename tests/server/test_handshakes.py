@@ -6,6 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import wire
 from net.tls import Server, client_context
@@ -18,6 +19,7 @@ from tests.harness.service import Notes, Service
 from tests.net.certificates import ONE
 
 STEP = 0.005                # seconds, as at RSA-4096
+GREETING = b"\x16\x03\x01"  # the beginning of one
 
 
 class Dialler:
@@ -178,6 +180,24 @@ class Places(unittest.TestCase):
                              [{"address": "192.0.2.1:5", "reason": TOO_MANY}])
             house.run()
             self.assertEqual(len(house.handshakes), 3)
+
+    def test_one_that_goes_in_the_turn_in_which_it_is_ready(self):
+        with House(Limits(1000, handshakes_each=1)) as house, socket.create_server(
+                ("127.0.0.1", 0)) as listener:
+            house.daemon.doors.listen(listener, "tls", house.server)
+            socks = []
+            for _ in range(3):
+                socks.append(socket.create_connection(listener.getsockname()))
+                socks[-1].sendall(GREETING)
+                ready = house.daemon.selector.select
+                both = [*ready(1), *([] if len(socks) == 1 else ready(1))]
+                # whichever the kernel names first: the listener is before the one that is ready
+                both.sort(key=lambda event: event[0].fileobj is not listener)
+                with mock.patch.object(house.daemon.selector, "select", lambda _: both):
+                    house.daemon.turn(0)
+                self.assertEqual(len(house.handshakes), 1)
+            for sock in socks:
+                sock.close()
 
     def test_they_count_as_connections(self):
         with House(Limits(3)) as house:

@@ -493,8 +493,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args(arguments)
     faults = []
-    for report, wrong in (on_the_rules(options.seed, options.walks, options.steps),
-                          over_sockets(options.seed, options.users, options.messages)):
+    for part, *sizes in ((on_the_rules, options.walks, options.steps),
+                         (over_sockets, options.users, options.messages)):
+        report, wrong = part(options.seed, *sizes)
         print(report, *wrong[:10], sep="\n", flush=True)
         faults += wrong
     print(f"random clients: {len(faults)} faults")

@@ -55,6 +55,7 @@ from terminal.wheel import Wheel
 from ui import once, options, plain
 from ui.entries import NAME_COLOURS
 from ui.failures import PROGRAM, Failure
+from ui.log import SUBCOMMANDS
 from ui.menu import Menu
 from ui.names import counted
 from ui.output import complain
@@ -447,6 +448,8 @@ def paint(chosen: argparse.Namespace) -> int:
 
 def run(chosen: argparse.Namespace) -> int:
     """Do what the options ask.  The exit code.  Raises Failure, ArchiveError."""
+    if chosen.run:
+        return int(chosen.run(chosen))
     if chosen.text and not chosen.send:
         raise Failure(os.EX_USAGE, f"{chosen.text[0]!r} is not an option: --send NAMES TEXT sends; "
                                    "--help lists the options")
@@ -479,7 +482,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; whatever goes wrong is one line."""
     open_standard(PROGRAM, needs_output=True)
     prepare()
-    chosen = options.parser().parse_args(argv)
+    chosen = options.parse(argv, SUBCOMMANDS)
     try:
         return run(chosen)
     except Failure as fault:

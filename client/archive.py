@@ -1,19 +1,21 @@
-"""archive: what was shown to a user, kept in a file of the user's own.
+"""archive: what was shown to a user, and what the user said, kept in a file of the user's own.
 
 One text file for each name and store, `NAME.STORE.txt`, mode 0600 in a directory of mode 0700
-(private.py).  A message is one line (letters.py).
+(private.py).  A received message is one line (letters.py), and so is everything else (history.py).
 
 Promises: when keep() returns, the messages are in the file and fsynced.  Only then may they be
 confirmed, so that the daemon forgets nothing that is not here.  No message is in the file twice,
-whatever comes: has() knows all that the file holds (contents.py).
+whatever comes: has() knows all that the file holds (contents.py).  note() promises nothing: what
+the user said is in the file, and synced with the next message that comes.
 
 When can no further copy of a message come?  A copy is made when a sender sends again what has no
 answer, and no daemon can know all that it ever stored: a power cut takes what it had pushed and not
 synced, and it remembers only the last instances of each sender.  Nor can a reader know which
-senders still live.  So there is no such time, and nothing is ever forgotten here: the file itself
-is the memory, for as long as the user keeps it.  A message is a copy if the file has one with the
-same sender, the same origin and the same text.  The text is compared because instances are random:
-of 100,000 programs that send one message each, two have the same.
+senders still live.  So there is no such time, and no message is ever forgotten here: the file
+itself is the memory, for as long as the user keeps it, and forget.py leaves of each message what a
+copy is known by.  A message is a copy if the file has one with the same sender, the same origin and
+the same text.  The text is compared because instances are random: of 100,000 programs that send one
+message each, two have the same.
 
 How: the file is only appended to, under a lock.  `unconfirmed` holds (sender, origin) of what was
 kept and not settled: what is worth confirming again after the next login, and no more.  Now and
@@ -29,7 +31,8 @@ next record; a line that lacks only its newline is given it.  A damaged line is 
 If the file can't be read, a message may be shown again; none is ever taken for shown that is not in
 the file.
 
-Bad at: growing.  Nothing is ever deleted; the user may, while no client runs or while one does.
+Bad at: growing.  Nothing is deleted but by `parley forget`, or by the user, while no client runs or
+while one does.
 """
 from __future__ import annotations
 
@@ -253,7 +256,7 @@ class Archive(Memory):
                 os.close(fd)
                 raise
             self._fd = fd
-            self._contents = Contents(fd, self.directory, _index_name(*self._of))
+            self._contents = Contents(fd, self.directory, index_of(_file_name(*self._of)))
             self._contents.load(directory)
         finally:
             os.close(directory)
@@ -262,7 +265,7 @@ class Archive(Memory):
         """What may be confirmed again.  A killed process may have written it without syncing it."""
         self._unmarked = self._noted = 0
         _begin(fd)
-        _end_line(fd)
+        end_line(fd)
         below_mark = lines(fd, below(fd, MARK, UNCONFIRMED_BYTES))
         for record in [found for found in map(parse_kept, below_mark) if found]:
             self.unconfirmed.setdefault((record.sender, record.origin), record.id)
@@ -312,7 +315,7 @@ def _begin(fd: int) -> None:
             os.write(fd, history.VERSION)
 
 
-def _end_line(fd: int) -> None:
+def end_line(fd: int) -> None:
     """Give a last record that lacks only its newline the newline: it counts."""
     size = os.fstat(fd).st_size
     if (size and os.pread(fd, 1, size - 1) != b"\n"
@@ -325,8 +328,18 @@ def _file_name(store: bytes, name: str) -> str:
     return f"{name.lower()}.{store.hex()}.txt"
 
 
-def _index_name(store: bytes, name: str) -> str:
-    return f"{name.lower()}.{store.hex()}.index"
+def index_of(file: str) -> str:
+    """The name of the index of an archive."""
+    return f"{file.removesuffix('.txt')}.index"
+
+
+def files(directory: str, name: str) -> list[str]:
+    """The archives of a user in a directory, one for each store, the one used last at the end.
+
+    Raises OSError."""
+    form = re.compile(rf"{re.escape(name.lower())}\.[0-9a-f]{{32}}\.txt")
+    found = [entry for entry in os.scandir(directory) if form.fullmatch(entry.name)]
+    return [entry.name for entry in sorted(found, key=lambda entry: entry.stat().st_mtime)]
 
 
 # ---- reading ----

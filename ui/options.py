@@ -1,7 +1,9 @@
-"""options: the client's options, and the link that they ask for.
+"""options: the client's options, its subcommands, and the link that they ask for.
 
 All ways to run the client (on a screen, --plain, the one-shot commands) have these options and make
-their link here.
+their link here.  A subcommand is a word behind the options of PLACED, or the first word of all, and
+has options of its own: `parley --name ann log --with bob`.  It is a row of a table that parse() is
+given; --name may stand on both sides of the word.
 """
 from __future__ import annotations
 
@@ -9,7 +11,10 @@ import argparse
 import getpass
 import os
 import random
+import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import wire
 from client.archive import Archive
@@ -19,20 +24,72 @@ from net import address, places
 from terminal.usage import RELEASE, Help, Parser
 from ui.failures import PROGRAM, Failure
 
+PLACED = {"--connect": 2, "--name": 2, "--plain": 1, "--no-archive": 1, "--no-color": 1}
 
-def parser() -> argparse.ArgumentParser:
+
+class Subcommand(NamedTuple):
+    """What a word of the command line stands for."""
+    about: str
+    add: Callable[[argparse.ArgumentParser], None]      # adds its own options
+    run: Callable[[argparse.Namespace], int]            # does it; the exit code
+
+
+def parse(argv: Sequence[str] | None, subcommands: Mapping[str, Subcommand]) -> argparse.Namespace:
+    """The options, and in `run` what a subcommand does, or None.  Exits for wrong ones."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    at = 0
+    while at < len(words) and (skip := PLACED.get(words[at]) or _joined(words[at])):
+        at += skip
+    word = words[at] if at < len(words) else ""
+    if word not in subcommands:
+        chosen = parser(subcommands).parse_args(words)
+        chosen.run = None
+        return chosen
+    chosen = parser(subcommands).parse_args(words[:at])
+    own = Parser(prog=f"{PROGRAM} {word}", formatter_class=Help,
+                 description=f"{subcommands[word].about.capitalize()}.")
+    _add_name(own)
+    subcommands[word].add(own)
+    own.parse_args(words[at + 1:], chosen)
+    chosen.run = subcommands[word].run
+    return chosen
+
+
+def _joined(word: str) -> int:
+    """1 for `--name=ann`."""
+    return int(word.partition("=")[0] in PLACED and "=" in word)
+
+
+def _add_name(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--name", metavar="NAME", default=os.environ.get("PARLEY_NAME", ""),
+                      help="log in under this name ($PARLEY_NAME); without it you are asked"
+                      if made.prog == PROGRAM else "whose archive ($PARLEY_NAME), or your login's")
+
+
+def own_name(options: argparse.Namespace) -> str:
+    """The name that was given, or else the login's.  Raises Failure."""
+    name = str(options.name) or login_name()
+    if not wire.is_name(name):
+        raise Failure(os.EX_USAGE, f"--name {name!r}: {BAD_NAME}" if name else
+                      "--name NAME or $PARLEY_NAME must say whose archive")
+    return name
+
+
+def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
     """The options."""
+    also = "; ".join(f"{PROGRAM} {word}: {row.about}" for word, row in subcommands.items())
     made = Parser(prog=PROGRAM, formatter_class=Help,
-                  description="Chat and mail with the users of one host.",
-                  epilog="Exit codes: 0 done, 64 wrong use, 65 text or name refused, 67 recipient "
-                         "not in the log, 69 no daemon, 71 too few descriptors, 74 input or output "
-                         "broke, 75 try later, 77 a passphrase is needed.")
+                  description=f"Chat and mail with the users of one host.  Also {also}; "
+                              f"{PROGRAM} WORD --help has their options.",
+                  epilog="Exit codes: 0 done, 1 no entry matches, 64 wrong use, 65 text or name "
+                         "refused, 66 no archive, 67 recipient not in the log, 69 no daemon, 71 "
+                         "too few descriptors, 74 input or output broke, 75 try later, 77 a "
+                         "passphrase is needed.")
     add = made.add_argument
     add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
         help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, the socket of "
              "your own daemon, then that of the host")
-    add("--name", metavar="NAME", default=os.environ.get("PARLEY_NAME", ""),
-        help="log in under this name ($PARLEY_NAME); without it you are asked")
+    _add_name(made)
     add("--plain", action="store_true",
         help="line in, line out: for screen readers, pipes and dumb terminals")
     add("--no-archive", action="store_true", help="keep no copy of the messages that were shown")

@@ -3,10 +3,15 @@ _parley() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     case $before in
         --connect) COMPREPLY=($(compgen -W "unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
-        --name | --send) return ;;
+        --name | --send | --with | --grep | --since | --before) return ;;
+    esac
+    case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+        *" log "*) COMPREPLY=($(compgen -W "--help --name --with --grep --since --json --mbox" -- "$word"))
+            return ;;
+        *" forget "*) COMPREPLY=($(compgen -W "--help --name --before" -- "$word")); return ;;
     esac
     COMPREPLY=($(compgen -W "--help --connect --name --plain --no-archive --no-color --send --check --who
-        --version" -- "$word"))
+        --version log forget" -- "$word"))
 }
 _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

@@ -10,6 +10,13 @@ complete -c parley -l send -x -d 'Send one message and exit'
 complete -c parley -l check -d 'Print the messages that wait, and exit'
 complete -c parley -l who -d 'Print the users who are connected, and exit'
 complete -c parley -s V -l version -d 'Print the version and exit'
+complete -c parley -a 'log forget' -n __fish_use_subcommand -d 'The archive'
+complete -c parley -n '__fish_seen_subcommand_from log' -l with -x -d 'Only this user'
+complete -c parley -n '__fish_seen_subcommand_from log' -l grep -x -d 'Only texts with this'
+complete -c parley -n '__fish_seen_subcommand_from log' -l since -x -d 'Only from then on'
+complete -c parley -n '__fish_seen_subcommand_from log' -l json -d 'One document a line'
+complete -c parley -n '__fish_seen_subcommand_from log' -l mbox -d 'A mailbox'
+complete -c parley -n '__fish_seen_subcommand_from forget' -l before -x -d 'What is older goes'
 complete -c parleyd -f
 for flag in help trust-names insecure no-text check-store version
     complete -c parleyd -l $flag

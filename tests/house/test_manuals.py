@@ -208,20 +208,20 @@ class CommandTest(unittest.TestCase):
 
 # ---- options ----
 
-def help_of(program):
-    """What a program prints for --help."""
+def help_of(program, *words):
+    """What a program, or one of its subcommands, prints for --help."""
     path = ROOT / program
     if not path.exists():
         raise unittest.SkipTest(f"{program} is not here")
     environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C"}
-    return subprocess.run([sys.executable, str(path), "--help"], env=environment, check=True,
-                          capture_output=True, text=True, timeout=30).stdout
+    return subprocess.run([sys.executable, str(path), *words, "--help"], env=environment,
+                          check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 def synopsis_of_help(text):
     """The usage of --help on one line, without the program's name."""
     usage = " ".join(text.partition("\n\n")[0].split())
-    return usage.removeprefix("usage: ").partition(" ")[2]
+    return usage[usage.index(" ["):].strip()
 
 
 def plain_of(line):
@@ -247,9 +247,18 @@ def tight(text):
     return text.replace("[ ", "[").replace(" ]", "]").strip()
 
 
-def synopsis_of_page(page):
-    """A manual's SYNOPSIS as --help would write it."""
-    return tight(" ".join(" ".join(map(plain_of, section(page, "SYNOPSIS"))).split()))
+def synopses_of_page(page):
+    """A manual's SYNOPSIS as --help would write it, for the program and for each subcommand."""
+    found, word = {"": []}, ""
+    for line in section(page, "SYNOPSIS"):
+        if line.startswith(".Nm"):
+            word = ""
+        elif line.startswith(".Cm "):
+            word = line.removeprefix(".Cm ")
+            found[word] = []
+        else:
+            found[word].append(plain_of(line))
+    return {word: tight(" ".join(" ".join(lines).split())) for word, lines in found.items()}
 
 
 def options_of_help(text):
@@ -263,10 +272,10 @@ def options_of_help(text):
     return found
 
 
-def options_of_page(page):
+def options_of_page(lines):
     """The same of the list in a manual."""
     found = {}
-    for line in section(page, "DESCRIPTION"):
+    for line in lines:
         if line.startswith(".It Fl "):
             for option in line.split(" , "):
                 name, _, arguments = tight(plain_of(option)).partition(" ")
@@ -279,12 +288,26 @@ class OptionTest(unittest.TestCase):
     def test_synopsis_is_usage(self):
         for page, program in PROGRAMS.items():
             with self.subTest(page):
-                self.assertEqual(synopsis_of_page(page), synopsis_of_help(help_of(program)))
+                for word, synopsis in synopses_of_page(page).items():
+                    self.assertEqual(synopsis, synopsis_of_help(help_of(program, *word.split())))
 
     def test_every_option_is_described(self):
         for page, program in PROGRAMS.items():
             with self.subTest(page):
-                self.assertEqual(options_of_page(page), options_of_help(help_of(program)))
+                self.assertEqual(options_of_page(section(page, "DESCRIPTION")),
+                                 options_of_help(help_of(program)))
+
+    def test_every_subcommand_and_its_options(self):
+        """In SYNOPSIS, and in a subsection of its own."""
+        lines = section("parley.1", "SUBCOMMANDS")
+        words = list(importlib.import_module("ui.log").SUBCOMMANDS)
+        self.assertEqual([line[4:] for line in lines if line.startswith(".Ss ")], words)
+        self.assertEqual(list(synopses_of_page("parley.1")), ["", *words])
+        for word in words:
+            part = lines[lines.index(f".Ss {word}"):]
+            ends = [at for at, line in enumerate(part) if at and line.startswith(".Ss ")]
+            told = options_of_help(help_of("curses_client.py", word))
+            self.assertEqual(options_of_page(part[:ends[0] if ends else None]), told)
 
 
 # ---- parley-store.5 ----

@@ -196,8 +196,11 @@ class Completions(unittest.TestCase):
     """The completion files know every option, and no other."""
 
     def options(self, program: str) -> set[str]:
-        told = run(sys.executable, f"{HERE}/{program}", "--help", COLUMNS="200")
-        return set(re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", told))
+        """Those of its subcommands too."""
+        words = ("", "log", "forget") if program == "curses_client.py" else ("",)
+        told = [run(sys.executable, f"{HERE}/{program}", *word.split(), "--help", COLUMNS="200")
+                for word in words]
+        return set(re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", "\n".join(told)))
 
     def test_bash_and_zsh(self) -> None:
         for file in ("parley.bash", "_parley"):

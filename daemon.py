@@ -133,7 +133,7 @@ class Daemon:
         for key, mask in self.pace.ready(ready, self.now.monotonic):
             if type(key.data) is Connection:
                 self._on_ready(key.data, mask)
-            else:
+            elif self.selector.get_map().get(key.fd) == key:    # nothing has closed it since
                 key.data(key.fileobj, mask)
         self._write()
         self.board.push()

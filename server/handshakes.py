@@ -131,8 +131,6 @@ class Handshakes:
 
     def _on_ready(self, handshake: Handshake, _: object, mask: int) -> None:
         """Go on with it, or let it wait."""
-        if handshake not in self.pool:
-            return                          # it had to go in this very turn
         self.is_busy = True
         if handshake is self._chosen:
             self._chosen = None

@@ -1,9 +1,10 @@
 """What one login takes of the store: bytes in the journals, and what the others notice of it."""
 import unittest
+from types import SimpleNamespace
 
 import wire
 from rules.state import Caller
-from rules.usage import PART
+from rules.usage import GONE_MAX, PART
 from server.options import Limits
 from tests.harness.service import Service
 
@@ -103,8 +104,24 @@ class Fills(unittest.TestCase):
             self.assertTrue(usages.fills(client, 1, PART))
             self.assertIs(service.daemon.board.roster.clients[0].usage, client.usage)
             back.hang_up()
+            self.assertEqual((usages._usages, len(usages._gone)), ({}, 1))
             usages.fills(client, 3, PART)
-            self.assertEqual(usages._usages, {})
+            self.assertEqual((usages._usages, usages._gone), ({}, {}))
+
+    def test_hosts_that_come_and_go_take_no_memory(self) -> None:
+        """Though nothing is ever sealed."""
+        with Service() as service:
+            service.user("ann")
+            usages = service.daemon.board.usages
+            client = service.daemon.board.roster.clients[0]
+            for put, kept in (0, 0), (1, GONE_MAX):
+                for n in range(GONE_MAX + 5):
+                    guest = SimpleNamespace(host=f"192.0.2.{n}")
+                    guest.usage = usages.enter(guest)
+                    guest.usage.put += put
+                    usages.leave(guest)
+                self.assertEqual((len(usages._usages), len(usages._gone)), (1, kept), put)
+            self.assertIs(usages._usages[client.host], client.usage)
 
 
 class Work(unittest.TestCase):

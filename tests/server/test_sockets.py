@@ -2,12 +2,14 @@
 import errno
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import wire
 from net.address import parse
@@ -166,6 +168,16 @@ class Looks(unittest.TestCase):
         sock = self.call()
         os.unlink(self.where.path)
         self.service.daemon.doors.look(0, now=True)
+        client = Client(self.service, sock)
+        client.say(wire.Hello(wire.VERSION, 0, bytes(16), "bob"))
+        client.hears(wire.Welcome)
+
+    def test_who_calls_there_in_the_turn_of_a_hangup_comes_in(self) -> None:
+        sock, signals = self.call(), self.service.daemon.signals
+        os.unlink(self.where.path)
+        with mock.patch.object(signals, "came", True), \
+                mock.patch.object(signals, "take", return_value=[signal.SIGHUP]):
+            self.service.daemon.turn(0)
         client = Client(self.service, sock)
         client.say(wire.Hello(wire.VERSION, 0, bytes(16), "bob"))
         client.hears(wire.Welcome)

@@ -7,6 +7,7 @@ so requests and answers cross.  The model hears of everything (delivery_model.py
 """
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -16,10 +17,11 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import wire
 from mailbox import Full, Mailbox
-from rules import delivery, runs
+from rules import delivery, roster, runs, slices
 from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts, Quotas
 from rules.state import Caller, Client, Now, Refusal
@@ -326,6 +328,10 @@ class Walk:
         if self.mailbox.sync() != settled:
             self.board.settle(self.mailbox.settled())
             self._flush()
+        for _ in range(self.chance.choice((1, 1, 5))):
+            if self.board.slices.step():
+                self.model.count("slices")
+                self._flush()
         self._goodbye()
         for _ in range(self.chance.choice((0, 1, 5))):
             self.mailbox.work(0, lambda: self.now.monotonic)
@@ -482,7 +488,8 @@ class Walk:
         self.disk.lag = self.disk.full = 0
         for _ in range(QUIET_TURNS):
             self.turn(quiet=True)
-            if not (self.board.owes or self.board.delivery.stirred or self.mailbox.refusal
+            if not (self.board.owes or self.board.delivery.stirred or self.board.slices
+                    or self.board.roster.speaking or self.mailbox.refusal
                     or any(actor.outbox for actor in self.actors)
                     or self.mailbox.progress.last >= self.mailbox.progress.base):
                 break
@@ -528,23 +535,24 @@ WEIGHTS = (20, 2, 8, 4, 1, 40, 3, 0.3, 20)
 
 def walk(seed: int, steps: int) -> dict[str, int]:
     """One walk; what it counted.  Raises Disagreement."""
-    sizes = delivery.WINDOW, delivery.WINDOW_BYTES
     chance = random.Random(seed)
-    window, window_bytes = chance.choice(((3, 500), (8, 900), (30, 3000), sizes))
-    delivery.WINDOW, delivery.WINDOW_BYTES = window, window_bytes
-    try:
-        with Walk(seed, window, window_bytes, chance.choice((0, 0, 10, 60))) as going:
-            try:
-                for _ in range(steps):
-                    going.step()
-                    if chance.random() < 0.03:
-                        going.rest()
-                        if chance.random() < 0.5:
-                            going.check_all()
-                going.finish()
-            except AssertionError as error:
-                raise Disagreement(f"seed {seed}, turn {going.turns}: {error}") from error
-            return going.model.counts
-    finally:
-        delivery.WINDOW, delivery.WINDOW_BYTES = sizes
-
+    window, window_bytes = chance.choice(((3, 500), (8, 900), (30, 3000),
+                                          (delivery.WINDOW, delivery.WINDOW_BYTES)))
+    many, quota = chance.choice((slices.MANY, 2, 0)), chance.choice((0, 0, 10, 60))
+    with contextlib.ExitStack() as stack:
+        for module, name, value in (
+                (delivery, "WINDOW", window), (delivery, "WINDOW_BYTES", window_bytes),
+                (delivery, "MANY", many), (roster, "MANY", many), (slices, "STEP", 1)):
+            stack.enter_context(patch.object(module, name, value))
+        going = stack.enter_context(Walk(seed, window, window_bytes, quota))
+        try:
+            for _ in range(steps):
+                going.step()
+                if chance.random() < 0.03:
+                    going.rest()
+                    if chance.random() < 0.5:
+                        going.check_all()
+            going.finish()
+        except AssertionError as error:
+            raise Disagreement(f"seed {seed}, turn {going.turns}: {error}") from error
+        return going.model.counts

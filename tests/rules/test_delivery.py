@@ -16,7 +16,7 @@ from wire import Feature
 WALKS, STEPS = effort(200, 6), effort(400, 150)
 # Of what a walk of the sample must have seen, each at least so often.
 SEEN = {"live": 500, "checked": 1000, "checks": 50, "quiet moments": 20, "kills": 1,
-        "refused batches": 10, "manifests": 20, "full mailboxes": 20}
+        "refused batches": 10, "manifests": 20, "full mailboxes": 20, "slices": 20}
 
 
 class Walks(unittest.TestCase):

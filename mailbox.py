@@ -72,6 +72,7 @@ from store import manifest as manifests
 from store.backends import choose
 from store.batch import Batch
 from store.budget import JOURNALS_MAX, SEAL_AT, SMALL, Budget, Sizes
+from store.census import Census
 from store.disk import (
     CannotCreate,
     Damaged,
@@ -84,7 +85,7 @@ from store.disk import (
 )
 from store.journal import HEADER_SIZE
 from store.journals import Journals
-from store.mail import WHOLE, Mail, limited, messages, place_of
+from store.mail import EACH, NO_TEXT, OWN, SHARED_AT, WHOLE, Mail, limited, messages, place_of
 from store.records import EVERYONE, name_record, put_record, setting_record
 from store.recovery import Recovery, lock_store, manifest_of
 from store.segment import ENTRY_MAX
@@ -115,8 +116,8 @@ class Full(StoreError):
 class Mailbox:
     """The store of one directory.  Opening recovers it; raises StoreError, one line and a code.
 
-    `users`: by number; `progress`: which seqs were given, and which are on the disk; `upkeep`: the
-    work that `work` does; `store`: the number of the store, 16 bytes."""
+    `users`: by number; `progress`: which seqs were given, and which are on the disk; `census`:
+    whose mail waits; `upkeep`: the work that `work` does; `store`: the store's number, 16 bytes."""
 
     def __init__(self, directory: str, disk: Disk | None = None, backend: str | None = None,
                  seal_at: int = SEAL_AT, journals_max: int = JOURNALS_MAX, small: int = SMALL
@@ -143,11 +144,11 @@ class Mailbox:
         for user in self.users:
             self._names[user.name] = self._names[user.name.lower()] = user
         self.progress = recovery.progress()
-        self._batch = Batch(self.progress)
+        self._batch, self.census = Batch(self.progress), Census(self.users, self._shelf)
         self._journals = Journals(self.disk, self.directory, found, self._batch,
                                   recovery.with_mail(), recovery.ends)
         self._shortage = Shortage(self.disk, self.directory)
-        budget = Budget(self.users, self._shelf, self._journals, self.backend, sizes)
+        budget = Budget(self.users, self._shelf, self._journals, self.backend, sizes, self.census)
         budget.records, budget.recorded = recovery.records, recovery.recorded
         self.upkeep = Upkeep(self.users, self._shelf, self._journals, self._shortage, budget)
         for name in manifests.unlisted(self.disk, self.directory, found):
@@ -254,6 +255,8 @@ class Mailbox:
             user.queue(mail)
             user.waiting += messages
         batch.puts.append((mail, recipients))
+        size, each = OWN * messages + len(body) - NO_TEXT, EACH * messages  # as mail.weight()
+        sender.sent += size * copies if copies < SHARED_AT else size + each * (copies - 1)
         if first:
             origins = batch.origins.setdefault(number, [])
             place = bisect_left(origins, (first, first))
@@ -286,17 +289,18 @@ class Mailbox:
         """Mark all mail of this user's with first <= id <= last as read.  Returns the mail of it
         that was unread, in order."""
         if user.pages:
+            self.census.count(user, user.overlapping(first, last))
             parts = self._shelf.take(user, first, last)
             newly = [mail for part in parts for mail in part]
         else:
-            newly = user.take(first, last)
-            parts = [newly]
+            parts = [newly := user.take(first, last)]
         if not newly:
             return newly
         reads = self._batch.reads
         if user.number not in reads:
             self._batch.reserve_read(user)
         user.waiting -= messages(newly)
+        self.census.take(newly)
         for part in parts:
             if part and (above := user.mark_read(part[0].id, part[-1].last, self._shelf.mails_for)):
                 reads[user.number][1].append(above)
@@ -332,7 +336,7 @@ class Mailbox:
                 shortage.leave_room_to_start(journals.growth(parts))
             journals.append(parts, self.users, room)
         except OSError as error:
-            refused = self._batch.undo()
+            refused = self._batch.undo(self.census)
             for user in refused.users:
                 self.users.pop()
                 del self._names[user.name]

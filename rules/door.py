@@ -107,7 +107,7 @@ class Door:
         self.hosts.enter(host)
         self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
-        client.usage = self.usages.enter(caller)
+        self.usages.enter(client, caller)
         self.roster.enter(client)
         self.delivery.enter(client)
         self.promises.turn.welcomes.append((client, wire.Welcome(

@@ -31,14 +31,14 @@ from rules.roster import Roster
 from rules.runs import Run, flaw_of
 from rules.state import Client, Now
 from rules.store import RefusedBatch, Store
-from store.mail import Mail
+from rules.usage import OVER, Usages
+from store.mail import EACH, Mail
 from store.user import User
 from wire import SendFlag, Why
 
 VAGUE = "sent again after too long: it is not known any more whether it was stored"
 ALONE = 8       # units of work more for a message that is refused or looked at by itself
 LONG_SHIFT = 8  # 256 bytes of text are a unit of work, beyond one for each message
-RECIPIENT = 8   # bytes that a journal, and its copy in memory, need for each recipient
 NAMES_READ = 2  # names that are as much work to read and look up as one message to one name is
 
 
@@ -47,7 +47,7 @@ class Post:
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
                  promises: Promises, delivery: Delivery, accounts: Accounts, broadcasts: Broadcasts,
-                 ignores: Ignores, is_silent: bool = False) -> None:
+                 ignores: Ignores, usages: Usages, is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
@@ -56,6 +56,7 @@ class Post:
         self.accounts = accounts
         self.broadcasts = broadcasts
         self.ignores = ignores
+        self.usages, self.census = usages, mailbox.census
         self.is_silent = is_silent      # nobody reads the notes: make none for each message
         self.audiences = Audiences(mailbox, roster, note, accounts)
 
@@ -84,9 +85,8 @@ class Post:
     def on_run(self, client: Client, run: Run, now: Now) -> None:
         """Messages of a client, whose texts may be sent."""
         client.work += run.messages + len(run.to) // NAMES_READ
-        more = (len(run.body) >> LONG_SHIFT) - run.messages
-        if more > 0:
-            client.work += more
+        if len(run.body) >> LONG_SHIFT > run.messages:
+            client.work += (len(run.body) >> LONG_SHIFT) - run.messages
         done = 0
         while done < run.messages:
             done += self._take(client, run, done, now)
@@ -130,6 +130,9 @@ class Post:
             raise Unfit(Why.OTHER, "the id of a message can't be 0")
         if self.mailbox.refusal:
             raise Unfit(Why.FULL, self.mailbox.refusal)
+        if client.usage.waiting > self.census.ask_above and self.usages.is_over(
+                client, now.monotonic):
+            raise Unfit(Why.FULL, OVER)
         audiences, to_all = self.audiences, flags & SendFlag.EVERYONE
         if to_all:
             to = ()
@@ -183,7 +186,9 @@ class Post:
             turn.add_outcomes(client, first, last, audience.outcomes)
         self.audiences.puts += messages
         client.work += messages * len(users)
-        client.usage.put += len(body) + RECIPIENT * len(users)
+        usage, size = client.usage, len(body) + EACH * messages
+        usage.put += size
+        usage.waiting += size * len(users)
 
     def _note_messages(self, client: Client, mail: Mail, users: Sequence[User]) -> None:
         names = wire.some([user.name for user in users])

@@ -38,6 +38,7 @@ MAILBOX_MESSAGES = 1_000_000    # more than anybody reads; a start with them tak
 MAILBOX_BYTES = 512 << 20       # of text: what one name may take of a disk that others need
 SENDER_MESSAGES = 100_000       # a tenth: one script gone wrong leaves room for the others
 SENDER_BYTES = 64 << 20         # an eighth
+LOGIN_BYTES = 1 << 30           # two mailboxes full: what one login may take of a disk
 ALL_SECONDS = 10                # between two messages to all by one user, in the long run
 ALL_BURST = 10                  # messages to all at once: a correction, and a correction of that
 NO_LIMIT = 1 << 62
@@ -49,6 +50,7 @@ class Quotas(NamedTuple):
     size: int = MAILBOX_BYTES
     sender_messages: int = SENDER_MESSAGES
     sender_size: int = SENDER_BYTES
+    login_size: int = LOGIN_BYTES       # of all senders of a login, in all mailboxes (usage.py)
 
     @property
     def free(self) -> int:

@@ -123,12 +123,14 @@ class LogCopy:
 
 class Usage:
     """What one login takes of the store (usage.py)."""
-    __slots__ = ("clients", "put", "put_before")
+    __slots__ = ("clients", "login", "put", "put_before", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, login: str, waiting: int) -> None:
+        self.login = login
         self.clients = 0        # connected
         self.put = 0            # bytes put into the journals since they were sealed last
         self.put_before = 0     # and from the seal before to that one
+        self.waiting = waiting  # bytes of its messages in all mailboxes, or more
 
 
 class Client:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from store.census import Census
 from store.mail import Mail
 from store.user import Range, User
 
@@ -38,6 +39,9 @@ class Store(Protocol):
     @property
     def store(self) -> bytes:
         """16 bytes that no other store has."""
+
+    census: Census
+    """Whose messages wait, and how many bytes of one login's may."""
 
     @property
     def users(self) -> Sequence[User]:

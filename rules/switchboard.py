@@ -65,11 +65,11 @@ class Switchboard:
         self.roster = Roster(mailbox.users, self.slices)
         self.publication = Publication(mailbox.users, self.roster)
         self.promises = Promises(self.roster)
-        self.usages = Usages()
+        self.usages = Usages(mailbox, self.roster, accounts.quotas.login_size, identity.login_of)
         self.ignores = Ignores(mailbox, self.roster, self.promises, note)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
-                         broadcasts, self.ignores, is_silent)
+                         broadcasts, self.ignores, self.usages, is_silent)
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)

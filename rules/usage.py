@@ -1,49 +1,88 @@
 """usage: what each login takes of the store.
 
 A login is whoever a limit counts as one: the owner of the name, where the store knows one; else the
-login at the Unix socket, or the host (hosts.py).  All clients of a login share one `Usage`.
+login at the Unix socket, or the host, that used the name last (hosts.py).  All clients of a login
+share one `Usage`.
 
 Journals.  What was put and is not sealed yet is memory.  While the journals are long
 (store/budget.py), the daemon does not read from the clients of a login that has put more than PART
 of them since the last seal but one: those fill the journals, and wait until they are sealed.  All
 others go on.
+
+Mail that waits.  A login's messages that wait in all mailboxes, under all its names, have a limit
+in bytes (store/census.py).  `Usage.waiting` is never less than what waits: whatever the login puts
+is added, and nothing is subtracted.  When that comes to the limit, what really waits is added up,
+for all logins at once, and at most once a second: 3 ms for 100,000 names.  A message beyond the
+limit is refused.
+
+What it does not know.  Which login used a name is forgotten at a restart, if the name has no owner:
+what such a name has sent counts for nobody until it comes in again.
 """
 from __future__ import annotations
 
-from rules.state import Caller, Client, Usage
+from collections import Counter
+from collections.abc import Callable
 
-PART = 16           # a login may put this part of long journals before its clients have to wait
-GONE_MAX = 1000     # logins without a client, remembered for what they put: 300 KB
+from rules.owners import Owners
+from rules.roster import Roster
+from rules.state import Caller, Client, Usage
+from rules.store import Store
+from store.user import User
+
+PART = 16               # a login may put this part of long journals before its clients have to wait
+GONE_MAX = 1000         # logins without a client that are remembered: 300 KB
+ADD_UP_SECONDS = 1.0    # between two times that what waits is added up
+OVER = "too many messages of your login wait to be read: not delivered"
 
 
 class Usages:
     """What each login takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, mailbox: Store, roster: Roster, most: int,
+                 login_of: Callable[[int], int]) -> None:
+        self.mailbox, self.roster, self.census = mailbox, roster, mailbox.census
+        self.login_of = login_of                # the login that a uid counts for
         self._usages: dict[str, Usage] = {}     # by login: those with clients
         self._gone: dict[str, Usage] = {}       # and those without, that put something
+        self._hosts: dict[int, str] = {}        # by number of a user without an owner: who used it
+        self._waiting = Counter[str]()          # by login, when it was last added up
+        self._added_at = float("-inf")          # on the monotonic clock
         self._seals = 0                         # how often was sealed, at the last look
+        self.census.allow(most)
 
-    def enter(self, caller: Caller) -> Usage:
-        """A client of this login comes in."""
-        login = caller.host
+    # ---- coming and going ----
+
+    def enter(self, client: Client, caller: Caller) -> None:
+        """A client came in."""
+        self._hosts[client.user.number] = caller.host
+        login = self._login(client.user)
         usage = self._usages.get(login)
         if usage is None:
-            usage = self._gone.pop(login) if login in self._gone else Usage()
+            usage = self._gone.pop(login, None) or Usage(login, self._waiting[login])
             self._usages[login] = usage
         usage.clients += 1
-        return usage
+        client.usage = usage
 
     def leave(self, client: Client) -> None:
+        """A client went."""
         usage = client.usage
         usage.clients -= 1
         if usage.clients:
             return
-        del self._usages[client.host]
+        del self._usages[usage.login]
         if usage.put or usage.put_before:
-            self._gone[client.host] = usage
-            if len(self._gone) > GONE_MAX:
-                del self._gone[next(iter(self._gone))]
+            self._gone[usage.login] = usage
+        if len(self._gone) > GONE_MAX:
+            self._forget()
+
+    def _login(self, user: User) -> str:
+        """Whom this user counts for."""
+        owner = Owners.of(user)
+        if owner is not None:
+            return f"uid {self.login_of(owner)}"
+        return self._hosts.get(user.number) or f"name {user.name}"
+
+    # ---- journals ----
 
     def fills(self, client: Client, seals: int, long_at: int) -> bool:
         """Whether this client's login fills the journals, which were sealed so often, and are long
@@ -59,4 +98,33 @@ class Usages:
         known as well as this is called."""
         for usage in (*self._usages.values(), *self._gone.values()):
             usage.put_before, usage.put = usage.put if times == 1 else 0, 0
-        self._gone = {login: usage for login, usage in self._gone.items() if usage.put_before}
+
+    # ---- mail that waits ----
+
+    def is_over(self, client: Client, now: float) -> bool:
+        """Whether too much of this client's login waits already; asked only if that may be.  `now`:
+        the monotonic clock."""
+        self.census.begin()
+        if now - self._added_at >= ADD_UP_SECONDS or self.census.is_news:
+            self._added_at = now
+            self._add_up()
+        return client.usage.waiting > self.census.share
+
+    def _add_up(self) -> None:
+        """What waits of each login."""
+        self._waiting = waiting = Counter[str]()
+        for user in self.mailbox.users:
+            if user.sent >= 1:
+                waiting[self._login(user)] += int(user.sent)
+        for usage in (*self._usages.values(), *self._gone.values()):
+            usage.waiting = waiting[usage.login]
+        self.census.added_up()
+
+    def _forget(self) -> None:
+        """Forget the older half of those that are gone, and the hosts of names that nobody uses."""
+        self._add_up()
+        for login in list(self._gone)[:GONE_MAX // 2]:
+            del self._gone[login]
+        users, clients = self.mailbox.users, self.roster.clients
+        self._hosts = {number: host for number, host in self._hosts.items()
+                       if number in clients or (number < len(users) and users[number].sent >= 1)}

@@ -19,6 +19,7 @@ from rules.invitations import PATIENCE
 from rules.owners import NAMES_EACH
 from rules.quota import (
     ALL_SECONDS,
+    LOGIN_BYTES,
     MAILBOX_BYTES,
     MAILBOX_MESSAGES,
     SENDER_BYTES,
@@ -80,7 +81,8 @@ def limits(options: argparse.Namespace, room: int) -> Limits:
     if each is None:
         each = max(CLIENTS_LEAST, clients // CLIENTS_PART)
     quotas = Quotas(messages=options.mailbox_messages, size=options.mailbox_bytes,
-                    sender_messages=options.sender_messages, sender_size=options.sender_bytes)
+                    sender_messages=options.sender_messages, sender_size=options.sender_bytes,
+                    login_size=options.login_bytes)
     return Limits(
         clients=clients, clients_each=each, strangers=options.strangers,
         strangers_each=options.strangers_each, handshakes=options.handshakes,
@@ -139,6 +141,7 @@ def _limit_options(parser: Parser) -> None:
     add("--mailbox-bytes", amount, MAILBOX_BYTES, "bytes of text that may wait in a mailbox")
     add("--sender-messages", amount, SENDER_MESSAGES, "of those messages, by one sender")
     add("--sender-bytes", amount, SENDER_BYTES, "of those bytes, by one sender")
+    add("--login-bytes", amount, LOGIN_BYTES, "bytes of one login that may wait in all mailboxes")
     add("--rate", amount, 0, "requests per second from one client")
     parser.add_argument("--all", metavar="WHO", choices=("everyone", "operators", "nobody"),
                         default="everyone",

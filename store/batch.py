@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from store.census import Census
 from store.journal import BLANK
 from store.mail import Mail, messages
 from store.progress import Progress
@@ -87,13 +88,15 @@ class Batch:
         self.seen.clear()
         self.begin()
 
-    def undo(self) -> Refused:
+    def undo(self, census: Census) -> Refused:
         """Take mail out of the queues, and settings back.  Their seqs are not given again, for the
         messages may have been shown.  The caller removes the names."""
         for _, recipients in self.puts:
             for user in recipients:
                 while user.tail and user.tail[-1].id >= self.progress.base:
-                    user.waiting -= messages([user.tail.pop()])
+                    mail = user.tail.pop()
+                    user.waiting -= messages([mail])
+                    census.take([mail])
         for user, _, settings, set_at in reversed(self.replaced):
             user.settings, user.set_at = settings, set_at
         for user in self.registered:

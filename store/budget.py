@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import NamedTuple
 
+from store.census import Census
 from store.journal import HEADER_SIZE, ROOM
 from store.journals import Journals
 from store.room import (
@@ -56,8 +57,9 @@ class Budget:
     `recorded`: of how many users."""
 
     def __init__(self, users: list[User], shelf: Shelf, journals: Journals, backend: str,
-                 sizes: Sizes) -> None:
+                 sizes: Sizes, census: Census) -> None:
         self.users, self.shelf, self.journals, self.backend = users, shelf, journals, backend
+        self.census = census
         self.disk, self.directory = journals.disk, journals.directory
         self.seal_at = min(sizes.seal_at, self.disk.capacity(self.directory) // PART)
         most = self.disk.capacity(self.directory) // LONG_PART
@@ -73,6 +75,13 @@ class Budget:
                        if segment.bytes < self.small])
         held = max(self.journals.held, self.seal_at)
         return need(held + carried, self._size_of_records(), self.backend) + self.extension
+
+    def look(self) -> None:
+        """Tell the census how much there is."""
+        journals = self.journals
+        held = (sum([sum(listed.files.values()) for listed in journals.manifest.segments])
+                + sum([size for _, size in journals.old]) + journals.current.size)
+        self.census.look(self.disk.free(self.directory), held, self._needed())
 
     def has_room(self) -> bool:
         """Can all that the journals hold, and will hold before they are sealed, be sealed?"""

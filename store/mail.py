@@ -14,6 +14,10 @@ from typing import NamedTuple
 
 from net.bodies import COUNT, LENGTH, body_of, lengths_of, part_of, texts_of
 
+SHARED_AT = 8  # recipients from which a segment holds a body once
+EACH = 64  # bytes of an entry in a mailbox, and of its part of an index, besides the text
+OWN = EACH - LENGTH  # the same without the length in the body
+NO_TEXT = COUNT.size  # bytes of a body besides lengths and texts
 WHOLE = -1  # in place of a number of texts to skip
 
 
@@ -87,6 +91,15 @@ def amount(mails: Sequence[Mail]) -> tuple[int, int]:
         return mails[0].amount
     each = [mail.amount for mail in mails]
     return sum([number for number, _ in each]), sum([size for _, size in each])
+
+
+def weight(mail: Mail) -> float:
+    """About how many bytes of the disk a run takes for one of its recipients.  It takes as much
+    however it is split."""
+    messages, size = mail.amount
+    if mail.recipients < SHARED_AT:
+        return EACH * messages + size
+    return EACH * messages + size / mail.recipients
 
 
 def place_of(mails: Sequence[Mail], id: int) -> int:

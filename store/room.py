@@ -17,7 +17,8 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from net.bodies import COUNT, LENGTH
-from store.segment import ENTRY, INDEX, PAGE, SHARED_AT, Segment
+from store.mail import SHARED_AT
+from store.segment import ENTRY, INDEX, PAGE, Segment
 from store.user import User
 
 # Bytes that a seal takes whatever it holds: a journal's header, two manifests, a backend's files.

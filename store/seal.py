@@ -22,6 +22,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
+from store.census import Census
 from store.disk import Disk
 from store.mail import BY_ID, Mail, messages
 from store.records import user_records
@@ -45,7 +46,8 @@ class Seal:
     was read while it runs, since the user's pages were counted."""
 
     def __init__(self, writer: Writer, shelf: Shelf, users: list[User], upto: int,
-                 carried: frozenset[int]) -> None:
+                 carried: frozenset[int], census: Census) -> None:
+        self.census = census
         self.writer, self.shelf, self.users = writer, shelf, users
         self.upto, self.carried = upto, carried
         self.touched: dict[int, list[Range]] = {}
@@ -92,7 +94,9 @@ class Seal:
     def _survivors(self, user: User, pages: list[Page], tail: list[Mail] | None = None
                    ) -> Iterator[Mail]:
         for page in pages:
-            yield from user.unread_of(self.shelf.mails(page))
+            mails = self.shelf.mails(page)
+            self.census.count(user, [page])
+            yield from user.unread_of(mails)
         yield from tail or ()
 
     def switch(self, disk: Disk, directory: str, store: bytes) -> Iterator[object]:

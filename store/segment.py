@@ -60,7 +60,6 @@ from store.disk import Damaged, Disk, OtherVersion
 from store.user import Page
 
 VERSION = 2
-SHARED_AT = 8  # recipients from which a body is stored once
 
 CRC = struct.Struct("!I")
 HEAD = struct.Struct("!HIIIIQQ")
@@ -211,4 +210,5 @@ class Segment:
 def _sized(page: Page, end: int) -> Page:
     heads = PAGE.size + page.entries * (ENTRY.size + LENGTH) + page.messages * LENGTH
     page.size = max(0, end - page.offset - heads)
+    page.is_counted = False
     return page

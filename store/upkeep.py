@@ -111,6 +111,7 @@ class Upkeep:
         if self.now >= self.look_at:
             self.look_at = self.now + LOOK_SECONDS
             self.disk.look(self.directory)
+            self.budget.look()
         if self.shortage.reason is not None and self.now >= self.regain_at:
             self.regain_at = self.now + ROOM_SECONDS
             self.shortage.is_stuck = False
@@ -128,7 +129,7 @@ class Upkeep:
         if self.short or self._is_due() or self._is_quiet():
             return self._sealing()
         self.resting = False
-        return None
+        return self.budget.census.counting() if self.budget.census.is_due else None
 
     def _is_due(self) -> bool:
         held = self.journals.held
@@ -164,6 +165,7 @@ class Upkeep:
 
     def foresee_shortage(self) -> None:
         """Take no more mail if sealing the journals will need the room that is left."""
+        self.budget.look()
         if self.shortage.reason is None and not self.budget.has_room():
             self.shortage.foresee()
             self.after = 0.0
@@ -258,7 +260,8 @@ class Upkeep:
         number = max(shelf.segments, default=0) + 1
         writer = self.writer = Writer(self.disk, self.directory, journals.store, number,
                                       self.budget.backend)
-        seal = self.seal = Seal(writer, shelf, self.users, upto, plan.carried)
+        seal = self.seal = Seal(writer, shelf, self.users, upto, plan.carried,
+                                self.budget.census)
         yield from seal.write()
         yield from journals.durable()
         yield from journals.listing(later, [*self._listed_without(plan.carried), writer.listed])

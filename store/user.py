@@ -49,10 +49,10 @@ NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its o
 class Page:
     """Where a part of a user's sealed mail lies: `messages` messages, `unread` of them unread, in
     `entries` runs.  `size`: about how many bytes of text.  `damaged`: since the start the disk has
-    failed to give it back."""
+    failed to give it back.  `is_counted`: its messages count for their senders (census.py)."""
 
-    __slots__ = ("block", "damaged", "entries", "first", "last", "messages", "offset", "segment",
-                 "size", "unread")
+    __slots__ = ("block", "damaged", "entries", "first", "is_counted", "last", "messages",
+                 "offset", "segment", "size", "unread")
 
     def __init__(self, segment: int, block: int, offset: int, entries: int, messages: int,
                  first: int, last: int, size: int = 0) -> None:
@@ -61,6 +61,7 @@ class Page:
         self.unread = messages
         self.size = size
         self.damaged = False
+        self.is_counted = True
 
 
 # What a user begins with.  All users share these; a user that has anything gets their own.
@@ -76,10 +77,11 @@ Load = Callable[["User", Page], list[Mail]]
 
 class User:
     """A name and its queue: `waiting` unread messages, the older ones in `pages`, the others in
-    `tail`.  A start finds these three again; all else is durable by itself."""
+    `tail`; `sent`: the weight of what this user has sent and others have not read (census.py).  A
+    start finds these four again; all else is durable by itself."""
 
     __slots__ = ("first_seen", "last_seen", "name", "number", "origins", "pages", "ranges",
-                 "set_at", "settings", "tail", "waiting", "watermark")
+                 "sent", "set_at", "settings", "tail", "waiting", "watermark")
 
     def __init__(self, number: int, name: str, first_seen: int) -> None:
         self.number, self.name = number, name
@@ -92,6 +94,7 @@ class User:
         self.tail = NO_MAIL
         self.pages = NO_PAGES
         self.waiting = 0
+        self.sent: float = 0
 
     def __repr__(self) -> str:
         return f"<User {self.number} {self.name}: {self.waiting} waiting>"

@@ -19,7 +19,7 @@ from zlib import crc32
 
 from store.backends import words
 from store.disk import Disk, Failed
-from store.mail import Mail, amount
+from store.mail import SHARED_AT, Mail, amount
 from store.segment import (
     CRC,
     ENTRY,
@@ -28,7 +28,6 @@ from store.segment import (
     KINDS,
     PAGE,
     ROOM,
-    SHARED_AT,
     VERSION,
     Listed,
     base_name,

@@ -27,8 +27,8 @@ _parleyd() {
         --insecure --state --backend --console --log --no-text --name --patience --clients
         --clients-each --strangers --strangers-each --handshakes --handshakes-each
         --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages
-        --sender-bytes --rate --all --all-seconds --log-each --new-names --names --names-each
-        --check-store --salvage --version" -- "$word"))
+        --sender-bytes --login-bytes --rate --all --all-seconds --log-each --new-names --names
+        --names-each --check-store --salvage --version" -- "$word"))
 }
 complete -F _parley parley
 complete -o filenames -F _parleyd parleyd

@@ -23,7 +23,8 @@ for flag in help trust-names insecure no-text check-store version
 end
 for option in listen name patience clients clients-each strangers strangers-each handshakes \
         handshakes-each login-seconds silence-seconds mailbox-messages mailbox-bytes \
-        sender-messages sender-bytes rate all-seconds log-each new-names names names-each
+        sender-messages sender-bytes login-bytes rate all-seconds log-each new-names names \
+        names-each
     complete -c parleyd -l $option -x
 end
 for option in state salvage tls-cert tls-key log

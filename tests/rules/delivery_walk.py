@@ -267,7 +267,7 @@ class Walk:
 
     def __init__(self, seed: int, window: int, window_bytes: int, quota: int) -> None:
         self.chance = random.Random(seed)
-        self.quotas = Quotas(quota, 0, 0, 0)
+        self.quotas = Quotas(quota, 0, 0, 0, 0)
         self.directory = tempfile.mkdtemp(prefix="parley-walk-",
                                           dir=SHM if os.path.isdir(SHM) else None)
         self.model = Model(window, window_bytes, quota)

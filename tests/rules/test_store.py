@@ -10,7 +10,9 @@ from rules.quota import Accounts, Broadcasts, Quotas
 from rules.state import Caller, Now
 from rules.store import Store
 from rules.switchboard import Switchboard
+from store.census import Census
 from store.mail import Mail, between, limited, messages
+from store.shelf import Shelf
 from store.user import User
 from wire import Feature, SendFlag
 
@@ -25,6 +27,7 @@ class InMemory:
     def __init__(self):
         self.users = []
         self.last = 0
+        self.census = Census(self.users, Shelf())
 
     def find(self, name):
         return next((user for user in self.users if user.name.lower() == name.lower()), None)
@@ -53,6 +56,7 @@ class InMemory:
         for user in recipients:
             user.queue(mail)
             user.waiting += number
+            self.census.put([mail])
         return mail
 
     def unread(self, user, after, upto, most, size):
@@ -66,6 +70,7 @@ class InMemory:
         if taken:
             user.tail = between(user.tail, 0, first - 1) + between(user.tail, last + 1, EVER)
             user.waiting -= messages(taken)
+            self.census.take(taken)
         return taken
 
     def kept(self, first, last):

@@ -1,12 +1,16 @@
 """What one login takes of the store: bytes in the journals, and what the others notice of it."""
 import unittest
 from types import SimpleNamespace
+from unittest import mock
 
 import wire
+from rules.claims import Identity
+from rules.quota import Quotas
 from rules.state import Caller
-from rules.usage import GONE_MAX, PART
+from rules.usage import GONE_MAX, OVER, PART
 from server.options import Limits
-from tests.harness.service import Service
+from store.user import User
+from tests.harness.service import Client, Service
 
 HOG, OTHER = Caller("unix:1", 61_001), Caller("unix:2", 61_002)
 LONG = 20 * 16_384
@@ -94,7 +98,7 @@ class Fills(unittest.TestCase):
                 client.usage.put += put
                 self.assertEqual(usages.fills(client, seals, 10 * PART), fills, (put, seals))
 
-    def test_who_is_gone_is_forgotten_when_it_is_sealed(self) -> None:
+    def test_who_is_gone_and_comes_again(self) -> None:
         with Service() as service:
             ann = service.user("ann", caller=HOG)
             usages, client = service.daemon.board.usages, service.daemon.board.roster.clients[0]
@@ -105,8 +109,7 @@ class Fills(unittest.TestCase):
             self.assertIs(service.daemon.board.roster.clients[0].usage, client.usage)
             back.hang_up()
             self.assertEqual((usages._usages, len(usages._gone)), ({}, 1))
-            usages.fills(client, 3, PART)
-            self.assertEqual((usages._usages, usages._gone), ({}, {}))
+            self.assertFalse(usages.fills(client, 3, PART))
 
     def test_hosts_that_come_and_go_take_no_memory(self) -> None:
         """Though nothing is ever sealed."""
@@ -114,13 +117,16 @@ class Fills(unittest.TestCase):
             service.user("ann")
             usages = service.daemon.board.usages
             client = service.daemon.board.roster.clients[0]
-            for put, kept in (0, 0), (1, GONE_MAX):
-                for n in range(GONE_MAX + 5):
-                    guest = SimpleNamespace(host=f"192.0.2.{n}")
-                    guest.usage = usages.enter(guest)
+            for put in 0, 1:
+                for n in range(1, GONE_MAX + 5):
+                    guest = SimpleNamespace(user=User(n, f"guest{n}", 1))
+                    usages.enter(guest, SimpleNamespace(host=f"192.0.2.{n}"))
                     guest.usage.put += put
                     usages.leave(guest)
-                self.assertEqual((len(usages._usages), len(usages._gone)), (1, kept), put)
+                self.assertEqual(len(usages._usages), 1)
+                self.assertEqual(len(usages._gone), put and GONE_MAX // 2 + 4)
+            self.assertEqual(usages._hosts, {0: client.host} | {
+                n: f"192.0.2.{n}" for n in range(GONE_MAX + 2, GONE_MAX + 5)})
             self.assertIs(usages._usages[client.host], client.usage)
 
 
@@ -132,6 +138,94 @@ class Work(unittest.TestCase):
             for size, work in (1, 2), (500, 2), (520, 3), (16_384, 65):
                 ann.send("ann", "x" * size)
                 self.assertEqual(client.work, work)
+
+
+class Waiting(unittest.TestCase):
+    """What waits of one login, in all mailboxes and under all its names."""
+
+    MOST = 100_000
+
+    def setUp(self) -> None:
+        self.service = self.enterContext(Service(Limits(
+            1000, strangers=1000, strangers_each=1000, new_names=0,
+            quotas=Quotas(0, 0, 0, 0, self.MOST)), identity=Identity(False, b"secret")))
+        for n in range(9):
+            self.service.mailbox.register(f"away{n}", 1)
+        self.other = self.service.user("other", caller=OTHER)
+        self.hog = self.service.user("hog0", caller=HOG)
+        self.census = self.service.mailbox.census
+
+    def sent(self, client: Client, to: str, size: int = 10_000) -> bool:
+        """Send one; whether it was stored."""
+        self.service.clock.forward(1)           # what waits is added up once a second
+        client.send(to, "x" * size)
+        client.listen()
+        stored, refused = client.hears_all(wire.Stored), client.hears_all(wire.Refused)
+        self.assertEqual(len(stored) + len(refused), 1)
+        self.assertEqual({said.reason for said in refused} or {OVER}, {OVER})
+        return bool(stored)
+
+    def fill(self, client: Client) -> int:
+        """Send to one after the other until it is refused; how many were stored."""
+        stored = 0
+        while self.sent(client, f"away{stored % 9}"):
+            stored += 1
+        return stored
+
+    def test_all_names_and_all_mailboxes_together(self) -> None:
+        """Ten fit, and one more that was asked for while there was room."""
+        self.assertEqual(self.fill(self.hog), 10)
+        again = self.service.user("hog1", caller=HOG)
+        self.assertFalse(self.sent(again, "other"))
+        self.assertTrue(self.sent(self.other, "away0"))
+        reader = self.service.user("away3")
+        reader.say(wire.Check(1))
+        reader.confirm(*reader.hears_all(wire.Mail))
+        self.assertTrue(self.sent(again, "hog0"))
+        self.assertFalse(self.sent(self.hog, "hog0"))
+        self.assertEqual(self.fill(self.other), 9)
+
+    def test_to_many(self) -> None:
+        """The text is divided by them, as a segment does it; bytes for each are not."""
+        names = ",".join(f"away{n}" for n in range(9))
+        self.assertEqual([self.sent(self.hog, names, 16_000) for _ in range(7)], [True] * 7)
+        self.assertEqual(self.fill(self.hog), 0)
+        self.assertAlmostEqual(self.service.mailbox.find("hog0").sent, 7 * (16_000 + 9 * 64))
+
+    def test_after_a_restart(self) -> None:
+        """What lies in a segment counts again for the owner of the name, under whatever name."""
+        self.assertEqual(self.fill(self.hog), 10)
+        self.service.mailbox.rest()
+        while self.service.mailbox.work(0) or self.service.mailbox.upkeep.resting:
+            self.service.mailbox.sync(wait=True)
+        self.service.restart()
+        self.assertEqual(self.service.mailbox.find("hog0").sent, 0)
+        again = self.service.user("hog1", caller=HOG)
+        stored = self.fill(again)
+        self.assertLess(stored, 3)
+        self.assertTrue(self.service.mailbox.census.is_whole)
+        self.assertAlmostEqual(self.service.mailbox.find("hog0").sent, 10 * (10_000 + 64))
+
+    def test_the_last_tenth_is_for_others(self) -> None:
+        for _ in range(3):
+            self.assertTrue(self.sent(self.hog, "away0"))
+        self.census.look(100_000, 2_000_000, 1)
+        self.assertEqual(self.census.share, 2_100_000 // 160)
+        self.assertFalse(self.sent(self.hog, "away0"))
+        self.assertTrue(self.sent(self.other, "away0"))
+        self.census.look(1_000_000, 2_000_000, 1)
+        self.assertTrue(self.sent(self.hog, "away0"))
+
+    def test_it_is_added_up_at_times_only(self) -> None:
+        self.fill(self.hog)
+        usages = self.service.daemon.board.usages
+        with mock.patch.object(usages, "_add_up", wraps=usages._add_up) as added:
+            for _ in range(20):
+                self.hog.send("away0", "x")
+            self.assertEqual(len(self.hog.hears_all(wire.Refused)), 20)
+            self.assertEqual(added.call_count, 0)
+            self.sent(self.hog, "away0")
+            self.assertEqual(added.call_count, 1)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ import unittest
 
 from net.bodies import body_of
 from store.batch import Batch
+from store.census import Census
 from store.mail import WHOLE, Mail
 from store.progress import ID_JUMP, NOTHING, UNSYNCED_BYTES, UNSYNCED_MAX, Progress
+from store.shelf import Shelf
 from store.user import User
 
 
@@ -117,7 +119,7 @@ class TestBatch(unittest.TestCase):
         second = self.put(b"second")
         self.assertTrue(self.batch.is_open)
         self.batch.records(self.users)
-        refused = self.batch.undo()
+        refused = self.batch.undo(Census(self.users, Shelf()))
         self.assertEqual(refused, ([second], [], []))
         self.assertEqual((bob.tail, bob.waiting), ([first], 1))
         self.assertEqual((self.batch.is_open, self.batch.is_due), (False, True))
@@ -132,7 +134,8 @@ class TestBatch(unittest.TestCase):
         for seq, value in (2, b"new"), (3, b"newer"):
             self.batch.replaced.append((ann, 1, ann.settings, ann.set_at))
             ann.set(1, seq, value)
-        self.assertEqual(self.batch.undo().settings, [(ann, 1), (ann, 1)])
+        refused = self.batch.undo(Census(self.users, Shelf()))
+        self.assertEqual(refused.settings, [(ann, 1), (ann, 1)])
         self.assertEqual((ann.settings, ann.set_at), ({1: b"old"}, {1: 1}))
 
     def test_a_name_that_is_refused_takes_its_reads_along(self) -> None:
@@ -140,7 +143,7 @@ class TestBatch(unittest.TestCase):
         self.batch.registered.append(bob)
         self.batch.reserve_read(bob)
         self.batch.seen[bob.number] = bob
-        self.assertEqual(self.batch.undo().users, [bob])
+        self.assertEqual(self.batch.undo(Census(self.users, Shelf())).users, [bob])
         self.assertFalse(self.batch.is_due)
 
 

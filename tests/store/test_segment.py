@@ -13,13 +13,12 @@ from zlib import crc32
 from net.bodies import ONE, body_of
 from store.backends import BEST_FIRST, LARGEST, choose, module
 from store.disk import Damaged, Disk, Failed, NoBackend, StoreError
-from store.mail import Mail
+from store.mail import SHARED_AT, Mail
 from store.segment import (
     ENTRY,
     ENTRY_MAX,
     PAGE,
     ROOM,
-    SHARED_AT,
     VERSION,
     Segment,
     base_name,

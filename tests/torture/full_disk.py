@@ -35,7 +35,7 @@ STAYS_SECONDS = 1.0         # refused for so long, the disk is full of what wait
 LOOK_SECONDS = 0.1          # between two tries
 CREEP = 0.75                # of what the first rounds took, each later round must take
 OPEN_QUOTAS = ("--mailbox-messages", "none", "--mailbox-bytes", "none", "--sender-messages", "none",
-               "--sender-bytes", "none")
+               "--sender-bytes", "none", "--login-bytes", "none")
 
 
 class House:

@@ -179,7 +179,10 @@ class Archive(Memory):
         self._contents.fold_if_due()
 
     def note(self, records: Sequence[Own]) -> None:
-        """Not synced: the next keep() does that, or the system, within a minute."""
+        """Not synced: the next keep() does that, or the system, within a minute.  Without a place
+        nothing is noted; keep() says why there is none."""
+        if self._lack:
+            return
         data = b"".join([history.line(record).encode() + b"\n" for record in records])
         with self._one_line("can't note what you say"), self._writing():
             self._append(data, durable=False)

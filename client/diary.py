@@ -40,7 +40,7 @@ class Diary:
                  now: Callable[[], int]) -> None:
         """`now`: microseconds since 1970."""
         self._archive, self._pending, self._events, self._now = archive, pending, events, now
-        self._name = ""
+        self._name = ""                             # until the first login
         self._unseen: dict[int, Unseen] = {}        # by id; no message to all
         self._chat = 0                              # the number of the chat
         self._others: tuple[str, ...] = ()          # and who is in it, besides the user
@@ -147,7 +147,7 @@ class Diary:
     # ---- writing ----
 
     def _write(self, records: Sequence[Own]) -> None:
-        if not records:
+        if not records or not self._name:
             return
         try:
             self._archive.note(records)

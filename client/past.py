@@ -1,8 +1,8 @@
 """past: an archive read again: the last entries, a search upwards, and all of them in order.
 
 Nothing is held in memory but what is asked for.  Reading upwards takes the file block by block; a
-search looks at the bytes first, and takes apart only the lines that may hold the text: a million
-entries cost a tenth of a second to a second.  The line that says that a message was delivered
+search looks at the bytes first, and takes apart only the lines that may hold the text: to search a
+million entries in vain takes 0.7 s, and 0.1 s where all is ASCII.  The line that says that a message was delivered
 stands below the message, so upwards it is met in time; from the top down, ranges of ids are read
 before (delivered()), which are few, because ids ascend.
 
@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 from client import history
 from client.history import DELIVERED, STORED, Record, Sent, Shown
-from client.letters import U64_MAX, lines_above, pieces, unescape
+from client.letters import U64_MAX, escape, lines_above, pieces, unescape
 from wire import Mail
 
 AROUND = 2                  # entries shown on each side of one that was found
@@ -55,12 +55,19 @@ def tail(fd: int, n: int, name: str = "") -> tuple[int, list[Record]]:
 def find(fd: int, text: str, above: int | None = None) -> Found | None:
     """The last entry that holds this text, in any case; `above`: above that offset."""
     size = os.fstat(fd).st_size
-    wanted = text.casefold()
+    wanted, needle = text.casefold(), escape(text).casefold()
     for place, raw in lines_above(fd, size if above is None else min(above, size), text):
+        if needle not in _text(raw).casefold():         # but beside the text: `flags=`
+            continue
         record = history.parse(raw)
         if isinstance(record, Record) and wanted in record.text.casefold():
             return Found(place, record, _around(fd, place, len(raw)))
     return None
+
+
+def _text(raw: bytes) -> str:
+    """The text of a line, as it stands there."""
+    return raw[raw.find(b' text="') + 7:-1].decode(errors="replace")
 
 
 def _around(fd: int, place: int, length: int) -> list[Record]:
@@ -132,9 +139,8 @@ def select(fd: int, wanted: Wanted) -> Iterator[Record]:
 
 def _matches(raw: bytes, pattern: re.Pattern[str]) -> bool:
     """Whether the text of a line has this; most lines are not taken apart for it."""
-    text = raw[raw.find(b' text="') + 7:-1].decode(errors="replace")
     try:
-        return pattern.search(unescape(text)) is not None
+        return pattern.search(unescape(_text(raw))) is not None
     except ValueError:
         return False                            # a damaged line
 

@@ -261,6 +261,21 @@ class Noted(Linked):
         self.assertEqual(len(remarks), 1)
         self.assertRegex(remarks[0], "can't note what you say in .*No space left")
 
+    def test_where_there_is_no_place_for_it(self) -> None:
+        """keep() says so; what was sent is sent."""
+        self.link.close()
+        self.link = self.make(Archive(OSError(errno.ENOENT, "no home directory")))
+        self.login()
+        self.link.send(["bob"], "x")
+        self.assertEqual(self.given(wire.Stored(FIRST, FIRST)), [wire.Stored(FIRST, FIRST)])
+
+    def test_before_the_first_login(self) -> None:
+        self.link.close()
+        self.link = self.make(self.file)
+        self.link.send(["bob"], "x")
+        self.link.exit()
+        self.assertEqual([type(each).__name__ for each in self.link.tick()], ["Over"])
+
     def test_without_an_archive(self) -> None:
         self.link.close()
         self.link = self.make()

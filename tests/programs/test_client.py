@@ -281,6 +281,32 @@ class Using(OnScreen):
             ann.type("/exit\r")
             self.assertEqual(ann.wait(SECONDS), 0)
 
+    def test_what_was_said_is_there_again_tomorrow(self) -> None:
+        """Both sides and the chat, above a rule; /find and parley log have it too."""
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            bob.say(wire.Send(self.ids | 1, 0, ("ann",), "the wrench?"))
+            self.sees(ann, "the wrench?")
+            ann.type("@bob bay three\r")
+            bob.hear(wire.Mail)
+            self.sees(ann, "= bay three")
+            bob.say(wire.Invite(1, ("ann",)))
+            self.sees(ann, "7. Accept")
+            ann.type("\x1b7")
+            self.sees(ann, "bob>")
+            ann.type("second drawer\r")
+            bob.hear(wire.Line)
+            ann.type("/exit\r")
+            self.assertEqual(ann.wait(SECONDS), 0)
+        again = self.person("ann")
+        text = again.screen.text()
+        places = [text.index(each) for each in (
+            "bob > you           the wrench?", "you > bob         = bay three",
+            "you > bob (chat)    second drawer", ", now ---", "as ann")]
+        self.assertEqual(places, sorted(places), text)
+        again.type("/history bob 1\r")
+        self.sees(again, "the last message with bob:")
+
 
 TERMS_AND_LOCALES = ({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-terminal"},
                      {"term": "screen"},

@@ -17,8 +17,8 @@ SECONDS = 30.0
 COMMANDS = (
     "/who", "/log", "@bob hi", "@bob hi again", "@bob,carol and again", "/now bob hi", "/all hi",
     "/check", "/hold on",
-    "/ignore bob", "/ignored", "/unclaim", "/chat bob", "/group bob,carol", "/history", "/find in-",
-    "/help",
+    "/ignore bob", "/ignored", "/unclaim", "/chat bob", "/group bob,carol", "/history 200",
+    "/find in-", "/help",
     "/deny nobody", "/accept bob", "/check", "a line of the chat", "/withdraw", "Quit", "/quit",
     "/nonsense", "/back")
 
@@ -27,7 +27,7 @@ EFFECTS = {             # of some of them, without blanks: what shows that they 
     "/who": "4currentusers", "/log": "4namesin", "@bob hi": "in-refused", "/check": "in-checked",
     "/hold on": "in-hold", "/ignore bob": "in-ignore", "/ignored": "in-ignored",
     "/unclaim": "in-unclaim", "/chat bob": "in-invite",
-    "/history": "youhaveread", "/help": "whereveryoutype", "/deny nobody": "noinvitationfrom",
+    "/history 200": "messages:", "/help": "whereveryoutype", "/deny nobody": "noinvitationfrom",
     "/accept bob": "in-line", "Quit": "Chatsessionended", "/nonsense": "isnotacommand"}
 
 
@@ -74,7 +74,7 @@ class ByLines(WithHostile):
         for marker in SHOWN:
             self.assertIn(marker, said)
         self.assertIn("^[]0;owned", said)
-        self.assertIn("messages that you have read", said)
+        self.assertRegex(said, r"the last \d+ messages:")
 
     def test_one_shot(self) -> None:
         for options, marker in (("--check", "in-checked"), ("--who", "bob"),

@@ -48,6 +48,7 @@ import wire
 from client.archive import ArchiveError
 from client.link import Link
 from client.waiter import LEAVE_SECONDS, Waiter
+from terminal import osc, printer
 from terminal.display import Ruler, display, unicode_cells
 from terminal.stderr import Stderr
 from terminal.usage import die, die_of_lack, open_standard
@@ -55,6 +56,7 @@ from terminal.wheel import Wheel
 from ui import once, options, plain
 from ui.entries import NAME_COLOURS
 from ui.failures import PROGRAM, Failure
+from ui.granting import Granting
 from ui.log import SUBCOMMANDS
 from ui.menu import Menu
 from ui.names import counted
@@ -68,7 +70,6 @@ gc.enable()
 
 READ_SIZE = 4096            # bytes of keys in one read
 FRAME_SECONDS = 1 / 30      # between two pictures that no key asked for
-BELL_SECONDS = 1.0          # between two bells
 TERMS = ("xterm-256color", "screen", "xterm", "vt100")      # tried in turn if TERM is not known
 # Bracketed paste, focus, and arrow keys for the wheel (1007), which wheel.py tells from keys.  The
 # last is restored to what it was; a terminal that cannot do so has it on by default.
@@ -138,6 +139,13 @@ def name_styles() -> dict[str, int]:
     return styles
 
 
+def titles_work() -> bool:
+    """Whether the terminal has a title that OSC 2 sets: the others would print it."""
+    status = curses.tigetstr("tsl") or b""
+    return curses.tigetflag("XT") > 0 or status.startswith(b"\x1b]") or (
+        os.environ["TERM"].startswith(("screen", "tmux", "foot", "alacritty")))
+
+
 class Terminal:
     """The terminal, taken and given back."""
 
@@ -149,7 +157,9 @@ class Terminal:
         self._on = False
         self._window: Any = None
         self._styles = STYLES
-        self._bell_at = 0.0                         # when it last rang
+        self.away = False                           # a web address is shown, and not the picture
+        self._has_titles = False
+        self._title = ""
         use_utf8()
         use_known_term()
         for name in ("LINES", "COLUMNS"):           # they would override the real size
@@ -173,15 +183,18 @@ class Terminal:
         mode[6][termios.VINTR] = bytes((os.fpathconf(0, "PC_VDISABLE") & 255,))   # Ctrl-C is a key
         termios.tcsetattr(0, termios.TCSADRAIN, mode)
         curses.def_prog_mode()
+        self.away = False
         self.resize()
         self._window.clearok(True)
-        os.write(1, MODES_ON)
+        self._has_titles, self._title = titles_work(), ""
+        os.write(1, MODES_ON + (osc.KEEP_TITLE if self._has_titles else b""))
 
     def leave(self) -> None:
         """Give the terminal back: each step, even if others fail.  May be called twice."""
         if self._on:
             self._on = False
-            for step in (lambda: os.write(1, MODES_OFF), curses.endwin,
+            modes = (osc.OLD_TITLE if self._has_titles else b"") + MODES_OFF
+            for step in (lambda: os.write(1, modes), curses.endwin,
                          lambda: termios.tcsetattr(0, termios.TCSADRAIN, self._saved),
                          self._restore_blocking, self._stderr.release):
                 with contextlib.suppress(OSError, curses.error, termios.error):
@@ -195,6 +208,8 @@ class Terminal:
     def resize(self) -> None:
         """Fit the picture to the terminal; one that says 0x0 does not know its size."""
         with contextlib.suppress(OSError, curses.error):
+            if self.away:
+                return
             cols, rows = os.get_terminal_size(1)
             if rows and cols:
                 curses.resizeterm(rows, cols)
@@ -226,11 +241,29 @@ class Terminal:
         """Next time paint everything: another program may have written on the screen."""
         self._window.clearok(True)
 
-    def bell(self, monotonic: float) -> None:
-        """Ring, but not too often."""
-        if monotonic - self._bell_at >= BELL_SECONDS:
-            self._bell_at = monotonic
+    def title(self, text: str) -> None:
+        """Give the window this title."""
+        if self._has_titles and text != self._title:
+            self._title = text
+            self.send(osc.title(text))
+
+    def send(self, sequence: bytes) -> None:
+        """Send a sequence that osc.py has made."""
+        if self._on:
+            with contextlib.suppress(OSError):
+                os.write(1, sequence)
+
+    def bell(self) -> None:
+        if self._on:
             curses.beep()
+
+    def bare(self, url: str) -> None:
+        """Show a web address as a shell would, so that the terminal can select it whole."""
+        self.leave()
+        self.away = True
+        with contextlib.suppress(OSError):
+            printer.bare(url)
+            printer.line("Enter goes back to parley", end="")
 
     def ruler(self) -> Ruler:
         """The widths of characters: as ncurses has them, or else as Unicode has them."""
@@ -252,10 +285,11 @@ class Terminal:
 class Loop:
     """The loop: keys, the link, signals, and the painter."""
 
-    def __init__(self, link: Link, menu: Menu, terminal: Terminal) -> None:
+    def __init__(self, link: Link, menu: Menu, terminal: Terminal, granting: Granting) -> None:
         self.link = link
         self.menu = menu
         self.terminal = terminal
+        self.granting = granting
         self.code: int | None = None            # the exit code, once the loop is to end
         self._keys = Wheel()
         self._keys_at = math.inf                # when to decide what an unfinished key is
@@ -303,13 +337,14 @@ class Loop:
         if time.monotonic() >= self._keys_at:
             self._press(self._keys.expire())
         self._hear()
+        self.granting.grant(time.monotonic())
         self._end_if_over()
         if self.code is None and time.monotonic() >= self._paint_at:
             self._paint()
 
     def _patience(self) -> float | None:
         """Seconds until the loop itself has something to do; None: never."""
-        due = min(self._paint_at, self._keys_at, self._leave_at)
+        due = min(self._paint_at, self._keys_at, self._leave_at, self.granting.due())
         return None if due == math.inf else max(0.0, due - time.monotonic())
 
     # ---- what comes ----
@@ -319,6 +354,10 @@ class Loop:
             data = os.read(0, READ_SIZE)
         except OSError:                         # EIO: the terminal is gone
             data = b""
+        if self.terminal.away:
+            if b"\n" in data or not data:       # Enter, or C-d
+                self._resume()
+            return
         if not data:
             self.code = 128 + signal.SIGHUP
             return
@@ -357,6 +396,9 @@ class Loop:
 
     def _paint(self) -> None:
         """Show how things are, and confirm the messages that were painted."""
+        if self.terminal.away:
+            self._paint_at = math.inf
+            return
         retry = self.link.retry_at
         self.menu.retries_in(
             0 if retry is None else max(0, math.ceil(retry - time.monotonic())))
@@ -364,8 +406,7 @@ class Loop:
         ruler = self.menu.pane.ruler
         self.terminal.paint(frame(self.menu, *self.terminal.size, ruler), ruler)
         self._painted, self._paint_at = time.monotonic(), math.inf
-        if self.menu.take_ring():
-            self.terminal.bell(self._painted)
+        self.terminal.title(self.menu.title)
         if mails:
             self._confirm(mails)
 
@@ -390,6 +431,8 @@ class Loop:
         """First the signals that end the program: a terminal that goes away sends SIGHUP and
         SIGCONT together."""
         caught, self._caught = self._caught, set()
+        if self.terminal.away and signal.SIGINT in caught:      # C-c goes back, too
+            caught = caught - {signal.SIGINT} | {signal.SIGCONT}
         ends = caught - ACTIONS.keys()
         if ends:
             self.code = 128 + min(ends)
@@ -430,7 +473,7 @@ def paint(chosen: argparse.Namespace) -> int:
     link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
     terminal = Terminal(not chosen.no_color)
     menu = Menu(link, name=chosen.name, offered=options.login_name(), again=AGAIN)
-    loop = Loop(link, menu, terminal)
+    loop = Loop(link, menu, terminal, Granting(menu, terminal, chosen))
     loop.catch_signals()
     try:
         terminal.enter()

@@ -41,6 +41,21 @@ def line(text: str, fd: int = 1, end: str = "\n", used: int = 0) -> None:
             _wait(fd)
 
 
+def bare(url: str, fd: int = 1) -> None:
+    """Print a web address that urls.find() has made, unbroken and at the beginning of a row.
+
+    The terminal itself breaks it, and so can copy it whole.  Without a blank it looks like nothing
+    else.  Raises OSError; ValueError for any other text."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("a web address has no such character")
+    data = f"{url}\n".encode("ascii")
+    while data:
+        try:
+            data = data[os.write(fd, data):]
+        except BlockingIOError:
+            _wait(fd)
+
+
 def _wait(fd: int) -> None:
     """Wait for room.
 

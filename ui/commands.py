@@ -15,6 +15,7 @@ from terminal.display import display
 from ui.desk import Desk, Mode, Search
 from ui.help import KEYS, MARKS
 from ui.names import ONE_WORD, addressees, only_names
+from ui.notices import KINDS
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME
 from ui.words import OFFLINE
 from wire import SendFlag, is_name
@@ -171,6 +172,38 @@ def hold(desk: Desk, rest: str) -> str:
         return (f"holding is {state}; /hold on: new messages wait for a check; "
                 "/hold off: they are shown")
     return desk.talk.requests.hold(wanted)
+
+
+# ---- what else is on the screen ----
+
+def url(desk: Desk, rest: str) -> str:
+    """List the web addresses; copy, show or open one."""
+    number, _, how = rest.strip().partition(" ")
+    if not number:
+        return desk.talk.links.list()
+    is_number = number.isascii() and number.isdigit() and len(number) < 6
+    if not is_number or how.strip() not in ("", "show", "open"):
+        return "/url 1 copies the newest, /url 1 show and /url 1 open do that; /url lists them"
+    return desk.talk.links.use(int(number), how.strip(), to_read=desk.strict)
+
+
+def notify(desk: Desk, rest: str) -> str:
+    """How the user hears of what happens while they are elsewhere."""
+    notices, kind = desk.talk.notices, rest.strip().lower()
+    if kind not in KINDS:
+        return f"notices are {notices.kind}; /notify takes one of {' '.join(KINDS)}"
+    notices.kind = kind
+    desk.talk.feed.note("no notices" if kind == "off" else f"notices by {kind}, while the terminal "
+                        "has not said that you look")
+    return ""
+
+
+def tell_me(desk: Desk, rest: str) -> str:
+    """Say when a user comes; without a name, list whom the user waits for."""
+    names, fault = only_names(rest)
+    if fault or len(names) > 1:
+        return "/tell-me takes one name: /tell-me bob"
+    return desk.talk.notices.tell_me(names[0]) if names else desk.talk.notices.list()
 
 
 # ---- people ----
@@ -351,6 +384,10 @@ COMMANDS: dict[str, Command] = {
     "history": Command("/history bob N", "show the last N with bob; /history N: with anybody",
                        history),
     "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
+    "url": Command("/url N", "copy web address N, 1 is the newest; /url: list them", url),
+    "notify": Command("/notify bell|off", "notices while you are elsewhere; also osc9, osc777",
+                      notify),
+    "tell-me": Command("/tell-me bob", "say when bob comes; /tell-me: whom you wait for", tell_me),
     "ignore": Command("/ignore bob", "hear nothing from bob; /ignore: whom you ignore", ignore),
     "unignore": Command("/unignore bob", "hear from bob again", unignore),
     "ignored": Command("/ignored", "list the users you ignore", ignored),

@@ -62,7 +62,7 @@ class Contact:
     def on_offline(self, event: Offline) -> None:
         reason = display(event.reason)
         if self._was_online:
-            self.feed.ring = True
+            self.feed.alert("lost", text=reason)
             self.feed.note(f"connection lost: {reason}", "alert")
         elif reason != self._lost:
             self.feed.note(f"not connected: {reason}", "alert")
@@ -74,7 +74,7 @@ class Contact:
         waiting = len(self.link.pending)
         would = (f"; {counted(waiting, 'message')} of yours had no answer and would go to it"
                  if waiting else "")
-        self.feed.ring = True
+        self.feed.alert("lost", text=event.reason)
         self.feed.note(f"{display(event.reason)}{would}", "alert")
         self._was_online, self._lost = False, ""
 

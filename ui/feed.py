@@ -1,4 +1,4 @@
-"""feed: how things reach the user: into the pane, at a time, with the bell.
+"""feed: how things reach the user: into the pane, at a time, with a notice.
 
 Every room of Talk (contact, requests, messages, chatting, invitations) writes through the one Feed.
 Before each key and each event the Menu sets `now`, and says in `seen` whether the user is looking.
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from ui.entries import Entry, Listing, Note, Settled
 from ui.pane import Pane
+from ui.wishes import Notify, Wish
 
 Hears: TypeAlias = dict[type, Callable[[Any], None]]    # by the type of an event: what a room does
 
@@ -26,7 +27,8 @@ class Feed:
         self.pane = pane
         self.now = 0                # microseconds since 1970, of this key or event
         self.seen = True            # whether the user is looking at the end of the pane
-        self.ring = False           # whether the bell should sound
+        self.wishes: list[Wish] = []        # what the loop is to do
+        self.alerts: list[Notify] = []      # of this event: for a user who is not looking
         self.settled: deque[Settled] = deque(maxlen=SETTLED_MAX)    # every change, in order
 
     def note(self, text: str, style: str = "notice") -> None:
@@ -36,6 +38,25 @@ class Feed:
     def add(self, entry: Entry, checked: bool = False) -> None:
         """What another user said; what a check brings is new even while the user is looking."""
         self.pane.add(entry, self.seen and not checked)
+
+    def alert(self, event: str, who: str = "", text: str = "") -> None:
+        """Something that a user who is elsewhere may want to know."""
+        self.alerts.append(Notify(event, who, text))
+
+    def wake(self, watched: bool) -> None:
+        """Make a wish of the alerts; of many in a turn, the last one counts them."""
+        alerts, self.alerts = self.alerts, []
+        if alerts and not watched:
+            times = len(alerts)
+            if self.wishes and isinstance(last := self.wishes[-1], Notify):
+                times += last.times
+                del self.wishes[-1]
+            self.wishes.append(alerts[-1]._replace(times=times))
+
+    def take_wishes(self) -> list[Wish]:
+        """The wishes since the last call."""
+        wishes, self.wishes = self.wishes, []
+        return wishes
 
     def add_own(self, entry: Entry) -> None:
         """What the user said; the pane goes to its end."""

@@ -159,7 +159,7 @@ class Invitations:
     def on_invitation(self, event: wire.Invitation) -> None:
         if self._add(OpenInvitation(event.invitation, event.sender, event.members)):
             self.people.hear(event.sender)
-            self.feed.ring = True
+            self.feed.alert("invitation", event.sender)
 
     def _add(self, invitation: OpenInvitation) -> bool:
         """Whether there is room for it: a hostile daemon invites without end."""

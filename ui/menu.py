@@ -27,6 +27,7 @@ from ui.entries import Settled
 from ui.items import ANSWERS, Item
 from ui.pane import Pane
 from ui.talk import Talk
+from ui.wishes import Wish
 from ui.words import TOO_LONG
 
 IDLE = 120_000_000      # microseconds without a key: nobody is looking, if the terminal cannot tell
@@ -46,7 +47,6 @@ class Menu:
         self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict)
         self.error = ""                 # until the next key
         self._retry_in = 0              # seconds until the link dials again
-        self._ring = False              # the bell should sound
         self._focused: bool | None = None           # None: the terminal cannot tell
         self._pressed = 0               # the time of the last key
         if not name:
@@ -86,6 +86,18 @@ class Menu:
         return self.talk.invitations.row
 
     @property
+    def title(self) -> str:
+        """The title of the window: who is logged in, and how many messages nobody has seen."""
+        unseen = f"({self.pane.unseen}) " if self.pane.unseen else ""
+        house = f"@{self.link.house}" if self.link.house else ""
+        return f"{unseen}{self.link.name}{house} - parley"
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the terminal says that the user looks at the newest row."""
+        return bool(self._focused) and self.pane.at_end
+
+    @property
     def is_joining(self) -> bool:
         """Whether the user has entered a name and the daemon has yet to answer."""
         return self.desk.is_at_login and self.link.sock is not None
@@ -109,10 +121,9 @@ class Menu:
         error, self.error = self.error, ""
         return error
 
-    def take_ring(self) -> bool:
-        """Whether the bell should sound; afterwards it should not."""
-        ring, self._ring = self._ring, False
-        return ring
+    def take_wishes(self) -> list[Wish]:
+        """What the loop is to do for the user."""
+        return self.talk.feed.take_wishes()
 
     def take_unshown(self) -> list[wire.Mail]:
         """The messages to confirm once they are painted."""
@@ -138,9 +149,7 @@ class Menu:
         if invitation and self.desk.selected and self._answering() is not invitation:
             self.desk.deselect()
             self.error = "that invitation is over; nothing is selected"
-        if feed.ring:
-            self._ring |= not (self._focused and self.pane.at_end)
-            feed.ring = False
+        feed.wake(self.is_watched)
 
     def _answering(self) -> object:
         """The invitation that the selected item would answer."""
@@ -160,6 +169,8 @@ class Menu:
         self.talk.feed.now = now
         if key in ("<FocusIn>", "<FocusOut>"):
             self._focused = key == "<FocusIn>"
+            if self.is_watched:
+                self.pane.looked()
             return
         self._pressed = now
         if self.pane.at_end:

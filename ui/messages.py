@@ -145,4 +145,5 @@ class Messages:
         self.feed.add(said(event, self.link.name), bool(checked))
         self.unshown.append(event)
         self.people.hear(event.sender)
-        self.feed.ring |= not everyone and not checked
+        if not everyone and not checked:
+            self.feed.alert("message", event.sender, event.text)

@@ -93,6 +93,15 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
     add("--plain", action="store_true",
         help="line in, line out: for screen readers, pipes and dumb terminals")
     add("--no-archive", action="store_true", help="keep no copy of the messages that were shown")
+    add("--notify", metavar="KIND", default=os.environ.get("PARLEY_NOTIFY") or "bell",
+        help="how you hear of messages while you are elsewhere: bell, osc9, osc777 or off "
+             "($PARLEY_NOTIFY)")
+    add("--notify-command", metavar="COMMAND",
+        default=os.environ.get("PARLEY_NOTIFY_COMMAND", ""),
+        help="also run this then, with $PARLEY_EVENT, $PARLEY_FROM, $PARLEY_TEXT "
+             "($PARLEY_NOTIFY_COMMAND)")
+    add("--open", metavar="COMMAND", default=os.environ.get("PARLEY_OPEN", ""),
+        help="what /url N open runs, with $PARLEY_URL ($PARLEY_OPEN)")
     add("--no-color", action="store_true", help="use no colours ($NO_COLOR)")
     once = made.add_mutually_exclusive_group()
     once.add_argument("--send", nargs="+", metavar=("NAMES", "TEXT"),

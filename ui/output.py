@@ -48,6 +48,17 @@ class Output:
             print_line("")
             self._prompted, self._used = False, 0
 
+    def bare(self, url: str) -> None:
+        """Print a web address unbroken, in a row of its own.  Raises Failure."""
+        self.end_row()
+        if self._used:
+            print_line("")
+        self._used = 0
+        try:
+            printer.bare(url)
+        except OSError as fault:
+            raise Failure(os.EX_IOERR, f"stdout can't be written: {fault.strerror}") from None
+
     def line(self, text: str) -> None:
         """Print a line in rows of its own."""
         self.end_row()

@@ -97,7 +97,7 @@ class Pane:
         self._height = 1                        # of the last view
         # The serial number and the row at the top of the view; None: at the end.
         self._anchor: tuple[int, int] | None = None
-        self._absent = False                    # the next unseen message joins `-- 2 new --`
+        self.unseen = 0     # messages that came since the user looked; the next joins `-- 2 new --`
 
     # ---- the entries ----
 
@@ -115,9 +115,9 @@ class Pane:
         if day != self._day:
             self._day, entry.day, self._session = day, day + self._session, ""
         if entry.counts and not seen:
-            above, messages = self._rows.new if self._absent else (self._next, 0)
+            above, messages = self._rows.new if self.unseen else (self._next, 0)
             self._rows.rule_new(above, messages + 1)
-            self._absent = True
+            self.unseen += 1
         self._entries[self._next] = entry
         self._next += 1
         entry.size = entry.measure()
@@ -154,7 +154,7 @@ class Pane:
 
     def looked(self) -> None:
         """The user looks: what comes unseen after this is counted anew."""
-        self._absent = False
+        self.unseen = 0
 
     # ---- the view ----
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import select
 import termios
@@ -41,6 +42,7 @@ from terminal.keys import GAP, PASTE_MAX
 from ui.desk import Mode
 from ui.entries import REFUSED, Settled, Spoken, clock
 from ui.failures import Failure, fault_of, login_failure
+from ui.granting import Granting
 from ui.menu import Menu
 from ui.names import counted
 from ui.options import make_link
@@ -65,7 +67,7 @@ def converse(options: argparse.Namespace, interactive: bool) -> int:
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
     menu = Menu(link, name=options.name, strict=True)
     try:
-        return Plain(link, menu, interactive=interactive).run()
+        return Plain(link, menu, options, interactive=interactive).run()
     finally:
         link.close()
 
@@ -130,13 +132,15 @@ class Input:
 class Plain:
     """The menu, by lines."""
 
-    def __init__(self, link: Link, menu: Menu, *, fd: int = 0, interactive: bool = True) -> None:
+    def __init__(self, link: Link, menu: Menu, options: argparse.Namespace, *, fd: int = 0,
+                 interactive: bool = True) -> None:
         self.link = link
         self.menu, self.desk = menu, menu.desk
         self.interactive = interactive
         self._waiter = Waiter(link)
         self._input = Input(fd)
         self._output = Output()
+        self._granting = Granting(menu, self, options)
         self._pasted = ""                   # the paste that is asked about
         self._until: float | None = None    # after the end of the input: when to stop waiting
         self._printed = 0                   # the serial number of the next entry to print
@@ -214,7 +218,8 @@ class Plain:
         """For how many seconds to wait; None: for ever."""
         if self.desk.leaving:
             return LEAVE_SECONDS
-        return None if self._until is None else max(0.0, self._until - time.monotonic())
+        due = min(math.inf if self._until is None else self._until, self._granting.due())
+        return None if due == math.inf else max(0.0, due - time.monotonic())
 
     # ---- what comes ----
 
@@ -297,6 +302,16 @@ class Plain:
 
     # ---- what is shown ----
 
+    def send(self, sequence: bytes) -> None:
+        """Lines are all that is printed here: no clipboard, no notification."""
+
+    def bell(self) -> None:
+        """None: a screen reader tells of each line as it comes."""
+
+    def bare(self, url: str) -> None:
+        self._output.bare(url)
+        self._has_printed = True
+
     def _complain(self, what: str, code: int = os.EX_OK) -> None:
         """To a user, among the other lines; of a script on stderr, and the first complaint's code
         is the exit code."""
@@ -310,6 +325,7 @@ class Plain:
         """Print what is new, and confirm the messages among it."""
         self._input.echo(not self.desk.is_secret)
         self._show_entries()
+        self._granting.grant(time.monotonic())
         printed, self._has_printed = self._has_printed, False
         if error := self.menu.take_error():
             self._complain(error)

@@ -20,7 +20,9 @@ from ui.chatting import Chatting
 from ui.contact import Contact
 from ui.feed import Feed, Hears
 from ui.invitations import Invitations
+from ui.links import Links
 from ui.messages import Messages
+from ui.notices import Notices
 from ui.pane import Pane
 from ui.past import Past
 from ui.people import People
@@ -46,9 +48,12 @@ class Talk:
         self.chatting = Chatting(link, self.people, self.feed)
         self.invitations = Invitations(link, self.people, self.feed, self.requests,
                                        self.chatting)
+        self.notices = Notices(link, self.people, self.feed)
+        self.links = Links(self.feed)
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
         rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.requests,
-                                   self.messages, self.chatting, self.invitations)
+                                   self.messages, self.chatting, self.invitations,
+                                   self.notices)
         for room in rooms:                  # they hear an event in this order
             for event, handler in room.hears.items():
                 self._hears.setdefault(event, []).append(handler)

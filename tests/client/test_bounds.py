@@ -23,7 +23,9 @@ from tests.client.linked import FIRST, Linked, entry, mail
 from tests.torture import hostile_floods
 from ui import entries, invitations, messages, pane, requests
 from ui.entries import Listing, Note, Said
+from ui.granting import Granting
 from ui.menu import Menu
+from ui.options import parser
 from ui.pane import Pane
 from ui.screen import Frame
 from wire import Presence
@@ -357,12 +359,12 @@ class FakeTerminal:
     size = 24, 80
 
     def __init__(self) -> None:
-        self.painted = 0
+        self.painted, self.away = 0, False
 
     def paint(self, picture: Frame, ruler: Ruler) -> None:
         self.painted += 1
 
-    def bell(self, monotonic: float) -> None:
+    def title(self, text: str) -> None:
         pass
 
 
@@ -371,7 +373,8 @@ class TheLoop(Linked):
         """While the menu is slow to hear what came, keys are taken and pictures painted."""
         self.login(None, wire.Roster(0, 1, (entry("alice"),)))
         menu, terminal = Menu(self.link, name="alice"), FakeTerminal()
-        loop = Loop(self.link, menu, terminal)      # type: ignore[arg-type]
+        granting = Granting(menu, terminal, parser().parse_args([]))    # type: ignore[arg-type]
+        loop = Loop(self.link, menu, terminal, granting)                # type: ignore[arg-type]
         self.addCleanup(loop.close)
         keyboard, hand = os.pipe()
         self.addCleanup(os.close, keyboard)

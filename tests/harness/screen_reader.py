@@ -97,6 +97,10 @@ class Screen:
         self.cols = cols
         self.title = ""
         self.bells = 0
+        self.permits: set[int] = set()
+        """Further OSC that a test expects: 52, the clipboard, and 9 and 777, notifications."""
+        self.said: list[tuple[int, str]] = []
+        """What these brought."""
         self.modes = {7, 25}
         """DECSET modes that are on (66 stands for ESC =): autowrap and the cursor at the start."""
         self._style = Style()
@@ -200,6 +204,9 @@ class Screen:
         number, _, payload = token[2:].removesuffix("\a").removesuffix("\x1b\\").partition(";")
         for char in payload:
             _width(char)
+        if int(number) in self.permits:
+            self.said.append((int(number), payload))
+            return
         self.title = payload if _COMMANDS[int(number)] else self.title
 
     # Printing

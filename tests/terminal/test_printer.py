@@ -28,6 +28,10 @@ ALLOWED = {
     ("curses_client", "measure", "pad.addstr"),          # a pad that is never shown
     ("curses_client", "enter", "os.write"),             # MODES_ON
     ("curses_client", "leave", "os.write"),             # MODES_OFF
+    ("curses_client", "send", "os.write"),              # what osc.py has made
+    ("granting", "grant", "self._face.send"), ("granting", "_notify", "self._face.send"),
+    ("curses_client", "title", "self.send"),
+    ("printer", "bare", "os.write"),                    # a web address: printable ASCII, no blank
     ("log", "_kind", "os.write"), ("log", "_kind", "sock.send"), ("log", "_to_pipe", "os.write"),
     # the Outlet: what comes from LogStream._add() and _paint(), both after display(), and sequences
     # of the table's own

@@ -373,7 +373,7 @@ class TheLoop(Linked):
         """While the menu is slow to hear what came, keys are taken and pictures painted."""
         self.login(None, wire.Roster(0, 1, (entry("alice"),)))
         menu, terminal = Menu(self.link, name="alice"), FakeTerminal()
-        granting = Granting(menu, terminal, parser().parse_args([]))    # type: ignore[arg-type]
+        granting = Granting(menu, terminal, parser({}).parse_args([]))    # type: ignore[arg-type]
         loop = Loop(self.link, menu, terminal, granting)                # type: ignore[arg-type]
         self.addCleanup(loop.close)
         keyboard, hand = os.pipe()

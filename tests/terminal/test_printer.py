@@ -46,7 +46,7 @@ ALLOWED = {
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
 ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.",
              "self.mailbox.", "menu.", "self.talk.", "link.", "desk.", "connection.")
-FILES = {"archive", "contents", "keyring", "disk"}          # these open what they write
+FILES = {"archive", "contents", "forget", "keyring", "disk"}        # these open what they write
 OURS = {("commands", "send")}      # functions of ours with such a name
 
 

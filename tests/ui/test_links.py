@@ -131,7 +131,7 @@ class Granted(unittest.TestCase):
         self.play.press("<FocusOut>")
 
     def granting(self, *given: str) -> Granting:
-        return Granting(self.play.menu, self.face, options.parser().parse_args(given))
+        return Granting(self.play.menu, self.face, options.parser({}).parse_args(given))
 
     def test_once_a_second_at_most(self) -> None:
         granting = self.granting()
@@ -195,7 +195,7 @@ class Hooks(unittest.TestCase):
     def test_fields_are_in_the_environment_and_no_shell_reads_them(self) -> None:
         play, face = Play().online("bob"), Face()
         command = f"sh -c 'echo \"$# $PARLEY_EVENT $PARLEY_FROM $PARLEY_TEXT\" > {self.path}'"
-        granting = Granting(play.menu, face, options.parser().parse_args(
+        granting = Granting(play.menu, face, options.parser({}).parse_args(
             ["--notify-command", command]))
         play.mail(1, "bob", "$(id) `id`; \x1b]0;x\x07 \u202e" + "x" * 16000)
         granting.grant(10.0)
@@ -206,7 +206,7 @@ class Hooks(unittest.TestCase):
 
     def test_an_address_is_opened(self) -> None:
         play, face = Play().online("bob"), Face()
-        granting = Granting(play.menu, face, options.parser().parse_args(
+        granting = Granting(play.menu, face, options.parser({}).parse_args(
             ["--open", f"sh -c 'echo $PARLEY_URL > {self.path}'"]))
         play.mail(1, "bob", "https://a.example/$(id)")
         play.menu.take_wishes()

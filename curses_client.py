@@ -269,7 +269,7 @@ class Terminal:
         """The widths of characters: as ncurses has them, or else as Unicode has them."""
         pad = curses.newpad(1, 16)
 
-        @lru_cache(4096)
+        @lru_cache(8192)
         def measure(char: str) -> int:
             try:
                 pad.erase()
@@ -336,7 +336,8 @@ class Loop:
         self._obey_signals()
         if time.monotonic() >= self._keys_at:
             self._press(self._keys.expire())
-        self._hear()
+        if self._paint_at > 0.0:            # else a key was pressed: its picture comes first
+            self._hear()
         self.granting.grant(time.monotonic())
         self._end_if_over()
         if self.code is None and time.monotonic() >= self._paint_at:

@@ -36,8 +36,8 @@ UNSHOWN_MAX = 10_000                # messages that arrived and are not kept yet
 UNSHOWN_BYTES = 1 << 20             # of their texts: five of its windows
 CONFIRMS_MAX = 10_000               # ranges confirmed again at login, 210 KB; the client confirms
                                     # the others when their messages come again
-CONFIRMING_MAX = 2000               # ranges without CONFIRMED; a daemon has 1,000 messages in
-                                    # flight.  The client forgets the oldest beyond
+CONFIRMING_MAX = 10_000             # messages without CONFIRMED: ten windows, too.  Of more, the
+                                    # client forgets the oldest, and what it repeats at login
 
 Range: TypeAlias = tuple[int, int]
 Kept: TypeAlias = list[tuple[Key, Arrival]]
@@ -56,6 +56,7 @@ class Inbox:
         self._unkept: dict[Key, wire.Mail] = {}         # shown, but the archive failed to keep it
         self._repeated: Kept = []                       # copies that came since repeated()
         self._confirming: dict[Range, list[Key]] = {}   # ranges without CONFIRMED
+        self._awaited = 0                               # the messages in them
         self._reconfirming: list[Range] = []            # those of them from confirm_again()
 
     def forget(self) -> None:
@@ -71,6 +72,7 @@ class Inbox:
         """Logged in.  The daemon will not answer CONFIRMs of the connection before any more."""
         self._repeated.clear()
         self._confirming.clear()
+        self._awaited = 0
         self._reconfirming.clear()
         self.cut(LIVE)
         self.cut(CHECK)
@@ -134,10 +136,22 @@ class Inbox:
     def confirm(self, kept: Kept) -> Iterator[Range]:
         """The ranges to confirm for these messages; the caller sends a CONFIRM for each."""
         for first, last, keys in self._unshown.runs(kept):
-            self._confirming[first, last] = keys
+            self._await((first, last), keys)
             yield first, last
-        while len(self._confirming) > CONFIRMING_MAX + len(self._reconfirming):
-            del self._confirming[next(iter(self._confirming))]
+
+    def _await(self, run: Range, keys: list[Key]) -> None:
+        """The daemon is to say CONFIRMED for these."""
+        self._done(run)
+        self._confirming[run] = keys
+        self._awaited += len(keys)
+        while self._awaited > CONFIRMING_MAX:
+            self._done(next(iter(self._confirming)))
+
+    def _done(self, run: Range) -> list[Key]:
+        """The messages of a range that is no longer waited for."""
+        keys = self._confirming.pop(run, [])
+        self._awaited -= len(keys)
+        return keys
 
     def confirm_again(self) -> Iterator[Range]:
         """The ranges to confirm once more: all shown messages that the daemon may still hold.  Each
@@ -149,7 +163,7 @@ class Inbox:
             else:
                 runs.append((number, number, [key]))
         for first, last, keys in runs[:CONFIRMS_MAX]:
-            self._confirming[first, last] = keys
+            self._await((first, last), keys)
             self._reconfirming.append((first, last))
             yield first, last
 
@@ -163,11 +177,12 @@ class Inbox:
         covered = [exact] if exact in self._confirming else [
             run for run in self._confirming if first <= run[0] and run[1] <= last]
         if self._reconfirming and not set(covered).issubset(self._reconfirming):
+            done = set(covered)
             covered += [run for run in self._reconfirming
-                        if run in self._confirming and run not in covered]
+                        if run in self._confirming and run not in done]
             self._reconfirming.clear()
         for run in covered:
-            self._archive.settle(self._confirming.pop(run))
+            self._archive.settle(self._done(run))
 
 
 def _key(mail: wire.Mail) -> Key:

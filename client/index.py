@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeAlias
 from zlib import crc32
@@ -153,12 +153,10 @@ class Index:
         """The bytes of a new file, with all that is in memory too.  Raises Unusable, OSError."""
         rows = sorted([ROW.pack(_crc(sender), origin, place)
                        for (sender, origin), places in self._recent.items() for place in places])
-        data = b"".join(self._merged(rows))
-        head = HEAD.pack(MAGIC, VERSION, len(data) // SIZE, upto, *sign)
+        head = HEAD.pack(MAGIC, VERSION, self._filed_rows + len(rows), upto, *sign)
         yield head + CRC.pack(crc32(head))
         fence = []
-        for at in range(0, len(data), ROWS * SIZE):
-            block = data[at:at + ROWS * SIZE]
+        for block in _blocks(self._merged(rows)):           # as they come: there may be millions
             yield CRC.pack(crc32(block)) + block + bytes(ROWS * SIZE - len(block))
             fence.append(block[:SIZE])
         firsts = b"".join(fence)
@@ -178,6 +176,18 @@ class Index:
             else:
                 yield old
         yield from rows[at:]
+
+
+def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, in pieces of ROWS rows; the last one may be shorter."""
+    data = bytearray()
+    for piece in pieces:
+        data += piece
+        if len(data) >= ROWS * SIZE:
+            yield bytes(data[:ROWS * SIZE])
+            del data[:ROWS * SIZE]
+    if data:
+        yield bytes(data)
 
 
 class _rows(Sequence[bytes]):

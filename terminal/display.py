@@ -30,7 +30,8 @@ MARKS_MAX = 4  # per base: the longest honest stacks (Vietnamese, Hebrew, Thai) 
 RUN_MAX = 32
 GUTTER = "|"  # ASCII, and no name, time, rule, bar or prompt begins with it
 INDENT = 6  # cells of a gutter in lines: as wide as `14:05 `; less where there is little room
-CACHE_MAX = 4096  # characters in each table: a hostile text may use a million different ones
+# characters in each table: all that the longest text can have; a hostile daemon has a million
+CACHE_MAX = 8192
 
 # Joiners, variation selectors, keycaps, tags and skin tones: terminals disagree on the width of the
 # characters that these join.

@@ -148,7 +148,7 @@ class Mail(Linked):
         """The ranges and the messages that wait for CONFIRMED are the last ones; they count as
         shown all the same."""
         self.login()
-        with (mock.patch("client.inbox.CONFIRMING_MAX", 5),
+        with (mock.patch("client.inbox.CONFIRMING_MAX", 5),     # messages
               mock.patch("client.archive.UNCONFIRMED_MAX", 7)):
             for n in range(1, 40, 2):               # each a range of its own
                 (said,) = self.given(mail(n))

@@ -106,7 +106,8 @@ FLOODS: dict[str, Callable[[int, str], bytes]] = {
     "wide-chats": lambda n, me: frames(
         wire.Started(n, 1, tuple(f"{n % 900 + 100}{i:x}" for i in range(8000)))),
     "chat-lines": lambda n, me: frames(wire.Started(1, 1, ("bob", me))) * (n == 0)
-        + frames(*(wire.Line(1, NOON, "bob", "\u4e00" * (LONGEST // 3)) for _ in range(4))),
+        + frames(*(wire.Line(1, NOON, "bob", "".join(map(chr, range(at, at + 5461))))
+                   for at in (0x4e00, 0x6400, 0x8000))),
     "partings": lambda n, me: frames(
         wire.Started(n, 1, ("bob", me, "carol")), *(wire.Left(n, i % 15, name(i))
                                                     for i in range(200)), wire.Ended(n, 0, "bob")),
@@ -114,7 +115,8 @@ FLOODS: dict[str, Callable[[int, str], bytes]] = {
         + frames(*(wire.Line(1, NOON, "bob", str(i)) for i in range(1000))),
     "notices": lambda n, me: frames(wire.Notice(chr(0x4e00 + n % 99) * 21000)),
     "long-notices": lambda n, me: frames(
-        *(wire.Notice("".join(map(chr, range(0x4e00 + i, 0x4e00 + i + 5461)))) for i in range(8))),
+        *(wire.Notice("".join(map(chr, range(at, at + 5461))))      # 15,000 in turn
+          for at in (0x4e00, 0x6400, 0x8000))),
     "short-notices": lambda n, me: frames(*(wire.Notice(str(i)) for i in range(1000))),
     "blank-notices": lambda n, me: frames(wire.Notice("\ufe0f" * 5000)),
     "answers": lambda n, me: frames(*(wire.Failed(i, 0, "\u4e00" * 1000) for i in range(10)),

@@ -2,9 +2,9 @@
 
 Nothing is held in memory but what is asked for.  Reading upwards takes the file block by block; a
 search looks at the bytes first, and takes apart only the lines that may hold the text: to search a
-million entries in vain takes 0.7 s, and 0.1 s where all is ASCII.  The line that says that a message was delivered
-stands below the message, so upwards it is met in time; from the top down, ranges of ids are read
-before (delivered()), which are few, because ids ascend.
+million entries in vain takes 0.7 s, and 0.1 s where all is ASCII.  The line that says that a
+message was delivered stands below the message, so upwards it is met in time; from the top down,
+ranges of ids are read before (delivered()), which are few, because ids ascend.
 
 Failure: OSError.  Damaged lines are passed over.
 """

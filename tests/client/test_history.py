@@ -160,6 +160,29 @@ class Kept(unittest.TestCase):
         self.assertEqual(len(list(past.select(fd, Wanted(name="Bob")))), 110)
         self.assertEqual(len(list(past.select(fd, Wanted(name="ob")))), 0)
 
+    def test_two_clients_of_which_one_speaks(self) -> None:
+        """Each message is kept once, and both know it, whatever stands between."""
+        one, two = self.opened(), self.opened()
+        for n in range(20):
+            (one, two)[n % 2].note([Chat(TIME, ("bob",), "alice", f"line {n}")])
+            two.keep([record(n), record(n + 1)])
+            one.keep([record(n)])
+        self.assertEqual([r.id for r in archive.read(self.path())], list(range(21)))
+        self.assertEqual(len(two.last(99)), 41)
+
+    def test_what_only_sends_starts_quickly(self) -> None:
+        """The index covers own lines too, so that a start need not read them."""
+        found = self.opened()
+        found.keep([record(1)])
+        with mock.patch("client.contents.FOLD_BYTES", 5000):
+            for _ in range(10):
+                found.note([Chat(TIME, ("bob",), "alice", "x" * 900)])
+                found.close()
+                found = self.opened()
+            uncovered = self.path().stat().st_size - found._contents._index.upto
+        self.assertLess(uncovered, 7000)
+        self.assertTrue(found.has(record(1)))
+
     def test_a_full_disk_and_a_torn_line_cost_nothing_that_was_received(self) -> None:
         found = self.opened()
         found.keep([record(1)])

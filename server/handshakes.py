@@ -32,8 +32,8 @@ from server.options import Limits
 from server.pool import Pool
 
 REST = 3                    # times as long as a step took, until the next
-BURST = 250                 # milliseconds of steps of one host at once: a class that comes in at
-                            # once, 50 at RSA-4096
+BURST = 100                 # milliseconds of steps of one host at once: a class that comes in at
+                            # once, 20 at RSA-4096, 300 at P-256
 REFILL = 0.1                # seconds for one millisecond more: what one host asks for in the long
                             # run shows in no 99th percentile
 

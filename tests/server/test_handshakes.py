@@ -193,7 +193,7 @@ class Places(unittest.TestCase):
                 both = [*ready(1), *([] if len(socks) == 1 else ready(1))]
                 # whichever the kernel names first: the listener is before the one that is ready
                 both.sort(key=lambda event: event[0].fileobj is not listener)
-                with mock.patch.object(house.daemon.selector, "select", lambda _: both):
+                with mock.patch.object(house.daemon.selector, "select", return_value=both):
                     house.daemon.turn(0)
                 self.assertEqual(len(house.handshakes), 1)
             for sock in socks:

@@ -292,17 +292,18 @@ class Archive(Memory):
             if durable:
                 self._fsync(self._fd)
         except OSError:
-            self._undo(size, size + written)
+            self._undo(size, size + written, durable)
             raise
         return size + torn
 
-    def _undo(self, size: int, end: int) -> None:
-        """Cut off what may not be on the disk.  If that fails, nobody knows what the file holds."""
+    def _undo(self, size: int, end: int, durable: bool) -> None:
+        """Cut off what may not be on the disk.  If that fails, nobody knows whether it is there,
+        which matters if it was promised."""
         try:
             if os.fstat(self._fd).st_size == end:       # else another client has appended: leave it
                 os.ftruncate(self._fd, size)
         except OSError:
-            self._is_doubtful = True
+            self._is_doubtful |= durable
 
     def _mark(self) -> None:
         """A mark that can't be written is not missed: the next one will do."""

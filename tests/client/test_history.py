@@ -200,6 +200,18 @@ class Kept(unittest.TestCase):
             self.assertTrue(again.has(record(1)) and again.has(record(2)))
             again.close()
 
+    def test_a_torn_line_that_cant_be_cut_off_is_in_nobodys_way(self) -> None:
+        """Mail is kept all the same: nothing was promised of that line."""
+        found = self.opened()
+        write = os.write
+        with mock.patch("os.write", side_effect=[5, OSError(errno.ENOSPC, "No space left")]), \
+                mock.patch("os.ftruncate", side_effect=OSError(errno.EIO, "I/O error")):
+            write(found._fd, b"2026-")          # what the first call wrote
+            self.assertRaises(archive.ArchiveError, found.note,
+                              [Chat(TIME, ("bob",), "bob", "torn")])
+        found.keep([record(1)])
+        self.assertEqual([r.id for r in archive.read(self.path())], [1])
+
     def test_marks_bound_what_a_start_reads(self) -> None:
         found = self.opened()
         for _ in range(2 * archive.MARK_EVERY):

@@ -7,8 +7,8 @@ The daemon is a process of its own.  It lets every client in and then says one k
 fast as the socket takes it, for PARLEY_FLOOD_SECONDS; it confirms nothing and reads all.  The
 figures of a client are its peak of resident memory above that of the same client at an honest
 daemon, and, at a terminal, the time from a key to its echo (the median, and the longest) and from
-/exit to the end.  Prints a line for each pair; exits 1 when a figure is missed.  Without arguments the curses client meets all floods, the
-others the SEVERAL that cost most: six minutes.
+/exit to the end.  Prints a line for each pair; exits 1 when a figure is missed.  Without arguments
+the curses client meets all floods, the others the SEVERAL that cost most: six minutes.
 """
 from __future__ import annotations
 

@@ -13,9 +13,12 @@ Promises
 How it works
     A Ruler measures, cuts and wraps text that display() has made.  The functions width, clip,
     shorten, pad and wrap are those of UNICODE, the Ruler for when there is no terminal to ask.
+    In a text, what is unseen and belongs there is not named: see _BELONGS.  It is left out, so what
+    stands on the screen is what anybody would read, and no cell moves.  In one line (a name, a
+    reason, the log) it is named, for two names that look alike must not differ.
 Bad at
-    Arabic and Persian (joiners are shown, not obeyed), emoji sequences (their parts stand side by
-    side), and Korean and Indic syllables that only a font can compose.
+    Arabic and Persian (letters around a left-out joiner may be joined), emoji sequences (their
+    parts stand side by side), and Korean and Indic syllables that only a font can compose.
 """
 
 from __future__ import annotations
@@ -36,11 +39,21 @@ CACHE_MAX = 8192
 # Joiners, variation selectors, keycaps, tags and skin tones: terminals disagree on the width of the
 # characters that these join.
 _DROPPED = re.compile("[\u200d\ufe00-\ufe0f\u20e3\U000e0000-\U000e007f\U0001f3fb-\U0001f3ff]")
+# In a text these are no trick but spelling, one at a time: a non-joiner behind a letter of a script
+# whose letters join (Arabic, Syriac, Thaana, N'Ko, Mandaic, the scripts of India, Khmer,
+# Mongolian), a soft hyphen behind a letter ...
+_BELONGS = re.compile(r"(?<=[\u0620-\u08ff\u0900-\u0dff\u1780-\u18aa\ufb50-\ufdff\ufe70-\ufefc])"
+                      r"\u200c|(?<=[^\W\d_])\u00ad")
+# ... and the marks of direction, if there are letters that run from right to left.
+_DIRECTION = re.compile("(?<![\u061c\u200e\u200f])[\u061c\u200e\u200f](?![\u061c\u200e\u200f])")
+_TO_LEFT = re.compile("[\u05d0-\u05f2\u0620-\u064a\u066e-\u06d5\u0700-\u085f\u08a0-\u08c9"
+                      "\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 # Blank or ignorable although their category says letter, mark or symbol: with these a stranger
 # could forge empty or equal names.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufffc\U0001d159"
     "\U00013441\U00013442\U000e0100-\U000e01ef]")
+UNSEEN = frozenset("\u00ad\u061c\u200c\u200e\u200f")
 # Vowels and finals that terminals stack on the syllable before them.
 _JAMO = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
 # Private use is escaped with the rest: each font decides what such a character looks like, and how
@@ -55,12 +68,17 @@ def display(text: str, multiline: bool = False) -> str:
     """Text as it may be painted: ^[ for C0 and DEL, <U+202E> for others that are unsafe or unseen.
 
     A tab and every other space become one space, for the column is not known here.  If multiline, a
-    newline stays, and a tab goes to the next column of eight, counted from where the text begins.
+    newline stays, a tab goes to the next column of eight, counted from where the text begins, and
+    what belongs into a text unseen is left out.
     """
     if multiline and "\t" in text:
         text = text.expandtabs()
     if text.isascii():
         return text if text.isprintable() else text.translate(_ASCII_LINES if multiline else _ASCII)
+    if multiline:
+        text = _BELONGS.sub("", text)
+        if _TO_LEFT.search(text):
+            text = _DIRECTION.sub("", text)
     text = normalize("NFC", _capped(_DROPPED.sub("", text), RUN_MAX))
     # Once more, because the neighbours of a mark that was left out may compose now.
     return normalize("NFC", _visible(_capped(text, MARKS_MAX), multiline))
@@ -69,6 +87,15 @@ def display(text: str, multiline: bool = False) -> str:
 def escape(char: str) -> str:
     """Name one character in ASCII: ^[ or <U+202E>."""
     return "^" + chr(ord(char) ^ 64) if char < " " or char == "\x7f" else f"<U+{ord(char):04X}>"
+
+
+def is_unseen(text: str, index: int) -> bool:
+    """Whether display() leaves text[index] out of a text because it belongs there unseen."""
+    if text[index] not in UNSEEN:
+        return False
+    if _BELONGS.match(text, index):
+        return True
+    return bool(_DIRECTION.match(text, index) and _TO_LEFT.search(text))
 
 
 @lru_cache(CACHE_MAX)

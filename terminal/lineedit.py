@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import takewhile
 
-from terminal.display import UNICODE, Ruler, clusters, display, escape, is_joined
+from terminal.display import UNICODE, Ruler, clusters, display, escape, is_joined, is_unseen
 from terminal.keys import Key, Paste
 
 TEXT_MAX = 16 * 1024  # bytes of UTF-8, unless the caller says otherwise
@@ -118,7 +118,7 @@ class InputLine:
         Without any cells both are empty."""
         if cells <= 0:
             return "", 0
-        before = [_painted(cluster) for cluster in clusters(self.text[: self.cursor])]
+        before = self._shown(0, self.cursor)
         column = sum(map(ruler.width, before))
         # Scrolling by half rows keeps the text around the cursor in sight, and most keys move
         # only the cursor.
@@ -128,8 +128,17 @@ class InputLine:
         while skipped < start:
             skipped += ruler.width(before[index])
             index += 1
-        after = map(_painted, clusters(self.text[self.cursor :]))
+        after = self._shown(self.cursor, len(self.text))
         return ruler.clip("".join(before[index:]) + "".join(after), cells), column - skipped
+
+    def _shown(self, start: int, end: int) -> list[str]:
+        """What is painted of each cluster."""
+        shown, at = [], start
+        for cluster in clusters(self.text[start:end]):
+            unseen = len(cluster) == 1 and is_unseen(self.text, at)
+            shown.append("" if unseen else _painted(cluster))
+            at += len(cluster)
+        return shown
 
     # Keys
 

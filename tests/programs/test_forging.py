@@ -37,6 +37,7 @@ def texts(cols: int) -> Iterator[str]:
         yield "hi" + blank * max(1, cols - number) + forged
         yield "x" * (cols * 2 + number) + " " + forged
         yield "\u6f22" * cols + f"\n\n{forged}\n{forged}"
+        yield f"\u05d0\n\u200f{forged}\nx\u00ad\n\u0645\u200c\n{forged}"
     yield from CLASSICS
 
 

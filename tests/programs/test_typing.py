@@ -52,6 +52,19 @@ class Typing(OnScreen):
         self.assertEqual(ann.wait(SECONDS), 0)
         self.assertNotIn(1007, ann.screen.modes)
 
+    def test_what_is_unseen_in_its_own_script(self) -> None:
+        """Persian with a non-joiner, German with a soft hyphen, Hebrew with marks of direction; no
+        such character reaches the terminal, and the text arrives as it was typed."""
+        text = "\u0645\u06cc\u200c\u062e Donau\u00addampf \u05d0 C++\u200e, a\u200cb"
+        with self.daemon.client("bob") as bob:
+            ann = self.person("ann")
+            ann.press(f"@bob {text}".encode())
+            shown = "\u0645\u06cc\u062e Donaudampf \u05d0 C++, a<U+200C>b"
+            self.sees(ann, f"to bob> @bob {shown}")
+            ann.press(b"\r")
+            self.sees(ann, f"you > bob         = {shown}")
+            self.assertEqual(bob.hear(wire.Mail).text, text)
+
     def test_help(self) -> None:
         for rows, cols in ((24, 80), (10, 40)):
             ann = self.person(f"ann{rows}", rows=rows, cols=cols)

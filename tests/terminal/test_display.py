@@ -8,11 +8,14 @@ from itertools import accumulate
 
 from terminal.display import (
     MARKS_MAX,
+    UNSEEN,
     Ruler,
     clip,
     clusters,
     display,
+    escape,
     is_mark,
+    is_unseen,
     pad,
     shorten,
     unicode_cells,
@@ -37,6 +40,17 @@ SHOWN = [
     ("\ue0b0", "<U+E0B0>", "<U+E0B0>"),
     ("bob\u202ecod", "bob<U+202E>cod", "bob<U+202E>cod"),
     ("\u200bbob\u2060\ufeff", "<U+200B>bob<U+2060><U+FEFF>", "<U+200B>bob<U+2060><U+FEFF>"),
+    # in a text unseen where they belong, and named elsewhere and in one line
+    ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc<U+200C>\u062e", "\u0645\u06cc\u062e"),
+    ("\u0645\u200c\u200c\u062e", "\u0645<U+200C><U+200C>\u062e", "\u0645<U+200C>\u062e"),
+    ("\u0915\u094d\u200c\u0937", "\u0915\u094d<U+200C>\u0937", "\u0915\u094d\u0937"),
+    ("a\u200cb \u0430\u200c \u200c\u0645", "a<U+200C>b \u0430<U+200C> <U+200C>\u0645", None),
+    ("Donau\u00addampf", "Donau<U+00AD>dampf", "Donaudampf"),
+    ("x\u00ad\u00ady 1\u00ad2 \u00adz", "x<U+00AD><U+00AD>y 1<U+00AD>2 <U+00AD>z",
+     "x<U+00AD>y 1<U+00AD>2 <U+00AD>z"),
+    ("\u05d0 C++\u200e, \u200f1", "\u05d0 C++<U+200E>, <U+200F>1", "\u05d0 C++, 1"),
+    ("C++\u200e, \u200f1", "C++<U+200E>, <U+200F>1", None),
+    ("\u05d0\u200e\u200f\u202e", "\u05d0<U+200E><U+200F><U+202E>", None),
     ("\u00ad\u3164\u115f", "<U+00AD><U+3164><U+115F>", "<U+00AD><U+3164><U+115F>"),
     ("\u2028\u2029", "<U+2028><U+2029>", "<U+2028><U+2029>"),
     ("a\u00a0b\u3000c\u2003d", "a b c d", "a b c d"),
@@ -114,6 +128,14 @@ class Display(unittest.TestCase):
         for char in shown:
             self.assertTrue(char == "\n" or not unicodedata.category(char).startswith("C"),
                             ascii(char))
+
+    def test_unseen_is_what_is_left_out(self):
+        for text in [*hostile(1000), *(one for one, *_ in SHOWN)]:
+            shown = display(text, multiline=True)
+            self.assertEqual([shown.count(escape(char)) for char in sorted(UNSEEN)],
+                             [sum(text[at] == char and not is_unseen(text, at)
+                                  for at in range(len(text))) for char in sorted(UNSEEN)],
+                             ascii(text))
 
     def test_hostile(self):
         for text in hostile(2000):

@@ -216,6 +216,19 @@ class View(unittest.TestCase):
         self.assertEqual(line_at("\u6f22\u6f22|").view(9, ruler), ("\u6f22\u6f22", 2))
 
 
+class Unseen(unittest.TestCase):
+    def test_what_belongs_into_a_text_takes_no_cell(self) -> None:
+        line = InputLine()
+        line.set("\u0645\u06cc\u200c\u062e")
+        self.assertEqual(line.view(20), ("\u0645\u06cc\u062e", 3))
+        line.press("<Left>")
+        self.assertEqual(line.view(20)[1], 2)
+        line.press("<Backspace>")                   # the joiner, and no letter with it
+        self.assertEqual(line.text, "\u0645\u06cc\u062e")
+        line.set("a\u200cb \u05d0\u200f! x\u00ady \u200f")
+        self.assertEqual(line.view(40)[0], "a<U+200C>b \u05d0! xy ")
+
+
 class Fuzz(unittest.TestCase):
     KEYS = (
         *"ab ,1", "\u00e9", ACUTE, "\u6f22", "\u200d", "\ufe0f", "\U0001f469", "\U0001f3fd",

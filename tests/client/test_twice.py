@@ -9,7 +9,9 @@ from pathlib import Path
 from unittest import mock
 
 import wire
+from client import archive
 from client.archive import ArchiveError
+from client.forget import forget
 from store import user
 from tests.client.correspondence import House, Person
 from tests.harness.process import effort
@@ -320,6 +322,7 @@ class Walk:
                                           for name in ("ann", "bob", "carol"))
         self.texts: dict[int, tuple[str, str]] = {}     # of each id: to, text
         self.due: set[str] = set()                      # told STORED, for Bob
+        self.forgotten: Counter[str] = Counter()        # texts that Bob kept and forgot
         self.happened: Counter[str] = Counter()
         for person in self.house.people:
             person.come()
@@ -328,7 +331,7 @@ class Walk:
     def run(self) -> None:
         acts = [self.send] * 6 + [self.house.settle] * 3 + [
             self.slow, self.slow, self.quick, self.power, self.power, self.kill, self.deafen,
-            self.deafen, self.die, self.check, self.robots]
+            self.deafen, self.die, self.check, self.robots, self.forget]
         for _ in range(STEPS):
             act = self.chance.choice(acts)
             self.happened[act.__name__] += 1
@@ -414,8 +417,21 @@ class Walk:
             robot.end()
         self.ann.come()
 
+    def forget(self) -> None:
+        """Bob forgets what is older than some message, beside his client."""
+        assert self.bob.archive is not None
+        for path in self.bob.archive.glob("*.txt"):
+            kept = [*archive.read(path)]
+            before = self.chance.choice(kept).time + 1 if kept else 1
+            with mock.patch("client.forget.sync", lambda fd: None):
+                done = forget(str(self.bob.archive), path.name, before)
+            left = Counter(record.text for record in archive.read(path))
+            gone = Counter(record.text for record in kept) - left
+            assert done.received == gone.total(), (done, gone)
+            self.forgotten += gone
+
     def faults(self) -> list[str]:
-        kept = Counter(self.bob.kept())
+        kept = Counter(self.bob.kept()) + self.forgotten
         twice = [f"shown twice: {text}" for text, count in kept.items() if count > 1]
         painted = [f"painted twice: {text}" for text, count in self.bob.screen.items() if count > 1]
         return [*twice, *painted, *(f"lost: {text}" for text in self.due - kept.keys())]
@@ -441,7 +457,8 @@ class Walks(unittest.TestCase):
                 walk.close()
         print(f"shown once: {count} walks, {wrong} with faults; {dict(happened)}")
         self.assertEqual(faults[:5], [])
-        self.assertEqual(min(happened[act] for act in ("power", "kill", "deafen", "die", "robots"))
+        self.assertEqual(min(happened[act] for act in ("power", "kill", "deafen", "die", "robots",
+                                                    "forget"))
                          > 0, True)
 
 

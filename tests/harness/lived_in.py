@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import wire
-from client import archive, letters
+from client import archive, history, letters
 from mailbox import EVERYONE, Mailbox, User
 from net import scram
 from net.bodies import body_of
@@ -53,7 +53,7 @@ SINCE = 1_700_000_000_000_000       # when the house was opened
 HUM_SECONDS = 0.1           # between two of the residents' own messages
 PATIENCE = 30.0             # for the residents to be there; far more than it takes
 PEOPLE = ("ann", "bob", "carol", "dave", "erin")    # whom tests bring; none of them lives here
-KEPT = 3000                 # messages in the archive of a year
+KEPT = 3000                 # entries in the archive of a year
 TEXTS = ("the torque wrench?", "in the second drawer, under the gloves", "日本語のテキスト",
          "e\u0301 and \U0001f527", "two\nlines\n\tand a tab", "x" * 400,
          "https://example.org/" + "path/" * 20, "ok", "1", "Quit it, will you")
@@ -184,11 +184,22 @@ def furnish(store: str | Path, names: int = NAMES, backend: str | None = None,
 
 @functools.cache
 def _year() -> bytes:
-    """The lines of an archive."""
-    records = (wire.Mail(number + 1, SINCE + number * (YEAR // KEPT), (9 << 32) + number, 0, 1,
-                              name_of(number % 40), TEXTS[number % len(TEXTS)])
-               for number in range(KEPT))
-    return "".join([letters.line(record) + "\n" for record in records]).encode() + archive.MARK
+    """The lines of an archive: of six entries four were received, one was sent, and one was said in
+    a chat."""
+    lines = [line.encode() + b"\n" for number in range(KEPT) for line in _entry(number)]
+    return b"".join([history.VERSION, *lines, archive.MARK])
+
+
+def _entry(number: int) -> list[str]:
+    """The lines of one entry, and of its delivery."""
+    time, origin = SINCE + number * (YEAR // KEPT), (9 << 32) + number
+    other, text = name_of(number % 40), TEXTS[number % len(TEXTS)]
+    if number % 6 == 4:
+        return [history.line(history.Sent(time, origin, 0, (other,), history.STORED, "", text)),
+                history.line(history.Shown(time + 1, origin, origin, (other,)))]
+    if number % 6 == 5:
+        return [history.line(history.Chat(time, (other,), other, text))]
+    return [letters.line(wire.Mail(number + 1, time, origin, 0, 1, other, text))]
 
 
 def keep_a_year(state: str | Path, store: str | Path, *names: str) -> None:

@@ -59,7 +59,7 @@ from rules.claims import TRUSTING, Identity
 from rules.state import Caller, Client, Doubtful, Now
 from server import startup
 from server.chores import Chores
-from server.connection import READ_PAUSE_AT, Connection
+from server.connection import Connection, read_size
 from server.console import Console
 from server.doors import Doors
 from server.fairness import BUDGET, FREE, Fairness
@@ -125,14 +125,14 @@ class Daemon:
     def turn(self, wait: float | None = None) -> None:
         """One turn of the loop.  `wait`: seconds at most; None: until there is something to do."""
         ready = self.selector.select(self._timeout(wait))
-        self.now = self.clock()
+        self.now, size = self.clock(), read_size(len(ready) + len(self.unfinished.resting))
         if self.signals.came:
             self._on_signals()
         for connection in self.unfinished.due(self.now.monotonic):
             self._process(connection)
         for key, mask in self.pace.ready(ready, self.now.monotonic):
             if type(key.data) is Connection:
-                self._on_ready(key.data, mask)
+                self._on_ready(key.data, mask, size)
             elif self.selector.get_map().get(key.fd) == key:    # nothing has closed it since
                 key.data(key.fileobj, mask)
         self._write()
@@ -216,12 +216,12 @@ class Daemon:
 
     # ---- they are read ----
 
-    def _on_ready(self, connection: Connection, mask: int) -> None:
+    def _on_ready(self, connection: Connection, mask: int, size: int) -> None:
         if mask & selectors.EVENT_WRITE and connection.unsent:
             connection.transmit(connection.unsent)
             self.unfinished.go_on(connection)   # it may have waited for the peer to read
         if mask & selectors.EVENT_READ and not connection.frames and not connection.closing:
-            if connection.receive(self.now.monotonic):
+            if connection.receive(self.now.monotonic, size):
                 self._process(connection)
             elif connection.ended:
                 self.partings.ended(connection, self.now)
@@ -232,7 +232,7 @@ class Daemon:
         """Work off the frames that arrived: as many as its share of the turn allows, and while the
         peer reads what they are answered."""
         self.unfinished.next_turn.pop(connection, None)
-        if len(connection.unsent) >= READ_PAUSE_AT:
+        if connection.unsent and connection.is_clogged:
             return                              # _on_ready goes on when the peer has read
         fairness, share, unfinished = self.fairness, connection.share, self.unfinished
         now, frames = self.now.monotonic, connection.frames

@@ -23,10 +23,12 @@ from rules.runs import mail_frames
 from rules.slices import MANY, Crowd
 from rules.state import Client, Now
 from rules.store import Store
+from rules.usage import LOGIN_UNSENT
 from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
 from store.mail import Mail, amount, messages
 from wire import SendFlag, Why
 
+PUSH_BYTES = 16 << 20   # of text, in one push(): the others are pushed theirs in the next
 PAST_MAX = 16       # ended streams in a window, before it drops those with nothing in flight
 UNREADABLE = ("{} of your messages cannot be read from the daemon's disk; it keeps them, and has "
               "told its operator")
@@ -44,7 +46,9 @@ class Delivery:
         self.accounts = accounts
         self.stirred: dict[Client, None] = {}   # readers to look at in the next push()
         self.crowd = Crowd(roster.slices, self._serve)      # the same, if they are many
+        self.clogged: dict[Client, None] = {}   # readers to look at when their sockets took all
         self.counted: dict[Client, None] = {}   # readers whose count of waiting messages may be new
+        self._pushed = 0                        # bytes of text in this push()
         # messages that several readers may get in this turn, with their frames; by the first id and
         # the flag
         self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes]] = {}
@@ -59,6 +63,7 @@ class Delivery:
         """A client went: messages that it did not confirm are still in the queue."""
         self.stirred.pop(client, None)
         self.crowd.drop(client)
+        self.clogged.pop(client, None)
         self.counted.pop(client, None)
 
     # ---- requests ----
@@ -153,10 +158,21 @@ class Delivery:
         check brings."""
         self._tell_waiting()
         stirred, self.stirred = self.stirred, {}
+        for client in [each for each in self.clogged if not each.backlog]:
+            del self.clogged[client]
+            stirred[client] = None
+        self._pushed = 0
         for client in stirred:
-            if client.welcomed:
+            if self._pushed >= PUSH_BYTES:
+                self.stirred[client] = None     # in the next turn
+            elif client.welcomed:
                 self._fill(client)
         self._pushes.clear()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether push() has something to do at once."""
+        return bool(self.stirred) or any(not client.backlog for client in self.clogged)
 
     def _serve(self, client: Client) -> int:
         """One of a crowd.  What they share is encoded anew after each push()."""
@@ -185,11 +201,16 @@ class Delivery:
             room, space = WINDOW - window.messages, WINDOW_BYTES - window.size
             if room <= 0 or space <= 0:
                 return False
+            if is_clogged := client.usage.unsent >= LOGIN_UNSENT:
+                self.clogged[client] = None
+                if client.backlog:
+                    return False
+                room = 1                        # and the next when its socket has taken that
             if is_check:
                 if upto == EVER:                # it begins
                     stream.upto = self.mailbox.last if client.holding else window.live.start
                 upto, in_flight = window.overlap(stream)
-                if in_flight:                   # these cost no window space again
+                if in_flight and not is_clogged:    # these cost no window space again
                     room, space = WINDOW, WINDOW_BYTES
             mails = self.mailbox.unread(user, stream.at, upto, room, space)
             if not mails:
@@ -199,11 +220,14 @@ class Delivery:
                 continue
             number, size = amount(mails)
             stream.total += number
+            self._pushed += size
             if not in_flight:
                 window.messages += number
                 window.size += size
             self.roster.hand(client, self._frames(mails, SendFlag.CHECK if is_check else 0))
             stream.at = mails[-1].last
+            if is_clogged:
+                return False
         return True
 
     def _frames(self, mails: list[Mail], flag: int) -> bytes:

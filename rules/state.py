@@ -123,13 +123,14 @@ class LogCopy:
 
 class Usage:
     """What one login takes of the store (usage.py)."""
-    __slots__ = ("clients", "login", "put", "put_before", "waiting")
+    __slots__ = ("clients", "login", "put", "put_before", "unsent", "waiting")
 
     def __init__(self, login: str, waiting: int) -> None:
         self.login = login
         self.clients = 0        # connected
         self.put = 0            # bytes put into the journals since they were sealed last
         self.put_before = 0     # and from the seal before to that one
+        self.unsent = 0         # bytes said to all its clients, that their sockets did not take yet
         self.waiting = waiting  # bytes of its messages in all mailboxes, or more
 
 

@@ -15,6 +15,10 @@ is added, and nothing is subtracted.  When that comes to the limit, what really 
 for all logins at once, and at most once a second: 3 ms for 100,000 names.  A message beyond the
 limit is refused.
 
+Unsent.  A client that does not read costs a window, and a login may have thousands of clients.
+When LOGIN_UNSENT bytes wait for the sockets of a login, a client of it is pushed no messages, and
+not read (server/connection.py), until its socket has taken all.
+
 What it does not know.  Which login used a name is forgotten at a restart, if the name has no owner:
 what such a name has sent counts for nobody until it comes in again.
 """
@@ -32,6 +36,7 @@ from store.user import User
 PART = 16               # a login may put this part of long journals before its clients have to wait
 GONE_MAX = 1000         # logins without a client that are remembered: 300 KB
 ADD_UP_SECONDS = 1.0    # between two times that what waits is added up
+LOGIN_UNSENT = 8 << 20  # bytes unsent to all clients of a login: 32 windows (window.py)
 OVER = "too many messages of your login wait to be read: not delivered"
 
 

@@ -1,10 +1,12 @@
 """connection: one peer's socket, and the bytes that pass through it.
 
-A connection is read once a turn, READ_SIZE bytes at most, and what it has sent waits in `frames`
-until the daemon has worked it off.  What its socket does not take waits in `unsent`.  A peer that
-does not read what it is sent is not read either, once READ_PAUSE_AT bytes wait for it, so that its
-requests can't make the daemon hold more.  Above UNSENT_MAX, whatever the bytes are, the connection
-is closed.  A message that a reader must get waits in its queue on disk, not here (rules/post.py).
+A connection is read once a turn, READ_SIZE bytes at most, or less if very many are ready; and what
+it has sent waits in `frames` until the daemon has worked it off.  What its socket does not take
+waits in `unsent`.  A peer that does not read what it is sent is not read either, once READ_PAUSE_AT
+bytes wait for it, so that its requests can't make the daemon hold more.  When LOGIN_UNSENT bytes
+wait for all clients of a login (rules/usage.py), its peers are not read while a byte waits for
+them.  Above UNSENT_MAX, whatever the bytes are, the connection is closed.  A message that a reader
+must get waits in its queue on disk, not here (rules/post.py).
 
 watch() alone tells the selector what a connection is waited for.  close() alone closes it, and
 tells its owner.
@@ -21,6 +23,7 @@ import wire
 from net.tls import Secured
 from rules.claims import Question
 from rules.state import Caller, Client
+from rules.usage import LOGIN_UNSENT
 from server.fairness import Share
 from server.timers import NEVER
 
@@ -28,8 +31,16 @@ READ_SIZE = 65536           # bytes read from a connection in a turn; more costs
                             # and gains nothing
 READ_PAUSE_AT = 256 * 1024  # bytes unsent at which a connection is not read: a window of messages,
                             # and then some
+TURN_READ = 4 << 20         # bytes read from all connections in a turn, and of those that rest: at
+                            # READ_SIZE from each, a login with a thousand of them would fill 64 MB
+LEAST_READ = 4096           # but so many from each
 UNSENT_MAX = 2 << 20        # bytes unsent above which it is closed: more than windows, lists and
                             # chats can leave unread by their own limits
+
+
+def read_size(connections: int) -> int:
+    """The bytes to read from each of so many connections that are ready, or have frames left."""
+    return max(LEAST_READ, min(READ_SIZE, TURN_READ // max(1, connections)))
 
 
 class Owner(Protocol):
@@ -82,10 +93,11 @@ class Connection:
 
     # ---- reading ----
 
-    def receive(self, now: float) -> bool:
-        """Read what has come, into `frames`.  False: nothing came, or the line has ended."""
+    def receive(self, now: float, size: int = READ_SIZE) -> bool:
+        """Read what has come, `size` bytes at most, into `frames`.  False: nothing came, or the
+        line has ended."""
         try:
-            data = self.sock.recv(READ_SIZE)
+            data = self.sock.recv(size)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -163,13 +175,12 @@ class Connection:
     def watch(self) -> None:
         """Tell the selector what this connection is waited for; close it when nothing is left."""
         backlog = len(self.unsent)
-        if self.client:
-            self.client.backlog = backlog
+        self._count(backlog)
         if self.closing and not backlog:
             self.close(self.closing)
             return
         mask = selectors.EVENT_WRITE if backlog else 0
-        if backlog < READ_PAUSE_AT and not (self.closing or self.ended or self.paused):
+        if not self.is_clogged and not (self.closing or self.ended or self.paused):
             mask |= selectors.EVENT_READ
         if mask != self.mask:
             self.mask = mask
@@ -178,6 +189,20 @@ class Connection:
             else:
                 self._selector.register(self.sock, mask, self)
                 self._is_watched = True
+
+    def _count(self, backlog: int) -> None:
+        """So many bytes wait for the peer: let its client and login know."""
+        client = self.client
+        if client and backlog != client.backlog:
+            client.usage.unsent += backlog - client.backlog
+            client.backlog = backlog
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether so much waits for the peer, or for its login, that the peer is not read."""
+        backlog, client = len(self.unsent), self.client
+        return backlog >= READ_PAUSE_AT or (backlog > 0 and client is not None
+                                            and client.usage.unsent >= LOGIN_UNSENT)
 
     # ---- ending ----
 
@@ -201,6 +226,7 @@ class Connection:
             return
         self.drop()
         self.frames, self.closing = (), self.closing or reason
+        self._count(0)
         self._owner.closed(self, reason)
 
     def drop(self) -> None:

@@ -139,14 +139,15 @@ class Fairness:
         """The connection used these units and asks for more, while `resting` others rest.
 
         Returns the time until which the daemon must not read it; 0.0: it goes on in the next turn.
-        In each tick no more resting connections go on than can get LEAST units each."""
+        In each tick no more resting connections go on than can get LEAST units each.  What a
+        connection had beyond its units, as for a long text, it waits off at its part of FLOOD."""
         self.interrupted(share, units)
         if self.rate and share.tokens < 1:
             return now + max(REST, (1 - share.tokens) / self.rate)
         self._mark_flooding(share, now)
         if self.askers.is_alone(share, now):
             return 0.0
-        ticks = 1 + max(resting * LEAST // FLOOD, -share.units // _part(resting))
+        ticks = 1 + max(resting * LEAST, -share.units * (resting + 1)) // FLOOD
         return min(now + CALM, (share.units_tick + ticks) * TICK)
 
     def interrupted(self, share: Share, units: int) -> None:

@@ -17,6 +17,7 @@ behind, the rules refuse what it asks.  One that is held for a seal waits as lon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from math import inf
 
 from mailbox import Mailbox
@@ -26,6 +27,8 @@ from server.connection import Connection
 
 HOLD_SECONDS = 5.0          # that a request waits for a disk that is too far behind, before it is
                             # refused; a client waits 20 s for its PONG
+RESUMED = 16                # connections held for a seal that go on in one turn: each has a long
+                            # text, and the journals may be long again after a few
 
 
 class Unfinished:
@@ -108,7 +111,9 @@ class Unfinished:
                 held, self.held = self.held, {}
                 self._resume(held, now)
         if self.filling and not self._waits_for_a_seal():
-            filling, self.filling = self.filling, {}
+            filling = list(islice(self.filling, RESUMED))
+            for connection in filling:
+                del self.filling[connection]
             self._resume(filling, now)
         if self.owed:
             paid = [each for each in self.owed if not self.owes_much(each.client)]
@@ -129,6 +134,8 @@ class Unfinished:
 
     def until(self) -> float:
         """When one of those that wait for a time goes on, on the monotonic clock; inf: none."""
+        if self.filling and not self._waits_for_a_seal():
+            return 0.0
         held = self._behind_since + HOLD_SECONDS if self.held else inf
         return min(held, min(self.resting.values(), default=inf))
 

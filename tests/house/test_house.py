@@ -79,7 +79,7 @@ INSIDE = {
         "buckets": "",
         "chats": "state",
         "claims": "guesses owners promises roster state store",
-        "delivery": "promises quota roster runs slices state store window",
+        "delivery": "promises quota roster runs slices state store usage window",
         "door": "claims delivery hosts invitations promises publication roster sessions state "
                 "store usage",
         "guesses": "buckets",

@@ -1,4 +1,5 @@
 """What one login takes of the store: bytes in the journals, and what the others notice of it."""
+import socket
 import unittest
 from types import SimpleNamespace
 from unittest import mock
@@ -8,6 +9,7 @@ from rules.claims import Identity
 from rules.quota import Quotas
 from rules.state import Caller
 from rules.usage import GONE_MAX, OVER, PART
+from server.connection import LEAST_READ, READ_PAUSE_AT, READ_SIZE, read_size
 from server.options import Limits
 from store.user import User
 from tests.harness.service import Client, Service
@@ -226,6 +228,72 @@ class Waiting(unittest.TestCase):
             self.assertEqual(added.call_count, 0)
             self.sent(self.hog, "away0")
             self.assertEqual(added.call_count, 1)
+
+
+class Unsent(unittest.TestCase):
+    """Clients that do not read, and what all of a login together may leave unread."""
+
+    MOST = 100_000
+
+    def setUp(self) -> None:
+        for module in "rules.delivery", "server.connection":
+            self.enterContext(mock.patch(f"{module}.LOGIN_UNSENT", self.MOST))
+        self.service = self.enterContext(Service(Limits(1000, strangers=1000, strangers_each=1000,
+                                                        new_names=0)))
+        self.deaf = [self.service.user(f"deaf{n}", caller=HOG) for n in range(8)]
+        self.other = self.service.user("other", caller=OTHER)
+        for connection in self.service.daemon.connections.values():
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.usage = self.service.daemon.board.roster.clients[0].usage
+        self.texts = {client: [f"{n} ".ljust(10_000, "x") for n in range(10)]
+                      for client in self.deaf}
+        for client, texts in self.texts.items():
+            for text in texts:
+                self.service.mailbox.put(
+                    self.service.mailbox.find("other"), 0, 1,
+                    [self.service.mailbox.find(client.name)], 0, text.encode())
+            self.service.daemon.board.delivery.stirred[
+                self.service.daemon.board.roster.clients[self.deaf.index(client)]] = None
+            self.service.run()
+
+    def unsent(self) -> int:
+        return sum(len(connection.unsent) for connection in
+                   self.service.daemon.connections.values())
+
+    def test_it_has_a_bound_and_nothing_is_lost(self) -> None:
+        self.assertEqual(self.usage.unsent, self.unsent())
+        self.assertTrue(self.MOST <= self.usage.unsent < 3 * self.MOST, self.usage.unsent)
+        number = self.other.send("other", "hi")
+        self.assertEqual([said.last for said in self.other.hears_all(wire.Stored)], [number])
+        for client in self.deaf:
+            self.assertEqual([said.text for said in client.hears_all(wire.Mail)],
+                             self.texts[client])
+        self.assertEqual((self.usage.unsent, self.unsent()), (0, 0))
+        self.assertEqual(self.service.daemon.board.delivery.clogged, {})
+
+    def test_they_are_not_read(self) -> None:
+        """The last of them has less than a window unsent."""
+        last = list(self.service.daemon.connection_of.values())[7]
+        before = len(last.unsent)
+        self.assertTrue(0 < before < READ_PAUSE_AT // 2)
+        self.deaf[7].say(wire.Ping(1))
+        self.assertEqual((last.is_clogged, last.unsent[:before] == last.unsent), (True, True))
+        for client in self.deaf:
+            client.listen()
+        self.assertEqual([said.stamp for said in self.deaf[7].hears_all(wire.Pong)], [1])
+
+    def test_who_goes_leaves_nothing(self) -> None:
+        for client in self.deaf:
+            client.hang_up()
+        self.assertEqual((self.usage.unsent, self.unsent()), (0, 0))
+        self.assertEqual(self.service.daemon.board.delivery.clogged, {})
+
+
+class Reads(unittest.TestCase):
+    def test_very_many_that_are_ready_are_read_less_of_each(self) -> None:
+        for ready, size in ((0, READ_SIZE), (1, READ_SIZE), (64, READ_SIZE), (65, 64_527),
+                            (1024, LEAST_READ), (100_000, LEAST_READ)):
+            self.assertEqual(read_size(ready), size)
 
 
 if __name__ == "__main__":

@@ -121,8 +121,8 @@ class Talker:
                 counts["stored"] += said.last + 1 - said.first
             elif isinstance(said, wire.Refused):
                 counts[said.reason] += 1
-        if last and not self.unsent:
-            self.unsent = wire.encode(wire.Confirm(1, last))
+        if last:
+            self.unsent += wire.encode(wire.Confirm(1, last))
 
 
 def hog(pipe: socket.socket, path: str, way: Way, uid: int) -> None:

@@ -8,6 +8,7 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
+from terminal.printer import bare
 from tests.harness.process import HERE
 from tests.harness.terminals import Terminal, environment
 from tests.house.test_house import modules
@@ -194,6 +195,11 @@ class Printed(Base):
         for line in lines:
             self.harmless(line)
         self.assertEqual(sum(not line.startswith("    | ") for line in lines), len(texts(500)))
+
+    def test_a_bare_address_is_nothing_else(self) -> None:
+        for text in (CLASSIC, "a b", "a\nb", "\u6f22", "a\x7f", "a\x9b"):
+            with self.assertRaises(ValueError):
+                bare(text, -1)
 
     def test_on_a_terminal_its_own_rows(self) -> None:
         """A text of blanks does not bring what follows it to the beginning of a row."""

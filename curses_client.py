@@ -77,10 +77,13 @@ MODES_ON = b"\x1b[?2004h\x1b[?1004h\x1b[?1007s\x1b[?1007h"
 MODES_OFF = b"\x1b[?1007r\x1b[?1004l\x1b[?2004l"
 SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGTSTP,
            signal.SIGCONT)
-PALETTE = (167, 71, 136, 68, 133, 37)       # of 256 colours: legible on black and on white
-BASIC = (curses.COLOR_RED, curses.COLOR_GREEN, curses.COLOR_YELLOW, curses.COLOR_BLUE,
-         curses.COLOR_MAGENTA, curses.COLOR_CYAN)
-assert len(PALETTE) == len(BASIC) == NAME_COLOURS
+# Of 256 colours those that have a contrast of 4 to 1 on black and on white, and what they are in a
+# terminal that takes a colour by its red, green and blue (xterm-direct).
+PALETTE = {161: 0xD7005F, 28: 0x008700, 130: 0xAF5F00, 27: 0x005FFF, 133: 0xAF5FAF, 30: 0x008787}
+# Of 8 colours only these are legible on both, so they are bold or not; -1: the terminal's own.
+BASIC = (curses.COLOR_RED, curses.COLOR_MAGENTA, -1)
+assert len(PALETTE) == 2 * len(BASIC) == NAME_COLOURS
+DIRECT = 1 << 24            # colours, where a colour is its red, green and blue
 
 STYLES = {                  # attributes where they are enough; colour is only for names
     "time": curses.A_DIM, "notice": 0, "alert": curses.A_BOLD, "mark": curses.A_BOLD,
@@ -129,14 +132,23 @@ def name_styles() -> dict[str, int]:
         return styles
     with contextlib.suppress(curses.error):
         curses.start_color()
-        ground = curses.COLOR_BLACK
+        ground, own = curses.COLOR_BLACK, curses.COLOR_WHITE
         with contextlib.suppress(curses.error):
             curses.use_default_colors()
-            ground = -1
-        for number, colour in enumerate(PALETTE if curses.COLORS >= 256 else BASIC):
-            curses.init_pair(number + 1, colour, ground)
-            styles[f"name{number}"] = curses.color_pair(number + 1)
+            ground = own = -1
+        for number, (colour, bold) in enumerate(_colours(curses.COLORS)):
+            curses.init_pair(number + 1, own if colour < 0 else colour, ground)
+            styles[f"name{number}"] = curses.color_pair(number + 1) | bold
     return styles
+
+
+def _colours(number: int) -> list[tuple[int, int]]:
+    """A colour and an attribute for each style of a name, where there are so many colours."""
+    if number >= DIRECT and curses.has_extended_color_support():
+        return [(colour, 0) for colour in PALETTE.values()]
+    if 256 <= number < DIRECT:
+        return [(colour, 0) for colour in PALETTE]
+    return [(colour, bold) for bold in (0, curses.A_BOLD) for colour in BASIC]
 
 
 def titles_work() -> bool:

@@ -198,11 +198,16 @@ class Logins:
             answer = self._ask(f"uid {uid}", lambda: pwd.getpwuid(uid).pw_name, str(uid))
             known = answer or known or (self.clock() + FAILED_SECONDS, str(uid))
             self._names[uid] = known
+            if len(self._names) > REMEMBER_MAX:
+                del self._names[next(iter(self._names))]
         return known[1]
 
     def counts_for(self, uid: int) -> int:
-        """The uid of the login that limits count this one for (uids.py)."""
-        return self._subuids.login(uid)
+        """The uid of the login that limits count this one for (uids.py).
+
+        A login of its own counts as itself: a directory may have given it a uid in such a range."""
+        login = self._subuids.login(uid)
+        return uid if login != uid and self.name(uid) != str(uid) else login
 
     def shown(self, uid: int) -> str:
         """A uid as the operator reads it: ann, or ann/100005 for a subordinate uid of hers."""

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import wire
@@ -96,6 +97,22 @@ class Subordinate(Files):
                 service.user(name, caller=who)
             over = service.client("free2", caller=subordinate[2])
             self.assertIn("clients are connected", over.hears(wire.Rejected, why=Why.FULL).reason)
+
+    def test_a_login_in_such_a_range(self):
+        """As a directory may give it: it is itself.  What is remembered of others is bounded."""
+        self.file("SUBUID", "1001:100000:65536\n")
+        names = {ANN: "ann", 100_007: "dora"}
+
+        def entry(uid):
+            return SimpleNamespace(pw_name=names[uid])
+        with mock.patch("pwd.getpwuid", entry), mock.patch("net.logins.REMEMBER_MAX", 5):
+            logins = Logins()
+            self.assertEqual([logins.counts_for(uid) for uid in (100_006, 100_007)], [ANN, 100_007])
+            self.assertEqual([logins.shown(uid) for uid in (100_006, 100_007, ANN, 7)],
+                             ["ann/100006", "dora", "ann", "7"])
+            for uid in range(100_010, 100_030):
+                self.assertEqual(logins.shown(uid), f"ann/{uid}")
+            self.assertLessEqual(len(logins._names), 5)
 
     def test_their_lines_are_one_login_s(self):
         console = Console("none", -1, lambda: 0)

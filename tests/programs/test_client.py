@@ -3,12 +3,14 @@ leaves."""
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import unittest
 from typing import Any
 
 import wire
 from tests.harness.process import HERE
+from tests.harness.screen_reader import Colour
 from tests.harness.shared_house import WithDaemon
 from tests.harness.terminals import Terminal, environment, needs, until
 
@@ -308,6 +310,25 @@ class Using(OnScreen):
         self.sees(again, "the last message with bob:")
 
 
+def rgb(colour: Colour) -> tuple[int, int, int]:
+    """What xterm paints for a colour that it is given."""
+    if isinstance(colour, tuple):
+        return colour
+    assert colour is not None
+    if colour < 16:
+        return {1: (205, 0, 0), 5: (205, 0, 205)}[colour]
+    steps = 0, 95, 135, 175, 215, 255
+    return steps[(colour - 16) // 36], steps[(colour - 16) // 6 % 6], steps[(colour - 16) % 6]
+
+
+def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    """As WCAG has it: 21 for black on white."""
+    light, dark = sorted((sum(weight * (part / 255) ** 2.2 for weight, part in
+                              zip((0.2126, 0.7152, 0.0722), each, strict=True))
+                          for each in (one, other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
 TERMS_AND_LOCALES = ({"term": "linux"}, {"term": "vt100"}, {"term": "no-such-terminal"},
                      {"term": "screen"},
                      {"LC_ALL": "C", "LANG": "C"}, {"LC_ALL": "no_SUCH.locale"}, {"NO_COLOR": "1"})
@@ -351,6 +372,36 @@ class Terminals(OnScreen):
                 self.assertEqual(ann.screen.style(row, 6).foreground is not None, coloured)
                 ann.press(b"\x03\x03")
                 ann.wait(SECONDS)
+
+    @needs("tic")
+    def test_colours_are_legible_whatever_the_terminal_calls_them(self) -> None:
+        """Of 256, of 8, and by red, green and blue, on black and on white."""
+        there = self.daemon.directory + "/terminfo"
+        sets = ("=\\E[%?%p1%{{8}}%<%t{0}%p1%d%e{0}8;2;%p1%{{65536}}%/%d;%p1%{{256}}%/%{{255}}%&%d;"
+                "%p1%{{255}}%&%d%;m,\n")
+        entry = ("parley-direct|colours by red green and blue,\n use=xterm-256color, RGB, "
+                 f"colors#0x1000000, pairs#0x10000,\n setaf{sets.format(3)} setab{sets.format(4)} "
+                 "initc@, oc@, op=\\E[39;49m,\n")
+        subprocess.run(["tic", "-x", "-o", there, "-"], input=entry.encode(), check=True,
+                       capture_output=True)
+        for term in ("xterm-256color", "xterm", "parley-direct"):
+            seen = set()
+            names = ("bob", "carol", "dave", "erin", "frank", "zoe")
+            ann = self.person("ann", TERM=term, TERMINFO_DIRS=f"{there}:", rows=30)
+            for number, name in enumerate(names):
+                with self.daemon.client(name) as other:
+                    # each terminal another id: a repeated one would be a copy
+                    other.say(wire.Send(self.ids | len(term) << 4 | number, 0, ("ann",), "hi"))
+                    self.sees(ann, f"{name} > you")
+                row = next(at for at in range(30) if f"{name} > you" in ann.screen.row(at))
+                colour = ann.screen.style(row, 6).foreground
+                seen.add(colour)
+                for ground in ((0, 0, 0), (255, 255, 255)):
+                    if colour is not None:
+                        self.assertGreaterEqual(contrast(rgb(colour), ground), 3.5, (term, colour))
+            self.assertGreater(len(seen), 1, term)
+            ann.press(b"/exit\r")
+            ann.wait(SECONDS)
 
     def test_escape_alone_and_keys_in_pieces(self) -> None:
         ann = self.person("ann")

@@ -1,6 +1,8 @@
 """A client that shuts down its direction gets the answers that it is owed, and costs nothing
 then."""
+import contextlib
 import socket
+import ssl
 import unittest
 
 import wire
@@ -9,6 +11,8 @@ from rules.state import Caller
 from server.heartbeat import LEAVE_SECONDS, PAUSE_SECONDS
 from tests.client.correspondence import House as SlowHouse
 from tests.harness.service import Service
+from tests.server.test_handshakes import Dialler
+from tests.server.test_handshakes import House as TlsHouse
 from wire import Outcome, Why
 
 MESSAGES = 300
@@ -49,6 +53,36 @@ class HalfClosed(unittest.TestCase):
                     heard += [wire.decode(frame, wire.DAEMON) for frame in decoder.feed(data)]
             self.assertEqual(sum(said.last - said.first + 1 for said in heard
                                  if isinstance(said, wire.Stored)), MESSAGES)
+
+    def test_over_tls(self):
+        """With or without TLS's own goodbye before the end of the stream."""
+        for says_goodbye in True, False:
+            with self.subTest(says_goodbye), TlsHouse() as house:
+                house.user("bob")
+                ann = Dialler(house, "10.0.0.1")
+                for _ in range(2):
+                    house.run()
+                    self.assertTrue(ann.is_answered)
+                    if ann.go_on(encoded(wire.Hello(1, 0, bytes(16), "ann"),
+                                         *sends(7 << 32 | 1, MESSAGES))):
+                        break
+                if says_goodbye:
+                    with contextlib.suppress(ssl.SSLWantReadError):
+                        ann.tls.unwrap()
+                    ann.sock.sendall(ann.outgoing.read())
+                ann.sock.shutdown(socket.SHUT_WR)
+                house.run()
+                while ann.is_answered:
+                    house.run()
+                heard, plain = wire.Decoder(wire.FRAME_MAX), b""
+                with contextlib.suppress(ssl.SSLZeroReturnError, ssl.SSLWantReadError):
+                    while part := ann.tls.read(1 << 16):
+                        plain += part
+                ann.sock.close()
+                self.assertEqual(sum(said.last - said.first + 1 for said in
+                                     [wire.decode(frame, wire.DAEMON)
+                                      for frame in heard.feed(plain)]
+                                     if isinstance(said, wire.Stored)), MESSAGES)
 
     def test_answers_that_wait_for_the_disk(self):
         """Until they come it is not among the users any more."""

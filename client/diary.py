@@ -8,7 +8,7 @@ last half minute before a power cut put in may be lost; the next received messag
 Delivered is said once for a message, when all its recipients have seen it; for that the diary
 remembers who has not, for the last UNSEEN_MAX messages that name their recipients.
 
-Failure: a file that can't be written is told once, as a Remark, and then not again before it can be
+Failure: a file that can't be written is told once, as Unnoted, and then not again before it can be
 written.  Nothing raises.
 """
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import wire
 from client.archive import ArchiveError, Memory
-from client.events import Events, Remark
+from client.events import Events, Unnoted
 from client.history import DELIVERED, REFUSED, STORED, UNANSWERED, Chat, Own, Sent, Shown
 from client.outbox import Outbox, Pending
 from wire import Outcome
@@ -155,4 +155,4 @@ class Diary:
         except ArchiveError as fault:
             if not self._is_failing:
                 self._is_failing = True
-                self._events.append(Remark(f"{fault}; this is not said again"))
+                self._events.append(Unnoted(f"{fault}; this is not said again"))

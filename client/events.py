@@ -51,6 +51,11 @@ class Remark(NamedTuple):
     text: str
 
 
+class Unnoted(NamedTuple):
+    """What the user said can't be noted in the archive; no concern of a one-shot command."""
+    text: str
+
+
 class Over(NamedTuple):
     """Ended for good: after exit(), or rejected for a reason that trying again can't mend."""
     reason: str

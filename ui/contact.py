@@ -6,7 +6,7 @@ once for each reason, and keeps what the bar and the menu show of it.  Pure; not
 from __future__ import annotations
 
 import wire
-from client.events import Locked, NameRefused, Offline, Online, OtherStore, Over, Remark
+from client.events import Locked, NameRefused, Offline, Online, OtherStore, Over, Remark, Unnoted
 from client.link import Link
 from terminal.display import display
 from ui.feed import Feed, Hears
@@ -29,7 +29,8 @@ class Contact:
         self.hears: Hears = {
             Online: self.on_online, Offline: self.on_offline, OtherStore: self.on_other_store,
             NameRefused: self.on_name_refused, Locked: self.on_locked, Remark: self.on_remark,
-            Over: self.on_over, wire.Roster: self.on_roster, wire.Notice: self.on_notice,
+            Unnoted: self.on_remark, Over: self.on_over, wire.Roster: self.on_roster,
+            wire.Notice: self.on_notice,
         }
 
     @property
@@ -86,7 +87,7 @@ class Contact:
         if event.advice:
             self.feed.note(display(event.advice), "alert")
 
-    def on_remark(self, event: Remark) -> None:
+    def on_remark(self, event: Remark | Unnoted) -> None:
         self.feed.note(display(event.text), "alert")
 
     def on_over(self, event: Over) -> None:

@@ -12,7 +12,7 @@ from unittest import mock
 import wire
 from client import archive, history, letters, past
 from client.archive import Archive, Memory
-from client.events import Remark
+from client.events import Unnoted
 from client.history import Chat, Gone, Sent, Shown
 from client.past import Wanted
 from tests.client.linked import FIRST, STORE, Linked, mail
@@ -292,7 +292,7 @@ class Noted(Linked):
             self.link.send(["bob"], "x")
             with mock.patch("os.write", side_effect=OSError(errno.ENOSPC, "No space left")):
                 told += self.given(wire.Stored(FIRST + n, FIRST + n))
-        remarks = [each.text for each in told if isinstance(each, Remark)]
+        remarks = [each.text for each in told if isinstance(each, Unnoted)]
         self.assertEqual(len(remarks), 1)
         self.assertRegex(remarks[0], "can't note what you say in .*No space left")
 

@@ -99,6 +99,17 @@ class OneShot(Lines):
         self.assertEqual(self.parley("--name", "bob", "--check"),
                          (0, "No messages available\n", ""))
 
+    def test_send_is_noted_where_that_can_be(self) -> None:
+        """And where it can't, a script hears nothing of it."""
+        self.known("carol")
+        self.assertEqual(self.parley("--name", "ann", "--send", "carol", "for the log")[0], 0)
+        found = self.parley("log", "--name", "ann", "--grep", "for the log")
+        self.assertRegex(found[1], "you > carol =: for the log\n$")
+        self.env["XDG_STATE_HOME"] = "/dev/null/nowhere"
+        self.assertEqual(self.parley("--name", "ann", "--send", "carol", "x")[::2], (0, ""))
+        told = self.parley("--name", "ann", "--plain", stdin="@carol x\n")
+        self.assertEqual((told[0], told[1].count("can't note what you say")), (0, 1), told)
+
     def test_send_to_all(self) -> None:
         self.known("bob", "carol", "ann")
         self.assertEqual(self.parley("--name", "ann", "--send", "all", "hi")[0], 0)

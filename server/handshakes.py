@@ -9,6 +9,8 @@ can ask for one with some hundred bytes.  So a handshake has the daemon's time o
     times as long as it took.
   - Of that, each host has BURST at once and a hundredth of the clock in the long run.  The host
     that used least of its time lately is first.
+  - Of its handshakes, one that has begun is first: the rest of it is little work, and if all began
+    before one ended, none of a crowd would end in time.
 
 A connection whose time has not come is not read: it is out of the selector, and what its peer sent
 waits in the peer's own socket.  It has LOGIN_SECONDS for all.  While nobody asks for anything, a
@@ -52,7 +54,7 @@ class Hall(Protocol):
 
 class Handshake:
     """One of the connections."""
-    __slots__ = ("caller", "host", "mask", "opened", "place", "sock")
+    __slots__ = ("caller", "has_begun", "host", "mask", "opened", "place", "sock")
 
     def __init__(self, sock: Secured, place: str, caller: Caller, now: float) -> None:
         self.sock = sock
@@ -61,6 +63,7 @@ class Handshake:
         self.host = caller.host
         self.opened = now                   # monotonic
         self.mask = selectors.EVENT_READ    # what the selector waits for
+        self.has_begun = False              # a step was done
 
 
 class Handshakes:
@@ -104,7 +107,8 @@ class Handshakes:
             return
         now, is_quiet = self.clock().monotonic, self.hall.is_quiet()
         if is_quiet or now >= max(self._next_at, self._look_at):
-            best = max(self._waiting, key=lambda each: self._time.level(each.host, now))
+            best = max(self._waiting, key=lambda each: (self._time.level(each.host, now),
+                                                        each.has_begun))
             level = self._time.level(best.host, now)
             if is_quiet or level > 0:
                 del self._waiting[best]
@@ -153,6 +157,7 @@ class Handshakes:
         except OSError as error:
             mask, reason = 0, error.strerror or str(error)
         took, now = self.processor() - began, self.clock().monotonic
+        handshake.has_begun = True
         self._next_at = now + REST * took
         if self._time.level(handshake.host, now) > 0:       # while nobody asks there is no debt
             self._time.take(handshake.host, now, 1000 * took)

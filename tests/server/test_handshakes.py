@@ -154,6 +154,18 @@ class Turns(unittest.TestCase):
                 house.daemon.turn(0)
             self.assertTrue(other.is_answered)
 
+    def test_one_that_has_begun_goes_before_one_that_has_not(self):
+        """In a crowd whose host has used up its time, all would have begun and none ended."""
+        with House() as house:
+            first, _, third = house.dials(*["192.0.2.1"] * 3)
+            house.daemon.turn(0)
+            self.assertTrue(first.is_answered)
+            self.assertTrue(first.go_on())
+            house.daemon.turn(0)                # the second was chosen before
+            house.daemon.turn(0)
+            self.assertEqual(len(house.handshakes), 2)
+            self.assertFalse(third.is_answered)
+
     def test_what_comes_with_the_end_of_the_handshake(self):
         """HELLO in one packet with it."""
         with House() as house:

@@ -125,6 +125,26 @@ class OverSsh(unittest.TestCase):
     def test_locale_c(self) -> None:
         self.sends_and_receives("xterm-256color", "LC_ALL=C", "LANG=C", text="сосед")
 
+    def test_rows_keys_and_an_address(self) -> None:
+        """M-Enter, keys in CSI u, the wheel, Ctrl-C and the clipboard, through ssh and two ttys."""
+        with self.daemon.client("bob") as bob:
+            ann = self.terminal("ann", "xterm-256color")
+            ann.until("menu>", LOGIN_SECONDS)
+            ann.screen.permits = {52}
+            ann.press(b"@bob http://a.example/x\x1b\r  two\x1b[27;2;33~\r")
+            self.assertEqual(bob.hear(wire.Mail).text, "http://a.example/x\n  two!")
+            ann.press(b"/url 1\r")
+            ann.until(lambda screen: screen.said == [(52, "c;aHR0cDovL2EuZXhhbXBsZS94")],
+                      LOGIN_SECONDS)
+            ann.press(b"?\x1b>")
+            ann.until("refused: the reason", LOGIN_SECONDS)
+            ann.press(b"\x1bOA\x1bOA\x1bOA")
+            ann.until("more rows below", LOGIN_SECONDS)
+            ann.press(b"half\x03\x03")
+            ann.until("Ctrl-C again leaves parley", LOGIN_SECONDS)
+            ann.press(b"\x03")
+            self.assertEqual(ann.wait(LOGIN_SECONDS), 130)
+
     def test_a_cut_in_the_middle_of_a_sentence_loses_nothing_acknowledged(self) -> None:
         self.daemon.client("bob").close()
         ann = self.terminal("ann", "xterm-256color")

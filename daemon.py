@@ -78,7 +78,6 @@ from terminal.usage import die, die_of_lack, open_standard, say
 gc.freeze()
 gc.enable()
 
-DOUBT_SECONDS = 0.1         # between two looks whether a session that is in the way has answered
 GOODBYE_SECONDS = 1.0       # to tell the clients at the end
 SWEEP_SECONDS = 1.0         # between two looks at strangers, silent clients and the terminal
 
@@ -258,8 +257,8 @@ class Daemon:
         except wire.ProtocolError as error:
             self._violation(connection, str(error))
         except Doubtful:
-            connection.next -= 1                # look at its HELLO, or PROOF, again in a moment
-            unfinished.rest(connection, now + DOUBT_SECONDS)
+            unfinished.doubt(connection, now)
+            fairness.interrupted(share, spent)
             return
         if connection.paused:
             fairness.interrupted(share, spent)

@@ -145,6 +145,7 @@ class Mailbox:
             self._names[user.name] = self._names[user.name.lower()] = user
         self.progress = recovery.progress()
         self._batch, self.census = Batch(self.progress), Census(self.users, self._shelf)
+        self.fanout = self._batch.fanout
         self._journals = Journals(self.disk, self.directory, found, self._batch,
                                   recovery.with_mail(), recovery.ends)
         self._shortage = Shortage(self.disk, self.directory)
@@ -219,10 +220,8 @@ class Mailbox:
     # Mail
 
     def known(self, sender: User, origin: int) -> Range:
-        """The first range of a sender's origins, from this one on, that were put already.
-
-        If none of this instance were, the range begins beyond the instance.  0 is no origin, and
-        was never put."""
+        """The first range of a sender's origins, from this one on, that were put already.  If none
+        of this instance were, the range begins beyond the instance.  0 was never put."""
         first, last = sender.next_marked(origin) if origin else (1, 1)
         ranges = self._batch.origins.get(sender.number, ())
         place = bisect_left(ranges, origin, key=BY_END)
@@ -233,14 +232,14 @@ class Mailbox:
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int,
             text: bytes) -> Mail:
         """Queue one message for each recipient (no one twice).  With the flag EVERYONE it was
-        written to all users but the sender; the recipients are those that get it.
-
-        `recipients` must not change before `write`.  Durable once settled."""
+        written to all users but the sender; the recipients are those that get it.  `recipients`
+        must not change before `write`.  Durable once settled."""
         return self.put_run(sender, origin, now, recipients, flags, body_of([text]))
 
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
-                body: bytes) -> Mail:
-        """Queue a run: messages to the same recipients, with consecutive origins from `first`."""
+                body: bytes, spread: bool = False) -> Mail:
+        """Queue a run: messages to the same recipients, with consecutive origins from `first`.
+        With `spread` call `fanout.step` until all queues have it; see fanout.py."""
         progress, batch = self.progress, self._batch
         if self._shortage.reason is not None or progress.last > progress.most:
             raise Full(self.refusal or "")
@@ -251,9 +250,12 @@ class Mailbox:
         progress.last = last = progress.last + messages
         mail: Mail = NEW(Mail, (id, last, now, number, first, flags, copies, body, WHOLE))
         batch.parts += put_record(now, number, first, flags, recipients, len(self.users), body)
-        for user in recipients:
-            user.queue(mail)
-            user.waiting += messages
+        if spread or self.fanout.mail is not None:
+            self.fanout.put(mail, recipients, spread)
+        else:
+            for user in recipients:
+                user.queue(mail)
+                user.waiting += messages
         batch.puts.append((mail, recipients))
         size, each = OWN * messages + len(body) - NO_TEXT, EACH * messages  # as mail.weight()
         sender.sent += size * copies if copies < SHARED_AT else size + each * (copies - 1)
@@ -270,6 +272,7 @@ class Mailbox:
     def unread(self, user: User, after: int, upto: int, most: int, size: int) -> list[Mail]:
         """The next unread mail with after < id <= upto: `most` messages and `size` bytes of text at
         most, but one message if there is any."""
+        self.fanout.reach(user)
         if user.pages:
             unread = self._shelf.each_unread(user, after, self.progress.last)
             return limited(unread, upto, most, size)
@@ -288,6 +291,7 @@ class Mailbox:
     def read(self, user: User, first: int, last: int) -> list[Mail]:
         """Mark all mail of this user's with first <= id <= last as read.  Returns the mail of it
         that was unread, in order."""
+        self.fanout.reach(user)
         if user.pages:
             self.census.count(user, user.overlapping(first, last))
             parts = self._shelf.take(user, first, last)
@@ -310,10 +314,9 @@ class Mailbox:
 
     def kept(self, first: int, last: int) -> Iterator[Range]:
         """The parts of this range of ids that no power cut has taken: a message with such an id was
-        on the disk and, once read, never comes back.
-
-        A message with another id may have been shown before a power cut took it; its sender may
-        send it again.  A range with last < first holds no id, and is returned as it is."""
+        on the disk and, once read, never comes back.  A message with another id may have been shown
+        before a power cut took it; its sender may send it again.  A range with last < first holds
+        no id, and is returned as it is."""
         return self.progress.kept(first, last)
 
     # The disk
@@ -347,9 +350,8 @@ class Mailbox:
             self.upkeep.foresee_shortage()
 
     def settled(self, wait: bool = False) -> int:
-        """The seq up to which all is settled: on the disk, or refused.  Raises Failed.
-
-        What was done while `last` was n is settled when this is n or more."""
+        """The seq up to which all is settled: on the disk, or refused.  What was done while `last`
+        was n is settled when this is n or more.  Raises Failed."""
         return self._journals.settled(wait)
 
     def sync(self, wait: bool = False) -> int:
@@ -371,10 +373,7 @@ class Mailbox:
 
     def work(self, seconds: float, now_fn: Callable[[], float] = time.monotonic) -> bool:
         """Do background work for about this long, one step at least.  Returns whether there is more
-        to do now.
-
-        Steps are taken only between batches; while a batch is open, this returns at once.  Raises
-        Failed."""
+        to do now.  While a batch is open, this returns at once.  Raises Failed."""
         self._journals.check()
         try:
             return self.upkeep.work(seconds, now_fn)
@@ -386,6 +385,7 @@ class Mailbox:
     def rest(self) -> None:
         """Begin to seal all that the journals hold.  Call `work` while `upkeep.resting`, but no
         longer than you have time: what was acknowledged is safe before the seal and during it."""
+        self.fanout.finish()
         # In the end of a roll the batch waits for `close`: the journal may be listed already.
         if self._batch.is_due and not self.progress.is_ending:
             self._write()

@@ -107,7 +107,7 @@ LOG_MAX = 1_000_000     # names in the log: 300 MB and a start of some seconds i
 assert COPIES_MAX <= fields.TEXTS_MAX
 
 READERS, WRITERS = fields.READERS, fields.WRITERS       # one look-up less for each message
-some = fields.some
+some, NAMED = fields.some, fields.NAMED
 
 Message = tuple[Any, ...]               # any of the NamedTuples below
 M = TypeVar("M")

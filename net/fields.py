@@ -12,12 +12,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
 from net.bodies import body_of, count_of, is_whole, texts_of
 from net.frames import ProtocolError
 
 TEXTS_MAX = 1400        # in one frame: an empty text takes 2 bytes there and 100 in memory
+LENGTH_BYTES = [bytes((length,)) for length in range(256)]
 NAMED = 8               # names in a log line: of more, the first seven and how many others
 
 FIXED = {"B", "H", "I", "Q", "16s", "32s"}      # the struct codes
@@ -104,7 +106,10 @@ def _write_word(word: str) -> bytes:
 
 
 def _write_words(words: Sequence[str]) -> bytes:
-    return struct.pack("!H", len(words)) + b"".join(map(_write_word, words))
+    raws = [word.encode() for word in words]        # by thousands: half the time of _write_word
+    lengths = map(LENGTH_BYTES.__getitem__, bytes(map(len, raws)))
+    return struct.pack("!H", len(words)) + b"".join(
+        chain.from_iterable(zip(lengths, raws, strict=True)))
 
 
 def _write_texts(texts: Sequence[str]) -> bytes:
@@ -138,12 +143,15 @@ def shown(how: str, value: Any, with_text: bool) -> str:
     return quote(value) if how == "word" else str(value)
 
 
-def some(names: Sequence[str], between: str = ",", quoted: Callable[[str], str] = str) -> str:
-    """Names for a line that people read: a few in full; of many, the first and how many others."""
-    if len(names) <= NAMED:
+def some(names: Sequence[str], between: str = ",", quoted: Callable[[str], str] = str,
+         of: int = 0) -> str:
+    """Names for a line that people read: a few in full; of many, the first and how many others.
+    `of`: how many there are, if these are only the first, NAMED at least."""
+    of = of or len(names)
+    if of <= NAMED:
         return between.join(map(quoted, names))
     first = between.join(map(quoted, names[:NAMED - 1]))
-    return f"{first} and {len(names) - NAMED + 1} more"
+    return f"{first} and {of - NAMED + 1} more"
 
 
 def quote(text: str) -> str:

@@ -69,6 +69,7 @@ class Delivery:
     # ---- requests ----
 
     def on_check(self, client: Client, said: wire.Check, now: Now) -> None:
+        self._reach(client)
         window = client.window
         if window.checking is not None:
             reason = "a check is already under way"
@@ -80,6 +81,7 @@ class Delivery:
 
     def on_hold(self, client: Client, said: wire.Hold, now: Now) -> None:
         """Start or stop holding.  Messages that came while the client held wait for CHECK."""
+        self._reach(client)
         if client.holding and not said.on:
             self._end(client, client.window.live)
             client.window.live = Stream(self.mailbox.last, EVER)
@@ -89,6 +91,11 @@ class Delivery:
         self.counted[client] = self.stirred[client] = None
         self.roster.tell(client, wire.Done(said.request))
         self.note("holding" if said.on else "receiving", name=client.name)
+
+    def _reach(self, client: Client) -> None:
+        """A message to all may be on its way into this client's queue: it is there now."""
+        if self.mailbox.fanout.reach(client.user):
+            self.counted[client] = self.stirred[client] = None
 
     def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
         mails = self.mailbox.read(client.user, said.first, said.last)
@@ -152,10 +159,21 @@ class Delivery:
         else:
             self.crowd.add(readers)
 
+    def count(self, readers: dict[Client, None]) -> None:
+        """Tell these how many messages wait; if they are many, in slices."""
+        if len(readers) <= MANY:
+            self.counted |= readers
+        else:
+            self.crowd.add(readers)
+
     def push(self) -> None:
         """Send each reader what its window has room for.  Before that, tell clients how many
         messages wait: the number that is told last before a check's first message is how many the
         check brings."""
+        fanout = self.mailbox.fanout
+        if fanout.mail is not None:
+            for client in (*self.stirred, *self.counted):
+                fanout.reach(client.user)
         self._tell_waiting()
         stirred, self.stirred = self.stirred, {}
         for client in [each for each in self.clogged if not each.backlog]:
@@ -176,12 +194,16 @@ class Delivery:
 
     def _serve(self, client: Client) -> int:
         """One of a crowd.  What they share is encoded anew after each push()."""
+        self.mailbox.fanout.reach(client.user)
         if client.welcomed:
+            self._tell_number(client)
             self._fill(client)
         return 1
 
     def _fill(self, client: Client) -> None:
         check = client.window.checking
+        if check is not None and check.upto == EVER:    # it begins, and a crowd may wait before it
+            self._tell_number(client)
         if check is not None and self._push(client, check):
             client.window.checking = None
             self._end(client, check)
@@ -244,7 +266,11 @@ class Delivery:
     def _tell_waiting(self) -> None:
         """Tell clients how many messages a CHECK would bring, where that has changed."""
         for client in self.counted:
-            if client.waiting != client.told_waiting and client.welcomed:
-                client.told_waiting = client.waiting
-                self.roster.tell(client, wire.Waiting(client.told_waiting))
+            if client.welcomed:
+                self._tell_number(client)
         self.counted.clear()
+
+    def _tell_number(self, client: Client) -> None:
+        if client.waiting != client.told_waiting:
+            client.told_waiting = client.waiting
+            self.roster.tell(client, wire.Waiting(client.told_waiting))

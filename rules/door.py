@@ -102,6 +102,7 @@ class Door:
         host = caller.host
         self.claims.check_room(hello.name, caller)
         user = self._user(hello, caller, now, proven)
+        self.mailbox.fanout.reach(user)         # what is on its way to it waits for it
         client = Client(user, caller, host, hello.features & FEATURES, self.token(), hello.token,
                         now.wall)
         self.hosts.enter(host)
@@ -161,6 +162,7 @@ class Door:
         self.sessions.leave(client, Why.GONE, now)
         self.invitations.leave(client)
         self.delivery.leave(client)
+        self.promises.leave(client)
         self.note("disconnected", name=client.name, reason=reason)      # while its address is known
         self.roster.leave(client)
         self.publication.leave(client)

@@ -24,11 +24,12 @@ import wire
 from net.bodies import body_of, lengths_of, part_of
 from rules.audience import Audience, Audiences, Unfit
 from rules.delivery import Delivery
+from rules.everyone import Everyone
 from rules.ignore import Ignores
 from rules.promises import Promises
 from rules.quota import Accounts, Broadcasts
 from rules.roster import Roster
-from rules.runs import Run, flaw_of
+from rules.runs import SPREAD, Run, flaw_of
 from rules.state import Client, Now
 from rules.store import RefusedBatch, Store
 from rules.usage import OVER, Usages
@@ -59,6 +60,7 @@ class Post:
         self.usages, self.census = usages, mailbox.census
         self.is_silent = is_silent      # nobody reads the notes: make none for each message
         self.audiences = Audiences(mailbox, roster, note, accounts)
+        self.everyone = Everyone(mailbox, roster, note, promises, self.audiences)
 
     # ---- requests ----
 
@@ -83,13 +85,29 @@ class Post:
                 self.on_run(client, run, now)
 
     def on_run(self, client: Client, run: Run, now: Now) -> None:
-        """Messages of a client, whose texts may be sent."""
+        """Messages of a client, whose texts may be sent.  Raises Doubtful before anything is
+        done."""
         client.work += run.messages + len(run.to) // NAMES_READ
         if len(run.body) >> LONG_SHIFT > run.messages:
             client.work += (len(run.body) >> LONG_SHIFT) - run.messages
+        to_many = (run.flags & SendFlag.EVERYONE and self.everyone.are_many
+                   and self._may_try(client, run, now))
+        if to_many:
+            flags = run.flags & (SendFlag.NOW | SendFlag.EVERYONE)
+            self.everyone.find(client, flags, run.first, lengths_of(run.body)[0])
         done = 0
         while done < run.messages:
             done += self._take(client, run, done, now)
+        if to_many:
+            self.everyone.forget(client, flags)
+
+    def _may_try(self, client: Client, run: Run, now: Now) -> bool:
+        """Whether a message to all is worth a look at all mailboxes: it is not if it is refused, or
+        known, whatever they hold."""
+        if self.mailbox.refusal or self.mailbox.known(client.user, run.first)[0] == run.first:
+            return False
+        return self.broadcasts.admit(client.user.number, client.is_operator, now.monotonic, 0,
+                                     client.host)[1] is None
 
     def _take(self, client: Client, run: Run, done: int, now: Now) -> int:
         """Take the next message of a run, behind those that are done, and with it those after it to
@@ -168,7 +186,12 @@ class Post:
         """Put these messages for their audience.  Readers are pushed them after the write."""
         users, last, turn = audience.users, first + messages - 1, self.promises.turn
         if users:
-            mail = self.mailbox.put_run(client.user, first, now.wall, users, audience.flags, body)
+            spread = (len(users) > SPREAD and bool(audience.flags & SendFlag.EVERYONE)
+                      and self.mailbox.fanout.mail is None)
+            mail = self.mailbox.put_run(client.user, first, now.wall, users, audience.flags, body,
+                                        spread)
+            if spread:
+                self.everyone.spread()
             turn.add_stored(client, first, last)
             if not self.accounts.is_empty:
                 self.accounts.put(mail, users)
@@ -177,7 +200,7 @@ class Post:
             if not self.is_silent:
                 self._note_messages(client, mail, users)
             self.delivery.stir(audience.reading)
-            self.delivery.counted |= audience.holding
+            self.delivery.count(audience.holding)
         else:
             names = wire.some([name for _, page in audience.outcomes.pages for name in page])
             for origin in range(first, last + 1):
@@ -191,16 +214,20 @@ class Post:
         usage.waiting += size * len(users)
 
     def _note_messages(self, client: Client, mail: Mail, users: Sequence[User]) -> None:
-        names = wire.some([user.name for user in users])
+        names = wire.some([user.name for user in users[:wire.NAMED]], of=len(users))
         for id, text in enumerate(mail.texts, mail.id):
             self.note("message", sender=client.name, to=names, id=id, text=text.decode())
 
     def _keep_away(self, sender: User, mail: Mail, users: Sequence[User]) -> None:
         """For users that ignore the sender, the mailbox marks the messages as read at once.  The
         sender is told nothing of it."""
+        if mail.flags & SendFlag.EVERYONE:      # all, but for some whose mailboxes are full
+            everyone = self.mailbox.users
+            users = [everyone[number] for number in self.ignores.by]
         for user in users:
-            if self.ignores.holds(user, sender):
-                self.accounts.read(user, self.mailbox.read(user, mail.id, mail.last))
+            if (self.ignores.holds(user, sender)
+                    and (mails := self.mailbox.read(user, mail.id, mail.last))):
+                self.accounts.read(user, mails)
                 self.note("kept-away", sender=sender.name, to=user.name, first=mail.id,
                           last=mail.last)
 

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 import wire
+from rules.pages import Pages
 from rules.roster import Roster
+from rules.slices import STEP
 from rules.state import Client
 from rules.store import RefusedBatch
 from wire import Why
@@ -25,6 +27,7 @@ from wire import Why
 LATE = 256
 # The daemon stops reading from a client that waits for more answers: four windows, 1 MB.
 OWED_MAX = 4096
+PAGES_AT_ONCE = 8           # pages of OUTCOMES that are sent together; of more, one at a time
 OUTCOME_NAMES = 1000        # names in one OUTCOMES: 33 KB of the longest, under the frame limit
 
 Ranges = list[list[int]]    # [first, last] of each range
@@ -108,6 +111,10 @@ class Promises:
         self.turn = Answers()
         # earlier turns: the last seq of each, and its answers
         self._unsettled: deque[tuple[int, Answers]] = deque()
+        # clients with a request under way that takes several turns
+        self.awaiting: dict[Client, None] = {}
+        self._long: dict[Client, deque[wire.Message]] = {}  # OUTCOMES of many names, being sent
+        self._pages = Pages(roster.slices, self._send_page)
         self._owed: dict[Client, int] = {}      # answers that wait, of each client; only above LATE
 
     # ---- what waits ----
@@ -122,10 +129,14 @@ class Promises:
         return bool(self._unsettled) and self._unsettled[0][0] <= seq
 
     def is_owed_much(self, client: Client | None) -> bool:
-        """Whether more than OWED_MAX answers to this client wait for the disk.  The limit on seqs
+        """Whether more than OWED_MAX answers to this client wait for the disk, or a request of it
+        is under way: then its next one is not looked at.  The limit on seqs
         that are not on disk does not bound them: some requests use no seq, such as a CONFIRM of
         messages that are not in the queue."""
-        return bool(self._owed) and client is not None and self._owed.get(client, 0) > OWED_MAX
+        if not (self._owed or self.awaiting or self._long) or client is None:
+            return False
+        return (client in self.awaiting or client in self._long
+                or self._owed.get(client, 0) > OWED_MAX)
 
     def _count(self, answers: Answers) -> None:
         owed = self._owed
@@ -135,6 +146,25 @@ class Promises:
             owed[client] = owed.get(client, 0) + len(ranges)
         for (client, _), ranges in answers.outcomes.items():
             owed[client] = owed.get(client, 0) + len(ranges)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether settle() has something to do."""
+        return self._pages.is_due
+
+    def leave(self, client: Client) -> None:
+        """Its connection is gone, or ends: what it did not take yet is not sent any more."""
+        self._long.pop(client, None)
+        self._pages.drop(client)
+
+    def _send_page(self, client: Client) -> int:
+        pages = self._long[client]
+        self.roster.tell(client, pages.popleft())
+        if pages:
+            self._pages.put(client)
+        else:
+            del self._long[client]
+        return STEP
 
     # ---- the turn ----
 
@@ -162,6 +192,7 @@ class Promises:
         """Everything up to this seq is on disk: send the answers that waited for it.  Returns the
         newcomers that were sent their WELCOME."""
         welcomed: list[Client] = []
+        self._pages.wake()
         while self._unsettled and self._unsettled[0][0] <= seq:
             _, answers = self._unsettled.popleft()
             self._say(answers)
@@ -180,9 +211,14 @@ class Promises:
             for first, last in ranges:
                 tell(client, wire.Stored(first, last))
         for (client, outcomes), ranges in answers.outcomes.items():
-            for outcome, names in outcomes.pages:
-                for first, last in ranges:
-                    tell(client, wire.Outcomes(first, last, outcome, names))
+            pages = [wire.Outcomes(first, last, outcome, names)
+                     for outcome, names in outcomes.pages for first, last in ranges]
+            if len(outcomes.pages) <= PAGES_AT_ONCE or client.has_left:
+                for page in pages:
+                    tell(client, page)
+            else:
+                self._long.setdefault(client, deque()).extend(pages)
+                self._pages.put(client)
         for client, said in answers.replies:
             tell(client, said)
         for client, request in answers.settings:

@@ -9,8 +9,7 @@ state.  Copies that are current to the same point get the same bytes.  With many
 are published less often, so that a thousand logins at once cost each subscriber a few frames and
 not a thousand.
 
-Subscribers and LISTs are served in slices (slices.py): a page for each, and then it is the turn of
-the others.  A client that does not read is sent nothing, until it reads again.
+Subscribers and LISTs are sent pages, as they read them (pages.py).
 """
 from __future__ import annotations
 
@@ -18,13 +17,13 @@ from collections.abc import Sequence
 from math import inf
 
 import wire
+from rules.pages import Pages
 from rules.roster import Roster
-from rules.slices import STEP, Crowd
+from rules.slices import STEP
 from rules.state import Client, LogCopy, Now
 from store.user import User
 
 PAGE = 1000         # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
-PAUSE_AT = 65536    # bytes that a client may have unsent before it is sent no more pages
 ROWS_MAX = PAGE     # rows made in a step of a slice, up to the end of a page: 1.5 ms
 # Seconds between two publications, for each subscriber: they take some 20 % of the time at most.
 PUBLISH_COST = 50e-6
@@ -38,8 +37,7 @@ class Publication:
         self.roster = roster
         self._subscribers: dict[Client, None] = {}      # welcomed, with Feature.ROSTER
         # Clients that are to be sent pages: the log, rows that changed, or a LIST.
-        self._behind = Crowd(roster.slices, self._serve)
-        self._deaf: dict[Client, None] = {}             # the same, that do not read now
+        self._behind = Pages(roster.slices, self._send_page)
         self._changed: dict[int, int] = {}              # rows, by number: when each last changed,
         self._point = 0                                 # as points that grow, the last one last
         self._shared: dict[tuple[int, int], tuple[bytes, int, int]] = {}    # see _changes
@@ -54,7 +52,6 @@ class Publication:
 
     def leave(self, client: Client) -> None:
         self._subscribers.pop(client, None)
-        self._deaf.pop(client, None)
         self._behind.drop(client)
 
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
@@ -92,24 +89,17 @@ class Publication:
                     self._changed[number] = self._point
             changes.clear()
             self._behind.add(self._subscribers)
-        if self._deaf:
-            reading = [client for client in self._deaf if client.backlog < PAUSE_AT]
-            for client in reading:
-                del self._deaf[client]
-            self._behind.add(reading)
+        self._behind.wake()
 
     def next_publish(self) -> float:
         """When publish() has something to do, on the monotonic clock; 0: at once; inf: never."""
-        if any(client.backlog < PAUSE_AT for client in self._deaf):
+        if self._behind.is_due:
             return 0.0
         return self._publish_at if self.roster.changes else inf
 
-    def _serve(self, client: Client) -> int:
+    def _send_page(self, client: Client) -> int:
         """Send one page: of a LIST, else of rows that changed, else of the log from where it
         stopped.  Returns how much work that was."""
-        if client.backlog >= PAUSE_AT:
-            self._deaf[client] = None
-            return 1
         copy, rows = client.log_copy, 0
         if copy.list_request:
             rows = self._send_list(client, copy)

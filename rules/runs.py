@@ -26,6 +26,7 @@ MAIL_HEAD = struct.Struct("!IBQQQBIB")  # length and kind, the fixed fields, len
 SEND_TO = SEND_HEAD.size + 1            # where the recipients begin
 assert (SEND_HEAD.size, MAIL_HEAD.size) == (9, 35)
 RUN_MAX = 256                           # frames: longer runs gain nothing, and each is looked at
+SPREAD = 5000                           # names up to which a message to all is put at once: 5 ms
 COUNTER = 0xFFFFFFFF                    # the part of an id that counts
 SPACE = b" "
 SPACES = 8                              # to look for more in a row takes longer, if there are many
@@ -58,7 +59,7 @@ def run_of_sends(frames: Sequence[bytes], start: int, most: int, users: int
         to, end = READ_WORDS(frame, SEND_TO)
         same = frame[SEND_HEAD.size:end]
         copies = users if same[0] & SendFlag.EVERYONE else len(to) or 1
-        most = max(1, min(most // copies, wire.COPIES_MAX))
+        most = max(1, min(most // copies, wire.COPIES_MAX)) if copies <= SPREAD else 1
         for frame in frames[start:start + min(most, RUN_MAX)]:
             if frame[:end] != pack(SEND_KIND, first + messages) + same:
                 break

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from store.census import Census
+from store.fanout import Fanout
 from store.mail import Mail
 from store.user import Range, User
 
@@ -57,6 +58,10 @@ class Store(Protocol):
         """Why no message, name or setting is taken now, in words for users; None: all are taken.
         While it is set, `register`, `set` and `put_run` raise mailbox.Full: ask first."""
 
+    @property
+    def fanout(self) -> Fanout:
+        """The message that is on its way into very many queues."""
+
     def find(self, name: str) -> User | None:
         """The user of this name, whatever its case."""
 
@@ -74,9 +79,12 @@ class Store(Protocol):
         beyond the instance if there is none."""
 
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
-                body: bytes) -> Mail:
+                body: bytes, spread: bool = False) -> Mail:
         """Queue messages with consecutive origins for each recipient.  `body` holds their texts
-        (net/bodies.py).  wire.SendFlag.EVERYONE does not say that the recipients are all."""
+        (net/bodies.py).  With `spread` the recipients must be in the order of their numbers, and
+        their queues have it when `fanout.step` has been called until it was False; until then no
+        other may be put so, and `fanout.reach` comes before a look at a user's own fields.
+        wire.SendFlag.EVERYONE does not say that the recipients are all."""
 
     def unread(self, user: User, after: int, upto: int, most: int, size: int, /) -> list[Mail]:
         """The next unread messages with after < id <= upto: `most` messages and `size` bytes at

@@ -196,6 +196,7 @@ class Switchboard:
     def next_timer(self) -> float:
         """When the rules have something to do that no client asked for, on the monotonic clock; 0:
         at once; inf: never."""
-        if self.delivery.is_due or self.slices or self.roster.speaking:
+        if (self.delivery.is_due or self.promises.is_due or self.slices
+                or self.roster.speaking):
             return 0.0
         return min(self.invitations.next_expiry(), self.publication.next_publish())

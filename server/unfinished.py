@@ -25,6 +25,7 @@ from rules.state import Client
 from rules.usage import Usages
 from server.connection import Connection
 
+DOUBT_SECONDS = 0.1         # between two looks whether a session that is in the way has answered
 HOLD_SECONDS = 5.0          # that a request waits for a disk that is too far behind, before it is
                             # refused; a client waits 20 s for its PONG
 RESUMED = 16                # connections held for a seal that go on in one turn: each has a long
@@ -84,6 +85,14 @@ class Unfinished:
         """Do not read it until it has got answers that wait for the disk."""
         self.owed[connection] = None
         self._pause(connection)
+
+    def doubt(self, connection: Connection, now: float) -> None:
+        """Look at its last message again in a moment, or when its client awaits nothing."""
+        connection.next -= 1
+        if self.owes_much(connection.client):
+            self.owe(connection)
+        else:
+            self.rest(connection, now + DOUBT_SECONDS)
 
     @staticmethod
     def _pause(connection: Connection) -> None:

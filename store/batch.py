@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from store.census import Census
+from store.fanout import Fanout
 from store.journal import BLANK
 from store.mail import Mail, messages
 from store.progress import Progress
@@ -39,6 +40,7 @@ class Batch:
         # By user: the place of a READ among the parts, and what ranges changed.
         self.reads: dict[int, tuple[int, list[Range]]] = {}
         self.seen: dict[int, User] = {}  # by number: users whose SEEN is to be written
+        self.fanout = Fanout()  # of a message in this batch, or in one before
         self.begin()
 
     def begin(self) -> None:
@@ -57,8 +59,9 @@ class Batch:
 
     @property
     def is_open(self) -> bool:
-        """Whether it holds anything that the disk may refuse, and that would have to be undone."""
-        return bool(self.puts or self.registered or self.replaced)
+        """Whether it holds anything that the disk may refuse, and that would have to be undone; or
+        a message is not in all of its queues yet."""
+        return bool(self.puts or self.registered or self.replaced or self.fanout.mail)
 
     @property
     def is_due(self) -> bool:
@@ -91,6 +94,7 @@ class Batch:
     def undo(self, census: Census) -> Refused:
         """Take mail out of the queues, and settings back.  Their seqs are not given again, for the
         messages may have been shown.  The caller removes the names."""
+        self.fanout.finish()
         for _, recipients in self.puts:
             for user in recipients:
                 while user.tail and user.tail[-1].id >= self.progress.base:

@@ -4,7 +4,8 @@ import socket
 import unittest
 
 import wire
-from rules.publication import PAGE, PAUSE_AT, PUBLISH_COST
+from rules.pages import PAUSE_AT
+from rules.publication import PAGE, PUBLISH_COST
 from tests.harness.service import Service
 from wire import Presence, Why
 

@@ -11,6 +11,7 @@ from rules.state import Caller, Now
 from rules.store import Store
 from rules.switchboard import Switchboard
 from store.census import Census
+from store.fanout import Fanout
 from store.mail import Mail, between, limited, messages
 from store.shelf import Shelf
 from store.user import User
@@ -28,6 +29,7 @@ class InMemory:
         self.users = []
         self.last = 0
         self.census = Census(self.users, Shelf())
+        self.fanout = Fanout()          # nothing is ever on its way
 
     def find(self, name):
         return next((user for user in self.users if user.name.lower() == name.lower()), None)
@@ -47,7 +49,7 @@ class InMemory:
     def known(self, sender, origin):
         return sender.next_marked(origin) if origin else (1, 1)
 
-    def put_run(self, sender, first, now, recipients, flags, body):
+    def put_run(self, sender, first, now, recipients, flags, body, spread=False):
         number = count_of(body)
         mail = Mail(self.last + 1, self.last + number, now, sender.number, first, flags,
                     len(recipients), body)
@@ -156,7 +158,8 @@ class OnAnotherStore(unittest.TestCase):
     def test_the_names_are_those_of_the_mailbox(self):
         """Nothing here that the mailbox does not have: mypy compares the rest."""
         for name in vars(Store):
-            if not name.startswith("_") and name not in ("store", "users", "last"):
+            if not name.startswith("_") and name not in ("store", "users", "last",
+                                                               "fanout"):
                 self.assertTrue(hasattr(Mailbox, name), name)
         self.assertLessEqual({name for name in vars(InMemory) if not name.startswith("_")},
                              set(vars(Store)))

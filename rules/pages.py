@@ -1,0 +1,46 @@
+"""pages: long answers, sent a page at a time, as their readers take them.
+
+A client with PAUSE_AT bytes unsent is sent no further page until it has read.  Pages leave in
+slices (slices.py): one for each, and then it is the turn of the others.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rules.slices import Crowd, Slices
+from rules.state import Client
+
+PAUSE_AT = 65536    # bytes that a client may have unsent before it is sent no more pages
+
+
+class Pages(Crowd[Client]):
+    """The clients that are to be sent pages.  `send` sends one, and returns how many units of work
+    that was; it puts the client in again if there are more."""
+
+    def __init__(self, slices: Slices, send: Callable[[Client], int]) -> None:
+        super().__init__(slices, self._serve)
+        self.send = send
+        self._deaf: dict[Client, None] = {}     # those that do not read now
+
+    def drop(self, one: Client) -> bool:
+        self._deaf.pop(one, None)
+        return super().drop(one)
+
+    def _serve(self, client: Client) -> int:
+        if client.backlog < PAUSE_AT:
+            return self.send(client)
+        self._deaf[client] = None
+        return 1
+
+    @property
+    def is_due(self) -> bool:
+        """Whether one of those that did not read reads again."""
+        return any(client.backlog < PAUSE_AT for client in self._deaf)
+
+    def wake(self) -> None:
+        """Go on with those that read again."""
+        if self._deaf:
+            reading = [client for client in self._deaf if client.backlog < PAUSE_AT]
+            for client in reading:
+                del self._deaf[client]
+            self.add(reading)

@@ -88,7 +88,8 @@ class Post:
         """Messages of a client, whose texts may be sent.  Raises Doubtful before anything is
         done."""
         client.work += run.messages + len(run.to) // NAMES_READ
-        if len(run.body) >> LONG_SHIFT > run.messages:
+        if len(run.body) >> LONG_SHIFT > run.messages and not self.usages.is_free(
+                client.usage, len(run.body), now.monotonic):
             client.work += (len(run.body) >> LONG_SHIFT) - run.messages
         to_many = (run.flags & SendFlag.EVERYONE and self.everyone.are_many
                    and self._may_try(client, run, now))

@@ -121,13 +121,19 @@ class LogCopy:
         self.listed_upto = 0            # and the user number that the answer has come to
 
 
+FREE = 8 << 20      # bytes of long texts by one login at once: a file that somebody pastes
+NEVER = float("-inf")
+
+
 class Usage:
     """What one login takes of the store (usage.py)."""
-    __slots__ = ("clients", "login", "put", "put_before", "unsent", "waiting")
+    __slots__ = ("clients", "free", "free_at", "login", "put", "put_before", "unsent", "waiting")
 
     def __init__(self, login: str, waiting: int) -> None:
         self.login = login
         self.clients = 0        # connected
+        self.free: float = FREE     # bytes of long texts that are no more work than short ones
+        self.free_at = NEVER        # when they were counted, on the monotonic clock
         self.put = 0            # bytes put into the journals since they were sealed last
         self.put_before = 0     # and from the seal before to that one
         self.unsent = 0         # bytes said to all its clients, that their sockets did not take yet

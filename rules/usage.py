@@ -29,11 +29,12 @@ from collections.abc import Callable
 
 from rules.owners import Owners
 from rules.roster import Roster
-from rules.state import Caller, Client, Usage
+from rules.state import FREE, Caller, Client, Usage
 from rules.store import Store
 from store.user import User
 
 PART = 16               # a login may put this part of long journals before its clients have to wait
+FREE_RATE = 1 << 20     # bytes of long texts that become free in a second, up to FREE
 GONE_MAX = 1000         # logins without a client that are remembered: 300 KB
 ADD_UP_SECONDS = 1.0    # between two times that what waits is added up
 LOGIN_UNSENT = 8 << 20  # bytes unsent to all clients of a login: 32 windows (window.py)
@@ -86,6 +87,17 @@ class Usages:
         if owner is not None:
             return f"uid {self.login_of(owner)}"
         return self._hosts.get(user.number) or f"name {user.name}"
+
+    @staticmethod
+    def is_free(usage: Usage, size: int, now: float) -> bool:
+        """Whether a long text of so many bytes is no more work than a short one: some of a login's
+        are.  `now`: the monotonic clock."""
+        usage.free = min(FREE, usage.free + (now - usage.free_at) * FREE_RATE)
+        usage.free_at = now
+        if usage.free < size:
+            return False
+        usage.free -= size
+        return True
 
     # ---- journals ----
 

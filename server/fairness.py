@@ -1,10 +1,10 @@
 """fairness: each connection's share of the daemon's work.
 
 Speed is not limited for its own sake.  A connection that is alone gets BUDGET units of work in a
-turn (a request is one unit, and so is each recipient of a message; so are 256 bytes of a text that
-is longer than that).  Fifty connections at full rate, as in a benchmark, are not limited either:
-each asks for a little, and a long turn serves all of them.  But a connection that asks for a little
-must not wait for those that ask for much.
+turn (a request is one unit, and so is each recipient of a message; so are 256 bytes of a long text,
+but for the first megabytes of a login).  Fifty connections at full rate, as in a benchmark, are not
+limited either: each asks for a little, and a long turn serves all of them.  But a connection that
+asks for a little must not wait for those that ask for much.
 
 Time, not turns, decides what is a little.  Each connection has a bucket of units: it holds BURST,
 and FLOOD more flow in with each TICK of the clock.  A connection that asks while its bucket is

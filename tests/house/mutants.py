@@ -166,6 +166,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("usage: what was put while it was sealed", "rules/usage.py",
      "usage.put if times == 1 else 0, 0", "usage.put and 0, 0",
      "test_usage"),
+    ("usage: long texts are work in the end", "rules/usage.py", "if usage.free < size:",
+     "if False:", "test_usage"),
     ("delivery: unread of a login has a bound", "rules/delivery.py",
      "is_clogged := client.usage.unsent >= LOGIN_UNSENT:", "is_clogged := False:", "test_usage"),
     ("connection: a clogged login is not read", "server/connection.py",

@@ -7,8 +7,8 @@ from unittest import mock
 import wire
 from rules.claims import Identity
 from rules.quota import Quotas
-from rules.state import Caller
-from rules.usage import GONE_MAX, OVER, PART
+from rules.state import FREE, Caller
+from rules.usage import FREE_RATE, GONE_MAX, OVER, PART
 from server.connection import LEAST_READ, READ_PAUSE_AT, READ_SIZE, read_size
 from server.options import Limits
 from store.user import User
@@ -137,9 +137,30 @@ class Work(unittest.TestCase):
         with Service() as service:
             ann = service.user("ann")
             client = service.daemon.board.roster.clients[0]
+            client.usage.free, client.usage.free_at = 0, service.clock.monotonic
             for size, work in (1, 2), (500, 2), (520, 3), (16_384, 65):
                 ann.send("ann", "x" * size)
                 self.assertEqual(client.work, work)
+
+    def test_some_of_a_login_are_not(self) -> None:
+        """As many bytes as somebody pastes, and a few more in each second."""
+        with Service() as service:
+            ann, bob = (service.user(name, caller=HOG) for name in ("ann", "bob"))
+            clients = service.daemon.board.roster.clients
+            usage = clients[0].usage
+            ann.send("ann", "x" * 1000)
+            self.assertEqual((clients[0].work, usage.free), (2, FREE - 1004))
+            usage.free = 1003
+            ann.send("ann", "x" * 1000)
+            bob.send("ann", "x" * 999)
+            bob.send("ann", "x" * 1000)
+            self.assertEqual((clients[0].work, clients[1].work), (4, 4))
+            service.clock.forward(0.5)
+            ann.send("ann", "x" * 1000)
+            self.assertEqual((clients[0].work, usage.free), (2, FREE_RATE // 2 - 1004))
+            service.clock.forward(60)
+            ann.send("ann", "x" * 1000)
+            self.assertEqual(usage.free, FREE - 1004)
 
 
 class Waiting(unittest.TestCase):

@@ -50,8 +50,8 @@ class Refusal(Exception):
 
 
 class Doubtful(Exception):
-    """It takes a moment to find out whether a client can be let in, or who gets its message: look
-    at its HELLO, PROOF or SENDS again."""
+    """It takes a moment to find out whether a client can be let in, or who gets its message, or to
+    take all that it confirms: look at its HELLO, PROOF, SENDS or CONFIRM again."""
 
 
 class Invitation:

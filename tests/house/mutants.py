@@ -530,6 +530,8 @@ MUTANTS = [Mutant(*row) for row in (
      "        self.fanout.finish()\n", "", "test_everyone"),
     ("delivery: a message on its way is pushed", "rules/delivery.py",
      "if fanout.mail is not None:", "if False:", "test_everyone"),
+    ("delivery: a long queue is confirmed in parts", "rules/delivery.py",
+     "if said.last - said.first < WINDOW or", "if True or", "test_slices"),
     ("delivery: the number before a check", "rules/delivery.py",
      "if check is not None and check.upto == EVER:", "if False:", "test_delivery"),
     ("pace: what comes in has a bound", "server/pace.py",

@@ -331,6 +331,30 @@ class Turns(unittest.TestCase):
         for each in rounds:
             self.assertEqual(sorted(each), list(range(len(people))))
 
+    def test_a_long_queue_that_is_confirmed_at_once(self) -> None:
+        """A turn takes CONFIRM_MOST of it; it is answered when all are taken."""
+        ann, bob = self.service.users("ann", "bob")
+        bob.say(wire.Hold(1, 1))
+        box, most = self.service.mailbox, delivery.CONFIRM_MOST
+        users = box.find("ann"), box.find("bob")
+        for number in range(2 * most + 10):
+            box.put(users[0], (9 << 32) + number + 1, 1, [users[1]], 0, b"x")
+        self.service.run()
+        bob.hears_all(wire.Done)
+        bob.sock.sendall(wire.encode(wire.Confirm(1, 1 << 50)))
+        waiting = []
+        for _ in range(6):
+            self.service.daemon.turn(0)
+            self.service.clock.forward(0.2)
+            waiting.append(users[1].waiting)
+        self.assertEqual(sorted(set(waiting), reverse=True)[:3], [most + 10, 10, 0])
+        self.service.run()
+        bob.hears(wire.Confirmed, first=1, last=1 << 50)
+        bob.hears_nothing()
+        delivered = ann.hears_all(wire.Delivered)
+        self.assertEqual((delivered[0].first, delivered[-1].last),
+                         ((9 << 32) + 1, (9 << 32) + 2 * most + 10))
+
     def test_one_that_leaves_is_told_all_before(self) -> None:
         """Its frames were queued, and it goes before its turn has come."""
         members, _ = self.group(slices.MANY + 2)

@@ -52,6 +52,7 @@ class Granting:
         self._in_tmux = "TMUX" in os.environ or os.environ.get("TERM", "").startswith("tmux")
         self._notified_at = -math.inf
         self._waiting: Notify | None = None         # the notice that must wait
+        self._told = False                          # the user knows that the command cannot be run
 
     def grant(self, monotonic: float) -> None:
         """Do what the Menu wishes for by now."""
@@ -62,8 +63,8 @@ class Granting:
                 self._face.bare(wish.url)
             elif isinstance(wish, Open):
                 if not self._opener.run({"PARLEY_URL": wish.url}, monotonic):
-                    self._menu.note(f"{hooks.RUNNING_MAX} programs that --open started are still "
-                                    "running", "alert")
+                    self._menu.note("--open: no process could be started, or "
+                                    f"{hooks.RUNNING_MAX} are still running", "alert")
             else:
                 times = wish.times + (self._waiting.times if self._waiting else 0)
                 self._waiting = wish._replace(times=times)
@@ -76,8 +77,11 @@ class Granting:
 
     def tick(self, monotonic: float) -> None:
         """Do what the time has come for."""
-        for hook in (self._opener, self._notifier):
-            hook.tick(monotonic)
+        if fault := self._opener.tick(monotonic):
+            self._menu.note(f"--open: {fault}", "alert")
+        if (fault := self._notifier.tick(monotonic)) and not self._told:
+            self._told = True
+            self._menu.note(f"--notify-command: {fault}", "alert")
         if self._waiting and monotonic >= self._notified_at + NOTICE_SECONDS:
             wish, self._waiting = self._waiting, None
             if not self._menu.is_watched:

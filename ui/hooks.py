@@ -20,6 +20,8 @@ from contextlib import suppress
 
 RUNNING_MAX = 4
 SECONDS = 10.0
+LOOK = 0.3              # seconds: by then a program that is not there has ended
+NOT_THERE = 127         # the exit status, of a shell too
 
 
 def words(command: str) -> list[str]:
@@ -35,6 +37,7 @@ class Hook:
         self.command = command
         self.seconds = seconds
         self._running: dict[int, float] = {}        # by pid: when it is killed
+        self._look_at = math.inf        # when to see whether the last one could be run
 
     def run(self, fields: Mapping[str, str], monotonic: float) -> bool:
         """Start it with these fields in its environment; False if it cannot start now."""
@@ -49,14 +52,19 @@ class Hook:
         if pid == 0:
             _become(self.command, environment)
         self._running[pid] = monotonic + self.seconds
+        self._look_at = monotonic + LOOK
         return True
 
     def due(self) -> float:
         """When tick() has something to do; inf: never."""
-        return min(self._running.values(), default=math.inf)
+        return min([self._look_at, *self._running.values()])
 
-    def tick(self, monotonic: float) -> None:
-        """Bury the processes that have ended, and kill those that run for too long."""
+    def tick(self, monotonic: float) -> str:
+        """Bury the processes that have ended, and kill those that run for too long; why one could
+        not be run, or ""."""
+        fault = ""
+        if monotonic >= self._look_at:
+            self._look_at = math.inf
         for pid, until in list(self._running.items()):
             if monotonic >= until:
                 for kill in (os.killpg, os.kill):           # it may not have its session yet
@@ -64,9 +72,13 @@ class Hook:
                         kill(pid, signal.SIGKILL)
                 self._running[pid] = monotonic + 1.0        # and look again
             with suppress(ChildProcessError):
-                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                gone, status = os.waitpid(pid, os.WNOHANG)
+                if not gone:
                     continue
+                if os.waitstatus_to_exitcode(status) == NOT_THERE:
+                    fault = f"{self.command[0]} cannot be run, or not what it runs (status 127)"
             del self._running[pid]
+        return fault
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str]) -> None:

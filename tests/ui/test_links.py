@@ -1,4 +1,5 @@
 """/url, /notify, /tell-me: what the Menu wishes for; and how that is granted."""
+import math
 import os
 import time
 import unittest
@@ -220,6 +221,7 @@ class Hooks(unittest.TestCase):
         started = [hook.run({}, 10.0) for _ in range(10)]
         self.assertLess(time.monotonic() - began, 1.0)      # nobody waits for them
         self.assertEqual(started.count(True), hooks.RUNNING_MAX)
+        hook.tick(10.5)
         self.assertEqual(hook.due(), 15.0)
         pids = [*hook._running]
         hook.tick(15.0)
@@ -234,7 +236,23 @@ class Hooks(unittest.TestCase):
     def test_a_program_that_is_not_there(self) -> None:
         hook = hooks.Hook(["/nonexistent/program"], 5.0)
         self.assertTrue(hook.run({}, 10.0))
-        until(lambda: [hook.tick(10.0), not hook._running][1], 20)
+        self.assertEqual(hook.due(), 10.0 + hooks.LOOK)
+        self.assertIn("/nonexistent/program cannot be run", until(lambda: hook.tick(11.0), 20))
+        self.assertEqual(hook.due(), math.inf)
+
+    def test_the_user_hears_of_that(self) -> None:
+        play = Play().online("bob")
+        granting = Granting(play.menu, Face(), options.parser({}).parse_args(
+            ["--open", "/nonexistent/program", "--notify-command", "/nonexistent/other"]))
+        play.mail(1, "bob", "https://a.example/")
+        play.enter("/url 1 open")
+        granting.grant(10.0)
+
+        def said() -> str:
+            granting.tick(10.5)
+            return "\n".join(line for entry in play.menu.pane.entries for line in entry.lines())
+        until(lambda: "--open: /nonexistent/program" in said(), 20)
+        until(lambda: "--notify-command: /nonexistent/other" in said(), 20)
 
 
 if __name__ == "__main__":

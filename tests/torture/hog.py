@@ -17,6 +17,7 @@ The ways of the hog:
     next        each connection to the name of the next one
     deaf        they do not even read what they get
     crowd       300 connections, deaf
+    logins      six logins at once, with 6 connections each: they fill nine tenths of the disk
 
 With --cage the daemon runs in a cgroup with so much memory, files in the page cache included.
 """
@@ -38,7 +39,8 @@ from tests.torture.overload import pin
 from tests.torture.power_cuts import Image
 
 WAYS = {"silent": Way(), "confirms": Way(confirms=True), "next": Way(to_next=True),
-        "deaf": Way(reads=False), "crowd": Way(connections=300, reads=False)}
+        "deaf": Way(reads=False), "crowd": Way(connections=300, reads=False),
+        "logins": Way(connections=6, logins=6)}
 SECONDS = 20                    # of each way
 MEMORY = 150 << 20              # bytes of the daemon
 WAIT = 1.0                      # seconds, on a busy machine; 5 to 50 ms are usual

@@ -152,6 +152,10 @@ class Promises:
         """Whether settle() has something to do."""
         return self._pages.is_due
 
+    def is_sending(self, client: Client) -> bool:
+        """Whether it takes OUTCOMES of many names now."""
+        return client in self._long
+
     def leave(self, client: Client) -> None:
         """Its connection is gone, or ends: what it did not take yet is not sent any more."""
         self._long.pop(client, None)

@@ -183,10 +183,12 @@ class Switchboard:
         self.roster.tell_all(list(self.roster.clients.values()), said)
 
     def is_answering(self, client: Client) -> bool:
-        """Whether a CHECK or a LIST of this client goes on without a further word from it."""
+        """Whether a CHECK or a LIST of this client, or the OUTCOMES of a message, go on without a
+        further word from it."""
         is_checking = client.window.checking is not None and (
-            not client.welcomed or client in self.delivery.stirred)
-        return is_checking or client.log_copy.list_request > 0
+            not client.welcomed or client in self.delivery.stirred
+            or client in self.delivery.clogged)
+        return is_checking or client.log_copy.list_request > 0 or self.promises.is_sending(client)
 
     @property
     def owes(self) -> bool:

@@ -3,8 +3,8 @@
     EXIT, or put out        the client has left.  Its connection is closed when it was told
                             everything, also what waits for the disk
     the end of its stream   the client has shut down its direction of the connection, and still
-                            listens.  It leaves as soon as its CHECK and its LIST are answered, as
-                            far as they can be without a word from it; then the same
+                            listens.  It leaves as soon as its CHECK, LIST and OUTCOMES are sent,
+                            as far as they can be without a word from it; then the same
     a connection closed     there is nobody to tell anything (connection.py)
 
 So a script may say all that it has to say, shut down its direction, and read the answers.  What

@@ -292,6 +292,17 @@ class Unsent(unittest.TestCase):
         self.assertEqual((self.usage.unsent, self.unsent()), (0, 0))
         self.assertEqual(self.service.daemon.board.delivery.clogged, {})
 
+    def test_one_that_shuts_down_its_direction_gets_its_check(self) -> None:
+        mailbox = self.service.mailbox
+        user = mailbox.register("hog", 1)
+        for _ in range(3):
+            mailbox.put(mailbox.find("other"), 0, 1, [user], 0, b"hi")
+        hog = self.service.user("hog", caller=HOG)
+        hog.sock.sendall(wire.encode(wire.Check(1)))
+        hog.sock.shutdown(socket.SHUT_WR)
+        self.assertEqual(len(hog.hears_all(wire.Mail)), 3)
+        hog.hears(wire.Checked)
+
     def test_they_are_not_read(self) -> None:
         """The last of them has less than a window unsent."""
         last = list(self.service.daemon.connection_of.values())[7]

@@ -4,9 +4,10 @@ import contextlib
 import socket
 import ssl
 import unittest
+from unittest import mock
 
 import wire
-from rules import delivery
+from rules import delivery, pages, promises
 from rules.state import Caller
 from server.heartbeat import LEAVE_SECONDS, PAUSE_SECONDS
 from tests.client.correspondence import House as SlowHouse
@@ -37,6 +38,22 @@ class HalfClosed(unittest.TestCase):
             ann.sock.sendall(encoded(*sends(7 << 32 | 1, MESSAGES)))
             ann.sock.shutdown(socket.SHUT_WR)
             self.assertEqual(stored(ann), MESSAGES)
+            self.assertTrue(ann.is_disconnected())
+
+    def test_outcomes_of_many_names(self):
+        """They leave as it takes them."""
+        with Service() as service, mock.patch.object(promises, "OUTCOME_NAMES", 1), \
+                mock.patch.object(promises, "PAGES_AT_ONCE", 1):
+            for n in range(5):
+                service.mailbox.register(f"n{n}", 1)
+            ann = service.user("ann")
+            with mock.patch.object(pages, "PAUSE_AT", 0):
+                ann.sock.sendall(encoded(wire.Send(7 << 32 | 1, wire.SendFlag.EVERYONE, (), "hi")))
+                service.daemon.turn(0)
+                ann.sock.shutdown(socket.SHUT_WR)
+                service.run()
+            service.run()
+            self.assertEqual(len(ann.hears_all(wire.Outcomes)), 5)
             self.assertTrue(ann.is_disconnected())
 
     def test_over_tcp(self):

@@ -70,6 +70,8 @@ class Server:
         _load()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
+        # a peer that ends its stream without a goodbye may still listen; since 3.11.4 an error
+        self.context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
         self.context.num_tickets = 0    # nobody resumes a session, so nothing is sent for that
         for path in (certificate, key):
             try:

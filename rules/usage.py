@@ -50,7 +50,8 @@ class Usages:
         self.login_of = login_of                # the login that a uid counts for
         self._usages: dict[str, Usage] = {}     # by login: those with clients
         self._gone: dict[str, Usage] = {}       # and those without, that put something
-        self._hosts: dict[int, str] = {}        # by number of a user without an owner: who used it
+        # by number of a user that is away, and whose messages wait: who used the name
+        self._hosts: dict[int, str] = {}
         self._waiting = Counter[str]()          # by login, when it was last added up
         self._added_at = float("-inf")          # on the monotonic clock
         self._seals = 0                         # how often was sealed, at the last look
@@ -60,8 +61,7 @@ class Usages:
 
     def enter(self, client: Client, caller: Caller) -> None:
         """A client came in."""
-        self._hosts[client.user.number] = caller.host
-        login = self._login(client.user)
+        login = self._login(client.user, caller.host)
         usage = self._usages.get(login)
         if usage is None:
             usage = self._gone.pop(login, None) or Usage(login, self._waiting[login])
@@ -71,7 +71,11 @@ class Usages:
 
     def leave(self, client: Client) -> None:
         """A client went."""
-        usage = client.usage
+        usage, user = client.usage, client.user
+        if user.sent >= 1:
+            self._hosts[user.number] = client.host
+        else:
+            self._hosts.pop(user.number, None)
         usage.clients -= 1
         if usage.clients:
             return
@@ -81,12 +85,14 @@ class Usages:
         if len(self._gone) > GONE_MAX:
             self._forget()
 
-    def _login(self, user: User) -> str:
-        """Whom this user counts for."""
+    def _login(self, user: User, host: str = "") -> str:
+        """Whom this user counts for; it is used from this host now, if one is given."""
         owner = Owners.of(user)
         if owner is not None:
             return f"uid {self.login_of(owner)}"
-        return self._hosts.get(user.number) or f"name {user.name}"
+        client = self.roster.clients.get(user.number)
+        host = host or (client.host if client else self._hosts.get(user.number, ""))
+        return host or f"name {user.name}"
 
     @staticmethod
     def is_free(usage: Usage, size: int, now: float) -> bool:
@@ -142,6 +148,6 @@ class Usages:
         self._add_up()
         for login in list(self._gone)[:GONE_MAX // 2]:
             del self._gone[login]
-        users, clients = self.mailbox.users, self.roster.clients
+        users = self.mailbox.users
         self._hosts = {number: host for number, host in self._hosts.items()
-                       if number in clients or (number < len(users) and users[number].sent >= 1)}
+                       if number < len(users) and users[number].sent >= 1}

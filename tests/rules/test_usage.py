@@ -8,7 +8,7 @@ import wire
 from rules.claims import Identity
 from rules.quota import Quotas
 from rules.state import FREE, Caller
-from rules.usage import FREE_RATE, GONE_MAX, OVER, PART
+from rules.usage import FREE_RATE, GONE_MAX, OVER, PART, Usages
 from server.connection import LEAST_READ, READ_PAUSE_AT, READ_SIZE, read_size
 from server.options import Limits
 from store.user import User
@@ -127,9 +127,30 @@ class Fills(unittest.TestCase):
                     usages.leave(guest)
                 self.assertEqual(len(usages._usages), 1)
                 self.assertEqual(len(usages._gone), put and GONE_MAX // 2 + 4)
-            self.assertEqual(usages._hosts, {0: client.host} | {
-                n: f"192.0.2.{n}" for n in range(GONE_MAX + 2, GONE_MAX + 5)})
+            self.assertEqual(usages._hosts, {})
             self.assertIs(usages._usages[client.host], client.usage)
+
+
+class WithoutOwner(unittest.TestCase):
+    def test_what_a_name_has_sent_counts_for_the_host_that_used_it(self) -> None:
+        with Service() as service:
+            reader, ann = service.user("reader"), service.user("ann", caller=Caller("192.0.2.1:1"))
+            usages = service.daemon.board.usages
+            ann.send("reader", "x" * 100)
+            self.assertEqual(self.waiting(usages), {"192.0.2.1": 164})
+            ann.hang_up()
+            self.assertEqual(self.waiting(usages), {"192.0.2.1": 164})
+            ann = service.user("ann", caller=Caller("192.0.2.2:1"))
+            self.assertEqual(self.waiting(usages), {"192.0.2.2": 164})
+            ann.hang_up()
+            self.assertEqual(self.waiting(usages), {"192.0.2.2": 164})
+            reader.confirm(*reader.hears_all(wire.Mail))
+            service.user("ann").hang_up()
+            self.assertEqual((usages._hosts, self.waiting(usages)), ({}, {}))
+
+    def waiting(self, usages: Usages) -> dict[str, int]:
+        usages._add_up()
+        return usages._waiting
 
 
 class Work(unittest.TestCase):

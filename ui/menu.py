@@ -25,6 +25,7 @@ from ui import items, keymap, modes
 from ui.desk import Desk, Mode
 from ui.entries import Settled
 from ui.items import ANSWERS, Item
+from ui.notices import login
 from ui.pane import Pane
 from ui.talk import Talk
 from ui.wishes import Wish
@@ -89,8 +90,7 @@ class Menu:
     def title(self) -> str:
         """The title of the window: who is logged in, and how many messages nobody has seen."""
         unseen = f"({self.pane.unseen}) " if self.pane.unseen else ""
-        house = f"@{self.link.house}" if self.link.house else ""
-        return f"{unseen}{self.link.name}{house} - parley"
+        return f"{unseen}{login(self.link)} - parley".strip()
 
     @property
     def is_watched(self) -> bool:

@@ -5,6 +5,8 @@ raises.
 """
 from __future__ import annotations
 
+import re
+
 import wire
 from client.link import Link
 from terminal.display import display
@@ -16,9 +18,17 @@ from wire import Presence
 
 BELL, OFF = "bell", "off"
 KINDS = (BELL, "osc9", "osc777", OFF)
+HOUSE_MAX = 64          # characters of a house in a title: as long as a host's name may be
 WAITED_MAX = 100        # names that the user waits for
 WORDS = {"message": "a message from {who}", "invitation": "{who} invites you to a chat",
          "here": "{who} is here", "lost": "the connection was lost"}
+
+
+def login(link: Link) -> str:
+    """`alice@lab`; without the house if that is no name of a host: it stands where no bar is."""
+    house = link.house
+    plain = len(house) <= HOUSE_MAX and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", house)
+    return f"{link.name}@{house}" if plain else link.name
 
 
 class Notices:
@@ -34,7 +44,7 @@ class Notices:
         """The two lines of a notice."""
         text = WORDS[notice.event].format(who=display(notice.who))
         also = f", and {notice.times - 1} more" if notice.times > 1 else ""
-        return f"{self.link.name}@{self.link.house}", text + also
+        return login(self.link), text + also
 
     def tell_me(self, name: str) -> str:
         """Say when this user comes, once; a fault, or ""."""

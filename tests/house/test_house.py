@@ -172,7 +172,7 @@ INSIDE = {
         "keymap": "commands desk modes words",
         "links": "entries feed wishes",
         "log": "entries failures names options output past",
-        "menu": "desk entries items keymap modes pane talk wishes words",
+        "menu": "desk entries items keymap modes notices pane talk wishes words",
         "messages": "entries feed past people requests words",
         "modes": "commands desk items names words",
         "names": "entries",

@@ -99,6 +99,13 @@ class Alerts(unittest.TestCase):
         self.play.press("<FocusIn>")
         self.assertEqual(self.play.menu.title, "alice@lab - parley")
 
+    def test_a_house_that_is_no_name_of_a_host_is_in_no_title(self) -> None:
+        for house, title in (("lab-1.example", "alice@lab-1.example - parley"),
+                             ("lab root@prod", "alice - parley"), ("\u202e", "alice - parley"),
+                             ("x" * 65, "alice - parley"), ("", "alice - parley")):
+            self.play.link.house = house
+            self.assertEqual(self.play.menu.title, title)
+
     def test_tell_me(self) -> None:
         self.play.enter("/tell-me bob")
         self.assertIn("bob is here already", self.play.last)

@@ -12,11 +12,11 @@ from typing import Any
 from rules.slices import Slices
 from rules.state import Now
 
-READ_SECONDS = 0.01         # for what came in: a thousand connections may end at once
+READ_SECONDS = 0.008        # for what came in: a thousand connections may end at once
 LOOK_EACH = 4               # connections between two looks at the clock, which take 0.4 us
 SLICE = 0.001               # seconds for what is too much for one turn: all others wait so much
                             # longer, and one step
-SLICE_MAX = 0.005           # the same at most, where the rest of the turn took as long
+SLICE_MAX = 0.003           # the same at most, where the rest of the turn took as long
 
 Ready = tuple[Any, int]     # the selector's key, and what it is ready for
 

@@ -29,8 +29,9 @@ from tests.torture.overload import Process, pin
 
 NAMES, CLIENTS, SUBSCRIBERS, GROUP = 100_000, 10_000, 4500, 1000
 TURN_MAX = 20.0             # milliseconds
-CUT_MAX = 35.0              # the same where thousands end at once, which is no request: the last 256
-                            # of a chat are told of each other in one turn, and each is gone
+# The same where thousands end at once, which is no request: the last 256 of a chat are told of each
+# other in one turn, and each is gone.
+CUT_MAX = 35.0
 BEAT = 0.005
 QUIET_SECONDS = 5.0         # without anything else
 LIMITS = ("--silence-seconds", "65535", "--patience", "600")

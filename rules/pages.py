@@ -14,12 +14,12 @@ PAUSE_AT = 65536    # bytes that a client may have unsent before it is sent no m
 
 
 class Pages(Crowd[Client]):
-    """The clients that are to be sent pages.  `send` sends one, and returns how many units of work
+    """The clients that are to be sent pages.  `page` sends one, and returns how many units of work
     that was; it puts the client in again if there are more."""
 
-    def __init__(self, slices: Slices, send: Callable[[Client], int]) -> None:
+    def __init__(self, slices: Slices, page: Callable[[Client], int]) -> None:
         super().__init__(slices, self._serve)
-        self.send = send
+        self.page = page
         self._deaf: dict[Client, None] = {}     # those that do not read now
 
     def drop(self, one: Client) -> bool:
@@ -28,7 +28,7 @@ class Pages(Crowd[Client]):
 
     def _serve(self, client: Client) -> int:
         if client.backlog < PAUSE_AT:
-            return self.send(client)
+            return self.page(client)
         self._deaf[client] = None
         return 1
 

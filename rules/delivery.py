@@ -193,9 +193,10 @@ class Delivery:
                 fanout.reach(client.user)
         self._tell_waiting()
         stirred, self.stirred = self.stirred, {}
-        for client in [each for each in self.clogged if not each.backlog]:
-            del self.clogged[client]
-            stirred[client] = None
+        if self.clogged:
+            for client in [each for each in self.clogged if not each.backlog]:
+                del self.clogged[client]
+                stirred[client] = None
         self._pushed = 0
         for client in stirred:
             if self._pushed >= PUSH_BYTES:
@@ -207,7 +208,8 @@ class Delivery:
     @property
     def is_due(self) -> bool:
         """Whether push() has something to do at once."""
-        return bool(self.stirred) or any(not client.backlog for client in self.clogged)
+        return bool(self.stirred) or (
+            bool(self.clogged) and any(not client.backlog for client in self.clogged))
 
     def _serve(self, client: Client) -> int:
         """One of a crowd.  What they share is encoded anew after each push()."""

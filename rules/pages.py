@@ -35,7 +35,7 @@ class Pages(Crowd[Client]):
     @property
     def is_due(self) -> bool:
         """Whether one of those that did not read reads again."""
-        return any(client.backlog < PAUSE_AT for client in self._deaf)
+        return bool(self._deaf) and any(client.backlog < PAUSE_AT for client in self._deaf)
 
     def wake(self) -> None:
         """Go on with those that read again."""

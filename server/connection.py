@@ -40,7 +40,9 @@ UNSENT_MAX = 2 << 20        # bytes unsent above which it is closed: more than w
 
 def read_size(connections: int) -> int:
     """The bytes to read from each of so many connections that are ready, or have frames left."""
-    return max(LEAST_READ, min(READ_SIZE, TURN_READ // max(1, connections)))
+    if connections <= TURN_READ // READ_SIZE:
+        return READ_SIZE
+    return max(LEAST_READ, TURN_READ // connections)
 
 
 class Owner(Protocol):

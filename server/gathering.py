@@ -41,7 +41,9 @@ class Gathering:
 
     def until(self) -> float:
         """When the next counts are due; inf: there are none."""
-        return next((since + GATHER_SECONDS for since, _ in self._held.values()), inf)
+        if not self._held:          # asked in every turn
+            return inf
+        return next(iter(self._held.values()))[0] + GATHER_SECONDS
 
     def due(self, now: float) -> list[tuple[str, str, int]]:
         """The counts that are due: login, event, lines.  inf for `now`: all of them."""

@@ -175,7 +175,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("connection: who goes leaves nothing unsent", "server/connection.py",
      "        self._count(0)\n", "", "test_usage"),
     ("connection: what a turn reads has a bound", "server/connection.py",
-     "min(READ_SIZE, TURN_READ // max(1, connections))", "READ_SIZE", "test_usage"),
+     "max(LEAST_READ, TURN_READ // connections)", "READ_SIZE", "test_usage"),
     ("mailbox: what is settled", "store/progress.py", "else min(self.synced, self.due - 1)",
      "else self.due - 1", "test_syncer"),
     ("mailbox: reads that failed are due", "store/progress.py", "        if not reads:\n",

@@ -169,10 +169,11 @@ class Speaker:
 
     def hear(self, kind: type) -> Any:
         """The next message of this kind; the others before it are passed over."""
+        said = None
         for said in self.messages():
             if type(said) is kind:
                 return said
-        raise AssertionError(f"the line was closed before a {kind.__name__} came")
+        raise AssertionError(f"the line was closed before a {kind.__name__} came; last: {said}")
 
     def close(self) -> None:
         self.sock.close()

@@ -10,7 +10,8 @@ import unittest
 
 import wire
 from tests.harness.lived_in import PEOPLE, keep_a_year
-from tests.harness.process import DaemonProcess
+from tests.harness.process import START_SECONDS, DaemonProcess
+from tests.harness.terminals import until
 
 INSTANCES = itertools.count(1)
 
@@ -38,15 +39,22 @@ class WithDaemon(unittest.TestCase):
         if self.daemon.process.poll() is not None:
             self.daemon.start()
         for name in PEOPLE:
-            self._read_all(name)
+            until(lambda name=name: self._read_all(name), START_SECONDS)
         state = self.daemon.directory + "/state"
         shutil.rmtree(state)
         keep_a_year(state, self.daemon.store, *PEOPLE)
 
-    def _read_all(self, name: str) -> None:
-        with self.daemon.client(name) as reader:
+    def _read_all(self, name: str) -> bool:
+        """Whether it could be done: a client of the test before may be there for a moment."""
+        try:
+            reader = self.daemon.client(name)
+        except AssertionError as error:
+            if "in use" not in str(error):
+                raise
+            return False
+        with reader:
             if not reader.welcome.waiting:
-                return
+                return True
             reader.say(wire.Check(1))
             last = 0
             for said in reader.messages():
@@ -57,3 +65,4 @@ class WithDaemon(unittest.TestCase):
                     break
             while reader.hear(wire.Confirmed).last < last:
                 pass
+        return True

@@ -8,8 +8,9 @@ it (tests.store.test_mailbox.TestNames).  Without one, all tests run.
 How it works
     The runner loads all tests, then forks the workers; a worker runs one unit of work after the
     other.  A unit is a TestCase class, or a single test of a class that takes longer than
-    SPLIT_SECONDS.  The longest units begin.  JOBS workers run the units that compute; as many more,
-    unless JOBS is 1, run only units that mostly wait, which need hardly a processor.
+    SPLIT_SECONDS.  The longest units begin.  JOBS workers run the units that compute, by default
+    half as many again as there are processors, for these wait a little too; as many more, unless
+    JOBS is 1, run only units that mostly wait, which need hardly a processor.
     How long a test took, and how much of that was processor time, stands in TIMES, from the last
     run here; in a fresh clone in the committed SEED, which is a copy of such a file.  Both are
     hints: without them the tests only take longer.
@@ -368,7 +369,8 @@ def main() -> int:
                                      description="Run the tests on all processors.")
     parser.add_argument("what", nargs="*", help="a room, module, class or test; all by default")
     parser.add_argument("-v", "--verbose", action="store_true", help="name each test, show figures")
-    parser.add_argument("-j", "--jobs", type=int, default=len(os.sched_getaffinity(0)),
+    processors = len(os.sched_getaffinity(0))
+    parser.add_argument("-j", "--jobs", type=int, default=processors + processors // 2,
                         help="worker processes for the tests that compute")
     options = parser.parse_args()
     os.chdir(HOME)

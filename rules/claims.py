@@ -151,8 +151,8 @@ class Claims:
 
     def check_room(self, name: str, caller: Caller) -> None:
         """Raise Refusal if the caller would become the owner of one name more than a login may
-        have.  A login's own name is always its."""
-        if self.identity.trusting or caller.uid is None or not self.owners.is_full(caller.uid):
+        have.  A login's own name is always its, and an operator may have any."""
+        if self.identity.trusting or caller.uid is None or not self._is_full(caller.uid):
             return
         user = self.mailbox.find(name)
         try:
@@ -160,8 +160,14 @@ class Claims:
                 return
         except OSError:
             return                              # nobody's, until the list answers
-        raise Refusal(Why.DENIED, f"your login owns {self.owners.each} names here, and may own no "
-                                  "more: use one of them")
+        owned = self.owners.names_of(caller.uid)
+        raise Refusal(Why.DENIED, f"your login owns {owned} names here, and may own no more: use "
+                                  "one of them")
+
+    def _is_full(self, uid: int) -> bool:
+        """Whether this uid may own no further name.  Operators could fill the log in any case, and
+        the house of a daemon's own user may have any number from before there was a limit."""
+        return uid not in self.identity.operators and self.owners.is_full(uid)
 
     def entered(self, client: Client, caller: Caller, proven: bool) -> None:
         """The caller is in.  A name that nobody owns now belongs to the caller's uid; so does a
@@ -176,7 +182,7 @@ class Claims:
         claim, owner = self._claim(client.user), self.owners.of(client.user)
         if caller.uid in owners or (not owners and (proven or not claim)):
             is_owner = owner in (owners or {caller.uid})
-            may_own = bool(owners) or not self.owners.is_full(caller.uid)
+            may_own = bool(owners) or not self._is_full(caller.uid)
             if not is_owner and may_own and not self.mailbox.refusal:   # else the next time
                 self.owners.give(client.user, caller.uid)
         elif not proven:

@@ -386,7 +386,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("sockets: the file of another stays", "server/sockets.py",
      "if file is not None and file_at(path) == file:", "if file is not None:", "test_sockets"),
     ("owners: the names of one login", "rules/owners.py",
-     "return 0 < self.each <= self._names[self.login_of(uid)]", "return False", "test_hosts"),
+     "return 0 < self.each <= self.names_of(uid)", "return False", "test_hosts"),
     ("uids: who is one", "net/uids.py", "return self._ranges[place - 1].login", "return uid",
      "test_uids"),
     ("claims: a uid that may be anybody's", "rules/claims.py",

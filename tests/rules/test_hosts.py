@@ -187,6 +187,18 @@ class NamesEach(unittest.TestCase):
             service.user("four", caller=Caller("unix:ann", self.ANN))
             service.user("five", caller=tcp("192.0.2.1"))
 
+    def test_an_operator_may_own_any_number(self):
+        """Also in yesterday's store, where a login has more than it may have today."""
+        with self.house() as service:
+            claims = service.daemon.board.claims
+            claims.identity = claims.identity._replace(operators=frozenset({self.EVE}))
+            for number in range(5):
+                self.eve(service, f"n{number}")
+            self.assertEqual(claims.owners.names_of(self.EVE), 5)
+            service.restart()
+            client = service.client("more", caller=Caller("unix:eve", self.EVE))
+            self.assertIn("owns 5 names", client.hears(wire.Rejected, why=Why.DENIED).reason)
+
     def test_subordinate_uids(self):
         with self.house() as service:
             for number, name in enumerate(("one", "two", "three")):
@@ -255,7 +267,7 @@ class NamesEach(unittest.TestCase):
 class Options(unittest.TestCase):
     def test_options(self):
         found = limits(parse([*LISTEN, "--new-names", "7", "--names", "2K"]), 100)
-        self.assertEqual((found.new_names, found.names, found.names_each), (7, 2048, 1000))
+        self.assertEqual((found.new_names, found.names, found.names_each), (7, 2048, 10_000))
         found = limits(parse([*LISTEN, "--new-names", "none", "--names", "none",
                               "--names-each", "none"]), 100)
         self.assertEqual((found.new_names, found.names, found.names_each), (0, wire.LOG_MAX, 0))

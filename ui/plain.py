@@ -331,8 +331,9 @@ class Plain:
             self._complain(error)
             printed = True
         self._confirm()
+        is_in = self.link.online and self.link.roster.is_whole      # "connected" was printed
         if (self.desk.mode is not self._mode and not self.desk.leaving
-                and (self.link.online or self.desk.is_at_login)):
+                and (is_in or self.desk.is_at_login)):
             self._mode = self.desk.mode
             self._show_mode()
         elif not printed and self.menu.question == self._question:

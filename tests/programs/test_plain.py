@@ -232,6 +232,7 @@ class Piped(Lines):
             "parley: 'zed' is not an item; 1-6 select one; /help; \"@bob hi\" sends at once"]))
         self.assertTrue(err.startswith("parley: /nonsense is not a command"), err)
         words = [line[6:] if line[2:3] == ":" else line for line in out.split("\n")]
+        self.assertLess(out.index("* connected to"), out.index(MENU))
         for line in ("* connected to", MENU, "* 201 current users:",
                      "  v-0      Chatting with Vera.1",
                      "1. One user 2. Several users 3. All users",

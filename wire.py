@@ -1,4 +1,4 @@
-"""wire: the protocol between client and daemon: its messages, and their bytes.
+"""wire: the protocol between client and daemon, and its messages (their bytes: net/codec.py).
 
 The protocol on one page
 ------------------------
@@ -82,20 +82,32 @@ kind that is not in MESSAGES ends the connection.
 Failure.  Every violation raises ProtocolError with one line of reason.  A declared length allocates
 nothing: buffers grow only by the bytes that arrived (net/frames.py).
 """
-import re
-import struct
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from net import fields
+from net.codec import (
+    CODECS,
+    MESSAGES,
+    SEVERAL,
+    Codec,
+    Message,
+    decode,
+    describe,
+    encode,
+    label,
+    message,
+    name_of,
+)
 from net.fields import U8, U16, U32, U64, Entries, Entry, Key16, Key32, Text, Texts, Word, Words
 from net.frames import FRAME_MAX, HELLO_MAX, Decoder, ProtocolError
 from net.texts import NAME_MAX, TEXT_MAX, flaw, is_name
 from net.values import Direction, Feature, Outcome, Presence, SendFlag, Why
 
 # Passed on, so that `import wire` gives the whole protocol.
-__all__ = ["FRAME_MAX", "HELLO_MAX", "NAME_MAX", "TEXT_MAX", "Decoder", "Direction", "Entry",
-           "Feature", "Outcome", "Presence", "ProtocolError", "SendFlag", "Why", "flaw", "is_name"]
+__all__ = ["CODECS", "FRAME_MAX", "HELLO_MAX", "MESSAGES", "NAME_MAX", "TEXT_MAX", "Codec",
+           "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Presence",
+           "ProtocolError", "SendFlag", "Why", "decode", "describe", "encode", "flaw", "is_name",
+           "label", "name_of"]
 
 VERSION = 1
 
@@ -105,46 +117,7 @@ COPIES_MAX = NAMES_MAX  # texts times recipients of one SENDS: no frame is more 
 LOG_MAX = 1_000_000     # names in the log: 300 MB and a start of some seconds in the daemon; a
                         # client reads all, and keeps the first (client/known.py)
 assert COPIES_MAX <= fields.TEXTS_MAX
-
-READERS, WRITERS = fields.READERS, fields.WRITERS       # one look-up less for each message
 some, NAMED = fields.some, fields.NAMED
-
-Message = tuple[Any, ...]               # any of the NamedTuples below
-M = TypeVar("M")
-
-
-class Codec(NamedTuple):
-    """One row of the table of messages: a message's number, direction and layout."""
-    kind: int
-    direction: Direction
-    answer: str                         # the message that answers it, for the manual
-    cls: type[Any]
-    fields: tuple[tuple[str, str], ...] # the name and the format of each field (net/fields.py)
-    head: struct.Struct                 # the fields of fixed size; they come first
-    whole: struct.Struct                # length, kind and head: the whole frame if rest is empty
-    length: int                         # bytes of the kind and the head
-    fixed: int                          # the number of fields of fixed size
-    rest: tuple[str, ...]               # the formats of the other fields, in order
-
-
-MESSAGES: dict[int, Codec] = {}         # by number
-CODECS: dict[type, Codec] = {}          # by class
-
-
-def message(kind: int, direction: Direction, answer: str = "") -> Callable[[type[M]], type[M]]:
-    """Enters a NamedTuple into the table of messages; fields of fixed size come first."""
-    def enter(cls: type[M]) -> type[M]:
-        named = tuple((name, hint.__metadata__[0]) for name, hint in cls.__annotations__.items())
-        formats = [form for _, form in named]
-        fixed = [form for form in formats if form in fields.FIXED]
-        assert formats[:len(fixed)] == fixed and kind not in MESSAGES
-        head, whole = (struct.Struct(begin + "".join(fixed)) for begin in ("!", "!IB"))
-        MESSAGES[kind] = CODECS[cls] = Codec(kind, direction, answer, cls, named, head, whole,
-                                             1 + head.size, len(fixed),
-                                             tuple(formats[len(fixed):]))
-        return cls
-    return enter
-
 
 CLIENT, DAEMON, BOTH = Direction
 
@@ -507,7 +480,7 @@ class Mail(NamedTuple):
     text: str
 
 
-SEVERAL: dict[type, Callable[..., Any]] = {Send: Sends, Mail: Mails}
+SEVERAL.update({Send: Sends, Mail: Mails})
 
 
 def each(said: Any) -> list[Any]:
@@ -519,65 +492,3 @@ def each(said: Any) -> list[Any]:
         return [Send(said.first + n, said.flags, said.to, text)
                 for n, text in enumerate(said.texts)]
     return [said]
-
-
-# ---- messages and frames ----
-
-def encode(said: Message) -> bytes:
-    """The frame of a message, its length included.  Raises ValueError if it is too long."""
-    codec = CODECS.get(type(said))
-    if codec is None:
-        return encode(SEVERAL[type(said)](*said[:-1], said[-1:]))
-    if not codec.rest:
-        return codec.whole.pack(codec.length, codec.kind, *said)
-    rest = b"".join([WRITERS[form](value)
-                     for form, value in zip(codec.rest, said[codec.fixed:])])   # noqa: B905 hot
-    length = codec.length + len(rest)
-    if length > FRAME_MAX:
-        raise ValueError(f"a {name_of(said)} of {length} bytes is longer than a frame")
-    return codec.whole.pack(length, codec.kind, *said[:codec.fixed]) + rest
-
-
-def decode(frame: bytes, speaker: Direction) -> Any:
-    """The message in a frame (without its length) that `speaker` sent.
-
-    Raises ProtocolError for a kind that is unknown or that `speaker` may not send, and for fields
-    that do not fill the frame exactly."""
-    codec = MESSAGES.get(frame[0])
-    if codec is None or not codec.direction & speaker:
-        raise ProtocolError(f"no message of kind {frame[0]} is known here")
-    try:
-        values: tuple[Any, ...] = codec.head.unpack_from(frame, 1)
-        at = codec.length
-        for form in codec.rest:
-            value, at = READERS[form](frame, at)
-            values += value,
-    except (struct.error, IndexError):
-        raise ProtocolError(f"a {label(codec)} is cut short") from None
-    except UnicodeDecodeError:
-        raise ProtocolError(f"a {label(codec)} is not UTF-8") from None
-    if at != len(frame):
-        raise ProtocolError(f"a {label(codec)} has {len(frame) - at} bytes too many")
-    return tuple.__new__(codec.cls, values)         # half the time of cls(*values)
-
-
-# ---- for people ----
-
-def label(codec: Codec) -> str:
-    """The name of a kind of message in the manual: CALLED_OFF for CalledOff."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", codec.cls.__name__).upper()
-
-
-def name_of(said: Message) -> str:
-    """The name of a message's kind in the manual."""
-    return label(CODECS[type(said)])
-
-
-def describe(said: Message, with_text: bool = True) -> str:
-    """A message as one line for the log: SAY request=7 chat=3 text="hi".
-
-    Texts are quoted, tokens and keys left out, control characters escaped."""
-    values = zip(CODECS[type(said)].fields, said, strict=True)
-    shown = [f"{name}={fields.shown(form, value, with_text)}"
-             for (name, form), value in values if form not in fields.KEYS]
-    return " ".join([name_of(said), *shown])

@@ -332,7 +332,7 @@ MUTANTS = [Mutant(*row) for row in (
      "if not 1 <= length:", "test_wire"),
     ("fields: a word ends in its frame", "net/fields.py", "    if end > len(frame):\n",
      "    if False:\n", "test_wire"),
-    ("wire: nothing after the last field", "wire.py", "    if at != len(frame):\n",
+    ("wire: nothing after the last field", "net/codec.py", "    if at != len(frame):\n",
      "    if False:\n", "test_wire"),
     ("texts: the length of a text", "net/texts.py", "if size > TEXT_MAX:", "if False:",
      "test_wire"),

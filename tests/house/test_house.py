@@ -32,6 +32,7 @@ INSIDE = {
     "net": {
         "address": "",
         "bodies": "",
+        "codec": "fields frames values",
         "fields": "bodies frames",
         "frames": "",
         "logins": "uids",

@@ -127,6 +127,8 @@ class Doors:
 
     def _opened(self, where: Address, mode: int, listener: socket.socket,
                 server: Server | None = None) -> None:
+        if not where.path:                      # port 0 was the kernel's to choose
+            where = where._replace(port=listener.getsockname()[1])
         self.listen(listener, str(where), server if where.tls else None)
         if where.path:
             self._doors.append(UnixDoor(where, mode, listener))

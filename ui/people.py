@@ -54,9 +54,10 @@ class People:
     def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
         """(names as registered, each once; "") or ((), a fault)."""
         missing = [display(name) for name in names if not self.here.spelled(name)]
-        if missing and not self.link.roster.is_whole and not len(self.here):
+        log = self.link.roster
+        if missing and not log.is_whole and not len(self.here):
             return (), NOT_YET
-        if self.link.roster.is_cut:                     # the daemon knows more names
+        if log.is_cut or not log.is_whole:              # the daemon knows more names
             missing = [name for name in missing if not wire.is_name(name)]
         if missing:
             return (), unknown(missing, self.here.names, "in the log")

@@ -3,6 +3,7 @@ are not theirs."""
 import contextlib
 import os
 import pty
+import re
 import select
 import stat
 import subprocess
@@ -396,22 +397,7 @@ class Programs(unittest.TestCase):
         self.addCleanup(home.cleanup)
         self.home = home.name
         self.daemon = self.enterContext(DaemonProcess("--listen", "127.0.0.1:0", console="log"))
-        deadline = time.monotonic() + 20
-        while "listening address=127" not in self.daemon.output() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        # the port is the kernel's choice: found by what the process listens at
-        self.port = self.listening()
-
-    def listening(self):
-        inodes = set()
-        for fd in os.listdir(f"/proc/{self.daemon.process.pid}/fd"):
-            with contextlib.suppress(OSError):
-                inodes.add(os.readlink(f"/proc/{self.daemon.process.pid}/fd/{fd}"))
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            words = line.split()
-            if words[3] == "0A" and f"socket:[{words[9]}]" in inodes:
-                return int(words[1].partition(":")[2], 16)
-        raise AssertionError("no port")
+        self.port = re.search(r"listening address=127.0.0.1:(\d+)$", self.daemon.output(), re.M)[1]
 
     def command(self, *options, connect=None):
         return [sys.executable, HERE + "/curses_client.py", "--connect",

@@ -18,6 +18,7 @@ HERE = str(Path(__file__).resolve().parents[2])
 START_SECONDS = 120         # until the daemon listens: 0.3 are usual, a busy machine took over 20
 
 T = TypeVar("T")
+RESERVED: list[socket.socket] = []      # see reserved_port()
 # In a test all clients are one login.
 MANY = ("--clients-each", "none", "--new-names", "none", "--names-each", "none",
         "--all-seconds", "none",
@@ -35,6 +36,19 @@ def say_figures(text: str) -> None:
         print(text, file=sys.stderr)
 
 
+def reserved_port() -> int:
+    """A TCP port of 127.0.0.1 for a program of the test, and for nobody else.
+
+    The test's process stays bound to it and never listens.  Beside such a socket the kernel lets
+    another one listen that names the port and has SO_REUSEADDR, as all servers here do; and it
+    gives the port to nobody who takes any port, to listen or to connect."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    RESERVED.append(holder)
+    return int(holder.getsockname()[1])
+
+
 class DaemonProcess:
     """`daemon.py` on a Unix socket and a store in a directory of its own, removed at the end.
 
@@ -50,9 +64,8 @@ class DaemonProcess:
         self.directory = self._directory.name
         self.path = self.directory + "/sock"
         self.store = store or self.directory + "/store"
-        self.command = [*under, python, *program, "--state", self.store,
-                        "--listen", "unix:" + self.path,
-                        "--console", console, *MANY, *options]
+        self.command = [*under, python, *program, "--state", self.store, "--console", console,
+                        *MANY, *options, "--listen", "unix:" + self.path]   # wait() asks the last
         self.process: subprocess.Popen[bytes] | None = None
         self.is_lived_in = not (bare or store)
         self.residents: lived_in.Residents | None = None
@@ -138,20 +151,36 @@ class DaemonProcess:
 
 
 class Speaker:
-    """A client that says and hears one thing after the other."""
+    """A client that says and hears one thing after the other.
+
+    While its name is in use it tries again: a client of before may have ended a moment ago, and
+    what the daemon hears first is not settled."""
 
     def __init__(self, path: str, name: str, features: int) -> None:
+        hello = wire.Hello(wire.VERSION, features, bytes(16), name)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._log_in(path, hello):
+            assert time.monotonic() < deadline, f"{name} is still in use"
+            time.sleep(0.005)
+
+    def _log_in(self, path: str, hello: wire.Hello) -> bool:
+        """Whether it is in; False: its name is in use.  Raises AssertionError."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(START_SECONDS)
         self.sock.connect(path)
         self._decoder = wire.Decoder(wire.FRAME_MAX)
         self._heard: list[Any] = []
-        self.say(wire.Hello(wire.VERSION, features, bytes(16), name))
+        self.say(hello)
         try:
-            self.welcome = self.hear(wire.Welcome)
+            self.welcome = self.hear(wire.Welcome, wire.Rejected)
+            if isinstance(self.welcome, wire.Welcome):
+                return True
+            assert self.welcome.why == wire.Why.TAKEN, self.welcome
         except BaseException:
             self.close()
             raise
+        self.close()
+        return False
 
     def say(self, *said: wire.Message) -> None:
         self.sock.sendall(b"".join(map(wire.encode, said)))
@@ -167,13 +196,13 @@ class Speaker:
             for frame in self._decoder.feed(data):
                 self._heard += wire.each(wire.decode(frame, wire.DAEMON))
 
-    def hear(self, kind: type) -> Any:
-        """The next message of this kind; the others before it are passed over."""
+    def hear(self, *kinds: type) -> Any:
+        """The next message of these kinds; the others before it are passed over."""
         said = None
         for said in self.messages():
-            if type(said) is kind:
+            if type(said) in kinds:
                 return said
-        raise AssertionError(f"the line was closed before a {kind.__name__} came; last: {said}")
+        raise AssertionError(f"the line was closed before a {kinds[0].__name__} came; last: {said}")
 
     def close(self) -> None:
         self.sock.close()

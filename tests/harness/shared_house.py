@@ -10,8 +10,7 @@ import unittest
 
 import wire
 from tests.harness.lived_in import PEOPLE, keep_a_year
-from tests.harness.process import START_SECONDS, DaemonProcess
-from tests.harness.terminals import until
+from tests.harness.process import DaemonProcess
 
 INSTANCES = itertools.count(1)
 
@@ -39,22 +38,15 @@ class WithDaemon(unittest.TestCase):
         if self.daemon.process.poll() is not None:
             self.daemon.start()
         for name in PEOPLE:
-            until(lambda name=name: self._read_all(name), START_SECONDS)
+            self._read_all(name)
         state = self.daemon.directory + "/state"
         shutil.rmtree(state)
         keep_a_year(state, self.daemon.store, *PEOPLE)
 
-    def _read_all(self, name: str) -> bool:
-        """Whether it could be done: a client of the test before may be there for a moment."""
-        try:
-            reader = self.daemon.client(name)
-        except AssertionError as error:
-            if "in use" not in str(error):
-                raise
-            return False
-        with reader:
+    def _read_all(self, name: str) -> None:
+        with self.daemon.client(name) as reader:
             if not reader.welcome.waiting:
-                return True
+                return
             reader.say(wire.Check(1))
             last = 0
             for said in reader.messages():
@@ -65,4 +57,3 @@ class WithDaemon(unittest.TestCase):
                     break
             while reader.hear(wire.Confirmed).last < last:
                 pass
-        return True

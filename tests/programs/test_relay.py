@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from client.waiter import Waiter
 from net import scram
 from net.address import parse
 from tests.harness import relay
-from tests.harness.process import HERE, DaemonProcess, effort, say_figures
+from tests.harness.process import HERE, DaemonProcess, effort, reserved_port, say_figures
 from tests.harness.terminals import needs, until
 from tests.net.certificates import ONE, OTHER
 from tests.programs.test_ssh import Sshd, has_login
@@ -48,7 +47,7 @@ class Relays:
         for number, (door, to, way) in enumerate(routes):
             where = f"unix:{directory}/{number}"
             if door != "unix":
-                where = "tls:" * (door == "tls") + f"127.0.0.1:{free_port()}"
+                where = "tls:" * (door == "tls") + f"127.0.0.1:{reserved_port()}"
             self.addresses.append(parse(where))
             rows.append((where, str(doors[to]), way))
         self.process = subprocess.Popen(
@@ -68,11 +67,6 @@ class Relays:
         self.process.communicate()
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
 class Between(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -84,7 +78,7 @@ class Between(unittest.TestCase):
         os.chmod(cls.home, 0o755)
         for name, text in (("one", ONE), ("other", OTHER)):
             (cls.home / name).write_text(text)
-        one, plain, secure = str(cls.home / "one"), free_port(), free_port()
+        one, plain, secure = str(cls.home / "one"), reserved_port(), reserved_port()
         cls.daemons = [cls.enterClassContext(DaemonProcess(
             "--listen", address, "--socket-mode", "666", *more, program=DAEMON, bare=True))
             for address, *more in ((f"127.0.0.1:{plain}",), (
@@ -175,7 +169,7 @@ class Between(unittest.TestCase):
         does not, and says what does."""
         sshd = Sshd()
         self.addCleanup(sshd.close)
-        socket_, plain, secure = f"{self.home}/forwarded", free_port(), free_port()
+        socket_, plain, secure = f"{self.home}/forwarded", reserved_port(), reserved_port()
         tcp, tls = (f"127.0.0.1:{self.doors[door].port}" for door in ("tcp", "tls"))
         forwards = ((f"127.0.0.1:{plain}", tcp), (f"127.0.0.1:{secure}", tls), (socket_, tcp))
         ssh, *options = sshd.command()

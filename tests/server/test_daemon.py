@@ -540,6 +540,15 @@ class NotReading(unittest.TestCase):
 
 
 class Doors(unittest.TestCase):
+    def test_the_log_says_which_port_the_kernel_chose(self):
+        with Service() as service:
+            for _ in range(2):
+                service.daemon.doors.open([parse("127.0.0.1:0")], 0o600)
+            told = [parse(note["address"]) for note in service.notes.events("listening")]
+            self.assertEqual(len({where.port for where in told} - {0}), 2)
+            for where in told:
+                socket.create_connection((where.host, where.port)).close()
+
     def test_a_full_door_does_not_shut_the_other(self):
         """Strangers fill one listener; the other accepts in the same turn, and the next."""
         with Service(Limits(100, strangers=2, strangers_each=100)) as service:

@@ -22,7 +22,7 @@ from typing import Any
 
 import wire
 from net import scram
-from tests.harness.process import HERE, DaemonProcess
+from tests.harness.process import HERE, DaemonProcess, reserved_port
 
 TRIES = 10_000                  # of each kind
 CHANCE = 2.7                    # times the root of 2 / TRIES: one pair in a million is further
@@ -144,8 +144,7 @@ def apart(one: list[int], other: list[int]) -> float:
 
 def proof_times(tries: int) -> tuple[list[str], bool]:
     """What was measured, and whether anything can be told apart."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = reserved_port()
     with DaemonProcess("--listen", f"127.0.0.1:{port}", program=DAEMON, bare=True) as daemon, \
             contextlib.closing(House(daemon, port)) as house:
         measure(house, tries // 50)

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import wire
 from net import scram
 from net.tls import client_context
-from tests.harness.process import DaemonProcess
+from tests.harness.process import DaemonProcess, reserved_port
 from tests.net.certificates import ONE
 from tests.torture.overload import Crowd, Process
 from tests.torture.torture_overload import behind, judged, pairs, started
@@ -45,12 +45,6 @@ FLOOD_SOCKETS = 16              # TLS handshakes that one flooder has under way
 MEMORY = 32 << 20               # bytes that a flood may cost
 SUBUIDS, UIDS, DIALS = 500_000, 20, 10
 CHILDREN: list[int] = []
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @functools.cache
@@ -169,7 +163,7 @@ def held(port: int, count: int, seconds: float) -> tuple[Logins, float]:
 def proofs() -> bool:
     """Connections that hold a proof open, owners who log in from the same address, and 50 users at
     the Unix socket."""
-    port, fine = free_port(), True
+    port, fine = reserved_port(), True
     with started("--listen", f"127.0.0.1:{port}") as daemon, \
             Crowd(daemon.path, "u", 50, pause=0.1) as crowd:
         for name in "held", "sam":
@@ -248,7 +242,7 @@ def handshakes() -> bool:
 
 
 def _handshakes(kind: str, certificate: Path) -> bool:
-    port = free_port()
+    port = reserved_port()
     with started("--listen", f"127.0.0.1:{port}", "--tls-cert", str(certificate)) as daemon, \
             Crowd(daemon.path, "u", 50, pause=0.1) as crowd:
         rates: list[float] = []

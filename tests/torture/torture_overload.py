@@ -23,7 +23,7 @@ import wire
 from rules import runs
 from server.gathering import BURST_SECONDS
 from server.options import LOG_EACH
-from tests.harness.process import DaemonProcess
+from tests.harness.process import DaemonProcess, reserved_port
 from tests.torture.overload import Crowd, Process, Watched, pin
 
 ROUNDS = 5                      # of a pair: without and with
@@ -173,9 +173,7 @@ def storming(pipe: Any, port: int) -> None:
 
 def storm() -> bool:
     """Connects and half-open logins at the TCP port; users, and new ones, at the Unix socket."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = reserved_port()
     with started("--listen",
                  f"127.0.0.1:{port}") as daemon, Crowd(daemon.path, "u", 50, pause=0.1) as crowd:
         crowd.send(True)

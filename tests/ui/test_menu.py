@@ -6,7 +6,18 @@ import wire
 from client.history import Sent
 from terminal.display import UNICODE
 from terminal.keys import Paste
-from tests.client.fake_link import AWAY, BUSY, FREE, NameRefused, Offline, OtherStore, Over, Play
+from tests.client.fake_link import (
+    AWAY,
+    BUSY,
+    FREE,
+    NOON,
+    NameRefused,
+    Offline,
+    Online,
+    OtherStore,
+    Over,
+    Play,
+)
 from ui import plain
 from ui.desk import BACK, Mode
 from ui.entries import Settled
@@ -263,6 +274,16 @@ class Sending(unittest.TestCase):
             self.assertEqual((self.play.mode, self.play.text), (Mode.PICK, "bobb"))
             self.play.press("<Esc>", "<Esc>")
         self.assertEqual(self.play.asked, [])
+
+    def test_a_name_may_be_in_a_page_of_the_log_that_is_still_to_come(self) -> None:
+        play = Play()
+        play.link.roster.hear(wire.Roster(0, 0, (wire.Entry("bob", FREE, 0, NOON, 0),)))
+        play.link.online = True
+        play.hear(Online(wire.Welcome(1, 0, bytes(16), bytes(16), 0, 0, "alice", "lab"), False))
+        play.enter("@zoe hi")
+        play.enter("@no/name hi")
+        self.assertEqual(play.asked, [("send", ("zoe",), "hi", 0)])
+        self.assertIn("no/name is not in the log", play.error)
 
     def test_the_cursor_of_the_list_stays_on_its_name(self) -> None:
         self.play.enter("2")

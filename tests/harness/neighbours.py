@@ -49,6 +49,7 @@ for login; do
     mkdir -p -m 700 /mnt/home/$name
     chown $uid:$uid /mnt/home/$name
     [ $name = root ] && continue
+    sed -i "/^$name:/d" /mnt/passwd /mnt/shadow     # parley may be a login of this host already
     echo "$name:x:$uid:$uid::/mnt/home/$name:/bin/sh" >>/mnt/passwd
     echo "$name:*:19000:0:99999:7:::" >>/mnt/shadow
 done

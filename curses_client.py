@@ -392,7 +392,7 @@ class Loop:
         """Take in what the link told."""
         for event in self._waiter.events():
             self.menu.hear(event, now())
-            if self._paint_at == math.inf:
+            if self._paint_at > self._painted + FRAME_SECONDS:
                 self._paint_at = max(time.monotonic(), self._painted + FRAME_SECONDS)
 
     def _end_if_over(self) -> None:
@@ -413,12 +413,13 @@ class Loop:
             self._paint_at = math.inf
             return
         retry = self.link.retry_at
-        self.menu.retries_in(
-            0 if retry is None else max(0, math.ceil(retry - time.monotonic())))
+        seconds = 0 if retry is None else max(0, math.ceil(retry - time.monotonic()))
+        self.menu.retries_in(seconds)
         mails = self.menu.take_unshown()
         ruler = self.menu.pane.ruler
         self.terminal.paint(frame(self.menu, *self.terminal.size, ruler), ruler)
-        self._painted, self._paint_at = time.monotonic(), math.inf
+        self._painted = time.monotonic()
+        self._paint_at = retry - seconds + 1 if retry and seconds > 1 else math.inf
         self.terminal.title(self.menu.title)
         if mails:
             self._confirm(mails)

@@ -6,6 +6,9 @@ follow when there is room, hear() returns what the daemon says.  It does not kno
 what the messages mean: link.py greets when open() is true, and calls let_in() when the daemon has
 agreed.
 
+A name server is waited for like a socket: while there is a `lookup` (lookup.py) there is no `sock`;
+found() dials what it has found.
+
 Promises.  An open connection is alive: no address has more than LOGIN_SECONDS; a silent daemon is
 asked with PING; a daemon that does not answer, or reads nothing of what it is sent, raises Lost.
 After lost() the next address is dialled.  What is held for a daemon that does not read is bounded
@@ -28,6 +31,7 @@ from typing import Any
 import wire
 from client.dial import Socket
 from client.events import Offline
+from client.lookup import Lookup
 from client.route import Route, reason_of
 from net import scram
 from net.address import Address
@@ -37,6 +41,7 @@ from net.tls import Secured
 from wire import ProtocolError
 
 LOGIN_SECONDS = 10                  # from dialling one address to its WELCOME
+LOOKUP_SECONDS = 15                 # for a host's name: after two silent name servers, the third
 SILENCE_SECONDS = 60                # without a word from the daemon, before we ask
 PING_SECONDS = 20                   # for its answer
 OUT_LOW = 64 * 1024                 # bytes ready to leave; `more` is asked when there are fewer
@@ -59,6 +64,7 @@ class Connection:
         """`jitter`, `dial`: see Route; `more`: frames that may leave."""
         self.route = Route(addresses, jitter=jitter, dial=dial)
         self.sock: Socket | None = None
+        self.lookup: Lookup | None = None               # in the place of `sock`: a host's name
         self.mask = 0                                   # what the loop waits for
         self.opening = False                            # dialled, not known to be connected
         self.online = False                             # let in
@@ -81,12 +87,29 @@ class Connection:
         return self._dial()
 
     def _dial(self) -> list[Offline]:
-        self.sock = self.route.dial()
-        if self.sock is None:
+        dialled = self.route.dial()
+        if dialled is None:
             return self.later(self.route.reason())
-        self.opening, self.mask = True, EVENT_WRITE
-        self.allow(LOGIN_SECONDS)
+        if isinstance(dialled, Lookup):
+            self.lookup, self.mask = dialled, EVENT_READ
+            self.allow(LOOKUP_SECONDS)
+        else:
+            self.sock, self.mask, self.opening = dialled, EVENT_WRITE, True
+            self.allow(LOGIN_SECONDS)
         return []
+
+    def found(self) -> list[Offline]:
+        """The lookup can be read: dial what it has found.  Raises Lost."""
+        assert self.lookup is not None
+        try:
+            addresses = self.lookup.result()
+        except OSError as fault:
+            raise Lost(reason_of(fault)) from None
+        if addresses is None:
+            return []
+        self.close()
+        self.route.found(addresses)
+        return self._dial()
 
     def open(self) -> bool:
         """The socket is ready: go on opening; whether it can carry messages now.  Raises Lost."""
@@ -136,9 +159,10 @@ class Connection:
 
     def close(self) -> None:
         """Let go of the connection, and of trying; harmless at any time."""
-        if self.sock is not None:
-            self.sock.close()
-        self.sock, self.mask, self.route.address = None, 0, None
+        for end in (self.sock, self.lookup):
+            if end is not None:
+                end.close()
+        self.sock, self.lookup, self.mask, self.route.address = None, None, 0, None
         self.online = self.opening = self._broken = False
         self.retry_at = self._deadline = self._pinged = None
         self._decoder, self._unheard, self._out = wire.Decoder(), deque(), bytearray()
@@ -155,7 +179,8 @@ class Connection:
         if self.retry_at is not None and now >= self.retry_at:
             return self.connect()
         if self._deadline is not None and now >= self._deadline:
-            raise Lost("the daemon did not answer in time")
+            who = "name server" if self.lookup else "daemon"
+            raise Lost(f"the {who} did not answer in time")
         if self.online and now >= self._next_doubt():
             if self._pinged is not None:
                 raise Lost("the daemon has fallen silent")

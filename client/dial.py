@@ -1,7 +1,7 @@
 """dial: from an address to a socket on its way there, and who answers.
 
-Nothing waits here, except for the names of hosts to be looked up.  Over TLS the socket is a Secured
-(net/tls.py), which still has its handshake to make when it is connected.
+Nothing waits here: the names of hosts were looked up before (lookup.py).  Over TLS the socket is a
+Secured (net/tls.py), which still has its handshake to make when it is connected.
 
 At a Unix socket the kernel says whose process listens there, and believe() looks at that on every
 dial, before a byte is said.  At a default place, which the user did not name, the listener must be
@@ -71,16 +71,3 @@ def believe(address: Address, sock: Socket, before: int | None) -> int | None:
         raise Stranger(f"{who} listens at {address} now, before it was {places.login(before)}: not "
                        "believed; start parley again if that is right")
     return uid
-
-
-def numeric(address: Address) -> list[Address]:
-    """A TCP address in numbers; a host that can't be looked up stays, to fail in its turn."""
-    if address.path or address.known_as:
-        return [address]
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except (OSError, ValueError):
-        return [address]
-    hosts = [str(place[0]) for *_, place in found]
-    return [address._replace(host=host, known_as="" if host == address.host else str(address))
-            for host in hosts]

@@ -47,6 +47,7 @@ from client.inbox import CHECK, Inbox, Kept
 from client.keyring import Keyring
 from client.known import Known
 from client.login import NO_TOKEN, Login, TryLater, TurnedAway
+from client.lookup import Lookup
 from client.outbox import Busy, Outbox, Pending, check_names, check_text
 from client.proofs import Proofs
 from net.address import Address
@@ -107,8 +108,8 @@ class Link:
     # ---- the loop's side ----
 
     @property
-    def sock(self) -> Socket | None:
-        return self._connection.sock
+    def sock(self) -> Socket | Lookup | None:
+        return self._connection.sock or self._connection.lookup
 
     @property
     def mask(self) -> int:
@@ -127,7 +128,9 @@ class Link:
     def ready(self, mask: int) -> list[Event]:
         """The socket is ready for this.  What has happened."""
         try:
-            if self._connection.opening:
+            if self._connection.lookup:
+                self._events += self._connection.found()
+            elif self._connection.opening:
                 if self._connection.open():
                     holding = Feature.HOLD if self.ask.holding else 0
                     self._login.greet(self.name, self._features | holding)

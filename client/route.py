@@ -6,8 +6,8 @@ is the last that is tried, whatever is wrong with that daemon; and once a daemon
 in, its address alone is dialled.  A listener that is not believed (dial.py) is passed over, and the
 user is told of it.
 
-Bad at: names of hosts.  They are looked up before dialling, and that waits; addresses in numbers do
-not.
+The name of a host is looked up when its turn comes (lookup.py); its addresses take its place among
+those that are tried.
 """
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from client.dial import Socket, Stranger, believe, numeric
+from client.dial import Socket, Stranger, believe
+from client.lookup import Lookup, is_named, resolve
 from net import places
 from net.address import Address
 
@@ -64,14 +65,19 @@ class Route:
         """All addresses are to be tried again."""
         self._troubles.clear()
         self._is_met = False
-        self._untried = deque(place for address in self._addresses for place in numeric(address))
+        self._untried = deque(self._addresses)
 
-    def dial(self) -> Socket | None:
-        """A socket on its way to the next address that can be dialled; None after the last."""
+    def dial(self) -> Socket | Lookup | None:
+        """A socket on its way to the next address that can be dialled, or the lookup of its host:
+        found() is to hear of its end.  None after the last."""
         while self._untried:
             self.address = address = self._untried.popleft()
             try:
-                return self._dialled(address)
+                if not is_named(address):
+                    return self._dialled(address)
+                if lookup := _looked_up(address):
+                    return lookup
+                self.found(resolve(address))
             except Stranger as stranger:
                 self._troubles.append(Trouble(address, str(stranger), is_strange=True))
             except (OSError, ValueError) as error:
@@ -89,6 +95,10 @@ class Route:
             sock.close()
             raise
         return sock
+
+    def found(self, addresses: Sequence[Address]) -> None:
+        """A host was looked up: these are to be tried next."""
+        self._untried.extendleft(reversed(addresses))
 
     def _stay_at(self, address: Address) -> None:
         """A daemon is at this default place, whatever is wrong with it: the user meant this one and
@@ -142,6 +152,14 @@ class Route:
         """The login that runs the daemon, unless it is the user, root, or the host's own."""
         is_other = self._listener is not None and self._listener not in places.believed()
         return places.login(self._listener) if is_other and self._listener is not None else ""
+
+
+def _looked_up(address: Address) -> Lookup | None:
+    """None: there can be no process for it."""
+    try:
+        return Lookup(address)
+    except OSError:
+        return None
 
 
 def reason_of(error: Exception) -> str:

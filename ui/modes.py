@@ -295,7 +295,7 @@ def where(desk: Desk, retry_in: int) -> str:
     asks_name = desk.is_at_login and desk.link.sock is None
     if desk.link.online or desk.mode is Mode.OTHER or (asks_name and not contact.offline):
         return _row(desk).where.format_map(_Filled(desk))
-    if not contact.offline:
+    if not contact.offline or desk.link.sock is not None:
         return "connecting"
     enter = ", Enter now" if desk.mode in (Mode.MENU, Mode.LOGIN) else ""
     return f"{contact.turned_away or 'offline'}: retry in {retry_in} s{enter}"

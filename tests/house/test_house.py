@@ -134,7 +134,7 @@ INSIDE = {
         "archive": "contents history index letters past private",
         "arrivals": "index",
         "asking": "connection events inbox keyring outbox proofs",
-        "connection": "dial events route",
+        "connection": "dial events lookup route",
         "contents": "history index letters private",
         "dial": "",
         "diary": "archive events history outbox",
@@ -146,14 +146,15 @@ INSIDE = {
         "keyring": "private",
         "known": "",
         "letters": "",
-        "link": "archive asking connection dial diary events inbox keyring known login outbox "
-                "proofs validity",
+        "link": "archive asking connection dial diary events inbox keyring known login lookup "
+                "outbox proofs validity",
         "login": "connection events keyring proofs",
+        "lookup": "",
         "outbox": "",
         "past": "history letters",
         "private": "",
         "proofs": "keyring",
-        "route": "dial",
+        "route": "dial lookup",
         "validity": "",
         "waiter": "link",
     },
@@ -210,7 +211,7 @@ INSIDE = {
 # What only these may touch.
 ONLY = {
     "socket": {"options", "daemon", "doors", "signals", "sockets", "logins", "tls", "log",
-               "library", "syncer", "dial", "connection", "curses_client"},
+               "library", "syncer", "dial", "lookup", "connection", "curses_client"},
     "ssl": {"tls"},
     "selectors": {"daemon", "doors", "handshakes", "signals", "tls", "connection", "waiter"},
     "curses": {"curses_client"},

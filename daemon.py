@@ -26,9 +26,9 @@ in server/options.py.  Connections that have not said HELLO have a bound and a d
 
 Signals set a flag and wake the loop (server/signals.py).  TERM and INT: accept nobody, sync what
 was accepted, tell the clients, exit 0; a second one ends the process at once.  HUP: open the log
-again, and look whether the sockets' files are there; clients stay.  If the console's terminal has
-gone away, HUP means TERM; otherwise an invisible daemon would keep running.  The table ends with
-its terminal even if no HUP comes.  USR1: write what was refused to whom.
+again, look whether the sockets' files are there, read the bans; clients stay.  If the console's
+terminal has gone away, HUP means TERM; otherwise an invisible daemon would keep running.  The table
+ends with its terminal even if no HUP comes.  USR1: write what was refused to whom.
 
 Errors by blame.  The peer's: ProtocolError, told once, disconnected.  The disk's: refused
 (rules/post.py), or the process ends with one line, code 70, as soon as an fdatasync fails.  Ours: a
@@ -57,13 +57,14 @@ from net.tls import Secured
 from rules import runs
 from rules.claims import TRUSTING, Identity
 from rules.state import Caller, Client, Doubtful, Now
-from server import startup
+from server import control, startup
 from server.chores import Chores
 from server.connection import Connection, read_size
 from server.console import Console
 from server.doors import Doors
 from server.fairness import BUDGET, FREE, Fairness
 from server.heartbeat import Heartbeat
+from server.operations import TOLD, Operations
 from server.options import PROGRAM, Limits, limits, parse
 from server.pace import Pace
 from server.partings import Partings
@@ -105,7 +106,8 @@ class Daemon:
         self.board = startup.switchboard(mailbox, console, limits, house, identity, self._is_alive)
         self.selector = selectors.DefaultSelector()
         self.connection_of: dict[Client, Connection] = {}
-        self.strangers = Strangers(self.board.door, limits)
+        self.operations = Operations(self)
+        self.strangers = Strangers(self.board.door, limits, self.operations)
         self.doors = Doors(self.selector, self, console.note, logins or Logins(), limits, clock)
         self.fairness, self.pace = Fairness(limits.rate), Pace(clock)
         self.unfinished = Unfinished(mailbox, self.board.owes_much, self.board.usages)
@@ -343,7 +345,8 @@ class Daemon:
         client = connection.client
         if client is None:
             self.strangers.remove(connection)
-            self.console.note("closed", address=connection.caller.address, reason=reason)
+            if connection.closing is not TOLD:
+                self.console.note("closed", address=connection.caller.address, reason=reason)
         else:
             del self.connection_of[client]
             self.board.door.leave(client, reason, self.now)
@@ -355,17 +358,12 @@ class Daemon:
             if number == signal.SIGHUP and self.console.hung_up():
                 self.signal = number            # the console's terminal has gone away
             elif number == signal.SIGHUP:
-                self._reload()
+                self.operations.reload()
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self.signal = number
                 end_at_next(number)
             else:
                 self.console.on_signal(number)
-
-    def _reload(self) -> None:
-        self.console.reload()
-        self.doors.look(self.now.monotonic, now=True)
-        self.console.note("reloaded")
 
     def run(self) -> None:
         """Serve until a signal says to stop."""
@@ -418,7 +416,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     open_standard(PROGRAM, needs_output=False)
-    options = parse(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in control.SUBCOMMANDS:
+        return control.run(words)
+    options = parse(words)
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, as by some parents, no child can
                                                         # be waited for
@@ -444,6 +445,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting,
                  seconds=f"{time.monotonic() - started:.3f}")
+    startup.load_bans(daemon.operations)
     daemon.signals.catch(daemon.selector)
     mode = int(options.socket_mode, 8) if options.socket_mode else None
     startup.listen(daemon.doors, console, options.places, mode, server)

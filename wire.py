@@ -459,6 +459,20 @@ class Binding(NamedTuple):
     data: Word          # in small hexadecimal digits
 
 
+@message(100, CLIENT, "REPORT")
+class Operate(NamedTuple):
+    """In place of HELLO, from an operator at the Unix socket: do this."""
+    words: Texts        # the order, and what it needs
+
+
+@message(101, DAEMON)
+class Report(NamedTuple):
+    """What came of an OPERATE; the daemon closes the connection after the last."""
+    last: U8            # 0: more parts follow
+    code: U8            # 0: it was done; else an exit code of sysexits(3)
+    text: Text          # a part of a JSON document; or, if it was not done, a line that says why
+
+
 # ---- single messages ----
 
 class Send(NamedTuple):

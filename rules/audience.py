@@ -11,6 +11,7 @@ from collections.abc import Callable
 import wire
 from rules.promises import OutcomePages
 from rules.quota import Accounts
+from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.state import Client
 from rules.store import Store
@@ -87,7 +88,8 @@ class Audiences:
     def _recipients(self, client: Client, flags: int, to: tuple[str, ...]) -> list[User]:
         """The users that a message names.  Raises Unfit."""
         if flags & SendFlag.EVERYONE:
-            everyone = [user for user in self.mailbox.users if user is not client.user]
+            everyone = [user for user in self.mailbox.users
+                        if user is not client.user and not is_retired(user)]
             if not everyone:
                 raise Unfit(Why.EMPTY, "there is no other name in the log yet")
             return everyone
@@ -96,6 +98,8 @@ class Audiences:
             user = self.mailbox.find(name)
             if user is None:
                 raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log")
+            if is_retired(user):
+                raise Unfit(Why.UNKNOWN, f"{user.name} was retired: nobody reads it any more")
             found[user.number] = user
         if not found:
             raise Unfit(Why.EMPTY, "a message needs a recipient")

@@ -20,12 +20,14 @@ from collections.abc import Callable
 from hmac import compare_digest
 
 import wire
+from rules.bans import Bans
 from rules.claims import Claims, Question
 from rules.delivery import Delivery
 from rules.hosts import Hosts
 from rules.invitations import Invitations
 from rules.promises import Promises
 from rules.publication import Publication
+from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.sessions import Sessions
 from rules.state import Caller, Client, Now, Refusal
@@ -47,8 +49,8 @@ class Door:
     def __init__(self, mailbox: Store, note: Callable[..., None], *, roster: Roster,
                  publication: Publication, hosts: Hosts, claims: Claims, promises: Promises,
                  delivery: Delivery, sessions: Sessions, invitations: Invitations, house: str,
-                 token: Callable[[], bytes], is_alive: Callable[[Client], bool], usages: Usages
-                 ) -> None:
+                 token: Callable[[], bytes], is_alive: Callable[[Client], bool], usages: Usages,
+                 bans: Bans) -> None:
         self.mailbox = mailbox
         self.note = note
         self.roster = roster
@@ -63,6 +65,8 @@ class Door:
         self.token = token                      # makes 16 unguessable bytes
         self.is_alive = is_alive                # raises Doubtful while it asks
         self.usages = usages
+        self.bans = bans
+        self.draining = ""                      # why nobody comes in any more
         self._leavers: list[Client] = []        # clients that left in this turn
         # clients that left earlier, with the last id that was given when they did
         self._leaving: deque[tuple[int, Client]] = deque()
@@ -74,6 +78,7 @@ class Door:
         again in a moment."""
         try:
             _check_hello(hello)
+            self._check_operator(hello, caller)
             question = self.claims.question(hello, caller, now)
             return question or self._admit(hello, caller, now, proven=False)
         except Refusal as refusal:
@@ -94,6 +99,15 @@ class Door:
             raise
         client.greeting = wire.encode(verified)
         return client
+
+    def _check_operator(self, hello: wire.Hello, caller: Caller) -> None:
+        """Raise Refusal if the operator keeps this caller out."""
+        self.bans.check(hello.name, caller)
+        if self.draining:
+            raise Refusal(Why.FULL, self.draining)
+        if is_retired(self.mailbox.find(hello.name)):
+            raise Refusal(Why.DENIED, f"{hello.name} was retired by the operator of this daemon: "
+                                      "choose another name")
 
     def _turned_away(self, hello: wire.Hello, caller: Caller, refusal: Refusal) -> None:
         self.note("rejected", name=hello.name, address=caller.address, reason=str(refusal))

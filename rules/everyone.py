@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import wire
 from rules.audience import Audience, Audiences
 from rules.promises import OutcomePages, Promises
+from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.runs import SPREAD
 from rules.state import Client, Doubtful
@@ -114,7 +115,8 @@ class Everyone:
 
     def _gather(self, gathered: Gathered, some: Sequence[User]) -> None:
         accounts, clients = self.audiences.accounts, self.roster.clients
-        users = [user for user in some if user is not gathered.sender]
+        users = [user for user in some
+                 if user is not gathered.sender and not is_retired(user)]
         if gathered.flags & SendFlag.NOW:
             gathered.absent |= {user.number: user for user in users if user.number not in clients}
             users = [user for user in users if user.number in clients]

@@ -32,6 +32,7 @@ class Setting:
     OWNER = 1       # the uid that first used the name at a Unix socket, or that of its login
     CLAIM = 2       # what a passphrase is verified with
     IGNORED = 3     # the users that this one does not want to hear
+    RETIRED = 16    # when the operator retired the name
 
 
 class Store(Protocol):

@@ -3,7 +3,8 @@
 Every message that a client may send ends here, in one row of a table, and is passed to the module
 whose rules it falls under: door (who comes in, and goes), publication (the log of names), post
 (messages sent), delivery (messages received), invitations and sessions (chats), ignore (whom a user
-does not want to hear), claims (whose name is whose).
+does not want to hear), claims (whose name is whose), bans and retirement
+(whom the operator keeps out).
 
 The rules know no socket, no clock and no disk.  Time comes in with each call; what is said to a
 client is put into its `out` list; messages are given to the mailbox (store.py), and what was
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from typing import Any
 
 import wire
+from rules.bans import Bans
 from rules.claims import TRUSTING, Claims, Identity
 from rules.delivery import Delivery
 from rules.door import Door
@@ -37,6 +39,7 @@ from rules.post import Post
 from rules.promises import Promises
 from rules.publication import Publication
 from rules.quota import Accounts, Broadcasts
+from rules.retirement import Retirement
 from rules.roster import Roster
 from rules.runs import Run
 from rules.sessions import Sessions
@@ -75,11 +78,13 @@ class Switchboard:
                                        patience)
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity,
                              hosts.names_each)
+        self.bans = Bans(identity.operators)
+        self.retirement = Retirement(mailbox, self.roster, accounts)
         self.door = Door(mailbox, note, roster=self.roster, publication=self.publication,
                          hosts=hosts, claims=self.claims, promises=self.promises,
                          delivery=self.delivery, sessions=self.sessions,
                          invitations=self.invitations, house=house, token=token,
-                         is_alive=is_alive, usages=self.usages)
+                         is_alive=is_alive, usages=self.usages, bans=self.bans)
         self.table = Table(mailbox.users, self.roster, self.sessions, house)
         self.owes_much = self.promises.is_owed_much     # asked for each request: no call more
         self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import wire
+from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.sessions import Sessions
 from rules.state import Client
@@ -43,10 +44,17 @@ class Table:
         users, clients = self.users, self.roster.clients.values()
         here = heapq.nsmallest(limit, clients, key=lambda client: client.name.lower())
         recent = [users[n] for n in reversed(self.roster.recent) if n < len(users)]
-        rows = [Row(c.name, _state(c), c.since, c.waiting, c.address) for c in here]
-        rows += [Row(user.name, "not connected", user.last_seen, user.waiting, "")
-                 for user in recent[:limit - len(rows)]]
+        rows = [self.row(client.user) for client in here]
+        rows += [self.row(user) for user in recent[:limit - len(rows)]]
         return rows, len(users) - len(rows)
+
+    def row(self, user: User) -> Row:
+        """One of them."""
+        client = self.roster.clients.get(user.number)
+        if client is None:
+            state = "retired" if is_retired(user) else "not connected"
+            return Row(user.name, state, user.last_seen, user.waiting, "")
+        return Row(client.name, _state(client), client.since, client.waiting, client.address)
 
 
 def _state(client: Client) -> str:

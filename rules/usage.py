@@ -38,6 +38,7 @@ FREE_RATE = 1 << 20     # bytes of long texts that become free in a second, up t
 GONE_MAX = 1000         # logins without a client that are remembered: 300 KB
 ADD_UP_SECONDS = 1.0    # between two times that what waits is added up
 LOGIN_UNSENT = 8 << 20  # bytes unsent to all clients of a login: 32 windows (window.py)
+ROWS_MAX = 500          # logins that an operator is told
 OVER = "too many messages of your login wait to be read: not delivered"
 
 
@@ -142,6 +143,17 @@ class Usages:
         for usage in (*self._usages.values(), *self._gone.values()):
             usage.waiting = waiting[usage.login]
         self.census.added_up()
+
+    def rows(self) -> list[dict[str, object]]:
+        """What each login takes, for the operator; those with the most that waits first."""
+        self.census.begin()
+        self._add_up()
+        clients = {usage.login: usage for usage in self._usages.values()}
+        found = sorted({**clients, **self._waiting}, key=lambda login: -self._waiting[login])
+        return [{"login": login, "clients": clients[login].clients if login in clients else 0,
+                 "waiting": self._waiting[login], "share": self.census.share,
+                 "unsent": clients[login].unsent if login in clients else 0}
+                for login in found[:ROWS_MAX]]
 
     def _forget(self) -> None:
         """Forget the older half of those that are gone, and the hosts of names that nobody uses."""

@@ -24,9 +24,11 @@ from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts
 from rules.state import Client
 from rules.switchboard import Switchboard
+from server.banned import BadBans
 from server.console import Console
 from server.doors import Doors
 from server.log import NoTerminal
+from server.operations import Operations
 from server.options import PROGRAM, Limits
 from store.disk import Disk
 from store.syncer import BackgroundDisk
@@ -183,6 +185,14 @@ def switchboard(mailbox: Mailbox, console: Console, limits: Limits, house: str, 
                         identity=identity, is_alive=is_alive, is_silent=console.is_silent)
     console.address_of = board.address_of
     return board
+
+
+def load_bans(operations: Operations) -> None:
+    """Whom the operator keeps out."""
+    try:
+        operations.reload_bans()
+    except BadBans as error:
+        die(PROGRAM, os.EX_CONFIG, f"{error}; or remove the file")
 
 
 def listen(doors: Doors, console: Console, wanted: Sequence[Sequence[Address]], mode: int | None,

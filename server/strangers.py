@@ -19,6 +19,7 @@ from rules.claims import Question
 from rules.door import Door
 from rules.state import Client, Doubtful, Now, Refusal
 from server.connection import Connection
+from server.operations import Operations
 from server.options import Limits
 from server.pool import Pool
 
@@ -28,8 +29,9 @@ TOO_MANY = "too many connections are logging in: try again"
 class Strangers:
     """The connections without a name, their number, and how one of them becomes a client."""
 
-    def __init__(self, door: Door, limits: Limits) -> None:
+    def __init__(self, door: Door, limits: Limits, operations: Operations) -> None:
         self.door = door                    # who may come in, by the rules
+        self.operations = operations        # what an operator asks for, in place of HELLO
         self.limits = limits
         self.silent: Pool[Connection] = Pool(limits.strangers, limits.strangers_each)
         self.known: Pool[Connection] = Pool(limits.handshakes, limits.handshakes_each)
@@ -73,6 +75,9 @@ class Strangers:
 
         Raises ProtocolError; Doubtful: show it the same message again in a moment."""
         question, kind = connection.question, type(said)
+        if kind is wire.Operate and not question:
+            self.operations.take(connection, said)
+            return None
         if kind is not (wire.Proof if question else wire.Hello) or (question and question.at):
             before = "CHALLENGE" if question else "HELLO"
             raise wire.ProtocolError(f"a {wire.name_of(said)} before {before}")
@@ -123,7 +128,9 @@ class Strangers:
     # ---- time ----
 
     def look(self, now: Now) -> None:
-        """Close those whose time is over, and ask those that had to wait for their CHALLENGE."""
+        """Close those whose time is over, ask those that had to wait for their CHALLENGE, and tell
+        operators what they wait for."""
+        self.operations.look(now)
         for connection in self:
             question = connection.question
             if now.monotonic - connection.opened >= self.limits.login_seconds:

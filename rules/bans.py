@@ -1,0 +1,83 @@
+"""bans: whom the operator keeps out.
+
+A ban is of a name, of a login of this host, by its uid, or of a host or network, over TCP.  The
+operator sets one by `parleyd ban` (server/banned.py has the file).  An operator is never kept out.
+Whoever is banned keeps names and mail: `parleyd retire` is for those.
+"""
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import wire
+from rules.state import Caller, Client, Refusal
+
+NAME, LOGIN, HOST = KINDS = "name", "login", "host"
+BANS_MAX = 1000         # each host that calls is compared with every banned network: 0.3 ms
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Ban(NamedTuple):
+    """One of them, as it stands in the file."""
+    kind: str
+    whom: str           # a name; a uid; an address or a network
+    shown: str          # what the operator typed
+    since: str          # ISO 8601, UTC
+    reason: str         # what those who are kept out are told; "": nothing
+
+
+def network_of(where: str) -> Network:
+    """The addresses that are meant.  Raises ValueError."""
+    found = ipaddress.ip_network(where, strict=False)
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    if mapped and found.prefixlen >= 96:
+        return ipaddress.ip_network(f"{mapped}/{found.prefixlen - 96}", strict=False)
+    return found
+
+
+class Bans:
+    """All of them."""
+
+    def __init__(self, operators: frozenset[int] = frozenset()) -> None:
+        self.operators = operators
+        self.all: list[Ban] = []
+        self._who: dict[str, Ban] = {}          # by name in small letters, and by login: "uid 1001"
+        self._networks: list[tuple[Network, Ban]] = []
+
+    def load(self, bans: Iterable[Ban]) -> None:
+        """These are in force, and no others.  Raises ValueError."""
+        found = list(bans)[:BANS_MAX]
+        self._networks = [(network_of(ban.whom), ban) for ban in found if ban.kind == HOST]
+        self._who = {f"uid {ban.whom}" if ban.kind == LOGIN else ban.whom.lower(): ban
+                     for ban in found if ban.kind != HOST}
+        self.all = found
+
+    def check(self, name: str, caller: Caller) -> None:
+        """Raise Refusal if a ban keeps this caller from coming in under this name."""
+        if self.all and caller.uid not in self.operators and (
+                ban := self._of(name, caller.host, caller.address)):
+            raise Refusal(wire.Why.DENIED, words(ban))
+
+    def of(self, client: Client) -> Ban | None:
+        """The ban that would have kept this client out."""
+        return None if client.is_operator else self._of(client.name, client.host, client.address)
+
+    def _of(self, name: str, host: str, address: str) -> Ban | None:
+        ban = self._who.get(name.lower()) or self._who.get(host)
+        if ban or not self._networks:
+            return ban
+        try:
+            found = ipaddress.ip_address(address.rpartition(":")[0].strip("[]").partition("%")[0])
+        except ValueError:                      # at a Unix socket
+            return None
+        where = getattr(found, "ipv4_mapped", None) or found
+        return next((ban for network, ban in self._networks if where in network), None)
+
+
+def words(ban: Ban) -> str:
+    """What somebody who is kept out is told."""
+    whom = {NAME: f"the name {ban.shown} is", LOGIN: "your login is"}.get(ban.kind,
+                                                                           "your address is")
+    return f"{whom} banned by the operator of this daemon" + f": {ban.reason}" * bool(ban.reason)

@@ -1,0 +1,318 @@
+"""operations: what an operator asks the running daemon to do (`parleyd status`, `parleyd kick`).
+
+An operator is root or the daemon's own login, at the Unix socket, where the kernel says who calls.
+The connection says one OPERATE in place of HELLO, is told the REPORT, and is closed.  It is no
+client: it has no name, and takes no place among the users.
+
+Each order is a generator: it yields between the steps of what is too much for one turn
+(rules/slices.py), and returns its report, which goes out as JSON.  A report that promises something
+on the disk goes out when it is there.
+"""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Generator, Sequence, Sized
+from typing import Protocol, TypeAlias
+
+import wire
+from mailbox import Full, Mailbox
+from rules.bans import words
+from rules.retirement import is_retired
+from rules.state import Now
+from rules.switchboard import Switchboard
+from server import banned
+from server.banned import BadBans
+from server.connection import Connection
+from server.console import Console
+from server.doors import Doors
+from server.options import Limits
+from store.user import User
+from terminal.usage import RELEASE
+
+PART = 12_000           # characters of JSON in one REPORT: less than TEXT_MAX, as it is ASCII
+STEP = 10_000           # names looked at in a step: a millisecond
+ROWS_MAX = 2000         # of the table that one order is told: 300 KB
+TOLD = "an operator was answered"      # why such a connection is closed: not worth a line
+READ_ONLY = frozenset({"status", "names", "logins", "waiting"})     # nor are these orders
+DRAINING = "the operator is about to stop this daemon: nobody comes in any more"
+
+Order: TypeAlias = Generator[None, None, object]
+
+
+class Unable(Exception):
+    """An order that is not carried out: an exit code of sysexits(3), and a line that says why."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class House(Protocol):
+    """The daemon, as the orders know it."""
+    board: Switchboard
+    mailbox: Mailbox
+    limits: Limits
+    console: Console
+    doors: Doors
+    now: Now
+    signal: int         # set to end the daemon
+
+    @property
+    def strangers(self) -> Sized: ...
+
+
+class Operations:
+    """The orders, and the answers that wait for the disk."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.note = house.console.note
+        self.board, self.mailbox = house.board, house.mailbox
+        self._drained_at = 0.0                  # by when the daemon ends; 0: it does not
+        # answers, each with the seq that the disk must have
+        self._promised: list[tuple[int, Connection, object]] = []
+        self._orders: dict[str, Callable[..., Order]] = {
+            "status": self._status, "names": self._names, "logins": self._logins,
+            "kick": self._kick, "bans": self._bans, "announce": self._announce,
+            "retire": self._retire, "reinstate": self._reinstate, "waiting": self._waiting,
+            "purge": self._purge, "drain": self._drain, "undrain": self._undrain}
+
+    # ---- requests ----
+
+    def take(self, connection: Connection, said: wire.Operate) -> None:
+        """An OPERATE came.  Raises ProtocolError."""
+        if connection.caller.uid not in self.board.claims.identity.operators:
+            _answer(connection, os.EX_NOPERM, "only root and the login of the daemon may do that, "
+                                              "at its Unix socket")
+            return
+        word, *arguments = said.words
+        if word not in READ_ONLY:
+            self.note("operation", address=connection.caller.address, order=word,
+                      arguments=" ".join(arguments))
+        order = self._orders.get(word)
+        if order is None:
+            _answer(connection, os.EX_PROTOCOL, f"this daemon, parley {RELEASE}, does not know the "
+                                                f"order {word}")
+            return
+        self.board.slices.begin(self._carry_out(connection, order, arguments))
+
+    def _carry_out(self, connection: Connection, order: Callable[..., Order],
+                   arguments: Sequence[str]) -> Generator[None, None, None]:
+        try:
+            report = yield from order(*arguments)
+        except TypeError:
+            _answer(connection, os.EX_USAGE, f"wrong arguments: {' '.join(arguments)}")
+        except Unable as unable:
+            _answer(connection, unable.code, str(unable))
+        except Full as full:
+            _answer(connection, os.EX_TEMPFAIL, full.reason)
+        else:
+            self._promised.append((self.mailbox.last, connection, report))
+            self.look(self.house.now)
+
+    def look(self, now: Now) -> None:
+        """Send the answers that the disk has come up to, and end a daemon that is drained."""
+        if self._promised:
+            settled, waiting = self.mailbox.settled(), self._promised
+            self._promised = [each for each in waiting if each[0] > settled]
+            for seq, connection, report in waiting:
+                if seq <= settled:
+                    _answer(connection, os.EX_OK, json.dumps(report))
+        if self._drained_at and (now.monotonic >= self._drained_at
+                                 or not self.board.roster.clients):
+            self._drained_at = 0.0
+            self.house.signal = signal.SIGTERM
+
+    def _user(self, name: str) -> User:
+        """Raises Unable."""
+        user = self.mailbox.find(name)
+        if user is None:
+            raise Unable(os.EX_NOUSER, f"no user named {name} is in the log")
+        return user
+
+    # ---- what there is ----
+
+    def _status(self) -> Order:
+        """The daemon in numbers."""
+        board, mailbox, house = self.board, self.mailbox, self.house
+        waiting, mailboxes, users = 0, 0, mailbox.users
+        for first in range(0, len(users), STEP):
+            some = [user.waiting for user in users[first:first + STEP]]
+            waiting, mailboxes = waiting + sum(some), mailboxes + sum(map(bool, some))
+            yield
+        disk = os.statvfs(mailbox.directory)
+        return {
+            "house": board.table.house, "release": RELEASE, "pid": os.getpid(),
+            "uptime": round(_uptime()), "listening": list(house.doors.listeners.values()),
+            "clients": len(board.roster.clients), "clients_max": house.limits.clients,
+            "strangers": len(house.strangers) - 1, "chats": len(board.sessions.active),
+            "names": len(users), "names_max": house.limits.names,
+            "retired": sum(map(is_retired, users)), "bans": len(board.bans.all),
+            "waiting": waiting, "mailboxes": mailboxes, "takes_mail": mailbox.refusal is None,
+            "refusal": mailbox.refusal or "", "draining": bool(board.door.draining),
+            "store": mailbox.directory, "store_bytes": _size(mailbox.directory),
+            "disk_free": disk.f_bavail * disk.f_frsize, "memory": _memory(),
+            "given": mailbox.last, "on_disk": mailbox.settled(),
+            "refused": house.console.refusals.total}
+
+    def _names(self, pattern: str = "") -> Order:
+        """Rows of the live table: the connected first; of names with this in them."""
+        table, wanted = self.board.table, pattern.lower()
+        rows, more = table.rows(ROWS_MAX)
+        if wanted:
+            found = []
+            for first in range(0, len(self.mailbox.users), STEP):
+                found += [user for user in self.mailbox.users[first:first + STEP]
+                          if wanted in user.name.lower()]
+                yield
+            rows, more = [table.row(user) for user in found[:ROWS_MAX]], len(found[ROWS_MAX:])
+        return {"names": [row._asdict() for row in rows], "more": more}
+
+    def _logins(self) -> Order:
+        """What each login takes, and what was refused to it."""
+        yield
+        return {"logins": self.board.usages.rows(),
+                "refused": [dict(zip(("login", "event", "reason", "times"), row, strict=True))
+                            for row in self.house.console.refusals.rows()]}
+
+    # ---- who may be here ----
+
+    def reload(self) -> None:
+        """HUP came: open the log again, look for the sockets' files, read the bans."""
+        self.house.console.reload()
+        self.house.doors.look(self.house.now.monotonic, now=True)
+        try:
+            self.reload_bans()
+        except BadBans as error:
+            self.note("bans-unread", reason=str(error))
+        self.note("reloaded")
+
+    def _kick(self, name: str, reason: str = "") -> Order:
+        """Disconnect a client."""
+        yield
+        client = self.board.roster.clients.get(self._user(name).number)
+        if client is None:
+            raise Unable(os.EX_UNAVAILABLE, f"{name} is not connected")
+        self.board.door.put_out(client, "by the operator" + f": {reason}" * bool(reason),
+                                self.house.now)
+        return {"kicked": client.name}
+
+    def reload_bans(self) -> int:
+        """Read the bans again, and put out whom they keep out; how many those are.  Raises
+        BadBans."""
+        bans, roster = self.board.bans, self.board.roster
+        bans.load(banned.read(self.mailbox.directory))
+        out = [(client, ban) for client in roster.clients.values() if (ban := bans.of(client))]
+        for client, ban in out:
+            self.board.door.put_out(client, words(ban), self.house.now)
+        return len(out)
+
+    def _bans(self) -> Order:
+        yield
+        try:
+            return {"put_out": self.reload_bans(), "bans": len(self.board.bans.all)}
+        except BadBans as error:
+            raise Unable(os.EX_CONFIG, str(error)) from None
+
+    def _announce(self, text: str) -> Order:
+        """Tell all that are connected."""
+        yield
+        if flaw := wire.flaw(text):
+            raise Unable(os.EX_DATAERR, flaw[1])
+        told = len(self.board.roster.clients)
+        self.board.tell_everybody(wire.Notice(f"the operator announces: {text}"))
+        return {"told": told}
+
+    def _drain(self, seconds: str = "") -> Order:
+        """Let nobody in any more, and end when all have left, or after so long."""
+        yield
+        wait = float(seconds) if seconds.isdigit() and seconds else float("inf")
+        self.board.door.draining = DRAINING
+        self._drained_at = self.house.now.monotonic + wait
+        self.board.tell_everybody(wire.Notice(DRAINING + (f"; it stops in {wait:.0f} s"
+                                                          if seconds else "")))
+        return {"clients": len(self.board.roster.clients)}
+
+    def _undrain(self) -> Order:
+        yield
+        self.board.door.draining, self._drained_at = "", 0.0
+        return {"clients": len(self.board.roster.clients)}
+
+    # ---- names that go ----
+
+    def _retire(self, name: str) -> Order:
+        """Nobody uses this name any more."""
+        yield
+        user = self._user(name)
+        if not is_retired(user):
+            self.board.retirement.set(user, True, self.house.now)
+        if client := self.board.roster.clients.get(user.number):
+            self.board.door.put_out(client, f"{user.name} was retired by the operator",
+                                    self.house.now)
+        return {"retired": user.name, "waiting": user.waiting}
+
+    def _reinstate(self, name: str) -> Order:
+        yield
+        user = self._user(name)
+        if not is_retired(user):
+            raise Unable(os.EX_UNAVAILABLE, f"{user.name} is not retired")
+        self.board.retirement.set(user, False, self.house.now)
+        return {"reinstated": user.name}
+
+    def _waiting(self, name: str, after: str) -> Order:
+        """The next messages that wait for a retired name, to be exported."""
+        yield
+        mails, users = self.board.retirement.waiting(self._retired(name), int(after)), \
+            self.mailbox.users
+        return {"after": mails[-1].last if mails else 0, "messages": [
+            {"id": mail.id + n, "time": mail.time, "from": users[mail.sender].name,
+             "text": text.decode()} for mail in mails for n, text in enumerate(mail.texts)]}
+
+    def _purge(self, name: str) -> Order:
+        """Take all that waits for a retired name away."""
+        user = self._retired(name)
+        waiting = user.waiting
+        yield from self.board.retirement.purge(user)
+        return {"purged": waiting - user.waiting}
+
+    def _retired(self, name: str) -> User:
+        """Raises Unable."""
+        user = self._user(name)
+        if not is_retired(user):
+            raise Unable(os.EX_USAGE, f"{user.name} is not retired")
+        return user
+
+
+def _answer(connection: Connection, code: int, text: str) -> None:
+    """Tell the report, in parts, and close."""
+    if not connection.is_open:
+        return
+    parts = [text[at:at + PART] for at in range(0, len(text), PART)] or [""]
+    connection.finish(TOLD, b"".join(
+        wire.encode(wire.Report(part is parts[-1], code, part)) for part in parts))
+
+
+def _uptime() -> float:
+    """Seconds since this process began."""
+    return time.monotonic() - STARTED
+
+
+def _memory() -> int:
+    """Bytes of memory that this process takes; 0: the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _size(directory: str) -> int:
+    """Bytes of the disk that the files in a directory take."""
+    with os.scandir(directory) as found:
+        return sum(each.stat(follow_symlinks=False).st_blocks * 512 for each in found)
+
+
+STARTED = time.monotonic()

@@ -1,0 +1,341 @@
+"""What an operator asks a daemon to do: who may ask, what is answered when, and what it changes for
+the users."""
+import json
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import daemon as program
+import wire
+from rules.bans import HOST, LOGIN, NAME, Ban
+from rules.claims import Identity
+from rules.state import Caller
+from server import banned, reports, startup
+from server.banned import BadBans, changing, read
+from server.control import SUBCOMMANDS
+from tests.harness.process import DaemonProcess
+from tests.harness.service import Service
+from wire import SendFlag, Why
+
+OPERATOR = Caller("unix:root", 0)
+ANN, EVE = Caller("unix:ann", 1001), Caller("unix:eve", 1002)
+FAR = Caller("192.0.2.7:4711")
+
+
+def house() -> Service:
+    return Service(identity=Identity(secret=bytes(32), operators=frozenset({0})))
+
+
+class Asked(unittest.TestCase):
+    def setUp(self) -> None:
+        self.service = self.enterContext(house())
+
+    def ask(self, *words: str, caller: Caller = OPERATOR) -> Any:
+        """What is reported; an exit code and a reason if it was not done."""
+        asking = self.service.connect(caller)
+        asking.say(wire.Operate(words))
+        self.service.forward(1)
+        asking.listen()
+        parts = [said for said in asking.heard if isinstance(said, wire.Report)]
+        self.assertEqual([part.last for part in parts], [0] * (len(parts) - 1) + [1])
+        self.assertTrue(asking.is_disconnected())
+        text = "".join(part.text for part in parts)
+        return (parts[-1].code, text) if parts[-1].code else json.loads(text)
+
+    def bans(self, *bans: tuple[str, str]) -> Any:
+        with changing(self.service.mailbox.directory) as write:
+            write([Ban(kind, whom, whom, "2026-11-27T12:00:00Z", "spam") for kind, whom in bans])
+        return self.ask("bans")
+
+    def is_refused(self, name: str, caller: Caller, reason: str) -> None:
+        self.assertRegex(self.service.client(name, caller=caller).hears(wire.Rejected).reason,
+                         reason)
+
+
+class WhoMayAsk(Asked):
+    def test_nobody_else(self) -> None:
+        ann = self.service.user("ann", caller=ANN)
+        for caller in (ANN, FAR):
+            code, reason = self.ask("kick", "ann", caller=caller)
+            self.assertEqual(code, os.EX_NOPERM, reason)
+        self.assertFalse(ann.is_disconnected())
+
+    def test_what_is_wrong(self) -> None:
+        self.assertEqual(self.ask("dance")[0], os.EX_PROTOCOL)
+        self.assertEqual(self.ask("kick")[0], os.EX_USAGE)
+        self.assertEqual(self.ask("kick", "nobody")[0], os.EX_NOUSER)
+        self.assertEqual(self.ask("announce", "a\x1b[2J")[0], os.EX_DATAERR)
+
+    def test_no_client(self) -> None:
+        """It has no name, is no stranger when it is answered, and its end is no line of the log."""
+        self.ask("status")
+        self.assertEqual(self.service.mailbox.users, [])
+        self.assertEqual(len(self.service.daemon.strangers), 0)
+        self.assertEqual(self.service.notes.told, [])
+        self.ask("undrain")
+        self.assertEqual([event for event, _ in self.service.notes.told], ["operation"])
+
+
+class WhatThereIs(Asked):
+    def test_status(self) -> None:
+        ann, _ = self.service.users("ann", "bob")
+        self.service.user("carol").hang_up()
+        ann.send("carol", "are you there?")
+        told = self.ask("status")
+        self.assertEqual((told["clients"], told["names"], told["waiting"], told["mailboxes"]),
+                         (2, 3, 1, 1))
+        self.assertTrue(told["takes_mail"])
+        self.assertEqual(told["store"], self.service.mailbox.directory)
+        self.assertEqual(told["on_disk"], told["given"])
+        lines = list(reports.status_lines(told))
+        self.assertIn("2 connected", lines[2])
+        figures = dict(line.split() for line in reports.prometheus(told) if line[0] != "#")
+        self.assertEqual(figures["parley_names"], "3")
+        self.assertEqual(len(figures), len(reports.FIGURES))
+
+    def test_names(self) -> None:
+        self.service.users("ann", "bob")
+        self.assertEqual([row["name"] for row in self.ask("names")["names"]], ["ann", "bob"])
+        self.assertEqual([row["name"] for row in self.ask("names", "NN")["names"]], ["ann"])
+        self.assertEqual(self.ask("names", "x"), {"names": [], "more": 0})
+
+    def test_more_than_a_report_takes(self) -> None:
+        for number in range(400):
+            self.service.mailbox.register(f"somebody-with-a-long-name-{number}", 1)
+        self.assertEqual(len(self.ask("names", "somebody")["names"]), 400)
+
+    def test_logins(self) -> None:
+        eve = self.service.user("eve", caller=EVE)
+        self.service.user("ann", caller=ANN).hang_up()
+        eve.send("ann", "x" * 1000)
+        row = self.ask("logins")["logins"][0]
+        self.assertEqual((row["login"], row["clients"]), ("uid 1002", 1))
+        self.assertGreater(row["waiting"], 1000)
+
+
+class WhoMayBeHere(Asked):
+    def test_kick(self) -> None:
+        ann = self.service.user("ann")
+        self.assertEqual(self.ask("kick", "ANN", "go and eat"), {"kicked": "ann"})
+        self.assertIn("by the operator: go and eat", ann.hears(wire.Notice).text)
+        self.assertTrue(ann.is_disconnected())
+        self.assertEqual(self.ask("kick", "ann")[0], os.EX_UNAVAILABLE)
+        self.service.user("ann")                # may come back
+
+    def test_bans(self) -> None:
+        """Of a name, a login and a network: who is here goes, and does not come back; others
+        may."""
+        for ban, name, caller in (((NAME, "Ann"), "ann", ANN), ((LOGIN, "1002"), "eve", EVE),
+                                  ((HOST, "192.0.2.0/24"), "far", FAR)):
+            with self.subTest(ban=ban):
+                banned_one, other = (self.service.user(each, caller=where) for each, where in (
+                    (name, caller), ("other", Caller("198.51.100.1:80"))))
+                self.assertEqual(self.bans(ban), {"put_out": 1, "bans": 1})
+                self.assertRegex(banned_one.hears(wire.Notice).text, "banned .*: spam")
+                self.is_refused(name, caller, "banned by the operator of this daemon: spam")
+                if ban[0] == NAME:
+                    self.service.user(name, caller=OPERATOR).hang_up()  # an operator never is
+                self.assertFalse(other.is_disconnected())
+                other.hang_up()
+                self.assertEqual(self.bans(), {"put_out": 0, "bans": 0})
+                self.service.user(name, caller=caller).hang_up()
+
+    def test_other_names_of_a_banned_login(self) -> None:
+        self.bans((LOGIN, "1002"))
+        self.is_refused("innocent", EVE, "your login is banned")
+        self.is_refused("far", Caller("unix:eve/100000", 100000, login=1002), "your login")
+
+    def test_ipv6(self) -> None:
+        self.bans((HOST, "2001:db8::/32"), (HOST, "192.0.2.7/32"))
+        for where in ("[2001:db8::1]:80", "[::ffff:192.0.2.7]:80", "192.0.2.7:80"):
+            self.is_refused("x", Caller(where), "your address is banned")
+        self.service.user("x", caller=Caller("[2001:db9::1]:80"))
+
+    def test_they_hold_after_a_restart(self) -> None:
+        self.bans((NAME, "ann"))
+        self.service.restart()
+        startup.load_bans(self.service.daemon.operations)
+        self.is_refused("ann", FAR, "the name ann is banned")
+
+    def test_a_file_that_can_not_be_read(self) -> None:
+        """What is in force stays; a daemon does not start without its bans."""
+        self.bans((NAME, "ann"))
+        path = Path(self.service.mailbox.directory, banned.NAME)
+        for text in ("name ann\n", "host\tx.y\tx.y\tnow\t\n", "dog\tann\tann\tnow\t\n"):
+            path.write_text(text)
+            code, reason = self.ask("bans")
+            self.assertEqual(code, os.EX_CONFIG)
+            self.assertIn(f"{path}, line 1: ", reason)
+            self.service.daemon.operations.reload()
+            self.assertEqual(len(self.service.notes.events("bans-unread")), 1)
+            self.service.notes.told.clear()
+            self.is_refused("ann", FAR, "banned")
+        with self.assertRaises(BadBans):
+            self.service.daemon.operations.reload_bans()
+
+    def test_a_write_that_fails(self) -> None:
+        self.bans((NAME, "ann"))
+        directory = self.service.mailbox.directory
+        with mock.patch("server.banned.Disk.sync", side_effect=OSError(28, "No space left")), \
+                self.assertRaises(OSError), changing(directory) as write:
+            write([])
+        self.assertEqual([ban.whom for ban in read(directory)], ["ann"])
+        self.bans()                             # what the other left is no obstacle
+
+    def test_announce(self) -> None:
+        ann, bob = self.service.users("ann", "bob")
+        self.assertEqual(self.ask("announce", "the disk is changed at 5"), {"told": 2})
+        for user in (ann, bob):
+            self.assertEqual(user.hears(wire.Notice).text,
+                             "the operator announces: the disk is changed at 5")
+
+    def test_drain(self) -> None:
+        """Nobody comes in; when the last has left the daemon ends."""
+        ann = self.service.user("ann")
+        self.ask("drain")
+        self.is_refused("bob", FAR, "about to stop")
+        self.ask("undrain")
+        self.service.user("bob").hang_up()
+        self.ask("drain")
+        self.assertEqual(self.service.daemon.signal, 0)
+        ann.hang_up()
+        self.service.forward(1)
+        self.assertEqual(self.service.daemon.signal, 15)
+
+    def test_drain_for_so_long(self) -> None:
+        self.service.user("ann")
+        self.ask("drain", "60")
+        self.service.forward(50)
+        self.assertEqual(self.service.daemon.signal, 0)
+        self.service.forward(11)
+        self.assertEqual(self.service.daemon.signal, 15)
+
+
+class NamesThatGo(Asked):
+    def setUp(self) -> None:
+        super().setUp()
+        self.ann = self.service.user("ann", caller=ANN)
+        self.eve = self.service.user("eve", caller=EVE)
+
+    def test_retired(self) -> None:
+        """Nobody is it, nobody writes to it, and messages to all leave it out."""
+        self.assertEqual(self.ask("retire", "eve")["retired"], "eve")
+        self.assertIn("was retired", self.eve.hears(wire.Notice).text)
+        self.is_refused("eve", EVE, "eve was retired by the operator")
+        number = self.ann.send("eve", "hi")
+        refused = self.ann.hears(wire.Refused, id=number)
+        self.assertEqual((refused.why, refused.reason),
+                         (Why.UNKNOWN, "eve was retired: nobody reads it any more"))
+        self.service.user("bob")
+        number = self.ann.send("", "to all", SendFlag.EVERYONE)
+        self.ann.hears(wire.Stored, first=number)
+        self.assertEqual(self.service.mailbox.find("eve").waiting, 0)
+        self.assertEqual(self.ask("names", "eve")["names"][0]["state"], "retired")
+
+    def test_who_wrote_to_it_before(self) -> None:
+        """An audience that was found before is not remembered."""
+        self.ann.hears(wire.Stored, first=self.ann.send("eve", "one"))
+        self.ask("retire", "eve")
+        self.ann.hears(wire.Refused, id=self.ann.send("eve", "two"))
+
+    def test_after_a_restart(self) -> None:
+        self.ask("retire", "eve")
+        self.service.restart()
+        self.is_refused("eve", EVE, "retired")
+        self.ask("reinstate", "eve")
+        self.service.restart()
+        self.service.user("eve", caller=EVE)
+        self.assertEqual(self.ask("reinstate", "eve")[0], os.EX_UNAVAILABLE)
+
+    def test_what_waits(self) -> None:
+        """It is exported page by page, and purged; a name that is in use loses nothing."""
+        self.eve.hang_up()
+        for number in range(1200):
+            self.ann.send("eve", f"message {number}")
+        self.assertEqual(self.ask("purge", "eve")[0], os.EX_USAGE)
+        self.assertEqual(self.ask("retire", "eve")["waiting"], 1200)
+        texts, after = [], 0
+        while (told := self.ask("waiting", "eve", str(after)))["messages"]:
+            texts += [each["text"] for each in told["messages"]]
+            after = told["after"]
+        self.assertEqual(texts, [f"message {number}" for number in range(1200)])
+        self.assertEqual(self.ask("purge", "eve"), {"purged": 1200})
+        self.service.restart()
+        self.assertEqual(self.service.mailbox.find("eve").waiting, 0)
+
+    def test_on_the_disk_before_it_is_said(self) -> None:
+        asking = self.service.connect(OPERATOR)
+        with mock.patch.object(self.service.mailbox, "settled", lambda wait=False: 0):
+            asking.say(wire.Operate(("retire", "eve")))
+            self.service.forward(5)
+            asking.listen()
+            self.assertEqual(asking.heard, [])
+        self.service.forward(1)
+        asking.hears(wire.Report, code=0)
+
+
+def run(*words: str) -> tuple[int, str]:
+    """The exit code of the program parleyd, and what it says."""
+    said: list[str] = []
+    with mock.patch("terminal.printer.line", said.append), \
+            mock.patch("terminal.printer.complain", lambda who, text: said.append(text)):
+        try:
+            code = program.main(words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return code, "".join(f"{line}\n" for line in said)
+
+
+class Programs(unittest.TestCase):
+    """The program that runs, and the one that asks it."""
+
+    def test_in_a_house_where_people_live(self) -> None:
+        service = self.enterContext(DaemonProcess())
+        home = self.enterContext(tempfile.TemporaryDirectory())
+
+        def ask(word: str, *words: str, code: int = 0) -> str:
+            done, said = run(word, "--connect", "unix:" + service.path, *words)
+            self.assertEqual(done, code, (word, words, said))
+            return said
+
+        self.assertIn("200 connected", ask("status"))
+        self.assertEqual(json.loads(ask("status", "--json"))["clients"], 200)
+        self.assertIn("parley_clients 200\n", ask("status", "--prometheus"))
+        self.assertIn("parley OK: answered in ", ask("check"))
+        name = json.loads(ask("names", "--json").splitlines()[0])["name"]
+        self.assertIn(f"{name} was disconnected", ask("kick", name, "lunch"))
+        self.assertIn("is banned; 0 clients", ask("ban", "name", name, "until", "monday"))
+        self.assertIn("until monday", ask("bans"))
+        self.assertIn("is banned no more", ask("unban", "name", name))
+        self.assertIn("is not banned", ask("unban", "name", name, code=os.EX_UNAVAILABLE))
+        self.assertIn("199 users told", ask("announce", "dinner", "is", "ready"))
+        away = next(user for user in map(json.loads, ask("names", "--json", "a").splitlines())
+                    if user["waiting"])
+        export = f"{home}/export"
+        said = ask("retire", away["name"], "--export", export)
+        self.assertIn(f"; {away['waiting']} message", said)
+        self.assertEqual(len(Path(export).read_text().splitlines()), away["waiting"])
+        self.assertIn("used again", ask("reinstate", away["name"]))
+        self.assertIn("the copy is whole", ask("backup", f"{home}/copy"))
+        self.assertIn("is there already", ask("backup", f"{home}/copy", code=os.EX_CANTCREAT))
+        with DaemonProcess(store=f"{home}/copy") as copy, copy.client("newcomer") as client:
+            self.assertGreater(client.welcome.time, 0)
+        self.assertIn("is no Unix socket", ask("status", "--connect", "127.0.0.1:1",
+                                               code=os.EX_USAGE))
+        self.assertIn("no daemon listens", ask("status", "--connect", f"unix:{home}/none",
+                                               code=os.EX_UNAVAILABLE))
+        self.assertIn("the daemon ends when", ask("drain", "--wait", "1"))
+        self.assertEqual(service.process.wait(20), 0)
+
+    def test_each_has_a_help(self) -> None:
+        for word, row in SUBCOMMANDS.items():
+            code, said = run(word, "--help")
+            self.assertEqual(code, 0)
+            self.assertIn(row.about, " ".join(said.split()))
+
+
+if __name__ == "__main__":
+    unittest.main()

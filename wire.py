@@ -48,6 +48,8 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
                                 <-- LEFT, ENDED
     CLAIM request, verifier     -->                            my name needs a passphrase now; DONE
     UNCLAIM request             -->                            it needs none any more; DONE
+    OPERATE words               -->                            in place of HELLO, from an operator
+                                <-- REPORT last, code, text    and it hangs up
     EXIT                        -->                            the daemon answers what it was sent
                                                                before, and hangs up; also if the
                                                                client shuts down its direction
@@ -249,6 +251,12 @@ class Claim(NamedTuple):
 class Unclaim(NamedTuple):
     """My name needs no passphrase any more."""
     request: U32
+
+
+@message(100, CLIENT, "REPORT")
+class Operate(NamedTuple):
+    """In place of HELLO, from an operator at the Unix socket: do this."""
+    words: Texts        # the order, and what it needs
 
 
 @message(32, DAEMON)
@@ -457,12 +465,6 @@ class Binding(NamedTuple):
     """Before CHALLENGE: what this end knows of the connection.  Your proof must be bound to it."""
     name: Word          # of a channel binding (RFC 5056), see net/scram.py
     data: Word          # in small hexadecimal digits
-
-
-@message(100, CLIENT, "REPORT")
-class Operate(NamedTuple):
-    """In place of HELLO, from an operator at the Unix socket: do this."""
-    words: Texts        # the order, and what it needs
 
 
 @message(101, DAEMON)

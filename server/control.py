@@ -59,20 +59,25 @@ class Refused(Exception):
 def run(arguments: Sequence[str]) -> int:
     """Carry out a subcommand, which is the first word.  The exit code."""
     word = arguments[0]
-    row = SUBCOMMANDS[word]
-    parser = Parser(prog=f"{PROGRAM} {word}", formatter_class=Help, description=row.about)
-    parser.add_argument("--connect", metavar="ADDRESS", default="",
-                        help="unix:PATH; without it, your own daemon, then that of the host")
-    row.add(parser)
-    options = parser.parse_args(arguments[1:])
+    options = parser(word).parse_args(arguments[1:])
     try:
-        return row.run(options)
+        return SUBCOMMANDS[word].run(options)
     except (Refused, StoreError) as refused:
         die(PROGRAM, refused.code, str(refused))
     except BadBans as bad:
         die(PROGRAM, os.EX_CONFIG, str(bad))
     except KeyboardInterrupt:
         return 128 + 2
+
+
+def parser(word: str) -> argparse.ArgumentParser:
+    """The options of a subcommand."""
+    row = SUBCOMMANDS[word]
+    made = Parser(prog=f"{PROGRAM} {word}", formatter_class=Help, description=row.about)
+    made.add_argument("--connect", metavar="ADDRESS", default="",
+                      help="unix:PATH; without it, your own daemon, then that of the host")
+    row.add(made)
+    return made
 
 
 # ---- the daemon is asked ----

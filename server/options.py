@@ -95,7 +95,10 @@ def limits(options: argparse.Namespace, room: int) -> Limits:
 
 def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, formatter_class=Help,
-                    description="A message service for one host or a small network.")
+                    description="A message service for one host or a small network.  "
+                                "Its operator asks it by parleyd status, names, logins, check, "
+                                "kick, ban, unban, bans, announce, drain, retire, reinstate and "
+                                "backup; parleyd WORD --help has their options.")
     add = parser.add_argument
     add("--listen", metavar="ADDRESS", action="append",
         help="unix:PATH or HOST:PORT; may be given several times")

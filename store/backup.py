@@ -16,8 +16,8 @@ How it fails
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 
 from store import manifest as manifests
 from store.check import check
@@ -46,7 +46,7 @@ def backup(directory: str, target: str, disk: Disk) -> Iterator[str]:
         yield f"{target}: {size} bytes copied"
         yield from check(target, disk)
     except BaseException as error:
-        shutil.rmtree(target, ignore_errors=True)
+        _remove(disk, target)
         if isinstance(error, OSError):
             raise CannotCreate(f"{target}: {error.strerror or error}") from error
         raise
@@ -119,6 +119,13 @@ def _move_ids(disk: Disk, target: str, manifest: Manifest) -> None:
     lost = (*manifest.lost, (recovery.last + 1, seq))
     manifests.save(disk, target, manifest._replace(generation=manifest.generation + 1, seq=seq,
                                                    lost=lost))
+
+
+def _remove(disk: Disk, target: str) -> None:
+    with suppress(OSError):
+        for name in disk.listdir(target):
+            disk.unlink(os.path.join(target, name))
+        os.rmdir(target)
 
 
 def _give(directory: str, target: str) -> None:

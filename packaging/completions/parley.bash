@@ -15,6 +15,20 @@ _parley() {
 }
 _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    local asks="--help --connect"
+    case ${COMP_WORDS[1]}$COMP_CWORD in
+        ban2 | unban2) COMPREPLY=($(compgen -W "$asks name login host" -- "$word")); return ;;
+    esac
+    case ${COMP_WORDS[1]} in
+        status) COMPREPLY=($(compgen -W "$asks --json --prometheus --watch" -- "$word")); return ;;
+        names | logins | bans) COMPREPLY=($(compgen -W "$asks --json" -- "$word")); return ;;
+        drain) COMPREPLY=($(compgen -W "$asks --wait --undo" -- "$word")); return ;;
+        retire) COMPREPLY=($(compgen -W "$asks --export --keep" -- "$word")); return ;;
+        backup) COMPREPLY=($(compgen -W "$asks --state" -- "$word") $(compgen -d -- "$word"))
+            return ;;
+        check | kick | ban | unban | announce | reinstate)
+            COMPREPLY=($(compgen -W "$asks" -- "$word")); return ;;
+    esac
     case $before in
         --state | --salvage) COMPREPLY=($(compgen -d -- "$word")); return ;;
         --tls-cert | --tls-key | --log) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -29,6 +43,8 @@ _parleyd() {
         --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages
         --sender-bytes --login-bytes --rate --all --all-seconds --log-each --new-names --names
         --names-each --check-store --salvage --version" -- "$word"))
+    [[ $COMP_CWORD == 1 ]] && COMPREPLY+=($(compgen -W "status names logins check kick ban unban
+        bans announce drain retire reinstate backup" -- "$word"))
 }
 complete -F _parley parley
 complete -o filenames -F _parleyd parleyd

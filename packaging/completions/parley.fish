@@ -33,6 +33,18 @@ end
 for option in state salvage tls-cert tls-key log
     complete -c parleyd -l $option -r -F
 end
+complete -c parleyd -n __fish_use_subcommand -d 'Ask the running daemon' \
+    -a 'status names logins check kick ban unban bans announce drain retire reinstate backup'
+set -l asks status names logins check kick ban unban bans announce drain retire reinstate backup
+complete -c parleyd -n "__fish_seen_subcommand_from $asks" -l connect -x -a 'unix:'
+complete -c parleyd -n '__fish_seen_subcommand_from status names logins bans' -l json
+complete -c parleyd -n '__fish_seen_subcommand_from status' -l prometheus
+complete -c parleyd -n '__fish_seen_subcommand_from status' -l watch -x
+complete -c parleyd -n '__fish_seen_subcommand_from drain' -l wait -x
+complete -c parleyd -n '__fish_seen_subcommand_from drain' -l undo
+complete -c parleyd -n '__fish_seen_subcommand_from retire' -l export -r -F
+complete -c parleyd -n '__fish_seen_subcommand_from retire' -l keep
+complete -c parleyd -n '__fish_seen_subcommand_from ban unban' -a 'name login host'
 complete -c parleyd -l console -x -a 'auto table log none'
 complete -c parleyd -l socket-mode -x -a '600 660 666'
 complete -c parleyd -l backend -x -a 'dbm.sqlite3 dbm.gnu dbm.ndbm dbm.dumb'

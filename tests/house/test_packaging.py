@@ -11,6 +11,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from server import control
 from terminal.usage import RELEASE
 from tests.harness.process import HERE
 from tests.harness.terminals import needs
@@ -198,9 +199,11 @@ class Completions(unittest.TestCase):
     def options(self, program: str) -> set[str]:
         """Those of its subcommands too."""
         words = ("", "log", "forget") if program == "curses_client.py" else ("",)
+        more = [] if program == "curses_client.py" else [
+            control.parser(word).format_help() for word in control.SUBCOMMANDS]
         told = [run(sys.executable, f"{HERE}/{program}", *word.split(), "--help", COLUMNS="200")
                 for word in words]
-        return set(re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", "\n".join(told)))
+        return set(re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", "\n".join(told + more)))
 
     def test_bash_and_zsh(self) -> None:
         for file in ("parley.bash", "_parley"):
@@ -216,7 +219,7 @@ class Completions(unittest.TestCase):
         text = Path(HERE, "packaging/completions/parley.fish").read_text().replace("\\\n", " ")
         ours = {f"--{name}" for name in re.findall(r"(?m)^complete -c parley .*-l ([\w-]+)", text)}
         self.assertEqual(ours, self.options("curses_client.py"))
-        theirs = re.findall(r"(?m)^complete -c parleyd -l ([a-z][\w-]+)", text)
+        theirs = re.findall(r"(?m)^complete -c parleyd .*-l ([a-z][\w-]+)", text)
         for listed in re.findall(r"(?m)^for \w+ in (.*)$", text):
             theirs += listed.split()
         self.assertEqual({f"--{name}" for name in theirs}, self.options("daemon.py"))

@@ -54,7 +54,7 @@ class Door(unittest.TestCase):
 
     def test_the_first_message_is_hello(self):
         for codec in wire.MESSAGES.values():
-            if codec.direction & wire.CLIENT and codec.cls is not wire.Hello:
+            if codec.direction & wire.CLIENT and codec.cls not in (wire.Hello, wire.Operate):
                 empty = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32),
                          "word": "", "words": (), "text": "hi", "texts": ("hi",)}
                 said = codec.cls(*(empty[how] for _, how in codec.fields))

@@ -161,7 +161,7 @@ class Looks(unittest.TestCase):
         os.unlink(self.where.path)
         self.service.run()
         self.assertFalse(os.path.exists(self.where.path))
-        self.service.daemon._reload()
+        self.service.daemon.operations.reload()
         self.call()
 
     def test_who_had_called_at_the_old_file_comes_in(self) -> None:

@@ -36,8 +36,10 @@ from rules.usage import Usages
 from store.user import User
 from wire import Why
 
+# Some were reserved after the first release: who has such a name keeps it.
 RESERVED = frozenset({
-    "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit"})
+    "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit",
+    "operator", "daemon", "exit", "me"})
 FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
             | wire.Feature.IGNORE | wire.Feature.BIND)
 NO_TOKEN = bytes(16)
@@ -78,6 +80,7 @@ class Door:
         again in a moment."""
         try:
             _check_hello(hello)
+            self._check_reserved(hello.name)
             self._check_operator(hello, caller)
             question = self.claims.question(hello, caller, now)
             return question or self._admit(hello, caller, now, proven=False)
@@ -99,6 +102,13 @@ class Door:
             raise
         client.greeting = wire.encode(verified)
         return client
+
+    def _check_reserved(self, name: str) -> None:
+        """Raise Refusal if nobody may take this name."""
+        if name.lower() in RESERVED and self.mailbox.find(name) is None:
+            others = ", ".join(sorted(RESERVED - {name.lower()}))
+            raise Refusal(Why.BAD_NAME, f"{name} is reserved: it would read as the system, as "
+                                        f"everybody or as a command; so would {others}")
 
     def _check_operator(self, hello: wire.Hello, caller: Caller) -> None:
         """Raise Refusal if the operator keeps this caller out."""
@@ -214,10 +224,6 @@ def _check_hello(hello: wire.Hello) -> None:
     if not wire.is_name(hello.name):
         raise Refusal(Why.BAD_NAME, "a username has 1 to 32 of A-Z a-z 0-9 . _ - and begins with "
                                     "a letter or digit")
-    if hello.name.lower() in RESERVED:
-        others = ", ".join(sorted(RESERVED - {hello.name.lower()}))
-        raise Refusal(Why.BAD_NAME, f"{hello.name} is reserved, as are {others}; such a name would "
-                                    "read as the system, as everybody or as a command")
 
 
 def _is_own(token: bytes, other: Client) -> bool:

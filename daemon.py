@@ -57,7 +57,7 @@ from net.tls import Secured
 from rules import runs
 from rules.claims import TRUSTING, Identity
 from rules.state import Caller, Client, Doubtful, Now
-from server import control, startup
+from server import startup
 from server.chores import Chores
 from server.connection import Connection, read_size
 from server.console import Console
@@ -65,7 +65,7 @@ from server.doors import Doors
 from server.fairness import BUDGET, FREE, Fairness
 from server.heartbeat import Heartbeat
 from server.operations import TOLD, Operations
-from server.options import PROGRAM, Limits, limits, parse
+from server.options import PROGRAM, SUBCOMMANDS, Limits, limits, parse
 from server.pace import Pace
 from server.partings import Partings
 from server.signals import Signals, end_at_next
@@ -417,7 +417,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     open_standard(PROGRAM, needs_output=False)
     words = sys.argv[1:] if arguments is None else arguments
-    if words and words[0] in control.SUBCOMMANDS:
+    if words and words[0] in SUBCOMMANDS:
+        from server import control  # 3 ms, for a program that ends at once
         return control.run(words)
     options = parse(words)
     os.umask(0o077)

@@ -29,6 +29,9 @@ from rules.quota import (
 from terminal.usage import RELEASE, Help, Parser, die, positive
 
 PROGRAM = "parleyd"
+# Words in place of options, that ask the running daemon (control.py).
+SUBCOMMANDS = ("status", "names", "logins", "check", "kick", "ban", "unban", "bans", "announce",
+               "drain", "retire", "reinstate", "backup")
 
 STRANGERS = 64              # connections without a name, for each listener
 STRANGERS_EACH = 8          # and from one address
@@ -96,9 +99,8 @@ def limits(options: argparse.Namespace, room: int) -> Limits:
 def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, formatter_class=Help,
                     description="A message service for one host or a small network.  "
-                                "Its operator asks it by parleyd status, names, logins, check, "
-                                "kick, ban, unban, bans, announce, drain, retire, reinstate and "
-                                "backup; parleyd WORD --help has their options.")
+                                f"Its operator asks it by parleyd {', '.join(SUBCOMMANDS)}; "
+                                "parleyd WORD --help has their options.")
     add = parser.add_argument
     add("--listen", metavar="ADDRESS", action="append",
         help="unix:PATH or HOST:PORT; may be given several times")

@@ -13,7 +13,7 @@ import wire
 from rules.bans import HOST, LOGIN, NAME, Ban
 from rules.claims import Identity
 from rules.state import Caller
-from server import banned, reports, startup
+from server import banned, options, reports, startup
 from server.banned import BadBans, changing, read
 from server.control import SUBCOMMANDS
 from tests.harness.process import DaemonProcess
@@ -331,6 +331,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(service.process.wait(20), 0)
 
     def test_each_has_a_help(self) -> None:
+        self.assertEqual(tuple(SUBCOMMANDS), options.SUBCOMMANDS)
         for word, row in SUBCOMMANDS.items():
             code, said = run(word, "--help")
             self.assertEqual(code, 0)

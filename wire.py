@@ -22,6 +22,9 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
     PROOF nonce, proof          -->
                                 <-- VERIFIED signature
                                 <-- WELCOME token, store, waiting   or REJECTED why, and it hangs up
+                                <-- LIVE above                 what comes without a CHECK
+    RESUME name, token, above   -->                            HELLO after a cut: what came since is
+                                                               live, as it would have been
     SENDS first, to, texts      -->                            messages first, first + 1...
                                 <-- STORED first..last         on disk: survives kill -9, power cuts
                                 <-- OUTCOMES first..last, outcome, names   they are not reading now
@@ -253,6 +256,17 @@ class Unclaim(NamedTuple):
     request: U32
 
 
+@message(84, CLIENT, "WELCOME")
+class Resume(NamedTuple):
+    """HELLO of a client that was connected before and lost its connection: what came since is live,
+    as it would have been then."""
+    version: U16
+    features: U32
+    token: Key16
+    above: U64          # that of the last LIVE: messages with higher ids do not wait for CHECK
+    name: Word
+
+
 @message(100, CLIENT, "REPORT")
 class Operate(NamedTuple):
     """In place of HELLO, from an operator at the Unix socket: do this."""
@@ -465,6 +479,12 @@ class Binding(NamedTuple):
     """Before CHALLENGE: what this end knows of the connection.  Your proof must be bound to it."""
     name: Word          # of a channel binding (RFC 5056), see net/scram.py
     data: Word          # in small hexadecimal digits
+
+
+@message(85, DAEMON)
+class Live(NamedTuple):
+    """From here on you are sent all messages with higher ids as they come, without CHECK."""
+    above: U64
 
 
 @message(101, DAEMON)

@@ -14,7 +14,7 @@ from typing import Any
 import wire
 from client.connection import Connection
 from client.events import Events, Remark
-from client.inbox import CHECK, LIVE, Inbox
+from client.inbox import CHECK, Inbox
 from client.keyring import RingError
 from client.outbox import Busy, check_names, check_text
 from client.proofs import Proofs
@@ -55,7 +55,7 @@ class Asking:
         """Let new messages wait, or show them as they come; DONE answers.
 
         Without a connection it is done at once, and the next HELLO says so."""
-        self._inbox.cut(LIVE)
+        self._inbox.end_live()
         if self._connection.online:
             return self._ask(wire.Hold, int(on), done=lambda: self._held(on))
         self._held(on)
@@ -66,7 +66,7 @@ class Asking:
     def _held(self, on: bool) -> None:
         """Live mail ends or begins here; messages that came in between may wait for CHECK."""
         self.holding = on
-        self._inbox.cut(LIVE)
+        self._inbox.end_live()
 
     # ---- about users ----
 

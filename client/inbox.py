@@ -58,6 +58,7 @@ class Inbox:
         self._confirming: dict[Range, list[Key]] = {}   # ranges without CONFIRMED
         self._awaited = 0                               # the messages in them
         self._reconfirming: list[Range] = []            # those of them from confirm_again()
+        self.above: int | None = None                   # mail with higher ids is live: RESUME says
 
     def forget(self) -> None:
         """Drop the unshown messages: with another name, or at another store, ids mean something
@@ -67,6 +68,7 @@ class Inbox:
         self._unkept.clear()
         self._sizes.clear()
         self._size = 0
+        self.end_live()
 
     def open(self, store: bytes, name: str) -> None:
         """Logged in.  The daemon will not answer CONFIRMs of the connection before any more."""
@@ -82,6 +84,11 @@ class Inbox:
     def cut(self, kind: int) -> None:
         """A stream of mail, LIVE or CHECK, ends, and another begins."""
         self._unshown.cut(kind)
+
+    def end_live(self) -> None:
+        """What comes from now on is not live, also if the connection is lost."""
+        self.above = None
+        self.cut(LIVE)
 
     def close(self) -> None:
         """Let go of the archive; harmless at any time."""

@@ -55,6 +55,7 @@ from wire import Feature, ProtocolError, SendFlag, Why
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
+ALWAYS = Feature.IGNORE | Feature.BIND | Feature.RESUME     # every link asks for these
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = (f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter "
             "or digit")
@@ -75,7 +76,7 @@ class Link:
         self.roster = Known()
         self.waiting = 0                            # messages that a CHECK would bring
         self.pending = Outbox(instance)
-        self._features = features & ~Feature.HOLD | Feature.IGNORE | Feature.BIND
+        self._features = features & ~Feature.HOLD | ALWAYS
         self._events = Events()
         self._connection = Connection(addresses, monotonic=monotonic, jitter=jitter, dial=dial,
                                       more=self._more)
@@ -133,7 +134,7 @@ class Link:
             elif self._connection.opening:
                 if self._connection.open():
                     holding = Feature.HOLD if self.ask.holding else 0
-                    self._login.greet(self.name, self._features | holding)
+                    self._login.greet(self.name, self._features | holding, self._inbox.above)
             else:
                 for said in self._connection.hear(mask):
                     self._hear(said)
@@ -199,6 +200,7 @@ class Link:
 
     def accept(self) -> None:
         """The other store that OtherStore told of is right; connect() then."""
+        self._inbox.end_live()
         self._login.accept()
 
     def unlock(self, passphrase: str) -> None:
@@ -227,6 +229,7 @@ class Link:
             self._events += refused
         self.name = name
         self._login.forget_token()
+        self._inbox.end_live()
 
     def exit(self) -> None:
         """Say goodbye after everything else; Over follows when the daemon has hung up."""
@@ -314,6 +317,16 @@ def _on_mail(link: Link, said: wire.Mail) -> None:
     link._events += link._inbox.take(said)
 
 
+def _on_rejected(link: Link, said: wire.Rejected) -> None:
+    if said.why == Why.OTHER:
+        link._inbox.end_live()          # an older daemon knows no RESUME: the next is a HELLO
+    link._login.rejected(said)
+
+
+def _on_live(link: Link, said: wire.Live) -> None:
+    link._inbox.above = said.above
+
+
 def _on_checked(link: Link, said: wire.Checked) -> None:
     link._inbox.cut(CHECK)
     link.ask.answered(said.request)
@@ -339,7 +352,7 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Challenge: lambda link, said: link._login.challenged(said),
     wire.Verified: lambda link, said: link._proofs.verify(said),
     wire.Welcome: Link._on_welcome,
-    wire.Rejected: lambda link, said: link._login.rejected(said),
+    wire.Rejected: _on_rejected,
     wire.Stored: lambda link, said: link._diary.stored(said),
     wire.Refused: lambda link, said: link._diary.refused(said),
     wire.Outcomes: lambda link, said: link._diary.outcomes(said),
@@ -350,6 +363,7 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Ended: lambda link, said: link._diary.ended(said),
     wire.Mails: _on_mails,
     wire.Mail: _on_mail,
+    wire.Live: _on_live,
     wire.Confirmed: lambda link, said: link._inbox.confirmed(said.first, said.last),
     wire.Checked: _on_checked,
     wire.Waiting: _on_waiting,
@@ -361,4 +375,4 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
 }
 # For the link alone: Online and the like tell the client of a login; the inbox, of mail.
 SILENT = {wire.Binding, wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails,
-          wire.Mail}
+          wire.Mail, wire.Live}

@@ -48,21 +48,26 @@ class Login:
         """`token`: 16 random bytes, by which a daemon recognises two HELLOs of one program."""
         self._connection, self._proofs, self._events = connection, proofs, events
         self._name = ""                                 # as in the last HELLO
+        self._resumes = False                           # it was a RESUME
         self._token = self._own_token = token
         self._home: tuple[bytes, str] | None = None     # the store and the name that ids belong to
         self._other = b"", NO_TOKEN                     # another store that answered, and its token
         self._accepted = b""                            # another store that the user has accepted
 
-    def greet(self, name: str, features: int) -> None:
-        """The connection is open: say HELLO, if the daemon's certificate is the one that it was."""
-        route, self._name = self._connection.route, name
+    def greet(self, name: str, features: int, above: int | None) -> None:
+        """The connection is open: say HELLO, if the daemon's certificate is the one that it was.
+
+        Or RESUME, if mail was live before: `above` that id."""
+        route, self._name, self._resumes = self._connection.route, name, above is not None
         assert route.address is not None
         try:
             remark = self._proofs.begin(name, route.address, self._connection.binding)
         except (Impostor, RingError) as fault:
             raise TurnedAway(Over(str(fault))) from None
         self._events += [Remark(text) for text in (*route.passed_over(), remark) if text]
-        self._connection.say(wire.Hello(wire.VERSION, features, self._token, name))
+        head = wire.VERSION, features, self._token
+        self._connection.say(wire.Hello(*head, name) if above is None else
+                             wire.Resume(*head, above, name))
 
     def bound(self, said: wire.Binding) -> None:
         """What the daemon knows of this connection.  Raises TurnedAway if it is something else."""
@@ -91,6 +96,8 @@ class Login:
             raise TurnedAway(Locked(said.reason, True))
         if said.why == Why.FULL or (said.why == Why.TAKEN and is_mine):
             raise TryLater(said.reason)         # taken by a ghost, or by this user elsewhere
+        if said.why == Why.OTHER and self._resumes:
+            raise TryLater("the daemon is older than before")       # it knows no RESUME
         if said.why in NAME_WHYS:
             raise TurnedAway(NameRefused(said.why, said.reason))
         raise TurnedAway(Over(said.reason))

@@ -47,7 +47,7 @@ from rules.guesses import Guesses
 from rules.owners import Owners
 from rules.promises import Promises
 from rules.roster import Roster
-from rules.state import Caller, Client, Now, Refusal
+from rules.state import Caller, Client, Greeting, Now, Refusal
 from rules.store import Setting, Store
 from store.user import User
 from wire import Why
@@ -69,7 +69,7 @@ TRUSTING = Identity(trusting=True)
 
 class Question(NamedTuple):
     """A caller that was asked for a proof."""
-    hello: wire.Hello
+    hello: Greeting
     kept: Verifier          # of nothing, for a name that is kept but not claimed
     nonce: bytes
     binding: scram.Binding  # what the proof has to be bound to
@@ -105,7 +105,7 @@ class Claims:
 
     # ---- at the door ----
 
-    def question(self, hello: wire.Hello, caller: Caller, now: Now) -> Question | None:
+    def question(self, hello: Greeting, caller: Caller, now: Now) -> Question | None:
         """What the caller has to prove, or None.  Raises Refusal."""
         if caller.uid is not None and caller.uid == self.identity.untold:
             raise Refusal(Why.DENIED, "this daemon runs in a user namespace and can't tell which "

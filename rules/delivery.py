@@ -6,7 +6,8 @@ arrive.  So a slow or stopped reader costs its window and nothing else, and lose
 
 Live and checked messages are two streams through the same queue (window.py).  Messages that stood
 in the queue when the client came, or when it stopped holding, wait for CHECK; messages with ids
-above `live.start` are pushed as they come.  In each stream the ids ascend.
+above `live.start` are pushed as they come.  A client that lost its connection comes back with that
+id (RESUME), and goes on with the stream in which it was.  In each stream the ids ascend.
 
 If several readers get the same messages in the same turn, as with a message to everyone, the
 messages are encoded once.
@@ -21,7 +22,7 @@ from rules.quota import Accounts
 from rules.roster import Roster
 from rules.runs import mail_frames
 from rules.slices import MANY, Crowd
-from rules.state import Client, Doubtful, Now
+from rules.state import Client, Doubtful, Greeting, Now
 from rules.store import Store
 from rules.usage import LOGIN_UNSENT
 from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
@@ -58,9 +59,24 @@ class Delivery:
 
     # ---- coming and going ----
 
-    def enter(self, client: Client) -> None:
-        """A client came: messages in its queue wait for CHECK, later ones are pushed."""
-        client.window = Window(self.mailbox.last)
+    def enter(self, client: Client, hello: Greeting) -> None:
+        """A client came: messages in its queue wait for CHECK, later ones are pushed.  One that was
+        here before has named the last message that waited then."""
+        start = self.mailbox.last
+        if isinstance(hello, wire.Resume) and not client.holding:
+            start = min(start, hello.above)
+            client.checkable -= client.user.waiting_above(start, self.mailbox.unread)
+        client.window = Window(start)
+
+    def welcomed(self, client: Client) -> None:
+        """A client was told WELCOME: it may be pushed what is live."""
+        self._tell_start(client)
+        self.stirred[client] = None
+
+    def _tell_start(self, client: Client) -> None:
+        """Tell a client where its live mail begins, for the next time that it comes."""
+        if client.features & wire.Feature.RESUME and not client.holding:
+            self.roster.tell(client, wire.Live(client.window.live.start))
 
     def leave(self, client: Client) -> None:
         """A client went: messages that it did not confirm are still in the queue."""
@@ -93,6 +109,7 @@ class Delivery:
         self.roster.changed(client)
         self.counted[client] = self.stirred[client] = None
         self.roster.tell(client, wire.Done(said.request))
+        self._tell_start(client)
         self.note("holding" if said.on else "receiving", name=client.name)
 
     def _reach(self, client: Client) -> None:

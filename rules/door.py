@@ -30,7 +30,7 @@ from rules.publication import Publication
 from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.sessions import Sessions
-from rules.state import Caller, Client, Now, Refusal
+from rules.state import Caller, Client, Greeting, Now, Refusal
 from rules.store import Store
 from rules.usage import Usages
 from store.user import User
@@ -41,7 +41,7 @@ RESERVED = frozenset({
     "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit",
     "operator", "daemon", "exit", "me"})
 FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
-            | wire.Feature.IGNORE | wire.Feature.BIND)
+            | wire.Feature.IGNORE | wire.Feature.BIND | wire.Feature.RESUME)
 NO_TOKEN = bytes(16)
 
 
@@ -75,7 +75,7 @@ class Door:
 
     # ---- coming ----
 
-    def enter(self, hello: wire.Hello, caller: Caller, now: Now) -> Client | Question:
+    def enter(self, hello: Greeting, caller: Caller, now: Now) -> Client | Question:
         """Let a client in under its name, or ask who it is.  Raises Refusal, and Doubtful: ask
         again in a moment."""
         try:
@@ -110,7 +110,7 @@ class Door:
             raise Refusal(Why.BAD_NAME, f"{name} is reserved: it would read as the system, as "
                                         f"everybody or as a command; so would {others}")
 
-    def _check_operator(self, hello: wire.Hello, caller: Caller) -> None:
+    def _check_operator(self, hello: Greeting, caller: Caller) -> None:
         """Raise Refusal if the operator keeps this caller out."""
         self.bans.check(hello.name, caller)
         if self.draining:
@@ -119,10 +119,10 @@ class Door:
             raise Refusal(Why.DENIED, f"{hello.name} was retired by the operator of this daemon: "
                                       "choose another name")
 
-    def _turned_away(self, hello: wire.Hello, caller: Caller, refusal: Refusal) -> None:
+    def _turned_away(self, hello: Greeting, caller: Caller, refusal: Refusal) -> None:
         self.note("rejected", name=hello.name, address=caller.address, reason=str(refusal))
 
-    def _admit(self, hello: wire.Hello, caller: Caller, now: Now, *, proven: bool) -> Client:
+    def _admit(self, hello: Greeting, caller: Caller, now: Now, *, proven: bool) -> Client:
         host = caller.host
         self.claims.check_room(hello.name, caller)
         user = self._user(hello, caller, now, proven)
@@ -134,14 +134,14 @@ class Door:
         self.claims.entered(client, caller, proven)
         self.usages.enter(client, caller)
         self.roster.enter(client)
-        self.delivery.enter(client)
+        self.delivery.enter(client, hello)
         self.promises.turn.welcomes.append((client, wire.Welcome(
             wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
             user.waiting, user.name, self.house)))
         self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
         return client
 
-    def _user(self, hello: wire.Hello, caller: Caller, now: Now, proven: bool) -> User:
+    def _user(self, hello: Greeting, caller: Caller, now: Now, proven: bool) -> User:
         """The user of this name, new or known, for this caller.  Raises Refusal if the name is in
         use, or the caller's host has too many clients or new names."""
         host = caller.host
@@ -209,14 +209,14 @@ class Door:
     def on_exit(self, client: Client, said: wire.Exit, now: Now) -> None:
         self.leave(client, "exit", now)
 
-    def on_hello(self, client: Client, said: wire.Hello, now: Now) -> None:
+    def on_hello(self, client: Client, said: Greeting, now: Now) -> None:
         raise wire.ProtocolError("a second HELLO on one connection")
 
     def on_proof(self, client: Client, said: wire.Proof, now: Now) -> None:
         raise wire.ProtocolError("a PROOF that nobody asked for")
 
 
-def _check_hello(hello: wire.Hello) -> None:
+def _check_hello(hello: Greeting) -> None:
     """Raise Refusal if no client may come in with this HELLO."""
     if hello.version != wire.VERSION:
         raise Refusal(Why.VERSION, "this daemon speaks only version "

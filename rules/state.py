@@ -11,13 +11,15 @@ NO_INVITATIONS.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import wire
 from net.scram import TCP, Binding
 from rules.hosts import host_of
 from rules.window import Window
 from store.user import User
+
+Greeting: TypeAlias = wire.Hello | wire.Resume
 
 
 class Now(NamedTuple):

@@ -105,6 +105,7 @@ class Switchboard:
             wire.Pong: self.on_pong,
             wire.Exit: self.door.on_exit,
             wire.Hello: self.door.on_hello,
+            wire.Resume: self.door.on_hello,
             wire.Proof: self.door.on_proof,
         }
 
@@ -169,7 +170,7 @@ class Switchboard:
         for client in self.promises.settle(seq):
             if not client.has_left:
                 self.publication.welcomed(client)
-                self.delivery.stirred[client] = None
+                self.delivery.welcomed(client)
 
     def tick(self, now: Now) -> None:
         """At the end of a turn: pass on what was said in chats, call off invitations that expired,

@@ -52,7 +52,8 @@ REST = 0.05                 # seconds for which a connection over its rate is no
                             # looks a second
 
 # The kinds of messages that ask for nothing, and take no token.
-FREE = frozenset(wire.CODECS[cls].kind for cls in (wire.Hello, wire.Confirm, wire.Pong))
+FREE = frozenset(wire.CODECS[cls].kind for cls in (wire.Hello, wire.Resume, wire.Confirm,
+                                                      wire.Pong))
 
 
 class Share:

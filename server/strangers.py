@@ -23,6 +23,7 @@ from server.operations import Operations
 from server.options import Limits
 from server.pool import Pool
 
+GREETINGS = (wire.Hello, wire.Resume)
 TOO_MANY = "too many connections are logging in: try again"
 
 
@@ -78,7 +79,7 @@ class Strangers:
         if kind is wire.Operate and not question:
             self.operations.take(connection, said)
             return None
-        if kind is not (wire.Proof if question else wire.Hello) or (question and question.at):
+        if kind not in ((wire.Proof,) if question else GREETINGS) or (question and question.at):
             before = "CHALLENGE" if question else "HELLO"
             raise wire.ProtocolError(f"a {wire.name_of(said)} before {before}")
         said_all = connection.next == len(connection.frames) and not connection.decoder.held

@@ -31,7 +31,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
-from store.mail import BY_ID, Mail, between, place_of
+from store.mail import BY_ID, Mail, between, messages, place_of
 
 Range = tuple[int, int]
 
@@ -43,6 +43,7 @@ RUNS_MAX = 64
 SETTING_MAX = 4096
 NONE: Mapping[int, int] = {}
 NOTHING: Mapping[int, bytes] = {}
+EVERY_BYTE = 1 << 62
 NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its own counter
 
 
@@ -233,6 +234,18 @@ class User:
             if self.unread_of(between(load(self, page), first, last)) or page.damaged:
                 return True
         return False
+
+    def waiting_above(self, id: int, unread: Callable[[User, int, int, int, int], list[Mail]]
+                      ) -> int:
+        """How many messages above this id wait.  `unread` is Store.unread: it looks into a page
+        that lies on both sides of the id."""
+        number = messages(between(self.tail, id + 1, self.newest))
+        for page in self.pages:
+            if page.first > id:
+                number += page.unread
+            elif page.last > id:
+                number += messages(unread(self, id, page.last, page.unread, EVERY_BYTE))
+        return number
 
     def unread_of(self, mails: Sequence[Mail]) -> list[Mail]:
         """The unread part of these."""

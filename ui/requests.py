@@ -115,8 +115,8 @@ class Requests:
             (display(entry.name), here.status(entry))
             for entry in map(here.entry, names[:LISTED_MAX])])
 
-    def on_repeated(self, _: Repeated) -> None:
-        self._repeated += 1
+    def on_repeated(self, event: Repeated) -> None:
+        self._repeated += bool(event.mail.flags & wire.SendFlag.CHECK)
 
     def on_checked(self, event: wire.Checked) -> None:
         """The end of a check: the messages have arrived already."""

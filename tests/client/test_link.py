@@ -662,5 +662,83 @@ class TestHostile(Linked):
         return raw[:at] + chance.randbytes(chance.randrange(40)) + raw[at:]
 
 
+class Resume(Linked):
+    """A line that was cut: the daemon hears since when mail is live."""
+
+    def begin(self) -> None:
+        self.login(welcome(), wire.Live(40))
+        self.cut()
+
+    def test_it_goes_on_where_it_was(self) -> None:
+        self.begin()
+        self.back()
+        self.assertEqual(self.hello,
+                         wire.Resume(wire.VERSION, ALL | ALWAYS, b"t" * 16, 40, "alice"))
+        self.given(wire.Live(40), mail(50))
+        self.cut()
+        self.back()
+        self.assertEqual(self.hello.above, 40)
+
+    def test_a_connection_that_was_lost_at_once(self) -> None:
+        self.begin()
+        for _ in range(3):
+            self.assertIsNotNone(self.link.retry_at)
+            self.now = self.link.retry_at or 0.0
+            self.pump()
+            self.assertIsInstance(self.house.hear()[0], wire.Resume)
+            self.cut()
+
+    def test_a_daemon_that_is_older_than_the_one_before(self) -> None:
+        self.begin()
+        self.now = self.link.retry_at or 0.0
+        self.pump()
+        self.house.hear()
+        said = wire.Rejected(Why.OTHER, "no message of kind 84 is known here")
+        self.offline(self.given(said), "^the daemon is older than before$")
+        self.back(welcome(features=ALL))
+        self.assertIsInstance(self.hello, wire.Hello)
+        self.cut()
+        self.back()
+        self.assertIsInstance(self.hello, wire.Hello)
+        self.cut()
+        self.now = self.link.retry_at or 0.0
+        self.pump()
+        self.assertIsInstance(self.given(wire.Rejected(Why.OTHER, "no"))[-1], Over)
+
+    def test_who_held_does_not(self) -> None:
+        for while_online in (True, False):
+            self.link = self.make()
+            self.login(welcome(), wire.Live(40))
+            if while_online:
+                self.link.ask.hold(True)
+                self.cut()
+            else:
+                self.cut()
+                self.link.ask.hold(True)
+                self.link.ask.hold(False)
+            self.back()
+            self.assertIsInstance(self.hello, wire.Hello)
+
+    def test_who_held_and_does_no_more(self) -> None:
+        self.login(welcome(), wire.Live(40))
+        self.link.ask.hold(True)
+        request = self.link.ask.hold(False)
+        self.given(wire.Done(request), wire.Live(60))
+        self.cut()
+        self.back()
+        self.assertEqual(self.hello.above, 60)
+
+    def test_in_another_store_ids_mean_something_else(self) -> None:
+        self.begin()
+        self.back_elsewhere(welcome(store=OTHER))
+        self.assertIsInstance(self.hello, wire.Hello)
+
+    def test_another_name_begins_anew(self) -> None:
+        self.begin()
+        self.link.rename("ann")
+        self.back(welcome("ann"))
+        self.assertIsInstance(self.hello, wire.Hello)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -100,12 +100,12 @@ class HostileDaemon:
         if how:
             self._times[type(said)] = self._times.get(type(said), 0) + 1
             self._say(sock, *how(said, self._times[type(said)]))
-        if isinstance(said, wire.Hello):
+        if isinstance(said, wire.Hello | wire.Resume):
             self._greet(sock, said)
         if isinstance(said, wire.Exit):
             sock.shutdown(socket.SHUT_RDWR)
 
-    def _greet(self, sock: socket.socket, hello: wire.Hello) -> None:
+    def _greet(self, sock: socket.socket, hello: wire.Hello | wire.Resume) -> None:
         entries = tuple(wire.Entry(name, 1, 0, NOON, 0) for name in {*NAMES, hello.name})
         early = type(self.only) in (wire.Rejected, wire.Binding, wire.Challenge, wire.Verified,
                                     wire.Welcome)

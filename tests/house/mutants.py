@@ -504,6 +504,13 @@ MUTANTS = [Mutant(*row) for row in (
      "window.checking = Stream(0, EVER, said.request)",
      "window.checking = Stream(0, self.mailbox.last if client.holding else window.live.start, "
      "said.request)", "test_delivery"),
+    ("delivery: what waited before stays for a check", "rules/delivery.py",
+     "start = min(start, hello.above)", "start = 0", "test_delivery"),
+    ("delivery: what is live does not count as waiting", "rules/delivery.py",
+     "client.checkable -= client.user.waiting_above(start, self.mailbox.unread)", "pass",
+     "test_delivery"),
+    ("link: HELLO to a daemon that knows no RESUME", "client/link.py",
+     "    if said.why == Why.OTHER:\n", "    if False:\n", "test_link"),
     ("promises: WELCOME counts when it is said", "rules/promises.py",
      "welcome._replace(waiting=client.waiting)", "welcome", "test_delivery"),
     ("switchboard: a ghost is sent nothing", "rules/switchboard.py",

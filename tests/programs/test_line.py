@@ -1,14 +1,18 @@
 """The line to the daemon, with real programs: a name server that is silent, and a daemon that is
 away for a while."""
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+import wire
 from tests.harness.process import HERE
+from tests.harness.shared_house import WithDaemon
 from tests.harness.terminals import Terminal, environment, until
+from wire import Outcome
 
 SECONDS = 30.0
 # What python3 imports at its start: a name server that never answers.
@@ -71,6 +75,61 @@ class SilentNameServer(unittest.TestCase):
             self.assertEqual(script.communicate()[0], b"")
             self.assertLess(time.monotonic() - began, SECONDS)
             os.kill(int(child), 9)
+
+
+class BackAgain(WithDaemon):
+    """Somebody who was there all the time, while the daemon was not."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.env = environment(XDG_STATE_HOME=self.daemon.directory + "/state")
+        self.command = [sys.executable, HERE + "/curses_client.py", "--name", "ann", "--connect",
+                        "unix:" + self.daemon.path]
+        self.send("old", Outcome.AWAY)
+
+    def send(self, text: str, outcome: int) -> None:
+        """Bob comes, writes this to ann, and goes."""
+        with self.daemon.client("bob") as bob:
+            self.ids += 1
+            bob.say(wire.Send(self.ids, 0, ("ann",), text))
+            bob.hear(wire.Stored)
+            self.assertEqual(bob.hear(wire.Outcomes).outcome, outcome)
+
+    def cut(self, ann: Terminal) -> None:
+        """The daemon restarts and takes a message, before ann's client can know of it."""
+        ann.signal(signal.SIGSTOP)
+        try:
+            self.daemon.end()
+            self.daemon.start()
+            self.send("meanwhile", Outcome.AWAY)
+        finally:
+            ann.signal(signal.SIGCONT)
+
+    def test_on_the_screen(self) -> None:
+        with Terminal(self.command, self.env) as ann:
+            ann.until("1 waiting", SECONDS)
+            self.cut(ann)
+            for text in "connected again", "1 message waiting", "meanwhile", "= 1 waiting":
+                ann.until(text, SECONDS)
+            ann.type("/check\r")
+            ann.until("1 message: no more are waiting", SECONDS)
+            self.assertEqual(ann.screen.text().count("meanwhile"), 1)
+            ann.type("/hold on\r")
+            ann.until("new messages wait", SECONDS)
+            self.cut(ann)
+            ann.until("holding, 1 waiting", SECONDS)
+            ann.type("/check\r")
+            ann.until(lambda screen: screen.text().count("meanwhile") == 2, SECONDS)
+
+    def test_in_lines(self) -> None:
+        with Terminal([*self.command, "--plain"], self.env) as ann:
+            ann.until("1 message waiting", SECONDS)
+            self.cut(ann)
+            for text in "connected again", "bob > you: meanwhile":
+                ann.until(text, SECONDS)
+            ann.type("/check\r")
+            ann.until("1 message: no more are waiting", SECONDS)
+            self.assertIn("bob > you: old", ann.screen.text())
 
 
 class Offline(unittest.TestCase):

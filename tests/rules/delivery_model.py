@@ -3,7 +3,8 @@
 The model is written from the manual and knows nothing of the daemon's code.  It is told what
 happens, in the order in which the daemon does it:
 
-    enters, leaves, sends, holds, checks, confirms, ignores     requests, as the daemon reads them
+    enters, resumes, leaves, sends, holds, checks, confirms, ignores
+                            requests, as the daemon reads them
     refused                 the disk refused everything that this turn has brought
     says                    the daemon says this to a session
     shown                   a client has shown these messages
@@ -16,7 +17,8 @@ A queue is a dictionary: message -> its place in the order of all messages; a me
 its sender and the sender's id.  Messages of a session's queue either wait for CHECK or are live:
 
     while it holds          all wait for CHECK
-    else                    those that were stored since it came, or stopped holding, are live
+    else                    those that were stored since it came, or stopped holding, are live;
+                            if it resumed, all behind the message that it named
 """
 from __future__ import annotations
 
@@ -77,6 +79,7 @@ class Session:
         self.in_flight: dict[Key, int] = {}         # sent and not confirmed: bytes of text
         self.check: Check | None = None
         self.told: int | None = None                # by WELCOME and WAITING; None: not welcomed yet
+        self.begins: list[int] = []                 # LIVE is due: the places behind which mail is
         self.answers: dict[int, list[Answer]] = {}  # due, by the sender's id
         self.requests: dict[int, type] = {}         # DONE or FAILED is due
         self.confirming: set[int] = set()           # ids of which CONFIRMED is due
@@ -94,6 +97,7 @@ class Model:
         self.queues: dict[str, dict[Key, int]] = {}         # of each name in the log
         self.ids: dict[int, Key] = {}                       # what each of the daemon's ids is
         self.id_of: dict[Key, int] = {}
+        self.places: dict[int, int] = {}                    # by the id that LIVE told
         self.sent: dict[str, list[int]] = {}                # ids sent to each user, ever, in order
         self.seen: dict[str, set[Key]] = {}                 # shown to each user, ever
         self.delivered: dict[str, set[Key]] = {}            # confirmed by each user
@@ -117,6 +121,16 @@ class Model:
             self.delivered[name], self.ignoring[name] = set(), set()
             self._undo.append(lambda: self._unregister(name))
         session = self.here[name] = Session(name, features, self.last)
+        return session
+
+    def resumes(self, name: str, features: int, above: int) -> Session:
+        """The same by RESUME: what stands behind this place is live."""
+        session = self.enters(name, features)
+        if not session.holding:
+            session.since = self.places[above]
+            session.live = {key: None for key, place in self.queues[name].items()
+                            if place > session.since}
+            self.count("resumed", len(session.live))
         return session
 
     def _unregister(self, name: str) -> None:
@@ -201,6 +215,13 @@ class Model:
         elif session.holding:
             session.since = self.last
         session.holding = bool(said.on)
+        self._begins(session)
+
+    @staticmethod
+    def _begins(session: Session) -> None:
+        """It is told where its live mail begins."""
+        if session.features & Feature.RESUME and not session.holding:
+            session.begins.append(session.since)
 
     def checks(self, session: Session, said: wire.Check) -> None:
         if session.check:
@@ -287,6 +308,17 @@ class Model:
 
     def on_welcome(self, session: Session, said: wire.Welcome) -> None:
         session.told = said.waiting
+        self._begins(session)
+
+    def on_live(self, session: Session, said: wire.Live) -> None:
+        if not session.begins:
+            raise Disagreement(f"{session.name} was told {said}, and holds")
+        place = session.begins.pop(0)
+        wrong = [key for key, at in self.queues[session.name].items()
+                 if key in self.id_of and (self.id_of[key] > said.above) != (at > place)]
+        if wrong:
+            raise Disagreement(f"{session.name} was told {said}; {wrong} is on the wrong side")
+        self.places[said.above] = place
 
     def on_waiting(self, session: Session, said: wire.Waiting) -> None:
         session.told = said.total
@@ -433,7 +465,8 @@ class Model:
         """All requests were read, all answers sent, and the disk has everything."""
         self.count("quiet moments")
         for session in self.here.values():
-            due = (session.answers, session.requests, session.confirming, session.receipts)
+            due = (session.answers, session.requests, session.confirming, session.receipts,
+                   session.begins)
             if any(due):
                 raise Disagreement(f"{session.name} is owed {due}")
             waits = len(self.waits(session))
@@ -451,4 +484,4 @@ SAID: dict[type, Callable[[Model, Session, Any], None]] = {
     wire.Checked: Model.on_checked, wire.Stored: Model.on_stored,
     wire.Outcomes: Model.on_outcomes, wire.Refused: Model.on_refused,
     wire.Confirmed: Model.on_confirmed, wire.Delivered: Model.on_delivered,
-    wire.Done: Model.on_request, wire.Failed: Model.on_request}
+    wire.Live: Model.on_live, wire.Done: Model.on_request, wire.Failed: Model.on_request}

@@ -120,6 +120,7 @@ class Actor:
         self.unanswered: dict[int, wire.Send] = {}
         self.shown: list[int] = []                  # ids of everything that it was shown
         self.token = bytes(16)
+        self.above: list[int] = []                  # ids that LIVE told
         self._new_program()
         self.lost()
 
@@ -153,6 +154,8 @@ class Actor:
                 case wire.Welcome():
                     self.online, self.token = True, said.token
                     self._resume()
+                case wire.Live():
+                    self.above.append(said.above)
                 case wire.Mails():
                     self._show(wire.each(said))
                 case wire.Checked():
@@ -340,10 +343,15 @@ class Walk:
 
     def _enter(self, actor: Actor, is_known: bool) -> None:
         features = self.chance.choice((0, Feature.HOLD)) | Feature.IGNORE
-        features |= self.chance.choice((0, Feature.RECEIPTS))
+        features |= self.chance.choice((0, Feature.RECEIPTS)) | self.chance.choice(
+            (0, Feature.RESUME))
         if actor.token == bytes(16):
             actor.token = self.chance.randbytes(16)
-        hello = wire.Hello(wire.VERSION, features, actor.token, actor.name)
+        hello: wire.Hello | wire.Resume = wire.Hello(wire.VERSION, features, actor.token,
+                                                     actor.name)
+        if features & Feature.RESUME and actor.above and self.chance.random() < 0.8:
+            hello = wire.Resume(wire.VERSION, features, actor.token,
+                                self.chance.choice(actor.above[-3:]), actor.name)
         before = self.model.here.get(actor.name)
         try:
             client = self.board.door.enter(hello, CALLER, self.now)
@@ -355,7 +363,11 @@ class Walk:
         if before:
             self.model.leaves(before)
         actor.lost()
-        actor.client, actor.session = client, self.model.enters(actor.name, features)
+        actor.client = client
+        if isinstance(hello, wire.Resume):
+            actor.session = self.model.resumes(actor.name, features, hello.above)
+        else:
+            actor.session = self.model.enters(actor.name, features)
         self.sessions[client] = actor.session, actor
 
     def take_over(self, actor: Actor) -> None:

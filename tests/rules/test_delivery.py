@@ -1,22 +1,28 @@
 """Messages on their way: clients at random beside a model (delivery_walk.py), and what that has
 found."""
+import tempfile
 import unittest
 from collections import Counter
 from unittest.mock import patch
 
 import wire
+from mailbox import Mailbox
+from net.bodies import body_of
 from rules import delivery
 from rules.state import Caller
+from store.mail import singles
 from tests.client.correspondence import House as SlowHouse
 from tests.harness.process import effort, say_figures
 from tests.rules.delivery_walk import walk
 from tests.rules.test_store import House
 from wire import Feature
 
+EVER = 2**64 - 1
 WALKS, STEPS = effort(200, 6), effort(400, 150)
 # Of what a walk of the sample must have seen, each at least so often.
 SEEN = {"live": 500, "checked": 1000, "checks": 50, "quiet moments": 20, "kills": 1,
-        "refused batches": 10, "manifests": 20, "full mailboxes": 20, "slices": 20}
+        "refused batches": 10, "manifests": 20, "full mailboxes": 20, "slices": 20,
+        "resumed": 50}
 
 
 class Walks(unittest.TestCase):
@@ -132,6 +138,103 @@ class Ghosts(unittest.TestCase):
         board.push()
         self.assertEqual([kinds(first), kinds(second)],
                          [[wire.Welcome, wire.Notice], [wire.Welcome, wire.Mails]])
+
+
+class Resumed(unittest.TestCase):
+    """Somebody who was there all the time, and whose line was cut."""
+
+    def come(self, house, bob, hello):
+        if bob.inside:
+            house.board.door.leave(bob.inside, "cut", house.now)
+        bob.told.clear()
+        bob.inside = house.board.door.enter(hello, Caller("test:1"), house.now)
+        house.turn()
+        (welcome,) = bob.take(wire.Welcome)
+        return welcome.waiting
+
+    def hello(self, features=Feature.RESUME, above=None):
+        if above is None:
+            return wire.Hello(wire.VERSION, features, bytes(16), "bob")
+        return wire.Resume(wire.VERSION, features, bytes(16), above, "bob")
+
+    def texts(self, bob):
+        return [mail.text for mail in bob.take(wire.Mail)]
+
+    def begin(self):
+        """Bob is there, and one message waits since before."""
+        house = House("ann", "bob")
+        ann, bob = house.people.values()
+        house.board.door.leave(bob.inside, "away", house.now)
+        house.send(ann, "old", "bob")
+        house.turn()
+        self.assertEqual(self.come(house, bob, self.hello()), 1)
+        (live,) = bob.take(wire.Live)
+        return house, ann, bob, live.above
+
+    def test_what_came_meanwhile_is_live_and_what_waited_waits(self):
+        house, ann, bob, above = self.begin()
+        house.send(ann, "shown, and not confirmed", "bob")
+        house.turn()
+        house.board.door.leave(bob.inside, "cut", house.now)
+        house.send(ann, "meanwhile", "bob")
+        house.turn()
+        self.assertEqual(self.come(house, bob, self.hello(above=above)), 1)
+        house.turn()
+        self.assertEqual(self.texts(bob), ["shown, and not confirmed", "meanwhile"])
+        self.assertEqual([live.above for live in bob.take(wire.Live)], [above])
+        house.say(bob, wire.Check(1))
+        house.turn()
+        self.assertEqual(self.texts(bob), ["old"])
+        self.assertEqual(self.come(house, bob, self.hello()), 3, "by HELLO all of it waits")
+
+    def test_who_holds_gets_nothing_before_the_check(self):
+        house, ann, bob, above = self.begin()
+        house.say(bob, wire.Hold(1, 1))
+        house.send(ann, "held", "bob")
+        house.turn()
+        holding = Feature.RESUME | Feature.HOLD
+        self.assertEqual(self.come(house, bob, self.hello(holding, above)), 2)
+        house.say(bob, wire.Hold(2, 0))
+        house.turn()
+        self.assertEqual(self.texts(bob), [])
+        (live,) = bob.take(wire.Live)
+        self.assertGreater(live.above, above)
+        house.send(ann, "live again", "bob")
+        house.turn()
+        self.assertEqual(self.texts(bob), ["live again"])
+
+    def test_an_id_that_was_never_given(self):
+        house, ann, bob, _ = self.begin()
+        self.assertEqual(self.come(house, bob, self.hello(above=2**64 - 1)), 1)
+        self.assertEqual([live.above for live in bob.take(wire.Live)], [house.store.last])
+        house.send(ann, "live", "bob")
+        house.turn()
+        self.assertEqual(self.texts(bob), ["live"])
+
+
+class WaitingAbove(unittest.TestCase):
+    def test_in_pages_and_in_the_journals(self):
+        """Of each id, as many as one can count; some were read."""
+        with tempfile.TemporaryDirectory() as place:
+            mailbox = Mailbox(place + "/store", seal_at=2000, small=1000)
+            self.addCleanup(mailbox.close)
+            ann, bob = (mailbox.register(name, 1) for name in ("ann", "bob"))
+            for number in range(60):
+                body = body_of([bytes([65 + number % 26]) * 90] * (1 + number % 3))
+                mailbox.put_run(ann, (1 << 32) + 10 * number + 1, 1, [bob], 0, body)
+                mailbox.write()
+                mailbox.sync(wait=True)
+                while number == 40 and mailbox.work(1):
+                    pass
+            ids = [mail.id for run in mailbox.unread(bob, 0, EVER, EVER, EVER)
+                   for mail in singles(run)]
+            self.assertTrue(bob.pages and bob.tail)
+            mailbox.read(bob, ids[10], ids[20])
+            mailbox.read(bob, ids[-5], ids[-4])
+            unread = ids[:10] + ids[21:-5] + ids[-3:]
+            for above in (0, *ids, EVER):
+                self.assertEqual(bob.waiting_above(above, mailbox.unread),
+                                 len([id for id in unread if id > above]), above)
 
 
 def kinds(client):

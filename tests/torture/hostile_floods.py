@@ -131,6 +131,8 @@ FLOODS: dict[str, Callable[[int, str], bytes]] = {
                                    *(wire.Delivered(0, 2**64 - 1, name(i)) for i in range(100)),
                                    *(wire.Confirmed(1, i + 1) for i in range(100))),
     "waiting": lambda n, me: frames(*map(wire.Waiting, range(2000))),
+    "report": lambda n, me: frames(*[wire.Report(0, 0, "x" * 1000)] * 60),
+    "live": lambda n, me: frames(*map(wire.Live, range(2000))),
     "pings": lambda n, me: frames(*map(wire.Ping, range(2000)), wire.Pong(n)),
     "half": lambda n, me: half(n),
 }

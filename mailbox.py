@@ -83,10 +83,28 @@ from store.disk import (
     NoBackend,
     StoreError,
 )
+from store.headings import heading_of_names
 from store.journal import HEADER_SIZE
 from store.journals import Journals
-from store.mail import EACH, NO_TEXT, OWN, SHARED_AT, WHOLE, Mail, limited, messages, place_of
-from store.records import EVERYONE, name_record, put_record, setting_record
+from store.mail import (
+    EACH,
+    NO_TEXT,
+    OWN,
+    SHARED_AT,
+    WHOLE,
+    Mail,
+    limited,
+    messages,
+    place_of,
+    weight,
+)
+from store.records import (
+    EVERYONE,
+    addressed_record,
+    name_record,
+    put_record,
+    setting_record,
+)
 from store.recovery import Recovery, lock_store, manifest_of
 from store.segment import ENTRY_MAX
 from store.shortage import Shortage
@@ -127,12 +145,11 @@ class Mailbox:
         try:
             self.backend = choose(backend)
             self._open(Sizes(seal_at, journals_max, small))
-        except OSError as error:
+        except (OSError, StoreError) as error:
             self.disk.close(self._lock)
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"{directory}: {error.strerror or error}") from error
-        except StoreError:
-            self.disk.close(self._lock)
-            raise
 
     def _open(self, sizes: Sizes) -> None:
         """Recover what the files hold, and begin a journal."""
@@ -231,15 +248,16 @@ class Mailbox:
 
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int,
             text: bytes) -> Mail:
-        """Queue one message for each recipient (no one twice).  With the flag EVERYONE it was
-        written to all users but the sender; the recipients are those that get it.  `recipients`
-        must not change before `write`.  Durable once settled."""
-        return self.put_run(sender, origin, now, recipients, flags, body_of([text]))
+        """Queue one message for each recipient, no one twice; they must not change before `write`.
+        With EVERYONE it was written to all but the sender.  Durable once settled."""
+        heading = b"" if flags & EVERYONE else heading_of_names([user.name for user in recipients])
+        return self.put_run(sender, origin, now, recipients, flags, body_of([text]), False, heading)
 
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
-                body: bytes, spread: bool = False) -> Mail:
+                body: bytes, spread: bool = False, heading: bytes = b"") -> Mail:
         """Queue a run: messages to the same recipients, with consecutive origins from `first`.
-        With `spread` call `fanout.step` until all queues have it; see fanout.py."""
+        A `heading` of names (headings.py) has the recipients', in their order.  With `spread` call
+        `fanout.step` until all queues have it (fanout.py)."""
         progress, batch = self.progress, self._batch
         if self._shortage.reason is not None or progress.last > progress.most:
             raise Full(self.refusal or "")
@@ -247,9 +265,17 @@ class Mailbox:
         if len(body) > ENTRY_MAX:
             raise ValueError(f"texts of {len(body)} bytes")
         id, messages = progress.last + 1, count_of(body)
-        progress.last = last = progress.last + messages
+        last = progress.last + messages
         mail: Mail = NEW(Mail, (id, last, now, number, first, flags, copies, body, WHOLE))
-        batch.parts += put_record(now, number, first, flags, recipients, len(self.users), body)
+        if heading:
+            mail = mail.headed(heading)
+            batch.parts += addressed_record(mail, recipients)
+            sender.sent += weight(mail) * copies
+        else:
+            batch.parts += put_record(now, number, first, flags, recipients, len(self.users), body)
+            size = OWN * messages + len(body) - NO_TEXT  # as weight(), times copies
+            sender.sent += size + (size if copies < SHARED_AT else EACH * messages) * (copies - 1)
+        progress.last = last
         if spread or self.fanout.mail is not None:
             self.fanout.put(mail, recipients, spread)
         else:
@@ -257,8 +283,6 @@ class Mailbox:
                 user.queue(mail)
                 user.waiting += messages
         batch.puts.append((mail, recipients))
-        size, each = OWN * messages + len(body) - NO_TEXT, EACH * messages  # as mail.weight()
-        sender.sent += size * copies if copies < SHARED_AT else size + each * (copies - 1)
         if first:
             origins = batch.origins.setdefault(number, [])
             place = bisect_left(origins, (first, first))
@@ -284,8 +308,7 @@ class Mailbox:
                 tail[0] = tail[0].part(after + 1, tail[0].last)
         return limited(tail, upto, most, size)
 
-    def unreadable(self, user: User) -> int:
-        """How many of the waiting messages could not be read from the disk."""
+    def unreadable(self, user: User) -> int:  # messages that wait, and can't be read from the disk
         return user.unreadable
 
     def read(self, user: User, first: int, last: int) -> list[Mail]:
@@ -314,9 +337,8 @@ class Mailbox:
 
     def kept(self, first: int, last: int) -> Iterator[Range]:
         """The parts of this range of ids that no power cut has taken: a message with such an id was
-        on the disk and, once read, never comes back.  A message with another id may have been shown
-        before a power cut took it; its sender may send it again.  A range with last < first holds
-        no id, and is returned as it is."""
+        on the disk and, once read, never comes back.  One with another id may have been shown, and
+        come again from its sender.  A range with last < first is returned as it is."""
         return self.progress.kept(first, last)
 
     # The disk
@@ -356,17 +378,14 @@ class Mailbox:
 
     def sync(self, wait: bool = False) -> int:
         """Begin a sync of what was written, unless a sync is under way.  Returns what is settled
-        then.  Raises Failed.
-
-        The call does not wait for a disk that works in the background: call again when `disk.ready`
-        was readable and `disk.take` was called."""
+        then.  It does not wait for a disk that works in the background: call again when
+        `disk.ready` was readable and `disk.take` was called.  Raises Failed."""
         return self._journals.sync(wait)
 
     def settle(self) -> bool:
         """Write into the journal that all before is on the disk, so that damage to that can't pass
-        for a tear.  False: it is not on the disk yet.
-
-        It is for a quiet moment: any other batch says the same of the batches before it."""
+        for a tear; any other batch says the same, so it is for a quiet moment.  False: it is not
+        on the disk yet."""
         return self._journals.settle()
 
     # Background work
@@ -392,8 +411,7 @@ class Mailbox:
         self.upkeep.resting = True
 
     def close(self) -> None:
-        """Write the batch, say in the journal that all is on the disk, and let go of the store.  A
-        crash instead costs only the batch."""
+        """Write the batch, say in the journal that all is on the disk, and let go of the store."""
         journals = self._journals
         try:
             if journals.failed is None:

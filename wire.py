@@ -30,7 +30,8 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
                                 <-- OUTCOMES first..last, outcome, names   they are not reading now
                                 <-- DELIVERED first..last, by  this recipient has been shown them
                                     or REFUSED id, why         nothing was stored
-                                <-- MAILS first, sender, texts live, or the answer to CHECK
+                                <-- MAILS first, sender, texts live, or the answer to CHECK;
+                                    or MAILS_TO                if it had several recipients
     CONFIRM first..last         -->                            shown and kept: you may forget them
                                 <-- CONFIRMED first..last      durably forgotten: never come again
     CHECK request               -->
@@ -105,12 +106,12 @@ from net.codec import (
 )
 from net.fields import U8, U16, U32, U64, Entries, Entry, Key16, Key32, Text, Texts, Word, Words
 from net.frames import FRAME_MAX, HELLO_MAX, Decoder, ProtocolError
-from net.texts import NAME_MAX, TEXT_MAX, flaw, is_name
+from net.texts import ADDRESSED_MAX, NAME_MAX, TEXT_MAX, flaw, is_name
 from net.values import Direction, Feature, Outcome, Presence, SendFlag, Why
 
 # Passed on, so that `import wire` gives the whole protocol.
-__all__ = ["CODECS", "FRAME_MAX", "HELLO_MAX", "MESSAGES", "NAME_MAX", "TEXT_MAX", "Codec",
-           "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Presence",
+__all__ = ["ADDRESSED_MAX", "CODECS", "FRAME_MAX", "HELLO_MAX", "MESSAGES", "NAME_MAX", "TEXT_MAX",
+           "Codec", "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Presence",
            "ProtocolError", "SendFlag", "Why", "decode", "describe", "encode", "flaw", "is_name",
            "label", "name_of"]
 
@@ -487,6 +488,19 @@ class Live(NamedTuple):
     above: U64
 
 
+@message(90, DAEMON)
+class MailsTo(NamedTuple):
+    """A MAILS that also says to whom its messages were addressed."""
+    first: U64
+    time: U64
+    origin: U64
+    flags: U8           # SendFlag
+    copies: U32
+    sender: Word
+    to: Words           # all recipients, you too, ADDRESSED_MAX at most; or one room: #NAME
+    texts: Texts
+
+
 @message(101, DAEMON)
 class Report(NamedTuple):
     """What came of an OPERATE; the daemon closes the connection after the last."""
@@ -506,7 +520,7 @@ class Send(NamedTuple):
 
 
 class Mail(NamedTuple):
-    """One message of a MAILS."""
+    """One message of a MAILS or MAILS_TO."""
     id: int
     time: int
     origin: int
@@ -514,15 +528,27 @@ class Mail(NamedTuple):
     copies: int
     sender: str
     text: str
+    to: tuple[str, ...] = ()        # MailsTo.to
 
 
-SEVERAL.update({Send: Sends, Mail: Mails})
+def _one_sent(said: Send) -> Sends:
+    return Sends(said.id, said.flags, said.to, (said.text,))
+
+
+def _one_mail(said: Mail) -> Mails | MailsTo:
+    head, texts = said[:5], (said.text,)
+    return MailsTo(*head, said.sender, said.to, texts) if said.to else Mails(*head, said.sender,
+                                                                            texts)
+
+
+SEVERAL.update({Send: _one_sent, Mail: _one_mail})
 
 
 def each(said: Any) -> list[Any]:
-    """The single messages of a SENDS or MAILS; any other message as it is."""
-    if type(said) is Mails:
-        return [Mail(said.first + n, said.time, said.origin + n, *said[3:6], text)
+    """The single messages of a SENDS, MAILS or MAILS_TO; any other message as it is."""
+    if type(said) is Mails or type(said) is MailsTo:
+        to = said.to if type(said) is MailsTo else ()
+        return [Mail(said.first + n, said.time, said.origin + n, *said[3:6], text, to)
                 for n, text in enumerate(said.texts)]
     if type(said) is Sends:
         return [Send(said.first + n, said.flags, said.to, text)

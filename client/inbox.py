@@ -34,6 +34,9 @@ from wire import ProtocolError
 UNSHOWN_MAX = 10_000                # messages that arrived and are not kept yet: ten of the
                                     # daemon's windows (rules/window.py)
 UNSHOWN_BYTES = 1 << 20             # of their texts: five of its windows
+NAMED_BYTES = UNSHOWN_BYTES // 2    # with the names of their recipients; beyond that the client
+                                    # forgets the names, and the number of them must do
+NAME_SIZE = 50                      # bytes of a name besides its letters
 CONFIRMS_MAX = 10_000               # ranges confirmed again at login, 210 KB; the client confirms
                                     # the others when their messages come again
 CONFIRMING_MAX = 10_000             # messages without CONFIRMED: ten windows, too.  Of more, the
@@ -111,8 +114,12 @@ class Inbox:
             return []
         self._unshown[key] = arrival
         if is_new:
-            self._sizes[key] = len(mail.text.encode())
-            self._size += self._sizes[key]
+            size = len(mail.text.encode())
+            named = size + sum([NAME_SIZE + len(name) for name in mail.to])
+            if self._size + named > NAMED_BYTES:
+                mail, named = mail._replace(to=()), size
+            self._sizes[key] = named
+            self._size += named
         if len(self._unshown) > UNSHOWN_MAX or self._size > UNSHOWN_BYTES:
             raise ProtocolError(f"{len(self._unshown)} messages, {self._size} bytes, that were not "
                                 "shown yet")

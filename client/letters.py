@@ -2,6 +2,8 @@
 
     2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 copies=1 text="hi \\"B\\""
 
+Before the text may stand `to=alice,carol`, or `to=#ops`: to whom the message was addressed.
+
 The time is the daemon's, UTC, to the microsecond.  A character that a terminal might take for a
 command, a newline, a quote and a backslash in the text are escaped as in Python; all others stand
 as they are.  So grep finds them, cat is safe in a UTF-8 terminal, and parse() returns exactly what
@@ -33,7 +35,8 @@ NUMBER = r"(\d{1,20})"
 TIME = rf"(?:(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}})Z|@{NUMBER})"
 LINE = re.compile(
     rf"{TIME} id={NUMBER} origin={NUMBER} "
-    rf"from=(?:([A-Za-z0-9._-]+)|{QUOTED}) flags={NUMBER} copies={NUMBER} text={QUOTED}", re.ASCII)
+    rf"from=(?:([A-Za-z0-9._-]+)|{QUOTED}) flags={NUMBER} copies={NUMBER} "
+    rf"(?:to=([#A-Za-z0-9._,-]+) )?text={QUOTED}", re.ASCII)
 HEAD = re.compile(rb"^\S+ id=\d{1,20} origin=(\d{1,20}) "
                   rb'from=([A-Za-z0-9._-]+|"(?:[^"\\\n]|\\.)*") (?:flags|check)=', re.M)
 ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
@@ -46,8 +49,9 @@ SHORTER = str.maketrans(SHORT)
 
 def line(mail: Mail) -> str:
     """A message as its line, without the newline."""
+    to = f"to={','.join(mail.to)} " if mail.to else ""
     return (f"{stamp(mail.time)} id={mail.id} origin={mail.origin} from={name(mail.sender)} "
-            f'flags={mail.flags} copies={mail.copies} text="{escape(mail.text)}"')
+            f'flags={mail.flags} copies={mail.copies} {to}text="{escape(mail.text)}"')
 
 
 def parse(raw: bytes) -> Mail | None:
@@ -56,10 +60,11 @@ def parse(raw: bytes) -> Mail | None:
         found = LINE.fullmatch(raw.decode())
         if found is None:
             return None
-        iso, number, ident, origin, plain, quoted, flags, copies, text = found.groups()
+        iso, number, ident, origin, plain, quoted, flags, copies, to, text = found.groups()
         time = moment(iso, number)
         sender = plain if plain is not None else unescape(quoted)
-        mail = Mail(int(ident), time, int(origin), int(flags), int(copies), sender, unescape(text))
+        mail = Mail(int(ident), time, int(origin), int(flags), int(copies), sender, unescape(text),
+                    tuple(to.split(",")) if to else ())
     except (ValueError, OverflowError):
         return None
     return mail if max(mail[:5]) <= U64_MAX else None

@@ -55,7 +55,8 @@ from wire import Feature, ProtocolError, SendFlag, Why
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
-ALWAYS = Feature.IGNORE | Feature.BIND | Feature.RESUME     # every link asks for these
+# every link asks for these
+ALWAYS = Feature.IGNORE | Feature.BIND | Feature.ADDRESSED | Feature.RESUME
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = (f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter "
             "or digit")
@@ -309,7 +310,7 @@ class Link:
 
 # ---- what the messages of the daemon mean here ----
 
-def _on_mails(link: Link, said: wire.Mails) -> None:
+def _on_mails(link: Link, said: wire.Mails | wire.MailsTo) -> None:
     link._connection.hear_next(wire.each(said))
 
 
@@ -362,6 +363,7 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Left: lambda link, said: link._diary.left(said),
     wire.Ended: lambda link, said: link._diary.ended(said),
     wire.Mails: _on_mails,
+    wire.MailsTo: _on_mails,
     wire.Mail: _on_mail,
     wire.Live: _on_live,
     wire.Confirmed: lambda link, said: link._inbox.confirmed(said.first, said.last),
@@ -375,4 +377,4 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
 }
 # For the link alone: Online and the like tell the client of a login; the inbox, of mail.
 SILENT = {wire.Binding, wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails,
-          wire.Mail, wire.Live}
+          wire.MailsTo, wire.Mail, wire.Live}

@@ -24,11 +24,13 @@ def check(said: Any, online: bool) -> None:
     for name in NAMES[kind](said) if kind in NAMES else ():
         if not wire.is_name(name):
             raise ProtocolError(f"a {wire.name_of(said)} with a name that is none")
-    if kind is wire.Mails and max(said.first, said.origin) + len(said.texts) > LAST + 1:
-        raise ProtocolError("a MAILS whose ids are too high")
-    if kind is wire.Mails and not all(0 < len(text.encode()) <= wire.TEXT_MAX
+    if kind in MAILS and max(said.first, said.origin) + len(said.texts) > LAST + 1:
+        raise ProtocolError(f"a {wire.name_of(said)} whose ids are too high")
+    if kind in MAILS and not all(0 < len(text.encode()) <= wire.TEXT_MAX
                                       for text in said.texts):
-        raise ProtocolError("a MAILS with a text that is empty or too long")
+        raise ProtocolError(f"a {wire.name_of(said)} with a text that is empty or too long")
+    if kind is wire.MailsTo and not 0 < len(said.to) <= wire.ADDRESSED_MAX:
+        raise ProtocolError(f"a MAILS_TO that went to {len(said.to)} names")
     if kind in TEXTS and len(TEXTS[kind](said).encode()) > wire.TEXT_MAX:
         raise ProtocolError(f"a {wire.name_of(said)} with a text that is too long")
     if kind in RANGES and said.first > said.last:
@@ -38,6 +40,7 @@ def check(said: Any, online: bool) -> None:
 LAST = (1 << 64) - 1            # id
 LOGIN = {wire.Binding, wire.Challenge, wire.Welcome, wire.Rejected}
 ANY_TIME = {wire.Verified, wire.Notice}     # proofs.py knows a VERIFIED that nobody waits for
+MAILS = {wire.Mails, wire.MailsTo}
 RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
 
 # Which field of a message is a text, or a line of words.
@@ -49,6 +52,7 @@ TEXTS: dict[type, Callable[[Any], str]] = {
 # Which fields of a message have to be names.
 NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.Mails: lambda said: (said.sender,),
+    wire.MailsTo: lambda said: (said.sender, *[word.removeprefix("#") for word in said.to]),
     wire.Line: lambda said: (said.sender,),
     wire.Roster: lambda said: [entry.name for entry in said.entries],
     wire.Outcomes: lambda said: said.to,

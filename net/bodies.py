@@ -48,6 +48,11 @@ def size_of(body: bytes) -> int:
     return len(body) - COUNT.size - LENGTH * count_of(body)
 
 
+def end_of(data: bytes) -> int:
+    """Where the body ends that these bytes begin with.  Raises struct.error, IndexError."""
+    return COUNT.size + LENGTH * count_of(data) + sum(lengths_of(data))
+
+
 def is_whole(body: bytes) -> bool:
     """Whether the body holds at least one text, and exactly what its head says."""
     try:

@@ -36,7 +36,7 @@ class Codec(NamedTuple):
 
 MESSAGES: dict[int, Codec] = {}         # by number
 CODECS: dict[type, Codec] = {}          # by class
-# by class of a single message of a run: the message that holds several
+# by class of a single message of a run: makes of it the message that holds several
 SEVERAL: dict[type, Callable[..., Any]] = {}
 
 
@@ -61,7 +61,7 @@ def encode(said: Message) -> bytes:
     """The frame of a message, its length included.  Raises ValueError if it is too long."""
     codec = CODECS.get(type(said))
     if codec is None:
-        return encode(SEVERAL[type(said)](*said[:-1], said[-1:]))
+        return encode(SEVERAL[type(said)](said))
     if not codec.rest:
         return codec.whole.pack(codec.length, codec.kind, *said)
     rest = b"".join([WRITERS[form](value)

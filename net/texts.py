@@ -12,6 +12,7 @@ from net.values import Why
 
 TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parley moves none
 NAME_MAX = 32           # characters; fits a column of the table
+ADDRESSED_MAX = 32      # names that a message says it went to: more than a screen has room for
 
 NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_MAX - 1}}}")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -22,6 +22,7 @@ class Feature:                  # plain numbers: testing a bit of an IntFlag tak
     PROVE = 8           # CHALLENGE is understood; CLAIM and UNCLAIM may be sent
     IGNORE = 64         # IGNORE and LIST_IGNORED are known
     BIND = 128          # BINDING is understood, and a proof is bound to what it says
+    ADDRESSED = 1024    # MAILS_TO: a message says to whom it was addressed
     RESUME = 16384      # LIVE is told, and RESUME may be said in place of HELLO
 
 

@@ -15,6 +15,7 @@ from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.state import Client
 from rules.store import Store
+from store.headings import heading_of_names
 from store.user import User
 from wire import Outcome, SendFlag, Why
 
@@ -32,15 +33,19 @@ class Unfit(Exception):
 
 class Audience:
     """The recipients of a client's messages to some names."""
-    __slots__ = ("flags", "holding", "outcomes", "reading", "until", "users")
+    __slots__ = ("flags", "heading", "holding", "is_plain", "outcomes", "reading", "until",
+                 "users")
 
     def __init__(self, users: list[User], flags: int, reading: dict[Client, None],
-                 holding: dict[Client, None], outcomes: OutcomePages, until: int) -> None:
+                 holding: dict[Client, None], outcomes: OutcomePages, until: int,
+                 heading: bytes = b"") -> None:
         self.users = users              # a message is put for them; none: nothing is stored
         self.flags = flags              # of what is put
         self.reading = reading          # those that are pushed it
         self.holding = holding          # those that are told how many messages wait
         self.outcomes = outcomes        # those that do not read now
+        self.heading = heading          # what its messages say to whom they went (headings.py)
+        self.is_plain = not heading and not flags & SendFlag.EVERYONE
         self.until = until              # no mailbox of theirs is full before Audiences.puts is this
 
 
@@ -123,7 +128,10 @@ class Audiences:
         for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, held):
             if names:
                 outcomes = outcomes.with_names(outcome, names)
-        return Audience(users, flags, reading, holding, outcomes, self._until(client, users))
+        heading = b"" if flags & SendFlag.EVERYONE else heading_of_names(
+            [user.name for user in users])
+        return Audience(users, flags, reading, holding, outcomes, self._until(client, users),
+                        heading)
 
     def _until(self, client: Client, users: list[User]) -> int:
         return self.puts + self.accounts.room(users, client.user)

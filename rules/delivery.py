@@ -27,7 +27,7 @@ from rules.store import Store
 from rules.usage import LOGIN_UNSENT
 from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
 from store.mail import Mail, amount, messages
-from wire import SendFlag, Why
+from wire import Why
 
 PUSH_BYTES = 16 << 20   # of text, in one push(): the others are pushed theirs in the next
 # Messages, and bytes of their text, that one CONFIRM takes out of a queue in a turn: 5 ms.  A
@@ -54,7 +54,7 @@ class Delivery:
         self.counted: dict[Client, None] = {}   # readers whose count of waiting messages may be new
         self._pushed = 0                        # bytes of text in this push()
         # messages that several readers may get in this turn, with their frames; by the first id and
-        # the flag
+        # the flags of the stream
         self._pushes: dict[tuple[int, int], tuple[list[Mail], bytes]] = {}
 
     # ---- coming and going ----
@@ -66,7 +66,7 @@ class Delivery:
         if isinstance(hello, wire.Resume) and not client.holding:
             start = min(start, hello.above)
             client.checkable -= client.user.waiting_above(start, self.mailbox.unread)
-        client.window = Window(start)
+        client.window = Window(start, client.features)
 
     def welcomed(self, client: Client) -> None:
         """A client was told WELCOME: it may be pushed what is live."""
@@ -94,7 +94,7 @@ class Delivery:
             reason = "a check is already under way"
             self.roster.tell(client, wire.Failed(said.request, Why.BUSY, reason))
             return
-        window.checking = Stream(0, EVER, said.request)     # until it begins
+        window.checking = window.check(said.request)
         client.work += window.messages          # those in flight are pushed again
         self.stirred[client] = None
 
@@ -103,7 +103,7 @@ class Delivery:
         self._reach(client)
         if client.holding and not said.on:
             self._end(client, client.window.live)
-            client.window.live = Stream(self.mailbox.last, EVER)
+            client.window.live = client.window.after(self.mailbox.last)
             client.checkable = client.user.waiting
         client.holding = bool(said.on)
         self.roster.changed(client)
@@ -282,21 +282,21 @@ class Delivery:
             if not in_flight:
                 window.messages += number
                 window.size += size
-            self.roster.hand(client, self._frames(mails, SendFlag.CHECK if is_check else 0))
+            self.roster.hand(client, self._frames(mails, stream.flags))
             stream.at = mails[-1].last
             if is_clogged:
                 return False
         return True
 
-    def _frames(self, mails: list[Mail], flag: int) -> bytes:
+    def _frames(self, mails: list[Mail], flags: int) -> bytes:
         """The frames of these messages; if they have several recipients, encoded once a turn."""
-        shared = self._pushes.get((mails[0].id, flag))
+        shared = self._pushes.get((mails[0].id, flags))
         if shared and shared[0] == mails:
             return shared[1]
         users = self.mailbox.users
-        frames = b"".join(mail_frames(mails, flag, lambda sender: users[sender].name.encode()))
+        frames = b"".join(mail_frames(mails, flags, lambda sender: users[sender].name.encode()))
         if mails[0].recipients > 1:
-            self._pushes[mails[0].id, flag] = mails, frames
+            self._pushes[mails[0].id, flags] = mails, frames
         return frames
 
     def _tell_waiting(self) -> None:

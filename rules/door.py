@@ -41,7 +41,8 @@ RESERVED = frozenset({
     "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit",
     "operator", "daemon", "exit", "me"})
 FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
-            | wire.Feature.IGNORE | wire.Feature.BIND | wire.Feature.RESUME)
+            | wire.Feature.IGNORE | wire.Feature.BIND | wire.Feature.ADDRESSED
+            | wire.Feature.RESUME)
 NO_TOKEN = bytes(16)
 
 

@@ -187,12 +187,11 @@ class Post:
         """Put these messages for their audience.  Readers are pushed them after the write."""
         users, last, turn = audience.users, first + messages - 1, self.promises.turn
         if users:
-            spread = (len(users) > SPREAD and bool(audience.flags & SendFlag.EVERYONE)
-                      and self.mailbox.fanout.mail is None)
-            mail = self.mailbox.put_run(client.user, first, now.wall, users, audience.flags, body,
-                                        spread)
-            if spread:
-                self.everyone.spread()
+            if audience.is_plain:
+                mail = self.mailbox.put_run(client.user, first, now.wall, users, audience.flags,
+                                            body)
+            else:
+                mail = self._put_to_many(client.user, first, audience, body, now)
             turn.add_stored(client, first, last)
             if not self.accounts.is_empty:
                 self.accounts.put(mail, users)
@@ -213,6 +212,17 @@ class Post:
         usage, size = client.usage, len(body) + EACH * messages
         usage.put += size
         usage.waiting += size * len(users)
+
+    def _put_to_many(self, sender: User, first: int, audience: Audience, body: bytes, now: Now
+                     ) -> Mail:
+        """The same for messages to everyone, and for those that say to whom they went."""
+        spread = (len(audience.users) > SPREAD and bool(audience.flags & SendFlag.EVERYONE)
+                  and self.mailbox.fanout.mail is None)
+        mail = self.mailbox.put_run(sender, first, now.wall, audience.users, audience.flags, body,
+                                    spread, audience.heading)
+        if spread:
+            self.everyone.spread()
+        return mail
 
     def _note_messages(self, client: Client, mail: Mail, users: Sequence[User]) -> None:
         names = wire.some([user.name for user in users[:wire.NAMED]], of=len(users))

@@ -18,6 +18,7 @@ import wire
 from net.bodies import BODY_MAX, COUNT, LENGTH, count_of, joined, lengths_of
 from net.fields import READERS
 from net.frames import HEAD
+from rules.window import NAMED
 from store.mail import WHOLE, Mail
 from wire import CODECS, TEXT_MAX, ProtocolError, SendFlag
 
@@ -33,6 +34,8 @@ SPACES = 8                              # to look for more in a row takes longer
 CONTROLS = bytes((*range(0x20), 0x7F))
 READ_WORDS = READERS["words"]
 SEND_KIND, MAIL_KIND = CODECS[wire.Sends].kind, CODECS[wire.Mails].kind
+NAMED_KIND = CODECS[wire.MailsTo].kind
+MAIL_FIXED = MAIL_HEAD.size - HEAD.size # what the length of a MAILS counts besides name and texts
 
 
 class Run(NamedTuple):
@@ -135,15 +138,20 @@ def flaw_of(first: int, flags: int, to: Sequence[str], messages: int, size: int)
     return ""
 
 
-def mail_frames(mails: Iterable[Mail], flag: int, name_of: Callable[[int], bytes]) -> list[bytes]:
-    """The frames of MAILS that carry these runs, with a further flag; `name_of` a sender, by
-    number."""
-    frames, pack, fixed = [], MAIL_HEAD.pack, MAIL_HEAD.size - HEAD.size
+def mail_frames(mails: Iterable[Mail], flags: int, name_of: Callable[[int], bytes]) -> list[bytes]:
+    """The frames of MAILS, or of MAILS_TO, that carry these runs to a stream with these flags;
+    `name_of` a sender, by number."""
+    frames, pack, fixed, flag = [], MAIL_HEAD.pack, MAIL_FIXED, flags & SendFlag.CHECK
     for mail in mails:
-        id, _, time, sender, origin, flags, recipients, body, skip = mail
+        id, _, time, sender, origin, asked, recipients, body, skip = mail
+        name = name_of(sender)
         if skip != WHOLE:
             body = mail.body
-        name = name_of(sender)
-        frames.append(pack(fixed + len(name) + len(body), MAIL_KIND, id, time, origin, flags | flag,
+            if flags & NAMED and mail.heading:
+                body = mail.heading + body
+                frames.append(pack(fixed + len(name) + len(body), NAMED_KIND, id, time, origin,
+                                   asked | flag, recipients, len(name)) + name + body)
+                continue
+        frames.append(pack(fixed + len(name) + len(body), MAIL_KIND, id, time, origin, asked | flag,
                            recipients, len(name)) + name + body)
     return frames

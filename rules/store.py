@@ -80,9 +80,10 @@ class Store(Protocol):
         beyond the instance if there is none."""
 
     def put_run(self, sender: User, first: int, now: int, recipients: Sequence[User], flags: int,
-                body: bytes, spread: bool = False) -> Mail:
+                body: bytes, spread: bool = False, heading: bytes = b"") -> Mail:
         """Queue messages with consecutive origins for each recipient.  `body` holds their texts
-        (net/bodies.py).  With `spread` the recipients must be in the order of their numbers, and
+        (net/bodies.py), `heading` says to whom they were addressed (store/headings.py).
+        With `spread` the recipients must be in the order of their numbers, and
         their queues have it when `fanout.step` has been called until it was False; until then no
         other may be put so, and `fanout.reach` comes before a look at a user's own fields.
         wire.SendFlag.EVERYONE does not say that the recipients are all."""

@@ -8,36 +8,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from store.mail import Mail, amount
+from wire import Feature, SendFlag
 
 # Messages in flight to a reader: they fill a turn at any speed that a terminal can read.
 WINDOW = 1000
 # Bytes of their text: with the frames around it, a stopped reader costs 256 KiB of memory at most.
 WINDOW_BYTES = 192 * 1024
 EVER = 2**64 - 1            # the end of the live stream
+NAMED = 256                 # beside the flags of a stream: its frames say to whom messages went
 
 
 class Stream:
     """How far one reader was pushed through its queue."""
-    __slots__ = ("at", "request", "start", "total", "upto")
+    __slots__ = ("at", "flags", "request", "start", "total", "upto")
 
-    def __init__(self, start: int, upto: int, request: int = 0) -> None:
+    def __init__(self, start: int, upto: int, flags: int, request: int = 0) -> None:
         self.start = start      # ids above this belong to the stream
         self.at = start         # the last id pushed
         self.upto = upto        # the last that belongs to this stream
+        self.flags = flags      # a SendFlag, and NAMED
         self.request = request  # of the CHECK that is answered
         self.total = 0          # pushed so far
 
 
 class Window:
     """The streams of one reader, and how much of them is in flight."""
-    __slots__ = ("checking", "live", "messages", "past", "size")
+    __slots__ = ("checking", "flags", "live", "messages", "past", "size")
 
-    def __init__(self, last: int) -> None:
-        self.live = Stream(last, EVER)
+    def __init__(self, last: int, features: int) -> None:
+        self.flags = NAMED if features & Feature.ADDRESSED else 0       # of all its streams
+        self.live = self.after(last)
         self.checking: Stream | None = None         # the CHECK under way
         self.past: Sequence[Stream] = ()            # ended streams whose messages may be in flight
         self.messages = 0                           # in flight
         self.size = 0                               # bytes of text in flight
+
+    def after(self, last: int) -> Stream:
+        """A live stream of messages above this id."""
+        return Stream(last, EVER, self.flags)
+
+    def check(self, request: int) -> Stream:
+        """A check that has not begun."""
+        return Stream(0, EVER, self.flags | SendFlag.CHECK, request)
 
     def overlap(self, check: Stream) -> tuple[int, bool]:
         """Find how far the next part of a check overlaps other streams.  Returns (upto, again): if

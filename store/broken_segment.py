@@ -18,12 +18,14 @@ from store.backends import module, words
 from store.carve import agreed_start, carve
 from store.disk import Disk, NoBackend
 from store.findings import Findings
-from store.mail import Mail, singles
+from store.headings import from_rest
+from store.mail import HEADED, WHOLE, Mail, singles
 from store.manifest import Manifest
 from store.records import split
 from store.segment import (
     CRC,
     ENTRY,
+    HEADING,
     INDEX,
     KINDS,
     PAGE,
@@ -224,7 +226,9 @@ def _take_page(body: bytes, offset: int, shared: dict[int, bytes],
         at = start if value else end + start
         texts = (shared[value] if value else body)[at:at + length]
         size += 0 if value else length
-        last = id + count_of(texts) - 1
-        for mail in singles(Mail(id, last, time, sender, origin, flags, recipients, texts)):
+        last, skip = id + count_of(texts) - 1, WHOLE
+        if flags & HEADING:
+            texts, skip, flags = from_rest(texts), HEADED, flags ^ HEADING
+        for mail in singles(Mail(id, last, time, sender, origin, flags, recipients, texts, skip)):
             mails[mail.id] = mail
     return end + size, lost

@@ -13,12 +13,14 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from net.bodies import COUNT, LENGTH, body_of, lengths_of, part_of, texts_of
+from store.headings import Headed
 
 SHARED_AT = 8  # recipients from which a segment holds a body once
 EACH = 64  # bytes of an entry in a mailbox, and of its part of an index, besides the text
 OWN = EACH - LENGTH  # the same without the length in the body
 NO_TEXT = COUNT.size  # bytes of a body besides lengths and texts
 WHOLE = -1  # in place of a number of texts to skip
+HEADED = -2  # the same, and the source is Headed
 
 
 class Mail(NamedTuple):
@@ -26,7 +28,8 @@ class Mail(NamedTuple):
 
     `recipients` is how many names each message went to; `time` is microseconds since 1970.
     `source` is a body that holds the texts and nothing else; if the run was split off from a longer
-    one, they stand behind `skip` others: to read a part of a run copies nothing."""
+    one, they stand behind `skip` others: to read a part of a run copies nothing.  A source that is
+    Headed says to whom the messages were addressed."""
 
     id: int  # of the first
     last: int
@@ -47,16 +50,25 @@ class Mail(NamedTuple):
     def amount(self) -> tuple[int, int]:
         """How many messages the run has, and how many bytes of text."""
         messages = self.last - self.id + 1
-        if self.skip == WHOLE:
+        if self.skip < 0:
             return messages, len(self.source) - COUNT.size - LENGTH * messages
         return messages, sum(lengths_of(self.source, self.skip, self.skip + messages))
 
     @property
     def body(self) -> bytes:
         """The texts of the run, and no others."""
-        if self.skip == WHOLE:
+        if self.skip < 0:
             return self.source
         return part_of(self.source, self.skip, self.skip + self.messages)
+
+    @property
+    def heading(self) -> bytes:
+        """To whom the messages were addressed (headings.py); b"": that is not known."""
+        return self.source.heading if isinstance(self.source, Headed) else b""
+
+    def headed(self, heading: bytes) -> Mail:
+        """A whole run, with this heading."""
+        return self._replace(source=Headed.of(self.source, heading), skip=HEADED)
 
     @property
     def texts(self) -> list[bytes]:
@@ -68,7 +80,7 @@ class Mail(NamedTuple):
             return self
         start = first - self.id
         return self._replace(id=first, last=last, origin=self.origin and self.origin + start,
-                             skip=start if self.skip == WHOLE else self.skip + start)
+                             skip=max(self.skip, 0) + start)
 
 
 BY_ID = itemgetter(Mail._fields.index("id"))
@@ -76,8 +88,10 @@ BY_ID = itemgetter(Mail._fields.index("id"))
 
 def singles(mail: Mail) -> list[Mail]:
     """The messages of a run, each as a run of one."""
-    return [mail._replace(id=mail.id + n, last=mail.id + n, origin=mail.origin and mail.origin + n,
+    each = [mail._replace(id=mail.id + n, last=mail.id + n, origin=mail.origin and mail.origin + n,
                           source=body_of([text]), skip=WHOLE) for n, text in enumerate(mail.texts)]
+    heading = mail.heading
+    return [one.headed(heading) for one in each] if heading else each
 
 
 def messages(mails: Iterable[Mail]) -> int:
@@ -97,6 +111,7 @@ def weight(mail: Mail) -> float:
     """About how many bytes of the disk a run takes for one of its recipients.  It takes as much
     however it is split."""
     messages, size = mail.amount
+    size += len(mail.heading) * messages
     if mail.recipients < SHARED_AT:
         return EACH * messages + size
     return EACH * messages + size / mail.recipients
@@ -135,7 +150,7 @@ def limited(mails: Iterable[Mail], upto: int, most: int, size: int) -> list[Mail
             size -= bytes_
             continue
         fitting = 0
-        skip = 0 if mail.skip == WHOLE else mail.skip
+        skip = max(mail.skip, 0)
         last = skip + min(number, most, upto - mail.id + 1)
         for length in lengths_of(mail.source, skip, last):
             if length > size and (found or fitting):

@@ -7,6 +7,7 @@
               a run of messages (bodies.py), whose seqs are their ids; `origin` is that of the
               first; with the flag EVERYONE there is no list of recipients: they are all users
               numbered below `named` but the sender; with LISTED in its place there is one
+    ADDRESSED a PUT of messages to a room; behind the body stands their heading (headings.py)
     READ      user u32 | watermark u64 | ranges u32 | ranges * (first u64 | last u64)
               what a user has read
     SEEN      user u32 | time u64
@@ -30,11 +31,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from net.bodies import count_of, is_whole
 from store.disk import Damaged
+from store.headings import at_rest, from_rest, heading_of_names, is_room
 from store.journal import RECORD
 from store.mail import WHOLE, Mail, messages
 from store.user import NO_MAIL, NUMBER, RUNS_MAX, SETTING_MAX, Range, User
 
-NAME, PUT, READ, SEEN, ORIGINS, SETTING = 1, 2, 3, 4, 5, 6
+NAME, PUT, READ, SEEN, ORIGINS, SETTING, ADDRESSED = 1, 2, 3, 4, 5, 6, 7
 # A flag of a mail, as on the wire: it was written to every name but its sender's.  In a PUT: all of
 # them got it.
 EVERYONE = 2
@@ -54,6 +56,7 @@ PUT_WHOLE = struct.Struct("!IBHQIQBI")  # a record's head and a PUT's, in one go
 PUT_ONE = struct.Struct("!QIQBII")  # a PUT's head and its only recipient
 assert PUT_WHOLE.size == RECORD.size + PUT_HEAD.size and PUT_ONE.size == PUT_HEAD.size + 4
 NEW = tuple.__new__  # half the time of Mail(...)
+HEADINGS = 1024  # that a replay remembers: it makes each once
 RANGES = 1024  # in one record of a segment, so that it fits a value; the next record goes on
 
 
@@ -78,6 +81,19 @@ def put_record(time: int, sender: int, origin: int, flags: int, to: Sequence[Use
     size = PUT_HEAD.size + len(numbers) + len(body)
     head = PUT_WHOLE.pack(size, PUT, count_of(body), time, sender, origin, flags, named)
     return head, numbers, body
+
+
+def addressed_record(mail: Mail, to: Sequence[User]) -> tuple[bytes, bytes, bytes]:
+    """The parts of the record of messages with a heading.  Where it is the names of the recipients,
+    their numbers tell it."""
+    _, _, time, sender, origin, flags, named, body, _ = mail
+    if not is_room(mail.heading):
+        return put_record(time, sender, origin, flags, to, 0, body)
+    numbers = struct.pack(f"!{named}I", *[user.number for user in to])
+    rest = at_rest(body, mail.heading)
+    size = PUT_HEAD.size + len(numbers) + len(rest)
+    head = PUT_WHOLE.pack(size, ADDRESSED, count_of(body), time, sender, origin, flags, named)
+    return head, numbers, rest
 
 
 def read_record(user: User, ranges: list[Range]) -> bytes:
@@ -130,7 +146,8 @@ class Replay:
         self._ranges: dict[int, list[Range]] = {}
         self._rows: dict[int, Callable[[int, bytes], None]] = {
             NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen,
-            ORIGINS: self._origins, SETTING: self._setting}
+            ORIGINS: self._origins, SETTING: self._setting, ADDRESSED: self._addressed}
+        self._headings: dict[bytes, bytes] = {}  # by the recipients' numbers, as in a PUT
 
     def apply(self, entries: Iterable[tuple[int, int, bytes]], file: str) -> None:
         """Replay records.  A record that makes no sense is damage, though its checksum is right."""
@@ -152,7 +169,7 @@ class Replay:
 
     def _put(self, seq: int, payload: bytes) -> None:
         time, sender, origin, flags, named = PUT_HEAD.unpack_from(payload)
-        users, start = self.users, PUT_HEAD.size
+        users, start, heading = self.users, PUT_HEAD.size, b""
         if flags & EVERYONE:
             to = [user for user in users[:named] if user.number != sender]
         else:
@@ -160,7 +177,19 @@ class Replay:
             start += 4 * named
             if flags & LISTED:
                 flags ^= ALL_OR_SOME
-        body = payload[start:]
+            else:
+                heading = self._heading(payload[PUT_HEAD.size:start], to)
+        self._put_for(to, seq, (time, sender, origin, flags), payload[start:], heading)
+
+    def _addressed(self, seq: int, payload: bytes) -> None:
+        *head, named = PUT_HEAD.unpack_from(payload)
+        numbers = struct.unpack_from(f"!{named}I", payload, PUT_HEAD.size)
+        body = from_rest(payload[PUT_HEAD.size + 4 * named:])
+        self._put_for([self.users[number] for number in numbers], seq, head, body, body.heading)
+
+    def _put_for(self, to: Sequence[User], seq: int, head: Sequence[int], body: bytes,
+                 heading: bytes) -> None:
+        users, (time, sender, origin, flags) = self.users, head
         if not is_whole(body):
             raise ValueError("texts that are not as long as their head says")
         last = seq + count_of(body) - 1
@@ -168,10 +197,21 @@ class Replay:
             users[sender].mark(origin, origin + last - seq)
         elif sender >= len(users):
             raise IndexError(f"no user {sender}")
-        mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body, WHOLE))
+        mail: Mail = NEW(Mail, (seq, last, time, sender, origin, flags, len(to), body, WHOLE))
+        if heading:
+            mail = mail.headed(heading)
         for user in to:
             user.queue(mail)
         self.last = max(self.last, last)
+
+    def _heading(self, numbers: bytes, to: Sequence[User]) -> bytes:
+        """The heading of messages to these: all messages to the same share one."""
+        heading = self._headings.get(numbers)
+        if heading is None:
+            if len(self._headings) == HEADINGS:
+                self._headings.clear()
+            heading = self._headings[numbers] = heading_of_names([user.name for user in to])
+        return heading
 
     def _put_one(self, seq: int, payload: bytes) -> None:
         """One message to one recipient, as nearly all are: a start takes as long as these take."""

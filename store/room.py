@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from net.bodies import COUNT, LENGTH
+from net.bodies import COUNT, LENGTH, ONE
 from store.mail import SHARED_AT
 from store.segment import ENTRY, INDEX, PAGE, Segment
 from store.user import User
@@ -82,6 +82,8 @@ def size_of_tails(users: Iterable[User], ends: Sequence[int]
             before = at
             if mail.recipients < SHARED_AT or mail.id not in shared:
                 sizes[at] += mail.amount[1] + COUNT.size + LENGTH * mail.messages
+                if heading := mail.heading:
+                    sizes[at] += ONE.size + len(heading)
             if mail.recipients >= SHARED_AT:
                 shared.add(mail.id)
         if steps > STEP:

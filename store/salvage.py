@@ -34,7 +34,16 @@ from store.findings import Findings
 from store.journal import file_name, read_header
 from store.mail import singles
 from store.manifest import Manifest
-from store.records import EVERYONE, NAME, NAME_HEAD, PUT, PUT_HEAD, Replay, user_records
+from store.records import (
+    ADDRESSED,
+    EVERYONE,
+    NAME,
+    NAME_HEAD,
+    PUT,
+    PUT_HEAD,
+    Replay,
+    user_records,
+)
 from store.recovery import lock_store
 from store.segment import Listed, base_name
 from store.user import User
@@ -175,7 +184,7 @@ def _highest_user(findings: Findings, names: Iterable[int]) -> int:
 def _highest_in(type: int, payload: bytes) -> int:
     """The highest user number in a record."""
     try:
-        if type != PUT:
+        if type not in (PUT, ADDRESSED):
             return int.from_bytes(payload[:4], "big")
         _, sender, _, flags, recipients = PUT_HEAD.unpack_from(payload)
         if flags & EVERYONE:

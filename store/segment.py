@@ -32,8 +32,9 @@ How it works
                | shared u32 | start u32 | length u32
 
     `shared` is 0 for a body of the page itself, else the number of the value that holds it: a body
-    that went to eight or more recipients is stored once.  A start reads the index alone; a page is
-    read when its mail is.
+    that went to eight or more recipients is stored once.  With HEADING in its flags an entry's
+    `length` bytes are a body and the heading of the messages (headings.py).  A start reads the
+    index alone; a page is read when its mail is.
 
 How it fails
     With Damaged where the files are not what the manifest lists, or a value is not what was
@@ -59,7 +60,9 @@ from store.backends import LARGEST, module, words
 from store.disk import Damaged, Disk, OtherVersion
 from store.user import Page
 
-VERSION = 2
+VERSION = 3
+VERSIONS = (2, VERSION)  # that it reads; 2 has no headings
+HEADING = 16  # a flag of an entry, which no message has
 
 CRC = struct.Struct("!I")
 HEAD = struct.Struct("!HIIIIQQ")
@@ -113,7 +116,7 @@ def start_of(seed: int, segment: int, key: bytes) -> int:
 def head_of(body: bytes, path: str) -> tuple[dict[str, int], int, int]:
     """What the head says: how many values of each kind, messages, bytes.  Raises Damaged."""
     version = int.from_bytes(body[:2], "big")
-    if version != VERSION:
+    if version not in VERSIONS:
         raise OtherVersion(path, version)
     if len(body) != HEAD.size:
         raise Damaged(path, 0, f"a head of {len(body)} bytes")

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 from net.bodies import count_of
 from store.disk import Damaged
-from store.mail import WHOLE, Mail, between, messages
-from store.segment import ENTRY, PAGE, Segment
+from store.headings import from_rest
+from store.mail import HEADED, WHOLE, Mail, between, messages
+from store.segment import ENTRY, HEADING, PAGE, Segment
 from store.user import BY_FIRST, BY_LAST, Page, User
 
 OPEN_SEGMENTS = 8  # dbm files held open for reading
@@ -140,8 +141,11 @@ class Shelf:
                  ) in ENTRY.iter_unpack(entries):
                 body = self.value(number, "shared", shared)[start:start + length] if shared \
                     else data[end + start:end + start + length]
+                skip = WHOLE
+                if flags & HEADING:
+                    body, skip, flags = from_rest(body), HEADED, flags ^ HEADING
                 mails.append(new(Mail, (id, id + count_of(body) - 1, time, sender, origin, flags,
-                                        recipients, body, WHOLE)))
+                                        recipients, body, skip)))
         if messages(mails) != page.messages:
             raise Damaged(self.segments[number].path, 0,
                           f"mail {page.block} has not as many messages as its index")

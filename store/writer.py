@@ -19,11 +19,13 @@ from zlib import crc32
 
 from store.backends import words
 from store.disk import Disk, Failed
+from store.headings import at_rest
 from store.mail import SHARED_AT, Mail, amount
 from store.segment import (
     CRC,
     ENTRY,
     HEAD,
+    HEADING,
     INDEX,
     KINDS,
     PAGE,
@@ -73,6 +75,8 @@ class Writer:
         filled = PAGE.size
         for mail in mails:
             body, need = mail.body, ENTRY.size
+            if heading := mail.heading:
+                body = at_rest(body, heading)
             if mail.recipients < SHARED_AT:
                 need += len(body)
             else:
@@ -96,7 +100,9 @@ class Writer:
     def _page(self, user: int, mails: list[tuple[Mail, bytes]]) -> Generator[object, None, None]:
         """These runs, each with its body, are the user's next page."""
         entries, bodies, start, pack = [PAGE.pack(user, len(mails))], [], 0, ENTRY.pack
-        for (id, last, time, sender, origin, flags, recipients, *_), body in mails:
+        for mail, body in mails:
+            id, last, time, sender, origin, flags, recipients, *_ = mail
+            flags |= HEADING if mail.heading else 0
             place = 0, start
             if recipients < SHARED_AT:
                 bodies.append(body)

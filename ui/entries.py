@@ -13,6 +13,7 @@ Nothing here raises for any text, time or size.
 """
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from sys import getsizeof
 from typing import NamedTuple, TypeAlias
@@ -33,6 +34,8 @@ ENTRY_SIZE = 400        # bytes of an entry besides its text
 ITEM_SIZE = 220         # bytes of a row of a table; a text in it counts for itself
 
 SENT, STORED, DELIVERED, REFUSED = ".=+!"
+# names, how many more, and where
+_COUNTED = re.compile(r"(.*?)(?: \+(\d{1,9}))?( \(chat\))?", re.DOTALL)
 
 
 def clock(time: int, form: str = "%H:%M") -> str:
@@ -114,7 +117,7 @@ class Said(Entry):
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         mark = self.mark, "alert" if self.mark == REFUSED else "mark"
-        names = f"{display(self.sender)} > {display(self.to)}"
+        names = self._names(width // 2, ruler)
         if width >= COLUMNS_FROM:
             padded = ruler.pad(names, max(HEAD, ruler.width(names) + 1))
             head: Row = (self.stamp(), (padded, self.style), mark, (" " if self.mark else "  ", ""))
@@ -124,6 +127,18 @@ class Said(Entry):
             indent = min(6, width // 6)
         return (hang(head, self.text, "", indent, width, ruler)
                 + _reason(self.reason, indent, width, ruler))
+
+    def _names(self, room: int, ruler: Ruler) -> str:
+        """`dave > you, carol +3`: as many names as there is room for, and how many more."""
+        sender, to = f"{display(self.sender)} > ", display(self.to)
+        found = _COUNTED.fullmatch(to)
+        assert found is not None            # the pattern matches every string
+        names, others = found[1].split(", "), int(found[2] or 0)
+        while len(names) > 1 and ruler.width(sender + to) > room:
+            names.pop()
+            others += 1
+            to = f"{', '.join(names)} +{others}{found[3] or ''}"
+        return sender + to
 
     def lines(self) -> list[str]:
         mark, reason = (f" {part}" if part else "" for part in (self.mark, display(self.reason)))

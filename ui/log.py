@@ -140,9 +140,9 @@ def _fields(record: Record, name: str) -> dict[str, Any]:
         to = [each for each in (name, *record.others) if each.lower() != record.sender.lower()]
         return {"time": time, "kind": "chat", "from": record.sender, "to": to, "everyone": False,
                 "text": record.text}
-    return {"time": time, "kind": "received", "from": record.sender, "to": [name],
-            "everyone": bool(record.flags & SendFlag.EVERYONE), "text": record.text,
-            "origin": record.origin, "id": record.id, "copies": record.copies}
+    return {"time": time, "kind": "received", "from": record.sender,
+            "to": list(record.to) or [name], "everyone": bool(record.flags & SendFlag.EVERYONE),
+            "text": record.text, "origin": record.origin, "id": record.id, "copies": record.copies}
 
 
 def _json(record: Record, name: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from ui.entries import clock
 from wire import Presence
 
 NAMED = 5               # names in a sentence; more are counted
-HEAD_NAMES = 24         # characters of recipients beside a message; more are counted
+HEAD_NAMES = 24         # characters of recipients in a prompt; more are counted
 NEAREST_OF = 2_000      # names compared in full: difflib takes 20 ms; a log may have a million
 
 
@@ -119,13 +119,19 @@ def counted(number: int, what: str, none: str = "no") -> str:
 
 
 def recipients(names: Sequence[str]) -> str:
-    """The recipients beside a message: their names, or the first of them and how many more."""
+    """Recipients in a prompt: their names, or the first of them and how many more."""
     shown = ""
     for at, name in enumerate(names):
         if at and len(shown) + len(name) > HEAD_NAMES:
             return f"{shown} +{len(names) - at}"
         shown += f", {name}" if at else name
     return shown
+
+
+def addressed(names: Sequence[str]) -> str:
+    """All recipients of a message, or many of them; the entry cuts them where there is no room."""
+    more = f" +{len(names) - wire.ADDRESSED_MAX}" if len(names) > wire.ADDRESSED_MAX else ""
+    return ", ".join(names[:wire.ADDRESSED_MAX]) + more
 
 
 def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:

@@ -6,6 +6,8 @@ Pure; nothing raises.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from client import history
 from client.archive import ArchiveError
 from client.events import Online
@@ -14,9 +16,9 @@ from client.link import Link
 from terminal.display import display
 from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
 from ui.feed import Feed, Hears
-from ui.names import recipients
+from ui.names import addressed
 from ui.people import People
-from wire import SendFlag
+from wire import Mail, SendFlag
 
 AGAIN = 100             # entries that a screen shows again at the first login: a high one
 MARKS = {history.UNANSWERED: SENT, history.STORED: STORED, history.DELIVERED: DELIVERED,
@@ -29,23 +31,24 @@ def said(record: Record, me: str) -> Said:
         return "you" if name.lower() == me.lower() else display(name) or "somebody"
 
     if isinstance(record, Sent):
-        to = "all" if not record.to else recipients([called(name) for name in record.to])
+        to = "all" if not record.to else addressed([called(name) for name in record.to])
         style = name_style(record.to[0]) if len(record.to) == 1 else ""
         return Said(record.time, record.text, "you", to, MARKS[record.became], record.reason, style)
     sender, style = called(record.sender), name_style(record.sender)
     if isinstance(record, Chat):
         others = [called(name) for name in record.others if name.lower() != record.sender.lower()]
-        to = recipients(others) if sender == "you" else recipients(["you", *others])
+        to = addressed(others) if sender == "you" else addressed(["you", *others])
         return Said(record.time, record.text, sender, f"{to} (chat)", style=style)
-    return Said(record.time, record.text, sender, _readers(record.flags, record.copies),
-                style=style)
+    return Said(record.time, record.text, sender, _readers(record, called), style=style)
 
 
-def _readers(flags: int, copies: int) -> str:
-    """The recipients of a message of another user."""
-    if flags & SendFlag.EVERYONE:
+def _readers(record: Mail, called: Callable[[str], str]) -> str:
+    """The recipients of a message of another user, this one first."""
+    if record.flags & SendFlag.EVERYONE:
         return "all"
-    return "you" if copies < 2 else f"you +{copies - 1}"
+    if record.to:
+        return addressed(sorted(map(called, record.to), key=lambda name: name != "you"))
+    return "you" if record.copies < 2 else f"you +{record.copies - 1}"
 
 
 class Past:

@@ -13,7 +13,7 @@ from client.events import Online
 from client.link import Link
 from terminal.display import display
 from ui.feed import Hears
-from ui.names import Here, recipients, unknown
+from ui.names import Here, addressed, unknown
 from ui.words import NOT_YET
 
 HEARD_MAX = 200         # names remembered for completion
@@ -49,7 +49,7 @@ class People:
 
     def beside(self, names: Sequence[str]) -> str:
         """The recipients of a message, as they stand beside it."""
-        return recipients([self.called(name) for name in names])
+        return addressed([self.called(name) for name in names])
 
     def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
         """(names as registered, each once; "") or ((), a fault)."""

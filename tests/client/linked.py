@@ -19,7 +19,8 @@ THERE = Address("", "127.0.0.1", 6464)
 INSTANCE = 7
 FIRST = INSTANCE << 32 | 1
 ALL = Feature.ROSTER | Feature.RECEIPTS
-ALWAYS = Feature.IGNORE | Feature.BIND | Feature.RESUME        # what every link asks for
+# what every link asks for
+ALWAYS = Feature.IGNORE | Feature.BIND | Feature.ADDRESSED | Feature.RESUME
 
 
 def welcome(name: str = "alice", store: bytes = STORE, features: int = ALL, waiting: int = 0,

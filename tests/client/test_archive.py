@@ -58,6 +58,14 @@ class TestLine(unittest.TestCase):
                          "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
                          'copies=1 text="the \\"long\\" one\\n"')
 
+    def test_to_whom_it_was_addressed(self) -> None:
+        for to, said in ((("alice", "Carol.2"), "to=alice,Carol.2"), (("#ops",), "to=#ops")):
+            kept = Mail(17, 1_795_269_723_000_017, 4294967301, 0, 2, "bob", "x to=y", to)
+            self.assertEqual(letters.line(kept),
+                             "2026-11-21T14:02:03.000017Z id=17 origin=4294967301 from=bob flags=0 "
+                             f'copies=2 {said} text="x to=y"')
+            self.assertEqual(letters.parse(letters.line(kept).encode()), kept)
+
     def test_every_letter_comes_back(self) -> None:
         every = [*map(chr, range(0x3000)), *map(chr, range(0xd7f0, 0xe010)),
                  *map(chr, range(0xfe00, 0x10100)),

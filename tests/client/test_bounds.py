@@ -144,6 +144,21 @@ class Mail(Linked):
         self.assertTrue(self.link.online)
         self.offline(self.given(mail(2 * count, text=long)), "not shown yet")
 
+    def test_names_of_recipients(self) -> None:
+        """Beyond a bound the client forgets them, and keeps the message."""
+        self.login()
+        to = tuple(f"{n:032}" for n in range(wire.ADDRESSED_MAX))
+        count = inbox.NAMED_BYTES // (wire.ADDRESSED_MAX * (32 + inbox.NAME_SIZE)) + 9
+        heard = [each for n in range(1, count)
+                 for each in self.given(mail(n)._replace(to=to, copies=32))]
+        self.assertEqual({each.to for each in heard[:-9]}, {to})
+        self.assertEqual((heard[-1].to, heard[-1].copies), ((), 32))
+        self.assertTrue(self.link.online)
+        self.link.shown(heard)
+        self.assertEqual(self.given(mail(count)._replace(to=to))[0].to, to)
+        long = (*to, "x")
+        self.offline(self.given(mail(count + 1)._replace(to=long)), "went to 33 names")
+
     def test_never_confirmed(self) -> None:
         """The ranges and the messages that wait for CONFIRMED are the last ones; they count as
         shown all the same."""

@@ -116,6 +116,8 @@ class HostileDaemon:
             self._say(sock, self.only)
         else:
             self._say(sock, wire.Notice(evil("in-notice")), _mails(101, "in-live", 0),
+                      wire.MailsTo(111, NOON, 8 << 32, 0, 3, "bob", ("carol", hello.name),
+                                   (evil("in-named"),)),
                       wire.Invitation(9, 60, "bob", ("bob", hello.name)))
 
 

@@ -42,6 +42,7 @@ from net.bodies import body_of
 from rules.owners import UID
 from rules.store import Setting
 from store import manifest
+from store.headings import heading_of_names
 from tests.harness import HOUSES
 
 NAMES = 5000                # in the log
@@ -142,7 +143,8 @@ class Founder:
         if to:
             self.time += 1_000_000
             body = body_of([text.encode() for text in texts])
-            box.put_run(sender, self.origin + 1, self.time, to, flags, body)
+            heading = b"" if flags else heading_of_names([user.name for user in to])
+            box.put_run(sender, self.origin + 1, self.time, to, flags, body, False, heading)
             self.origin += len(texts)
 
     def read_some(self, box: Mailbox) -> None:

@@ -360,7 +360,8 @@ class StoreTest(unittest.TestCase):
                 for line in section("parley-store.5", "JOURNAL")]
         told = {row[1]: int(row[2]) for row in rows if row}
         self.assertEqual(told, {name: getattr(records, name)
-                                for name in ("NAME", "PUT", "READ", "SEEN", "ORIGINS", "SETTING")})
+                                for name in ("NAME", "PUT", "READ", "SEEN", "ORIGINS", "SETTING",
+                                             "ADDRESSED")})
 
     def test_kinds_of_settings(self):
         kinds = vars(importlib.import_module("rules.store").Setting).items()

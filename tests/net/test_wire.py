@@ -9,6 +9,8 @@ import wire
 from net.bodies import BODY_MAX, body_of, texts_of
 from net.fields import KEYS
 from rules import runs
+from rules.window import NAMED
+from store.headings import heading_of
 from store.mail import Mail
 from wire import (
     CLIENT,
@@ -471,6 +473,18 @@ class HotPath(unittest.TestCase):
         for each in kept, longer:
             frames = runs.mail_frames(each, 4, lambda number: (b"ann", b"bob")[number])
             self.assertEqual(frames, [wire.encode(mail) for mail in mails])
+
+    def test_mails_that_say_to_whom_they_went(self):
+        to = ("ann", "bob", "cy-2")
+        whole = Mail(5, 7, 2, 1, 7 << 32 | 3, 1, 3, body_of([b"hi", b"ho", b"hu"])).headed(
+            heading_of(to))
+        for kept, first, texts in ((whole, 0, ("hi", "ho", "hu")), (whole.part(6, 6), 1, ("ho",))):
+            said = wire.MailsTo(5 + first, 2, (7 << 32 | 3) + first, 5, 3, "bob", to, texts)
+            for flags, asked in ((4 | NAMED, said), (4, wire.Mails(*said[:6], texts))):
+                self.assertEqual(runs.mail_frames([kept], flags, lambda number: b"bob"),
+                                 [wire.encode(asked)])
+        self.assertEqual(wire.each(said), [wire.Mail(6, 2, 7 << 32 | 4, 5, 3, "bob", "ho", to)])
+        self.assertEqual(decoded([wire.encode(wire.each(said)[0])[4:]], DAEMON), [said])
 
     def run_of(self, frames, start, most, users=9):
         """The SENDS of a run, as the table would have read it, and in how many frames it was; None

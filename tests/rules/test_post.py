@@ -657,6 +657,41 @@ class Recipients(unittest.TestCase):
             ann.hears(wire.Stored)
             ann.hears_nothing()
 
+    def test_to_whom_a_message_went(self):
+        """Those who asked are told, in the order of the sender's words; a check and a restart do
+        not change that."""
+        named = wire.Feature.ADDRESSED
+        with house("ann", "bob", "eve") as (service, ann, bob, eve):
+            kim, lee = service.user("kim", features=named), service.user("lee", features=named)
+            ann.send("lee,EVE,kim", "hi")
+            for client, to in ((lee, ("lee", "eve", "kim")), (kim, ("lee", "eve", "kim")),
+                               (eve, ())):
+                client.hears(wire.Mail, text="hi", copies=3, to=to)
+            ann.send("kim", "you")
+            kim.hears(wire.Mail, text="you", to=())
+            ann.send("", "all", SendFlag.EVERYONE)
+            kim.hears(wire.Mail, text="all", to=())
+            bob.hang_up()
+            ann.send("kim,bob", "now", SendFlag.NOW)
+            kim.hears(wire.Mail, text="now", copies=1, to=())
+            ann.send("kim,bob", "later")
+            kim.hears(wire.Mail, text="later", to=("kim", "bob"))
+            service.restart()
+            kim = service.user("kim", features=named)
+            kim.say(wire.Check(1))
+            self.assertEqual([(mail.text, mail.to) for mail in kim.hears_all(wire.Mail)],
+                             [("hi", ("lee", "eve", "kim")), ("you", ()), ("all", ()),
+                              ("now", ()), ("later", ("kim", "bob"))])
+
+    def test_to_so_many_that_nobody_reads_their_names(self):
+        most = wire.ADDRESSED_MAX
+        with house("ann", *(f"user{n}" for n in range(most))) as (service, ann, *_):
+            kim = service.user("kim", features=wire.Feature.ADDRESSED)
+            for count in (most, most + 1):
+                ann.send(",".join(["kim", *(f"user{n}" for n in range(count - 1))]), "hi")
+                self.assertEqual(len(kim.hears(wire.Mail, copies=count).to),
+                                 most if count == most else 0)
+
     def test_everyone_who_is_here(self):
         """Now or never: those who are away get nothing.  The others see that it was written to all,
         also after a restart."""

@@ -49,10 +49,13 @@ class InMemory:
     def known(self, sender, origin):
         return sender.next_marked(origin) if origin else (1, 1)
 
-    def put_run(self, sender, first, now, recipients, flags, body, spread=False):
+    def put_run(self, sender, first, now, recipients, flags, body, spread=False,
+                heading=b""):
         number = count_of(body)
         mail = Mail(self.last + 1, self.last + number, now, sender.number, first, flags,
                     len(recipients), body)
+        if heading:
+            mail = mail.headed(heading)
         self.last += number
         sender.mark(first, first + number - 1)
         for user in recipients:

@@ -230,11 +230,13 @@ class Waiting(unittest.TestCase):
         self.assertEqual(self.fill(self.other), 9)
 
     def test_to_many(self) -> None:
-        """The text is divided by them, as a segment does it; bytes for each are not."""
+        """The text and their names are divided by them, as a segment does it; bytes for each are
+        not."""
         names = ",".join(f"away{n}" for n in range(9))
         self.assertEqual([self.sent(self.hog, names, 16_000) for _ in range(7)], [True] * 7)
         self.assertEqual(self.fill(self.hog), 0)
-        self.assertAlmostEqual(self.service.mailbox.find("hog0").sent, 7 * (16_000 + 9 * 64))
+        self.assertAlmostEqual(self.service.mailbox.find("hog0").sent,
+                               7 * (16_000 + 2 + 9 * len("_away0") + 9 * 64))
 
     def test_after_a_restart(self) -> None:
         """What lies in a segment counts again for the owner of the name, under whatever name."""

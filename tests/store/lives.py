@@ -27,6 +27,7 @@ from mailbox import EVERYONE, Failed, Full, Mail, Mailbox, User
 from net.bodies import body_of
 from store import reserve, room
 from store.disk import WAIT
+from store.headings import heading_of, heading_of_names
 from store.journal import Journal
 from store.journals import Journals
 from store.user import NUMBER
@@ -321,7 +322,11 @@ class Life:
         self.unanswered.update((origin + n, (names, flags, text)) for n, text in enumerate(texts))
         if flags and len(to) != len(users) - 1:
             flags = 0
-        mail = self.box.put_run(users[0], origin, self.counter, to, flags, body_of(texts))
+        heading = b"" if flags else heading_of_names([user.name for user in to])
+        if not flags and origin % 5 == 0:
+            heading = heading_of(["#ops"])  # to a room, of which these are the members
+        mail = self.box.put_run(users[0], origin, self.counter, to, flags, body_of(texts), False,
+                                heading)
         self.batch[mail.id] = [("mail", user.name, single.id, single) for single in singles([mail])
                                for user in to]
         self.promise(self.batch[mail.id])

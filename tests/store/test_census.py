@@ -10,6 +10,7 @@ from unittest import mock
 from mailbox import Full, Mailbox
 from net.bodies import body_of
 from store.census import CHUNK, EARLY, LAST, LITTLE, NO_LIMIT, PART, TIGHT, Census
+from store.headings import heading_of_names
 from store.mail import EACH, Mail, weight
 from store.shelf import Shelf
 from store.user import User
@@ -38,8 +39,9 @@ class Life:
         users, chance = self.mailbox.users, self.chance
         texts = [b"x" * chance.randint(1, 700) for _ in range(chance.choice((1, 1, 3)))]
         self.origin += 10
-        self.mailbox.put_run(chance.choice(users), self.origin, 1,
-                             chance.sample(users, chance.choice((1, 2, 9))), 0, body_of(texts))
+        to = chance.sample(users, chance.choice((1, 2, 9)))
+        self.mailbox.put_run(chance.choice(users), self.origin, 1, to, 0, body_of(texts), False,
+                             heading_of_names([user.name for user in to]))
 
     def read(self) -> None:
         """A part of what waits, anywhere."""

@@ -413,15 +413,15 @@ class TestSalvage(DamageCase):
         box.put(ann, 0, 1, [bob], 0, b"in the journal")
         self.keep(box)
         self.let_go(box)
-        for module, left in ("store.segment", 1), ("store.journal", 1):
-            with mock.patch(f"{module}.VERSION", 3):
+        for what, known, now in (("segment.VERSIONS", (4,), 3), ("journal.VERSION", 3, 2)):
+            with mock.patch(f"store.{what}", known):
                 with self.assertRaises(Damaged) as caught:
                     Mailbox(self.path)
                 self.assertNotIn("--salvage", str(caught.exception))
-                copied = salvage.salvage(self.path, f"{self.path}-{module}", backend="dbm.dumb")
+                copied = salvage.salvage(self.path, f"{self.path}-{what}", backend="dbm.dumb")
                 lines = "\n".join(said(copied))
-            self.assertIn("version 2 is not one that this program reads", lines)
-            self.assertIn(f"{left} waiting messages copied", lines)
+            self.assertIn(f"version {now} is not one that this program reads", lines)
+            self.assertIn("1 waiting messages copied", lines)
 
     def test_into_a_place_that_is_not_empty(self) -> None:
         box = self.lively("dbm.dumb")

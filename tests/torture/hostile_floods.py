@@ -97,6 +97,10 @@ FLOODS: dict[str, Callable[[int, str], bytes]] = {
         if LISTED else time.sleep(0.01) or b"",
     "mails": lambda n, me: frames(mails(n, ("x",) * 1000)),
     "checked-mails": lambda n, me: frames(mails(n, ("x",) * 1000, wire.SendFlag.CHECK)),
+    "mails-to": lambda n, me: frames(*(
+        wire.MailsTo(1 + i, NOON, i << 32, 0, 32, name(n), tuple(
+            f"{i:x}-{j}".ljust(32, "n") for j in range(32)), ("x",))
+        for i in range(n * 50, n * 50 + 50))),
     "single-mails": lambda n, me: frames(*(mails(n * 500 + i, ("x",)) for i in range(500))),
     "long-mails": lambda n, me: frames(mails(n, ("\U0001f600" * (LONGEST // 4),) * 3)),
     "line-mails": lambda n, me: frames(mails(n, ("\n" * LONGEST,) * 3)),

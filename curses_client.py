@@ -539,9 +539,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; whatever goes wrong is one line."""
     open_standard(PROGRAM, needs_output=True)
     prepare()
-    chosen = options.parse(argv, SUBCOMMANDS)
     try:
-        return run(chosen)
+        return run(options.parse(argv, SUBCOMMANDS))
     except Failure as fault:
         die(PROGRAM, fault.code, str(fault))
     except ArchiveError as fault:

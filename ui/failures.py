@@ -10,6 +10,7 @@ Exit codes (sysexits(3)):
     74  stdin or stdout broke
     75  trying later may help: the name is in use, the mailbox is full, no answer came in time
     77  the name takes a passphrase
+    78  a fault in the configuration file
 """
 from __future__ import annotations
 

@@ -4,6 +4,9 @@ All ways to run the client (on a screen, --plain, the one-shot commands) have th
 their link here.  A subcommand is a word behind the options of PLACED, or the first word of all, and
 has options of its own: `parley --name ann log --with bob`.  It is a row of a table that parse() is
 given; --name may stand on both sides of the word.
+
+What the configuration file says is a default of an option (terminal/config.py); FILE has the
+options that it may have.
 """
 from __future__ import annotations
 
@@ -21,10 +24,23 @@ from client.archive import Archive
 from client.keyring import Keyring
 from client.link import BAD_NAME, Link
 from net import address, places
+from terminal import config
 from terminal.usage import RELEASE, Help, Parser
+from ui import hooks
 from ui.failures import PROGRAM, Failure
+from ui.notices import KINDS
+from ui.output import complain, print_line
 
-PLACED = {"--connect": 2, "--name": 2, "--plain": 1, "--no-archive": 1, "--no-color": 1}
+PLACED = {"--connect": 2, "--name": 2, "--config": 2, "--plain": 1, "--no-archive": 1,
+          "--no-color": 1}
+# What a file may say, and the variables that are stronger.
+FILE = {PROGRAM: ("connect", "name", "plain", "no-archive", "notify", "notify-command", "open",
+                  "no-color")}
+ENVIRONMENT = {"connect": "PARLEY_SERVER", "name": "PARLEY_NAME", "notify": "PARLEY_NOTIFY",
+               "notify-command": "PARLEY_NOTIFY_COMMAND", "open": "PARLEY_OPEN",
+               "no-color": "NO_COLOR"}
+WIDTH = 79                  # of the comments of --show-config
+NONE = "none"               # --config none
 
 
 class Subcommand(NamedTuple):
@@ -35,17 +51,16 @@ class Subcommand(NamedTuple):
 
 
 def parse(argv: Sequence[str] | None, subcommands: Mapping[str, Subcommand]) -> argparse.Namespace:
-    """The options, and in `run` what a subcommand does, or None.  Exits for wrong ones."""
+    """The options, and in `run` what a subcommand does, or None.  Exits for wrong ones; raises
+    Failure for a wrong configuration file."""
     words = list(sys.argv[1:] if argv is None else argv)
     at = 0
     while at < len(words) and (skip := PLACED.get(words[at]) or _joined(words[at])):
         at += skip
     word = words[at] if at < len(words) else ""
     if word not in subcommands:
-        chosen = parser(subcommands).parse_args(words)
-        chosen.run = None
-        return chosen
-    chosen = parser(subcommands).parse_args(words[:at])
+        return _parsed(parser(subcommands), words)
+    chosen = _parsed(parser(subcommands), words[:at])
     own = Parser(prog=f"{PROGRAM} {word}", formatter_class=Help,
                  description=f"{subcommands[word].about.capitalize()}.")
     _add_name(own)
@@ -53,6 +68,88 @@ def parse(argv: Sequence[str] | None, subcommands: Mapping[str, Subcommand]) -> 
     own.parse_args(words[at + 1:], chosen)
     chosen.run = subcommands[word].run
     return chosen
+
+
+def _parsed(made: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """The options of these words and of the configuration file.  Raises Failure."""
+    chosen = made.parse_args(words)
+    try:
+        path, found = _read(chosen.config)
+        if found:
+            chosen = config.take(made, words, found, CHECKS, ENVIRONMENT)
+    except config.BadConfig as fault:
+        raise Failure(os.EX_CONFIG, str(fault)) from None
+    chosen.run = None
+    if chosen.show_config:
+        origin = _origin(made, words, found)
+        chosen.run = lambda chosen: _show(made, chosen, path, origin)
+    return chosen
+
+
+def _read(given: str | None) -> tuple[str, dict[str, config.Setting]]:
+    """The place of the configuration file, and what it says.  Raises BadConfig."""
+    path = given or config_path()
+    if not path or path == NONE:
+        return path, {}
+    try:
+        return path, config.read(path, FILE)
+    except FileNotFoundError:
+        if given:
+            raise config.BadConfig(f"--config {path}: there is no such file") from None
+    except config.Foreign as fault:
+        if given:
+            raise
+        complain(f"{fault}; it is passed over")
+    return path, {}
+
+
+def config_path() -> str:
+    """Where the configuration file is without --config; "" if there is no place for it."""
+    place = os.environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(place):
+        home = os.path.expanduser("~")
+        place = os.path.join(home, ".config") if os.path.isabs(home) else ""
+    return os.path.join(place, PROGRAM, "config") if place else ""
+
+
+def _origin(made: argparse.ArgumentParser, words: Sequence[str], found: Mapping[str, config.Setting]
+            ) -> dict[str, str]:
+    """Where the value of each option came from; "": it is the default."""
+    given, origin = config.of_words(made, words), {}
+    for action in config.options_of(made):
+        key = config.name_of(action)
+        variable = ENVIRONMENT.get(key, "")
+        origin[key] = ("the command line" if action.dest in given else
+                       f"${variable}" if os.environ.get(variable) else
+                       found[key].where if key in found else "")
+    return origin
+
+
+def _show(made: argparse.ArgumentParser, chosen: argparse.Namespace, path: str,
+          origin: Mapping[str, str]) -> int:
+    """--show-config."""
+    chosen.no_color |= bool(os.environ.get("NO_COLOR"))
+    print_line(f"# What {PROGRAM} goes by here.  {PROGRAM} reads such a file from")
+    print_line(f"# {path or 'nowhere: this user has no home directory'}")
+    print_line("")
+    for row in config.show(made, chosen, origin, FILE, WIDTH):
+        print_line(row)
+    return os.EX_OK
+
+
+def _check_name(text: str) -> None:
+    if not wire.is_name(text):
+        raise ValueError(BAD_NAME)
+
+
+def _check_kind(text: str) -> None:
+    if text not in KINDS:
+        raise ValueError(f"one of {', '.join(KINDS)}")
+
+
+CHECKS: dict[str, config.Check] = {
+    "name": _check_name, "connect": address.parse, "notify": _check_kind,
+    "notify-command": hooks.words, "open": hooks.words}
 
 
 def _joined(word: str) -> int:
@@ -84,7 +181,7 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
                   epilog="Exit codes: 0 done, 1 no entry matches, 64 wrong use, 65 text or name "
                          "refused, 66 no archive, 67 recipient not in the log, 69 no daemon, 71 "
                          "too few descriptors, 74 input or output broke, 75 try later, 77 a "
-                         "passphrase is needed.")
+                         "passphrase is needed, 78 a fault in the configuration file.")
     add = made.add_argument
     add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
         help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, the socket of "
@@ -103,6 +200,9 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
     add("--open", metavar="COMMAND", default=os.environ.get("PARLEY_OPEN", ""),
         help="what /url N open runs, with $PARLEY_URL ($PARLEY_OPEN)")
     add("--no-color", action="store_true", help="use no colours ($NO_COLOR)")
+    add("--config", metavar="FILE",
+        help="read the options that are not given here from this file, or from none; without it, "
+             "from ~/.config/parley/config")
     once = made.add_mutually_exclusive_group()
     once.add_argument("--send", nargs="+", metavar=("NAMES", "TEXT"),
                       help="send one message to these names (bob,erin or all) and exit; without "
@@ -112,6 +212,9 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
                       help="print the messages that wait, and exit")
     once.add_argument("--who", action="store_true",
                       help="print the users who are connected, and exit")
+    once.add_argument("--show-config", action="store_true",
+                      help="print all options as a configuration file, and where each value came "
+                           "from, and exit")
     add("-V", "--version", action="version", version=f"{PROGRAM} {RELEASE}")
     add("text", nargs="*", metavar="-- TEXT", help="the TEXT of --send")
     return made

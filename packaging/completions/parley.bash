@@ -3,6 +3,7 @@ _parley() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     case $before in
         --connect) COMPREPLY=($(compgen -W "unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
+        --config) COMPREPLY=($(compgen -W none -- "$word") $(compgen -f -- "$word")); return ;;
         --name | --send | --with | --grep | --since | --before) return ;;
     esac
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
@@ -11,7 +12,7 @@ _parley() {
         *" forget "*) COMPREPLY=($(compgen -W "--help --name --before" -- "$word")); return ;;
     esac
     COMPREPLY=($(compgen -W "--help --connect --name --plain --no-archive --notify --notify-command --open
-        --no-color --send --check --who --version log forget" -- "$word"))
+        --no-color --config --send --check --who --show-config --version log forget" -- "$word"))
 }
 _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

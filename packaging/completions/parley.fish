@@ -9,6 +9,8 @@ complete -c parley -l notify -x -a 'bell osc9 osc777 off' -d 'Notices while you 
 complete -c parley -l notify-command -x -d 'Also run this then'
 complete -c parley -l open -x -d 'What /url N open runs'
 complete -c parley -l no-color -d 'Use no colours'
+complete -c parley -l config -r -F -a none -d 'Options from this file'
+complete -c parley -l show-config -d 'Print all options, and where each came from'
 complete -c parley -l send -x -d 'Send one message and exit'
 complete -c parley -l check -d 'Print the messages that wait, and exit'
 complete -c parley -l who -d 'Print the users who are connected, and exit'

@@ -190,7 +190,7 @@ INSIDE = {
         "names": "entries",
         "notices": "feed people wishes words",
         "once": "entries failures names options output words",
-        "options": "failures",
+        "options": "failures hooks notices output",
         "output": "failures",
         "pane": "entries",
         "past": "entries feed names people",
@@ -205,6 +205,7 @@ INSIDE = {
         "words": "names",
     },
     "terminal": {
+        "config": "",
         "display": "",
         "keys": "sequences",
         "lineedit": "display keys",
@@ -232,9 +233,9 @@ ONLY = {
 
 
 # What a start has no use for: some hundred milliseconds, if they were all imported.
-NOT_AT_START = {"ast", "asyncio", "dataclasses", "email", "inspect", "ipaddress", "json", "logging",
-                "pathlib", "shutil", "ssl", "stringprep", "subprocess", "tempfile", "textwrap",
-                "traceback", "urllib", "uuid"}
+NOT_AT_START = {"ast", "asyncio", "configparser", "dataclasses", "email", "inspect", "ipaddress",
+                "json", "logging", "pathlib", "shutil", "ssl", "stringprep", "subprocess",
+                "tempfile", "textwrap", "traceback", "urllib", "uuid"}
 USED_BY_THE_DAEMON = {"ipaddress", "json"}
 # The daemon needs these in a turn, which must not wait for them, nor find them gone.
 BEFORE_A_TURN = {"hashlib", "hmac"}

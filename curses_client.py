@@ -336,6 +336,8 @@ class Loop:
         """Until the end; the exit code."""
         if self.menu.link.name:
             self.link.connect()
+        else:
+            self.link.look()
         while self.code is None:
             self.turn()
         self.link.exit()                        # after a signal there is time for this word alone

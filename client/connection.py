@@ -89,7 +89,7 @@ class Connection:
     def _dial(self) -> list[Offline]:
         dialled = self.route.dial()
         if dialled is None:
-            return self.later(self.route.reason())
+            return self.later(self.route.reason(), is_absent=self.route.is_absent)
         if isinstance(dialled, Lookup):
             self.lookup, self.mask = dialled, EVENT_READ
             self.allow(LOOKUP_SECONDS)
@@ -150,12 +150,13 @@ class Connection:
         self.close()
         return self._dial()
 
-    def later(self, reason: str, *, answered: bool = False) -> list[Offline]:
+    def later(self, reason: str, *, answered: bool = False, is_absent: bool = False
+              ) -> list[Offline]:
         """No connection for now; `answered`: by the daemon's own word."""
         self.close()
         delay = self.route.delay()
         self.retry_at = self._now() + delay
-        return [Offline(reason, delay, answered)]
+        return [Offline(reason, delay, answered, is_absent)]
 
     def close(self) -> None:
         """Let go of the connection, and of trying; harmless at any time."""

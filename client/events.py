@@ -24,6 +24,11 @@ class Offline(NamedTuple):
     reason: str
     retry_in: float         # seconds
     answered: bool = False  # the daemon said so itself: it runs
+    is_absent: bool = False     # nobody listens at any place
+
+
+class Found(NamedTuple):
+    """A daemon is there: what look() asked for."""
 
 
 class NameRefused(NamedTuple):

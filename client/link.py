@@ -42,7 +42,7 @@ from client.asking import Asking
 from client.connection import Connection, Lost
 from client.dial import Socket, dial
 from client.diary import Diary
-from client.events import Event, Events, NameRefused, Over
+from client.events import Event, Events, Found, NameRefused, Over
 from client.inbox import CHECK, Inbox, Kept
 from client.keyring import Keyring
 from client.known import Known
@@ -89,6 +89,7 @@ class Link:
         self._login = Login(self._connection, self._proofs, self._events, token)
         self.ask = Asking(self._connection, self._inbox, self._proofs, self._events,
                           bool(features & Feature.HOLD), self._diary.said)
+        self._looking = False                       # look() was called, and connect() not since
         self._leaving = False                       # exit() was called
         self._over = False                          # and has come to its end, or no login can
 
@@ -101,6 +102,11 @@ class Link:
     def address(self) -> Address | None:
         """Connected to, or being tried."""
         return self._connection.route.address
+
+    @property
+    def hides_host(self) -> bool:
+        """Whether this is the user's own daemon, and the user may mean that of the host."""
+        return self._connection.route.hides_host
 
     @property
     def retry_at(self) -> float | None:
@@ -118,8 +124,16 @@ class Link:
         """What to wait for."""
         return self._connection.mask
 
+    def look(self) -> None:
+        """Is a daemon there?  Found or Offline follows; nothing is said to it.  For a user who has
+        yet to type a name."""
+        if self.sock is None and not self._over:
+            self._looking = True
+            self._events += self._connection.connect()
+
     def connect(self) -> None:
         """Dial now, unless there is a connection.  Each address is tried in order."""
+        self._looking = False
         if self.sock is not None or self._over:
             return
         if wire.is_name(self.name):
@@ -133,7 +147,10 @@ class Link:
             if self._connection.lookup:
                 self._events += self._connection.found()
             elif self._connection.opening:
-                if self._connection.open():
+                if self._connection.open() and self._looking:
+                    self._connection.close()
+                    self._events.append(Found())
+                elif not self._connection.opening:
                     holding = Feature.HOLD if self.ask.holding else 0
                     self._login.greet(self.name, self._features | holding, self._inbox.above)
             else:

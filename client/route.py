@@ -52,6 +52,9 @@ class Route:
         self.address: Address | None = None             # connected to, or being tried
         self._addresses = list(addresses)               # once a daemon has let us in: its own alone
         self._is_known = False                          # a daemon has let us in
+        # the user named no place, and at one of the user's own a daemon hides the host's
+        self._is_open = len({each.path == places.SYSTEM_SOCKET for each in addresses}) > 1
+        self.hides_host = False
         self._jitter, self._dial = jitter, dial
         self._untried: deque[Address] = deque()
         self._troubles: list[Trouble] = []              # what became of the addresses tried
@@ -117,6 +120,8 @@ class Route:
         """The daemon at this address is the one."""
         self._failures = 0
         if self.address:
+            own = self._is_open and self.address.path != places.SYSTEM_SOCKET
+            self.hides_host = own and places.host_listens()
             self._addresses, self._is_known = [self.address], True
             self._before = None if self.address.default else self._listener
 
@@ -146,6 +151,11 @@ class Route:
         new = [reason for reason in dict.fromkeys(strange) if reason not in self._told]
         self._told.update(new)
         return new
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether nobody listens at any place that was tried."""
+        return bool(self._troubles) and all(each.is_absent for each in self._troubles)
 
     @property
     def run_by(self) -> str:

@@ -21,11 +21,16 @@ kernel says as which user the listener runs (dial.py).  Anybody may make /tmp/pa
 user with that UID does.  So both programs skip a place whose directory belongs to another user, and
 say so in a line.
 
+A client that serves its user from a place of the user's own may do so only because the user forgot
+that daemon: host_listens() says that the host has one too.  `own` and `host`, in the place of an
+address, name the one or the other (WORDS).
+
 This module looks at directories and at the kernel's list of sockets, and opens no socket.  If a
 look fails, the place counts as "not there".
 """
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -41,6 +46,8 @@ SOCKETS = "/proc/net/unix"          # Linux: the sockets of this network namespa
 SOCKETS_MAX = 4 << 20               # bytes of that file that we read: 40,000 sockets
 LISTENING = "00010000"              # in a row's field Flags: listen() was called (__SO_ACCEPTCON)
 NEARBY_MAX = 3                      # daemons of other users that one line names at most
+UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
+         "/lib/systemd/system")     # where systemd looks for parleyd.service
 OTHERS = re.compile(r"(/run/user/(\d+)/parley|/tmp/parley-(\d+))/parley\.sock")
 
 
@@ -64,6 +71,13 @@ def _default(path: str) -> Address:
 def for_client() -> list[Address]:
     """The places where a client looks for its daemon, in this order."""
     return [*own(), _default(SYSTEM_SOCKET)]
+
+
+def _of_host() -> list[Address]:
+    return [_default(SYSTEM_SOCKET)]
+
+
+WORDS = {"own": own, "host": _of_host}      # in the place of an address
 
 
 def for_daemon() -> list[list[Address]]:
@@ -108,10 +122,11 @@ def foreign(where: Address) -> str:
     directory = os.path.dirname(where.path)
     if not where.default or where.path == SYSTEM_SOCKET:
         return ""
-    try:
-        owners = {os.lstat(directory).st_uid, os.stat(directory).st_uid} - {os.geteuid(), 0}
-    except OSError:
-        return ""
+    owners = set()
+    for look in (os.lstat, os.stat):
+        with contextlib.suppress(OSError):      # of a link, while protected_symlinks is on
+            owners.add(look(directory).st_uid)
+    owners -= {os.geteuid(), 0}
     return f"{directory} belongs to {login(owners.pop())}" if owners else ""
 
 
@@ -137,12 +152,33 @@ def login(uid: int) -> str:
 # ---- words for a client that found nothing ----
 
 def nobody(looked: Sequence[Address]) -> str:
-    """Says that no daemon listens at these places, which other daemons run, and what to do."""
-    places = [str(where) for where in looked]
-    where = f"{', '.join(places[:-1])} or {places[-1]}" if len(places) > 1 else places[0]
-    return (f"no daemon listens at {where}{''.join(_nearby())}; `make run` or parleyd starts one "
-            "for you alone, and root can start one for all logins (parleyd(8), EXAMPLES); "
-            "--connect names another place")
+    """Says that no daemon listens at these default places, which others run, and what to do."""
+    of_host = [where.path == SYSTEM_SOCKET for where in looked]
+    what = "no daemon runs here"
+    if len(set(of_host)) == 1:
+        what = f"{'the daemon of this host' if of_host[0] else 'your own daemon'} does not run"
+    start = [] if all(of_host) else [f"`{_start()}` starts one for you"]
+    if any(of_host):
+        start.append(f"root starts the host's: {_start_of_host()}")
+    return f"{what}{''.join(_nearby())}; {'; '.join(start)}"
+
+
+def _start() -> str:
+    """What starts a daemon for this user: in a clone, or installed."""
+    tree = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    is_clone = os.path.exists(os.path.join(tree, "Makefile"))
+    return "make run" if is_clone else "parleyd --console none &"
+
+
+def _start_of_host() -> str:
+    """What starts the daemon of the host, if it is installed."""
+    has_unit = any(os.path.exists(f"{where}/parleyd.service") for where in UNITS)
+    return "systemctl start parleyd" if has_unit else "see parleyd(8)"
+
+
+def host_listens() -> bool:
+    """Whether the daemon of the host listens, and this user may connect there."""
+    return _listens(SYSTEM_SOCKET) and os.access(SYSTEM_SOCKET, os.W_OK)
 
 
 def closed(path: str) -> str:

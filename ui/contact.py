@@ -1,17 +1,32 @@
 """contact: whether the daemon is there, and what the user hears about it.
 
 The link reports connections that opened, were lost or were refused.  Contact puts that into words,
-once for each reason, and keeps what the bar and the menu show of it.  Pure; nothing raises.
+once for each reason, and keeps what the bar and the menu show of it.  A daemon that stops and comes
+back is one row: what it said last is the reason for the loss, and becomes the word that it is back.
+Pure; nothing raises.
 """
 from __future__ import annotations
 
 import wire
-from client.events import Locked, NameRefused, Offline, Online, OtherStore, Over, Remark, Unnoted
+from client.events import (
+    Found,
+    Locked,
+    NameRefused,
+    Offline,
+    Online,
+    OtherStore,
+    Over,
+    Remark,
+    Unnoted,
+)
 from client.link import Link
 from terminal.display import display
+from ui.entries import Note
 from ui.feed import Feed, Hears
 from ui.names import counted
 from ui.people import People
+
+PARTING = 10_000_000        # microseconds from a daemon's last word to the loss that it explains
 
 
 class Contact:
@@ -23,14 +38,15 @@ class Contact:
         self.refused = ""                       # why the daemon refused the name
         self.turned_away = ""                   # why the daemon itself hung up, in short
         self._lost = ""                         # the reason last shown for being offline
+        self._parting: Note | None = None       # what the daemon said last, or that it is lost
         self._was_online = False
         self._greeting: str | None = None       # waits for the whole roster
         self._is_cut = False                    # the user knows that the log is not whole
         self.hears: Hears = {
-            Online: self.on_online, Offline: self.on_offline, OtherStore: self.on_other_store,
-            NameRefused: self.on_name_refused, Locked: self.on_locked, Remark: self.on_remark,
-            Unnoted: self.on_remark, Over: self.on_over, wire.Roster: self.on_roster,
-            wire.Notice: self.on_notice,
+            Online: self.on_online, Found: self.on_found, Offline: self.on_offline,
+            OtherStore: self.on_other_store, NameRefused: self.on_name_refused,
+            Locked: self.on_locked, Remark: self.on_remark, Unnoted: self.on_remark,
+            Over: self.on_over, wire.Roster: self.on_roster, wire.Notice: self.on_notice,
         }
 
     @property
@@ -42,8 +58,9 @@ class Contact:
         self._was_online, self._lost = True, ""
         again = " again" if event.again else ""
         run_by = f", run by {display(event.run_by)}," if event.run_by else ""
+        whose = ", your own daemon," if self.link.hides_host else run_by
         house, name = display(event.welcome.house), display(event.welcome.name)
-        self._greeting = f"connected{again} to {house}{run_by} as {name}"
+        self._greeting = f"connected{again} to {house}{whose} as {name}"
         if not event.welcome.features & wire.Feature.ROSTER:
             self._greet()
 
@@ -57,18 +74,45 @@ class Contact:
 
     def _greet(self) -> None:
         waiting = counted(self.link.waiting, "message")
-        self.feed.note(f"{self._greeting}: {self.people.here.summary}, {waiting} waiting")
-        self._greeting = None
+        other = "; the host has another: parley --connect host" if self.link.hides_host else ""
+        said = f"{self._greeting}: {self.people.here.summary}, {waiting} waiting{other}"
+        parting, self._parting, self._greeting = self._parting, None, None
+        if parting is None or not self._is_last(parting) or not self.feed.revise(parting, said):
+            self.feed.note(said)
+
+    def _is_last(self, note: Note) -> bool:
+        return self.feed.pane.after(-1)[0][-1:] == [note]
+
+    def on_found(self, _: Found) -> None:
+        """Before the user has a name."""
+        if self._lost:
+            self.feed.note("a daemon is there now: choose a name")
+        self._lost = ""
 
     def on_offline(self, event: Offline) -> None:
         reason = display(event.reason)
         if self._was_online:
             self.feed.alert("lost", text=reason)
-            self.feed.note(f"connection lost: {reason}", "alert")
+            self._part(reason)
+        elif self._parting and event.is_absent:
+            self._still_absent(self._parting, reason)
         elif reason != self._lost:
+            self._parting = None
             self.feed.note(f"not connected: {reason}", "alert")
         self._lost, self._was_online = reason, False
         self.turned_away = reason.partition(":")[0] if event.answered else ""
+
+    def _part(self, reason: str) -> None:
+        """The connection is lost; if the daemon has just said why, in the same row."""
+        said = self._parting
+        if (not said or self.feed.now - said.time > PARTING or not self._is_last(said)
+                or not self.feed.revise(said, f"connection lost: {said.text}")):
+            self._parting = self.feed.note(f"connection lost: {reason}", "alert")
+
+    def _still_absent(self, parting: Note, reason: str) -> None:
+        """Nobody is there.  That is news, once, if the daemon did not say that it stops."""
+        if parting.style == "alert":
+            self.feed.revise(parting, f"{parting.text}; not connected: {reason}")
 
     def on_other_store(self, event: OtherStore) -> None:
         """Another daemon answers, or one with a new store; the menu asks the user what to do."""
@@ -94,4 +138,5 @@ class Contact:
         self.over = display(event.reason)
 
     def on_notice(self, event: wire.Notice) -> None:
-        self.feed.note(f"{display(self.link.house or 'the daemon')}: {display(event.text)}")
+        house = display(self.link.house or "the daemon")
+        self._parting = self.feed.note(f"{house}: {display(event.text)}")

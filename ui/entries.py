@@ -33,6 +33,7 @@ LINES_MAX = 4096        # lines of one text that are shown: no page has more
 ENTRY_SIZE = 400        # bytes of an entry besides its text
 ITEM_SIZE = 220         # bytes of a row of a table; a text in it counts for itself
 
+DAY = "%a %-d %b %Y"
 SENT, STORED, DELIVERED, REFUSED = ".=+!"
 # names, how many more, and where
 _COUNTED = re.compile(r"(.*?)(?: \+(\d{1,9}))?( \(chat\))?", re.DOTALL)
@@ -168,10 +169,11 @@ class Spoken(Entry):
 
 
 class Settled(NamedTuple):
-    """What became of something that the user said.  The entry may have changed again since."""
-    entry: Said | Spoken
+    """What became of something that the user said, or what a line says now.  The entry may have
+    changed again since."""
+    entry: Said | Spoken | Note
     mark: str
-    reason: str = ""                # why it was refused
+    reason: str = ""                # why it was refused; of a line its text
 
 
 class Listing(Note):

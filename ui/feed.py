@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from ui.entries import Entry, Listing, Note, Settled
+from ui.entries import DAY, Entry, Listing, Note, Settled, clock
 from ui.pane import Pane
 from ui.wishes import Notify, Wish
 
@@ -31,9 +31,19 @@ class Feed:
         self.alerts: list[Notify] = []      # of this event: for a user who is not looking
         self.settled: deque[Settled] = deque(maxlen=SETTLED_MAX)    # every change, in order
 
-    def note(self, text: str, style: str = "notice") -> None:
+    def note(self, text: str, style: str = "notice") -> Note:
         """A line to the user from the client or the daemon."""
-        self.pane.add(Note(self.now, text, style))
+        note = Note(self.now, text, style)
+        self.pane.add(note)
+        return note
+
+    def revise(self, note: Note, text: str) -> bool:
+        """The line says this now, and nothing else; whether it could: not on another day."""
+        if clock(note.time, DAY) != clock(self.now, DAY):
+            return False
+        note.time, note.text, note.style = self.now, text, "notice"
+        self.settle(Settled(note, "", text))
+        return True
 
     def add(self, entry: Entry, checked: bool = False) -> None:
         """What another user said; what a check brings is new even while the user is looking."""
@@ -64,7 +74,7 @@ class Feed:
         self.pane.to_end()
 
     def settle(self, change: Settled) -> None:
-        """What the user said has another mark, or did not arrive."""
+        """What the user said has another mark, or did not arrive; or a line says something else."""
         self.pane.changed(change.entry)
         self.settled.append(change)
 

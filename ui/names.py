@@ -156,6 +156,12 @@ def unknown(names: Sequence[str], known: Iterable[str], where: str) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not {where}{ask}"
 
 
+def log_of(hides_host: bool) -> str:
+    """Where a name is not: `hides_host`, the user may think of the log of another daemon."""
+    return ("in the log of your own daemon (parley --connect host asks the host's)" if hides_host
+            else "in the log")
+
+
 ONE_WORD = "names are one word, with commas and no blanks between them: bob,erin"
 
 

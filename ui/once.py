@@ -25,7 +25,7 @@ from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
 from ui.entries import Said, clock
 from ui.failures import NOT_DELIVERED, Failure, code_of, login_failure
-from ui.names import ONE_WORD, Here, only_names, unknown
+from ui.names import ONE_WORD, Here, log_of, only_names, unknown
 from ui.options import make_link
 from ui.output import complain, print_line
 from ui.words import TOO_LONG, outcome_of
@@ -169,7 +169,7 @@ def send_to(waiter: Waiter, typed: Sequence[str], text: str) -> int:
     """--send.  The exit code.  Raises Failure."""
     link, everyone = waiter.link, [name.lower() for name in typed] == ["all"]
     here = log_in(waiter)
-    to = () if everyone else _recipients(here, typed, link.roster.is_cut)
+    to = () if everyone else _recipients(here, typed, link)
     unstored = set(link.send(to, text, SendFlag.EVERYONE if everyone else 0))
     missed = False
     for heard in turns(waiter):
@@ -186,14 +186,15 @@ def send_to(waiter: Waiter, typed: Sequence[str], text: str) -> int:
     return os.EX_TEMPFAIL if missed else os.EX_OK
 
 
-def _recipients(here: Here, typed: Sequence[str], is_cut: bool) -> tuple[str, ...]:
-    """The names as the log spells them; `is_cut`: the log has others too.  Raises Failure."""
+def _recipients(here: Here, typed: Sequence[str], link: Link) -> tuple[str, ...]:
+    """The names as the log spells them.  Raises Failure."""
     if not typed:
         raise Failure(os.EX_NOUSER, "--send needs names: --send bob,erin TEXT")
     missing = [display(name) for name in typed
-               if not here.spelled(name) and not (is_cut and wire.is_name(name))]
+               if not here.spelled(name) and not (link.roster.is_cut and wire.is_name(name))]
     if missing:
-        raise Failure(os.EX_NOUSER, unknown(missing, here.names, "in the log"))
+        raise Failure(os.EX_NOUSER, unknown(missing, here.names,
+                                               log_of(link.hides_host)))
     return tuple(here.spelled(name) or name for name in typed)
 
 

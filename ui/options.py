@@ -184,8 +184,8 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
                          "passphrase is needed, 78 a fault in the configuration file.")
     add = made.add_argument
     add("--connect", metavar="ADDRESS", default=os.environ.get("PARLEY_SERVER") or None,
-        help="unix:PATH, HOST:PORT or tls:HOST:PORT ($PARLEY_SERVER); without it, the socket of "
-             "your own daemon, then that of the host")
+        help="unix:PATH, HOST:PORT, tls:HOST:PORT, or the word own or host ($PARLEY_SERVER); "
+             "without it, your own daemon, and if there is none that of the host")
     _add_name(made)
     add("--plain", action="store_true",
         help="line in, line out: for screen readers, pipes and dumb terminals")
@@ -234,6 +234,8 @@ def make_link(options: argparse.Namespace, features: int) -> Link:
 
 def _addresses(given: str | None) -> list[address.Address]:
     """Where to look for the daemon, in this order.  Raises Failure."""
+    if given in places.WORDS:
+        return places.WORDS[given]()
     if given:
         try:
             return [address.parse(given)]

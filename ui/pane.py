@@ -15,7 +15,7 @@ wrapped whole before it is seen.
 from __future__ import annotations
 
 from terminal.display import UNICODE, Ruler
-from ui.entries import Entry, Row, clock, fitted, rule
+from ui.entries import DAY, Entry, Row, clock, fitted, rule
 
 ENTRIES_MAX = 10_000    # a busy week of a small house; with short messages some 5 MB
 BYTES_MAX = 8 << 20     # for the entries: 10,000 of the longest messages would take 640 MB
@@ -111,7 +111,7 @@ class Pane:
 
     def add(self, entry: Entry, seen: bool = True) -> None:
         """Append an entry; `seen`: the user looks at the end of the pane now."""
-        day = clock(entry.time, "%a %-d %b %Y")
+        day = clock(entry.time, DAY)
         if day != self._day:
             self._day, entry.day, self._session = day, day + self._session, ""
         if entry.counts and not seen:

@@ -13,7 +13,7 @@ from client.events import Online
 from client.link import Link
 from terminal.display import display
 from ui.feed import Hears
-from ui.names import Here, addressed, unknown
+from ui.names import Here, addressed, log_of, unknown
 from ui.words import NOT_YET
 
 HEARD_MAX = 200         # names remembered for completion
@@ -60,7 +60,7 @@ class People:
         if log.is_cut or not log.is_whole:              # the daemon knows more names
             missing = [name for name in missing if not wire.is_name(name)]
         if missing:
-            return (), unknown(missing, self.here.names, "in the log")
+            return (), unknown(missing, self.here.names, log_of(self.link.hides_host))
         return tuple(dict.fromkeys(self.here.spelled(name) or name for name in names)), ""
 
     def hear(self, name: str) -> None:

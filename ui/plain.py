@@ -40,7 +40,7 @@ from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import UNICODE, display
 from terminal.keys import GAP, PASTE_MAX
 from ui.desk import Mode
-from ui.entries import REFUSED, Settled, Spoken, clock
+from ui.entries import REFUSED, Note, Settled, Spoken, clock
 from ui.failures import Failure, fault_of, login_failure
 from ui.granting import Granting
 from ui.menu import Menu
@@ -162,6 +162,8 @@ class Plain:
         self._waiter.listen(self._input.fd)
         if not self.desk.is_at_login:
             self.link.connect()
+        elif self.interactive:
+            self.link.look()
         self._show()
         while not self._is_over():
             readable = self._waiter.wait(self._patience())
@@ -333,7 +335,7 @@ class Plain:
         self._confirm()
         is_in = self.link.online and self.link.roster.is_whole      # "connected" was printed
         if (self.desk.mode is not self._mode and not self.desk.leaving
-                and (is_in or self.desk.is_at_login)):
+                and (is_in or self.desk.is_at_login) and not self.menu.is_joining):
             self._mode = self.desk.mode
             self._show_mode()
         elif not printed and self.menu.question == self._question:
@@ -385,6 +387,8 @@ def told(change: Settled) -> str:
     """`14:02 + you > bob: delivered: bay 3, second drawer`, with the first words of the message; of
     a line of a chat `14:09 ! ann: the connection was lost: which`."""
     entry, mark, reason = change
+    if isinstance(entry, Note):
+        return f"{clock(entry.time)} * {reason}"
     words = UNICODE.shorten(display(" ".join(entry.text.split())), TOLD)
     if isinstance(entry, Spoken):
         return f"{clock(entry.time)} {mark} {entry.sender}: {reason}: {words}"

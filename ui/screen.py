@@ -134,6 +134,7 @@ def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
     What does not fit is left out, the count of users first."""
     name, where = display(menu.link.name), menu.where
     house = f"{name}@{display(menu.link.house)}" if name and menu.link.house else name
+    house += " (your own)" if menu.link.hides_host else ""
     online, waiting = "", ""
     if menu.link.online:
         online = menu.talk.people.here.summary

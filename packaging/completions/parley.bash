@@ -2,7 +2,7 @@
 _parley() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     case $before in
-        --connect) COMPREPLY=($(compgen -W "unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
+        --connect) COMPREPLY=($(compgen -W "own host unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
         --config) COMPREPLY=($(compgen -W none -- "$word") $(compgen -f -- "$word")); return ;;
         --name | --send | --with | --grep | --since | --before) return ;;
     esac

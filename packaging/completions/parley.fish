@@ -1,7 +1,7 @@
 # fish completion for parley and parleyd.  tests/house/test_packaging.py compares the options.
 complete -c parley -f
 complete -c parley -s h -l help -d 'Print the options and exit'
-complete -c parley -l connect -x -a 'unix: tls:' -d 'Where the daemon listens'
+complete -c parley -l connect -x -a 'own host unix: tls:' -d 'Where the daemon listens'
 complete -c parley -l name -x -d 'The name to log in under'
 complete -c parley -l plain -d 'Line in, line out'
 complete -c parley -l no-archive -d 'Keep no copy of the messages'

@@ -20,7 +20,7 @@ class FakeLink:
 
     def __init__(self, name: str = "alice") -> None:
         self.name, self.house = name, ""
-        self.online = self.holding = False
+        self.online = self.holding = self.hides_host = False
         self.roster = Known()
         self.ask = self         # its requests are here as well
         self.archive = self

@@ -9,7 +9,7 @@ from unittest import mock
 
 import wire
 from client import link, outbox, validity
-from client.events import NameRefused, Offline, Online, OtherStore, Over, Repeated
+from client.events import Found, NameRefused, Offline, Online, OtherStore, Over, Repeated
 from client.outbox import Busy
 from tests.client.linked import ALL, ALWAYS, FIRST, HERE, OTHER, Linked, entry, mail, welcome
 from wire import Feature, Outcome, Presence, SendFlag, Why
@@ -29,6 +29,18 @@ class TestLogin(Linked):
         self.assertIsNone(self.link.sock)
         self.assertIsNone(self.link.timeout())
         self.assertEqual(self.link.tick(), [])
+
+    def test_a_look_says_nothing_and_goes_on_until_a_daemon_is_there(self) -> None:
+        self.link = self.make(name="")
+        self.house.closed[HERE] = "nobody"
+        self.link.look()
+        self.assertEqual([type(event) for event in self.pump()], [Offline])
+        self.house.closed.clear()
+        self.assertEqual(self.wait(self.link.timeout() or 0), [Found()])
+        self.assertEqual((self.link.sock, self.link.timeout(), self.house.hear()), (None, None, []))
+        self.link.rename("alice")
+        self.login()
+        self.assertEqual(self.hello.name, "alice")
 
     def test_a_refused_name_and_another(self) -> None:
         self.link.connect()

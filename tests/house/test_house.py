@@ -171,7 +171,7 @@ INSIDE = {
     "ui": {
         "chatting": "entries feed names people requests words",
         "commands": "desk help names notices picker words",
-        "contact": "feed names people",
+        "contact": "entries feed names people",
         "desk": "picker talk words",
         "entries": "",
         "failures": "words",

@@ -98,8 +98,29 @@ class Places(Neighbours):
     def test_a_place_of_ones_own_comes_before_that_of_the_host(self) -> None:
         self.serve_the_host("--name", "hosts")
         self.host.daemon("alice", "--name", "alices")
-        for login, house in (("alice", "alices"), ("bob", "hosts")):
-            self.come(login).says(f"connected to {house} as {login}")
+        self.come("bob").says("connected to hosts as bob: 1 online, no messages waiting\n")
+        alice = self.come("alice")
+        alice.says("connected to alices, your own daemon, as alice: ")
+        alice.says("; the host has another: parley --connect host\n")
+        alice.end()
+        for word, house in (("own", "alices"), ("host", "hosts")):
+            self.come("alice", "--connect", word).says(f"connected to {house} as alice: ")
+        found = self.host.parley("alice", "--name", "al2", "--send", "bob", "hi")
+        self.assertEqual(found.returncode, os.EX_NOUSER)
+        self.assertIn("bob is not in the log of your own daemon (parley --connect host asks the "
+                      "host's)", found.stderr)
+
+    def test_whoever_has_no_name_yet_hears_first_that_no_daemon_runs(self) -> None:
+        """At a terminal: nobody types a name in vain."""
+        asks = self.host.start("alice", "script", "-qec",
+                               f"{sys.executable} {TREE}/curses_client.py --plain", "/dev/null")
+        asks.says("not connected: no daemon runs here; `make run` starts one for you; root starts")
+        self.assertNotIn("menu>", asks.output)
+        daemon = self.host.daemon("alice")
+        asks.says("a daemon is there now: choose a name")
+        asks.type("alice")
+        asks.says(" as alice: ")
+        self.assertEqual(daemon.output.count("connected name=alice"), 1)
 
     def test_no_tcp_without_being_told(self) -> None:
         daemon = self.host.daemon("alice")
@@ -139,8 +160,11 @@ class Places(Neighbours):
         daemon = self.host.daemon("alice")
         client = self.come("alice")
         shutil.rmtree(self.host.path(f"/tmp/parley-{ALICE}"))
-        self.assertIn(f"no daemon listens at unix:/tmp/parley-{ALICE}/parley.sock or {HOSTS}",
-                      self.fails("alice"))
+        self.assertIn("no daemon runs here", self.fails("alice"))
+        self.assertIn("your own daemon does not run; `make run` starts one for you\n",
+                      self.fails("alice", "--connect", "own"))
+        self.assertIn("the daemon of this host does not run; root starts the host's: ",
+                      self.fails("alice", "--connect", "host"))
         daemon.process.send_signal(signal.SIGHUP)
         daemon.says("socket-gone address=unix:/tmp/parley-")
         daemon.says(" listening ", 2)
@@ -249,8 +273,7 @@ class Together(Neighbours):
     def test_a_guest_hears_whose_daemon_it_is(self) -> None:
         self.host.daemon("alice")
         said = self.fails("bob")
-        self.assertIn(f"no daemon listens at unix:/tmp/parley-{BOB}/parley.sock or {HOSTS}; "
-                      "alice runs a daemon for alice alone "
+        self.assertIn("no daemon runs here; alice runs a daemon for alice alone "
                       f"(unix:/tmp/parley-{ALICE}/parley.sock); `make run`", said)
         self.assertIn("this daemon serves alice only",
                       self.fails("bob", "--connect", f"unix:/tmp/parley-{ALICE}/parley.sock"))

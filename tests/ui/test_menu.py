@@ -24,6 +24,7 @@ from ui.entries import Settled
 from ui.feed import SETTLED_MAX
 from ui.modes import MENU_IN_CHAT, MENU_OFFLINE, MODES
 from ui.picker import TO_SEVERAL
+from ui.screen import frame
 from ui.words import DONE, FAILED, Request
 from wire import Outcome, SendFlag, Why
 
@@ -578,6 +579,49 @@ class Connection(unittest.TestCase):
         self.assertEqual(sum("no such file" in line for line in play.lines), 1)
         play.online("bob", again=True)
         self.assertIn("connected again to lab", play.last)
+
+    def test_a_daemon_that_stops_and_comes_back_is_one_row(self) -> None:
+        play = Play().online("bob")
+        rows = len(play.lines)
+        play.hear(wire.Notice("the daemon is stopping"))
+        play.link.online = False
+        play.hear(Offline("the daemon closed the connection", 1.0))
+        self.assertEqual(play.last, "* connection lost: lab: the daemon is stopping")
+        play.hear(Offline("unix:/s: refused", 2.0, is_absent=True),
+                  Offline("unix:/s: no such file", 4.0, is_absent=True))
+        self.assertEqual(play.last, "* connection lost: lab: the daemon is stopping")
+        play.online("bob", again=True)
+        self.assertEqual(play.lines[rows:],
+                         ["* connected again to lab as alice: 2 online, no messages waiting"])
+        said = [plain.told(change) for change in play.menu.take_settled()]
+        self.assertEqual([line.split("* ")[1][:15] for line in said],
+                         ["connection lost", "connected again"], "--plain says each word once")
+
+    def test_a_daemon_that_went_without_a_word(self) -> None:
+        """That nobody listens is news, once; what was typed meanwhile stays below its row."""
+        play = Play().online("bob")
+        play.link.online = False
+        play.hear(Offline("cut", 1.0), Offline("unix:/s: refused", 2.0, is_absent=True),
+                  Offline("unix:/s: refused", 4.0, is_absent=True))
+        self.assertEqual(play.last, "* connection lost: cut; not connected: unix:/s: refused")
+        play.enter("@bob later")
+        play.hear(Offline("full", 4.0, True))
+        self.assertEqual(play.last, "* not connected: full", "a daemon that says no is new")
+        play.online("bob", again=True)
+        self.assertEqual([line[:15] for line in play.lines[-4:]],
+                         ["* connection lo", "you > bob .: la", "* not connected",
+                          "* connected aga"])
+
+    def test_a_daemon_of_ones_own_that_hides_the_host_s(self) -> None:
+        play = Play()
+        play.link.hides_host = True
+        play.online("bob")
+        self.assertEqual(play.last, "* connected to lab, your own daemon, as alice: 2 online, no "
+                                    "messages waiting; the host has another: parley --connect host")
+        play.enter("@carol hi")
+        self.assertIn("carol is not in the log of your own daemon (parley", play.error)
+        bar = "".join(text for row in frame(play.menu, 24, 80).rows for text, _ in row)
+        self.assertIn("= alice@lab (your own) = menu", bar)
 
     def test_what_needs_the_daemon_is_refused_offline(self) -> None:
         play = Play().online("bob")

@@ -136,13 +136,15 @@ class Audiences:
     def _until(self, client: Client, users: list[User]) -> int:
         return self.puts + self.accounts.room(users, client.user)
 
+    def look(self, client: Client, audience: Audience) -> int:
+        """For how many messages the mailboxes of an audience surely have room now."""
+        audience.until = self._until(client, audience.users)
+        return audience.until - self.puts
+
     def with_room(self, client: Client, origin: int, flags: int, audience: Audience, size: int
                   ) -> Audience:
         """Those of an audience whose mailboxes have room for one message of this size; the others
         are an outcome.  Raises Unfit if no mailbox has room."""
-        audience.until = self._until(client, audience.users)
-        if audience.until > self.puts:
-            return audience
         full = self.accounts.full(audience.users, client.user, size)
         if not full:
             return audience

@@ -163,6 +163,8 @@ class Post:
         if audience is None:
             audience = audiences.find(client, flags, to)
         sure = audience.until - audiences.puts
+        if sure < most:         # others have put so many since it was looked at
+            sure = audiences.look(client, audience)
         if sure > 0:
             return audience, min(most, sure)
         client.work += ALONE

@@ -250,6 +250,18 @@ class Accounts(unittest.TestCase):
         self.assertGreater(NONE.free, 1 << 60)
         self.assertEqual(Quotas().free, 4096)
 
+    def test_a_run_stays_whole_whatever_others_have_put(self):
+        """Room is looked for again when others may have used it up, not message by message."""
+        with house(Quotas(messages=10)) as service:
+            ann, _ = service.users("ann", "cy")
+            away(service, "bob", "dan")
+            bob, puts = service.mailbox.find("bob"), service.daemon.board.post.audiences.puts
+            ann.say(wire.Sends(1, 0, ("bob",), ("a", "b")), wire.Sends(3, 0, ("dan",), ("x",) * 7),
+                    wire.Sends(10, 0, ("bob",), ("c", "d", "e", "f")))
+            service.run()
+            self.assertEqual(service.daemon.board.post.audiences.puts, puts + 13)
+            self.assertEqual([mail.messages for mail in bob.tail], [2, 4])
+
     def test_accounts_are_closed_again(self):
         """An account is kept until half has been read: a mailbox at the edge is not counted again
         and again."""

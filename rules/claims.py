@@ -93,7 +93,7 @@ class Claims:
 
     def __init__(self, mailbox: Store, roster: Roster, promises: Promises,
                  note: Callable[..., None], nonce: Callable[[], bytes], identity: Identity,
-                 names_each: int) -> None:
+                 owners: Owners) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.promises = promises
@@ -101,7 +101,7 @@ class Claims:
         self.nonce = nonce                      # makes 16 unguessable bytes
         self.identity = identity
         self.guesses = Guesses()
-        self.owners = Owners(mailbox, names_each, identity.login_of)
+        self.owners = owners
 
     # ---- at the door ----
 

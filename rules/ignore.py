@@ -1,7 +1,15 @@
 """ignore: the users that a user does not want to hear.
 
 The daemon keeps the list, with the user's name, so that it holds on every host, across restarts,
-and while the user is away.  From then on nothing of an ignored user reaches the one that ignores:
+and while the user is away.
+
+A user has as many names as its login likes to use.  So whoever ignores a name ignores the login
+that owns it, with all its names, and is not told which these are.  The list has the names that were
+given, and the owners are looked up: a name that nobody owns, as over TCP, counts alone until a
+login takes it, and so does another name of the user's own login.  A name that was taken off the
+list may still be ignored for the sake of another one.
+
+From then on nothing of an ignored user reaches the one that ignores:
 
     messages        are stored, and marked as read in the same batch, so they are never shown and
                     never wait.  The sender is told what it would be told otherwise, at the same
@@ -26,6 +34,7 @@ import struct
 from collections.abc import Callable
 
 import wire
+from rules.owners import Owners
 from rules.promises import Promises
 from rules.roster import Roster
 from rules.state import Client, Now
@@ -40,19 +49,23 @@ class Ignores:
     """The lists of all users."""
 
     def __init__(self, mailbox: Store, roster: Roster, promises: Promises,
-                 note: Callable[..., None]) -> None:
+                 note: Callable[..., None], owners: Owners) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.promises = promises
         self.note = note
+        self.owners = owners
         # by number of a user: the numbers of those that it ignores; no list is empty
         self.by: dict[int, dict[int, None]] = {}
+        self._logins: dict[int, frozenset[int]] = {}    # that own those, as far as it was asked
+        self._owned = owners.changes                    # when it was
         for user in mailbox.users:
             self.load(user)
 
     def load(self, user: User) -> None:
         """Take a user's list as the store has it."""
         setting = user.settings.get(Setting.IGNORED, b"")
+        self._logins.pop(user.number, None)
         ignored = {number: None for (number,) in struct.iter_unpack("!I", setting)}
         if ignored:
             self.by[user.number] = ignored
@@ -60,8 +73,23 @@ class Ignores:
             self.by.pop(user.number, None)
 
     def holds(self, user: User, sender: User) -> bool:
-        """Whether this user ignores that sender."""
-        return sender.number in self.by.get(user.number, ())
+        """Whether this user ignores that sender: the name, or the login that owns it."""
+        ignored = self.by.get(user.number)
+        if ignored is None:
+            return False
+        return sender.number in ignored or self.owners.login(sender) in self.logins(user)
+
+    def logins(self, user: User) -> frozenset[int]:
+        """The logins that this user ignores."""
+        if self._owned != self.owners.changes:
+            self._logins.clear()
+            self._owned = self.owners.changes
+        if (found := self._logins.get(user.number)) is None:
+            users, login = self.mailbox.users, self.owners.login
+            owned = {login(users[number]) for number in self.by.get(user.number, ())}
+            found = frozenset(uid for uid in owned if uid is not None and uid != login(user))
+            self._logins[user.number] = found
+        return found
 
     # ---- requests ----
 

@@ -22,16 +22,21 @@ UID = struct.Struct("!I")
 class Owners:
     """Who owns what."""
 
-    def __init__(self, mailbox: Store, each: int, login_of: Callable[[int], int]) -> None:
+    def __init__(self, mailbox: Store, each: int, login_of: Callable[[int], int],
+                 trusting: bool = False) -> None:
+        """`trusting`: every name is everybody's, whatever the store says."""
         self.mailbox = mailbox
         self.each = each                        # names of one login; 0: no limit
         self.login_of = login_of                # the login that a uid counts for
+        self.trusting = trusting
+        self.changes = 0                        # grows when a name gets another owner
         self._names: Counter[int] = Counter()   # of each login
         self.count()
 
     def count(self) -> None:
         """Count anew: at the start, and after a batch that the disk refused; 0.1 s for a million
         names."""
+        self.changes += 1
         found = Counter(user.settings.get(Setting.OWNER) for user in self.mailbox.users)
         self._names.clear()
         for owner, names in found.items():
@@ -43,6 +48,11 @@ class Owners:
         """The uid that owns this name; None: nobody, as far as the store knows."""
         owner = user.settings.get(Setting.OWNER) if user else None
         return UID.unpack(owner)[0] if owner else None
+
+    def login(self, user: User) -> int | None:
+        """The login that owns this name; None: nobody knows one, as of a name used over TCP."""
+        owner = None if self.trusting else self.of(user)
+        return None if owner is None else self.login_of(owner)
 
     def is_full(self, uid: int) -> bool:
         """Whether the login of this uid has all the names that it may have."""
@@ -57,4 +67,5 @@ class Owners:
         if (before := self.of(user)) is not None:
             self._names[self.login_of(before)] -= 1
         self._names[self.login_of(uid)] += 1
+        self.changes += 1
         self.mailbox.set(user, Setting.OWNER, UID.pack(uid))

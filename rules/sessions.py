@@ -53,10 +53,16 @@ class Sessions:
     def _tell_unheard(self, members: Sequence[Client]) -> None:
         """Tell each member of a group whose lines it will not be shown."""
         name_of = {member.user.number: member.name for member in members}
+        logins = {self.ignores.owners.login(member.user) for member in members}
         for member in members:
             ignored = self.ignores.by.get(member.user.number)
-            if ignored and not ignored.keys().isdisjoint(name_of.keys()):
-                silent = [name for number, name in name_of.items() if number in ignored]
+            if not ignored:
+                continue
+            silent = [] if ignored.keys().isdisjoint(name_of.keys()) else [
+                name for number, name in name_of.items() if number in ignored]
+            if not silent and not self.ignores.logins(member.user).isdisjoint(logins):
+                silent = ["some members"]       # which names a login has is no user's business
+            if silent:
                 self.roster.tell(member, wire.Notice(
                     f"lines of {', '.join(silent)} are not shown to you: /ignored"))
 
@@ -115,9 +121,9 @@ class Sessions:
     def _unheard(self, member: Client, spans: Mapping[Client, list[tuple[int, int]]]
                  ) -> list[tuple[int, int]]:
         """Which of these lines are not for a member that ignores somebody: its own, and theirs."""
-        ignored = self.ignores.by[member.user.number]
+        holds = self.ignores.holds
         return sorted([span for speaker, own in spans.items()
-                       if speaker is member or speaker.user.number in ignored for span in own])
+                       if speaker is member or holds(member.user, speaker.user) for span in own])
 
     # ---- leaving ----
 

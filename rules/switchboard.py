@@ -35,6 +35,7 @@ from rules.door import Door
 from rules.hosts import Hosts
 from rules.ignore import Ignores
 from rules.invitations import Invitations
+from rules.owners import Owners
 from rules.post import Post
 from rules.promises import Promises
 from rules.publication import Publication
@@ -69,7 +70,8 @@ class Switchboard:
         self.publication = Publication(mailbox.users, self.roster)
         self.promises = Promises(self.roster)
         self.usages = Usages(mailbox, self.roster, accounts.quotas.login_size, identity.login_of)
-        self.ignores = Ignores(mailbox, self.roster, self.promises, note)
+        owners = Owners(mailbox, hosts.names_each, identity.login_of, identity.trusting)
+        self.ignores = Ignores(mailbox, self.roster, self.promises, note, owners)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          broadcasts, self.ignores, self.usages, is_silent)
@@ -77,7 +79,7 @@ class Switchboard:
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)
         self.claims = Claims(mailbox, self.roster, self.promises, note, token, identity,
-                             hosts.names_each)
+                             owners)
         self.bans = Bans(identity.operators)
         self.retirement = Retirement(mailbox, self.roster, accounts)
         self.door = Door(mailbox, note, roster=self.roster, publication=self.publication,

@@ -49,9 +49,10 @@ class Asked(NamedTuple):
 DONE: dict[Request, str] = {
     Request.HOLD: "holding: new messages wait until you check for them",
     Request.UNHOLD: "not holding: messages are shown on arrival",
-    Request.IGNORE: "you now ignore {name}: their messages and invitations do not reach you; "
-                    "/unignore {name} ends that",
-    Request.UNIGNORE: "you no longer ignore {name}: what they send from now on reaches you",
+    Request.IGNORE: "you now ignore {name}, and every other name of the same login: what they send "
+                    "meanwhile is gone for good; /unignore {name} ends that",
+    Request.UNIGNORE: "you no longer ignore {name}: what they send from now on reaches you, unless "
+                      "you ignore another name of the same login",
     Request.CLAIM: "claimed: over the network this name now needs the passphrase; this machine "
                    "remembers its key",
     Request.UNCLAIM: "no longer claimed: the passphrase of this name is gone",

@@ -356,6 +356,9 @@ MUTANTS = [Mutant(*row) for row in (
     ("user: instances remembered", "store/user.py", "if len(origins) > INSTANCES:", "if False:",
      "test_mailbox"),
     # to whom mail is given
+    ("ignore: the other names of a login", "rules/ignore.py",
+     "return sender.number in ignored or self.owners.login(sender) in self.logins(user)",
+     "return sender.number in ignored", "test_ignore"),
     ("dial: who listens at a default place", "client/dial.py",
      "if address.default and uid not in places.believed():", "if False:", "test_places"),
     ("dial: who listened before", "client/dial.py",

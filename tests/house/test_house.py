@@ -91,7 +91,7 @@ INSIDE = {
         "everyone": "audience promises retirement roster runs state store",
         "guesses": "buckets",
         "hosts": "buckets",
-        "ignore": "promises roster state store",
+        "ignore": "owners promises roster state store",
         "invitations": "buckets chats ignore roster sessions state store",
         "owners": "store",
         "pages": "slices state",
@@ -107,7 +107,7 @@ INSIDE = {
         "slices": "",
         "state": "hosts window",
         "store": "",
-        "switchboard": "bans claims delivery door hosts ignore invitations post promises "
+        "switchboard": "bans claims delivery door hosts ignore invitations owners post promises "
                        "publication quota retirement roster runs sessions slices state store "
                        "table usage",
         "table": "retirement roster sessions state",

@@ -2,7 +2,9 @@
 import unittest
 
 import wire
+from rules.claims import Identity
 from rules.ignore import IGNORED_MAX
+from rules.state import Caller
 from rules.store import Setting
 from tests.harness.service import Service
 from wire import SendFlag, Why
@@ -300,6 +302,103 @@ class Invitations(Scene):
         chat = self.ann.hears(wire.Started).chat
         self.bob.say(wire.Say(1, chat, "what is it?"))
         self.ann.hears(wire.Line, text="what is it?")
+
+
+class OfOneLogin(unittest.TestCase):
+    """Whoever ignores a name ignores all names of its login; nothing says which these are."""
+    EVE, ANN = 1003, 1001
+
+    def setUp(self):
+        self.service = Service(identity=Identity(
+            False, b"secret" * 6, {"eve": self.EVE, "ann": self.ANN}.get,
+            login_of=lambda uid: self.EVE if uid >= 100_000 else uid))
+        self.addCleanup(self.service.__exit__)
+        self.ann = self.come("ann", self.ANN)
+        self.eve = self.come("eve", self.EVE)
+
+    def come(self, name, uid):
+        return self.service.user(name, caller=Caller(f"unix:{uid}", uid))
+
+    def ignore(self, name, on=1):
+        self.ann.say(wire.Ignore(5, on, name))
+        self.ann.hears(wire.Done, request=5)
+
+    def is_heard(self, client):
+        client.send("ann", "psst")
+        self.ann.listen()
+        found = any(isinstance(each, wire.Mail) for each in self.ann.heard)
+        self.ann.heard.clear()
+        return found
+
+    def test_a_name_that_comes_later_and_one_of_a_subordinate_uid(self):
+        self.ignore("eve")
+        self.assertFalse(self.is_heard(self.eve))
+        self.assertFalse(self.is_heard(self.come("eve2", self.EVE)))
+        self.assertFalse(self.is_heard(self.come("eve3", 100_007)))
+        self.assertTrue(self.is_heard(self.come("bob", 1002)))
+        self.ann.say(wire.ListIgnored(6))
+        self.assertEqual(self.ann.hears(wire.Ignored).to, ("eve",))
+        self.ignore("eve", 0)
+        self.assertTrue(self.is_heard(self.eve))
+
+    def test_across_a_restart(self):
+        self.come("eve2", self.EVE)
+        self.ignore("eve2")
+        self.service.restart()
+        self.ann = self.come("ann", self.ANN)
+        self.assertFalse(self.is_heard(self.come("eve", self.EVE)))
+
+    def test_another_that_is_ignored_still(self):
+        two = self.come("eve2", self.EVE)
+        self.ignore("eve2")
+        self.ignore("eve")
+        self.ignore("eve2", 0)
+        self.assertFalse(self.is_heard(two))
+
+    def test_to_all_and_invitations(self):
+        self.ignore("eve")
+        two = self.come("eve2", self.EVE)
+        two.send("", "all of you", SendFlag.EVERYONE)
+        two.say(wire.Invite(7, ("ann",)))
+        two.hears_all(wire.Inviting)
+        self.ann.listen()
+        self.assertEqual([each for each in self.ann.heard
+                          if isinstance(each, (wire.Mail, wire.Invitation))], [])
+
+    def test_lines_of_a_group(self):
+        self.ignore("eve")
+        cat, two = self.come("cat", 1002), self.come("eve2", self.EVE)
+        cat.say(wire.Invite(7, ("ann", "eve2")))
+        number = cat.hears(wire.Inviting).invitation
+        for client in (self.ann, two):
+            client.say(wire.Answer(number, 1))
+        self.ann.hears(wire.Invitation)
+        self.ann.hears_all(wire.Answered)
+        chat = self.ann.hears(wire.Started).chat
+        self.assertEqual(self.ann.hears(wire.Notice).text,
+                         "lines of some members are not shown to you: /ignored")
+        for speaker in (two, cat):
+            speaker.say(wire.Say(1, chat, f"hello from {speaker.name}"))
+        self.assertEqual(self.ann.hears(wire.Line).sender, "cat")
+
+    def test_a_name_that_nobody_owns_until_somebody_does(self):
+        """Over TCP it counts alone; when a login takes it, its other names count."""
+        net = self.service.user("net", caller=Caller("192.0.2.1:5"))
+        self.ignore("net")
+        other = self.service.user("other", caller=Caller("192.0.2.1:5"))
+        self.assertEqual((self.is_heard(net), self.is_heard(other), self.is_heard(self.eve)),
+                         (False, True, True))
+        net.hang_up()
+        self.come("net", self.EVE)
+        self.assertFalse(self.is_heard(self.eve))
+
+    def test_another_name_of_ones_own(self):
+        """It counts alone: a user does not ignore themselves."""
+        mine, third = self.come("ann2", self.ANN), self.come("ann3", self.ANN)
+        self.ignore("ann2")
+        self.assertEqual((self.is_heard(mine), self.is_heard(third)), (False, True))
+        self.ann.send("ann", "a note")
+        self.ann.hears(wire.Mail, text="a note")
 
 
 def heard_before_sync(service, client):

@@ -25,7 +25,8 @@ from store.room import (
     plan,
     plans,
     size_of_tails,
-    survivors,
+    to_carry,
+    waste,
 )
 from store.segment import Segment
 from store.shelf import Shelf
@@ -42,6 +43,10 @@ LEAST = 1 << 20  # bytes; a smaller SEAL_AT counts as this, for some turns bring
 JOURNALS_MAX = 16  # each start adds a journal; their number alone must not grow
 # A segment of fewer bytes is carried into the next, so that there is one such segment at most.
 SMALL = 1 << 20
+# In times of SEAL_AT.  A seal carries segments until no more than SPARE of their bytes are read
+# besides as many as wait; it copies no more than CARRIED, so that the journals do not grow long
+# meanwhile.  More than WASTE, and the bytes of the records of users, is a reason to seal.
+SPARE, WASTE, CARRIED = 2, 4, 4
 
 
 class Sizes(NamedTuple):
@@ -54,7 +59,8 @@ class Sizes(NamedTuple):
 
 class Budget:
     """The room for sealing.  `records`: bytes of the records of users as they were last written,
-    `recorded`: of how many users."""
+    `recorded`: of how many users; `is_wasteful`: the segments hold so much that is read that
+    they must be written again."""
 
     def __init__(self, users: list[User], shelf: Shelf, journals: Journals, backend: str,
                  sizes: Sizes, census: Census) -> None:
@@ -68,20 +74,23 @@ class Budget:
         self.extension = min(ROOM, self.seal_at)  # bytes that a journal grows by
         self.journals_max, self.small = sizes.journals_max, min(sizes.small, self.seal_at)
         self.records = self.recorded = 0
+        self.is_wasteful = False
 
     def _needed(self) -> int:
         """Bytes to seal all that the journals hold, and will hold before they are sealed."""
-        carried = sum([survivors(segment) for segment in self._whole().values()
-                       if segment.bytes < self.small])
+        small = sum([segment.waiting for segment in self._whole().values()
+                     if segment.bytes < self.small])
         held = max(self.journals.held, self.seal_at)
-        return need(held + carried, self._size_of_records(), self.backend) + self.extension
+        return need(held + small, self._size_of_records(), self.backend) + self.extension
 
     def look(self) -> None:
-        """Tell the census how much there is."""
+        """Tell the census how much there is, and see how much of it is read."""
         journals = self.journals
         held = (sum([sum(listed.files.values()) for listed in journals.manifest.segments])
                 + sum([size for _, size in journals.old]) + journals.current.size)
         self.census.look(self.disk.free(self.directory), held, self._needed())
+        wasted = waste(self._whole().values())
+        self.is_wasteful = wasted > WASTE * self.seal_at + self._size_of_records()
 
     def has_room(self) -> bool:
         """Can all that the journals hold, and will hold before they are sealed, be sealed?"""
@@ -93,17 +102,17 @@ class Budget:
 
     def size_of_rest(self) -> int:
         """Bytes that a seal for the sake of quiet may write."""
-        carried = sum([self.shelf.segments[number].bytes for number in self._carried()])
-        return BASE // 2 + self.journals.held + carried + self._size_of_records()
+        again = sum([self.shelf.segments[number].bytes for number in self._carried()])
+        return BASE // 2 + self.journals.held + again + self._size_of_records()
 
     def _size_of_records(self) -> int:
         """Bytes that the records of all users take in a segment."""
         return self.records + (len(self.users) - self.recorded) * USER_BYTES
 
     def _carried(self) -> frozenset[int]:
-        """Segments whose survivors go into the next one: three quarters read, or small."""
-        return frozenset(number for number, segment in self._whole().items()
-                         if segment.unread * 4 < segment.messages or segment.bytes < self.small)
+        """Segments whose waiting mail goes into the next one."""
+        return to_carry(list(self._whole().values()), self.small, SPARE * self.seal_at,
+                        CARRIED * self.seal_at)
 
     def _whole(self) -> dict[int, Segment]:
         """Segments of which all that was asked for could be read."""
@@ -116,13 +125,13 @@ class Budget:
 
         `is_due`: all must be sealed, if that is possible.  `is_full`: mail is refused.
         `is_short`: it was, and all that was read is to be won back."""
-        segments, records, carried = self._whole(), self._size_of_records(), self._carried()
+        segments, records, chosen = self._whole(), self._size_of_records(), self._carried()
         journals, free = self.journals, self.disk.free(self.directory)
         if not is_full:
             free -= self.extension  # which mail that comes meanwhile may take
-        most = journals.held + sum([segments[number].bytes for number in carried])
+        most = journals.held + sum([segments[number].bytes for number in chosen])
         if not is_short and need(most, records, self.backend) <= free:
-            return Plan(len(journals.old) + 1, carried, 0)
+            return Plan(len(journals.old) + 1, chosen, 0)
         held = [*[size for _, size in journals.old], journals.current.offset - HEADER_SIZE]
         ends = [*[journals.ends[number] for number, _ in journals.old], journals.progress.last]
         waiting = yield from size_of_tails(self.users, ends)

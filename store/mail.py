@@ -18,6 +18,7 @@ from store.headings import Headed
 SHARED_AT = 8  # recipients from which a segment holds a body once
 EACH = 64  # bytes of an entry in a mailbox, and of its part of an index, besides the text
 OWN = EACH - LENGTH  # the same without the length in the body
+ENTRY_SIZE = 45  # bytes of an entry of a page in a segment (segment.py), besides the body
 NO_TEXT = COUNT.size  # bytes of a body besides lengths and texts
 WHOLE = -1  # in place of a number of texts to skip
 HEADED = -2  # the same, and the source is Headed
@@ -105,6 +106,22 @@ def amount(mails: Sequence[Mail]) -> tuple[int, int]:
         return mails[0].amount
     each = [mail.amount for mail in mails]
     return sum([number for number, _ in each]), sum([size for _, size in each])
+
+
+def measure(mails: Iterable[Mail]) -> tuple[int, int, int]:
+    """How many messages these runs have, about how many bytes of a page in a segment they take, and
+    how many bytes of text in bodies that it shares with others."""
+    number = own = shared = 0
+    for mail in mails:
+        id, last, _, _, _, _, recipients, source, skip = mail
+        number += last - id + 1
+        size = len(source) if skip == WHOLE else mail.amount[1] + len(mail.heading)
+        if recipients < SHARED_AT:
+            own += ENTRY_SIZE + size
+        else:
+            own += ENTRY_SIZE
+            shared += size
+    return number, own, shared
 
 
 def weight(mail: Mail) -> float:

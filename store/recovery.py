@@ -91,7 +91,9 @@ class Recovery:
             for body in segment.values("users"):
                 self.records += len(body)
                 self.replay.apply(split(body), segment.path)
-        return list(segment.index())
+        pages = list(segment.index())
+        segment.weigh([page for _, page in pages])
+        return pages
 
     def _journal(self, number: int, size: int | None) -> None:
         path = os.path.join(self.directory, file_name(number))
@@ -138,7 +140,7 @@ class Recovery:
         pages = sorted(user.pages, key=BY_FIRST)
         user.pages = [page for page in pages if count_unread(user, page, self.shelf)]
         for page in user.pages:
-            self.shelf.segments[page.segment].unread += page.unread
+            self.shelf.segments[page.segment].keep(page)
             user.waiting += page.unread
 
     def progress(self) -> Progress:

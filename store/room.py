@@ -34,8 +34,10 @@ PART = 16
 SLACK = 1.25
 GAIN = 64 << 10  # bytes that sealing must win on a full disk: to win less would only wear the disk
 STEP = 4000  # entries looked at in one step: below a millisecond
-# A segment of which a greater part waits is left alone: writing it again would win too little.
+# On a full disk a segment of which a greater part waits is left alone: writing it again would win
+# too little.
 MOST_WAITS = 0.9
+LITTLE_WAITS = 0.25  # a segment of which a smaller part waits is carried into the next
 
 
 class Plan(NamedTuple):
@@ -92,13 +94,31 @@ def size_of_tails(users: Iterable[User], ends: Sequence[int]
     return sizes
 
 
-def survivors(segment: Segment) -> int:
-    """About how many bytes of a segment wait."""
-    return segment.bytes * segment.unread // max(1, segment.messages)
-
-
 def share_that_waits(segment: Segment) -> float:
-    return survivors(segment) / max(1, segment.bytes)
+    return segment.waiting / max(1, segment.bytes)
+
+
+def waste(segments: Iterable[Segment]) -> int:
+    """How many more bytes of these segments are read than wait."""
+    return sum([segment.bytes - 2 * segment.waiting for segment in segments])
+
+
+def to_carry(segments: Sequence[Segment], small: int, spare: int, most: int) -> frozenset[int]:
+    """The segments whose waiting mail goes into the next one: those that are small or nearly read,
+    and those that are read most, until no more than `spare` bytes more are read than wait.  But
+    for the first, no more than `most` bytes are copied."""
+    found: list[int] = []
+    copied, wasted = 0, waste(segments)
+    for segment in sorted(segments, key=share_that_waits):
+        is_small = segment.bytes < small
+        if not is_small and wasted <= spare and share_that_waits(segment) >= LITTLE_WAITS:
+            continue
+        if found and copied + segment.waiting > most:
+            continue
+        found.append(segment.number)
+        copied += segment.waiting
+        wasted -= segment.bytes - segment.waiting
+    return frozenset(found)
 
 
 def plan(found: Disposal, journals: int) -> Plan | None:
@@ -109,7 +129,7 @@ def plan(found: Disposal, journals: int) -> Plan | None:
         return None
     carried, gain = [], sum(found.held[:journals]) - size - found.records
     for segment in sorted(found.segments.values(), key=share_that_waits):
-        waiting = survivors(segment)
+        waiting = segment.waiting
         if waiting > MOST_WAITS * segment.bytes and segment.bytes >= found.small:
             continue
         if need(size + waiting, found.records, found.backend) <= found.free:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 from store.census import Census
 from store.disk import Disk
-from store.mail import BY_ID, Mail, messages
+from store.mail import BY_ID, Mail, measure
 from store.records import user_records
 from store.segment import Segment
 from store.shelf import Shelf
@@ -103,6 +103,7 @@ class Seal:
         """The second pass: let memory follow the manifest, which lists the new segment now."""
         segment = Segment(disk, directory, store, self.writer.listed, is_on_disk=True)
         segment.messages, segment.bytes = self.writer.messages, self.writer.bytes
+        segment.own, segment.shared = self.writer.own, self.writer.shared
         self.shelf.add(segment)
         moved = 0
         for number in range(self.names):
@@ -144,7 +145,8 @@ class Seal:
         pages.sort(key=lambda page: page.first)
         user.pages = pages
         user.tail = user.tail[bisect_right(user.tail, self.upto, key=BY_ID):]
-        segment.unread += sum([page.unread for page in new])
+        for page in new:
+            segment.keep(page)
 
 
 def count_unread(user: User, page: Page, shelf: Shelf) -> int:
@@ -153,7 +155,12 @@ def count_unread(user: User, page: Page, shelf: Shelf) -> int:
     covered = user.is_covered(page.first, page.last)
     if covered is None:
         mails = shelf.mails_for(user, page)
-        page.unread = page.messages if page.damaged else messages(user.unread_of(mails))
+        if page.damaged:
+            page.unread = page.messages
+        else:
+            page.unread, page.own, page.shared = measure(user.unread_of(mails))
     else:
         page.unread = 0 if covered else page.messages
+        if covered:
+            page.own = page.shared = 0
     return page.unread

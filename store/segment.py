@@ -50,7 +50,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -58,6 +58,7 @@ from zlib import crc32
 from net.bodies import LENGTH
 from store.backends import LARGEST, module, words
 from store.disk import Damaged, Disk, OtherVersion
+from store.mail import ENTRY_SIZE, SHARED_AT, Mail, measure
 from store.user import Page
 
 VERSION = 3
@@ -69,7 +70,7 @@ HEAD = struct.Struct("!HIIIIQQ")
 INDEX = struct.Struct("!IIIIIQQ")
 PAGE = struct.Struct("!II")
 ENTRY = struct.Struct("!QQIQBIIII")
-assert (HEAD.size, INDEX.size, PAGE.size, ENTRY.size) == (34, 36, 8, 45)
+assert (HEAD.size, INDEX.size, PAGE.size, ENTRY.size) == (34, 36, 8, ENTRY_SIZE)
 KINDS = ("index", "users", "mail", "shared")  # of values, as the head counts them
 ROOM = LARGEST - CRC.size  # bytes of a value behind its checksum
 ENTRY_MAX = ROOM - PAGE.size - ENTRY.size  # the longest body that a page can hold
@@ -125,16 +126,19 @@ def head_of(body: bytes, path: str) -> tuple[dict[str, int], int, int]:
 
 
 class Segment:
-    """A finished segment; `unread` of its `messages` are unread.  `is_on_disk`: this process has
-    synced it, or read it from the disk.  Without that what the page cache holds may never have
-    reached the disk, and is not believed."""
+    """A finished segment of `bytes` bytes with `messages` messages, of which `unread` are unread.
+    `own`: bytes of its pages, `shared`: bytes of shared texts, each as often as a page refers to
+    it; and what is unread of both.  `is_on_disk`: this process has synced it, or read it from the
+    disk.  Without that
+    what the page cache holds may never have reached the disk, and is not believed."""
 
     def __init__(self, disk: Disk, directory: str, store: bytes, listed: Listed, *,
                  is_on_disk: bool = False) -> None:
         self.disk, self.directory, self.seed, self.listed = disk, directory, seed_of(store), listed
         self.number, self.name = listed.number, base_name(listed.number)
         self.path = os.path.join(directory, self.name)
-        self.messages = self.bytes = self.unread = 0
+        self.messages = self.bytes = self.own = self.shared = 0
+        self.unread = self.unread_own = self.unread_shared = 0
         self.is_on_disk = is_on_disk
         self.counts = {"index": 0, "users": 0, "mail": 0, "shared": 0}
         self._database: Any = None
@@ -197,21 +201,58 @@ class Segment:
         for number in range(1, self.counts[kind] + 1):
             yield self.value(kind, number)
 
+    def keep(self, page: Page) -> None:
+        """What is unread of this page waits."""
+        self.unread += page.unread
+        self.unread_own += page.own
+        self.unread_shared += page.shared
+
+    def read(self, page: Page, mails: Sequence[Mail]) -> None:
+        """These runs of a page, which were unread, are read."""
+        number, own, shared = measure(mails)
+        page.unread -= number
+        self.unread -= number
+        if not page.unread or own > page.own:
+            own = page.own
+        if not page.unread or shared > page.shared:
+            shared = page.shared
+        page.own -= own
+        page.shared -= shared
+        self.unread_own -= own
+        self.unread_shared -= shared
+
+    @property
+    def waiting(self) -> int:
+        """About how many of its bytes wait."""
+        rest = max(0, self.bytes - self.own)  # shared values
+        waiting = self.unread_own + rest * self.unread_shared // max(1, self.shared)
+        return waiting * self.bytes // max(1, self.own + rest)
+
+    def weigh(self, pages: Sequence[Page]) -> None:
+        """These are all its pages, found in the index.  That does not tell which of their messages
+        are shared: all count alike, as if these went to no more names than they must."""
+        self.own = sum([page.own for page in pages])
+        each = SHARED_AT * max(0, self.bytes - self.own) / max(1, self.messages)
+        for page in pages:
+            page.shared = int(each * page.messages)
+            self.shared += page.shared
+
     def index(self) -> Iterator[tuple[int, Page]]:
         """Every page with its user's number.  They stand in the order of their places, so the next
         page's place tells the size of one."""
         before: tuple[int, Page] | None = None
         for body in self.values("index"):
-            for user, block, offset, entries, messages, first, last in INDEX.iter_unpack(body):
+            for user, block, offset, entries, number, first, last in INDEX.iter_unpack(body):
                 if before:
                     yield before[0], _sized(before[1], offset if block == before[1].block else ROOM)
-                before = user, Page(self.number, block, offset, entries, messages, first, last)
+                before = user, Page(self.number, block, offset, entries, number, first, last)
         if before:
             yield before[0], _sized(before[1], ROOM)
 
 
 def _sized(page: Page, end: int) -> Page:
     heads = PAGE.size + page.entries * (ENTRY.size + LENGTH) + page.messages * LENGTH
-    page.size = max(0, end - page.offset - heads)
+    page.own = end - page.offset
+    page.size = max(0, page.own - heads)
     page.is_counted = False
     return page

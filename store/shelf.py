@@ -119,8 +119,7 @@ class Shelf:
         high = bisect_right(user.pages, last, lo=low, key=BY_FIRST)
         for page in user.pages[low:high]:
             mails = user.unread_of(between(self.mails_for(user, page), first, last))
-            page.unread -= messages(mails)
-            self.segments[page.segment].unread -= messages(mails)
+            self.segments[page.segment].read(page, mails)
             parts[-1] += mails
             if page.damaged:
                 parts.append([])

@@ -126,7 +126,8 @@ class Upkeep:
             self.resting = False
             return None
         self.short = self.short or self.shortage.reason is not None
-        if self.short or self._is_due() or self._is_quiet():
+        if self.short or self._is_due() or self._is_quiet() or self.budget.is_wasteful:
+            self.budget.is_wasteful = False  # until the next look
             return self._sealing()
         self.resting = False
         return self.budget.census.counting() if self.budget.census.is_due else None

@@ -49,18 +49,21 @@ NUMBER, LOW = 32, 0xFFFFFFFF  # an origin is the client's instance << 32 | its o
 
 class Page:
     """Where a part of a user's sealed mail lies: `messages` messages, `unread` of them unread, in
-    `entries` runs.  `size`: about how many bytes of text.  `damaged`: since the start the disk has
-    failed to give it back.  `is_counted`: its messages count for their senders (census.py)."""
+    `entries` runs.  `size`: about how many bytes of text.  What waits of it: about `own` bytes of
+    the page, and `shared` bytes of text in bodies that it shares with others.  `damaged`: since the
+    start the disk has failed to give it back.  `is_counted`: its messages count for their senders
+    (census.py)."""
 
     __slots__ = ("block", "damaged", "entries", "first", "is_counted", "last", "messages",
-                 "offset", "segment", "size", "unread")
+                 "offset", "own", "segment", "shared", "size", "unread")
 
     def __init__(self, segment: int, block: int, offset: int, entries: int, messages: int,
                  first: int, last: int, size: int = 0) -> None:
         self.segment, self.block, self.offset, self.entries = segment, block, offset, entries
         self.messages, self.first, self.last = messages, first, last
         self.unread = messages
-        self.size = size
+        self.size = self.own = size
+        self.shared = 0
         self.damaged = False
         self.is_counted = True
 

@@ -52,7 +52,7 @@ class Writer:
         self.disk, self.directory, self.number, self.backend = disk, directory, number, backend
         self.seed = seed_of(store)
         self.pages: dict[int, list[Page]] = {}  # by user
-        self.messages = self.bytes = 0
+        self.messages = self.bytes = self.own = self.shared = 0
         self._sums: dict[bytes, int] = {}  # key: crc of its value, to compare when it is read back
         self._counts = dict.fromkeys(KINDS, 0)  # how many values of each kind were written
         self._filling: dict[str, bytearray] = {kind: bytearray() for kind in KINDS}
@@ -99,7 +99,7 @@ class Writer:
 
     def _page(self, user: int, mails: list[tuple[Mail, bytes]]) -> Generator[object, None, None]:
         """These runs, each with its body, are the user's next page."""
-        entries, bodies, start, pack = [PAGE.pack(user, len(mails))], [], 0, ENTRY.pack
+        entries, bodies, start, shared, pack = [PAGE.pack(user, len(mails))], [], 0, 0, ENTRY.pack
         for mail, body in mails:
             id, last, time, sender, origin, flags, recipients, *_ = mail
             flags |= HEADING if mail.heading else 0
@@ -109,6 +109,7 @@ class Writer:
                 start += len(body)
             else:
                 place = self._bodies[id, last]
+                shared += len(body)
             entries.append(pack(id, time, sender, origin, flags, recipients, *place, len(body)))
         data = b"".join(entries + bodies)
         yield from self._make_room("mail", len(data))
@@ -116,9 +117,12 @@ class Writer:
         messages, size = amount([mail for mail, _ in mails])
         page = Page(self.number, self._counts["mail"] + 1, len(block), len(mails), messages,
                     mails[0][0].id, mails[-1][0].last, size)
+        page.own, page.shared = len(data), shared
         block += data
         self.pages.setdefault(user, []).append(page)
         self.messages += page.messages
+        self.own += page.own
+        self.shared += page.shared
         yield from self._make_room("index", INDEX.size)
         self._filling["index"] += INDEX.pack(user, page.block, page.offset, page.entries,
                                              page.messages, page.first, page.last)

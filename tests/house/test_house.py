@@ -71,7 +71,7 @@ INSIDE = {
         "salvage": "backends broken_journal broken_segment disk findings journal mail "
                    "manifest records recovery segment user writer",
         "seal": "census disk mail records segment shelf user writer",
-        "segment": "backends disk user",
+        "segment": "backends disk mail user",
         "shelf": "disk headings mail segment user",
         "shortage": "disk journal reserve",
         "syncer": "disk library",

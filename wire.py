@@ -50,6 +50,14 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
                                 <-- ANSWERED, then STARTED chat or CALLED_OFF why
     SAY request, chat, text     -->                            the others get LINE; "Quit" leaves
                                 <-- LEFT, ENDED
+    JOIN, LEAVE request, room   -->                            a room is sent to like a user; DONE
+    TOPIC, ADMIT, CLOSE request, room                          what a room is; DONE
+    RECALL request, room        -->
+                                <-- PAST texts ... DONE        what was said there last
+    LIST_ROOMS request          -->
+                                <-- ROOMS rows                 also at login, and when mine change
+    LIST_MEMBERS request, room  -->
+                                <-- ADMITTED names, MEMBERS names
     CLAIM request, verifier     -->                            my name needs a passphrase now; DONE
     UNCLAIM request             -->                            it needs none any more; DONE
     OPERATE words               -->                            in place of HELLO, from an operator
@@ -90,9 +98,12 @@ nothing: buffers grow only by the bytes that arrived (net/frames.py).
 """
 from typing import Any, NamedTuple
 
-from net import fields
+from net import fields, rooms
 from net.codec import (
+    BOTH,
+    CLIENT,
     CODECS,
+    DAEMON,
     MESSAGES,
     SEVERAL,
     Codec,
@@ -104,16 +115,42 @@ from net.codec import (
     message,
     name_of,
 )
-from net.fields import U8, U16, U32, U64, Entries, Entry, Key16, Key32, Text, Texts, Word, Words
+from net.fields import (
+    U8,
+    U16,
+    U32,
+    U64,
+    Entries,
+    Entry,
+    Key16,
+    Key32,
+    RoomEntry,
+    Text,
+    Texts,
+    Word,
+    Words,
+)
 from net.frames import FRAME_MAX, HELLO_MAX, Decoder, ProtocolError
-from net.texts import ADDRESSED_MAX, NAME_MAX, TEXT_MAX, flaw, is_name
-from net.values import Direction, Feature, Outcome, Presence, SendFlag, Why
+from net.rooms import *  # noqa: F403    its __all__ is passed on
+from net.texts import (
+    ADDRESSED_MAX,
+    NAME_MAX,
+    ROOM_SIGN,
+    TEXT_MAX,
+    TOPIC_MAX,
+    flaw,
+    is_name,
+    is_room,
+)
+from net.values import Admission, Direction, Feature, Outcome, Part, Presence, SendFlag, Why
 
 # Passed on, so that `import wire` gives the whole protocol.
-__all__ = ["ADDRESSED_MAX", "CODECS", "FRAME_MAX", "HELLO_MAX", "MESSAGES", "NAME_MAX", "TEXT_MAX",
-           "Codec", "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Presence",
-           "ProtocolError", "SendFlag", "Why", "decode", "describe", "encode", "flaw", "is_name",
-           "label", "name_of"]
+__all__ = ["ADDRESSED_MAX", "BOTH", "CLIENT", "CODECS", "DAEMON", "FRAME_MAX", "HELLO_MAX",
+           "MESSAGES", "NAME_MAX", "ROOM_SIGN", "TEXT_MAX", "TOPIC_MAX", "Admission", "Codec",
+           "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Part", "Presence",
+           "ProtocolError", "RoomEntry", "SendFlag", "Why", "decode", "describe", "encode", "flaw",
+           "is_name", "is_room", "label", "name_of"]
+__all__ += rooms.__all__
 
 VERSION = 1
 
@@ -124,8 +161,6 @@ LOG_MAX = 1_000_000     # names in the log: 300 MB and a start of some seconds i
                         # client reads all, and keeps the first (client/known.py)
 assert COPIES_MAX <= fields.TEXTS_MAX
 some, NAMED = fields.some, fields.NAMED
-
-CLIENT, DAEMON, BOTH = Direction
 
 
 # ---- the table of messages ----

@@ -16,6 +16,8 @@ from net.values import Direction
 
 READERS, WRITERS = fields.READERS, fields.WRITERS       # one look-up less for each message
 
+CLIENT, DAEMON, BOTH = Direction
+
 Message = tuple[Any, ...]               # any of the NamedTuples in wire.py
 M = TypeVar("M")
 

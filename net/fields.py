@@ -50,6 +50,21 @@ ENTRY = struct.Struct("!BBQI")
 assert ENTRY.size == 14
 
 
+class RoomEntry(NamedTuple):
+    """One room, as a client sees it."""
+    name: str
+    admission: int      # an Admission
+    part: int           # a Part: what the client's user is there
+    members: int
+    here: int           # of them, connected
+    topic: str          # in one line; may be empty
+
+
+RoomEntries = Annotated[tuple[RoomEntry, ...], "rooms"]
+ROOM_ENTRY = struct.Struct("!BBII")
+assert ROOM_ENTRY.size == 10
+
+
 # ---- reading ----
 
 def _read_word(frame: bytes, at: int) -> tuple[str, int]:
@@ -93,9 +108,21 @@ def _read_entries(frame: bytes, at: int) -> tuple[tuple[Entry, ...], int]:
     return tuple(entries), at
 
 
+def _read_rooms(frame: bytes, at: int) -> tuple[tuple[RoomEntry, ...], int]:
+    (size,) = struct.unpack_from("!H", frame, at)
+    at += 2
+    rooms = []
+    for _ in range(size):
+        name, at = _read_word(frame, at)
+        admission, part, members, here = ROOM_ENTRY.unpack_from(frame, at)
+        topic, at = _read_word(frame, at + ROOM_ENTRY.size)
+        rooms.append(RoomEntry(name, admission, part, members, here, topic))
+    return tuple(rooms), at
+
+
 READERS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
     "word": _read_word, "words": _read_words, "text": _read_text, "texts": _read_texts,
-    "entries": _read_entries}
+    "entries": _read_entries, "rooms": _read_rooms}
 
 
 # ---- writing ----
@@ -121,9 +148,15 @@ def _write_entries(entries: Sequence[Entry]) -> bytes:
     return struct.pack("!H", len(entries)) + b"".join(rows)
 
 
+def _write_rooms(rooms: Sequence[RoomEntry]) -> bytes:
+    rows = [_write_word(room.name) + ROOM_ENTRY.pack(*room[1:5]) + _write_word(room.topic)
+            for room in rooms]
+    return struct.pack("!H", len(rooms)) + b"".join(rows)
+
+
 WRITERS: dict[str, Callable[[Any], bytes]] = {
     "word": _write_word, "words": _write_words, "text": str.encode, "texts": _write_texts,
-    "entries": _write_entries}
+    "entries": _write_entries, "rooms": _write_rooms}
 
 
 # ---- showing ----
@@ -138,7 +171,7 @@ def shown(how: str, value: Any, with_text: bool) -> str:
         return some(value, quoted=quote) if with_text else str(len(value))
     if how == "words":
         return some(value, quoted=quote)
-    if how == "entries":
+    if how in ("entries", "rooms"):
         return str(len(value))
     return quote(value) if how == "word" else str(value)
 

@@ -26,13 +26,14 @@ lists, or systemd may, a name that is not listed may still be somebody's.
 """
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from net.uids import Subuids
@@ -82,6 +83,11 @@ def peer_uid(sock: socket.socket) -> int | None:
 
 def _login(name: str) -> int | None:
     return pwd.getpwnam(name).pw_uid
+
+
+def _groups(uid: int) -> list[int]:
+    login = pwd.getpwuid(uid)
+    return os.getgrouplist(login.pw_name, login.pw_gid)
 
 
 def _listed() -> dict[str, int]:
@@ -136,6 +142,7 @@ class Logins:
         # Each answer has the time until which it is remembered.
         self._uids: dict[str, tuple[float, int | None]] = {}
         self._names: dict[int, tuple[float, str]] = {}
+        self._gids: dict[int, tuple[float, list[int]]] = {}
         self._failed: dict[str, float] = {}     # look-ups: until when they are not tried again
         self._subuids = Subuids(self.uid, clock)
         self._list = Listing({}, {}, False, [], 0.0)
@@ -200,6 +207,28 @@ class Logins:
             self._names[uid] = known
             if len(self._names) > REMEMBER_MAX:
                 del self._names[next(iter(self._names))]
+        return known[1]
+
+    def gid(self, group: str) -> int | None:
+        """The number of a group, or None if there is none.  Raises OSError when that can't be
+        told."""
+        answer = self._ask(f"group {group}", lambda: grp.getgrnam(group).gr_gid, None)
+        if answer is None:
+            raise OSError(f"the host's list of groups does not say what {group} is")
+        return answer[1]
+
+    def gids(self, uid: int) -> Sequence[int]:
+        """The groups of the login of that uid; none if there is no such login.  Raises OSError when
+        that can't be told."""
+        known = self._gids.get(uid)
+        if known is None or self.clock() >= known[0]:
+            none: list[int] = []
+            answer = self._ask(f"the groups of uid {uid}", lambda: _groups(uid), none)
+            if answer is None and known is None:
+                raise OSError(f"the host's list of groups does not say in which uid {uid} is")
+            known = self._gids[uid] = answer or known or (0.0, none)
+            if len(self._gids) > REMEMBER_MAX:
+                del self._gids[next(iter(self._gids))]
         return known[1]
 
     def counts_for(self, uid: int) -> int:

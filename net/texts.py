@@ -1,4 +1,4 @@
-"""texts: what may be a username, and what may be the text of a message.
+"""texts: what may be a username or the name of a room, and what may be the text of a message.
 
 A text is UTF-8 without control characters but newline and tab.  The daemon refuses everything else,
 and so does a client, before it sends anything.  A receiver still treats a text as hostile
@@ -14,6 +14,9 @@ TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parle
 NAME_MAX = 32           # characters; fits a column of the table
 ADDRESSED_MAX = 32      # names that a message says it went to: more than a screen has room for
 
+TOPIC_MAX = 255         # bytes of the topic of a room: a line; it has to fit a word
+ROOM_SIGN = "#"         # begins the name of a room, and no username
+
 NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_MAX - 1}}}")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -21,6 +24,11 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def is_name(text: str) -> bool:
     """Whether a text may be a username.  Names are ASCII because other letters look alike."""
     return NAME.fullmatch(text) is not None
+
+
+def is_room(text: str) -> bool:
+    """Whether a text may be the name of a room: # and what may be a username."""
+    return text[:1] == ROOM_SIGN and is_name(text[1:])
 
 
 def flaw(text: str) -> tuple[Why, str] | None:

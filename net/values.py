@@ -23,6 +23,7 @@ class Feature:                  # plain numbers: testing a bit of an IntFlag tak
     IGNORE = 64         # IGNORE and LIST_IGNORED are known
     BIND = 128          # BINDING is understood, and a proof is bound to what it says
     ADDRESSED = 1024    # MAILS_TO: a message says to whom it was addressed
+    ROOMS = 2048        # rooms are known: JOIN and the like may be sent, ROOMS is understood
     RESUME = 16384      # LIVE is told, and RESUME may be said in place of HELLO
 
 
@@ -38,6 +39,19 @@ class Presence(IntEnum):
     AWAY = 0            # not connected
     AVAILABLE = 1
     BUSY = 2            # in the chat whose number stands beside it
+
+
+class Admission(IntEnum):
+    """Who may join a room."""
+    OPEN = 0            # everybody
+    NAMES = 1           # some users, by name
+    GROUP = 2           # the logins of a Unix group, at the Unix socket
+
+
+class Part:
+    """Bits.  What a user is in a room."""
+    MEMBER = 1
+    KEEPER = 2          # may change who may join, and close the room
 
 
 class Outcome(IntEnum):

@@ -12,10 +12,11 @@ import wire
 from rules.promises import OutcomePages
 from rules.quota import Accounts
 from rules.retirement import is_retired
+from rules.rooms import Rooms
 from rules.roster import Roster
 from rules.state import Client
-from rules.store import Store
-from store.headings import heading_of_names
+from rules.store import Store, is_room
+from store.headings import heading_of, heading_of_names
 from store.user import User
 from wire import Outcome, SendFlag, Why
 
@@ -33,12 +34,12 @@ class Unfit(Exception):
 
 class Audience:
     """The recipients of a client's messages to some names."""
-    __slots__ = ("flags", "heading", "holding", "is_plain", "outcomes", "reading", "until",
+    __slots__ = ("flags", "heading", "holding", "is_plain", "outcomes", "reading", "room", "until",
                  "users")
 
     def __init__(self, users: list[User], flags: int, reading: dict[Client, None],
                  holding: dict[Client, None], outcomes: OutcomePages, until: int,
-                 heading: bytes = b"") -> None:
+                 heading: bytes = b"", room: User | None = None) -> None:
         self.users = users              # a message is put for them; none: nothing is stored
         self.flags = flags              # of what is put
         self.reading = reading          # those that are pushed it
@@ -47,17 +48,24 @@ class Audience:
         self.heading = heading          # what its messages say to whom they went (headings.py)
         self.is_plain = not heading and not flags & SendFlag.EVERYONE
         self.until = until              # no mailbox of theirs is full before Audiences.puts is this
+        self.room = room                # whose members they are; it is the last of the users
+
+    @property
+    def members(self) -> list[User]:
+        """The users, without the room."""
+        return self.users[:-1] if self.room else self.users
 
 
 class Audiences:
     """The audiences of all clients."""
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
-                 accounts: Accounts) -> None:
+                 accounts: Accounts, rooms: Rooms) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
         self.accounts = accounts
+        self.rooms = rooms
         self.puts = 0                                           # messages put so far, by anybody
         self.version = 0                                        # of the roster that they are for
         # those that are remembered, by the sender, the flags and the names
@@ -74,6 +82,10 @@ class Audiences:
         """Find out who they are, whether their mailboxes have room or not.  Raises Unfit."""
         if self._remembered > AUDIENCES_MAX:
             self.forget()
+        if len(to) == 1 and wire.is_room(to[0]):
+            audience = self.known[client, flags, to] = self._in_room(client, flags, to[0])
+            self._remembered += len(audience.users)
+            return audience
         users, outcomes = self._recipients(client, flags, to), OutcomePages()
         self._remembered += len(users) + len(to)
         if flags & SendFlag.NOW:
@@ -83,6 +95,17 @@ class Audiences:
                 users = [user for user in users if user.number in self.roster.clients]
         audience = self.known[client, flags, to] = self._of(client, flags, users, outcomes)
         return audience
+
+    def _in_room(self, client: Client, flags: int, name: str) -> Audience:
+        """The other members of a room, and the room itself.  Raises Unfit."""
+        room = self.rooms.find(name)
+        if room is None or client.user.number not in room.members:
+            raise Unfit(Why.UNKNOWN, f"you are not in {name[:64]}: /join {name[:64]} first")
+        if flags & SendFlag.NOW:
+            raise Unfit(Why.OTHER, "what is said in a room is kept: it can't be now or never")
+        members = [self.mailbox.users[number] for number in room.members]
+        users = [user for user in members if user is not client.user and not is_retired(user)]
+        return self._of(client, flags, users, OutcomePages(), room.user)
 
     def remember(self, key: tuple[Client, int, tuple[str, ...]], audience: Audience) -> None:
         """Take this one, found in another way (everyone.py), for the next message."""
@@ -94,7 +117,8 @@ class Audiences:
         """The users that a message names.  Raises Unfit."""
         if flags & SendFlag.EVERYONE:
             everyone = [user for user in self.mailbox.users
-                        if user is not client.user and not is_retired(user)]
+                        if user is not client.user and not is_retired(user)
+                        and not is_room(user)]
             if not everyone:
                 raise Unfit(Why.EMPTY, "there is no other name in the log yet")
             return everyone
@@ -105,14 +129,17 @@ class Audiences:
                 raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log")
             if is_retired(user):
                 raise Unfit(Why.UNKNOWN, f"{user.name} was retired: nobody reads it any more")
+            if is_room(user):
+                raise Unfit(Why.OTHER, "a message to a room has no other recipient")
             found[user.number] = user
         if not found:
             raise Unfit(Why.EMPTY, "a message needs a recipient")
         return list(found.values())
 
-    def _of(self, client: Client, flags: int, users: list[User], outcomes: OutcomePages
-            ) -> Audience:
-        """The audience of messages that are put for these users."""
+    def _of(self, client: Client, flags: int, users: list[User], outcomes: OutcomePages,
+            room: User | None = None) -> Audience:
+        """The audience of messages that are put for these users, and for the room whose members
+        they are.  Who of them reads now is not told about a room: it may have a thousand."""
         readers, away = self.roster.clients, []
         reading: dict[Client, None] = {}
         holding: dict[Client, None] = {}
@@ -124,6 +151,9 @@ class Audiences:
                 holding[reader] = None
             else:
                 reading[reader] = None
+        if room:
+            return Audience([*users, room], flags, reading, holding, outcomes,
+                            self._until(client, users), heading_of((room.name,)), room)
         held = [reader.name for reader in holding]
         for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, held):
             if names:
@@ -138,23 +168,24 @@ class Audiences:
 
     def look(self, client: Client, audience: Audience) -> int:
         """For how many messages the mailboxes of an audience surely have room now."""
-        audience.until = self._until(client, audience.users)
+        audience.until = self._until(client, audience.members)
         return audience.until - self.puts
 
     def with_room(self, client: Client, origin: int, flags: int, audience: Audience, size: int
                   ) -> Audience:
         """Those of an audience whose mailboxes have room for one message of this size; the others
         are an outcome.  Raises Unfit if no mailbox has room."""
-        full = self.accounts.full(audience.users, client.user, size)
+        members, room = audience.members, audience.room
+        full = self.accounts.full(members, client.user, size)
         if not full:
             return audience
         names = [user.name for user in full]
         self.note("mailbox-full", sender=client.name, to=wire.some(names), origin=origin)
         numbers = {user.number for user in full}
-        users = [user for user in audience.users if user.number not in numbers]
+        users = [user for user in members if user.number not in numbers]
         absent = [page for page in audience.outcomes.pages if page[0] is Outcome.ABSENT]
-        if not users and not absent:
+        if not users and not absent and not room:
             whose = f"the mailbox of {names[0]} is" if len(full) == 1 else "their mailboxes are"
             raise Unfit(Why.FULL, f"{whose} full: not delivered")
         outcomes = OutcomePages(absent).with_names(Outcome.FULL, names)
-        return self._of(client, flags, users, outcomes)
+        return self._of(client, flags, users, outcomes, room)

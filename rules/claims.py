@@ -46,6 +46,7 @@ from net.scram import Verifier
 from rules.guesses import Guesses
 from rules.owners import Owners
 from rules.promises import Promises
+from rules.rooms import NO_GROUPS, Groups
 from rules.roster import Roster
 from rules.state import Caller, Client, Greeting, Now, Refusal
 from rules.store import Setting, Store
@@ -62,6 +63,7 @@ class Identity(NamedTuple):
     operators: frozenset[int] = frozenset()
     untold: int | None = None                           # a uid that may be anybody's (net/uids.py)
     login_of: Callable[[int], int] = lambda uid: uid    # the login that limits count a uid for
+    groups: Groups = NO_GROUPS                          # of the host
 
 
 TRUSTING = Identity(trusting=True)
@@ -160,9 +162,20 @@ class Claims:
                 return
         except OSError:
             return                              # nobody's, until the list answers
-        owned = self.owners.names_of(caller.uid)
+        self.check_more(caller.uid)
+
+    def check_more(self, uid: int | None) -> None:
+        """Raise Refusal if the login of this uid may own no further name."""
+        if self.identity.trusting or uid is None or not self._is_full(uid):
+            return
+        owned = self.owners.names_of(uid)
         raise Refusal(Why.DENIED, f"your login owns {owned} names here, and may own no more: use "
                                   "one of them")
+
+    def own(self, user: User, uid: int | None) -> None:
+        """This uid has made a new name that is no user's, and owns it."""
+        if not self.identity.trusting and uid is not None:
+            self.owners.give(user, uid)
 
     def _is_full(self, uid: int) -> bool:
         """Whether this uid may own no further name.  Operators could fill the log in any case, and

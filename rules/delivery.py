@@ -26,7 +26,8 @@ from rules.state import Client, Doubtful, Greeting, Now
 from rules.store import Store
 from rules.usage import LOGIN_UNSENT
 from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
-from store.mail import Mail, amount, messages
+from store.headings import is_room
+from store.mail import WHOLE, Mail, amount, messages
 from wire import Why
 
 PUSH_BYTES = 16 << 20   # of text, in one push(): the others are pushed theirs in the next
@@ -154,12 +155,13 @@ class Delivery:
                   last=mails[-1].last)
 
     def _receipts(self, reader: Client, mails: list[Mail]) -> None:
-        """Queue DELIVERED for the connected senders of these messages, until the disk has the
-        turn."""
+        """Queue DELIVERED for the connected senders of these messages, until the disk has the turn.
+        A line in a room has none: each of a thousand members would send one."""
         shown: dict[Client, Ranges] = {}
         for mail in mails:
             sender = self.roster.clients.get(mail.sender)
-            if sender and sender.features & wire.Feature.RECEIPTS:
+            if (sender and sender.features & wire.Feature.RECEIPTS
+                    and (mail.skip == WHOLE or not is_room(mail.heading))):
                 ranges = shown.setdefault(sender, [])
                 add_range(ranges, mail.origin, mail.origin + mail.messages - 1)
         for sender, ranges in shown.items():

@@ -25,6 +25,7 @@ from rules.claims import Claims, Question
 from rules.delivery import Delivery
 from rules.hosts import Hosts
 from rules.invitations import Invitations
+from rules.joining import Joining
 from rules.promises import Promises
 from rules.publication import Publication
 from rules.retirement import is_retired
@@ -42,7 +43,7 @@ RESERVED = frozenset({
     "operator", "daemon", "exit", "me"})
 FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
             | wire.Feature.IGNORE | wire.Feature.BIND | wire.Feature.ADDRESSED
-            | wire.Feature.RESUME)
+            | wire.Feature.ROOMS | wire.Feature.RESUME)
 NO_TOKEN = bytes(16)
 
 
@@ -53,7 +54,7 @@ class Door:
                  publication: Publication, hosts: Hosts, claims: Claims, promises: Promises,
                  delivery: Delivery, sessions: Sessions, invitations: Invitations, house: str,
                  token: Callable[[], bytes], is_alive: Callable[[Client], bool], usages: Usages,
-                 bans: Bans) -> None:
+                 bans: Bans, joining: Joining) -> None:
         self.mailbox = mailbox
         self.note = note
         self.roster = roster
@@ -69,6 +70,7 @@ class Door:
         self.is_alive = is_alive                # raises Doubtful while it asks
         self.usages = usages
         self.bans = bans
+        self.joining = joining
         self.draining = ""                      # why nobody comes in any more
         self._leavers: list[Client] = []        # clients that left in this turn
         # clients that left earlier, with the last id that was given when they did
@@ -136,6 +138,7 @@ class Door:
         self.usages.enter(client, caller)
         self.roster.enter(client)
         self.delivery.enter(client, hello)
+        self.joining.enter(client)
         self.promises.turn.welcomes.append((client, wire.Welcome(
             wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
             user.waiting, user.name, self.house)))
@@ -189,6 +192,7 @@ class Door:
         self.delivery.leave(client)
         self.promises.leave(client)
         self.note("disconnected", name=client.name, reason=reason)      # while its address is known
+        self.joining.leave(client)
         self.roster.leave(client)
         self.publication.leave(client)
         if self.mailbox.find(client.name) is client.user:   # not if the disk refused the name

@@ -22,7 +22,7 @@ from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.runs import SPREAD
 from rules.state import Client, Doubtful
-from rules.store import Store
+from rules.store import Store, is_room
 from store.user import User
 from wire import Outcome, SendFlag
 
@@ -115,8 +115,8 @@ class Everyone:
 
     def _gather(self, gathered: Gathered, some: Sequence[User]) -> None:
         accounts, clients = self.audiences.accounts, self.roster.clients
-        users = [user for user in some
-                 if user is not gathered.sender and not is_retired(user)]
+        users = [user for user in some if user is not gathered.sender
+                 and not is_retired(user) and not is_room(user)]
         if gathered.flags & SendFlag.NOW:
             gathered.absent |= {user.number: user for user in users if user.number not in clients}
             users = [user for user in users if user.number in clients]

@@ -38,7 +38,7 @@ from rules.owners import Owners
 from rules.promises import Promises
 from rules.roster import Roster
 from rules.state import Client, Now
-from rules.store import Setting, Store
+from rules.store import Setting, Store, is_room
 from store.user import User
 from wire import Why
 
@@ -113,6 +113,8 @@ class Ignores:
         other, ignored = self.mailbox.find(said.name), dict(self.by.get(client.user.number, {}))
         if other is None:
             return Why.UNKNOWN, f"no user named {said.name[:64]} is in the log"
+        if is_room(other):
+            return Why.OTHER, f"a room can't be ignored: /leave {other.name}"
         if other is client.user:
             return Why.OTHER, "you can't ignore yourself"
         if self.mailbox.refusal:

@@ -28,6 +28,7 @@ from rules.everyone import Everyone
 from rules.ignore import Ignores
 from rules.promises import Promises
 from rules.quota import Accounts, Broadcasts
+from rules.rooms import Rooms
 from rules.roster import Roster
 from rules.runs import SPREAD, Run, flaw_of
 from rules.state import Client, Now
@@ -48,7 +49,8 @@ class Post:
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
                  promises: Promises, delivery: Delivery, accounts: Accounts, broadcasts: Broadcasts,
-                 ignores: Ignores, usages: Usages, is_silent: bool = False) -> None:
+                 ignores: Ignores, usages: Usages, rooms: Rooms, is_silent: bool = False
+                 ) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
@@ -58,8 +60,9 @@ class Post:
         self.broadcasts = broadcasts
         self.ignores = ignores
         self.usages, self.census = usages, mailbox.census
+        self.rooms = rooms
         self.is_silent = is_silent      # nobody reads the notes: make none for each message
-        self.audiences = Audiences(mailbox, roster, note, accounts)
+        self.audiences = Audiences(mailbox, roster, note, accounts, rooms)
         self.everyone = Everyone(mailbox, roster, note, promises, self.audiences)
 
     # ---- requests ----
@@ -200,7 +203,9 @@ class Post:
             if self.ignores.by:
                 self._keep_away(client.user, mail, users)
             if not self.is_silent:
-                self._note_messages(client, mail, users)
+                self._note_messages(client, mail, [audience.room] if audience.room else users)
+            if audience.room:
+                self.rooms.said(audience.room)
             self.delivery.stir(audience.reading)
             self.delivery.count(audience.holding)
         else:

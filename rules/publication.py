@@ -9,6 +9,8 @@ state.  Copies that are current to the same point get the same bytes.  With many
 are published less often, so that a thousand logins at once cost each subscriber a few frames and
 not a thousand.
 
+A room has a number in the log, like a name, and no row (looking.py).
+
 Subscribers and LISTs are sent pages, as they read them (pages.py).
 """
 from __future__ import annotations
@@ -21,6 +23,7 @@ from rules.pages import Pages
 from rules.roster import Roster
 from rules.slices import STEP
 from rules.state import Client, LogCopy, Now
+from rules.store import is_room
 from store.user import User
 
 PAGE = 1000         # rows in a frame: 1,000 of the longest names are 47 KB, under the frame limit
@@ -169,5 +172,6 @@ class Publication:
         return copy.point == self._point and copy.sent_upto >= len(self.users)
 
     def _page(self, request: int, numbers: Sequence[int], is_last: bool) -> wire.Roster:
-        rows = tuple([self.row(self.users[number]) for number in numbers])
+        users = [self.users[number] for number in numbers]
+        rows = tuple([self.row(user) for user in users if not is_room(user)])
         return wire.Roster(request, is_last, rows)

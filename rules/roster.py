@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 import wire
 from rules.slices import MANY, Crowd, Slices
 from rules.state import Client
+from rules.store import is_room
 from store.user import User
 
 RECENT_MAX = 500    # names kept in the order in which they left: more than any terminal has rows
@@ -33,7 +34,8 @@ class Roster:
         self.version = 0                        # grows when somebody comes, goes, or changes state
         # users that are away, by number; the last to leave is the last
         self.recent: dict[int, None] = {}
-        newest = heapq.nlargest(RECENT_MAX, reversed(users), key=lambda user: user.last_seen)
+        names = [user for user in reversed(users) if not is_room(user)]
+        newest = heapq.nlargest(RECENT_MAX, names, key=lambda user: user.last_seen)
         for user in reversed(newest):
             self.recent[user.number] = None
 

@@ -15,11 +15,12 @@ from operator import itemgetter
 from typing import NamedTuple
 
 import wire
-from net.bodies import BODY_MAX, COUNT, LENGTH, count_of, joined, lengths_of
+from net.bodies import BODY_MAX, COUNT, LENGTH, body_of, count_of, joined, lengths_of
 from net.fields import READERS
 from net.frames import HEAD
 from rules.window import NAMED
-from store.mail import WHOLE, Mail
+from store.headings import is_room
+from store.mail import WHOLE, Mail, singles
 from wire import CODECS, TEXT_MAX, ProtocolError, SendFlag
 
 SEND_HEAD = struct.Struct("!BQ")        # kind, id; then come the flags and the recipients
@@ -138,6 +139,14 @@ def flaw_of(first: int, flags: int, to: Sequence[str], messages: int, size: int)
     return ""
 
 
+def _labelled(mail: Mail) -> Mail:
+    """A line in a room for a reader that knows no rooms: `[#ops] text`, if it is not too long."""
+    text, (room,) = mail.texts[0], READ_WORDS(mail.heading, 0)[0]
+    text = b"[" + room.encode() + b"] " + text
+    body = body_of([text]) if len(text) <= TEXT_MAX else body_of(mail.texts)
+    return mail._replace(source=body, skip=WHOLE)
+
+
 def mail_frames(mails: Iterable[Mail], flags: int, name_of: Callable[[int], bytes]) -> list[bytes]:
     """The frames of MAILS, or of MAILS_TO, that carry these runs to a stream with these flags;
     `name_of` a sender, by number."""
@@ -147,6 +156,9 @@ def mail_frames(mails: Iterable[Mail], flags: int, name_of: Callable[[int], byte
         name = name_of(sender)
         if skip != WHOLE:
             body = mail.body
+            if not flags & NAMED and is_room(mail.heading):
+                frames += mail_frames(map(_labelled, singles(mail)), flags, name_of)
+                continue
             if flags & NAMED and mail.heading:
                 body = mail.heading + body
                 frames.append(pack(fixed + len(name) + len(body), NAMED_KIND, id, time, origin,

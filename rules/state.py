@@ -146,13 +146,14 @@ class Client:
     """A connected user."""
     __slots__ = ("address", "backlog", "chats", "checkable", "features", "greeting", "has_left",
                  "holding", "host", "is_operator", "log_copy", "out", "presented_token", "since",
-                 "token", "told_waiting", "usage", "user", "welcomed", "window", "work")
+                 "token", "told_waiting", "uid", "usage", "user", "welcomed", "window", "work")
 
     def __init__(self, user: User, caller: Caller, host: str, features: int, token: bytes,
                  presented_token: bytes, now: int) -> None:
         self.user = user
         self.address = caller.address
         self.host = host                        # Caller.host
+        self.uid = caller.uid                   # as the kernel says; None: not known
         self.is_operator = False                # root's login, or the daemon's own (claims.py)
         self.features = features                # granted
         self.token = token                      # given in WELCOME

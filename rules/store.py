@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from net.texts import ROOM_SIGN
 from store.census import Census
 from store.fanout import Fanout
 from store.mail import Mail
@@ -33,6 +34,15 @@ class Setting:
     CLAIM = 2       # what a passphrase is verified with
     IGNORED = 3     # the users that this one does not want to hear
     RETIRED = 16    # when the operator retired the name
+    # of rooms, which are kept like names (rooms.py)
+    ROOM = 17       # of a room: who may join, who keeps it, the topic; without it, it is closed
+    ADMITTED = 18   # of a room: the users who may join
+    ROOMS = 19      # of a user: the rooms of which it is a member
+
+
+def is_room(user: User) -> bool:
+    """Whether this is a room (rooms.py), which the store keeps like a name."""
+    return user.name[0] == ROOM_SIGN
 
 
 class Store(Protocol):

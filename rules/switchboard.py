@@ -35,12 +35,15 @@ from rules.door import Door
 from rules.hosts import Hosts
 from rules.ignore import Ignores
 from rules.invitations import Invitations
+from rules.joining import Joining
+from rules.looking import Looking
 from rules.owners import Owners
 from rules.post import Post
 from rules.promises import Promises
 from rules.publication import Publication
 from rules.quota import Accounts, Broadcasts
 from rules.retirement import Retirement
+from rules.rooms import ROOM_LINES, Rooms
 from rules.roster import Roster
 from rules.runs import Run
 from rules.sessions import Sessions
@@ -52,7 +55,8 @@ from rules.usage import Usages
 
 NOTED = frozenset({     # requests that are noted as they arrive; the others have notes of their own
     wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.ListIgnored,
-    wire.Claim, wire.Unclaim, wire.Exit})
+    wire.Claim, wire.Unclaim, wire.Exit, wire.Join, wire.Leave, wire.Admit, wire.Close,
+    wire.ListRooms, wire.ListMembers, wire.Recall})
 
 
 class Switchboard:
@@ -62,7 +66,7 @@ class Switchboard:
                  token: Callable[[], bytes], patience: int, accounts: Accounts,
                  broadcasts: Broadcasts, hosts: Hosts, identity: Identity = TRUSTING,
                  is_alive: Callable[[Client], bool] = lambda client: True,
-                 is_silent: bool = False) -> None:
+                 room_lines: int = ROOM_LINES, is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.note = note
         self.slices = Slices()          # what is too much for one turn: go on with it at its end
@@ -72,9 +76,10 @@ class Switchboard:
         self.usages = Usages(mailbox, self.roster, accounts.quotas.login_size, identity.login_of)
         owners = Owners(mailbox, hosts.names_each, identity.login_of, identity.trusting)
         self.ignores = Ignores(mailbox, self.roster, self.promises, note, owners)
+        self.rooms = Rooms(mailbox, self.roster, identity.groups, room_lines)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
-                         broadcasts, self.ignores, self.usages, is_silent)
+                         broadcasts, self.ignores, self.usages, self.rooms, is_silent)
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)
@@ -82,14 +87,22 @@ class Switchboard:
                              owners)
         self.bans = Bans(identity.operators)
         self.retirement = Retirement(mailbox, self.roster, accounts)
+        self.looking = Looking(self.rooms, mailbox, self.roster)
+        self.joining = Joining(self.rooms, mailbox, self.roster, self.promises, note,
+                               self.looking, self.claims, hosts)
         self.door = Door(mailbox, note, roster=self.roster, publication=self.publication,
                          hosts=hosts, claims=self.claims, promises=self.promises,
                          delivery=self.delivery, sessions=self.sessions,
                          invitations=self.invitations, house=house, token=token,
-                         is_alive=is_alive, usages=self.usages, bans=self.bans)
-        self.table = Table(mailbox.users, self.roster, self.sessions, house)
+                         is_alive=is_alive, usages=self.usages, bans=self.bans,
+                         joining=self.joining)
+        self.table = Table(mailbox.users, self.roster, self.sessions, self.rooms, house)
         self.owes_much = self.promises.is_owed_much     # asked for each request: no call more
-        self._handlers: dict[type, Callable[[Client, Any, Now], None]] = {
+        self._handlers = self._rows()
+
+    def _rows(self) -> dict[type, Callable[[Client, Any, Now], None]]:
+        """The table: what a client may say, and whose rule that is."""
+        return {
             wire.Sends: self.post.on_send,
             wire.Confirm: self.delivery.on_confirm,
             wire.Check: self.delivery.on_check,
@@ -103,6 +116,14 @@ class Switchboard:
             wire.ListIgnored: self.ignores.on_ignored,
             wire.Claim: self.claims.on_claim,
             wire.Unclaim: self.claims.on_unclaim,
+            wire.Join: self.joining.on_join,
+            wire.Leave: self.joining.on_leave,
+            wire.Topic: self.joining.on_topic,
+            wire.Admit: self.joining.on_admit,
+            wire.Close: self.joining.on_close,
+            wire.ListRooms: self.looking.on_list_rooms,
+            wire.ListMembers: self.looking.on_list_members,
+            wire.Recall: self.looking.on_recall,
             wire.Ping: self.on_ping,
             wire.Pong: self.on_pong,
             wire.Exit: self.door.on_exit,
@@ -155,6 +176,7 @@ class Switchboard:
             self.ignores.load(user)
         if batch.settings:
             self.claims.owners.count()
+            self.rooms.load()
         self.post.refuse(batch)
         self.delivery.recount(batch.mails)
         return self.promises.refuse(batch)
@@ -172,6 +194,7 @@ class Switchboard:
         for client in self.promises.settle(seq):
             if not client.has_left:
                 self.publication.welcomed(client)
+                self.looking.welcomed(client)
                 self.delivery.welcomed(client)
 
     def tick(self, now: Now) -> None:
@@ -179,6 +202,7 @@ class Switchboard:
         and publish what changed in the log of names."""
         self.sessions.pass_on(now)
         self.invitations.expire(now.monotonic)
+        self.joining.look(now)
         self.publication.publish(now.monotonic)
 
     def speaking(self) -> list[Client]:
@@ -196,7 +220,8 @@ class Switchboard:
         is_checking = client.window.checking is not None and (
             not client.welcomed or client in self.delivery.stirred
             or client in self.delivery.clogged)
-        return is_checking or client.log_copy.list_request > 0 or self.promises.is_sending(client)
+        return (is_checking or client.log_copy.list_request > 0
+                or self.promises.is_sending(client) or self.looking.is_answering(client))
 
     @property
     def owes(self) -> bool:
@@ -207,6 +232,7 @@ class Switchboard:
         """When the rules have something to do that no client asked for, on the monotonic clock; 0:
         at once; inf: never."""
         if (self.delivery.is_due or self.promises.is_due or self.slices
-                or self.roster.speaking):
+                or self.roster.speaking or self.looking.is_due):
             return 0.0
-        return min(self.invitations.next_expiry(), self.publication.next_publish())
+        return min(self.invitations.next_expiry(), self.publication.next_publish(),
+                   self.rooms.review_at)

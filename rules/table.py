@@ -7,46 +7,64 @@ from typing import NamedTuple
 
 import wire
 from rules.retirement import is_retired
+from rules.rooms import Rooms
 from rules.roster import Roster
 from rules.sessions import Sessions
 from rules.state import Client
 from store.user import User
 
+ROOMS_PART = 4          # rooms have this part of the rows, at most
+
 
 class Row(NamedTuple):
-    """One user in the table."""
+    """One user in the table, or one room."""
     name: str
-    state: str          # available, chatting with NAME..., not connected
-    since: int          # microseconds since 1970
-    waiting: int        # messages that a CHECK would bring
-    address: str
+    state: str          # available, chatting with NAME..., not connected; 3 of 5 here
+    since: int          # microseconds since 1970; of a room: when it was made
+    waiting: int        # messages that a CHECK would bring; of a room: the lines that it keeps
+    address: str        # of a room: the topic
 
 
 class Table:
     """The log of names, as the operator sees it."""
 
-    def __init__(self, users: Sequence[User], roster: Roster, sessions: Sessions,
+    def __init__(self, users: Sequence[User], roster: Roster, sessions: Sessions, rooms: Rooms,
                  house: str) -> None:
         self.users = users                      # the whole log, by number; the mailbox's own list
         self.roster = roster
         self.sessions = sessions
+        self.rooms = rooms
         self.house = house                      # what the daemon calls itself
 
     def title(self) -> str:
         """How many are here, in one line."""
         connected, chats = len(self.roster.clients), len(self.sessions.active)
+        names, rooms = len(self.users) - len(self.rooms.numbers), len(self.rooms.all)
+        in_rooms = f"{rooms} room{'s' * (rooms != 1)}, " if rooms else ""
         return (f"parleyd {self.house}: {connected} connected, {chats} chat{'s' * (chats != 1)}, "
-                f"{len(self.users)} names in the log")
+                f"{in_rooms}{names} names in the log")
 
     def rows(self, limit: int) -> tuple[list[Row], int]:
-        """The first rows of the log of names, the connected first, then the most recently seen;
-        and how many more there are."""
+        """The first rows: connected users, then the most recently seen, then rooms; and how many
+        more there are of all of them."""
+        rooms = self._rooms(limit)
+        rows = self._users(limit - len(rooms)) + rooms
+        total = len(self.users) - len(self.rooms.numbers) + len(self.rooms.all)
+        return rows, total - len(rows)
+
+    def _users(self, limit: int) -> list[Row]:
         users, clients = self.users, self.roster.clients.values()
         here = heapq.nsmallest(limit, clients, key=lambda client: client.name.lower())
         recent = [users[n] for n in reversed(self.roster.recent) if n < len(users)]
         rows = [self.row(client.user) for client in here]
-        rows += [self.row(user) for user in recent[:limit - len(rows)]]
-        return rows, len(users) - len(rows)
+        return rows + [self.row(user) for user in recent[:limit - len(rows)]]
+
+    def _rooms(self, limit: int) -> list[Row]:
+        """The rooms with most members here, in a part of the rows."""
+        found = heapq.nlargest(limit // ROOMS_PART, self.rooms.all.values(),
+                               key=lambda room: (room.here, len(room.members)))
+        return [Row(room.name, f"{room.here} of {len(room.members)} here",
+                    room.user.first_seen, room.user.waiting, room.topic) for room in found]
 
     def row(self, user: User) -> Row:
         """One of them."""

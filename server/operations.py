@@ -22,6 +22,7 @@ from mailbox import Full, Mailbox
 from rules.bans import words
 from rules.retirement import is_retired
 from rules.state import Now
+from rules.store import is_room
 from rules.switchboard import Switchboard
 from server import banned
 from server.banned import BadBans
@@ -131,6 +132,9 @@ class Operations:
         user = self.mailbox.find(name)
         if user is None:
             raise Unable(os.EX_NOUSER, f"no user named {name} is in the log")
+        if is_room(user):
+            raise Unable(os.EX_NOUSER, f"{name} is a room: its keeper, or you as a member, can "
+                                       "/room close it")
         return user
 
     # ---- what there is ----
@@ -149,7 +153,8 @@ class Operations:
             "uptime": round(_uptime()), "listening": list(house.doors.listeners.values()),
             "clients": len(board.roster.clients), "clients_max": house.limits.clients,
             "strangers": len(house.strangers) - 1, "chats": len(board.sessions.active),
-            "names": len(users), "names_max": house.limits.names,
+            "names": len(users) - len(board.rooms.numbers), "rooms": len(board.rooms.all),
+            "names_max": house.limits.names,
             "retired": sum(map(is_retired, users)), "bans": len(board.bans.all),
             "waiting": waiting, "mailboxes": mailboxes, "takes_mail": mailbox.refusal is None,
             "refusal": mailbox.refusal or "", "draining": bool(board.door.draining),
@@ -166,7 +171,7 @@ class Operations:
             found = []
             for first in range(0, len(self.mailbox.users), STEP):
                 found += [user for user in self.mailbox.users[first:first + STEP]
-                          if wanted in user.name.lower()]
+                          if wanted in user.name.lower() and not is_room(user)]
                 yield
             rows, more = [table.row(user) for user in found[:ROWS_MAX]], len(found[ROWS_MAX:])
         return {"names": [row._asdict() for row in rows], "more": more}

@@ -26,6 +26,7 @@ from rules.quota import (
     SENDER_MESSAGES,
     Quotas,
 )
+from rules.rooms import LINES_MAX, ROOM_LINES
 from terminal.usage import RELEASE, Help, Parser, die, positive
 
 PROGRAM = "parleyd"
@@ -64,6 +65,7 @@ class Limits(NamedTuple):
     new_names: int = NEW_NAMES  # by one host, or one login, at once; 0: no limit
     names: int = wire.LOG_MAX   # in the log
     names_each: int = NAMES_EACH    # owned by one login; 0: no limit
+    room_lines: int = ROOM_LINES    # that a room keeps, for those who join
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -93,7 +95,7 @@ def limits(options: argparse.Namespace, room: int) -> Limits:
         silence_seconds=options.silence_seconds, patience=options.patience, quotas=quotas,
         rate=options.rate, everyone=options.all, everyone_seconds=options.all_seconds,
         new_names=options.new_names, names=options.names,
-        names_each=options.names_each)
+        names_each=options.names_each, room_lines=options.room_lines)
 
 
 def _parser() -> Parser:
@@ -156,6 +158,7 @@ def _limit_options(parser: Parser) -> None:
     add("--new-names", amount, NEW_NAMES, "new names by one host or login at once")
     add("--names", names, wire.LOG_MAX, "names in the log, at most")
     add("--names-each", amount, NAMES_EACH, "names that one login may own")
+    add("--room-lines", lines, ROOM_LINES, "lines that a room keeps for those who join")
 
 
 def names(text: str) -> int:
@@ -164,6 +167,15 @@ def names(text: str) -> int:
     if number > wire.LOG_MAX:
         raise argparse.ArgumentTypeError(
             f"{text!r} is more than {wire.LOG_MAX}: no client takes a longer log")
+    return number
+
+
+def lines(text: str) -> int:
+    """How many lines a room keeps, at most LINES_MAX; 0 for "none".  For argparse."""
+    number = amount(text)
+    if number > LINES_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {LINES_MAX}: what is older is in "
+                                         "the archives of the members")
     return number
 
 

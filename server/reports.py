@@ -21,6 +21,7 @@ FIGURES = [
     Figure("strangers", "gauge", "connections without a name"),
     Figure("chats", "gauge", "chats under way"),
     Figure("names", "gauge", "names in the log"),
+    Figure("rooms", "gauge", "rooms that are open"),
     Figure("names_max", "gauge", "names that the log may hold"),
     Figure("retired", "gauge", "names that are retired"),
     Figure("bans", "gauge", "bans in force"),

@@ -22,6 +22,7 @@ from net.tls import BadCertificate, Server
 from rules.claims import TRUSTING, Identity
 from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts
+from rules.rooms import Groups
 from rules.state import Client
 from rules.switchboard import Switchboard
 from server.banned import BadBans
@@ -133,9 +134,10 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
     and the kernel tells who calls there."""
     untold = uids.untold_uid()
     operators = frozenset({0, os.geteuid()} - {untold})
+    groups = Groups(logins.gid, logins.gids)
     if options.trust_names:
         console.note("unprotected", reason="every name is free for everybody, by --trust-names")
-        return TRUSTING._replace(operators=operators)
+        return TRUSTING._replace(operators=operators, groups=groups)
     telling = any(where.path for choices in options.places for where in choices) and can_tell()
     if not telling:
         console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only "
@@ -148,7 +150,7 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
         logins.list_all()           # now, and not while a client waits
         _say_untold(untold, console)
     return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold,
-                    logins.counts_for)
+                    logins.counts_for, groups)
 
 
 def _say_untold(untold: int | None, console: Console) -> None:
@@ -182,7 +184,8 @@ def switchboard(mailbox: Mailbox, console: Console, limits: Limits, house: str, 
                         broadcasts=Broadcasts(limits.everyone, limits.everyone_seconds),
                         hosts=Hosts(limits.clients_each, limits.new_names, limits.names,
                                     limits.names_each),
-                        identity=identity, is_alive=is_alive, is_silent=console.is_silent)
+                        identity=identity, room_lines=limits.room_lines, is_alive=is_alive,
+                        is_silent=console.is_silent)
     console.address_of = board.address_of
     return board
 

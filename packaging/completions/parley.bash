@@ -43,7 +43,7 @@ _parleyd() {
         --clients-each --strangers --strangers-each --handshakes --handshakes-each
         --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages
         --sender-bytes --login-bytes --rate --all --all-seconds --log-each --new-names --names
-        --names-each --check-store --salvage --version" -- "$word"))
+        --names-each --room-lines --check-store --salvage --version" -- "$word"))
     [[ $COMP_CWORD == 1 ]] && COMPREPLY+=($(compgen -W "status names logins check kick ban unban
         bans announce drain retire reinstate backup" -- "$word"))
 }

@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 import wire
 from net.bodies import BODY_MAX
-from net.fields import ENTRY
-from rules import invitations, promises, publication, window
+from net.fields import ENTRY, ROOM_ENTRY
+from rules import invitations, promises, publication, rooms, window
 from rules.door import RESERVED
 from server import connection, heartbeat, log
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS
@@ -99,7 +99,9 @@ class WireTest(unittest.TestCase):
     def test_values(self):
         for subsection, enum in (("Flags of SENDS and MAILS", wire.SendFlag),
                                  ("Outcome", wire.Outcome),
-                                 ("State, in an entry", wire.Presence), ("Why", wire.Why)):
+                                 ("State, in an entry", wire.Presence), ("Why", wire.Why),
+                                 ("Admission", wire.Admission),
+                                 ("Part, in an entry of a room", wire.Part)):
             with self.subTest(subsection):
                 self.assertEqual(values_of(subsection), numbers(enum))
         self.assertEqual(valued(section("parley-wire.7", "FEATURES")), numbers(wire.Feature))
@@ -112,7 +114,8 @@ class WireTest(unittest.TestCase):
         seconds = LOGIN_SECONDS, SILENCE_SECONDS, heartbeat.LEAVE_SECONDS
         self.assertEqual(told, [
             *map(str, (wire.FRAME_MAX, wire.HELLO_MAX, wire.TEXT_MAX, wire.NAME_MAX,
-                       wire.NAMES_MAX, BODY_MAX, promises.OUTCOME_NAMES, window.WINDOW)),
+                       wire.NAMES_MAX, BODY_MAX, promises.OUTCOME_NAMES, rooms.MEMBERS_MAX,
+                       rooms.ROOMS_OF_ONE, window.WINDOW)),
             f"{window.WINDOW_BYTES >> 10} KiB", f"{connection.READ_PAUSE_AT >> 10} KiB",
             f"{connection.UNSENT_MAX >> 20} MiB", *[f"{number:g} s" for number in seconds]])
         self.assertIn(f"and {heartbeat.ANSWER_SECONDS} s for an answer.",
@@ -122,6 +125,9 @@ class WireTest(unittest.TestCase):
         numbered = zip(wire.Entry._fields[1:], ENTRY.format[1:], strict=True)
         drawn = "name word | " + " | ".join(f"{name} {KINDS[how]}" for name, how in numbered)
         self.assertIn(f" {drawn}", section("parley-wire.7", "FIELD TYPES"))
+        numbered = zip(wire.RoomEntry._fields[1:5], ROOM_ENTRY.format[1:], strict=True)
+        drawn = "name word | " + " | ".join(f"{name} {KINDS[how]}" for name, how in numbered)
+        self.assertIn(f" {drawn} | topic word", section("parley-wire.7", "FIELD TYPES"))
 
     def test_example_decodes_to_what_it_says(self):
         told = 0

@@ -22,19 +22,22 @@ from wire import (
     Decoder,
     Entry,
     ProtocolError,
+    RoomEntry,
 )
 
 LOWEST = {"B": 0, "H": 0, "I": 0, "Q": 0, "16s": bytes(16), "32s": bytes(32), "word": "",
-          "words": (), "text": "", "texts": ("",), "entries": ()}
+          "words": (), "text": "", "texts": ("",), "entries": (), "rooms": ()}
 USUAL = {"B": 1, "H": 300, "I": 70_000, "Q": 7 << 32 | 9, "16s": bytes(range(16)),
          "32s": bytes(range(32)), "word": "bob", "words": ("bob", "erin-2", "Ωμ"),
          "text": "the \"torque\" wrench?\n\tÄ漢\U0001f527", "texts": ("hi", "", "Ä漢\U0001f527"),
-         "entries": (Entry("bob", 1, 0, 1 << 50, 0), Entry("erin", 2, 1, 5, 9))}
+         "entries": (Entry("bob", 1, 0, 1 << 50, 0), Entry("erin", 2, 1, 5, 9)),
+         "rooms": (RoomEntry("#ops", 0, 1, 3, 1, "bay 3"), RoomEntry("#Ω", 2, 3, 1, 0, ""))}
 HIGHEST = {"B": 2**8 - 1, "H": 2**16 - 1, "I": 2**32 - 1, "Q": 2**64 - 1, "16s": b"\xff" * 16,
            "32s": b"\xff" * 32, "word": "x" * 255,
            "words": ("n" * NAME_MAX,) * 1000, "text": "t" * TEXT_MAX,
            "texts": ("t" * TEXT_MAX, "u" * 900),
-           "entries": (Entry("n" * NAME_MAX, 255, 255, 2**64 - 1, 2**32 - 1),) * 1000}
+           "entries": (Entry("n" * NAME_MAX, 255, 255, 2**64 - 1, 2**32 - 1),) * 1000,
+           "rooms": (RoomEntry("#" * 255, 255, 255, 2**32 - 1, 2**32 - 1, "t" * 255),) * 100}
 FOREIGN = "\x1b[31m\r\n\x00\x9b\u202e\u2028\ud7ff\"=,"
 
 

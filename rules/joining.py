@@ -1,0 +1,241 @@
+"""joining: what users may change about rooms.
+
+Who makes a room is its keeper.  The keeper, and operators, may say who joins it, and close it; the
+topic of an open room is set by any member, that of another by its keeper alone.  Nobody is told
+that somebody joined or left: LIST_MEMBERS says who is in a room, and one of a thousand members
+would say little else.
+
+A room is a name in the log, and is counted as one: by the rate of new names (hosts.py), the names
+that a login may own (owners.py), and the names that the log may hold.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import wire
+from rules.claims import Claims
+from rules.hosts import Hosts
+from rules.looking import Looking
+from rules.promises import Promises
+from rules.rooms import ADMITTED_MAX, MEMBERS_MAX, ROOMS_OF_ONE, Room, Rooms
+from rules.roster import Roster
+from rules.state import Client, Now, Refusal
+from rules.store import Store
+from store.user import User
+from wire import Admission, Why
+
+Refused = tuple[Why, str] | None
+
+
+class Joining:
+    """The requests about rooms."""
+
+    def __init__(self, rooms: Rooms, mailbox: Store, roster: Roster, promises: Promises,
+                 note: Callable[..., None], looking: Looking, claims: Claims, hosts: Hosts
+                 ) -> None:
+        self.rooms = rooms
+        self.mailbox = mailbox
+        self.roster = roster
+        self.promises = promises
+        self.note = note
+        self.looking = looking
+        self.claims = claims
+        self.hosts = hosts
+
+    # ---- coming and going ----
+
+    def enter(self, client: Client) -> None:
+        """A client came in: its rooms have one more that is here."""
+        self.rooms.count(client, 1)
+        if not self.mailbox.refusal:
+            for room in self.rooms.outsiders(client):
+                self.put_out(client.user, room)
+
+    def leave(self, client: Client) -> None:
+        """A client goes."""
+        self.rooms.count(client, -1)
+        self.looking.leave(client)
+
+    def look(self, now: Now) -> None:
+        """At the end of a turn: old lines go, and those that are in a group no more; answers go
+        on."""
+        self.rooms.trim()
+        self.rooms.review(now.monotonic, self.put_out)
+        self.looking.wake()
+
+    def put_out(self, user: User, room: Room) -> None:
+        """This user is not admitted any more."""
+        self.rooms.leave(user, room)
+        self.note("left-room", name=user.name, room=room.name)
+        if client := self.roster.clients.get(user.number):
+            self.roster.tell(client, wire.Notice(f"you are not in {room.name} any more: it is for "
+                                                 f"{self._whom(room)}"))
+            self.looking.tell(room, [client])
+
+    @staticmethod
+    def _whom(room: Room) -> str:
+        return f"the group {room.group}" if room.admission == Admission.GROUP else "others"
+
+    # ---- requests that change something ----
+
+    def on_join(self, client: Client, said: wire.Join, now: Now) -> None:
+        """Join a room, or make it."""
+        room = self.rooms.find(said.room)
+        if room and client.user.number in room.members:
+            self._done(client, said.request, None)
+            return
+        refusal = self._full(client) or (
+            self._not_admitted(client, room) if room else self._not_made(client, said.room, now))
+        if not refusal:
+            if room is None:
+                room = self._make(client, said.room, now)
+            client.usage.put += self.rooms.join(client.user, room)
+            client.work += len(self.rooms.rooms_of(client.user))
+            self.note("joined", name=client.name, room=room.name)
+            self.looking.tell(room, [client])
+        self._done(client, said.request, refusal)
+
+    def _full(self, client: Client) -> Refused:
+        if self.mailbox.refusal:
+            return Why.FULL, self.mailbox.refusal
+        if len(self.rooms.rooms_of(client.user)) >= ROOMS_OF_ONE:
+            return Why.FULL, f"you are in {ROOMS_OF_ONE} rooms: /leave one first"
+        return None
+
+    def _not_admitted(self, client: Client, room: Room) -> Refused:
+        """Why this client may not join this room."""
+        if not self.rooms.may_join(room, client):
+            return Why.DENIED, f"you may not join {room.name}: its keeper has to let you in"
+        if len(room.members) >= MEMBERS_MAX:
+            return Why.FULL, f"{room.name} has {MEMBERS_MAX} members, and takes no more"
+        return None
+
+    def _not_made(self, client: Client, name: str, now: Now) -> Refused:
+        """Why this client may not make a room of this name."""
+        if not wire.is_room(name):
+            return Why.BAD_NAME, "a room is # and what may be a username: /join #ops"
+        if self.mailbox.find(name) is not None:
+            return None                         # the name of one that was closed
+        try:
+            self.claims.check_more(client.uid)
+        except Refusal as refusal:
+            return Why(refusal.message.why), refusal.message.reason
+        return self.hosts.admit_name(client.host, len(self.mailbox.users), now.monotonic)
+
+    def _make(self, client: Client, name: str, now: Now) -> Room:
+        is_new = self.mailbox.find(name) is None
+        room = self.rooms.make(name, client.user, now.wall)
+        if is_new:
+            self.claims.own(room.user, client.uid)
+        self.note("room-made", name=client.name, room=room.name)
+        return room
+
+    def on_leave(self, client: Client, said: wire.Leave, now: Now) -> None:
+        """Leave a room."""
+        room, refusal = self._mine(client, said.room)
+        if room:
+            client.usage.put += self.rooms.leave(client.user, room)
+            self.note("left-room", name=client.name, room=room.name)
+            self.looking.tell(room, [client])
+        self._done(client, said.request, refusal)
+
+    def on_topic(self, client: Client, said: wire.Topic, now: Now) -> None:
+        """Set the topic."""
+        room, refusal = self._mine(client, said.room)
+        if room and room.admission != Admission.OPEN and not self.rooms.may_change(room, client):
+            refusal = Why.DENIED, f"only the keeper of {room.name} may set its topic"
+        elif room and (len(said.text.encode()) > wire.TOPIC_MAX or not said.text.isprintable()):
+            refusal = Why.BAD_TEXT, f"a topic is a line of at most {wire.TOPIC_MAX} bytes"
+        elif room:
+            room.topic = said.text
+            self._change(client, room)
+            self.note("topic", name=client.name, room=room.name, text=room.topic)
+        self._done(client, said.request, refusal)
+
+    def on_admit(self, client: Client, said: wire.Admit, now: Now) -> None:
+        """Say who may join.  Members who may not leave."""
+        room, refusal = self._kept(client, said.room)
+        if room:
+            client.work += len(said.to)
+            refusal = self._admit(room, said)
+        if room and not refusal:
+            if room.admission == Admission.NAMES:
+                client.work += len(room.members)
+                for number in [each for each in room.members
+                               if each not in room.admitted and each != room.keeper]:
+                    self.put_out(self.mailbox.users[number], room)
+            self._change(client, room)
+            self.note("room-for", name=client.name, room=room.name,
+                      who=wire.some(said.to) or "everybody")
+        self._done(client, said.request, refusal)
+
+    def _admit(self, room: Room, said: wire.Admit) -> Refused:
+        """Let the room be for these; or say why that can't be."""
+        gid, found = 0, [self.mailbox.find(name) for name in said.to]
+        if said.admission == Admission.NAMES:
+            missing = [name for name, user in zip(said.to, found, strict=True)
+                       if user is None or not wire.is_name(user.name)]
+            if missing or not found:
+                return Why.UNKNOWN, f"no user named {(*missing, '?')[0][:64]} is in the log"
+            if len(found) > ADMITTED_MAX:
+                return Why.FULL, f"a room is for {ADMITTED_MAX} names at most"
+        elif said.admission == Admission.GROUP and len(said.to) == 1:
+            try:
+                known = self.rooms.groups.gid(said.to[0])
+            except OSError:
+                return Why.FULL, "the host's list of groups does not answer: try again"
+            if known is None or len(said.to[0].encode()) > 255:
+                return Why.UNKNOWN, f"this host has no group {said.to[0][:64]}"
+            gid = known
+        elif said.admission != Admission.OPEN or said.to:
+            return Why.OTHER, "a room is open, for some names, or for one group"
+        room.admission, room.gid = said.admission, gid
+        room.group = said.to[0] if said.admission == Admission.GROUP else ""
+        room.admitted = {user.number: None for user in found if user is not None
+                         and said.admission == Admission.NAMES}
+        return None
+
+    def on_close(self, client: Client, said: wire.Close, now: Now) -> None:
+        """Close a room."""
+        room, refusal = self._kept(client, said.room)
+        if room:
+            members = [self.roster.clients[number] for number in room.members
+                       if number in self.roster.clients]
+            client.work += len(room.members)
+            self.rooms.close(room)
+            self.note("room-closed", name=client.name, room=room.name)
+            self.looking.tell(room, members)
+        self._done(client, said.request, refusal)
+
+    def _change(self, client: Client, room: Room) -> None:
+        """Store what a room is now, and tell the members that are here."""
+        client.work += room.here
+        client.usage.put += self.rooms.change(room)
+        clients = self.roster.clients
+        self.looking.tell(room, [clients[number] for number in room.members if number in clients])
+
+    def _done(self, client: Client, request: int, refusal: Refused) -> None:
+        if refusal:
+            self.roster.tell(client, wire.Failed(request, *refusal))
+        else:
+            self.promises.turn.settings.append((client, request))
+
+    def _mine(self, client: Client, name: str) -> tuple[Room | None, Refused]:
+        """A room of the client's; or why it is none, or nothing can be changed."""
+        room = self.rooms.find(name)
+        if room is None or client.user.number not in room.members:
+            return None, (Why.UNKNOWN, f"you are not in {name[:64]}")
+        return self._changeable(room)
+
+    def _kept(self, client: Client, name: str) -> tuple[Room | None, Refused]:
+        """A room that the client may change; or why not."""
+        room = self.rooms.find(name)
+        if room is None or not self.rooms.may_join(room, client):
+            return None, (Why.UNKNOWN, f"there is no room {name[:64]}")
+        if not self.rooms.may_change(room, client):
+            keeper = self.mailbox.users[room.keeper].name
+            return None, (Why.DENIED, f"only {keeper}, the keeper of {room.name}, may do that")
+        return self._changeable(room)
+
+    def _changeable(self, room: Room) -> tuple[Room | None, Refused]:
+        return (None, (Why.FULL, self.mailbox.refusal)) if self.mailbox.refusal else (room, None)

@@ -1,0 +1,168 @@
+"""looking: what clients are told of rooms: which there are, who is in one, what was said there.
+
+A client with Feature.ROOMS is told its own rooms after WELCOME, and again when one of them changes.
+How many members are here changes all the time; that is only as new as the answer to LIST_ROOMS.  To
+a client that may not join a room, there is no such room.
+
+What was said last in a room is in its own queue.  A member asks for it (RECALL), and is sent it a
+page at a time (pages.py); nothing of it waits, or is confirmed.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import wire
+from rules.pages import Pages
+from rules.rooms import Room, Rooms
+from rules.roster import Roster
+from rules.slices import STEP
+from rules.state import Client, Now
+from rules.store import Store
+from wire import Feature, Part, Why
+
+PAGE = 150              # rooms in a frame: the longest names and topics take 45 KB
+ROWS_MAX = 500          # rooms looked at for a page: 0.5 ms, if most may not be joined
+PAST_MOST, PAST_BYTES = 64, 32 << 10    # lines of the past in a step, and bytes of their text
+
+
+class Answer:
+    """An answer to RECALL or LIST_ROOMS that is under way."""
+    __slots__ = ("at", "request", "room", "upto")
+
+    def __init__(self, request: int, room: Room | None = None, upto: int = 0) -> None:
+        self.request, self.room, self.upto = request, room, upto
+        self.at = 0             # the id, or the place among the rooms, that it has come to
+
+
+class Looking:
+    """What is told of rooms."""
+
+    def __init__(self, rooms: Rooms, mailbox: Store, roster: Roster) -> None:
+        self.rooms = rooms
+        self.mailbox = mailbox
+        self.roster = roster
+        self._answers: dict[Client, Answer] = {}
+        self._pages = Pages(roster.slices, self._send_page)
+
+    # ---- without being asked ----
+
+    def welcomed(self, client: Client) -> None:
+        """WELCOME was said: tell the client its rooms."""
+        rooms = list(self.rooms.rooms_of(client.user).values())
+        if client.features & Feature.ROOMS and rooms:
+            for at in range(0, len(rooms), PAGE):
+                self.roster.tell(client, self._page(client, 0, rooms[at:at + PAGE],
+                                                    at + PAGE >= len(rooms)))
+
+    def leave(self, client: Client) -> None:
+        """A client goes."""
+        self._answers.pop(client, None)
+        self._pages.drop(client)
+
+    def tell(self, room: Room, clients: Sequence[Client]) -> None:
+        """Tell these clients what a room of theirs is now.  Only its keeper gets other bytes."""
+        knowing = [client for client in clients if client.features & Feature.ROOMS]
+        for keeper in [each for each in knowing if each.user.number == room.keeper]:
+            knowing.remove(keeper)
+            self.roster.tell(keeper, self._page(keeper, 0, [room], True))
+        if knowing:
+            self.roster.tell_all(knowing, self._page(knowing[0], 0, [room], True))
+
+    def _entry(self, client: Client, room: Room) -> wire.RoomEntry:
+        number = client.user.number
+        part = Part.MEMBER * (number in room.members) | Part.KEEPER * (number == room.keeper)
+        return wire.RoomEntry(room.name, room.admission, part, len(room.members), room.here,
+                              room.topic)
+
+    def _page(self, client: Client, request: int, rooms: Sequence[Room], is_last: bool
+              ) -> wire.Rooms:
+        return wire.Rooms(request, is_last, tuple([self._entry(client, room) for room in rooms]))
+
+    # ---- requests ----
+
+    def on_list_rooms(self, client: Client, said: wire.ListRooms, now: Now) -> None:
+        """Tell the rooms that the client may join."""
+        self._begin(client, Answer(said.request))
+
+    def on_list_members(self, client: Client, said: wire.ListMembers, now: Now) -> None:
+        """Tell who is in a room."""
+        room = self.rooms.find(said.room)
+        if room is None or not self.rooms.may_join(room, client):
+            self._fail(client, said.request, Why.UNKNOWN, f"there is no room {said.room[:64]}")
+            return
+        client.work += len(room.members) + len(room.admitted)
+        users = self.mailbox.users
+        to = (room.group,) if room.group else tuple([users[each].name for each in room.admitted])
+        self.roster.tell(client, wire.Admitted(room.admission, room.name, users[room.keeper].name,
+                                               to))
+        members = tuple([users[each].name for each in room.members])
+        self.roster.tell(client, wire.Members(said.request, room.name, members))
+
+    def on_recall(self, client: Client, said: wire.Recall, now: Now) -> None:
+        """Tell what was said last in a room."""
+        room = self.rooms.find(said.room)
+        if room is None or client.user.number not in room.members:
+            self._fail(client, said.request, Why.UNKNOWN, f"you are not in {said.room[:64]}")
+            return
+        self._begin(client, Answer(said.request, room, self.mailbox.last))
+
+    def _fail(self, client: Client, request: int, why: Why, reason: str) -> None:
+        self.roster.tell(client, wire.Failed(request, why, reason))
+
+    def _begin(self, client: Client, answer: Answer) -> None:
+        if client in self._answers:
+            self._fail(client, answer.request, Why.BUSY, "another answer is under way: try again")
+            return
+        self._answers[client] = answer
+        self._pages.put(client)
+
+    def _send_page(self, client: Client) -> int:
+        answer = self._answers[client]
+        is_over = (self._send_past(client, answer, answer.room) if answer.room
+                   else self._send_rooms(client, answer))
+        if is_over:
+            del self._answers[client]
+        else:
+            self._pages.put(client)
+        return STEP
+
+    def _send_past(self, client: Client, answer: Answer, room: Room) -> bool:
+        """Send some lines; returns whether they were the last."""
+        users = self.mailbox.users
+        mails = self.mailbox.unread(room.user, answer.at, answer.upto, PAST_MOST, PAST_BYTES)
+        if not mails or client.user.number not in room.members:
+            self.roster.tell(client, wire.Done(answer.request))
+            return True
+        for mail in mails:
+            self.roster.tell(client, wire.Past(answer.request, mail.time, mail.origin,
+                                               users[mail.sender].name,
+                                               tuple([text.decode() for text in mail.texts])))
+        answer.at = mails[-1].last
+        return False
+
+    def _send_rooms(self, client: Client, answer: Answer) -> bool:
+        """Send a page of rooms; returns whether it was the last."""
+        users, found = self.mailbox.users, list[Room]()
+        numbers = self.rooms.numbers
+        at, stop = answer.at, min(answer.at + ROWS_MAX, len(numbers))
+        while at < stop and len(found) < PAGE:
+            room = self.rooms.all.get(numbers[at])
+            at += 1
+            if room and numbers[at - 1] < len(users) and self.rooms.may_join(room, client):
+                found.append(room)
+        answer.at, is_over = at, at >= len(numbers)
+        self.roster.tell(client, self._page(client, answer.request, found, is_over))
+        return is_over
+
+    def is_answering(self, client: Client) -> bool:
+        """Whether a RECALL or LIST_ROOMS of this client goes on."""
+        return client in self._answers
+
+    def wake(self) -> None:
+        """Go on with clients that read again."""
+        self._pages.wake()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether wake() has something to do."""
+        return self._pages.is_due

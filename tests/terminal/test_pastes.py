@@ -4,16 +4,22 @@ import unittest
 import wire
 from terminal.display import GUTTER
 from terminal.keys import BURST
-from tests.harness.process import Speaker
+from tests.harness.process import HERE, Speaker
 from tests.harness.terminals import Terminal
 from tests.programs.test_plain import SECONDS, Lines
 
+# The pieces of one paste may come as late as a busy machine types them.
+PATIENT = "import sys; from terminal import keys; keys.PASTE_GAP = 1.0; import curses_client; " \
+          "sys.exit(curses_client.main())"
 NASTY = "@bob first\r/exit\r6\r@carol fourth\r"
 
 
 class WithPeople(Lines):
-    def person(self, *options: str) -> Terminal:
-        terminal = Terminal(self.command("--name", "ann", *options), self.env)
+    def person(self, *options: str, patient: bool = False) -> Terminal:
+        command = self.command("--name", "ann", *options)
+        if patient:
+            command[1:2] = ["-c", PATIENT]
+        terminal = Terminal(command, self.env, cwd=HERE)
         self.addCleanup(terminal.close)
         terminal.until("online", SECONDS)          # the log of names is here
         terminal.until("menu>", SECONDS)
@@ -42,7 +48,7 @@ class OnTheScreen(WithPeople):
         """Cut by the program's reads, by the terminal's buffer, and so that a piece ends in a
         newline."""
         bob = self.friend("bob")
-        ann = self.person()
+        ann = self.person(patient=True)
         for size in (BURST, 100, 4095, 4096):
             line = "x" * (size - 1) + "\r"
             text = "@bob " + (line * (12_000 // size + 1))

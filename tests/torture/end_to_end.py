@@ -124,6 +124,8 @@ class EndToEnd:
             self.daemon.client(name).close()
         self.clients: dict[str, subprocess.Popen[bytes]] = {}
         self.deaths = {"daemon": 0, "clients": 0}
+        for name in SENDERS:                        # what each has noted so far
+            Path(self.directory, f"{name}.log").touch()
         for name in (*SENDERS, *READERS):
             self.start(name)
 

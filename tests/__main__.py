@@ -1,6 +1,6 @@
 """The runner of the tests: all of them, or those of a room, on all processors.
 
-    python3 -m tests [-v] [-j JOBS] [WHAT ...]
+    python3 -m tests [-v] [--again] [-j JOBS] [WHAT ...]
 
 WHAT is a room (store), a module (test_mailbox), a path (tests/store), or a name as unittest writes
 it (tests.store.test_mailbox.TestNames).  Without one, all tests run.
@@ -23,6 +23,9 @@ How it ends
     Each failure is shown when it happens and named again at the end.  So is each reason why tests
     were skipped.  The last line counts: `1315 passed, 0 failed, 3 skipped`.  The exit status is 1
     when a test failed.
+    With --again the tests that failed run once more, one at a time, when all others are done.  Up
+    to FLAKY_MAX of them are let pass if they pass now: they are named as FLAKY, and counted in the
+    last line.  A test that fails alone has failed; so have all if more than AGAIN_MAX failed.
 """
 from __future__ import annotations
 
@@ -44,7 +47,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.harness import HOUSES
+from tests.harness import HOUSES, warm
+from tests.harness.process import FULL
 
 HOME = Path(__file__).resolve().parent.parent
 TIMES = HOME / ".test-times"        # {test: [seconds, processor seconds]} of the last run here
@@ -54,6 +58,9 @@ SPLIT_SECONDS = 4.0                 # a class that takes longer is run test by t
 NEW_SECONDS = 0.2                   # assumed for a test that was never measured
 WAITS = 0.4                         # of its seconds a test may compute and still count as waiting
 SOME_SECONDS = 1.0                  # a unit below this is not worth a worker of its own kind
+AGAIN_MAX = 10                      # failures; more are no accident, and would take long
+FLAKY_MAX = 2                       # tests that may fail beside others in a run, and pass alone
+FIXTURES = ("setUpClass (", "tearDownClass (", "setUpModule (", "tearDownModule (")
 OPEN_MAX = 200                      # descriptors a worker may have open when it is given a unit
 
 
@@ -170,6 +177,8 @@ class Report(unittest.TestResult):
 
 def work(orders: int, reports: int, all_units: Sequence[Unit]) -> None:
     """The worker: the number of a unit a line; reports, and `[OPEN]` after each unit."""
+    if not FULL:
+        warm.install()
     with open(orders, encoding="ascii") as wanted, open(reports, "w", encoding="utf-8") as out:
         for line in wanted:
             unittest.TestSuite(all_units[int(line)].cases).run(Report(out))
@@ -239,7 +248,7 @@ class Tally:
 
     def __init__(self, total: int, verbose: bool) -> None:
         self.total, self.verbose = total, verbose
-        self.passed, self.failed = 0, []            # type: int, list[str]
+        self.passed, self.failed, self.flaky = 0, [], []    # type: int, list[str], list[str]
         self.skipped: Counter[str] = Counter()
         self.begun = self.shown = time.monotonic()
         self.is_terminal = sys.stdout.isatty()
@@ -265,10 +274,17 @@ class Tally:
             self.shown = now
             self._write(text + "\n")
 
+    def forgive(self, flaky: Sequence[str], alone: Tally) -> None:
+        """These failed beside others and passed alone, in another run."""
+        self.flaky, self.failed = list(flaky), alone.failed
+        self.passed += alone.passed
+
     def close(self) -> int:
         """The last words; the exit status."""
         if self.is_terminal:
             self._write("\r\x1b[K")
+        for test in self.flaky:
+            print(f"FLAKY: {test} failed beside others, see FAIL above, and passed alone")
         for reason, times in sorted(self.skipped.items()):
             print(f"skipped {times}: {reason}")
         for test in self.failed:
@@ -276,7 +292,8 @@ class Tally:
         seconds = time.monotonic() - self.begun
         print(f"{seconds:.0f} seconds, {processor_seconds():.0f} of a processor")
         failed, skipped = len(self.failed), self.skipped.total()
-        print(f"{self.passed} passed, {failed} failed, {skipped} skipped")
+        print(f"{self.passed} passed, {failed} failed, {skipped} skipped"
+              + f", {len(self.flaky)} flaky" * bool(self.flaky))
         return int(bool(failed) or not self.passed)
 
     @staticmethod
@@ -348,6 +365,29 @@ class Run:
                 self._next(worker, worker.waiting)
 
 
+def blamed(failed: Iterable[str], among: Iterable[unittest.TestCase]) -> list[unittest.TestCase]:
+    """The tests that these names of failures speak of: of a test, a subtest, a class that could not
+    be set up, or the unit of a worker that died."""
+    names = {name.rpartition("(")[2].rstrip(")") if name.startswith(FIXTURES)
+             else name.partition(" ")[0] for name in failed}
+    return [case for case in among
+            if names & {case.id(), class_of(case), type(case).__module__}]
+
+
+def again(wanted: Sequence[unittest.TestCase], tally: Tally) -> None:
+    """Run what failed once more, with nothing beside it, and forgive what passes now."""
+    cases = blamed(tally.failed, wanted)
+    if not cases or len(cases) > AGAIN_MAX:
+        return
+    print(f"\nagain, alone: {', '.join(case.id() for case in cases)}", flush=True)
+    alone = Tally(len(cases), tally.verbose)
+    Run([unit(case.id(), [case], {}) for case in cases], 1, alone).run()
+    fail_alone = blamed(alone.failed, cases)
+    flaky = [case.id() for case in cases if case not in fail_alone]
+    if len(flaky) <= FLAKY_MAX and len(flaky) == alone.passed:
+        tally.forgive(flaky, alone)
+
+
 def remembered() -> dict[str, list[float]]:
     """{test: [seconds, processor seconds]} of the last run here, or of the run in SEED."""
     for path in (TIMES, SEED):
@@ -372,6 +412,8 @@ def main() -> int:
     processors = len(os.sched_getaffinity(0))
     parser.add_argument("-j", "--jobs", type=int, default=processors + processors // 2,
                         help="worker processes for the tests that compute")
+    parser.add_argument("--again", action="store_true",
+                        help="run what failed once more, alone; let a flaky test or two pass")
     options = parser.parse_args()
     os.chdir(HOME)
     warnings.simplefilter("default", ResourceWarning)
@@ -384,6 +426,8 @@ def main() -> int:
     gc.freeze()
     try:
         run.run()
+        if options.again and tally.failed:
+            again(wanted, tally)
     finally:
         shutil.rmtree(houses, ignore_errors=True)
     remember(times | run.times if options.what else run.times)

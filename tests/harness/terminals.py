@@ -33,6 +33,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tests.harness.screen_reader import Screen
+from tests.harness.warm import take_terminal
 
 TIMEOUT = 5.0  # a loaded two-core machine starts a curses program in under 1 s
 READ_SIZE = 65536
@@ -86,10 +87,6 @@ def framed(text: str, caption: str) -> str:
     return f"{caption}\n{'-' * 80}\n{text}\n{'-' * 80}"
 
 
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
 class Terminal:
     """`command` on a pty of its own, which is its controlling terminal; `env` is the whole
     environment."""
@@ -129,7 +126,7 @@ class Terminal:
             env=environment() if env is None else env,
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=_take_terminal,  # one ioctl, safe beside threads
+            preexec_fn=take_terminal,  # one ioctl, safe beside threads
         )
 
     def __enter__(self) -> Self:

@@ -51,6 +51,9 @@ READS = 4                           # in one call of hear(): what is made of so 
 HEAR_SECONDS = 0.01                 # in one call of hear(), so that a flood does not delay keys
 
 
+MAYBE_TLS = ": if it speaks TLS there, write tls: before the address"
+
+
 class Lost(Exception):
     """The connection is of no more use: why, in words."""
 
@@ -72,6 +75,7 @@ class Connection:
         self._now, self._more = monotonic, more
         self._deadline: float | None = None             # when it has to have come to something
         self._heard = 0.0                               # when the daemon last spoke
+        self._has_heard = False                         # on this connection
         self._pinged: float | None = None               # when we asked whether it is there
         self._broken = False                            # can't be written to; is read to its end
         self._decoder = wire.Decoder()
@@ -164,7 +168,7 @@ class Connection:
             if end is not None:
                 end.close()
         self.sock, self.lookup, self.mask, self.route.address = None, None, 0, None
-        self.online = self.opening = self._broken = False
+        self.online = self.opening = self._broken = self._has_heard = False
         self.retry_at = self._deadline = self._pinged = None
         self._decoder, self._unheard, self._out = wire.Decoder(), deque(), bytearray()
 
@@ -240,10 +244,17 @@ class Connection:
         except OSError as error:
             raise Lost(reason_of(error)) from None
         if not data:
-            raise Lost("the daemon closed the connection")
-        self._heard, self._pinged = self._now(), None
+            raise Lost("the daemon closed the connection" + self._may_be_tls * MAYBE_TLS)
+        self._heard, self._pinged, self._has_heard = self._now(), None, True
         self._unheard += self._decoder.split(data)
         return len(data) >= READ_SIZE
+
+    @property
+    def _may_be_tls(self) -> bool:
+        """Whether a daemon that says nothing may have waited for TLS."""
+        where = self.route.address
+        is_plain_tcp = bool(where and where.host and not where.tls)
+        return is_plain_tcp and not self.online and not self._has_heard
 
     def _said(self, arrived: Any) -> Any:
         """The message of a frame; None for PING, which is answered here, and for PONG."""

@@ -17,6 +17,7 @@ class Online(NamedTuple):
     again: bool             # after a lost connection
     run_by: str = ""        # the login that runs the daemon, unless it is the user, root, or the
                             # host's own
+    is_open: bool = False   # over TCP, and the daemon asked for no passphrase: anybody could
 
 
 class Offline(NamedTuple):
@@ -49,6 +50,7 @@ class Locked(NamedTuple):
     reason: str
     again: bool             # the passphrase that was given is wrong
     advice: str = ""        # what else there is to know
+    place: str = ""         # the address, if the user named it
 
 
 class Remark(NamedTuple):

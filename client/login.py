@@ -17,13 +17,19 @@ from client.connection import Connection
 from client.events import Event, Events, Locked, NameRefused, Online, OtherStore, Over, Remark
 from client.keyring import RingError
 from client.proofs import Impostor, Proofs
+from net.address import Address
 from wire import ProtocolError, Why
 
 NO_TOKEN = bytes(16)
 NAME_WHYS = {Why.TAKEN, Why.BAD_NAME, Why.DENIED, Why.UNKNOWN, Why.EMPTY}
 # A stranger must not learn which of the two it is (rules/claims.py).
-KEPT = ("if {name} has no passphrase yet, it belongs to a login of that host: there, at the "
-        "daemon's Unix socket, its owner needs none, and sets one with /claim")
+KEPT = ("At the Unix socket of the daemon's host a login of that host needs no passphrase for its "
+        "names.  /claim, typed there, sets the one that is asked for here")
+
+
+def _place(address: Address | None) -> str:
+    """An address as a user writes it; "" for a default place."""
+    return "" if not address or address.default else address.known_as or str(address)
 
 
 class TurnedAway(Exception):
@@ -84,8 +90,9 @@ class Login:
             raise TurnedAway(Over(str(fault))) from None
         if proof is None:
             address = self._connection.route.address
-            advice = "" if address and address.path else KEPT.format(name=self._name)
-            raise TurnedAway(Locked(f"{self._name} is kept for its owner there", False, advice))
+            advice = "" if address and address.path else KEPT
+            raise TurnedAway(Locked(f"{self._name} is kept for its owner there", False, advice,
+                                    _place(address)))
         self._connection.say(proof)
 
     def rejected(self, said: wire.Rejected) -> None:
@@ -93,7 +100,7 @@ class Login:
         is_mine = self._home is not None and self._home[1] == self._name.lower()
         if said.why == Why.DENIED and self._proofs.answered:
             self._proofs.wrong()
-            raise TurnedAway(Locked(said.reason, True))
+            raise TurnedAway(Locked(said.reason, True, "", _place(self._connection.route.address)))
         if said.why == Why.FULL or (said.why == Why.TAKEN and is_mine):
             raise TryLater(said.reason)         # taken by a ghost, or by this user elsewhere
         if said.why == Why.OTHER and self._resumes:
@@ -108,7 +115,10 @@ class Login:
         Returns whether ids mean something else from now on: another store, or another name."""
         self._check(said)
         again, home = self._home is not None, (said.store, said.name.lower())
-        self._events.append(Online(said, again, self._connection.route.run_by))
+        route = self._connection.route
+        is_tcp = bool(route.address and route.address.host)
+        self._events.append(Online(said, again, route.run_by,
+                                   is_tcp and not self._proofs.answered))
         is_new, self._home = home != self._home, home
         self._token = said.token
         return is_new

@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ssl
 
+RECORDS = range(20, 25)     # the first byte of a record of TLS (RFC 8446, B.1)
 CHUNK = 16384               # bytes encrypted at once: one record of TLS
 
 
@@ -60,6 +61,14 @@ class BadCertificate(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+class NoTLS(ConnectionError):
+    """The peer's first bytes are no record of TLS.  `is_frame`: they may begin a frame of ours."""
+
+    def __init__(self, reason: str, first: int) -> None:
+        super().__init__(reason)
+        self.is_frame = first == 0              # of fewer than 2**24 bytes
 
 
 class Server:
@@ -128,7 +137,7 @@ class Secured:
         self.binding = binding
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=bool(binding))
-        self._shaken = False
+        self._shaken = self._has_heard = False
         self._unsent = b""                  # encrypted, and not taken by the socket yet
         self._owed = b""                    # the plain bytes that `_unsent` is the end of
 
@@ -191,6 +200,11 @@ class Secured:
         """`send` for several buffers."""
         return self.send(b"".join(buffers))
 
+    def say_plainly(self, data: bytes) -> None:
+        """Send this without TLS, before any: to a peer that speaks none."""
+        with contextlib.suppress(OSError):
+            self.sock.send(data)
+
     def close(self) -> None:
         """Close the connection, with TLS's goodbye if that can leave at once."""
         with contextlib.suppress(OSError, ValueError):
@@ -213,12 +227,21 @@ class Secured:
                     raise ConnectionError(
                         "the line was closed" if self._tls.server_side else
                         "the daemon closed the connection: does it speak TLS there?")
+                self._check_first(data)
                 self._in.write(data)
             with contextlib.suppress(ssl.SSLWantReadError):
                 self._agree()
         if not self._flush():
             return EVENT_WRITE
         return 0 if self._shaken else EVENT_READ
+
+    def _check_first(self, data: bytes) -> None:
+        """Raise NoTLS if this is the first of a peer that speaks none."""
+        if not self._has_heard and data[0] not in RECORDS:
+            raise NoTLS("no TLS was spoken" if self._tls.server_side else
+                        "no TLS is spoken there: leave tls: out if the daemon's operator says so",
+                        data[0])
+        self._has_heard = True
 
     @property
     def certificate(self) -> bytes:

@@ -30,6 +30,9 @@ former with a salt and a verifier made of the daemon's secret.  That verifier is
 both are refused with the same words after the same calls: tests/torture/proof_times.py takes the
 times.  How often one may try is in guesses.py.
 
+With `tcp_claimed` nobody comes in elsewhere under a name that is nobody's.  So nobody can claim a
+name there for the first time: that is done at the Unix socket, also by ssh.
+
 With `trusting` there are no owners and no claims: every name is free for everybody, as in the
 specifications.
 """
@@ -64,9 +67,18 @@ class Identity(NamedTuple):
     untold: int | None = None                           # a uid that may be anybody's (net/uids.py)
     login_of: Callable[[int], int] = lambda uid: uid    # the login that limits count a uid for
     groups: Groups = NO_GROUPS                          # of the host
+    tcp_claimed: bool = False                           # --tcp-names claimed
 
 
 TRUSTING = Identity(trusting=True)
+CLAIMED_ONLY = ("over TCP this daemon lets in claimed names only: log in as {name} on its host "
+                "(ssh -t HOST parley --name {name}), type /claim there, and come again with that "
+                "passphrase")
+
+
+def is_at_socket(caller: Caller) -> bool:
+    """Whether the caller is at a Unix socket, also where the kernel does not say who it is."""
+    return caller.uid is not None or caller.address == "unix"
 
 
 class Question(NamedTuple):
@@ -114,6 +126,8 @@ class Claims:
                                       "login you are: its operator may open a TCP address")
         user = self.mailbox.find(hello.name)
         if not self._has_to_prove(hello.name, user, caller):
+            if self.identity.tcp_claimed and not is_at_socket(caller):
+                raise Refusal(Why.DENIED, CLAIMED_ONLY.format(name=hello.name))
             return None
         if not hello.features & wire.Feature.PROVE:
             raise Refusal(Why.DENIED, f"{hello.name} needs a passphrase here, and this program "

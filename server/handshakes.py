@@ -16,6 +16,9 @@ A connection whose time has not come is not read: it is out of the selector, and
 waits in the peer's own socket.  It has LOGIN_SECONDS for all.  While nobody asks for anything, a
 host that used up its time does not wait.
 
+A client that says its HELLO without TLS is told so, without TLS: it would see no more than that the
+connection was closed.
+
 When the handshake is over, the daemon adopts the connection, and it is a stranger (strangers.py).
 """
 from __future__ import annotations
@@ -27,7 +30,8 @@ from functools import partial
 from math import inf
 from typing import Protocol
 
-from net.tls import Secured
+import wire
+from net.tls import NoTLS, Secured
 from rules.buckets import Buckets
 from rules.state import Caller, Now
 from server.options import Limits
@@ -39,6 +43,7 @@ BURST = 100                 # milliseconds of steps of one host at once: a class
 REFILL = 0.1                # seconds for one millisecond more: what one host asks for in the long
                             # run shows in no 99th percentile
 
+SPEAKS_TLS = "this address speaks TLS: write tls: before it, as in --connect tls:HOST:PORT"
 TOO_MANY = "too many connections are logging in"
 
 
@@ -154,6 +159,10 @@ class Handshakes:
         sock, began, reason = handshake.sock, self.processor(), ""
         try:
             mask = sock.shake()
+        except NoTLS as error:
+            mask, reason = 0, str(error)
+            if error.is_frame:
+                sock.say_plainly(wire.encode(wire.Rejected(wire.Why.OTHER, SPEAKS_TLS)))
         except OSError as error:
             mask, reason = 0, error.strerror or str(error)
         took, now = self.processor() - began, self.clock().monotonic

@@ -111,6 +111,8 @@ def _parser() -> Parser:
     add("--tls-cert", metavar="FILE", help="speak TLS at every TCP address, with this certificate")
     add("--tls-key", metavar="FILE", help="its key, if it is not in the certificate's file")
     add("--trust-names", action="store_true", help="let everybody use every name")
+    add("--tcp-names", metavar="WHICH", choices=("any", "claimed"), default="any",
+        help="the names that come in over TCP: any, or only claimed ones")
     add("--insecure", action="store_true",
         help="allow a TCP address that is not loopback, without TLS")
     add("--state", metavar="DIR", help="keep the store in this directory")
@@ -202,6 +204,9 @@ def _places(options: argparse.Namespace) -> list[list[Address]]:
         die(PROGRAM, os.EX_USAGE, str(error))
     if options.tls_key and not options.tls_cert:
         die(PROGRAM, os.EX_USAGE, "--tls-key needs --tls-cert")
+    if options.tcp_names == "claimed" and wanted and not any(where.path for where in wanted):
+        die(PROGRAM, os.EX_USAGE, "--tcp-names claimed needs a Unix socket beside the TCP address, "
+                                  "where users claim their names: --listen unix:PATH")
     for where in wanted:
         if where.tls and not options.tls_cert:
             die(PROGRAM, os.EX_USAGE, f"{where} needs --tls-cert")

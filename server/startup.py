@@ -150,7 +150,7 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
         logins.list_all()           # now, and not while a client waits
         _say_untold(untold, console)
     return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold,
-                    logins.counts_for, groups)
+                    logins.counts_for, groups, options.tcp_names == "claimed")
 
 
 def _say_untold(untold: int | None, console: Console) -> None:

@@ -41,6 +41,7 @@ class Contact:
         self._parting: Note | None = None       # what the daemon said last, or that it is lost
         self._was_online = False
         self._greeting: str | None = None       # waits for the whole roster
+        self._is_open = False                   # say that the name is anybody's
         self._is_cut = False                    # the user knows that the log is not whole
         self.hears: Hears = {
             Online: self.on_online, Found: self.on_found, Offline: self.on_offline,
@@ -61,6 +62,7 @@ class Contact:
         whose = ", your own daemon," if self.link.hides_host else run_by
         house, name = display(event.welcome.house), display(event.welcome.name)
         self._greeting = f"connected{again} to {house}{whose} as {name}"
+        self._is_open = event.is_open and not event.again
         if not event.welcome.features & wire.Feature.ROSTER:
             self._greet()
 
@@ -79,6 +81,10 @@ class Contact:
         parting, self._parting, self._greeting = self._parting, None, None
         if parting is None or not self._is_last(parting) or not self.feed.revise(parting, said):
             self.feed.note(said)
+        if self._is_open:
+            self._is_open = False
+            self.feed.note(f"over TCP anybody can be {display(self.link.name)} here until you "
+                           "/claim that name", "alert")
 
     def _is_last(self, note: Note) -> bool:
         return self.feed.pane.after(-1)[0][-1:] == [note]

@@ -46,10 +46,12 @@ def login_failure(name: str, event: Any) -> Failure | None:
     if isinstance(event, NameRefused):
         return Failure(os.EX_DATAERR, display(event.reason))
     if isinstance(event, Locked):
-        advice = f"; {display(event.advice)}" if event.advice else ""
+        advice = f".  {display(event.advice)}" if event.advice else ""
+        there = f"--connect {event.place} " if event.place else ""
+        command = f"parley {there}--name {name}"
         return Failure(os.EX_NOPERM, f"{display(event.reason)}: give its passphrase once in "
-                                     f"`parley --name {name}` on a terminal here; the key is kept, "
-                                     f"and scripts use it then{advice}")
+                                     f"`{command}` on a terminal here; the key is kept, and "
+                                     f"scripts use it then{advice}")
     return None
 
 

@@ -38,7 +38,7 @@ _parleyd() {
         --backend) COMPREPLY=($(compgen -W "dbm.sqlite3 dbm.gnu dbm.ndbm dbm.dumb" -- "$word")); return ;;
         --all) COMPREPLY=($(compgen -W "everyone operators nobody" -- "$word")); return ;;
     esac
-    COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names
+    COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names --tcp-names
         --insecure --state --backend --console --log --no-text --name --patience --clients
         --clients-each --strangers --strangers-each --handshakes --handshakes-each
         --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages

@@ -29,7 +29,7 @@ end
 for option in listen name patience clients clients-each strangers strangers-each handshakes \
         handshakes-each login-seconds silence-seconds mailbox-messages mailbox-bytes \
         sender-messages sender-bytes login-bytes rate all-seconds log-each new-names names \
-        names-each room-lines
+        names-each tcp-names room-lines
     complete -c parleyd -l $option -x
 end
 for option in state salvage tls-cert tls-key log

@@ -33,7 +33,7 @@ from ui.screen import frame
 
 TCP = Address("", "192.0.2.7", 6464)
 UNIX = Address("/run/here.sock", "", 0)
-IDENTITY = Identity(False, b"secret" * 6, {"daemon": 1}.get, frozenset())
+IDENTITY = Identity(False, b"secret" * 6, {"games": 1}.get, frozenset())
 
 
 class Met(unittest.TestCase):
@@ -96,7 +96,7 @@ class Keys(Met):
         elsewhere = Keyring(self.home.with_name("elsewhere"))
         link = self.link(ring=elsewhere)
         locked, = self.connect(link, Locked)
-        expected = Locked("sam is kept for its owner there", False, KEPT.format(name="sam"))
+        expected = Locked("sam is kept for its owner there", False, KEPT, str(TCP))
         self.assertEqual((locked, link.sock, link.retry_at), (expected, None, None))
         link.unlock("wrong")
         locked, = self.connect(link, Locked)
@@ -182,13 +182,13 @@ class Keys(Met):
             self.assertRaises(ValueError, Proofs(Keyring(None)).claim, bad)
 
     def test_a_login_of_the_host_is_locked_like_a_claimed_name(self):
-        link = self.link(name="daemon")
+        link = self.link(name="games")
         self.connect(link, Locked)
         link.unlock("guess")
         self.assertTrue(self.connect(link, Locked)[0].again)
 
     def test_at_the_socket_a_refusal_asks_for_another_name(self):
-        self.connect(self.link(name="daemon", address=UNIX), NameRefused)
+        self.connect(self.link(name="games", address=UNIX), NameRefused)
 
 
 class Impostors(Met):
@@ -443,7 +443,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.run_("--send", "sam", "a note")[0], 0)
         code, out, err = self.run_("--send", "sam", "a note", state="elsewhere")
         self.assertEqual((code, out, err.count("\n")), (77, "", 1))
-        self.assertIn("parley --name sam", err)
+        self.assertIn(" --name sam` on a terminal here", err)
         self.assertEqual(self.run_("--plain", state="elsewhere", text="torque wrench\n")[0], 77)
         seen = self.on_terminal("elsewhere", ("passphrase of sam> ", "wrong\r"),
                                 ("not the passphrase", "torque wrench\r"), ("menu> ", "/exit\r"))

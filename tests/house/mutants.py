@@ -363,6 +363,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("user: instances remembered", "store/user.py", "if len(origins) > INSTANCES:", "if False:",
      "test_mailbox"),
     # to whom mail is given
+    ("claims: claimed names only, over TCP", "rules/claims.py",
+     "if self.identity.tcp_claimed and not is_at_socket(caller):", "if False:", "test_identity"),
     ("ignore: the other names of a login", "rules/ignore.py",
      "return sender.number in ignored or self.owners.login(sender) in self.logins(user)",
      "return sender.number in ignored", "test_ignore"),

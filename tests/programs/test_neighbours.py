@@ -297,7 +297,9 @@ class Together(Neighbours):
         found = self.fails("alice", "--connect", "127.0.0.1:6464", "--name", "bob",
                            code=os.EX_NOPERM)
         self.assertIn("bob is kept for its owner there", found)
-        self.assertIn("if bob has no passphrase yet, it belongs to a login of that host", found)
+        self.assertIn("`parley --connect 127.0.0.1:6464 --name bob` on a terminal here", found)
+        self.assertIn(".  At the Unix socket of the daemon's host a login of that host needs no "
+                      "passphrase for its names.  /claim, typed there, sets the one", found)
         self.assertNotIn("takes a passphrase", found)
 
 

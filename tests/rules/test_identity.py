@@ -57,6 +57,26 @@ def verifier(passphrase, salt=b"s" * 16):
     return scram.verifier(scram.derive(passphrase, salt, ITERATIONS), salt, ITERATIONS)
 
 
+class TcpNames(unittest.TestCase):
+    """--tcp-names claimed: whoever has not claimed a name comes in at the Unix socket first."""
+
+    def test_only_claimed_names(self):
+        with House(IDENTITY._replace(tcp_claimed=True)) as house:
+            for name in ("new", "known"):
+                house.mailbox.register("known", 1)
+                reason = house.refused(name, tcp())
+                self.assertIn(f"ssh -t HOST parley --name {name}), type /claim there", reason)
+            self.assertIsNone(house.mailbox.find("new"), "a name that is refused is not registered")
+            for name, caller in (("new", unix(4711)), ("other", Caller("unix"))):
+                client = house.enters(name, caller)
+                house.claims(client, f"pass of {name}")
+                house.away(client)
+                client, challenge = house.challenged(name, tcp())
+                house.answers(client, challenge, f"pass of {name}")
+                client.hears(wire.Verified)
+                client.hears(wire.Welcome)
+
+
 def setUpModule():
     unittest.enterModuleContext(mock.patch("net.scram.ITERATIONS", ITERATIONS))
 

@@ -623,6 +623,16 @@ class Connection(unittest.TestCase):
         bar = "".join(text for row in frame(play.menu, 24, 80).rows for text, _ in row)
         self.assertIn("= alice@lab (your own) = menu", bar)
 
+    def test_a_name_that_anybody_could_use(self) -> None:
+        """Over TCP, and not claimed: said once."""
+        play = Play()
+        said = wire.Welcome(1, 0, bytes(16), bytes(16), 0, 0, "alice", "lab")
+        play.link.online = True
+        for again in (False, True):
+            play.hear(Online(said, again, "", True))
+        found = [line for line in play.lines if "over TCP anybody can be alice here" in line]
+        self.assertEqual(len(found), 1)
+
     def test_what_needs_the_daemon_is_refused_offline(self) -> None:
         play = Play().online("bob")
         play.link.online = False

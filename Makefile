@@ -7,7 +7,9 @@ WORKS   =# of make bench: W1,W5; all by default
 ROUNDS  = 3
 PEERS   =# installed ones: mosquitto-q1 redis
 HOME_OF = $(PREFIX)/lib/parley
-UNITS   = $(PREFIX)/lib/systemd/system
+SYSTEMD = parleyd.service:systemd/system/parleyd.service parleyd.socket:systemd/system/parleyd.socket \
+          user.service:systemd/user/parleyd.service sysusers.conf:sysusers.d/parley.conf \
+          tmpfiles.conf:tmpfiles.d/parley.conf
 ROOMS   = net store rules server client ui terminal
 MODULES = $(wildcard *.py) $(wildcard $(ROOMS:%=%/*.py))
 MANUALS = $(wildcard man/*.[1578])
@@ -88,13 +90,17 @@ install:        ## the programs and manuals, under PREFIX (and DESTDIR)
 	    install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
 	for place in $(SHELLS); do install -D -m 644 "packaging/completions/$${place%%:*}" \
 	    "$(DESTDIR)$(PREFIX)/share/$${place#*:}"; done
-	install -d "$(DESTDIR)$(UNITS)"
-	sed 's,@PREFIX@,$(PREFIX),' packaging/parleyd.service >"$(DESTDIR)$(UNITS)/parleyd.service"
+	for file in $(SYSTEMD); do \
+	    install -D -m 644 "packaging/systemd/$${file%%:*}" "$(DESTDIR)$(PREFIX)/lib/$${file#*:}"; \
+	    sed -i 's,@PREFIX@,$(PREFIX),' "$(DESTDIR)$(PREFIX)/lib/$${file#*:}"; done
+	install -D -m 755 packaging/rc/parleyd "$(DESTDIR)$(PREFIX)/share/parley/rc/parleyd"
+	sed -i 's,@PREFIX@,$(PREFIX),' "$(DESTDIR)$(PREFIX)/share/parley/rc/parleyd"
 
 uninstall:      ## what install has put there
 	rm -rf "$(DESTDIR)$(HOME_OF)"
-	rm -f "$(DESTDIR)$(PREFIX)/bin/parleyd" "$(DESTDIR)$(PREFIX)/bin/parley" \
-	    "$(DESTDIR)$(UNITS)/parleyd.service"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/parleyd" "$(DESTDIR)$(PREFIX)/bin/parley"
+	for file in $(SYSTEMD); do rm -f "$(DESTDIR)$(PREFIX)/lib/$${file#*:}"; done
+	rm -rf "$(DESTDIR)$(PREFIX)/share/parley"
 	for page in $(MANUALS); do \
 	    rm -f "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done
 	for place in $(SHELLS); do rm -f "$(DESTDIR)$(PREFIX)/share/$${place#*:}"; done

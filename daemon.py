@@ -70,6 +70,7 @@ from server.pace import Pace
 from server.partings import Partings
 from server.signals import Signals, end_at_next
 from server.strangers import Strangers
+from server.supervisor import Supervisor
 from server.unfinished import Unfinished
 from store.check import check
 from store.disk import Disk
@@ -374,8 +375,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Sync what was accepted and tell the clients; wait for nobody longer than a moment."""
-        name = signal.Signals(self.signal).name if self.signal else "none"
-        self.console.note("stopping", signal=name)
+        self.operations.stopping(signal.Signals(self.signal).name if self.signal else "none")
         self.doors.close()
         self.board.tell_everybody(wire.Notice("the daemon is stopping"))
         deadline = self.clock().monotonic + GOODBYE_SECONDS
@@ -421,7 +421,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     if words and words[0] in SUBCOMMANDS:
         from server import control  # 3 ms, for a program that ends at once
         return control.run(words)
-    options = parse(words)
+    options, supervisor = parse(words), Supervisor.take(os.environ)
+    inherited = startup.inherited(options)
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, as by some parents, no child can
                                                         # be waited for
@@ -431,7 +432,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _inspect(lambda disk: salvage(options.state, options.salvage, disk, options.backend))
     startup.hide_memory()
     room = startup.file_limit()
-    server = startup.certificate(options)
+    server = startup.first_certificate(options)
     started = time.monotonic()
     gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for
                     # them among a million names takes a third of a second
@@ -450,10 +451,13 @@ def _main(arguments: Sequence[str] | None) -> int:
     startup.load_bans(daemon.operations)
     daemon.signals.catch(daemon.selector)
     mode = int(options.socket_mode, 8) if options.socket_mode else None
-    startup.listen(daemon.doors, console, options.places, mode, server)
+    startup.listen(daemon.doors, console, options.places, mode, server, inherited)
     if server:
-        console.note("certificate", fingerprint=server.fingerprint)
+        daemon.operations.certificate = lambda: startup.certificate(options)
+        daemon.operations.use(server)
         startup.judge_key(server, console)
+    daemon.operations.supervisor = supervisor
+    supervisor.ready()
     return _serve(daemon)
 
 

@@ -39,7 +39,7 @@ import socket
 import time
 from collections.abc import Iterable
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ssl
@@ -93,7 +93,8 @@ class Server:
             with open(certificate, encoding="ascii", errors="replace") as file:
                 text = file.read()
             begin, end = text.index(BEGIN), text.index(END)
-            self.binding = digest(ssl.PEM_cert_to_DER_cert(text[begin:end + len(END)] + "\n"))
+            self.certificate = ssl.PEM_cert_to_DER_cert(text[begin:end + len(END)] + "\n")
+            self.binding = digest(self.certificate)
         except (OSError, ValueError) as error:
             raise BadCertificate(
                 os.EX_CONFIG, f"{certificate} and {key} are no certificate and its key, in PEM and "
@@ -107,14 +108,37 @@ class Server:
     def fingerprint(self) -> str:
         return shown(self.binding)
 
+    def expires(self) -> float | None:
+        """When the certificate ends, in seconds since 1970; 0: it has ended; None: unknown."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cadata=self.certificate)
+        try:
+            ours, theirs = self._ends(context)
+            for _ in range(3):
+                for end in (theirs, ours):
+                    with contextlib.suppress(ssl.SSLWantReadError):
+                        end.do_handshake()
+            told: Any = (theirs.getpeercert() or {}).get("notAfter")
+            return ssl.cert_time_to_seconds(told) if told else None
+        except ssl.SSLCertVerificationError as error:
+            return 0.0 if error.verify_code == HAS_EXPIRED else None
+        except (ssl.SSLError, ValueError):
+            return None
+
+    def _ends(self, context: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+        """The daemon and a client, with nothing between them."""
+        to_us, to_them = ssl.MemoryBIO(), ssl.MemoryBIO()
+        return (self.context.wrap_bio(to_us, to_them, server_side=True),
+                context.wrap_bio(to_them, to_us))
+
     def handshake_seconds(self, tries: int = 3) -> float:
         """How long the daemon's part of a handshake takes here: the shortest of some."""
         return min(self._handshake() for _ in range(tries))
 
     def _handshake(self) -> float:
-        to_us, to_them, took = ssl.MemoryBIO(), ssl.MemoryBIO(), 0.0
-        ours = self.context.wrap_bio(to_us, to_them, server_side=True)
-        theirs = client_context().wrap_bio(to_them, to_us)
+        (ours, theirs), took = self._ends(client_context()), 0.0
         for _ in range(2):
             with contextlib.suppress(ssl.SSLWantReadError):
                 theirs.do_handshake()
@@ -125,6 +149,7 @@ class Server:
         return took
 
 
+HAS_EXPIRED = 10        # X509_V_ERR_CERT_HAS_EXPIRED
 BEGIN, END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 

@@ -21,7 +21,15 @@ from math import inf
 from rules.hosts import host_of
 from rules.table import Row
 from server.gathering import Gathering
-from server.log import LogStream, Outlet, open_log, stamped, terminal_size
+from server.log import (
+    FORMS,
+    LogStream,
+    Outlet,
+    form_of,
+    open_log,
+    stamped,
+    terminal_size,
+)
 from server.refusals import REFUSALS, Refusals
 from terminal.display import clip, display, pad, width
 
@@ -82,10 +90,10 @@ def table_rows(rows: int) -> int:
 class Console:
     """The operator's view.  `mode` is table, log or none; a log file may stand beside any of them.
     `wall` tells the time, in microseconds since 1970.  `rate`: bytes of log a second for each
-    login; 0: no limit."""
+    login; 0: no limit.  `form`: text or json; `journal`: $JOURNAL_STREAM."""
 
     def __init__(self, mode: str, fd: int, wall: Callable[[], int], *, with_text: bool = True,
-                 log: str = "", rate: int = 0) -> None:
+                 log: str = "", rate: int = 0, form: str = "text", journal: str = "") -> None:
         self.mode = mode
         self.with_text = with_text
         self.wall = wall
@@ -96,7 +104,9 @@ class Console:
         self.address_of: Callable[[str], str] = lambda name: ""
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)      # below the table
         self._outlet = outlet = Outlet(fd) if mode != "none" else None
-        self._stream = LogStream(outlet, with_text) if outlet and mode == "log" else None
+        self._form = FORMS[form]                # of a log file
+        self._stream = LogStream(outlet, with_text, form_of(form, fd, journal)
+                                 ) if outlet and mode == "log" else None
         self._file: LogStream | None = None
         self._shown: list[str] = []             # the rows that are on the screen
         self._frame = b""                       # what the terminal did not take of the last frame
@@ -112,7 +122,7 @@ class Console:
     def reopen(self) -> None:
         """Open the log file (again): after it was moved aside.  Raises OSError."""
         if self.log_path:
-            opened = open_log(self.log_path)
+            opened = open_log(self.log_path, self._form)
             if self._file:
                 self._file.flush()
                 os.close(self._file.outlet.fd)
@@ -159,7 +169,7 @@ class Console:
         if self._stream:
             size = self._stream.add(stamp, event, fields)
         elif self.mode == "table":              # with the hour alone
-            self._lines.append(stamped(stamp, event, fields, self.with_text)[11:])
+            self._lines.append(stamped(stamp[11:19], event, fields, self.with_text))
             size = len(self._lines[-1])
         if self._file:
             size = max(size, self._file.add(stamp, event, fields))
@@ -182,8 +192,9 @@ class Console:
     def _stamp(self) -> str:
         second = self.wall() // 1_000_000
         if second != self._times[0]:
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
-            self._times = second, stamp
+            here = time.localtime(second)
+            stamp, zone = time.strftime("%Y-%m-%d %H:%M:%S %z", here).rsplit(" ", 1)
+            self._times = second, f"{stamp}{zone[:3]}:{zone[3:5]}"
         return self._times[1]
 
     # ---- the end of a turn ----

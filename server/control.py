@@ -103,7 +103,8 @@ def _connected(wanted: str) -> socket.socket:
                                        "only there")
         if sock := _dial(where):
             return sock
-    raise Refused(os.EX_UNAVAILABLE, places.nobody(choices))
+    raise Refused(os.EX_UNAVAILABLE, "no daemon listens at "
+                                     f"{' or '.join(str(where) for where in choices)}")
 
 
 def _dial(where: Address) -> socket.socket | None:

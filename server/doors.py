@@ -106,6 +106,10 @@ class Doors:
         self.selector.register(listener, selectors.EVENT_READ, self._on_accept)
         self.note("listening", address=name)
 
+    def use(self, server: Server) -> None:
+        """From now on show this certificate; connections under way keep theirs."""
+        self._servers = dict.fromkeys(self._servers, server)
+
     def open(self, choices: Sequence[Address], mode: int, server: Server | None = None) -> None:
         """Listen at the first of these places that can be opened.  Raises OSError; its `filename`
         is the place.

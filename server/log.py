@@ -2,7 +2,10 @@
 
 Every line is one row of NOTES, an event's name and its fields, and is printed as
 
-    2026-11-21 14:02:05 message sender=ann to=bob id=17 text="anyone has the torque wrench?"
+    2026-11-21 14:02:05+01:00 message sender=ann to=bob id=17 text="anyone has the wrench?"
+
+or as JSON (--log-format), or for the journal of systemd: without the time, which that adds, and
+with its level in front, <4> for what an operator should look at.
 
 All foreign text passes display(), and each whole line passes it once more as the last step.  In a
 pipe or a file an event is one line.  On a terminal a long line takes several rows, and every row
@@ -14,6 +17,7 @@ next line that gets through says how many were lost.
 """
 import contextlib
 import errno
+import json
 import os
 import re
 import select
@@ -24,6 +28,7 @@ from collections.abc import Callable
 from terminal.display import display, fold
 
 PENDING_MAX = 256 * 1024    # bytes of log that the daemon keeps for a slow reader
+ESCAPED = 7             # bytes that a character takes in JSON at the most, and something besides
 LINE_MAX = 4096             # bytes of a line of the log, its newline included
 PIPE_WRITE = 4096           # a pipe that polls writable takes PIPE_BUF bytes at once (pipe(7))
 
@@ -46,10 +51,14 @@ NOTES: dict[str, tuple[str, str]] = {
     "store": ("says", "the store reports something about its recovery or its work"),
     "stopping": ("signal",
                  "TERM or INT came: the daemon syncs what it accepted and tells its clients"),
-    "reloaded": ("", "HUP came: the daemon opened its log file again, and read the bans"),
+    "reloaded": ("", "HUP came: the daemon opened its log file again, and read the bans and the "
+                     "certificate"),
     "operation": ("address order arguments",
                   "an operator asked for something (parleyd status, kick, ban and others)"),
-    "bans-unread": ("reason", "the bans could not be read again: those in force stay"),
+    "not-reloaded": ("reason", "HUP came, and this could not be read again: what was read before "
+                               "stays in force"),
+    "certificate-expires": ("days", "the certificate ends in so many days, or has ended: put a new "
+                                    "one in its place, and send HUP"),
     "no-descriptors": ("reason",
                        "no file descriptor is left: the daemon accepts nobody for a moment"),
     "closed": ("address reason", "a connection ended before it had a name"),
@@ -103,6 +112,12 @@ NOTES: dict[str, tuple[str, str]] = {
                  "USR1 came: how often this was refused to this login since the start"),
     "log-lost": ("lines", "lines were dropped: the reader of this log is too slow"),
 }
+# Events that an operator should look at, with their levels (sd-daemon(3)); all others are 6, info.
+LEVELS = {"disk-full": 3, "slow-key": 4, "untold": 4, "unprotected": 4, "slow-login": 4,
+          "not-reloaded": 4, "certificate-expires": 4, "socket-lost": 4, "socket-gone": 4,
+          "shut-directory": 4, "no-descriptors": 4, "relayed-proof": 4, "log-lost": 4,
+          "violation": 5, "wrong-proof": 5, "operator": 5, "operation": 5}
+INFO = 6
 BODIES = frozenset({"text"})        # the fields that hold the body of a message or a line
 
 
@@ -139,6 +154,39 @@ def cut(line: str) -> str:
 def stamped(stamp: str, event: str, fields: dict[str, object], with_text: bool) -> str:
     """One event as a line of the log, noted at this time."""
     return cut(f"{stamp} {note_line(event, fields, with_text)}")
+
+
+def for_journal(stamp: str, event: str, fields: dict[str, object], with_text: bool) -> str:
+    """The same for the journal of systemd."""
+    return cut(f"<{LEVELS.get(event, INFO)}>{note_line(event, fields, with_text)}")
+
+
+def as_json(stamp: str, event: str, fields: dict[str, object], with_text: bool) -> str:
+    """The same as a JSON document, in ASCII; long values are cut, so that it is whole."""
+    kept = {key: value if isinstance(value, int) else display(str(value))
+            for key, value in fields.items() if with_text or key not in BODIES}
+    line = json.dumps({"time": stamp.replace(" ", "T"), "event": event, **kept})
+    if len(line) < LINE_MAX:
+        return line
+    most = LINE_MAX // (ESCAPED * len(kept))    # of each value
+    return json.dumps({"time": stamp.replace(" ", "T"), "event": event, **{
+        key: value[:most] + "..." if isinstance(value, str) and len(value) > most else value
+        for key, value in kept.items()}})
+
+
+Form = Callable[[str, str, dict[str, object], bool], str]
+FORMS: dict[str, Form] = {"text": stamped, "json": as_json}
+
+
+def form_of(name: str, fd: int, journal: str) -> Form:
+    """How lines are written to a descriptor.  `journal`: $JOURNAL_STREAM, by which systemd says
+    that it is the journal's."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return FORMS[name]
+    is_journal = name == "text" and journal == f"{found.st_dev}:{found.st_ino}"
+    return for_journal if is_journal else FORMS[name]
 
 
 # ---- output that never waits ----
@@ -228,8 +276,9 @@ class Outlet:
 class LogStream:
     """Lines on their way out: kept while the reader is slow, dropped when it is too slow."""
 
-    def __init__(self, outlet: Outlet, with_text: bool) -> None:
+    def __init__(self, outlet: Outlet, with_text: bool, form: Form = stamped) -> None:
         self.outlet = outlet
+        self.form = form
         self.with_text = with_text              # False: the bodies are left out
         self.lost = 0                          # lines dropped since the reader was last told
         self._pending = bytearray()
@@ -238,8 +287,8 @@ class LogStream:
         """Queue one event, noted at this time.  Returns the length of its line."""
         if self.lost and len(self._pending) < PENDING_MAX // 2:
             lost, self.lost = self.lost, 0
-            self._add(f"{stamp} {note_line('log-lost', {'lines': lost}, True)}")
-        line = stamped(stamp, event, fields, self.with_text)
+            self._add(self.form(stamp, "log-lost", {"lines": lost}, True))
+        line = self.form(stamp, event, fields, self.with_text)
         self._add(line)
         return len(line)
 
@@ -262,7 +311,7 @@ class LogStream:
         return bool(self._pending)
 
 
-def open_log(path: str) -> LogStream:
+def open_log(path: str, form: Form = stamped) -> LogStream:
     """The file that the event log is appended to, without bodies.  Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
                  | os.O_NONBLOCK, 0o600)        # a FIFO that nobody reads is an error, not a wait
@@ -271,7 +320,7 @@ def open_log(path: str) -> LogStream:
     except OSError:
         os.close(fd)
         raise
-    return LogStream(Outlet(fd), with_text=False)
+    return LogStream(Outlet(fd), with_text=False, form=form)
 
 
 def _check_owner(fd: int) -> None:

@@ -15,10 +15,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator, Sequence, Sized
+from math import inf
 from typing import Protocol, TypeAlias
 
 import wire
 from mailbox import Full, Mailbox
+from net.tls import BadCertificate, Server
 from rules.bans import words
 from rules.retirement import is_retired
 from rules.state import Now
@@ -30,6 +32,7 @@ from server.connection import Connection
 from server.console import Console
 from server.doors import Doors
 from server.options import Limits
+from server.supervisor import Supervisor
 from store.user import User
 from terminal.usage import RELEASE
 
@@ -38,6 +41,8 @@ STEP = 10_000           # names looked at in a step: a millisecond
 ROWS_MAX = 2000         # of the table that one order is told: 300 KB
 TOLD = "an operator was answered"      # why such a connection is closed: not worth a line
 READ_ONLY = frozenset({"status", "names", "logins", "waiting"})     # nor are these orders
+DAY = 86400.0           # seconds
+EXPIRY_DAYS = 30        # before a certificate ends, the operator is told
 DRAINING = "the operator is about to stop this daemon: nobody comes in any more"
 
 Order: TypeAlias = Generator[None, None, object]
@@ -72,6 +77,10 @@ class Operations:
         self.house = house
         self.note = house.console.note
         self.board, self.mailbox = house.board, house.mailbox
+        self.supervisor = Supervisor()          # nobody, until main() knows one
+        self.certificate: Callable[[], Server] | None = None    # reads it anew
+        self.expires: float | None = None       # the certificate, in seconds since 1970
+        self._said_at = -inf                    # when it was last said, on the monotonic clock
         self._drained_at = 0.0                  # by when the daemon ends; 0: it does not
         # answers, each with the seq that the disk must have
         self._promised: list[tuple[int, Connection, object]] = []
@@ -115,7 +124,11 @@ class Operations:
             self.look(self.house.now)
 
     def look(self, now: Now) -> None:
-        """Send the answers that the disk has come up to, and end a daemon that is drained."""
+        """Once a second: send the answers that the disk has come up to, end a daemon that is
+        drained, and tell the service manager that the loop turns."""
+        self.supervisor.look(now.monotonic, self.board.table.title())
+        if now.monotonic - self._said_at >= DAY:
+            self._say_expiry(now)
         if self._promised:
             settled, waiting = self.mailbox.settled(), self._promised
             self._promised = [each for each in waiting if each[0] > settled]
@@ -160,7 +173,7 @@ class Operations:
             "refusal": mailbox.refusal or "", "draining": bool(board.door.draining),
             "store": mailbox.directory, "store_bytes": _size(mailbox.directory),
             "disk_free": disk.f_bavail * disk.f_frsize, "memory": _memory(),
-            "given": mailbox.last, "on_disk": mailbox.settled(),
+            "certificate_until": self.expires, "given": mailbox.last, "on_disk": mailbox.settled(),
             "refused": house.console.refusals.total}
 
     def _names(self, pattern: str = "") -> Order:
@@ -186,14 +199,40 @@ class Operations:
     # ---- who may be here ----
 
     def reload(self) -> None:
-        """HUP came: open the log again, look for the sockets' files, read the bans."""
+        """HUP came: open the log again, look for the sockets' files, read the bans and the
+        certificate."""
+        self.supervisor.reloading()
         self.house.console.reload()
         self.house.doors.look(self.house.now.monotonic, now=True)
         try:
             self.reload_bans()
         except BadBans as error:
-            self.note("bans-unread", reason=str(error))
+            self.note("not-reloaded", reason=str(error))
+        try:
+            if self.certificate:
+                self.use(self.certificate())
+        except BadCertificate as error:
+            self.note("not-reloaded", reason=str(error))
         self.note("reloaded")
+        self.supervisor.ready()
+
+    def use(self, server: Server) -> None:
+        """Show this certificate at the doors."""
+        self.house.doors.use(server)
+        self.expires = server.expires()
+        self.note("certificate", fingerprint=server.fingerprint)
+        self._say_expiry(self.house.now)
+
+    def _say_expiry(self, now: Now) -> None:
+        """Once a day, if the certificate ends soon."""
+        self._said_at = now.monotonic
+        days = inf if self.expires is None else (self.expires - now.wall / 1e6) / DAY
+        if days < EXPIRY_DAYS:
+            self.note("certificate-expires", days=max(0, int(days)))
+
+    def stopping(self, signal_name: str) -> None:
+        self.note("stopping", signal=signal_name)
+        self.supervisor.tell("STOPPING=1")
 
     def _kick(self, name: str, reason: str = "") -> Order:
         """Disconnect a client."""

@@ -120,6 +120,8 @@ def _parser() -> Parser:
     add("--console", metavar="MODE", choices=("auto", "table", "log", "none"), default="auto",
         help="what standard output shows: auto, table, log or none")
     add("--log", metavar="FILE", default="", help="append the event log to a file, without bodies")
+    add("--log-format", metavar="FORM", choices=("text", "json"), default="text",
+        help="how lines of the event log are written: text or json")
     add("--no-text", action="store_true", help="leave bodies out of the console")
     add("--name", metavar="NAME", default="", help="what the daemon calls itself")
     _limit_options(parser)
@@ -210,13 +212,22 @@ def _places(options: argparse.Namespace) -> list[list[Address]]:
     for where in wanted:
         if where.tls and not options.tls_cert:
             die(PROGRAM, os.EX_USAGE, f"{where} needs --tls-cert")
-        if not (where.path or options.insecure or options.tls_cert or _is_loopback(where.host)):
-            die(PROGRAM, os.EX_USAGE,
-                f"the network can reach {where}, and nothing on it is encrypted: give --tls-cert, "
-                "use ssh, or say --insecure if you mean it")
+        if not may_listen(where, options):
+            die(PROGRAM, os.EX_USAGE, exposed(where))
     has_tls = bool(options.tls_cert)
     found = [[where if where.path else where._replace(tls=has_tls)] for where in wanted]
     return found or places.for_daemon()
+
+
+def may_listen(where: Address, options: argparse.Namespace) -> bool:
+    """Whether the operator has said enough for a listener at this place."""
+    return bool(where.path or options.insecure or options.tls_cert or _is_loopback(where.host))
+
+
+def exposed(where: Address) -> str:
+    """Why a listener at this place is refused."""
+    return (f"the network can reach {where}, and nothing on it is encrypted: give --tls-cert, "
+            "use ssh, or say --insecure if you mean it")
 
 
 def _store() -> str:

@@ -10,11 +10,13 @@ import contextlib
 import errno
 import os
 import resource
+import socket
 import time
 from collections.abc import Callable, Sequence
+from socket import AF_UNIX
 
 from mailbox import Mailbox, StoreError
-from net import uids
+from net import address, uids
 from net.address import Address
 from net.logins import Logins, can_tell
 from net.places import SYSTEM_SOCKET
@@ -30,7 +32,8 @@ from server.console import Console
 from server.doors import Doors
 from server.log import NoTerminal
 from server.operations import Operations
-from server.options import PROGRAM, Limits
+from server.options import PROGRAM, Limits, exposed, may_listen
+from server.supervisor import address_of, handed_over
 from store.disk import Disk
 from store.syncer import BackgroundDisk
 from terminal.usage import die
@@ -81,14 +84,30 @@ def open_disk() -> tuple[Disk, str]:
                         "while the disk works")
 
 
-def certificate(options: argparse.Namespace) -> Server | None:
-    """The certificate that the daemon speaks TLS with; None: it speaks no TLS."""
-    if not options.tls_cert:
-        return None
+def certificate(options: argparse.Namespace) -> Server:
+    """The certificate that the daemon speaks TLS with.  Raises BadCertificate."""
+    return Server(options.tls_cert, options.tls_key or options.tls_cert)
+
+
+def first_certificate(options: argparse.Namespace) -> Server | None:
+    """The same at the start; None: the daemon speaks no TLS."""
     try:
-        return Server(options.tls_cert, options.tls_key or options.tls_cert)
+        return certificate(options) if options.tls_cert else None
     except BadCertificate as error:
         die(PROGRAM, error.code, str(error))
+
+
+def inherited(options: argparse.Namespace) -> list[socket.socket]:
+    """The sockets that a service manager hands over; TCP has the conditions of --listen."""
+    try:
+        listeners = handed_over(os.environ)
+        for listener in listeners:
+            where = address.parse(address_of(listener)) if listener.family != AF_UNIX else None
+            if where and not may_listen(where, options):
+                raise ValueError(exposed(where))
+        return listeners
+    except ValueError as error:
+        die(PROGRAM, os.EX_USAGE, str(error))
 
 
 def judge_key(server: Server, console: Console) -> None:
@@ -121,7 +140,8 @@ def open_console(options: argparse.Namespace) -> Console:
         die(PROGRAM, os.EX_USAGE, "--console table needs a terminal: use --console log")
     try:
         return Console(mode, 1, lambda: time.time_ns() // 1000, with_text=not options.no_text,
-                       log=options.log, rate=options.log_each)
+                       log=options.log, rate=options.log_each, form=options.log_format,
+                       journal=os.environ.get("JOURNAL_STREAM", ""))
     except NoTerminal as error:
         die(PROGRAM, os.EX_NOPERM, f"{error}: append `| cat`, or say --console none")
     except OSError as error:
@@ -199,9 +219,14 @@ def load_bans(operations: Operations) -> None:
 
 
 def listen(doors: Doors, console: Console, wanted: Sequence[Sequence[Address]], mode: int | None,
-           server: Server | None) -> None:
+           server: Server | None, inherited: Sequence[socket.socket] = ()) -> None:
     """Listen at the first place of each list that can be opened.  Without --listen one place is
-    enough."""
+    enough, and none is needed beside the sockets that were handed over."""
+    for listener in inherited:
+        is_tcp = listener.family != AF_UNIX
+        doors.listen(listener, address_of(listener), server if is_tcp else None)
+    if inherited and wanted[0][0].default:
+        return
     for choices in wanted:
         try:
             doors.open(choices, default_mode(choices[0]) if mode is None else mode, server)

@@ -34,12 +34,13 @@ _parleyd() {
         --state | --salvage) COMPREPLY=($(compgen -d -- "$word")); return ;;
         --tls-cert | --tls-key | --log) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --console) COMPREPLY=($(compgen -W "auto table log none" -- "$word")); return ;;
+        --log-format) COMPREPLY=($(compgen -W "text json" -- "$word")); return ;;
         --socket-mode) COMPREPLY=($(compgen -W "600 660 666" -- "$word")); return ;;
         --backend) COMPREPLY=($(compgen -W "dbm.sqlite3 dbm.gnu dbm.ndbm dbm.dumb" -- "$word")); return ;;
         --all) COMPREPLY=($(compgen -W "everyone operators nobody" -- "$word")); return ;;
     esac
     COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names --tcp-names
-        --insecure --state --backend --console --log --no-text --name --patience --clients
+        --insecure --state --backend --console --log --log-format --no-text --name --patience --clients
         --clients-each --strangers --strangers-each --handshakes --handshakes-each
         --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages
         --sender-bytes --login-bytes --rate --all --all-seconds --log-each --new-names --names

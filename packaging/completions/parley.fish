@@ -48,6 +48,7 @@ complete -c parleyd -n '__fish_seen_subcommand_from retire' -l export -r -F
 complete -c parleyd -n '__fish_seen_subcommand_from retire' -l keep
 complete -c parleyd -n '__fish_seen_subcommand_from ban unban' -a 'name login host'
 complete -c parleyd -l console -x -a 'auto table log none'
+complete -c parleyd -l log-format -x -a 'text json'
 complete -c parleyd -l socket-mode -x -a '600 660 666'
 complete -c parleyd -l backend -x -a 'dbm.sqlite3 dbm.gnu dbm.ndbm dbm.dumb'
 complete -c parleyd -l all -x -a 'everyone operators nobody'

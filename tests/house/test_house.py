@@ -130,7 +130,7 @@ INSIDE = {
         "handshakes": "options pool",
         "heartbeat": "connection timers",
         "log": "",
-        "operations": "banned connection console doors options",
+        "operations": "banned connection console doors options supervisor",
         "options": "",
         "pace": "",
         "partings": "connection heartbeat",
@@ -139,8 +139,9 @@ INSIDE = {
         "reports": "",
         "signals": "",
         "sockets": "",
-        "startup": "banned console doors log operations options",
+        "startup": "banned console doors log operations options supervisor",
         "strangers": "connection operations options pool",
+        "supervisor": "",
         "timers": "",
         "unfinished": "connection",
     },
@@ -225,7 +226,7 @@ INSIDE = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "control", "daemon", "doors", "signals", "sockets", "logins", "tls",
+    "socket": {"options", "startup", "supervisor", "control", "daemon", "doors", "signals", "sockets", "logins", "tls",
                "log", "library", "syncer", "dial", "lookup", "connection", "curses_client"},
     "ssl": {"tls"},
     "selectors": {"daemon", "doors", "handshakes", "signals", "tls", "connection", "waiter"},

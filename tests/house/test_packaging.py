@@ -185,7 +185,8 @@ class Unit(unittest.TestCase):
     @unittest.skipUnless(shutil.which("systemd-analyze"), "needs systemd-analyze")
     def test_what_the_daemon_does_not_need_it_can_not_do(self) -> None:
         """systemd's own measure is under 2; and no setting hides who the users are."""
-        text = Path(HERE, "packaging/parleyd.service").read_text().replace("@PREFIX@", "/usr")
+        file = Path(HERE, "packaging/systemd/parleyd.service")
+        text = file.read_text().replace("@PREFIX@", "/usr")
         with tempfile.TemporaryDirectory(prefix="parley-unit-") as place:
             unit = Path(place, "parleyd.service")
             unit.write_text(text)

@@ -3,6 +3,7 @@ import ast
 import contextlib
 import errno
 import fcntl
+import json
 import math
 import os
 import pty
@@ -11,6 +12,7 @@ import signal
 import socket
 import tempfile
 import termios
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -20,7 +22,16 @@ from daemon import Daemon
 from mailbox import Mailbox
 from rules.table import Row
 from server.console import FRAME_SECONDS, Console, frame, status_lines, table_rows
-from server.log import BODIES, LINE_MAX, NOTES, PENDING_MAX, cut, note_line
+from server.log import (
+    BODIES,
+    LEVELS,
+    LINE_MAX,
+    NOTES,
+    PENDING_MAX,
+    as_json,
+    cut,
+    note_line,
+)
 from terminal.display import width
 from tests.harness.service import Service
 from tests.rules.specification import Scene
@@ -251,6 +262,59 @@ def sources(name, known=None):
     return known
 
 
+class Forms(unittest.TestCase):
+    """The lines as JSON, and for the journal of systemd."""
+
+    def test_json(self):
+        """Each line is one document, whatever stands in it, and however long it is."""
+        for value in (*HOSTILE, "x" * 5000, "\x1b" * 5000, "\U0001f527" * 5000, 7):
+            fields = {"sender": "ann", "to": "bob", "id": 17, "text": value}
+            line = as_json("2026-11-21 14:02:05+01:00", "message", fields, True)
+            self.assertLess(len(line), LINE_MAX)
+            self.assertTrue(line.isascii() and line.isprintable(), line)
+            told = json.loads(line)
+            self.assertEqual([told[key] for key in ("time", "event", "sender", "id")],
+                             ["2026-11-21T14:02:05+01:00", "message", "ann", 17])
+        bare = json.loads(as_json("2026-11-21 14:02:05+01:00", "message", fields, False))
+        self.assertNotIn("text", bare)
+
+    def test_in_a_pipe_and_in_a_file(self):
+        with tempfile.TemporaryDirectory() as home:
+            out, end = os.pipe()
+            console = Console("log", end, lambda: WALL, log=home + "/log", form="json")
+            console.note("new-name", name="ann", address="unix:ann")
+            console.draw(0.0, str, None)
+            console.close()
+            lines = os.read(out, 4096), Path(home, "log").read_bytes()
+            for line in lines:
+                self.assertEqual(json.loads(line)["name"], "ann")
+            for fd in (out, end):
+                os.close(fd)
+
+    def test_journal(self):
+        out, end = os.pipe()
+        found = os.fstat(end)
+        console = Console("log", end, lambda: WALL, journal=f"{found.st_dev}:{found.st_ino}")
+        console.note("new-name", name="ann", address="unix:ann")
+        console.note("disk-full", reason="no space")
+        console.draw(0.0, str, None)
+        self.assertEqual(os.read(out, 4096).decode(), "<6>new-name name=ann address=unix:ann\n"
+                                                      '<3>disk-full reason="no space"\n')
+        for fd in (out, end):
+            os.close(fd)
+
+    def test_levels_are_of_events(self):
+        self.assertEqual(set(LEVELS) - set(NOTES), set())
+
+    def test_the_time_has_its_zone(self):
+        for zone, offset in (("UTC", "+00:00"), ("XYZ-5:30", "+05:30"), ("ABC3", "-03:00")):
+            with mock.patch.dict(os.environ, TZ=zone):
+                time.tzset()
+                self.addCleanup(time.tzset)
+                console = Console("none", -1, lambda: WALL)
+                self.assertRegex(console._stamp(), rf"^2027-01-15 \d\d:\d\d:00\{offset}$")
+
+
 class TableOfNotes(unittest.TestCase):
     """NOTES lists every event that the sources note, with its fields, and no other."""
 
@@ -258,9 +322,9 @@ class TableOfNotes(unittest.TestCase):
         """(event, fields) of each call of note("...") or Console._log("...") in the daemon."""
         for name, tree in sources("daemon").items():
             for node in ast.walk(tree):
-                if (isinstance(node, ast.Call) and node.args
-                        and self.name(node.func) in ("note", "note_line", "_log")):
-                    events = self.events(node.args[0])
+                if (isinstance(node, ast.Call) and node.args[self.name(node.func) == "form":]
+                        and self.name(node.func) in ("note", "form", "_log")):
+                    events = self.events(node.args[self.name(node.func) == "form"])
                     self.assertTrue(events or name in ("server.log", "server.console"),
                                     "an event is named where it is noted")
                     yield from ((event, self.fields(node)) for event in events)
@@ -275,8 +339,9 @@ class TableOfNotes(unittest.TestCase):
         return getattr(function, "attr", getattr(function, "id", ""))
 
     def fields(self, call):
-        if self.name(call.func) == "note_line":
-            return {key.value for key in call.args[1].keys}
+        if self.name(call.func) == "form":
+            fields = call.args[2]
+            return {key.value for key in fields.keys} if isinstance(fields, ast.Dict) else set()
         return {keyword.arg for keyword in call.keywords}
 
     def test_every_event_is_listed(self):
@@ -314,7 +379,8 @@ class Pipe(unittest.TestCase):
         log = Console("log", self.writer, lambda: WALL)
         log.note("new-name", name="ann")
         log.draw(1.0, str, lambda _: ([], 0))
-        self.assertRegex(self.drain(), r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d new-name name=ann\n$")
+        self.assertRegex(self.drain(), r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d "
+                                       r"new-name name=ann\n$")
 
     def test_a_full_one_never_blocks_and_counts(self):
         """Nobody reads: lines are kept up to PENDING_MAX, then counted; the next that gets through
@@ -437,7 +503,7 @@ class LogFile(unittest.TestCase):
         log.note("stopping", signal="TERM")
         self.close(log)
         lines = self.path.read_text().splitlines()
-        self.assertEqual([line[20:] for line in lines[-2:]],
+        self.assertEqual([line[26:] for line in lines[-2:]],
                          [f"log-lost lines={lost}", "stopping signal=TERM"])
         self.assertEqual(len(lines) - 2 + lost, PENDING_MAX // 20)
 

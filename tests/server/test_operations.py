@@ -2,7 +2,11 @@
 the users."""
 import json
 import os
+import socket
+import ssl
+import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from unittest import mock
 
 import daemon as program
 import wire
+from net.tls import Server
 from rules.bans import HOST, LOGIN, NAME, Ban
 from rules.claims import Identity
 from rules.state import Caller
@@ -18,6 +23,8 @@ from server.banned import BadBans, changing, read
 from server.control import SUBCOMMANDS
 from tests.harness.process import DaemonProcess
 from tests.harness.service import Service
+from tests.harness.terminals import needs
+from tests.net.certificates import ONE, OTHER
 from wire import SendFlag, Why
 
 OPERATOR = Caller("unix:root", 0)
@@ -170,7 +177,7 @@ class WhoMayBeHere(Asked):
             self.assertEqual(code, os.EX_CONFIG)
             self.assertIn(f"{path}, line 1: ", reason)
             self.service.daemon.operations.reload()
-            self.assertEqual(len(self.service.notes.events("bans-unread")), 1)
+            self.assertEqual(len(self.service.notes.events("not-reloaded")), 1)
             self.service.notes.told.clear()
             self.is_refused("ann", FAR, "banned")
         with self.assertRaises(BadBans):
@@ -212,6 +219,64 @@ class WhoMayBeHere(Asked):
         self.assertEqual(self.service.daemon.signal, 0)
         self.service.forward(11)
         self.assertEqual(self.service.daemon.signal, 15)
+
+
+class Certificate(Asked):
+    """Read anew at HUP; its end is told 30 days before."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.operations = self.service.daemon.operations
+        self.path = Path(self.service.directory, "cert.pem")
+
+    def use(self, text: str) -> None:
+        self.path.write_text(text)
+        self.operations.certificate = lambda: Server(str(self.path), str(self.path))
+        self.operations.reload()
+
+    def test_at_hup(self) -> None:
+        self.use(ONE)
+        listener = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        self.service.daemon.doors.listen(listener, "tls:here", self.operations.certificate())
+        self.use(OTHER)
+        fingerprints = [told["fingerprint"] for told in self.service.notes.events("certificate")]
+        self.assertEqual(fingerprints, [Server(str(self.path), str(self.path)).fingerprint
+                                        if text is OTHER else mock.ANY for text in (ONE, OTHER)])
+        server, = self.service.daemon.doors._servers.values()
+        self.assertEqual(server.fingerprint, fingerprints[1])
+        self.use("no certificate")
+        self.assertEqual(len(self.service.notes.events("not-reloaded")), 1)
+        self.assertIs(*self.service.daemon.doors._servers.values(), server)
+
+    def test_when_it_ends(self) -> None:
+        """What the certificate says, which is years away; then as if it were days."""
+        self.use(ONE)
+        self.assertGreater(self.operations.expires, 4_000_000_000)
+        self.assertEqual(self.service.notes.events("certificate-expires"), [])
+        self.operations.expires = self.service.clock.wall / 1e6 + 31.5 * 86400
+        for _ in range(40):
+            self.service.forward(86400)
+        told = [each["days"] for each in self.service.notes.events("certificate-expires")]
+        self.assertEqual(told[:3], [29, 28, 27])        # 30.5 days was no news
+        self.assertEqual(told[-2:], [0, 0])
+        self.assertEqual(self.ask("status")["certificate_until"], self.operations.expires)
+
+    @needs("openssl")
+    def test_one_that_has_ended(self) -> None:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=x",
+                        "-keyout", str(self.path), "-out", str(self.path) + ".cert"],
+                       check=True, capture_output=True)
+        self.use(self.path.read_text() + Path(str(self.path) + ".cert").read_text())
+        self.assertLess(abs(self.operations.expires - time.time() - 86400), 60)
+        with mock.patch("ssl.SSLObject.do_handshake", side_effect=expired()):
+            self.assertEqual(self.operations.certificate().expires(), 0.0)
+
+
+def expired() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError("certificate has expired")
+    error.verify_code = 10
+    return error
 
 
 class NamesThatGo(Asked):

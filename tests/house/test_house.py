@@ -226,8 +226,9 @@ INSIDE = {
 
 # What only these may touch.
 ONLY = {
-    "socket": {"options", "startup", "supervisor", "control", "daemon", "doors", "signals", "sockets", "logins", "tls",
-               "log", "library", "syncer", "dial", "lookup", "connection", "curses_client"},
+    "socket": {"options", "startup", "supervisor", "control", "daemon", "doors", "signals",
+               "sockets", "logins", "tls", "log", "library", "syncer", "dial", "lookup",
+               "connection", "curses_client"},
     "ssl": {"tls"},
     "selectors": {"daemon", "doors", "handshakes", "signals", "tls", "connection", "waiter"},
     "curses": {"curses_client"},

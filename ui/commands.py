@@ -16,7 +16,7 @@ from ui.desk import Desk, Mode, Search
 from ui.help import KEYS, MARKS
 from ui.names import ONE_WORD, addressees, only_names
 from ui.notices import KINDS
-from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME
+from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME, TO_TALK
 from ui.words import OFFLINE
 from wire import SendFlag, is_name
 
@@ -27,7 +27,7 @@ HISTORY = 20            # messages that /history shows by itself
 HISTORY_MAX = 1000      # and at most: what a user may still scroll through
 WHOM = "for the chat, leave out @all; for everybody in the log, type /all TEXT"     # @all in a chat
 ELSEWHERE = {           # what other programs call the same
-    "msg": "/send", "query": "/send", "tell": "/send", "write": "/send", "wall": "/all",
+    "msg": "/send", "query": "/with", "tell": "/send", "write": "/send", "wall": "/all",
     "names": "/who", "list": "/who", "users": "/who", "join": "/chat", "invite": "/chat",
     "part": "/quit", "leave": "/quit", "q": "/quit", "search": "/find", "lastlog": "/find",
     "grep": "/find", "backlog": "/history", "bye": "/exit", "away": "/hold", "inbox": "/check",
@@ -118,7 +118,54 @@ def send_all(desk: Desk, text: str = "", flags: int = 0) -> str:
 def _send_or_compose(desk: Desk, to: tuple[str, ...], text: str, flags: int) -> str:
     if not text.strip():
         return desk.compose(to, flags)
-    return desk.talk.messages.send(to, text, flags)
+    fault = desk.talk.messages.send(to, text, flags)
+    if not fault and desk.mode is Mode.MENU:
+        stay(desk, to)
+    return fault
+
+
+def stay(desk: Desk, to: Sequence[str]) -> None:
+    """A message was sent: the prompt stays with its reader, if it is one.  Who chats goes back to
+    the chat."""
+    if desk.stays and len(to) == 1 and not (desk.talk.chatting.chat
+                                            or desk.talk.people.is_me(to[0])):
+        desk.converse(to[0])
+
+
+def talk_with(desk: Desk, rest: str) -> str:
+    """Open the conversation with a user, who is typed or picked."""
+    names, fault = only_names(rest)
+    if fault or len(names) > 1:
+        return "a conversation is with one: /with bob"
+    if not names:
+        return desk.open(TO_TALK)
+    to, fault = desk.talk.people.resolve(names)
+    return fault or desk.converse(to[0], alone=True)
+
+
+def next_news(desk: Desk, _: str = "") -> str:
+    """Go to the conversation in which something is new."""
+    name = desk.talk.conversations.next
+    if desk.is_secret or desk.is_at_login:
+        return ""
+    if not name:
+        return "nothing is new in another conversation"
+    return desk.converse(name, alone=True)
+
+
+def reply_all(desk: Desk, _: str = "") -> str:
+    """Write to all who have part in the last message of another user, as far as that tells them."""
+    last = desk.talk.messages.last_received()
+    if desk.is_secret or desk.is_at_login:
+        return ""
+    if last is None:
+        return "there is no message to answer"
+    if last.is_vague:
+        return f"it does not say who else got it; @{display(last.others[0])} answers its sender"
+    if len(last.others) == 1:
+        return desk.converse(last.others[0])
+    to, fault = desk.talk.people.resolve(last.others)
+    return fault or desk.compose(to)
 
 
 def send_now(desk: Desk, rest: str) -> str:
@@ -371,6 +418,9 @@ COMMANDS: dict[str, Command] = {
     "who": Command("/who", "list users: who is here, available or chatting", who),
     "log": Command("/log", "list every name ever used", log),
     "send": Command("/send bob,erin TEXT", "send a message; @bob TEXT is the same", send),
+    "with": Command("/with bob", "talk with bob: lines go to bob, until Esc; M-a: what is new",
+                    talk_with),
+    "reply": Command("/reply", "answer all who got the last message (M-r)", reply_all),
     "all": Command("/all TEXT", "send to every name in the log", send_all),
     "now": Command("/now bob TEXT", "send now or never: not kept for users who are away", send_now),
     "check": Command("/check", "show the messages that wait for you", check),

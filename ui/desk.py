@@ -34,6 +34,7 @@ class Mode(Enum):
     HOW = "how"                 # choosing: send to one, several or all
     PICK = "pick"               # picking names from a list
     WRITE = "write"             # writing a message
+    TALK = "talk"               # in a conversation: each line is a message there
     CHAT = "chat"
     PASTE = "paste"             # saying whether to insert a long paste
     PASSPHRASE = "passphrase"   # typing the passphrase of the name, to log in
@@ -66,12 +67,14 @@ class Search(NamedTuple):
 class Desk:
     """The mode, the line, and what belongs to them."""
 
-    def __init__(self, link: Link, talk: Talk, mode: Mode, strict: bool = False) -> None:
-        """`strict`: the user cannot see the cursor of a list, and must type its names in full."""
+    def __init__(self, link: Link, talk: Talk, mode: Mode, strict: bool = False,
+                 stays: bool = True) -> None:
+        """`strict`: the user cannot see the cursor of a list, and must type its names in full.
+        `stays`: after a message to one user the prompt stays with that user."""
         self.link = link
         self.talk = talk
         self.pane = talk.feed.pane
-        self.strict = strict
+        self.strict, self.stays = strict, stays
         self.line = InputLine()
         self.selected = 0                       # the item that the line echoes; 0: none
         self.picker: Picker | None = None       # the list of names that is open
@@ -106,12 +109,14 @@ class Desk:
 
     @property
     def is_at_items(self) -> bool:
-        """Whether the line takes one of the numbered items."""
+        """Whether the line takes one of the numbered items, and no text."""
         return self.mode in (Mode.MENU, Mode.HOW)
 
     def go(self, mode: Mode) -> str:
         """Change the mode: keep the text of the old one, bring back the text of the new one."""
         self._leave_mode()
+        if mode in (Mode.MENU, Mode.CHAT):
+            self.talk.conversations.leave()
         self._mode, self.selected, self.paste = mode, 0, ""
         self.line.set(self._kept.pop(mode, "") if mode in KEPT else "")
         if mode is not Mode.PICK:
@@ -128,14 +133,24 @@ class Desk:
             return
         if self.paste:
             self.line.remember(self.paste)
-        if self._mode in KEPT and self.text.strip():
+        if self._mode is Mode.TALK:
+            self.talk.conversations.keep(self.text)
+        elif self._mode in KEPT and self.text.strip():
             self._kept[self._mode] = self.text
         elif self._mode is not Mode.LOGIN:
             self.line.remember(self.text)
 
     def home(self) -> str:
-        """Go to the chat if there is one, else to the menu."""
+        """Go to the conversation that is open, else to the chat, else to the menu."""
+        if self.talk.conversations.open:
+            return self.converse(self.talk.conversations.open)
         return self.go(Mode.CHAT if self.talk.chatting.chat else Mode.MENU)
+
+    def converse(self, name: str, alone: bool = False) -> str:
+        """Open the conversation with this user, or in this room; `alone`: show nothing else."""
+        self.go(Mode.TALK)
+        self.line.set(self.talk.conversations.enter(name, alone))
+        return ""
 
     def back(self) -> str:
         """Go one step back, as Esc does."""
@@ -274,7 +289,17 @@ def _back_at_menu(desk: Desk) -> str:
 
 def _back_from_list(desk: Desk) -> str:
     asked_how = desk.picker is not None and desk.picker.pick in (TO_ONE, TO_SEVERAL)
-    return desk.go(Mode.HOW if asked_how else Mode.MENU)
+    return desk.go(Mode.HOW) if asked_how else desk.home()
+
+
+def _back_from_talk(desk: Desk) -> str:
+    """Remove the echo of an item; without one, leave the conversation."""
+    if desk.selected:
+        desk.deselect()
+        return ""
+    kept = "your text is kept: it is here again when you come back" if desk.text.strip() else ""
+    desk.go(Mode.CHAT if desk.talk.chatting.chat else Mode.MENU)
+    return kept
 
 
 def _back_from_text(desk: Desk) -> str:
@@ -305,6 +330,7 @@ BACK: dict[Mode, Action] = {
     Mode.HOW: Desk.home,
     Mode.PICK: _back_from_list,
     Mode.WRITE: _back_from_text,
+    Mode.TALK: _back_from_talk,
     Mode.CHAT: _back_from_text,
     Mode.PASTE: _back_from_paste,
     Mode.PASSPHRASE: Desk.ask_name,

@@ -56,7 +56,7 @@ def name_style(name: str) -> str:
 
 class Entry:
     """What all entries have."""
-    __slots__ = ("day", "size", "text", "time")
+    __slots__ = ("day", "place", "size", "text", "time")
     counts = False                  # whether `-- 2 new --` counts it
 
     def __init__(self, time: int, text: str) -> None:
@@ -64,6 +64,7 @@ class Entry:
         self.text = text
         self.day = ""               # the rule above it, if it begins a day
         self.size = 0               # bytes that the pane counts for it
+        self.place: str | None = None       # the conversation where it is shown; None: everywhere
 
     def measure(self) -> int:
         """Bytes that it takes in memory."""
@@ -105,16 +106,26 @@ class Note(Entry):
 
 class Said(Entry):
     """A message: `14:02 you > bob         + bay 3, second drawer`."""
-    __slots__ = ("mark", "reason", "sender", "style", "to")
+    __slots__ = ("mark", "others", "reason", "sender", "style", "to")
     counts = True
 
     def __init__(self, time: int, text: str, sender: str, to: str, mark: str = "",
-                 reason: str = "", style: str = "") -> None:
+                 reason: str = "", style: str = "", others: tuple[str, ...] = ()) -> None:
         super().__init__(time, text)
         self.sender, self.to = sender, to
+        self.others = others        # the other users in it, the sender first, or the room
         self.mark = mark            # of the user's own: SENT, STORED, DELIVERED or REFUSED
         self.reason = reason        # why it was refused
         self.style = style          # of the names
+
+    def measure(self) -> int:
+        return super().measure() + getsizeof(self.to) + sum(map(getsizeof, self.others))
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether it went to others who are not named."""
+        found = _COUNTED.fullmatch(self.to)
+        return bool(found and found[2])
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
         mark = self.mark, "alert" if self.mark == REFUSED else "mark"

@@ -26,6 +26,7 @@ class Feed:
     def __init__(self, pane: Pane) -> None:
         self.pane = pane
         self.now = 0                # microseconds since 1970, of this key or event
+        self.place = ""             # the conversation that is open
         self.seen = True            # whether the user is looking at the end of the pane
         self.wishes: list[Wish] = []        # what the loop is to do
         self.alerts: list[Notify] = []      # of this event: for a user who is not looking
@@ -34,7 +35,7 @@ class Feed:
     def note(self, text: str, style: str = "notice") -> Note:
         """A line to the user from the client or the daemon."""
         note = Note(self.now, text, style)
-        self.pane.add(note)
+        self._add(note)
         return note
 
     def revise(self, note: Note, text: str) -> bool:
@@ -44,6 +45,11 @@ class Feed:
         note.time, note.text, note.style = self.now, text, "notice"
         self.settle(Settled(note, "", text))
         return True
+
+    def _add(self, note: Note) -> None:
+        """A word of the client is shown in the conversation where it is said."""
+        note.place = self.place
+        self.pane.add(note)
 
     def add(self, entry: Entry, checked: bool = False) -> None:
         """What another user said; what a check brings is new even while the user is looking."""
@@ -94,5 +100,5 @@ class Feed:
                     beside: bool = True) -> None:
         """Several, from the first row of the first one on."""
         for head, items in tables:
-            self.pane.add(Listing(self.now, head, items=items, beside=beside))
+            self._add(Listing(self.now, head, items=items, beside=beside))
         self.pane.to_last(len(tables))

@@ -14,6 +14,7 @@ KEYS = [
     ("Tab", "complete a name or a command, the last heard first"),
     ("PageUp PageDown", "scroll, as the wheel does; M-< oldest, M-> newest"),
     ("Up Down", "the lines you typed before; also C-p C-n"),
+    ("M-a M-r", "to what is new elsewhere; answer all who got a message"),
     ("M-7 M-8 M-9", "accept, deny, withdraw an invitation; a text stays"),
     ("C-a C-e M-b M-f", "to the beginning, the end; a word back, forward"),
     ("C-k C-u C-w M-d", "delete to the end, the beginning; a word back, on"),

@@ -6,7 +6,7 @@ numbered items, then in a list of names while one is open, then everywhere.  No 
 from __future__ import annotations
 
 from terminal.keys import Key, Paste
-from ui import commands
+from ui import commands, items
 from ui.desk import Action, Desk, Mode
 from ui.modes import ADDRESSING, MODES
 from ui.words import TOO_LONG
@@ -105,8 +105,54 @@ KEYS: dict[str, Action] = {
     "<PageUp>": page_up, "<PageDown>": page_down, "<M-<>": to_oldest, "<M->>": to_newest,
     "<WheelUp>": row_up, "<WheelDown>": row_down, "<M-Enter>": newline,
     "<F1>": commands.show_help, "<C-c>": Desk.interrupt,
+    "<M-a>": commands.next_news, "<M-r>": commands.reply_all,
     "<M-7>": commands.accept, "<M-8>": commands.deny, "<M-9>": commands.withdraw,
 }
+
+
+def selects(desk: Desk, key: str) -> bool:
+    """Select an item with this key, or make another use of the one that is selected; whether the
+    key is done with then."""
+    if desk.mode is Mode.TALK:
+        return _selects_in_talk(desk, key)
+    if not desk.is_at_items or desk.text:
+        return False
+    if _select(desk, key):
+        return True
+    if len(key) == 1 or key == "<Backspace>":       # typing replaces the echo
+        desk.deselect()
+    return False
+
+
+def _selects_in_talk(desk: Desk, key: str) -> bool:
+    """A digit in an empty line selects an item; another character behind it makes a text of it."""
+    number = desk.selected
+    if not desk.line.text:
+        return len(key) == 1 and _select(desk, key)
+    if number and (len(key) == 1 or key == "<Backspace>"):
+        desk.deselect()
+        if key == "<Backspace>":
+            return True
+        desk.line.set(str(number))
+    return False
+
+
+def _select(desk: Desk, key: str) -> bool:
+    """A digit or an arrow selects an item, and the line echoes it; whether the key did."""
+    numbers = [item.number for item in items.choices(desk)]
+    if key in ARROWS:
+        step = ARROWS[key]
+        if desk.selected not in numbers and key in OLDER:
+            return False
+        at = numbers.index(desk.selected) if desk.selected in numbers else -1 if step > 0 else 0
+        number = numbers[(at + step) % len(numbers)]
+    elif len(key) == 1 and key in "0123456789" and int(key) in numbers:
+        number = int(key)
+    else:
+        return False
+    if item := items.choice(desk, number):
+        desk.select(number, item.label)
+    return True
 
 
 def begins_anew(key: Key) -> bool:

@@ -3,9 +3,8 @@
 The loop of the curses client, or of the plain one, drives a Menu: it gives it keys by press(),
 whole lines by enter() and the link's events by hear(), each with the time, and shows what the
 properties say.  The Menu has a Desk (what the user is doing) and a Talk (everything between user
-and daemon); modes.py, items.py and keymap.py say what keys and lines do.  The Menu itself selects
-the numbered items, and knows whether the user is looking.  Loops read desk and talk, and do not
-write to them.
+and daemon); modes.py, items.py and keymap.py say what keys and lines do.  The Menu itself knows
+whether the user is looking.  Loops read desk and talk, and do not write to them.
 
 When something cannot be done, `error` says why until the next key, and the line stays as it is.
 Typing then replaces a command that was refused; any other key leaves it there to be edited.
@@ -38,14 +37,15 @@ class Menu:
     """The user's side of the screen."""
 
     def __init__(self, link: Link, *, name: str = "", offered: str = "", strict: bool = False,
-                 ruler: Ruler = UNICODE, again: int = 0) -> None:
+                 ruler: Ruler = UNICODE, again: int = 0, stays: bool = True) -> None:
         """`name`: to log in with; without it the menu asks, and `offered` stands in the line.
         `strict`: the names of a list must be typed whole; the user cannot see its cursor.
-        `again`: entries of earlier sessions to begin with."""
+        `again`: entries of earlier sessions to begin with.  `stays`: see Desk."""
         self.link = link
         self.pane = Pane(ruler)
         self.talk = Talk(link, self.pane, again)
-        self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict)
+        self.talk.conversations.filters = not strict
+        self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict, stays)
         self.error = ""                 # until the next key
         self._retry_in = 0              # seconds until the link dials again
         self._focused: bool | None = None           # None: the terminal cannot tell
@@ -171,6 +171,7 @@ class Menu:
             self._focused = key == "<FocusIn>"
             if self.is_watched:
                 self.pane.looked()
+                self.talk.conversations.looked()
             return
         self._pressed = now
         if self.pane.at_end:
@@ -181,6 +182,8 @@ class Menu:
         if self.desk.refused and keymap.begins_anew(key):
             self.desk.clear()
         self.error = self._obey(key)
+        if self.pane.at_end:
+            self.talk.conversations.looked()
         self.desk.refused = bool(self.error) and key == "<Enter>" and modes.is_order(self.desk)
         if self.desk.picker and self.desk.mode is Mode.PICK:
             self.desk.picker.narrow(self.desk.line.text)
@@ -208,13 +211,8 @@ class Menu:
 
     def _edit(self, key: str) -> str:
         desk = self.desk
-        if desk.mode is Mode.PASTE:
+        if desk.mode is Mode.PASTE or keymap.selects(desk, key):
             return ""
-        if desk.is_at_items and not desk.text:
-            if self._select(key):
-                return ""
-            if len(key) == 1 or key == "<Backspace>":       # typing replaces the echo
-                desk.deselect()
         before = desk.line.text
         changed = desk.line.press(keymap.SAME_KEYS.get(key, key))
         if desk.line.text != before:
@@ -222,21 +220,3 @@ class Menu:
         elif not changed and len(key) == 1:
             return TOO_LONG
         return ""
-
-    def _select(self, key: str) -> bool:
-        """A digit or an arrow selects an item, and the line echoes it; whether the key did."""
-        desk = self.desk
-        numbers = [item.number for item in items.choices(desk)]
-        if key in keymap.ARROWS:
-            step = keymap.ARROWS[key]
-            if desk.selected not in numbers and key in keymap.OLDER:
-                return False
-            at = numbers.index(desk.selected) if desk.selected in numbers else -1 if step > 0 else 0
-            number = numbers[(at + step) % len(numbers)]
-        elif len(key) == 1 and key in "0123456789" and int(key) in numbers:
-            number = int(key)
-        else:
-            return False
-        if item := items.choice(desk, number):
-            desk.select(number, item.label)
-        return True

@@ -69,7 +69,7 @@ class Messages:
             ids = self.link.send(() if everyone else tuple(to), text, flags)
         except REFUSALS as fault:
             return str(fault)
-        entry = Said(self.feed.now, text, "you", shown, SENT, style=style)
+        entry = Said(self.feed.now, text, "you", shown, SENT, style=style, others=tuple(names))
         self.feed.add_own(entry)
         unseen = self._everyone() if everyone else {name.lower() for name in names}
         self._remember(ids, OwnMessage(entry, set(ids), unseen))
@@ -139,6 +139,12 @@ class Messages:
             self.feed.settle(Settled(entry, mark, reason))
 
     # ---- of others ----
+
+    def last_received(self) -> Said | None:
+        """The last message of another user that is in view, or above."""
+        found = self.feed.pane.newest(lambda entry: isinstance(entry, Said) and bool(entry.others)
+                                      and entry.sender != "you")
+        return found if isinstance(found, Said) else None
 
     def on_mail(self, event: wire.Mail) -> None:
         everyone, checked = event.flags & SendFlag.EVERYONE, event.flags & SendFlag.CHECK

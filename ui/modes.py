@@ -17,7 +17,8 @@ from ui.desk import Action, Desk, Mode, redial
 from ui.names import recipients
 from ui.words import BAD_NAME
 
-ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.CHAT})      # a line may name its own recipients
+# where a line may name its own recipients
+ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.TALK, Mode.CHAT})
 
 
 # ---- Enter in each mode ----
@@ -128,6 +129,8 @@ def take_names(desk: Desk) -> str:
         return ""
     if desk.picker.pick.invites:
         return commands.invite(desk, taken.names)
+    if desk.picker.pick.enters:
+        return desk.converse(taken.names[0], alone=True)
     return desk.compose(taken.names)
 
 
@@ -137,7 +140,27 @@ def send(desk: Desk) -> str:
     if commands.is_command(text):
         return commands.run(desk, text)
     fault = desk.talk.messages.send(desk.draft.to, commands.literal(text), desk.draft.flags)
-    return fault or _taken(desk) or desk.home()
+    if fault:
+        return fault
+    desk.take()
+    commands.stay(desk, desk.draft.to)
+    return desk.home() if desk.mode is Mode.WRITE else ""
+
+
+def talk(desk: Desk) -> str:
+    """Send the line to the conversation that is open; run the item that is selected."""
+    text = desk.line.text
+    number = text.strip()
+    if desk.selected or (len(number) == 1 and items.named(desk, number)):
+        return choose(desk)
+    if commands.is_command(text):
+        return commands.run(desk, text)
+    if not text.strip():
+        if not desk.link.online:
+            desk.link.connect()
+        return ""
+    to, fault = desk.talk.people.resolve([desk.talk.conversations.open])
+    return fault or desk.talk.messages.send(to, commands.literal(text)) or _taken(desk)
 
 
 def say(desk: Desk) -> str:
@@ -179,6 +202,10 @@ MODES: dict[Mode, Row] = {
         "to {readers}>", "send to {readers}",
         "Enter sends to {readers}; Esc back, the text is kept",
         send),
+    Mode.TALK: Row(
+        "{other}>", "with {other}",
+        "Enter sends to {other}; 1-6 items; Esc back; M-a what is new; M-r answers all",
+        talk),
     Mode.CHAT: Row(
         "{partners}>", "chat with {partners}",
         "Enter says it to {partners}; Quit leaves the chat; Esc to the menu",
@@ -212,7 +239,13 @@ MENU_IN_CHAT = MODES[Mode.MENU]._replace(
     hint="Enter runs the selected item; Esc back to {partners}; /help; Quit leaves the chat")
 
 
+ITEM_IN_TALK = MODES[Mode.TALK]._replace(
+    prompt="menu>", hint="Enter runs it; another key makes a text of it; Esc back to {other}")
+
+
 def _row(desk: Desk) -> Row:
+    if desk.mode is Mode.TALK and desk.selected:
+        return ITEM_IN_TALK
     if desk.mode is Mode.MENU and not desk.link.online:
         return MENU_OFFLINE
     return MENU_IN_CHAT if desk.mode is Mode.MENU and desk.talk.chatting.chat else MODES[desk.mode]
@@ -244,6 +277,7 @@ def _mark(desk: Desk) -> str:
 
 FIELDS: dict[str, Action] = {
     "readers": _readers,
+    "other": lambda desk: display(desk.talk.conversations.open),
     "partners": _partners,
     "picking": _picking,
     "mark": _mark,
@@ -297,7 +331,7 @@ def where(desk: Desk, retry_in: int) -> str:
         return _row(desk).where.format_map(_Filled(desk))
     if not contact.offline or desk.link.sock is not None:
         return "connecting"
-    enter = ", Enter now" if desk.mode in (Mode.MENU, Mode.LOGIN) else ""
+    enter = ", Enter now" if desk.mode in (Mode.MENU, Mode.LOGIN, Mode.TALK) else ""
     return f"{contact.turned_away or 'offline'}: retry in {retry_in} s{enter}"
 
 
@@ -359,7 +393,8 @@ def after_chat(desk: Desk) -> str:
     if desk.talk.chatting.chat is None:
         desk.end_chat()
         return ""
-    if desk.mode is Mode.HOW or (desk.mode in (Mode.MENU, Mode.PICK) and _is_idle(desk)):
+    waits = desk.mode in (Mode.MENU, Mode.PICK, Mode.TALK)
+    if desk.mode is Mode.HOW or (waits and _is_idle(desk)):
         text = desk.text
         desk.go(Mode.CHAT)
         if commands.is_command(text):
@@ -367,6 +402,8 @@ def after_chat(desk: Desk) -> str:
         return ""
     if desk.mode is Mode.LOGIN:
         return ""
+    if desk.talk.conversations.open:
+        return f"the chat has begun; Esc from {display(desk.talk.conversations.open)} goes there"
     return "the chat has begun; your text stays: after Enter or Esc you are in the chat"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import wire
@@ -28,8 +28,10 @@ class Here:
 
     update() is called after each change of the log."""
 
-    def __init__(self, log: Known, me: str) -> None:
+    def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None) -> None:
+        """`news`: how many messages are new, by the sender in small letters."""
         self.me = me.lower()
+        self.news = {} if news is None else news
         self._log = log
         self.spelled, self.entry, self.beginning = log.spelled, log.entry, log.beginning
 

@@ -60,6 +60,10 @@ class Notices:
             self.feed.note(f"you will hear when {display(name)} comes{known}")
         return ""
 
+    def waits_for(self, key: str) -> bool:
+        """Whether the user is told, loudly, when this name in small letters comes."""
+        return key in self._waited
+
     def list(self) -> str:
         """Whom the user waits for."""
         names = ", ".join(sorted(map(display, self._waited)))

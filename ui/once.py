@@ -23,11 +23,12 @@ from client.events import Offline, Over, Remark
 from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
-from ui.entries import Said, clock
+from ui.entries import clock
 from ui.failures import NOT_DELIVERED, Failure, code_of, login_failure
 from ui.names import ONE_WORD, Here, log_of, only_names, unknown
 from ui.options import make_link
 from ui.output import complain, print_line
+from ui.past import said
 from ui.words import TOO_LONG, outcome_of
 from wire import Outcome, SendFlag
 
@@ -226,8 +227,7 @@ def check(waiter: Waiter) -> int:
     for heard in turns(waiter):
         mails = [event for event in heard if isinstance(event, wire.Mail)]
         for mail in mails:
-            to = "all" if mail.flags & SendFlag.EVERYONE else "you"
-            for line in Said(mail.time, mail.text, mail.sender, to).lines():
+            for line in said(mail, link.name).lines():
                 print_line(f"{clock(mail.time, '%Y-%m-%d')} {line}")
         if mails:
             link.shown(mails)

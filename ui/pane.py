@@ -1,8 +1,8 @@
 """pane: the scrollback, everything that was said and told, above the bar.
 
-A Pane holds entries (entries.py), the oldest first, and gives the rows that fit a width and a
-height.  An entry has a serial number, which does not change when older entries are dropped.  Rows
-are made only when they are about to be seen, and remembered for one width.
+A Pane holds entries (scrollback.py), the oldest first, and gives the rows that fit a width and a
+height.  While a conversation is open, the other entries have no rows.  Rows are made only when they
+are about to be seen, and remembered for one width.
 
 The place of reading is an anchor (an entry and one of its rows) or the end, so neither new entries
 nor another width move the text that the user reads.  Some rows belong to no entry but stand above
@@ -14,11 +14,12 @@ wrapped whole before it is seen.
 """
 from __future__ import annotations
 
-from terminal.display import UNICODE, Ruler
-from ui.entries import DAY, Entry, Row, clock, fitted, rule
+from collections.abc import Callable, Sequence
 
-ENTRIES_MAX = 10_000    # a busy week of a small house; with short messages some 5 MB
-BYTES_MAX = 8 << 20     # for the entries: 10,000 of the longest messages would take 640 MB
+from terminal.display import UNICODE, Ruler
+from ui.entries import Entry, Row, fitted, rule
+from ui.scrollback import Scrollback
+
 ROWS_MAX = 5_000        # rows that are remembered, 2 MB: many screens back and forth
 
 
@@ -32,8 +33,19 @@ class Rows:
         self.new = -1, 0                        # `-- 2 new --`: above which serial, how many
         self.found = -1                         # `-- found --`: above which serial
         self._entries = entries
+        self._wanted: Callable[[Entry], bool] | None = None         # what has rows; None: all
         self._made: dict[int, list[Row]] = {}   # by serial number
         self._count = 0                         # of rows made since the last time all were dropped
+
+    def hold(self, entries: dict[int, Entry]) -> None:
+        """The entries of the pane, some of which are new above the others."""
+        self._entries = entries
+
+    def show_only(self, wanted: Callable[[Entry], bool] | None) -> None:
+        """From now on, other entries have no rows."""
+        self._wanted = wanted
+        self._made.clear()
+        self._count = 0
 
     def fit(self, width: int) -> None:
         """From now on, rows are this wide."""
@@ -75,25 +87,36 @@ class Rows:
 
     def _make(self, serial: int) -> list[Row]:
         entry, width = self._entries[serial], self.width
+        if self._wanted and not self._wanted(entry):
+            return []
         above, messages = self.new
         rows = [rule(f"{messages} new", width, "new", self.ruler)] if serial == above else []
         if serial == self.found:
             rows.append(rule("found", width, "new", self.ruler))
-        if entry.day:
-            rows.insert(0, rule(entry.day, width, "rule", self.ruler))
+        if day := self._day(serial):
+            rows.insert(0, rule(day, width, "rule", self.ruler))
         return rows + [fitted(row, width, self.ruler) for row in entry.rows(width, self.ruler)]
 
+    def _day(self, serial: int) -> str:
+        """The rule above an entry: the first one of a day that has rows has it."""
+        entry = self._entries[serial]
+        if self._wanted is None or entry.day:
+            return entry.day
+        while serial - 1 in self._entries:
+            serial -= 1
+            if self._wanted(self._entries[serial]):
+                return ""
+            if self._entries[serial].day:
+                return self._entries[serial].day
+        return ""
 
-class Pane:
+
+class Pane(Scrollback):
     """The scrollback and the place where it is read."""
 
     def __init__(self, ruler: Ruler = UNICODE) -> None:
-        self._entries: dict[int, Entry] = {}    # by serial number, without gaps
+        super().__init__()
         self._rows = Rows(self._entries, ruler)
-        self._next = 0                          # the serial number of the next entry
-        self._total = 0                         # bytes of all entries
-        self._day = ""                          # of the last entry
-        self._session = ""                      # stands behind the day on the next rule
         self._height = 1                        # of the last view
         # The serial number and the row at the top of the view; None: at the end.
         self._anchor: tuple[int, int] | None = None
@@ -101,52 +124,35 @@ class Pane:
 
     # ---- the entries ----
 
-    @property
-    def entries(self) -> list[Entry]:
-        """All of them, the oldest first."""
-        return list(self._entries.values())
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def add(self, entry: Entry, seen: bool = True) -> None:
         """Append an entry; `seen`: the user looks at the end of the pane now."""
-        day = clock(entry.time, DAY)
-        if day != self._day:
-            self._day, entry.day, self._session = day, day + self._session, ""
         if entry.counts and not seen:
             above, messages = self._rows.new if self.unseen else (self._next, 0)
             self._rows.rule_new(above, messages + 1)
             self.unseen += 1
-        self._entries[self._next] = entry
-        self._next += 1
-        entry.size = entry.measure()
-        self._total += entry.size
-        while (len(self._entries) > ENTRIES_MAX
-               or (self._total > BYTES_MAX and len(self._entries) > 1)):
-            self._forget()
+        for serial in self.keep(entry):
+            self._rows.drop(serial)
+            if self._anchor and self._anchor[0] <= serial:
+                self._anchor = serial + 1, 0
 
-    def _forget(self) -> None:
-        """Drop the oldest entry."""
-        serial = next(iter(self._entries))
-        self._total -= self._entries.pop(serial).size
-        self._rows.drop(serial)
-        if self._anchor and self._anchor[0] <= serial:
-            self._anchor = serial + 1, 0
+    def add_above(self, entries: Sequence[Entry]) -> int:
+        """Put older entries above all others; the view stays where it is.  Returns how many."""
+        top = next(iter(self._entries), -1)
+        done = self.put_above(entries)
+        self._rows.hold(self._entries)
+        self._rows.drop(top)                    # its day may stand above another entry now
+        return done
 
-    def begin_session(self) -> None:
-        """What stands here so far was said in earlier sessions: the next entry has a rule."""
-        self._day, self._session = "", ", now"
+    def drop_above(self, serial: int) -> None:
+        """Take away what stands above the entry with this serial number."""
+        for above in [each for each in self._entries if each < serial]:
+            self._rows.drop(self._drop(above))
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether no entry was dropped."""
-        return self._next == len(self._entries)
-
-    def after(self, serial: int) -> tuple[list[Entry], int]:
-        """The entries from a serial number on, and the number to ask for next time."""
-        start = max(serial, self._next - len(self._entries))
-        return [self._entries[number] for number in range(start, self._next)], self._next
+    def only(self, wanted: Callable[[Entry], bool] | None) -> None:
+        """Show only the entries of which this is true, from their end; None: all."""
+        self.shown = wanted
+        self._rows.show_only(wanted)
+        self.to_end()
 
     def changed(self, entry: Entry) -> None:
         """The mark or the reason of an entry has changed."""
@@ -231,7 +237,7 @@ class Pane:
         the entry with that serial number.  Returns the serial number of the entry."""
         wanted, first = text.casefold(), self._next - len(self._entries)
         for serial in range((self._next if above is None else above) - 1, first - 1, -1):
-            if self._entries[serial].holds(wanted):
+            if self._entries[serial].holds(wanted) and self._rows.of(serial):
                 self._rows.rule_found(serial)
                 self._move((serial, 0), 0)
                 return serial

@@ -33,13 +33,24 @@ def said(record: Record, me: str) -> Said:
     if isinstance(record, Sent):
         to = "all" if not record.to else addressed([called(name) for name in record.to])
         style = name_style(record.to[0]) if len(record.to) == 1 else ""
-        return Said(record.time, record.text, "you", to, MARKS[record.became], record.reason, style)
+        return Said(record.time, record.text, "you", to, MARKS[record.became], record.reason, style,
+                    record.to)
     sender, style = called(record.sender), name_style(record.sender)
     if isinstance(record, Chat):
         others = [called(name) for name in record.others if name.lower() != record.sender.lower()]
         to = addressed(others) if sender == "you" else addressed(["you", *others])
-        return Said(record.time, record.text, sender, f"{to} (chat)", style=style)
-    return Said(record.time, record.text, sender, _readers(record, called), style=style)
+        return Said(record.time, record.text, sender, f"{to} (chat)", style=style,
+                    others=record.others)
+    return Said(record.time, record.text, sender, _readers(record, called), style=style,
+                others=_others(record, me))
+
+
+def _others(record: Mail, me: str) -> tuple[str, ...]:
+    """Who else has part in a message of another user; or the room that it was written in."""
+    if record.to[:1] and record.to[0].startswith("#"):
+        return record.to
+    return tuple(dict.fromkeys([record.sender, *[name for name in record.to
+                                                 if name.lower() != me.lower()]]))
 
 
 def _readers(record: Mail, called: Callable[[str], str]) -> str:

@@ -25,6 +25,7 @@ class People:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.heard: dict[str, None] = {}        # names, the most recent last
+        self.news: dict[str, int] = {}          # new messages, by conversation (conversations.py)
         self._here: Here | None = None
         self.hears: Hears = {Online: self.on_online, wire.Roster: self.on_roster}
 
@@ -32,7 +33,7 @@ class People:
     def here(self) -> Here:
         """The users in the log, and what they are doing."""
         if self._here is None:
-            self._here = Here(self.link.roster, self.link.name)
+            self._here = Here(self.link.roster, self.link.name, self.news)
         return self._here
 
     def is_me(self, name: str) -> bool:
@@ -70,6 +71,10 @@ class People:
             self.heard[name] = None
             if len(self.heard) > HEARD_MAX:
                 del self.heard[next(iter(self.heard))]
+
+    def talks_to(self, name: str) -> bool:
+        """Whether this user spoke, or was spoken to, lately."""
+        return any(name.lower() == other.lower() for other in self.heard)
 
     def on_online(self, _: Online) -> None:
         """A new connection brings a new log."""

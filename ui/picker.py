@@ -47,6 +47,7 @@ class Pick(NamedTuple):
     least: int = 1      # so many names, or more
     several: bool = False       # the user marks names
     invites: bool = True        # to a chat; False: the user writes a message to the names
+    enters: bool = False        # the conversation with the name
 
 
 class Picker:
@@ -165,12 +166,20 @@ def everybody(here: Here, wanted: str = "") -> list[Choice]:
     names = here.order if len(here) <= LISTED_MAX else here.beginning(wanted, LISTED_MAX)
     rows = [Choice(entry.name, display(entry.name), _becomes(entry, here), (entry.name,))
             for entry in map(here.entry, names) if entry.name.lower() != here.me]
+    if here.news:                       # those who wrote come first
+        rows.sort(key=lambda row: row.name.lower() not in here.news)
     me = here.spelled(here.me)
     return [*rows, Choice(me, display(me), "yourself: a note", (me,))] if me else rows
 
 
 def _becomes(entry: wire.Entry, here: Here) -> str:
-    """What becomes of a message to this user."""
+    """What is new from this user, and what becomes of a message to them."""
+    if new := here.news.get(entry.name.lower()):
+        return f"{new} new; {_state(entry, here)}"
+    return _state(entry, here)
+
+
+def _state(entry: wire.Entry, here: Here) -> str:
     if entry.state == Presence.AWAY:
         return "not connected: kept in the mailbox"
     if entry.holding:
@@ -197,6 +206,9 @@ TO_ONE = Pick(
 TO_SEVERAL = Pick(
     "send to several: mark who gets it", "who>", "writes to the marked", "send", everybody, LOG,
     several=True, invites=False)
+TO_TALK = Pick(
+    "with: whom to talk with", "with>", "opens the conversation", "with", everybody, LOG,
+    invites=False, enters=True)
 TO_CHAT = Pick(
     "chat: the users who are available", "chat with>", "invites", "chat", available, "available")
 TO_GROUP = Pick(

@@ -65,7 +65,7 @@ def now() -> int:
 def converse(options: argparse.Namespace, interactive: bool) -> int:
     """--plain.  The exit code.  Raises Failure."""
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
-    menu = Menu(link, name=options.name, strict=True)
+    menu = Menu(link, name=options.name, strict=True, stays=interactive)
     try:
         return Plain(link, menu, options, interactive=interactive).run()
     finally:
@@ -381,6 +381,9 @@ class Plain:
                 self._output.line(f"  and {more}{plus} more: type a name")
         elif self.desk.is_at_items:
             self._output.line(" ".join(item.label for item in self.menu.items))
+        elif self.desk.mode is Mode.TALK:
+            self._output.line(f"with {display(self.menu.talk.conversations.open)}: each line is a "
+                              "message; an empty line goes back to the menu")
 
 
 def told(change: Settled) -> str:

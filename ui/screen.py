@@ -141,8 +141,9 @@ def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
         waiting = f"{menu.link.waiting} waiting" if menu.link.waiting else ""
         if menu.link.ask.holding:
             waiting = f"holding, {waiting}" if waiting else "holding"
-    forms = [(house, where, online, waiting), (house, where, waiting), (name, where, waiting),
-             (where, waiting), (where,)]
+    news = menu.talk.conversations.summary
+    forms = [(house, where, news, online, waiting), (house, where, news, waiting),
+             (name, where, news, waiting), (where, news, waiting), (where, news), (where,)]
     texts = ["= " + " = ".join(part for part in form if part) + " =" for form in forms]
     text = next((text for text in texts if ruler.width(text) <= cols), texts[-1])
     text = ruler.clip(text, cols)

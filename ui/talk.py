@@ -18,6 +18,7 @@ from client.events import Offline
 from client.link import Link
 from ui.chatting import Chatting
 from ui.contact import Contact
+from ui.conversations import Conversations
 from ui.feed import Feed, Hears
 from ui.invitations import Invitations
 from ui.links import Links
@@ -50,10 +51,11 @@ class Talk:
                                        self.chatting)
         self.notices = Notices(link, self.people, self.feed)
         self.links = Links(self.feed)
+        self.conversations = Conversations(link, self.people, self.feed, self.notices)
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
         rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.requests,
-                                   self.messages, self.chatting, self.invitations,
-                                   self.notices)
+                                   self.messages, self.conversations, self.chatting,
+                                   self.invitations, self.notices)
         for room in rooms:                  # they hear an event in this order
             for event, handler in room.hears.items():
                 self._hears.setdefault(event, []).append(handler)

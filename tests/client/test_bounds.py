@@ -21,7 +21,7 @@ from terminal.display import Ruler
 from tests.client.fake_link import Play
 from tests.client.linked import FIRST, Linked, entry, mail
 from tests.torture import hostile_floods
-from ui import entries, invitations, messages, pane, requests
+from ui import entries, invitations, messages, pane, requests, scrollback
 from ui.entries import Listing, Note, Said
 from ui.granting import Granting
 from ui.menu import Menu
@@ -266,16 +266,16 @@ class ThePane(unittest.TestCase):
                 shown.add(Note(0, chr(0x1f600 + n % 9) * (LONGEST // 4)))
                 shown.add(Listing(0, "", items=[(f"{n}", f"{n}" * 20)] * 10))
             return shown
-        self.assertLess(grown(fill), pane.BYTES_MAX * 1.1)
+        self.assertLess(grown(fill), scrollback.BYTES_MAX * 1.1)
 
     def test_short_entries(self) -> None:
         def fill() -> Pane:
             shown = Pane()
-            for n in range(pane.ENTRIES_MAX):
+            for n in range(scrollback.ENTRIES_MAX):
                 shown.add(Said(10**15 + n, f"text{n}", f"sender{n}", f"you +{n}", style=f"n{n}"))
-            self.assertEqual(len(shown), pane.ENTRIES_MAX)
+            self.assertEqual(len(shown), scrollback.ENTRIES_MAX)
             return shown
-        self.assertLess(grown(fill), pane.BYTES_MAX)
+        self.assertLess(grown(fill), scrollback.BYTES_MAX)
 
     def test_rows(self) -> None:
         """The rows that were made for one view after the other."""

@@ -144,7 +144,7 @@ class Items(unittest.TestCase):
         self.play.press("<Up>", "<Enter>")
         self.assertFalse(self.play.menu.desk.leaving)
         self.play.enter("@bob hi")
-        self.play.press("<Up>")
+        self.play.press("<Esc>", "<Up>")
         self.assertEqual((self.play.menu.desk.selected, self.play.text), (0, "@bob hi"))
         self.play.press("<C-u>", "<Down>", "<Down>", "<Up>")
         self.assertEqual(self.play.text, "1. List users")
@@ -240,7 +240,7 @@ class Sending(unittest.TestCase):
         self.assertEqual(self.play.prompt, "to dave>")
         self.play.enter("hello")
         self.assertEqual(self.play.asked, [("send", ("dave",), "hello", 0)])
-        self.assertEqual((self.play.last, self.play.prompt), ("you > dave .: hello", "menu>"))
+        self.assertEqual((self.play.last, self.play.prompt), ("you > dave .: hello", "dave>"))
 
     def test_to_several_by_marks(self) -> None:
         self.play.enter("2")
@@ -417,8 +417,8 @@ class Words(unittest.TestCase):
 
     def test_hints_fit(self) -> None:
         for row in (*MODES.values(), MENU_OFFLINE, MENU_IN_CHAT):
-            hint = row.hint.format(readers="bob", partners="bob", name="alice", lines="10",
-                                    mark="Space marks", verb=TO_SEVERAL.verb)
+            hint = row.hint.format(readers="bob", partners="bob", other="bob", name="alice",
+                                   lines="10", mark="Space marks", verb=TO_SEVERAL.verb)
             self.assertLessEqual(len(hint), 80, hint)
 
     def test_help_fits(self) -> None:
@@ -569,7 +569,7 @@ class Connection(unittest.TestCase):
         self.assertEqual((play.prompt, play.menu.where), ("to bob>", "offline: retry in 8 s"))
         play.enter(" a word")
         self.assertEqual(play.last, "you > bob .: half a word")
-        self.assertEqual(play.prompt, "offline>")
+        self.assertEqual(play.prompt, "bob>")
         self.assertEqual(play.menu.where, "offline: retry in 8 s, Enter now")
         play.asked.clear()
         play.press("<Enter>")
@@ -654,6 +654,7 @@ class AnotherStore(unittest.TestCase):
     def setUp(self) -> None:
         self.play = Play().online("bob")
         self.play.enter("@bob for the daemon before")
+        self.play.press("<Esc>")
         self.play.type("begun")
         self.play.link.online = False
         self.play.hear(Offline("cut", 1.0),

@@ -4,7 +4,7 @@ import time
 import unittest
 
 from terminal.display import UNICODE, fold, width
-from ui import pane
+from ui import scrollback
 from ui.entries import (
     DELIVERED,
     REFUSED,
@@ -226,9 +226,9 @@ class Scrolling(InUtc):
 class Bounds(InUtc):
     def test_entries(self) -> None:
         shown = Pane()
-        for number in range(pane.ENTRIES_MAX + 10):
+        for number in range(scrollback.ENTRIES_MAX + 10):
             shown.add(Note(NOON, str(number)))
-        self.assertEqual((len(shown), shown.entries[0].text), (pane.ENTRIES_MAX, "10"))
+        self.assertEqual((len(shown), shown.entries[0].text), (scrollback.ENTRIES_MAX, "10"))
 
     def test_what_is_read_is_forgotten(self) -> None:
         shown = Pane()
@@ -236,13 +236,13 @@ class Bounds(InUtc):
             shown.add(Note(NOON, str(number)))
         shown.view(20, 5)
         shown.to_start()
-        for number in range(pane.ENTRIES_MAX):
+        for number in range(scrollback.ENTRIES_MAX):
             shown.add(Note(NOON, str(number)))
         self.assertEqual(texts(shown.view(20, 5))[0], "12:00 * 0")
 
     def test_wrapping_is_lazy(self) -> None:
         shown = Pane()
-        for number in range(pane.ENTRIES_MAX):
+        for number in range(scrollback.ENTRIES_MAX):
             shown.add(Note(NOON, str(number)))
         wrapped: list[int] = []
         original = shown._rows._make

@@ -43,7 +43,7 @@ def office() -> Play:
     play.now += MINUTE
     play.mail(2, "dave", "drill at 15:00, use the north stairs; take your badge and leave the "
                          "doors open", EVERYONE, 4)
-    play.press("<FocusIn>")
+    play.press("<FocusIn>", "<Esc>")
     return play
 
 

@@ -203,7 +203,7 @@ MODES: dict[Mode, Row] = {
         "Enter sends to {readers}; Esc back, the text is kept",
         send),
     Mode.TALK: Row(
-        "{other}>", "with {other}",
+        "to {other}>", "with {other}",
         "Enter sends to {other}; 1-6 items; Esc back; M-a what is new; M-r answers all",
         talk),
     Mode.CHAT: Row(

@@ -233,7 +233,7 @@ class Plain:
 
     def _check(self, event: Any) -> None:
         """In a script: complain if this event is a failure, or raise Failure if it ends all."""
-        if isinstance(event, Offline) and self._printed == 0:
+        if isinstance(event, Offline) and not self.menu.pane.entries:
             raise Failure(os.EX_UNAVAILABLE, display(event.reason))
         if isinstance(event, OtherStore):
             raise Failure(os.EX_UNAVAILABLE, f"{display(event.reason)}: nothing was sent to it")

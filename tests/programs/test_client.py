@@ -295,7 +295,7 @@ class Using(OnScreen):
             bob.say(wire.Invite(1, ("ann",)))
             self.sees(ann, "7. Accept")
             ann.type("\x1b7")
-            self.sees(ann, "bob>")
+            self.sees(ann, "chat with bob")
             ann.type("second drawer\r")
             bob.hear(wire.Line)
             ann.type("/exit\r")

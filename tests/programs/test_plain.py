@@ -93,7 +93,7 @@ class OneShot(Lines):
                                      stdin="from stdin\nin two lines\n")[0], 0)
         code, out, _ = self.parley("--name", "bob", "--check")
         self.assertEqual(code, 0)
-        self.assertRegex(out, r"\A\d{4}-\d\d-\d\d \d\d:\d\d ann > you: hello there\n"
+        self.assertRegex(out, r"\A\d{4}-\d\d-\d\d \d\d:\d\d ann > you, carol: hello there\n"
                               r"\d{4}-\d\d-\d\d \d\d:\d\d ann > you: from stdin\n    \| in two "
                               r"lines\n\Z")
         self.assertEqual(self.parley("--name", "bob", "--check"),

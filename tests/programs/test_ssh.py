@@ -135,7 +135,7 @@ class OverSsh(unittest.TestCase):
             ann.press(b"/url 1\r")
             ann.until(lambda screen: screen.said == [(52, "c;aHR0cDovL2EuZXhhbXBsZS94")],
                       LOGIN_SECONDS)
-            ann.press(b"?\x1b>")
+            ann.press(b"/help\r\x1b>")
             ann.until("refused: the reason", LOGIN_SECONDS)
             ann.press(b"\x1bOA\x1bOA\x1bOA")
             ann.until("more rows below", LOGIN_SECONDS)

@@ -39,7 +39,7 @@ class Staying(Conversing):
         play = self.play
         play.enter("@bob hi")
         self.assertEqual((play.mode, play.prompt, play.menu.where),
-                         (Mode.TALK, "bob>", "with bob"))
+                         (Mode.TALK, "to bob>", "with bob"))
         play.enter("are you there?")
         self.assertEqual(self.asked(), [("send", ("bob",), "hi", 0),
                                         ("send", ("bob",), "are you there?", 0)])
@@ -58,13 +58,14 @@ class Staying(Conversing):
         play.type("@carol hi")
         self.assertEqual(play.prompt, "to carol>")
         play.press("<Enter>")
-        self.assertEqual((play.prompt, self.asked()[-1]), ("bob>", ("send", ("carol",), "hi", 0)))
+        self.assertEqual((play.prompt, self.asked()[-1]),
+                         ("to bob>", ("send", ("carol",), "hi", 0)))
         play.enter("2")
         play.enter("1")
         play.enter("dave")
         play.enter("you too")
-        self.assertEqual((play.prompt, self.asked()[-1]), ("dave>", ("send", ("dave",), "you too",
-                                                                     0)))
+        self.assertEqual((play.prompt, self.asked()[-1]),
+                         ("to dave>", ("send", ("dave",), "you too", 0)))
 
     def test_a_digit_in_an_empty_line_is_an_item(self) -> None:
         play = self.play
@@ -72,13 +73,13 @@ class Staying(Conversing):
         play.press("3")
         self.assertEqual((play.prompt, play.text), ("menu>", "3. Check for messages"))
         play.press("<Enter>")
-        self.assertEqual((self.asked()[-1], play.prompt, play.text), (("check",), "bob>", ""))
+        self.assertEqual((self.asked()[-1], play.prompt, play.text), (("check",), "to bob>", ""))
         play.press("3", "<Esc>")
-        self.assertEqual((play.prompt, play.text), ("bob>", ""))
+        self.assertEqual((play.prompt, play.text), ("to bob>", ""))
         play.press("3", "<Backspace>")
-        self.assertEqual((play.prompt, play.text), ("bob>", ""))
+        self.assertEqual((play.prompt, play.text), ("to bob>", ""))
         play.press("2", "<Enter>", "<Esc>")
-        self.assertEqual(play.prompt, "bob>", "back from an item")
+        self.assertEqual(play.prompt, "to bob>", "back from an item")
 
     def test_a_digit_and_more_is_a_text(self) -> None:
         play = self.play
@@ -90,7 +91,7 @@ class Staying(Conversing):
         play.enter("Exit")
         self.assertEqual(self.asked()[-1], ("send", ("bob",), "Exit", 0), "words are no items")
         play.press("9")
-        self.assertEqual((play.text, play.prompt), ("9", "bob>"), "there is no such item")
+        self.assertEqual((play.text, play.prompt), ("9", "to bob>"), "there is no such item")
 
     def test_lines_of_a_paste_and_with_signs(self) -> None:
         play = self.play
@@ -122,7 +123,7 @@ class Staying(Conversing):
         play.type("other")
         self.mail(1, "bob", "news")
         play.press("<M-a>")
-        self.assertEqual((play.prompt, play.text), ("bob>", "half"))
+        self.assertEqual((play.prompt, play.text), ("to bob>", "half"))
         play.press("<C-u>")
         play.enter("/with carol")
         self.assertEqual(play.text, "other")
@@ -175,7 +176,7 @@ class Staying(Conversing):
         play.enter("/with")
         self.assertEqual((play.mode, play.prompt), (Mode.PICK, "with>"))
         play.enter("car")
-        self.assertEqual((play.prompt, play.menu.where), ("carol>", "with carol"))
+        self.assertEqual((play.prompt, play.menu.where), ("to carol>", "with carol"))
 
 
 class Shown(Conversing):
@@ -227,11 +228,11 @@ class Shown(Conversing):
         self.assertEqual(bar(play).split(" = ")[1:3], ["with bob", "carol 2, dave 1"])
         self.assertEqual(bar(play, 40).rstrip("= "), "= alice = with bob = carol 2, dave 1")
         play.press("<M-a>")
-        self.assertEqual((play.prompt, seen(play)[-1]), ("carol>", "carol > you hm"))
+        self.assertEqual((play.prompt, seen(play)[-1]), ("to carol>", "carol > you hm"))
         self.assertEqual(bar(play).split(" = ")[1:3], ["with carol", "dave 1"])
         play.press("<M-a>", "<M-a>")
         self.assertIn("nothing is new", play.error)
-        self.assertEqual(play.prompt, "dave>")
+        self.assertEqual(play.prompt, "to dave>")
         self.mail(20, "dave", "a room", "#ops")
         self.assertEqual(play.menu.talk.conversations.news, {"#ops": 1})
 
@@ -277,7 +278,7 @@ class Answering(Conversing):
         play = self.play
         self.mail(1, "bob", "hi")
         play.enter("/reply")
-        self.assertEqual(play.prompt, "bob>")
+        self.assertEqual(play.prompt, "to bob>")
         play.hear(wire.Mail(2, play.now, 2, 0, 9, "dave", "hm"))
         play.press("<M-r>")
         self.assertIn("does not say who else", play.error)
@@ -290,7 +291,7 @@ class Answering(Conversing):
         play.press("<M-r>")
         self.assertEqual(play.prompt, "to bob, carol>")
         play.press("<Esc>")
-        self.assertEqual(play.prompt, "bob>")
+        self.assertEqual(play.prompt, "to bob>")
 
 
 class Presence(Conversing):

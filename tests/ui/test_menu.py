@@ -240,7 +240,7 @@ class Sending(unittest.TestCase):
         self.assertEqual(self.play.prompt, "to dave>")
         self.play.enter("hello")
         self.assertEqual(self.play.asked, [("send", ("dave",), "hello", 0)])
-        self.assertEqual((self.play.last, self.play.prompt), ("you > dave .: hello", "dave>"))
+        self.assertEqual((self.play.last, self.play.prompt), ("you > dave .: hello", "to dave>"))
 
     def test_to_several_by_marks(self) -> None:
         self.play.enter("2")
@@ -569,7 +569,7 @@ class Connection(unittest.TestCase):
         self.assertEqual((play.prompt, play.menu.where), ("to bob>", "offline: retry in 8 s"))
         play.enter(" a word")
         self.assertEqual(play.last, "you > bob .: half a word")
-        self.assertEqual(play.prompt, "bob>")
+        self.assertEqual(play.prompt, "to bob>")
         self.assertEqual(play.menu.where, "offline: retry in 8 s, Enter now")
         play.asked.clear()
         play.press("<Enter>")

@@ -488,7 +488,10 @@ def paint(chosen: argparse.Namespace) -> int:
     """The client on a screen.  The exit code.  Raises Failure, NoScreen."""
     link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
     terminal = Terminal(not chosen.no_color)
-    menu = Menu(link, name=chosen.name, offered=options.login_name(), again=AGAIN)
+    offered, fault = options.login_name()
+    menu = Menu(link, name=chosen.name, offered=offered, again=AGAIN)
+    if fault and not chosen.name:
+        menu.note(f"{fault}: choose another name", "alert")
     loop = Loop(link, menu, terminal, Granting(menu, terminal, chosen))
     loop.catch_signals()
     try:
@@ -513,6 +516,8 @@ def run(chosen: argparse.Namespace) -> int:
         raise Failure(os.EX_USAGE, f"{chosen.text[0]!r} is not an option: --send NAMES TEXT sends; "
                                    "--help lists the options")
     if chosen.send or chosen.check or chosen.who:
+        if chosen.take:
+            raise Failure(os.EX_USAGE, "--take moves a session; --send, --check and --who are none")
         return once.run(chosen)
     interactive = os.isatty(0)
     if not chosen.plain and interactive and os.isatty(1):

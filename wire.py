@@ -65,7 +65,7 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
     EXIT                        -->                            the daemon answers what it was sent
                                                                before, and hangs up; also if the
                                                                client shuts down its direction
-    PING, answered by PONG, and NOTICE, a line for the user, may come from the daemon at any time
+    PING, answered by PONG, NOTICE, a line for the user, and MOVED may come at any time
 
 Ids.  The sender gives each message an id: 32 random bits, the number of this instance of its
 program, above a counter of 32 bits that only grows.  Sending the same id again is harmless, also on
@@ -515,6 +515,13 @@ class Binding(NamedTuple):
     """Before CHALLENGE: what this end knows of the connection.  Your proof must be bound to it."""
     name: Word          # of a channel binding (RFC 5056), see net/scram.py
     data: Word          # in small hexadecimal digits
+
+
+@message(80, DAEMON)
+class Moved(NamedTuple):
+    """Your session is over: its user has moved it to another client."""
+    time: U64
+    place: Word         # where that one sits: a terminal, or a host; "" if the daemon can't tell
 
 
 @message(85, DAEMON)

@@ -64,8 +64,10 @@ class Unnoted(NamedTuple):
 
 
 class Over(NamedTuple):
-    """Ended for good: after exit(), or rejected for a reason that trying again can't mend."""
+    """Ended for good: after exit(), moved to another client, or rejected for a reason that trying
+    again can't mend."""
     reason: str
+    at: int = 0             # when it was moved, microseconds since 1970
 
 
 class Repeated(NamedTuple):

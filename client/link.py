@@ -56,7 +56,8 @@ from wire import Feature, ProtocolError, SendFlag, Why
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
 # every link asks for these
-ALWAYS = Feature.IGNORE | Feature.BIND | Feature.ADDRESSED | Feature.RESUME
+ALWAYS = (Feature.IGNORE | Feature.BIND | Feature.PERSON | Feature.ADDRESSED
+          | Feature.RESUME)
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = (f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter "
             "or digit")
@@ -69,15 +70,17 @@ class Link:
                  features: int, monotonic: Callable[[], float], instance: int,
                  jitter: Callable[[], float], dial: Callable[[Address], Socket] = dial,
                  ring: Keyring | None = None, token: bytes = NO_TOKEN,
-                 now: Callable[[], int] = lambda: 0) -> None:
-        """`instance`: 32 random bits; `jitter`: a random number from 0 to 1; `dial`: returns a
-        socket on its way; `token`: 16 random bytes (login.py); `now`: microseconds since 1970."""
+                 now: Callable[[], int] = lambda: 0, counter: int = 0) -> None:
+        """`instance`: a random number below ERRANDS, of an errand one from there on; `jitter`:
+        a random number from 0 to 1; `dial`: returns a socket on its way; `token`: 16 random bytes
+        (login.py); `now`: microseconds since 1970; `counter`: of an errand, 31 random bits."""
         self.name = name
         self.house = ""                             # what the daemon calls itself
         self.roster = Known()
         self.waiting = 0                            # messages that a CHECK would bring
-        self.pending = Outbox(instance)
-        self._features = features & ~Feature.HOLD | ALWAYS
+        self.pending = Outbox(instance, counter)
+        self._features = features & ~(Feature.HOLD | Feature.TAKE) | ALWAYS
+        self._taking = features & Feature.TAKE      # until the user is let in
         self._events = Events()
         self._connection = Connection(addresses, monotonic=monotonic, jitter=jitter, dial=dial,
                                       more=self._more)
@@ -131,8 +134,10 @@ class Link:
             self._looking = True
             self._events += self._connection.connect()
 
-    def connect(self) -> None:
-        """Dial now, unless there is a connection.  Each address is tried in order."""
+    def connect(self, take: bool = False) -> None:
+        """Dial now, unless there is a connection.  Each address is tried in order.  `take`: the
+        next login moves the user's session here, wherever it is."""
+        self._taking |= Feature.TAKE * take
         self._looking = False
         if self.sock is not None or self._over:
             return
@@ -152,7 +157,8 @@ class Link:
                     self._events.append(Found())
                 elif not self._connection.opening:
                     holding = Feature.HOLD if self.ask.holding else 0
-                    self._login.greet(self.name, self._features | holding, self._inbox.above)
+                    self._login.greet(self.name, self._features | holding | self._taking,
+                                      self._inbox.above)
             else:
                 for said in self._connection.hear(mask):
                     self._hear(said)
@@ -315,6 +321,7 @@ class Link:
             self._inbox.forget()
             self.roster.forget()
         self.name, self.house, self.waiting = said.name, said.house, said.waiting
+        self._taking = 0            # not at another login: two clients would take turns for ever
         self.pending.again()        # before anything is said: whatever is said takes sends along
         self._connection.let_in()
         self.ask.begin(said.features)
@@ -360,6 +367,11 @@ def _on_waiting(link: Link, said: wire.Waiting) -> None:
     link.waiting = said.total
 
 
+def _on_moved(link: Link, said: wire.Moved) -> None:
+    """Raises TurnedAway."""
+    raise TurnedAway(Over(f"moved to {said.place or 'another client of yours'}", said.time))
+
+
 def _on_answer(link: Link, said: Any) -> None:
     link.ask.answered(said.request)
 
@@ -371,6 +383,7 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Verified: lambda link, said: link._proofs.verify(said),
     wire.Welcome: Link._on_welcome,
     wire.Rejected: _on_rejected,
+    wire.Moved: _on_moved,
     wire.Stored: lambda link, said: link._diary.stored(said),
     wire.Refused: lambda link, said: link._diary.refused(said),
     wire.Outcomes: lambda link, said: link._diary.outcomes(said),

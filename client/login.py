@@ -21,7 +21,8 @@ from net.address import Address
 from wire import ProtocolError, Why
 
 NO_TOKEN = bytes(16)
-NAME_WHYS = {Why.TAKEN, Why.BAD_NAME, Why.DENIED, Why.UNKNOWN, Why.EMPTY}
+NAME_WHYS = {Why.TAKEN, Why.YOURS, Why.BAD_NAME, Why.DENIED, Why.UNKNOWN, Why.EMPTY}
+TAKE = "/take moves it here"
 # A stranger must not learn which of the two it is (rules/claims.py).
 KEPT = ("At the Unix socket of the daemon's host a login of that host needs no passphrase for its "
         "names.  /claim, typed there, sets the one that is asked for here")
@@ -101,8 +102,9 @@ class Login:
         if said.why == Why.DENIED and self._proofs.answered:
             self._proofs.wrong()
             raise TurnedAway(Locked(said.reason, True, "", _place(self._connection.route.address)))
-        if said.why == Why.FULL or (said.why == Why.TAKEN and is_mine):
-            raise TryLater(said.reason)         # taken by a ghost, or by this user elsewhere
+        if said.why == Why.FULL or (said.why in (Why.TAKEN, Why.YOURS) and is_mine):
+            take = f": {TAKE}" if said.why == Why.YOURS else ""
+            raise TryLater(said.reason + take)  # taken by a ghost, or by this user elsewhere
         if said.why == Why.OTHER and self._resumes:
             raise TryLater("the daemon is older than before")       # it knows no RESUME
         if said.why in NAME_WHYS:

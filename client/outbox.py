@@ -42,9 +42,10 @@ class Outbox(dict[int, Pending]):
     """The sends without an answer, in order of their ids.  An Outbox also knows which of them have
     not left on this connection."""
 
-    def __init__(self, instance: int) -> None:
+    def __init__(self, instance: int, counter: int = 0) -> None:
+        """`counter`: the first id is the one behind it."""
         super().__init__()
-        self._ids = count((instance << 32) + 1)
+        self._ids = count((instance << 32) + counter + 1)
         self._size = 0
         self._unsent: deque[int] = deque()
 

@@ -81,6 +81,17 @@ def peer_uid(sock: socket.socket) -> int | None:
     return None
 
 
+def peer_pid(sock: socket.socket) -> int | None:
+    """The process that connected to this Unix socket; None if the kernel does not say."""
+    if sock.family != socket.AF_UNIX or sys.platform != "linux":
+        return None
+    try:
+        found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size)
+    except OSError:
+        return None
+    return int(UCRED.unpack(found)[0]) or None      # 0: it has no number here
+
+
 def _login(name: str) -> int | None:
     return pwd.getpwnam(name).pw_uid
 

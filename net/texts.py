@@ -18,6 +18,11 @@ TOPIC_MAX = 255         # bytes of the topic of a room: a line; it has to fit a 
 ROOM_SIGN = "#"         # begins the name of a room, and no username
 
 NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_MAX - 1}}}")
+# Words that would read as the system, as everybody or as a command.  Some were reserved after the
+# first release: who has such a name keeps it.
+RESERVED = frozenset({
+    "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit",
+    "operator", "daemon", "exit", "me"})
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -29,6 +34,11 @@ def is_name(text: str) -> bool:
 def is_room(text: str) -> bool:
     """Whether a text may be the name of a room: # and what may be a username."""
     return text[:1] == ROOM_SIGN and is_name(text[1:])
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name is nobody's."""
+    return name.lower() in RESERVED
 
 
 def flaw(text: str) -> tuple[Why, str] | None:

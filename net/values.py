@@ -22,9 +22,16 @@ class Feature:                  # plain numbers: testing a bit of an IntFlag tak
     PROVE = 8           # CHALLENGE is understood; CLAIM and UNCLAIM may be sent
     IGNORE = 64         # IGNORE and LIST_IGNORED are known
     BIND = 128          # BINDING is understood, and a proof is bound to what it says
+    PERSON = 256        # YOURS and MOVED are understood
     ADDRESSED = 1024    # MAILS_TO: a message says to whom it was addressed
     ROOMS = 2048        # rooms are known: JOIN and the like may be sent, ROOMS is understood
     RESUME = 16384      # LIVE is told, and RESUME may be said in place of HELLO
+    # What a client asks of this login alone; both only of a daemon that is sure to know the user.
+    ERRAND = 1 << 30    # a login beside the session of the same user, without a place in the log
+    TAKE = 1 << 31      # the session of the same user ends, wherever it is; never granted
+
+
+ERRANDS = 0xFF000000    # the instances of errands begin here (store/user.py)
 
 
 class SendFlag:
@@ -79,3 +86,4 @@ class Why(IntEnum):
     GONE = 12           # disconnected
     QUIT = 13           # said Quit
     SLOW = 14           # did not read for so long that the daemon had to drop chat lines
+    YOURS = 20          # the name is in use, by a client of the same user

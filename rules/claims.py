@@ -68,6 +68,8 @@ class Identity(NamedTuple):
     login_of: Callable[[int], int] = lambda uid: uid    # the login that limits count a uid for
     groups: Groups = NO_GROUPS                          # of the host
     tcp_claimed: bool = False                           # --tcp-names claimed
+    # where a caller sits, in words: a terminal, or a host; "": not known
+    seat_of: Callable[[Caller], str] = lambda caller: ""
 
 
 TRUSTING = Identity(trusting=True)
@@ -195,6 +197,17 @@ class Claims:
         """Whether this uid may own no further name.  Operators could fill the log in any case, and
         the house of a daemon's own user may have any number from before there was a limit."""
         return uid not in self.identity.operators and self.owners.is_full(uid)
+
+    def is_owner(self, name: str, user: User | None, uid: int, takes: bool) -> bool:
+        """Whether a name belongs to this uid; or, with `takes`, to nobody, so that the uid takes it
+        when it comes in."""
+        if self.identity.trusting:
+            return False
+        try:
+            owners = self._owners(name, user)
+        except OSError:
+            return False
+        return uid in owners or (takes and not owners and not self._claim(user))
 
     def entered(self, client: Client, caller: Caller, proven: bool) -> None:
         """The caller is in.  A name that nobody owns now belongs to the caller's uid; so does a

@@ -11,12 +11,16 @@ id (RESUME), and goes on with the stream in which it was.  In each stream the id
 
 If several readers get the same messages in the same turn, as with a message to everyone, the
 messages are encoded once.
+
+Several clients may read one queue: a session and errands (errands.py).  Each has a window of its
+own; what one of them confirms leaves the windows of all.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import wire
+from rules.errands import Errands
 from rules.promises import Promises, Ranges, add_range
 from rules.quota import Accounts
 from rules.roster import Roster
@@ -43,12 +47,13 @@ class Delivery:
     """The rules of pushing, checking, holding and confirming."""
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
-                 promises: Promises, accounts: Accounts) -> None:
+                 promises: Promises, accounts: Accounts, errands: Errands) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
         self.promises = promises
         self.accounts = accounts
+        self.errands = errands
         self.stirred: dict[Client, None] = {}   # readers to look at in the next push()
         self.crowd = Crowd(roster.slices, self._serve)      # the same, if they are many
         self.clogged: dict[Client, None] = {}   # readers to look at when their sockets took all
@@ -81,6 +86,7 @@ class Delivery:
 
     def leave(self, client: Client) -> None:
         """A client went: messages that it did not confirm are still in the queue."""
+        self.stirred |= dict.fromkeys(self.errands.leave(client))
         self.stirred.pop(client, None)
         self.crowd.drop(client)
         self.clogged.pop(client, None)
@@ -96,6 +102,7 @@ class Delivery:
             self.roster.tell(client, wire.Failed(said.request, Why.BUSY, reason))
             return
         window.checking = window.check(said.request)
+        self.errands.check(client, now.monotonic)
         client.work += window.messages          # those in flight are pushed again
         self.stirred[client] = None
 
@@ -123,6 +130,10 @@ class Delivery:
         mails = self.mailbox.read(client.user, said.first, last)
         if mails:
             self._confirmed(client, mails)
+            if self.errands.of:
+                others = dict.fromkeys(self.errands.beside(client))
+                self.stirred |= others
+                self.counted |= others
         self.stirred[client] = self.counted[client] = None
         if last < said.last:
             raise Doubtful                      # the rest, when it is looked at again
@@ -146,10 +157,11 @@ class Delivery:
         number, size = amount(mails)
         if not self.accounts.is_empty:
             self.accounts.read(client.user, mails)
-        client.window.confirmed(mails, number, size)
-        start = client.window.live.start
-        if mails[0].id <= start:
-            client.checkable -= messages([mail for mail in mails if mail.id <= start])
+        for reader in (client, *self.errands.beside(client)) if self.errands.of else (client,):
+            reader.window.confirmed(mails, number, size)
+            start = reader.window.live.start
+            if mails[0].id <= start:
+                reader.checkable -= messages([mail for mail in mails if mail.id <= start])
         self._receipts(client, mails)
         self.note("delivered", name=client.name, messages=number, first=mails[0].id,
                   last=mails[-1].last)
@@ -224,6 +236,11 @@ class Delivery:
                 self._fill(client)
         self._pushes.clear()
 
+    def tick(self, now: Now) -> None:
+        """Let the CHECKs begin that have waited long enough for another client of their user."""
+        if self.errands.checks:
+            self.stirred |= dict.fromkeys(self.errands.due(now.monotonic))
+
     @property
     def is_due(self) -> bool:
         """Whether push() has something to do at once."""
@@ -241,10 +258,15 @@ class Delivery:
     def _fill(self, client: Client) -> None:
         check = client.window.checking
         if check is not None and check.upto == EVER:    # it begins, and a crowd may wait before it
-            self._tell_number(client)
+            if client in self.errands.checks and self.errands.has_to_wait(client):
+                check = None
+            else:
+                self._tell_number(client)
         if check is not None and self._push(client, check):
             client.window.checking = None
             self._end(client, check)
+            if self.errands.of:
+                self.stirred |= dict.fromkeys(self.errands.beside(client))
             self.roster.tell(client, wire.Checked(check.request, check.total))
             self.note("checked", name=client.name, messages=check.total)
             if unreadable := self.mailbox.unreadable(client.user):
@@ -268,7 +290,7 @@ class Delivery:
                 room = 1                        # and the next when its socket has taken that
             if is_check:
                 if upto == EVER:                # it begins
-                    stream.upto = self.mailbox.last if client.holding else window.live.start
+                    stream.upto = self.errands.end_of_check(client)
                 upto, in_flight = window.overlap(stream)
                 if in_flight and not is_clogged:    # these cost no window space again
                     room, space = WINDOW, WINDOW_BYTES

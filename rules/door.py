@@ -4,7 +4,7 @@ A name is 1 to 32 of A-Z a-z 0-9 . _ -, and begins with a letter or digit; two n
 only in case are the same.  Some words are reserved.  Whether a name is kept for its owner is asked
 first (claims.py).
 
-Two connected clients never share a name.  The second is refused, with two exceptions:
+A name has one session.  A second one is refused, with three exceptions:
 
   - The first is the second's own ghost, and is put out: both brought the same token in HELLO, or
     the second brings the token that the first was given in WELCOME.  (Both are needed, for that
@@ -12,17 +12,24 @@ Two connected clients never share a name.  The second is refused, with two excep
   - The first may be dead without the daemon's knowledge.  If the second comes from the same host or
     login, or proved who it is, the daemon first asks the first client whether it is alive
     (`is_alive`), and refuses the second only if it is.
+  - The second is the same user, who asks for the session (TAKE): it moves here.
+
+The same user is a caller with the uid of the session, or of the owner of the name, or one that
+proved who it is.  Such a user may also come in beside the session, on an errand (errands.py).
 """
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from hmac import compare_digest
 
 import wire
+from net.texts import RESERVED, is_reserved
 from rules.bans import Bans
 from rules.claims import Claims, Question
 from rules.delivery import Delivery
+from rules.errands import Errands
 from rules.hosts import Hosts
 from rules.invitations import Invitations
 from rules.joining import Joining
@@ -31,20 +38,16 @@ from rules.publication import Publication
 from rules.retirement import is_retired
 from rules.roster import Roster
 from rules.sessions import Sessions
-from rules.state import Caller, Client, Greeting, Now, Refusal
+from rules.state import Caller, Client, Errand, Greeting, Now, Refusal
 from rules.store import Store
 from rules.usage import Usages
 from store.user import User
-from wire import Why
+from wire import Feature, Why
 
-# Some were reserved after the first release: who has such a name keeps it.
-RESERVED = frozenset({
-    "all", "you", "everyone", "server", "system", "parley", "root", "admin", "quit",
-    "operator", "daemon", "exit", "me"})
-FEATURES = (wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.HOLD | wire.Feature.PROVE
-            | wire.Feature.IGNORE | wire.Feature.BIND | wire.Feature.ADDRESSED
-            | wire.Feature.ROOMS | wire.Feature.RESUME)
+FEATURES = (Feature.ROSTER | Feature.RECEIPTS | Feature.HOLD | Feature.PROVE | Feature.IGNORE
+            | Feature.BIND | Feature.PERSON | Feature.ADDRESSED | Feature.ROOMS | Feature.RESUME)
 NO_TOKEN = bytes(16)
+DAY = 86_400_000_000    # microseconds
 
 
 class Door:
@@ -54,7 +57,7 @@ class Door:
                  publication: Publication, hosts: Hosts, claims: Claims, promises: Promises,
                  delivery: Delivery, sessions: Sessions, invitations: Invitations, house: str,
                  token: Callable[[], bytes], is_alive: Callable[[Client], bool], usages: Usages,
-                 bans: Bans, joining: Joining) -> None:
+                 bans: Bans, joining: Joining, errands: Errands) -> None:
         self.mailbox = mailbox
         self.note = note
         self.roster = roster
@@ -72,6 +75,7 @@ class Door:
         self.bans = bans
         self.joining = joining
         self.draining = ""                      # why nobody comes in any more
+        self.errands = errands
         self._leavers: list[Client] = []        # clients that left in this turn
         # clients that left earlier, with the last id that was given when they did
         self._leaving: deque[tuple[int, Client]] = deque()
@@ -108,7 +112,7 @@ class Door:
 
     def _check_reserved(self, name: str) -> None:
         """Raise Refusal if nobody may take this name."""
-        if name.lower() in RESERVED and self.mailbox.find(name) is None:
+        if is_reserved(name) and self.mailbox.find(name) is None:
             others = ", ".join(sorted(RESERVED - {name.lower()}))
             raise Refusal(Why.BAD_NAME, f"{name} is reserved: it would read as the system, as "
                                         f"everybody or as a command; so would {others}")
@@ -128,29 +132,53 @@ class Door:
     def _admit(self, hello: Greeting, caller: Caller, now: Now, *, proven: bool) -> Client:
         host = caller.host
         self.claims.check_room(hello.name, caller)
-        user = self._user(hello, caller, now, proven)
+        is_errand = bool(hello.features & Feature.ERRAND) and self._is_same(hello.name, caller,
+                                                                            proven)
+        user = self._user(hello, caller, now, proven, is_errand)
         self.mailbox.fanout.reach(user)         # what is on its way to it waits for it
-        client = Client(user, caller, host, hello.features & FEATURES, self.token(), hello.token,
-                        now.wall)
+        features = hello.features & FEATURES
+        if is_errand:
+            features |= Feature.ERRAND | Feature.HOLD
+        client = (Errand if is_errand else Client)(user, caller, host, features, self.token(),
+                                                   hello.token, now.wall)
         self.hosts.enter(host)
-        self.mailbox.seen(user, now.wall)
         self.claims.entered(client, caller, proven)
         self.usages.enter(client, caller)
-        self.roster.enter(client)
+        if isinstance(client, Errand):
+            self.errands.enter(client)
+        else:
+            self.mailbox.seen(user, now.wall)
+            self.roster.enter(client)
         self.delivery.enter(client, hello)
-        self.joining.enter(client)
+        if not is_errand:
+            self.joining.enter(client)          # its rooms have one more that is here
         self.promises.turn.welcomes.append((client, wire.Welcome(
             wire.VERSION, client.features, client.token, self.mailbox.store, now.wall,
             user.waiting, user.name, self.house)))
-        self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
+        if is_errand:
+            self.note("errand", name=user.name, address=caller.address)
+        else:
+            self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
         return client
 
-    def _user(self, hello: Greeting, caller: Caller, now: Now, proven: bool) -> User:
+    def _is_same(self, name: str, caller: Caller, proven: bool) -> bool:
+        """Whether this caller is surely the user who has this name, and its session if there is
+        one."""
+        if proven or caller.uid is None:
+            return proven
+        user = self.mailbox.find(name)
+        other = self.errands.session_of(user) if user else None
+        if other is not None and other.caller.uid == caller.uid:
+            return True
+        return self.claims.is_owner(name, user, caller.uid, takes=other is None)
+
+    def _user(self, hello: Greeting, caller: Caller, now: Now, proven: bool, is_errand: bool
+              ) -> User:
         """The user of this name, new or known, for this caller.  Raises Refusal if the name is in
         use, or the caller's host has too many clients or new names."""
         host = caller.host
         user = self.mailbox.find(hello.name)
-        other = self.roster.clients.get(user.number) if user else None
+        other = self.errands.session_of(user) if user and not is_errand else None
         if self.hosts.is_full(host) and not (other and other.host == host):
             raise Refusal(Why.FULL, f"{self.hosts.clients} clients are connected from your "
                                     "address, and no more may be")
@@ -159,9 +187,32 @@ class Door:
         if other is not None:
             if _is_own(hello.token, other):
                 self.put_out(other, "taken over by its owner", now)
+            elif hello.features & Feature.TAKE and self._is_same(hello.name, caller, proven):
+                self._move(other, caller, now)
             elif not (proven or other.host == host) or self.is_alive(other):
-                raise Refusal(Why.TAKEN, f"{user.name} is already in use: choose another name")
+                raise self._in_use(hello, other, caller, now, proven)
         return user
+
+    def _move(self, other: Client, caller: Caller, now: Now) -> None:
+        """The session of a user goes to another client of the same user."""
+        seat = self.claims.identity.seat_of(caller)
+        self.note("moved", name=other.name, address=caller.address)
+        if other.features & Feature.PERSON:
+            self.roster.tell(other, wire.Moved(now.wall, seat))
+            self.leave(other, "moved by its owner", now)
+        else:
+            self.put_out(other, f"moved to {seat or 'another client of yours'}", now)
+
+    def _in_use(self, hello: Greeting, other: Client, caller: Caller, now: Now, proven: bool
+                ) -> Refusal:
+        """Why a name can't be had whose session is alive."""
+        if not (hello.features & Feature.PERSON and self._is_same(hello.name, caller, proven)):
+            return Refusal(Why.TAKEN, f"{other.name} is already in use: choose another name")
+        came, seat = other.user.last_seen, self.claims.identity.seat_of(other.caller)
+        form = "%H:%M" if now.wall - came < DAY else "%-d %b %H:%M"
+        since = time.strftime(form, time.localtime(came / 1e6))
+        return Refusal(Why.YOURS, f"{other.name} is in use, by you, since {since}"
+                                  f"{' on ' if seat else ''}{seat}")
 
     def _new_user(self, name: str, caller: Caller, now: Now) -> User:
         if self.mailbox.refusal:
@@ -170,7 +221,9 @@ class Door:
         if refusal := self.hosts.admit_name(caller.host, known, now.monotonic):
             raise Refusal(*refusal)
         self.note("new-name", name=name, address=caller.address)
-        return self.mailbox.register(name, now.wall)
+        user = self.mailbox.register(name, now.wall)
+        self.roster.registered(user)            # an errand has no row, but the name has
+        return user
 
     # ---- going ----
 
@@ -189,13 +242,18 @@ class Door:
         self.usages.leave(client)
         self.sessions.leave(client, Why.GONE, now)
         self.invitations.leave(client)
+        is_errand = isinstance(client, Errand)
+        self.note("errand-over" if is_errand else "disconnected", name=client.name,
+                  reason=reason)                # while its address is known
         self.delivery.leave(client)
         self.promises.leave(client)
-        self.note("disconnected", name=client.name, reason=reason)      # while its address is known
-        self.joining.leave(client)
+        self.joining.looking.leave(client)
+        if not is_errand:
+            self.joining.leave(client)
         self.roster.leave(client)
         self.publication.leave(client)
-        if self.mailbox.find(client.name) is client.user:   # not if the disk refused the name
+        # not if the disk refused the name
+        if self.mailbox.find(client.name) is client.user and not is_errand:
             self.mailbox.seen(client.user, now.wall)
 
     def gone(self) -> list[Client]:

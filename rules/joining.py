@@ -54,7 +54,6 @@ class Joining:
     def leave(self, client: Client) -> None:
         """A client goes."""
         self.rooms.count(client, -1)
-        self.looking.leave(client)
 
     def look(self, now: Now) -> None:
         """At the end of a turn: old lines go, and those that are in a group no more; answers go

@@ -100,9 +100,13 @@ class Roster:
             self.recent[client.user.number] = None
             if len(self.recent) > RECENT_MAX:
                 del self.recent[next(iter(self.recent))]
-        self.changed(client)
+            self.changed(client)
 
     def changed(self, client: Client) -> None:
         """This client's row in the log of names is not what it was."""
+        self.registered(client.user)
+
+    def registered(self, user: User) -> None:
+        """This user's row is new, or not what it was."""
         self.version += 1
-        self.changes[client.user.number] = None
+        self.changes[user.number] = None

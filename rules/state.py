@@ -10,7 +10,7 @@ NO_INVITATIONS.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import wire
@@ -34,6 +34,7 @@ class Caller(NamedTuple):
     uid: int | None = None      # as the kernel says; None: not known
     binding: Binding = TCP      # what the client has to bind a proof to
     login: int | None = None    # the uid that limits count the uid for; None: itself
+    pid: int | None = None      # of the program that connected, as the kernel says; None: not known
 
     @property
     def host(self) -> str:
@@ -143,14 +144,16 @@ class Usage:
 
 
 class Client:
-    """A connected user."""
-    __slots__ = ("address", "backlog", "chats", "checkable", "features", "greeting", "has_left",
-                 "holding", "host", "is_operator", "log_copy", "out", "presented_token", "since",
-                 "token", "told_waiting", "uid", "usage", "user", "welcomed", "window", "work")
+    """A connected user: the session of a name."""
+    __slots__ = ("address", "backlog", "caller", "chats", "checkable", "features", "greeting",
+                 "has_left", "holding", "host", "is_operator", "log_copy", "out",
+                 "presented_token", "since", "token", "told_waiting", "uid", "usage", "user",
+                 "welcomed", "window", "work")
 
     def __init__(self, user: User, caller: Caller, host: str, features: int, token: bytes,
                  presented_token: bytes, now: int) -> None:
         self.user = user
+        self.caller = caller
         self.address = caller.address
         self.host = host                        # Caller.host
         self.uid = caller.uid                   # as the kernel says; None: not known
@@ -183,3 +186,15 @@ class Client:
     def waiting(self) -> int:
         """How many messages a CHECK would bring."""
         return self.user.waiting if self.holding else self.checkable
+
+
+class Errand(Client):
+    """A client beside the session of its user (errands.py).  It holds, always."""
+    __slots__ = ("session_of",)
+    session_of: Callable[[User], Client | None]     # set when it has come in
+
+    @property
+    def waiting(self) -> int:
+        """How many messages a CHECK would bring: those that the session was not pushed live."""
+        session = self.session_of(self.user)
+        return session.waiting if session else self.user.waiting

@@ -32,6 +32,7 @@ from rules.bans import Bans
 from rules.claims import TRUSTING, Claims, Identity
 from rules.delivery import Delivery
 from rules.door import Door
+from rules.errands import Errands
 from rules.hosts import Hosts
 from rules.ignore import Ignores
 from rules.invitations import Invitations
@@ -48,15 +49,17 @@ from rules.roster import Roster
 from rules.runs import Run
 from rules.sessions import Sessions
 from rules.slices import Slices
-from rules.state import Client, Now
+from rules.state import Client, Errand, Now
 from rules.store import RefusedBatch, Store
 from rules.table import Table
 from rules.usage import Usages
+from wire import Why
 
 NOTED = frozenset({     # requests that are noted as they arrive; the others have notes of their own
     wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.ListIgnored,
     wire.Claim, wire.Unclaim, wire.Exit, wire.Join, wire.Leave, wire.Admit, wire.Close,
     wire.ListRooms, wire.ListMembers, wire.Recall})
+NO_ERRAND = "an errand does not do this: log in as a session"
 
 
 class Switchboard:
@@ -77,7 +80,8 @@ class Switchboard:
         owners = Owners(mailbox, hosts.names_each, identity.login_of, identity.trusting)
         self.ignores = Ignores(mailbox, self.roster, self.promises, note, owners)
         self.rooms = Rooms(mailbox, self.roster, identity.groups, room_lines)
-        self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts)
+        self.errands = Errands(mailbox, self.roster)
+        self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts, self.errands)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          broadcasts, self.ignores, self.usages, self.rooms, is_silent)
         self.sessions = Sessions(self.roster, note, self.ignores)
@@ -95,7 +99,7 @@ class Switchboard:
                          delivery=self.delivery, sessions=self.sessions,
                          invitations=self.invitations, house=house, token=token,
                          is_alive=is_alive, usages=self.usages, bans=self.bans,
-                         joining=self.joining)
+                         joining=self.joining, errands=self.errands)
         self.table = Table(mailbox.users, self.roster, self.sessions, self.rooms, house)
         self.owes_much = self.promises.is_owed_much     # asked for each request: no call more
         self._handlers = self._rows()
@@ -106,9 +110,9 @@ class Switchboard:
             wire.Sends: self.post.on_send,
             wire.Confirm: self.delivery.on_confirm,
             wire.Check: self.delivery.on_check,
-            wire.Hold: self.delivery.on_hold,
+            wire.Hold: self._of_sessions(self.delivery.on_hold),
             wire.List: self.publication.on_list,
-            wire.Invite: self.invitations.on_invite,
+            wire.Invite: self._of_sessions(self.invitations.on_invite),
             wire.Answer: self.invitations.on_answer,
             wire.Withdraw: self.invitations.on_withdraw,
             wire.Say: self.sessions.on_say,
@@ -154,12 +158,22 @@ class Switchboard:
     def address_of(self, name: str) -> str:
         """Where the user of this name is connected from; "" if there is none."""
         user = self.mailbox.find(name)
-        client = self.roster.clients.get(user.number) if user else None
-        return client.address if client else ""
+        clients = self.errands.clients(user) if user else []
+        return clients[0].address if clients else ""
+
+    def _of_sessions(self, handler: Callable[[Client, Any, Now], None]
+                     ) -> Callable[[Client, Any, Now], None]:
+        """This rule, for sessions alone."""
+        def handle(client: Client, said: Any, now: Now) -> None:
+            if isinstance(client, Errand):
+                self.roster.tell(client, wire.Failed(said.request, Why.OTHER, NO_ERRAND))
+            else:
+                handler(client, said, now)
+        return handle
 
     def on_ignore(self, client: Client, said: wire.Ignore, now: Now) -> None:
         self.ignores.on_ignore(client, said, now)
-        self.invitations.withhold(client)
+        self.invitations.withhold(self.errands.session_of(client.user) or client)
 
     def on_ping(self, client: Client, said: wire.Ping, now: Now) -> None:
         self.roster.tell(client, wire.Pong(said.stamp))
@@ -201,6 +215,7 @@ class Switchboard:
         """At the end of a turn: pass on what was said in chats, call off invitations that expired,
         and publish what changed in the log of names."""
         self.sessions.pass_on(now)
+        self.delivery.tick(now)
         self.invitations.expire(now.monotonic)
         self.joining.look(now)
         self.publication.publish(now.monotonic)
@@ -212,13 +227,13 @@ class Switchboard:
 
     def tell_everybody(self, said: wire.Message) -> None:
         """Queue a message for each connected client."""
-        self.roster.tell_all(list(self.roster.clients.values()), said)
+        self.roster.tell_all(self.errands.everybody(), said)
 
     def is_answering(self, client: Client) -> bool:
         """Whether a CHECK or a LIST of this client, or the OUTCOMES of a message, go on without a
         further word from it."""
         is_checking = client.window.checking is not None and (
-            not client.welcomed or client in self.delivery.stirred
+            not client.welcomed or client in self.delivery.stirred or client in self.errands.checks
             or client in self.delivery.clogged)
         return (is_checking or client.log_copy.list_request > 0
                 or self.promises.is_sending(client) or self.looking.is_answering(client))
@@ -235,4 +250,4 @@ class Switchboard:
                 or self.roster.speaking or self.looking.is_due):
             return 0.0
         return min(self.invitations.next_expiry(), self.publication.next_publish(),
-                   self.rooms.review_at)
+                   self.rooms.review_at, self.errands.until())

@@ -30,7 +30,7 @@ from typing import Any, Protocol
 
 from net import places, scram
 from net.address import Address
-from net.logins import Logins, can_tell, peer_uid
+from net.logins import Logins, can_tell, peer_pid, peer_uid
 from net.tls import Secured, Server
 from rules.buckets import Buckets
 from rules.state import Caller, Now
@@ -264,7 +264,8 @@ class Doors:
             where = "unix" if uid is None else f"unix:{self.logins.shown(uid)}"
             binding = scram.unix(self._uid)
         login = None if uid is None else self.logins.counts_for(uid)
-        caller, place = Caller(where, uid, binding, login), self.listeners[listener]
+        pid, place = None if uid is None else peer_pid(sock), self.listeners[listener]
+        caller = Caller(where, uid, binding, login, pid)
         if server:
             self.handshakes.begin(server.wrap(sock), place, caller)
         else:

@@ -136,7 +136,7 @@ class Operations:
                 if seq <= settled:
                     _answer(connection, os.EX_OK, json.dumps(report))
         if self._drained_at and (now.monotonic >= self._drained_at
-                                 or not self.board.roster.clients):
+                                 or not self.board.errands.everybody()):
             self._drained_at = 0.0
             self.house.signal = signal.SIGTERM
 
@@ -237,19 +237,21 @@ class Operations:
     def _kick(self, name: str, reason: str = "") -> Order:
         """Disconnect a client."""
         yield
-        client = self.board.roster.clients.get(self._user(name).number)
-        if client is None:
+        user = self._user(name)
+        clients = self.board.errands.clients(user)
+        if not clients:
             raise Unable(os.EX_UNAVAILABLE, f"{name} is not connected")
-        self.board.door.put_out(client, "by the operator" + f": {reason}" * bool(reason),
-                                self.house.now)
-        return {"kicked": client.name}
+        for client in clients:
+            self.board.door.put_out(client, "by the operator" + f": {reason}" * bool(reason),
+                                    self.house.now)
+        return {"kicked": user.name}
 
     def reload_bans(self) -> int:
         """Read the bans again, and put out whom they keep out; how many those are.  Raises
         BadBans."""
-        bans, roster = self.board.bans, self.board.roster
+        bans, clients = self.board.bans, self.board.errands.everybody()
         bans.load(banned.read(self.mailbox.directory))
-        out = [(client, ban) for client in roster.clients.values() if (ban := bans.of(client))]
+        out = [(client, ban) for client in clients if (ban := bans.of(client))]
         for client, ban in out:
             self.board.door.put_out(client, words(ban), self.house.now)
         return len(out)
@@ -293,7 +295,7 @@ class Operations:
         user = self._user(name)
         if not is_retired(user):
             self.board.retirement.set(user, True, self.house.now)
-        if client := self.board.roster.clients.get(user.number):
+        for client in self.board.errands.clients(user):
             self.board.door.put_out(client, f"{user.name} was retired by the operator",
                                     self.house.now)
         return {"retired": user.name, "waiting": user.waiting}

@@ -33,6 +33,7 @@ from server.doors import Doors
 from server.log import NoTerminal
 from server.operations import Operations
 from server.options import PROGRAM, Limits, exposed, may_listen
+from server.seats import seat_of
 from server.supervisor import address_of, handed_over
 from store.disk import Disk
 from store.syncer import BackgroundDisk
@@ -157,7 +158,7 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
     groups = Groups(logins.gid, logins.gids)
     if options.trust_names:
         console.note("unprotected", reason="every name is free for everybody, by --trust-names")
-        return TRUSTING._replace(operators=operators, groups=groups)
+        return TRUSTING._replace(operators=operators, groups=groups, seat_of=seat_of)
     telling = any(where.path for choices in options.places for where in choices) and can_tell()
     if not telling:
         console.note("unprotected", reason="no Unix socket whose kernel tells who calls: only "
@@ -170,7 +171,7 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
         logins.list_all()           # now, and not while a client waits
         _say_untold(untold, console)
     return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold,
-                    logins.counts_for, groups, options.tcp_names == "claimed")
+                    logins.counts_for, groups, options.tcp_names == "claimed", seat_of)
 
 
 def _say_untold(untold: int | None, console: Console) -> None:

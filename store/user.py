@@ -31,11 +31,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 
+from net.values import ERRANDS
 from store.mail import BY_ID, Mail, between, messages, place_of
 
 Range = tuple[int, int]
 
-# Client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk.
+# Client instances remembered per sender: more than anybody runs at once, and 128 bytes on disk; and
+# as many of errands, which are many and must not push the instance of a session out.
 INSTANCES = 8
 # Ranges remembered per instance: 1 KB on disk, and more refusals than one client has in flight.
 RUNS_MAX = 64
@@ -188,8 +190,10 @@ class User:
             origins[instance] = _bounded((*runs, (low, high)))
         else:
             origins[instance] = _bounded(tuple(united([*runs, (low, high)])))
-        if len(origins) > INSTANCES:
-            del origins[next(iter(origins))]
+        if not runs and len(origins) > INSTANCES:
+            kind = [each for each in origins if (each >= ERRANDS) == (instance >= ERRANDS)]
+            if len(kind) > INSTANCES:
+                del origins[kind[0]]
 
     def next_marked(self, origin: int) -> Range:
         """The first range of origins, from this one on and in its instance, that were put; if none

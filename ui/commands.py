@@ -17,7 +17,7 @@ from ui.help import KEYS, MARKS
 from ui.names import ONE_WORD, addressees, only_names
 from ui.notices import KINDS
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME, TO_TALK
-from ui.words import OFFLINE
+from ui.words import BAD_NAME, OFFLINE
 from wire import SendFlag, is_name
 
 OFFERS_MAX = 10_000     # names that Tab looks through
@@ -364,6 +364,16 @@ def quit_chat(desk: Desk, _: str = "") -> str:
 
 # ---- the program ----
 
+def take(desk: Desk, _: str = "") -> str:
+    """Move the user's session here."""
+    if desk.link.online:
+        return "your session is here"
+    if not is_name(desk.link.name):
+        return BAD_NAME
+    desk.link.connect(take=True)
+    return ""
+
+
 def show_help(desk: Desk, rest: str = "") -> str:
     """Every command, the keys and the marks; or one command, or one of these tables."""
     rows = [(command.usage, command.about) for command in COMMANDS.values()]
@@ -443,6 +453,7 @@ COMMANDS: dict[str, Command] = {
     "ignored": Command("/ignored", "list the users you ignore", ignored),
     "claim": Command("/claim", "protect your name by a passphrase, or change that", claim),
     "unclaim": Command("/unclaim", "remove the passphrase of your name", unclaim),
+    "take": Command("/take", "move your session here from where it is in use", take),
     "back": Command("/back", "go one step back, as Esc does", back),
     "exit": Command("/exit", "leave parley", leave),
 }

@@ -20,11 +20,13 @@ from client.events import (
     Unnoted,
 )
 from client.link import Link
+from client.login import TAKE
 from terminal.display import display
-from ui.entries import Note
+from ui.entries import Note, clock
 from ui.feed import Feed, Hears
 from ui.names import counted
 from ui.people import People
+from wire import Why
 
 PARTING = 10_000_000        # microseconds from a daemon's last word to the loss that it explains
 
@@ -106,7 +108,7 @@ class Contact:
             self._parting = None
             self.feed.note(f"not connected: {reason}", "alert")
         self._lost, self._was_online = reason, False
-        self.turned_away = reason.partition(":")[0] if event.answered else ""
+        self.turned_away = reason.partition(": ")[0] if event.answered else ""
 
     def _part(self, reason: str) -> None:
         """The connection is lost; if the daemon has just said why, in the same row."""
@@ -131,6 +133,8 @@ class Contact:
 
     def on_name_refused(self, event: NameRefused) -> None:
         self.refused = display(event.reason)
+        if event.why == Why.YOURS:
+            self.refused += f": {TAKE}"
 
     def on_locked(self, event: Locked) -> None:
         self.refused = display(event.reason)
@@ -142,6 +146,10 @@ class Contact:
 
     def on_over(self, event: Over) -> None:
         self.over = display(event.reason)
+        if event.at:
+            unanswered = len(self.link.pending)
+            lost = f"; {counted(unanswered, 'message')} had no answer" if unanswered else ""
+            self.over += f" at {clock(event.at)}{lost}"
 
     def on_notice(self, event: wire.Notice) -> None:
         house = display(self.link.house or "the daemon")

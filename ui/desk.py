@@ -159,8 +159,13 @@ class Desk:
     def ask_name(self) -> str:
         """Go to the login, with the present name in the line."""
         self.go(Mode.LOGIN)
-        self.line.set(self.link.name)
+        self.offer(self.link.name)
         return ""
+
+    def offer(self, name: str) -> None:
+        """Put a name into the line of the login; typing replaces it."""
+        self.line.set(name)
+        self.refused = True
 
     def compose(self, to: tuple[str, ...], flags: int = 0) -> str:
         """Ask for the text of a message to these recipients."""
@@ -214,7 +219,7 @@ class Desk:
 
     def clear(self) -> None:
         """Empty the line; a text that the user typed goes into the history."""
-        if self.text and not self.is_secret:
+        if self.text and not (self.is_secret or self.is_at_login):
             self.remember(self.text)
         self.selected = 0
         self.line.set("")

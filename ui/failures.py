@@ -43,6 +43,8 @@ def login_failure(name: str, event: Any) -> Failure | None:
     if isinstance(event, NameRefused) and event.why == Why.TAKEN:
         return Failure(os.EX_TEMPFAIL, f"{name} is already in use: a client is connected under it; "
                                        "use that one, or give another name with --name")
+    if isinstance(event, NameRefused) and event.why == Why.YOURS:
+        return Failure(os.EX_TEMPFAIL, f"{display(event.reason)}: --take moves it here")
     if isinstance(event, NameRefused):
         return Failure(os.EX_DATAERR, display(event.reason))
     if isinstance(event, Locked):

@@ -25,6 +25,8 @@ ADDRESSING = frozenset({Mode.MENU, Mode.WRITE, Mode.TALK, Mode.CHAT})
 
 def login(desk: Desk) -> str:
     name = desk.line.text.strip()
+    if name.casefold() == "/take":
+        return commands.take(desk)
     if not wire.is_name(name):
         return BAD_NAME
     if name != desk.link.name:
@@ -360,8 +362,7 @@ def _after_locked(desk: Desk) -> str:
 
 
 def _after_name_refused(desk: Desk) -> str:
-    if desk.mode is not Mode.LOGIN:
-        desk.ask_name()
+    desk.ask_name()
     return desk.talk.contact.refused
 
 

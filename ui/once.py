@@ -4,8 +4,9 @@
     --check                     print the messages that wait
     --who                       print the users who are connected
 
-They never take live messages; only --check reads the mailbox.  It prints what arrives together,
-keeps it in the archive, and then confirms it.  Every failure is one line on stderr; failures.py has
+They are errands: the user's session, if there is one, goes on beside them.  They never take live
+messages; only --check reads the mailbox.  It prints what arrives together, keeps it in the archive,
+and then confirms it.  Every failure is one line on stderr; failures.py has
 the exit codes.
 """
 from __future__ import annotations
@@ -26,7 +27,7 @@ from terminal.display import display
 from ui.entries import clock
 from ui.failures import NOT_DELIVERED, Failure, code_of, login_failure
 from ui.names import ONE_WORD, Here, log_of, only_names, unknown
-from ui.options import make_link
+from ui.options import make_link, own_name
 from ui.output import complain, print_line
 from ui.past import said
 from ui.words import TOO_LONG, outcome_of
@@ -35,11 +36,10 @@ from wire import Outcome, SendFlag
 
 def run(options: argparse.Namespace) -> int:
     """Do what --send, --check or --who asks.  The exit code.  Raises Failure, ArchiveError."""
-    if not options.name:
-        raise Failure(os.EX_USAGE, "--send, --check and --who need --name NAME or $PARLEY_NAME")
+    options.name = own_name(options)
     names = names_of(options.send) if options.send else []
     text = message([*options.send[1:], *options.text]) if options.send else ""
-    link = make_link(options, wire.Feature.ROSTER | wire.Feature.HOLD)
+    link = make_link(options, wire.Feature.ROSTER | wire.Feature.HOLD | wire.Feature.ERRAND)
     waiter = Waiter(link)
     try:
         if options.send:

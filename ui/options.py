@@ -11,8 +11,8 @@ options that it may have.
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
+import pwd
 import random
 import sys
 import time
@@ -24,6 +24,8 @@ from client.archive import Archive
 from client.keyring import Keyring
 from client.link import BAD_NAME, Link
 from net import address, places
+from net.texts import is_reserved
+from net.values import ERRANDS
 from terminal import config
 from terminal.usage import RELEASE, Help, Parser
 from ui import hooks
@@ -31,8 +33,8 @@ from ui.failures import PROGRAM, Failure
 from ui.notices import KINDS
 from ui.output import complain, print_line
 
-PLACED = {"--connect": 2, "--name": 2, "--config": 2, "--plain": 1, "--no-archive": 1,
-          "--no-color": 1}
+PLACED = {"--connect": 2, "--name": 2, "--config": 2, "--take": 1, "--plain": 1,
+          "--no-archive": 1, "--no-color": 1}
 # What a file may say, and the variables that are stronger.
 FILE = {PROGRAM: ("connect", "name", "plain", "no-archive", "notify", "notify-command", "open",
                   "no-color")}
@@ -165,11 +167,14 @@ def _add_name(made: argparse.ArgumentParser) -> None:
 
 def own_name(options: argparse.Namespace) -> str:
     """The name that was given, or else the login's.  Raises Failure."""
-    name = str(options.name) or login_name()
-    if not wire.is_name(name):
-        raise Failure(os.EX_USAGE, f"--name {name!r}: {BAD_NAME}" if name else
-                      "--name NAME or $PARLEY_NAME must say whose archive")
-    return name
+    if not options.name:
+        name, fault = login_name()
+        if fault:
+            raise Failure(os.EX_USAGE, f"{fault}: say who you are with --name NAME or $PARLEY_NAME")
+        return name
+    if not wire.is_name(options.name):
+        raise Failure(os.EX_USAGE, f"--name {options.name!r}: {BAD_NAME}")
+    return str(options.name)
 
 
 def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
@@ -187,6 +192,8 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
         help="unix:PATH, HOST:PORT, tls:HOST:PORT, or the word own or host ($PARLEY_SERVER); "
              "without it, your own daemon, and if there is none that of the host")
     _add_name(made)
+    add("--take", action="store_true",
+        help="if you are connected elsewhere under this name, move that session here")
     add("--plain", action="store_true",
         help="line in, line out: for screen readers, pipes and dumb terminals")
     add("--no-archive", action="store_true", help="keep no copy of the messages that were shown")
@@ -224,12 +231,18 @@ def make_link(options: argparse.Namespace, features: int) -> Link:
     """The client's end of the wire, not connected yet.  Raises Failure."""
     if options.name and not wire.is_name(options.name):
         raise Failure(os.EX_USAGE, f"--name {options.name!r}: {BAD_NAME}")
-    state = _state_directory()
+    state, chance = _state_directory(), random.SystemRandom()
     archive = None if options.no_archive else Archive(state)
+    is_errand = bool(features & wire.Feature.ERRAND)
+    instance = chance.randrange(ERRANDS, 1 << 32) if is_errand else chance.randrange(
+        ERRANDS)
+    if options.take:
+        features |= wire.Feature.TAKE
     return Link(_addresses(options.connect), options.name, archive,
                 features=features | wire.Feature.PROVE, monotonic=time.monotonic,
-                instance=int.from_bytes(os.urandom(4), "big"), jitter=random.random,
-                ring=Keyring(state), token=os.urandom(16), now=lambda: time.time_ns() // 1000)
+                instance=instance, jitter=random.random, ring=Keyring(state), token=os.urandom(16),
+                now=lambda: time.time_ns() // 1000,
+                counter=chance.getrandbits(31) if is_errand else 0)
 
 
 def _addresses(given: str | None) -> list[address.Address]:
@@ -254,10 +267,16 @@ def _state_directory() -> str | OSError:
         return fault
 
 
-def login_name() -> str:
-    """The name that the client offers to a user who gave none."""
+def login_name() -> tuple[str, str]:
+    """The name of a user who gave none, and why their login can't be it, or "".
+
+    As the daemon learns it, from the kernel and the list of users, and not from $USER: cron, su and
+    sudo set that as they like."""
+    uid = os.geteuid()
     try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        return ""
-    return name if wire.is_name(name) and name != "root" else ""
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return "", f"uid {uid} has no login here"
+    if is_reserved(name):
+        return "", f"your login {name} is a reserved word, and no username"
+    return (name, "") if wire.is_name(name) else ("", f"your login {name!r} is no username")

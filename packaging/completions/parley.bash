@@ -11,8 +11,8 @@ _parley() {
             return ;;
         *" forget "*) COMPREPLY=($(compgen -W "--help --name --before" -- "$word")); return ;;
     esac
-    COMPREPLY=($(compgen -W "--help --connect --name --plain --no-archive --notify --notify-command --open
-        --no-color --config --send --check --who --show-config --version log forget" -- "$word"))
+    COMPREPLY=($(compgen -W "--help --connect --name --take --plain --no-archive --notify --notify-command
+        --open --no-color --config --send --check --who --show-config --version log forget" -- "$word"))
 }
 _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

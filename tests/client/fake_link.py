@@ -57,8 +57,8 @@ class FakeLink:
     def accept(self) -> None:
         self.asked.append(("accept",))
 
-    def connect(self) -> None:
-        self.asked.append(("connect",))
+    def connect(self, take: bool = False) -> None:
+        self.asked.append(("connect", *["take"] * take))
 
     def rename(self, name: str) -> None:
         self.name = name

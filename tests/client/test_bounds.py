@@ -366,7 +366,7 @@ class TheFloods(unittest.TestCase):
         all_there_are = {codec.cls for codec in wire.MESSAGES.values()
                          if codec.direction != wire.CLIENT}
         self.assertEqual({each.__name__ for each in all_there_are - said},
-                         {"Welcome", "Rejected", "Binding", "Challenge", "Verified"})
+                         {"Welcome", "Rejected", "Binding", "Challenge", "Verified", "Moved"})
 
 
 class FakeTerminal:

@@ -252,10 +252,10 @@ class OneDirection(Ghost):
         relay.deaf, heard = False, time.monotonic()
         # a session that was heard just now is not asked
         until(lambda: time.monotonic() - heard > ALIVE_SECONDS)
-        done = subprocess.run(self.command("--name", "ann", "--who",
+        done = subprocess.run(self.command("--name", "ann", "--plain",
                                            login=connection.LOGIN_SECONDS),
-                              env=self.environment(), capture_output=True, encoding="utf-8",
-                              timeout=SECONDS)
+                              env=self.environment(), stdin=subprocess.DEVNULL,
+                              capture_output=True, encoding="utf-8", timeout=SECONDS)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("no answer to PING", self.daemon.output())
 
@@ -265,13 +265,12 @@ class Living(Ghost):
     busy."""
     program = ("-c", PATIENT_DAEMON)
 
-    def test_somebody_else_is_refused_at_once(self) -> None:
+    def test_another_session_is_refused_at_once(self) -> None:
         """A resident is alive, and answers."""
-        for options in (("--who",), ("--plain",)):
-            done = subprocess.run(self.patient("--name", "v-0", *options), env=self.environment(),
-                                  input="", capture_output=True, encoding="utf-8", timeout=SECONDS)
-            self.assertEqual((done.returncode, done.stderr.count("\n")), (os.EX_TEMPFAIL, 1))
-            self.assertIn("v-0 is already in use", done.stderr)
+        done = subprocess.run(self.patient("--name", "v-0", "--plain"), env=self.environment(),
+                              input="", capture_output=True, encoding="utf-8", timeout=SECONDS)
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (os.EX_TEMPFAIL, 1))
+        self.assertIn("v-0 is in use, by you, since ", done.stderr)
         self.assertNotIn("no answer to PING", self.daemon.output())
 
     def test_a_client_that_comes_back_to_a_name_in_use_tries_again(self) -> None:
@@ -286,7 +285,8 @@ class Living(Ghost):
         other = self.person("ann", "--plain", patient=True)
         other.until("as ann", SECONDS)
         relay.shut = False
-        ann.until("ann is already in use: retry in", SECONDS)
+        ann.until("ann is in use, by you, since", SECONDS)
+        ann.until(": retry in", SECONDS)
         ann.type("a draft")
         other.type("/exit\r")
         self.assertEqual(other.wait(SECONDS), 0)

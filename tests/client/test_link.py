@@ -25,6 +25,35 @@ class TestLogin(Linked):
         self.assertEqual(self.link.address, HERE)
         self.assertEqual(self.link.mask, EVENT_READ)
 
+    def test_a_session_is_taken_at_one_login(self) -> None:
+        """Two clients that took it whenever they come back would end each other for ever."""
+        self.link.connect(take=True)
+        self.login()
+        self.assertEqual(self.hello.features, ALL | ALWAYS | Feature.TAKE)
+        self.cut()
+        self.back()
+        self.assertEqual(self.hello.features, ALL | ALWAYS)
+
+    def test_a_session_that_was_moved_does_not_come_back(self) -> None:
+        self.login()
+        self.assertEqual(self.given(wire.Moved(7, "pts/5")), [Over("moved to pts/5", 7)])
+        self.assertEqual((self.link.sock, self.link.timeout()), (None, None))
+
+    def test_a_name_in_use_by_oneself(self) -> None:
+        """It is asked for again only by a client that had it before."""
+        self.link.connect()
+        self.pump()
+        self.house.hear()
+        self.assertEqual(self.given(wire.Rejected(Why.YOURS, "in use, by you")),
+                         [NameRefused(Why.YOURS, "in use, by you")])
+        self.login()
+        self.cut()
+        self.now = self.link.retry_at or 0.0
+        self.pump()
+        self.house.hear()
+        (offline,) = self.given(wire.Rejected(Why.YOURS, "in use, by you"))
+        self.assertEqual(offline.reason, "in use, by you: /take moves it here")
+
     def test_nothing_is_said_before_connect(self) -> None:
         self.assertIsNone(self.link.sock)
         self.assertIsNone(self.link.timeout())
@@ -552,9 +581,9 @@ class TestEnding(Linked):
 class TestValidity(unittest.TestCase):
     def test_no_name_and_no_range_is_overlooked(self) -> None:
         for codec in wire.MESSAGES.values():
-            # WELCOME has one's own name, BINDING that of a channel binding
+            # WELCOME has one's own name, BINDING that of a channel binding, MOVED a terminal's
             if (codec.direction == wire.Direction.DAEMON
-                    and codec.cls not in (wire.Welcome, wire.Binding)):
+                    and codec.cls not in (wire.Welcome, wire.Binding, wire.Moved)):
                 fields = get_type_hints(codec.cls, include_extras=True)
                 named = any(hint.__metadata__[0] in ("word", "words", "entries")
                             for hint in fields.values())
@@ -630,11 +659,13 @@ class TestHostile(Linked):
             raw = b"".join(self.damaged(chance, self.invented(chance))
                            for _ in range(chance.randint(1, 6)))
             self.house.end.sendall(raw)
-            for event in self.pump():
+            heard = self.pump()
+            for event in heard:
                 self.assertTrue(isinstance(event, known) or type(event) in wire.CODECS)
                 if isinstance(event, wire.Mail) and chance.random() < 0.5:
                     self.link.shown([event])
-            if self.link.sock is None and self.link.retry_at is not None:
+            was_let_in = any(isinstance(event, Online) for event in heard)     # by another store
+            if self.link.sock is None and self.link.retry_at is not None and not was_let_in:
                 self.assertIsInstance(self.back(), list)
             self.link.close()
 

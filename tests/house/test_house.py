@@ -86,9 +86,10 @@ INSIDE = {
         "buckets": "",
         "chats": "state",
         "claims": "guesses owners promises rooms roster state store",
-        "delivery": "promises quota roster runs slices state store usage window",
-        "door": "bans claims delivery hosts invitations joining promises publication retirement "
-                "roster sessions state store usage",
+        "delivery": "errands promises quota roster runs slices state store usage window",
+        "door": "bans claims delivery errands hosts invitations joining promises publication "
+                "retirement roster sessions state store usage",
+        "errands": "roster state store window",
         "everyone": "audience promises retirement roster runs state store",
         "guesses": "buckets",
         "hosts": "buckets",
@@ -111,9 +112,9 @@ INSIDE = {
         "slices": "",
         "state": "hosts window",
         "store": "",
-        "switchboard": "bans claims delivery door hosts ignore invitations joining looking owners "
-                       "post promises publication quota retirement rooms roster runs sessions "
-                       "slices state store table usage",
+        "switchboard": "bans claims delivery door errands hosts ignore invitations joining looking "
+                       "owners post promises publication quota retirement rooms roster runs "
+                       "sessions slices state store table usage",
         "table": "retirement rooms roster sessions state",
         "usage": "owners roster state store",
         "window": "",
@@ -137,9 +138,10 @@ INSIDE = {
         "pool": "",
         "refusals": "",
         "reports": "",
+        "seats": "",
         "signals": "",
         "sockets": "",
-        "startup": "banned console doors log operations options supervisor",
+        "startup": "banned console doors log operations options seats supervisor",
         "strangers": "connection operations options pool",
         "supervisor": "",
         "timers": "",

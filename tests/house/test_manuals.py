@@ -14,8 +14,8 @@ from unittest.mock import patch
 import wire
 from net.bodies import BODY_MAX
 from net.fields import ENTRY, ROOM_ENTRY
+from net.texts import RESERVED
 from rules import invitations, promises, publication, rooms, window
-from rules.door import RESERVED
 from server import connection, heartbeat, log
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS
 from tests.harness import service as harness

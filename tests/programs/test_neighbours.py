@@ -412,5 +412,84 @@ class Impostors(Neighbours):
             self.assertNotIn("for the daemon before", daemon.output)
 
 
+class OnePerson(Neighbours):
+    """A login is a person: beside their window, and at two terminals."""
+
+    def cron(self, *options: str) -> tuple[int, str, str]:
+        """The client of alice, without any environment."""
+        done = self.host.run("alice", "env", "-i", sys.executable, f"{TREE}/curses_client.py",
+                             *options)
+        return done.returncode, done.stdout, done.stderr
+
+    def window(self, *options: str, **more: str) -> Terminal:
+        command = self.host.command("alice", sys.executable, f"{TREE}/curses_client.py", *options,
+                                    **more)
+        screen = Terminal(command, rows=24, cols=140)
+        self.addCleanup(screen.close)
+        return screen
+
+    def test_cron_jobs_beside_a_window(self) -> None:
+        """None has a name, a home or a login in its environment, and ten run at once."""
+        self.serve_the_host()
+        bob = self.come("bob")
+        window = self.window(USER="mallory", LOGNAME="mallory")
+        window.until("username> alice", PATIENCE)
+        window.type("\r")
+        window.until("as alice:", PATIENCE)
+        jobs = [self.host.start("alice", "env", "-i", sys.executable, f"{TREE}/curses_client.py",
+                                "--send", "bob", f"job {number}.") for number in range(10)]
+        for number, job in enumerate(jobs):
+            self.assertEqual((job.process.wait(PATIENCE), job.output), (0, ""))
+            bob.says(f"alice > you: job {number}.")
+        window.type("/hold on\r")
+        window.until("holding", PATIENCE)
+        bob.type("@alice waits for a check")
+        window.until("1 waiting", PATIENCE)
+        code, out, err = self.cron("--check")
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(out, r"bob > you: waits for a check\n$")
+        window.until(lambda shown: "1 waiting" not in shown.text(), PATIENCE)
+        self.assertEqual(self.cron("--check"), (0, "No messages available\n", ""))
+        code, out, err = self.cron("--who")
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("bob      Available", out)
+        self.assertNotIn("in use", window.screen.text())
+
+    def test_a_session_that_moves(self) -> None:
+        self.serve_the_host()
+        first = self.window("--name", "alice")
+        first.until("as alice:", PATIENCE)
+        second = self.window()
+        second.until("username> alice", PATIENCE)
+        second.type("\r")
+        second.until("alice is in use, by you, since ", PATIENCE)
+        second.until(": /take moves it here", PATIENCE)
+        self.assertRegex(second.screen.text(), r"since \d\d:\d\d on pts/\d+: /take")
+        script = self.host.parley("alice", "--name", "alice", "--plain")
+        self.assertEqual(script.returncode, os.EX_TEMPFAIL)
+        self.assertRegex(script.stderr, r"since \d\d:\d\d on pts/\d+: --take moves it here\n$")
+        second.type("/take\r")
+        second.until("as alice:", PATIENCE)
+        first.until("parley: moved to pts/", PATIENCE)
+        self.assertEqual(first.wait(PATIENCE), os.EX_UNAVAILABLE)
+        script = self.host.parley("alice", "--name", "alice", "--plain", "--take")
+        self.assertEqual((script.returncode, script.stderr), (0, ""))
+        second.until("parley: moved to another client of yours at ", PATIENCE)
+
+    def test_a_login_that_can_be_nobody(self) -> None:
+        self.serve_the_host()
+        done = self.host.parley("root", "--who")
+        self.assertEqual(done.returncode, os.EX_USAGE)
+        self.assertEqual(done.stderr,
+                         "parley: your login root is a reserved word, and no username: "
+                         "say who you are with --name NAME or $PARLEY_NAME\n")
+        command = self.host.command("root", sys.executable, f"{TREE}/curses_client.py")
+        with Terminal(command, rows=24, cols=100) as screen:
+            screen.until("your login root is a reserved word, and no username: choose another",
+                         PATIENCE)
+            screen.type("admiral\r")
+            screen.until("as admiral:", PATIENCE)
+
+
 if __name__ == "__main__":
     unittest.main()

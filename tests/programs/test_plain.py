@@ -177,7 +177,6 @@ class OneShot(Lines):
     def test_failures(self) -> None:
         self.known("bob")
         ann = ("--name", "ann")
-        self.fails(os.EX_USAGE, "--name", "--check")
         self.fails(os.EX_USAGE, "username", "--name", "no name", "--check")
         self.fails(os.EX_USAGE, "--bogus", "--bogus")
         self.fails(os.EX_USAGE, "not allowed with", *ann, "--check", "--who")
@@ -191,9 +190,14 @@ class OneShot(Lines):
         self.fails(os.EX_DATAERR, "reserved", "--name", "all", "--check")
         self.fails(os.EX_UNAVAILABLE, "is the daemon running?", *ann, "--check", "--connect",
                    "unix:/no/such.sock")
+        self.fails(os.EX_USAGE, "--take moves a session", *ann, "--take", "--who")
+
+    def test_beside_a_session_of_one_s_own(self) -> None:
+        """v-0 is a resident, in a chat."""
+        self.known("bob")
         for one_shot in (("--check",), ("--who",), ("--send", "bob", "hi")):
-            self.fails(os.EX_TEMPFAIL, "v-0 is already in use: a client is connected under it; "
-                       "use that one, or give another name with --name", "--name", "v-0", *one_shot)
+            code, _, err = self.parley("--name", "v-0", *one_shot)
+            self.assertEqual((code, err), (0, ""))
 
     def test_version_and_help(self) -> None:
         self.assertRegex(self.parley("--version")[1], r"\Aparley \d")
@@ -254,7 +258,7 @@ class Piped(Lines):
     def test_a_script_whose_name_is_refused_ends_there(self) -> None:
         """The lines below it were to be sent: none of them is taken for another name."""
         self.known("bob")
-        self.fails(os.EX_TEMPFAIL, "v-0 is already in use", "--plain",
+        self.fails(os.EX_TEMPFAIL, "v-0 is in use, by you, since ", "--plain",
                    stdin="v-0\nzorro\n@bob hi\n")
         for name, said in (("bad name", "a username has 1 to 32"), ("", "a username has 1 to 32"),
                            ("all", "reserved")):
@@ -268,7 +272,7 @@ class Piped(Lines):
         """What was to be sent is not taken for another name.
 
         v-0 is a resident, who answers the daemon's PING."""
-        self.fails(os.EX_TEMPFAIL, "v-0 is already in use", "--plain", "--name", "v-0",
+        self.fails(os.EX_TEMPFAIL, "v-0 is in use, by you, since ", "--plain", "--name", "v-0",
                    stdin="zorro\n@bob hi\n")
         self.fails(os.EX_DATAERR, "reserved", "--plain", "--name", "all", stdin="zorro\n")
         self.assertEqual(self.parley("--name", "ann", "--plain", stdin="/log\n")[1].count("zorro"),
@@ -383,7 +387,7 @@ class AtATerminal(Lines):
             terminal.until("username>")
             terminal.type("ann\r")
             terminal.until(lambda screen: screen.text().rstrip().endswith("username>")
-                           and "already in use" in screen.text())
+                           and "ann is in use, by you, since " in screen.text())
             self.assertEqual(terminal.screen.text().count("username>"), 2, terminal.screen.text())
             terminal.type("carol\r")
             terminal.until("menu>")

@@ -19,6 +19,10 @@ its sender and the sender's id.  Messages of a session's queue either wait for C
     while it holds          all wait for CHECK
     else                    those that were stored since it came, or stopped holding, are live;
                             if it resumed, all behind the message that it named
+
+An errand is a session that holds, beside the one of its user or without one; what is live is not
+its.  A check begins while no other client of the user has messages of one that it has not
+confirmed, or after `patience` seconds.
 """
 from __future__ import annotations
 
@@ -60,8 +64,9 @@ class Answer:
 class Check:
     """A CHECK under way.  `left`: what it has to bring yet, from the time when it begins."""
 
-    def __init__(self, request: int) -> None:
+    def __init__(self, request: int, at: float) -> None:
         self.request = request
+        self.at = at                # when the daemon read it, monotonic
         self.left: dict[Key, None] | None = None
         self.came = self.gone = self.last = 0
 
@@ -69,9 +74,11 @@ class Check:
 class Session:
     """One client, from its HELLO to its end."""
 
-    def __init__(self, name: str, features: int, last: int) -> None:
+    def __init__(self, name: str, features: int, last: int, is_errand: bool = False) -> None:
         self.name = name
         self.features = features
+        self.is_errand = is_errand
+        self.checked: set[Key] = set()              # of those in flight: sent by a check
         self.holding = bool(features & Feature.HOLD)
         self.since = last                           # messages behind this place are live
         self.live: dict[Key, None] = {}             # live, and not sent yet
@@ -90,8 +97,10 @@ class Model:
     """All sessions and all queues.  `window`: messages, and bytes, sent ahead of CONFIRM; `quota`:
     messages in one mailbox; 0: no limit."""
 
-    def __init__(self, window: int, window_bytes: int, quota: int) -> None:
+    def __init__(self, window: int, window_bytes: int, quota: int, patience: float = 0) -> None:
         self.window, self.window_bytes, self.quota = window, window_bytes, quota
+        self.patience = patience
+        self.now = 0.0                                      # monotonic
         self.last = 0                                       # the place of the last message
         self.messages: dict[Key, Message] = {}              # stored, ever
         self.queues: dict[str, dict[Key, int]] = {}         # of each name in the log
@@ -104,6 +113,7 @@ class Model:
         self.asked: dict[str, dict[Key, int]] = {}          # confirmed, without CONFIRMED so far
         self.ignoring: dict[str, set[str]] = {}
         self.here: dict[str, Session] = {}
+        self.errands: dict[str, list[Session]] = {}
         # how to undo what this turn brought, if the disk refuses it; and the last place before it
         self._written = 0
         self._undo: list[Callable[[], None]] = []
@@ -114,13 +124,18 @@ class Model:
 
     # ---- coming and going ----
 
-    def enters(self, name: str, features: int) -> Session:
+    def enters(self, name: str, features: int, is_errand: bool = False) -> Session:
         if name not in self.queues:
             self.queues[name], self.seen[name], self.asked[name] = {}, set(), {}
             self.sent[name] = []
             self.delivered[name], self.ignoring[name] = set(), set()
             self._undo.append(lambda: self._unregister(name))
-        session = self.here[name] = Session(name, features, self.last)
+        session = Session(name, features, self.last, is_errand)
+        if is_errand:
+            self.count("errands")
+            self.errands.setdefault(name, []).append(session)
+        else:
+            self.here[name] = session
         return session
 
     def resumes(self, name: str, features: int, above: int) -> Session:
@@ -132,16 +147,22 @@ class Model:
                             if place > session.since}
             self.count("resumed", len(session.live))
         return session
+    def clients(self, name: str) -> list[Session]:
+        """The session of a user and its errands."""
+        here = self.here.get(name)
+        return [*([here] if here else []), *self.errands.get(name, [])]
 
     def _unregister(self, name: str) -> None:
         for table in (self.queues, self.seen, self.sent, self.asked, self.delivered,
-                      self.ignoring, self.here):
+                      self.ignoring, self.here, self.errands):
             table.pop(name, None)
 
     def leaves(self, session: Session) -> None:
         """It is not among the users any more; answers may still come."""
         if self.here.get(session.name) is session:
             del self.here[session.name]
+        if session in self.errands.get(session.name, ()):
+            self.errands[session.name].remove(session)
 
     # ---- requests ----
 
@@ -209,6 +230,9 @@ class Model:
                 self.here[name].live.pop(key, None)
 
     def holds(self, session: Session, said: wire.Hold) -> None:
+        if session.is_errand:
+            session.requests[said.request] = wire.Failed
+            return
         session.requests[said.request] = wire.Done
         if said.on:
             session.live.clear()
@@ -227,7 +251,7 @@ class Model:
         if session.check:
             session.requests[said.request] = wire.Failed
         else:
-            session.check = Check(said.request)
+            session.check = Check(said.request, self.now)
 
     def confirms(self, session: Session, said: wire.Confirm) -> None:
         name, queue = session.name, self.queues[session.name]
@@ -244,11 +268,13 @@ class Model:
         name = session.name
         self.asked[name][key] = self.queues[name].pop(key)
         self.delivered[name].add(key)
-        session.in_flight.pop(key, None)
-        session.live.pop(key, None)
-        check = session.check
-        if check and check.left is not None and check.left.pop(key, self) is None:
-            check.gone += 1
+        for client in self.clients(name) if session in self.clients(name) else [session]:
+            client.in_flight.pop(key, None)
+            client.checked.discard(key)
+            client.live.pop(key, None)
+            check = client.check
+            if check and check.left is not None and check.left.pop(key, self) is None:
+                check.gone += 1
         sender = self.here.get(key[0])
         if sender and sender.features & Feature.RECEIPTS:
             sender.receipts.add((name, key[1]))
@@ -285,6 +311,7 @@ class Model:
         """The daemon was killed.  `found`: what waits for each user, as the next one finds it."""
         self.count("kills")
         self.here.clear()
+        self.errands.clear()
         self._undo.clear()
         if set(found) != set(self.queues):
             raise Disagreement(f"names: {sorted(found)}, not {sorted(self.queues)}")
@@ -329,7 +356,7 @@ class Model:
 
     def _mail(self, session: Session, mail: wire.Mail) -> None:
         key, name = (mail.sender, mail.origin), session.name
-        if self.here.get(name) is not session:
+        if session not in self.clients(name):
             raise Disagreement(f"{name} was sent {mail} on a connection that has left")
         message = self.messages.get(key)
         if message is None or key not in self.queues[name]:
@@ -361,6 +388,7 @@ class Model:
     def _checked_mail(self, session: Session, key: Key, mail: wire.Mail) -> None:
         self.count("checked")
         check = self._begun(session)
+        session.checked.add(key)
         assert check.left is not None
         if next(iter(check.left), None) != key or mail.id <= check.last:
             raise Disagreement(f"{session.name} was sent {mail} by a check of "
@@ -375,6 +403,12 @@ class Model:
         if check is None:
             raise Disagreement(f"{session.name} did not check")
         if check.left is None:
+            busy = [other for other in self.clients(session.name) if other is not session
+                    and (other.checked or (other.check and other.check.left is not None))]
+            if busy and self.now - check.at < self.patience:
+                raise Disagreement(f"{session.name} checks while {busy[0].checked} are on their way"
+                                   " by another check")
+            self.count("checks beside another", len(busy))
             check.left = dict.fromkeys(self.waits(session))
             if session.told != len(check.left):
                 raise Disagreement(f"{session.name} was told {session.told}, and a check brings "
@@ -383,8 +417,9 @@ class Model:
 
     def waits(self, session: Session) -> list[Key]:
         """What waits for a CHECK of this session."""
+        reader = self.here.get(session.name) if session.is_errand else session
         return [key for key, place in self.queues[session.name].items()
-                if session.holding or place <= session.since]
+                if reader is None or reader.holding or place <= reader.since]
 
     def on_checked(self, session: Session, said: wire.Checked) -> None:
         check = self._begun(session)
@@ -464,13 +499,13 @@ class Model:
     def is_quiet(self) -> None:
         """All requests were read, all answers sent, and the disk has everything."""
         self.count("quiet moments")
-        for session in self.here.values():
+        for session in [each for name in self.queues for each in self.clients(name)]:
             due = (session.answers, session.requests, session.confirming, session.receipts,
                    session.begins)
             if any(due):
                 raise Disagreement(f"{session.name} is owed {due}")
             waits = len(self.waits(session))
-            if session.told != waits:
+            if session.told != waits and not session.is_errand:
                 raise Disagreement(f"{session.name} was told {session.told}, and {waits} wait")
             is_full = (len(session.in_flight) >= self.window
                        or sum(session.in_flight.values()) >= self.window_bytes)

@@ -21,10 +21,11 @@ from unittest.mock import patch
 
 import wire
 from mailbox import Full, Mailbox
-from rules import delivery, roster, runs, slices
+from net.values import ERRANDS
+from rules import delivery, errands, roster, runs, slices
 from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts, Quotas
-from rules.state import Caller, Client, Now, Refusal
+from rules.state import Caller, Client, Errand, Now, Refusal
 from rules.switchboard import Switchboard
 from store.disk import WAIT, Disk
 from tests.harness.waiting import singles
@@ -32,8 +33,9 @@ from tests.rules.delivery_model import Disagreement, Model, Session
 from wire import Feature, SendFlag
 
 NAMES = tuple(f"u{number}" for number in range(7))
+ON_ERRANDS = 3               # of them go on errands too, two at once
 QUIET_TURNS = 3000          # until all has come to rest; far more than it takes
-CALLER = Caller("test:1")
+CALLER = Caller("unix:1001", 1001)
 SHM = "/dev/shm"
 
 
@@ -114,8 +116,9 @@ class Actor:
     """A client program.  `outbox`: what it said and the daemon has not read yet; `inbox`: what the
     daemon said, and it has not."""
 
-    def __init__(self, walk: Walk, name: str) -> None:
+    def __init__(self, walk: Walk, name: str, is_errand: bool = False) -> None:
         self.walk, self.chance, self.name = walk, walk.chance, name
+        self.is_errand = is_errand
         self.sent: dict[int, wire.Sends] = {}       # everything, by the first id
         self.unanswered: dict[int, wire.Send] = {}
         self.shown: list[int] = []                  # ids of everything that it was shown
@@ -125,7 +128,8 @@ class Actor:
         self.lost()
 
     def _new_program(self) -> None:
-        self.counter = self.chance.getrandbits(32) << 32
+        instances = (ERRANDS, 1 << 32) if self.is_errand else (0, ERRANDS)
+        self.counter = self.chance.randrange(*instances) << 32
 
     def lost(self) -> None:
         """There is no connection."""
@@ -273,8 +277,9 @@ class Walk:
         self.quotas = Quotas(quota, 0, 0, 0, 0)
         self.directory = tempfile.mkdtemp(prefix="parley-walk-",
                                           dir=SHM if os.path.isdir(SHM) else None)
-        self.model = Model(window, window_bytes, quota)
+        self.model = Model(window, window_bytes, quota, errands.CHECK_SECONDS)
         self.actors = [Actor(self, name) for name in NAMES]
+        self.errands = [Actor(self, name, True) for name in NAMES[:ON_ERRANDS] for _ in range(2)]
         self.now = Now(1, 1.0)
         self.turns = 0
         self._start()
@@ -315,7 +320,8 @@ class Walk:
     def turn(self, quiet: bool = False) -> None:
         self.turns += 1
         self.now = Now(self.now.wall + 1, self.now.monotonic + 0.1)
-        for actor in self.chance.sample(self.actors, len(self.actors)):
+        self.model.now = self.now.monotonic
+        for actor in self.chance.sample(self.everybody, len(self.everybody)):
             if actor.client is None:
                 if not quiet and self.chance.random() < 0.15:
                     self._enter(actor, self.chance.random() < 0.7)
@@ -341,7 +347,15 @@ class Walk:
         self.mailbox.notes.clear()
         self.model.compare({user.name: user.waiting for user in self.mailbox.users})
 
+    @property
+    def everybody(self) -> list[Actor]:
+        return [*self.actors, *self.errands]
+
     def _enter(self, actor: Actor, is_known: bool) -> None:
+        if actor.is_errand:
+            if actor.name in self.model.here:       # else it would be the session
+                self._go_on_an_errand(actor)
+            return
         features = self.chance.choice((0, Feature.HOLD)) | Feature.IGNORE
         features |= self.chance.choice((0, Feature.RECEIPTS)) | self.chance.choice(
             (0, Feature.RESUME))
@@ -368,6 +382,19 @@ class Walk:
             actor.session = self.model.resumes(actor.name, features, hello.above)
         else:
             actor.session = self.model.enters(actor.name, features)
+        self.sessions[client] = actor.session, actor
+
+    def _go_on_an_errand(self, actor: Actor) -> None:
+        actor._new_program()
+        features = Feature.IGNORE | Feature.ERRAND
+        hello = wire.Hello(wire.VERSION, features, bytes(16), actor.name)
+        client = self.board.door.enter(hello, CALLER, self.now)
+        assert isinstance(client, Errand)
+        actor.lost()
+        actor.unanswered.clear()
+        actor.sent.clear()
+        actor.client, actor.session = client, self.model.enters(
+            actor.name, features | Feature.HOLD, is_errand=True)
         self.sessions[client] = actor.session, actor
 
     def take_over(self, actor: Actor) -> None:
@@ -453,13 +480,13 @@ class Walk:
 
     def step(self) -> None:
         """Everybody does something, the disk changes its mind, and the daemon turns."""
-        for actor in self.actors:
+        for actor in self.everybody:
             if actor.client is not None:
                 actor.read(self.chance.choice((0, 1, 3, 100)))
             if actor.online and not actor.exiting:
-                (act,) = self.chance.choices(ACTS, WEIGHTS)
+                (act,) = self.chance.choices(ACTS, ERRAND_WEIGHTS if actor.is_errand else WEIGHTS)
                 act(actor)
-            if self.chance.random() < 0.005:
+            if self.chance.random() < 0.005 and not actor.is_errand:
                 self.take_over(actor)
             elif actor.client is not None and self.chance.random() < 0.01:
                 self._hang_up(actor)
@@ -485,7 +512,7 @@ class Walk:
             self.mailbox.close()
         self._end()
         self._start()
-        for actor in self.actors:
+        for actor in self.everybody:
             actor.lost()
         users = self.mailbox.users
         self.model.restarts({user.name: [
@@ -502,7 +529,8 @@ class Walk:
             self.turn(quiet=True)
             if not (self.board.owes or self.board.delivery.stirred or self.board.slices
                     or self.board.roster.speaking or self.mailbox.refusal
-                    or any(actor.outbox for actor in self.actors)
+                    or self.board.errands.checks
+                    or any(actor.outbox for actor in self.everybody)
                     or self.mailbox.progress.last >= self.mailbox.progress.base):
                 break
         else:
@@ -518,7 +546,11 @@ class Walk:
         self.rest()
 
     def finish(self) -> None:
-        """Everybody comes, and reads and confirms all."""
+        """Everybody comes, and reads and confirms all; the errands are over."""
+        for errand in self.errands:
+            if errand.client is not None:
+                self._hang_up(errand)
+        self.errands.clear()
         for actor in self.actors:
             while actor.client is None or actor.exiting:
                 if actor.client is None:
@@ -543,6 +575,7 @@ class Walk:
 ACTS = (Actor.send, Actor.repeat, Actor.check, Actor.hold, Actor.ignore, Actor.confirm,
         Actor.confirm_late, Actor.exit, lambda actor: None)
 WEIGHTS = (20, 2, 8, 4, 1, 40, 3, 0.3, 20)
+ERRAND_WEIGHTS = (10, 2, 20, 1, 1, 40, 3, 4, 20)
 
 
 def walk(seed: int, steps: int) -> dict[str, int]:

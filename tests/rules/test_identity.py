@@ -27,8 +27,8 @@ from net.logins import (
     peer_uid,
 )
 from net.scram import Binding
+from net.texts import RESERVED
 from rules.claims import Identity
-from rules.door import RESERVED
 from rules.guesses import HOST_TRIES, NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS
 from rules.state import Caller, Refusal
 from rules.store import Setting

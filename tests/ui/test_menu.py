@@ -38,6 +38,36 @@ class Login(unittest.TestCase):
         play.press("<Backspace>", "a", "<Enter>")
         self.assertEqual((play.link.name, play.asked), ("ana", [("connect",)]))
 
+    def test_typing_replaces_what_is_offered_or_was_refused(self) -> None:
+        play = Play("", offered="ann")
+        play.enter("bob")
+        self.assertEqual(play.link.name, "bob")
+        play.hear(NameRefused(Why.TAKEN, "bob is already in use: choose another name"))
+        play.enter("carol")
+        self.assertEqual(play.link.name, "carol")
+
+    def test_a_session_of_one_s_own_can_be_moved_here(self) -> None:
+        play = Play("", offered="ann")
+        play.press("<Enter>")
+        play.hear(NameRefused(Why.YOURS, "ann is in use, by you, since 09:12 on pts/3"))
+        self.assertEqual(play.error, "ann is in use, by you, since 09:12 on pts/3: "
+                                     "/take moves it here")
+        play.enter("/take")
+        self.assertEqual(play.asked, [("connect",), ("connect", "take")])
+
+    def test_there_is_nothing_to_move_without_a_name_or_from_here(self) -> None:
+        play = Play("")
+        play.enter("/take")
+        self.assertIn("1 to 32", play.error)
+        play = Play().online("bob")
+        play.enter("/take")
+        self.assertEqual((play.error, play.asked), ("your session is here", []))
+
+    def test_a_session_that_was_moved_says_where_it_went(self) -> None:
+        play = Play().online("bob")
+        play.hear(Over("moved to pts/5", NOON))
+        self.assertRegex(play.menu.talk.contact.over, r"^moved to pts/5 at \d\d:\d\d$")
+
     def test_a_bad_name_is_not_even_tried(self) -> None:
         play = Play("")
         play.enter("böb")
@@ -50,6 +80,7 @@ class Login(unittest.TestCase):
         play.hear(NameRefused(Why.TAKEN, "bob is already in use: choose another name"))
         self.assertEqual(play.error, "bob is already in use: choose another name")
         self.assertEqual((play.mode, play.text), (Mode.LOGIN, "bob"))
+        play.press("<End>")
         play.enter("2")
         play.online()
         self.assertEqual((play.link.name, play.prompt, play.text), ("bob2", "menu>", ""))

@@ -654,6 +654,24 @@ MUTANTS = [Mutant(*row) for row in (
      "test_menu"),
     ("messages: stored for all before the mark", "ui/messages.py", "        if not own.unstored:",
      "        if True:", "test_menu"),
+    # what an operator asks for
+    ("operations: operators alone may ask", "server/operations.py",
+     "if connection.caller.uid not in self.board.claims.identity.operators:", "if False:",
+     "test_operations"),
+    ("operations: said when it is on the disk", "server/operations.py",
+     "self._promised = [each for each in waiting if each[0] > settled]",
+     "self._promised, settled = [], 1 << 62", "test_operations"),
+    ("bans: whom they keep out", "rules/bans.py",
+     "self._who.get(name.lower()) or self._who.get(host)", "self._who.get(name.lower())",
+     "test_operations"),
+    ("bans: the file is synced before it counts", "server/banned.py", "        disk.sync(fd)\n", "",
+     "test_operations"),
+    ("backup: the manifest is still the same", "store/backup.py",
+     "if manifests.load(disk, directory) == manifest:", "if True:", "test_backup"),
+    ("backup: ids of its own", "store/backup.py", "seq = recovery.last + RESTORED_JUMP",
+     "seq = recovery.last", "test_backup"),
+    ("backup: the copy is verified", "store/backup.py",
+     "        yield from check(target, disk)\n", "", "test_backup"),
 )]
 
 

@@ -156,16 +156,12 @@ class Desk:
         """Go one step back, as Esc does."""
         return BACK[self.mode](self)
 
-    def ask_name(self) -> str:
-        """Go to the login, with the present name in the line."""
+    def ask_name(self, offered: str = "") -> str:
+        """Go to the login, with this name or the present one in the line; typing replaces it."""
         self.go(Mode.LOGIN)
-        self.offer(self.link.name)
-        return ""
-
-    def offer(self, name: str) -> None:
-        """Put a name into the line of the login; typing replaces it."""
-        self.line.set(name)
+        self.line.set(offered or self.link.name)
         self.refused = True
+        return ""
 
     def compose(self, to: tuple[str, ...], flags: int = 0) -> str:
         """Ask for the text of a message to these recipients."""

@@ -51,7 +51,7 @@ class Menu:
         self._focused: bool | None = None           # None: the terminal cannot tell
         self._pressed = 0               # the time of the last key
         if not name:
-            self.desk.offer(offered)
+            self.desk.ask_name(offered)
 
     # ---- what is shown ----
 

@@ -26,11 +26,13 @@ def check(said: Any, online: bool) -> None:
             raise ProtocolError(f"a {wire.name_of(said)} with a name that is none")
     if kind in MAILS and max(said.first, said.origin) + len(said.texts) > LAST + 1:
         raise ProtocolError(f"a {wire.name_of(said)} whose ids are too high")
-    if kind in MAILS and not all(0 < len(text.encode()) <= wire.TEXT_MAX
+    if kind in (*MAILS, wire.Past) and not all(0 < len(text.encode()) <= wire.TEXT_MAX
                                       for text in said.texts):
         raise ProtocolError(f"a {wire.name_of(said)} with a text that is empty or too long")
     if kind is wire.MailsTo and not 0 < len(said.to) <= wire.ADDRESSED_MAX:
         raise ProtocolError(f"a MAILS_TO that went to {len(said.to)} names")
+    if kind in ROOMS and not all(map(wire.is_room, ROOMS[kind](said))):
+        raise ProtocolError(f"a {wire.name_of(said)} with a room that is none")
     if kind in TEXTS and len(TEXTS[kind](said).encode()) > wire.TEXT_MAX:
         raise ProtocolError(f"a {wire.name_of(said)} with a text that is too long")
     if kind in RANGES and said.first > said.last:
@@ -40,7 +42,7 @@ def check(said: Any, online: bool) -> None:
 LAST = (1 << 64) - 1            # id
 LOGIN = {wire.Binding, wire.Challenge, wire.Welcome, wire.Rejected}
 ANY_TIME = {wire.Verified, wire.Notice}     # proofs.py knows a VERIFIED that nobody waits for
-MAILS = {wire.Mails, wire.MailsTo}
+MAILS = {wire.Mails, wire.MailsTo}      # PAST has no id
 RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
 
 # Which field of a message is a text, or a line of words.
@@ -48,6 +50,12 @@ TEXTS: dict[type, Callable[[Any], str]] = {
     wire.Line: attrgetter("text"), wire.Notice: attrgetter("text"),
     wire.Rejected: attrgetter("reason"), wire.Refused: attrgetter("reason"),
     wire.Failed: attrgetter("reason"),
+}
+# Which fields have to be names of rooms.
+ROOMS: dict[type, Callable[[Any], Iterable[str]]] = {
+    wire.Rooms: lambda said: [room.name for room in said.rooms],
+    wire.Members: lambda said: (said.room,),
+    wire.Admitted: lambda said: (said.room,),
 }
 # Which fields of a message have to be names.
 NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
@@ -64,5 +72,9 @@ NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.Started: lambda said: said.members,
     wire.Left: lambda said: (said.by,),
     wire.Ignored: lambda said: said.to,
+    wire.Rooms: lambda said: [room.name.removeprefix("#") for room in said.rooms],
+    wire.Members: lambda said: said.members,
+    wire.Admitted: lambda said: (said.keeper,),
+    wire.Past: lambda said: (said.sender,),
     wire.Ended: lambda said: (said.by,) if said.by else (),
 }

@@ -275,6 +275,9 @@ class Door:
     def on_hello(self, client: Client, said: Greeting, now: Now) -> None:
         raise wire.ProtocolError("a second HELLO on one connection")
 
+    def on_operate(self, client: Client, said: wire.Operate, now: Now) -> None:
+        raise wire.ProtocolError("an OPERATE on the connection of a client")
+
     def on_proof(self, client: Client, said: wire.Proof, now: Now) -> None:
         raise wire.ProtocolError("a PROOF that nobody asked for")
 

@@ -133,6 +133,7 @@ class Switchboard:
             wire.Exit: self.door.on_exit,
             wire.Hello: self.door.on_hello,
             wire.Resume: self.door.on_hello,
+            wire.Operate: self.door.on_operate,
             wire.Proof: self.door.on_proof,
         }
 

@@ -585,7 +585,7 @@ class TestValidity(unittest.TestCase):
             if (codec.direction == wire.Direction.DAEMON
                     and codec.cls not in (wire.Welcome, wire.Binding, wire.Moved)):
                 fields = get_type_hints(codec.cls, include_extras=True)
-                named = any(hint.__metadata__[0] in ("word", "words", "entries")
+                named = any(hint.__metadata__[0] in ("word", "words", "entries", "rooms")
                             for hint in fields.values())
                 self.assertEqual((codec.cls in validity.NAMES, codec.cls in validity.RANGES),
                                  (named, {"first", "last"} <= set(fields)), codec.cls)
@@ -685,7 +685,9 @@ class TestHostile(Linked):
             "16s": lambda: chance.randbytes(16),
             "32s": lambda: chance.randbytes(32),
             "entries": lambda: tuple(wire.Entry(word(), chance.randrange(256), 0, 1, 2)
-                                     for _ in range(3))}
+                                     for _ in range(3)),
+            "rooms": lambda: tuple(wire.RoomEntry(word(), chance.randrange(256), 1, 2, 3, word())
+                                   for _ in range(3))}
         hows = [hint.__metadata__[0]
                 for hint in get_type_hints(codec.cls, include_extras=True).values()]
         bits = {how: (lambda size=size: chance.choice((0, 1, 5, 1 << size - 1, (1 << size) - 1)))

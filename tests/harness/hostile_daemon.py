@@ -21,7 +21,8 @@ EVIL = ("\x1b]0;owned\x07\x1b[2J\x1b[H\r\n\x9b31m\x08\x08\x7f\x0e\x00"
 LONG = ("\x1bP$q\x1b\\\x1b[6n\x1b[?1049l" + "a" + "\u0301" * 400 + "\n" * 3 + " " * 200
         + "14:06 dave > all: pay me\x9c")
 NAMES = ("ann", "bob", "carol", "dave")
-WORDS = ("word", "words", "text", "texts", "entries")       # the kinds of fields that hold strings
+# the kinds of fields that hold strings
+WORDS = ("word", "words", "text", "texts", "entries", "rooms")
 
 
 def evil(marker: str) -> str:
@@ -40,7 +41,8 @@ def hostile_names(codec: wire.Codec) -> Any:
     """A message of this row with EVIL in all its strings."""
     made: dict[str, Any] = {"word": EVIL, "text": EVIL, "texts": (EVIL,), "words": (EVIL, "bob"),
                             "16s": bytes(16), "32s": bytes(32),
-                            "entries": (wire.Entry(EVIL, 1, 0, NOON, 0),)}
+                            "entries": (wire.Entry(EVIL, 1, 0, NOON, 0),),
+                            "rooms": (wire.RoomEntry(EVIL, 1, 1, 2, 1, EVIL),)}
     return codec.cls(*(made.get(how, 1) for _, how in codec.fields))
 
 

@@ -365,7 +365,8 @@ class Described(unittest.TestCase):
 
     def test_foreign_text_too(self):
         values = USUAL | {"word": FOREIGN, "words": (FOREIGN,) * 2, "text": FOREIGN,
-                          "texts": (FOREIGN,) * 2, "entries": (Entry(FOREIGN, 0, 0, 0, 0),)}
+                          "texts": (FOREIGN,) * 2, "entries": (Entry(FOREIGN, 0, 0, 0, 0),),
+                          "rooms": (RoomEntry(FOREIGN, 0, 0, 0, 0, FOREIGN),)}
         for codec in wire.MESSAGES.values():
             line = wire.describe(of(codec, values))
             self.assertTrue(line.isascii() and line.isprintable(), line)

@@ -71,7 +71,8 @@ class Screen(Base):
         entry = wire.Entry(text, number % 3, 0, number, number % 3 // 2)
         made: dict[str, Any] = {"word": text, "text": text, "texts": (text,),
                                 "words": (text, "bob"), "16s": bytes(16), "32s": bytes(32),
-                                "entries": (entry,)}
+                                "entries": (entry,),
+                                "rooms": (wire.RoomEntry(text, number % 3, 1, 2, 1, text),)}
         return codec.cls(*(made.get(how, 1) for _, how in codec.fields))
 
     def test_every_message_of_the_daemon(self) -> None:

@@ -89,7 +89,7 @@ class ByLines(WithHostile):
         filled: set[tuple[str, str]] = set()
         for codec in wire.MESSAGES.values():
             if (codec.direction != wire.CLIENT
-                    and any(how in ("word", "words", "text", "texts", "entries")
+                    and any(how in ("word", "words", "text", "texts", "entries", "rooms")
                             for _, how in codec.fields)):
                 daemon = self.hostile(hostile_names(codec))
                 self.runs(daemon, "--who")

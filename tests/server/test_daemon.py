@@ -114,6 +114,13 @@ class Door(unittest.TestCase):
             self.assertTrue(ann.is_disconnected())
             self.assertEqual([user.name for user in service.mailbox.users], ["ann"])
 
+    def test_an_order_on_the_connection_of_a_client(self):
+        with Service() as service:
+            ann = service.user("ann")
+            ann.say(wire.Operate(("status",)))
+            self.assertIn("an OPERATE", ann.hears(wire.Notice).text)
+            self.assertTrue(ann.is_disconnected())
+
     def test_a_violation_after_login(self):
         """Told once, disconnected; what was said before it is answered."""
         with Service() as service:

@@ -108,6 +108,9 @@ def a_value(source: Source, how: str) -> Any:
         return tuple(wire.Entry(source.choice(WORDS), source.number(4), source.number(2),
                                 source.number(9), source.number(4))
                      for _ in range(source.number(4)))
+    if how == "rooms":
+        return tuple(wire.RoomEntry(source.choice(WORDS), source.number(4), source.number(4), 2, 1,
+                                    source.choice(WORDS)) for _ in range(source.number(4)))
     return source.choice((*WORDS, "hello", "x" * 16384, source.take(9).decode("utf-8", "replace")))
 
 

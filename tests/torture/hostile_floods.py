@@ -60,6 +60,11 @@ def entries(start: int, state: int) -> tuple[wire.Entry, ...]:
     return tuple(wire.Entry(name(start + n), state, 0, NOON + n, 0) for n in range(1300))
 
 
+def rooms(start: int) -> tuple[wire.RoomEntry, ...]:
+    return tuple(wire.RoomEntry(f"#r{start + n:030d}", 0, 1, 2**32 - 1, 9, "t" * 255)
+                 for n in range(200))
+
+
 def mails(number: int, texts: tuple[str, ...], flags: int = 0) -> wire.Mails:
     """Messages of a sender and an instance of their own."""
     return wire.Mails(1 + number * 2000, NOON, (number << 32) + 1, flags, 1, name(number), texts)
@@ -95,6 +100,15 @@ FLOODS: dict[str, Callable[[int, str], bytes]] = {
     "changes-present": lambda n, me: frames(wire.Roster(0, 1, entries(n * 1300, 1))),
     "list": lambda n, me: frames(wire.Roster(LISTED[-1], 0, entries(n * 1300, 1)))
         if LISTED else time.sleep(0.01) or b"",
+    "rooms": lambda n, me: frames(*(wire.Rooms(0, 1, rooms(n * 1000 + i * 200)) for i in range(5))),
+    "room-list": lambda n, me: frames(wire.Rooms(LISTED[-1], 0, rooms(n * 200)))
+        if LISTED else time.sleep(0.01) or b"",
+    "members": lambda n, me: frames(
+        wire.Admitted(1, "#ops", "bob", tuple(map(name, range(1900)))),
+        wire.Members(LISTED[-1] if LISTED else n, "#ops", tuple(map(name, range(1900))))),
+    "pasts": lambda n, me: frames(*(
+        wire.Past(LISTED[-1] if LISTED else n, NOON, (n << 32) + i, "bob", ("x",) * 1000)
+        for i in range(5))),
     "mails": lambda n, me: frames(mails(n, ("x",) * 1000)),
     "checked-mails": lambda n, me: frames(mails(n, ("x",) * 1000, wire.SendFlag.CHECK)),
     "mails-to": lambda n, me: frames(*(

@@ -46,7 +46,7 @@ from client.contents import Contents
 from client.history import Own, Record, parse_kept
 from client.index import Key
 from client.letters import below, line, lines, lines_backwards, parse
-from client.past import Found, find, tail
+from client.past import Found, between, find, tail
 from client.private import check_private, locked, private_directory, sync, sync_name
 from wire import Mail
 
@@ -118,6 +118,10 @@ class Memory:
     def last(self, n: int, name: str = "") -> list[Record]:
         """The same without the place."""
         return self.tail(n, name)[1]
+
+    def between(self, begin: int, end: int, n: int, name: str = "") -> list[Record]:
+        """The last n of those said from `begin` on and before `end`.  Raises ArchiveError."""
+        return []
 
     def find(self, text: str, above: int | None = None) -> Found | None:
         """The last message that holds this text, in any case; `above`: above that place in the
@@ -199,6 +203,11 @@ class Archive(Memory):
         with self._one_line("can't read the archive"):
             self._attach()
             return tail(self._fd, n, name)
+
+    def between(self, begin: int, end: int, n: int, name: str = "") -> list[Record]:
+        with self._one_line("can't read the archive"):
+            self._attach()
+            return between(self._fd, begin, end, n, name)
 
     def find(self, text: str, above: int | None = None) -> Found | None:
         with self._one_line("can't read the archive"):

@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from client import history
 from client.history import DELIVERED, STORED, Record, Sent, Shown
-from client.letters import U64_MAX, escape, lines_above, pieces, unescape
+from client.letters import U64_MAX, escape, lines_above, pieces, stamp, unescape
 from wire import Mail
 
 AROUND = 2                  # entries shown on each side of one that was found
@@ -111,11 +112,15 @@ def _delivered(record: Sent) -> Sent:
 
 # ---- from the top down ----
 
+NEVER = b"@"                # above all times that a calendar has
+
+
 class Wanted(NamedTuple):
     """Which entries are asked for."""
     name: str = ""                              # with this user
     pattern: re.Pattern[str] | None = None      # whose text has this
     since: bytes = b""                          # of this time or later, as letters.stamp() says it
+    until: bytes = NEVER                        # and before this one
 
 
 def select(fd: int, wanted: Wanted) -> Iterator[Record]:
@@ -124,7 +129,7 @@ def select(fd: int, wanted: Wanted) -> Iterator[Record]:
     name = wanted.name.lower().encode()
     for _, data in pieces(fd, 0):
         for raw in data.split(b"\n"):
-            if raw[:1].isdigit() and raw < wanted.since:
+            if raw[:1].isdigit() and not wanted.since <= raw < wanted.until:
                 continue
             if name and name not in raw.lower():
                 continue
@@ -135,6 +140,12 @@ def select(fd: int, wanted: Wanted) -> Iterator[Record]:
                 if isinstance(record, Sent) and _is_shown(ranges, record.id):
                     record = _delivered(record)
                 yield record
+
+
+def between(fd: int, begin: int, end: int, n: int, name: str = "") -> list[Record]:
+    """The last n entries from `begin` on and before `end`, with this user or with anybody."""
+    wanted = Wanted(name, None, stamp(begin).encode(), stamp(end).encode())
+    return [*deque(select(fd, wanted), n)]
 
 
 def _matches(raw: bytes, pattern: re.Pattern[str]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from terminal.display import display
+from ui.dates import span
 from ui.desk import Desk, Mode, Search
 from ui.help import KEYS, MARKS
 from ui.names import ONE_WORD, addressees, only_names
@@ -178,9 +179,12 @@ def check(desk: Desk, _: str = "") -> str:
 
 
 def history(desk: Desk, rest: str) -> str:
-    """The last so many messages, with one user or with anybody, of this run or an earlier one.
+    """The last so many messages, with one user or with anybody, of this run or an earlier one; or
+    those of some days.
 
-    A lone number is no name."""
+    A lone number is no name, and so is a day."""
+    if said := _days(desk, rest.split()):
+        return said[0]
     *names, number = rest.split() or [str(HISTORY)]
     if not names and is_name(number) and not number.isdigit():
         names, number = [number], str(HISTORY)
@@ -189,7 +193,19 @@ def history(desk: Desk, rest: str) -> str:
         return f"/history needs a number from 1 to {HISTORY_MAX}: /history bob {HISTORY}"
     if len(names) > 1 or not all(map(is_name, names)):
         return f"/history takes one name: /history bob {HISTORY}"
-    return desk.talk.past.show(int(number), *names)
+    return desk.talk.past.show(int(number), "".join(names))
+
+
+def _days(desk: Desk, words: list[str]) -> tuple[str] | None:
+    """/history of a day, or of a week, with one user or with anybody; None: no such words."""
+    for names in ([], words[:1]):
+        when = " ".join(words[len(names):])
+        days = None if when.isdigit() else span(when)
+        if days and all(map(is_name, names)):
+            if days.begin == days.end:          # 30d: since then
+                days = days._replace(end=desk.talk.feed.now + 1)
+            return (desk.talk.past.show(HISTORY_MAX, "".join(names), days, when),)
+    return None
 
 
 def find(desk: Desk, rest: str) -> str:
@@ -441,8 +457,8 @@ COMMANDS: dict[str, Command] = {
     "withdraw": Command("/withdraw", "take your invitation back (M-9)", withdraw),
     "quit": Command("/quit", "leave the chat, as Quit does", quit_chat),
     "find": Command("/find TEXT", "go to the last TEXT above; /find: the one before it", find),
-    "history": Command("/history bob N", "show the last N with bob; /history N: with anybody",
-                       history),
+    "history": Command("/history bob N", "show the last N with bob; /history bob yesterday: that "
+                       "day's", history),
     "hold": Command("/hold on|off", "let new messages wait until you check, or not", hold),
     "url": Command("/url N", "copy web address N, 1 is the newest; /url: list them", url),
     "notify": Command("/notify bell|off", "notices while you are elsewhere; also osc9, osc777",

@@ -13,16 +13,16 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from client.archive import files
 from client.forget import forget
 from client.history import Chat, Record, Sent
 from client.letters import EPOCH, LAST_TIME, MICROSECOND, stamp
-from client.past import Wanted, select
+from client.past import NEVER, Wanted, select
 from net import address
 from terminal.display import display
+from ui.dates import WRITTEN, Span, span
 from ui.entries import clock
 from ui.failures import Failure
 from ui.names import counted
@@ -32,7 +32,6 @@ from ui.past import said
 from wire import SendFlag
 
 NOTHING = 1             # the exit code of log where no entry matches, as grep's
-DATES = "2026-11-21, 2026-11-21T14:02, today, yesterday, or 30d for 30 days ago"
 SUBJECT = 60            # characters of a text that stand in the subject, in an mbox
 WORD = 45               # bytes in one encoded word of a header (RFC 2047: 75 with its frame)
 
@@ -55,17 +54,11 @@ def _archives(options: argparse.Namespace) -> tuple[str, str, list[str]]:
     return name, directory, found
 
 
-def date(text: str) -> int:
-    """What a user writes for a time, by the local clock: microseconds since 1970."""
-    today = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    days = {"today": 0, "yesterday": 1}.get(text)
-    if found := re.fullmatch(r"(\d{1,5})d", text):
-        days, today = int(found[1]), datetime.now()
-    try:
-        time = datetime.fromisoformat(text) if days is None else today - timedelta(days)
-        return max(0, (time.astimezone(UTC).replace(tzinfo=None) - EPOCH) // MICROSECOND)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{display(text)!r} is no date: {DATES}") from None
+def _span(text: str) -> Span:
+    """What a user writes for a time."""
+    if (found := span(text)) is None:
+        raise argparse.ArgumentTypeError(f"{display(text)!r} is no date: {WRITTEN}")
+    return found
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -82,7 +75,8 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
     add("--with", metavar="NAME", dest="whom", default="", help="only what this user wrote or got")
     add("--grep", metavar="RE", type=_pattern,
         help="only texts with this regular expression, as Python writes it; (?i) ignores case")
-    add("--since", metavar="DATE", type=date, help=f"only from this time on: {DATES}")
+    add("--since", metavar="DATE", type=_span, help=f"only from this time on: {WRITTEN}")
+    add("--until", metavar="DATE", type=_span, help="only up to this time, and all of such a day")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_const", dest="form", const=_json,
                       help="one JSON document a line")
@@ -93,8 +87,9 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
 def log(options: argparse.Namespace) -> int:
     """Print what was said.  The exit code.  Raises Failure."""
     name, directory, found = _archives(options)
-    since = b"" if options.since is None else stamp(options.since).encode()
-    wanted = Wanted(options.whom, options.grep, since)
+    since = stamp(options.since.begin).encode() if options.since else b""
+    until = stamp(options.until.end).encode() if options.until else NEVER
+    wanted = Wanted(options.whom, options.grep, since, until)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)       # `parley log | head` is no failure
     form = options.form or _text
     code = NOTHING
@@ -184,8 +179,8 @@ def _encoded(text: str) -> str:
 # ---- parley forget ----
 
 def _add_forget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--before", metavar="DATE", type=date, required=True,
-                        help=f"forget what is older: {DATES}")
+    parser.add_argument("--before", metavar="DATE", type=_span, required=True,
+                        help=f"forget what is older: {WRITTEN}")
 
 
 def forget_old(options: argparse.Namespace) -> int:
@@ -194,11 +189,12 @@ def forget_old(options: argparse.Namespace) -> int:
     received = sent = lines = 0
     for file in found:
         try:
-            done = forget(directory, file, options.before)
+            done = forget(directory, file, options.before.begin)
         except OSError as fault:
             raise Failure(os.EX_IOERR, f"{file}: {fault.strerror}: it is as it was") from None
         received, sent, lines = received + done.received, sent + done.sent, lines + done.lines
-    print_line(f"{name}: forgot what was said before {clock(options.before, '%Y-%m-%d %H:%M')}: "
+    before = clock(options.before.begin, "%Y-%m-%d %H:%M")
+    print_line(f"{name}: forgot what was said before {before}: "
                f"{counted(received, 'received message')}, {counted(sent, 'sent message')}, "
                f"{counted(lines, 'line')} of chats")
     return os.EX_OK

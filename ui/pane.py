@@ -7,7 +7,7 @@ are about to be seen, and remembered for one width.
 The place of reading is an anchor (an entry and one of its rows) or the end, so neither new entries
 nor another width move the text that the user reads.  Some rows belong to no entry but stand above
 one: the rule of a new day, `-- 2 new --` above the first message that came while nobody looked, and
-`-- found --`.
+`-- found, Sat 21 Nov 2026 --`.
 
 Nothing here raises for any text, time or size.  Bad at: one message of 16,384 lines, which is
 wrapped whole before it is seen.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 from terminal.display import UNICODE, Ruler
 from ui.entries import Entry, Row, fitted, rule
-from ui.scrollback import Scrollback
+from ui.scrollback import Scrollback, day_of
 
 ROWS_MAX = 5_000        # rows that are remembered, 2 MB: many screens back and forth
 
@@ -92,7 +92,7 @@ class Rows:
         above, messages = self.new
         rows = [rule(f"{messages} new", width, "new", self.ruler)] if serial == above else []
         if serial == self.found:
-            rows.append(rule("found", width, "new", self.ruler))
+            rows.append(rule(f"found, {day_of(entry)}", width, "new", self.ruler))
         if day := self._day(serial):
             rows.insert(0, rule(day, width, "rule", self.ruler))
         return rows + [fitted(row, width, self.ruler) for row in entry.rows(width, self.ruler)]

@@ -14,6 +14,7 @@ from client.events import Online
 from client.history import Chat, Record, Sent
 from client.link import Link
 from terminal.display import display
+from ui.dates import Span
 from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
 from ui.feed import Feed, Hears
 from ui.names import addressed
@@ -87,13 +88,15 @@ class Past:
         if records:
             self.feed.pane.begin_session()
 
-    def show(self, number: int, name: str = "") -> str:
-        """Show the last messages, with this user or with anybody; a fault, or ""."""
+    def show(self, number: int, name: str = "", days: Span | None = None, when: str = "") -> str:
+        """Show the last messages, with this user or with anybody, of these days or of any time; a
+        fault, or ""."""
+        archive = self.link.archive
         try:
-            records = self.link.archive.last(number, name)
+            records = archive.between(*days, number, name) if days else archive.last(number, name)
         except ArchiveError as fault:
             return str(fault)
-        whom = f" with {display(name)}" if name else ""
+        whom = (f" with {display(name)}" if name else "") + (f" of {when}" if when else "")
         if not records:
             return f"there are no messages{whom} in your archive"
         what = "message" if len(records) == 1 else f"{len(records)} messages"

@@ -4,10 +4,10 @@ _parley() {
     case $before in
         --connect) COMPREPLY=($(compgen -W "own host unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
         --config) COMPREPLY=($(compgen -W none -- "$word") $(compgen -f -- "$word")); return ;;
-        --name | --send | --with | --grep | --since | --before) return ;;
+        --name | --send | --with | --grep | --since | --until | --before) return ;;
     esac
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
-        *" log "*) COMPREPLY=($(compgen -W "--help --name --with --grep --since --json --mbox" -- "$word"))
+        *" log "*) COMPREPLY=($(compgen -W "--help --name --with --grep --since --until --json --mbox" -- "$word"))
             return ;;
         *" forget "*) COMPREPLY=($(compgen -W "--help --name --before" -- "$word")); return ;;
     esac

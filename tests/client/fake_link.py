@@ -47,6 +47,9 @@ class FakeLink:
     def last(self, n: int, name: str = "") -> list[Any]:
         return self.tail(n, name)[1]
 
+    def between(self, begin: int, end: int, n: int, name: str = "") -> list[Any]:
+        return [record for record in self.last(n, name) if begin <= record.time < end]
+
     def find(self, text: str, above: int | None = None) -> Found | None:
         """Its places are numbers of messages."""
         for place, record in reversed([*enumerate(self.read or ())][:above]):

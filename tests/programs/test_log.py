@@ -76,6 +76,9 @@ class Log(unittest.TestCase):
                 "--grep", "^two\nlines")), (1, ("--grep", "(?i)WHICH")), (0, ("--grep", "^x$")),
                 (0, ("--with", "nobody")), (0, ("--since", "2027-01-01")),
                 (3, ("--since", "2026-11-21T12:00:00.000002Z")),
+                (2, ("--since", "2026-11-21", "--until", "2026-11-21T12:00:00.000002Z")),
+                (5, ("--since", "2026-11-21", "--until", "2026-11-21")),
+                (KEPT, ("--until", "2026-11-20")),
                 (1, ("--with", "carol", "--grep", "mine", "--since", "2026-11-21"))):
             with self.subTest(words):
                 self.assertEqual(len(self.log(*words, "--json")), count)

@@ -160,8 +160,8 @@ class Items(unittest.TestCase):
         for line in ("/find drawer", "/find", "/find", "/find DRAWER", "/find bay 39"):
             play.enter(line)
             rows = ["".join(text for text, _ in row) for row in play.menu.pane.view(60, 8)]
-            at = next((place for place, row in enumerate(rows) if row.startswith("-- found ")),
-                      None)
+            at = next((place for place, row in enumerate(rows)
+                       if row.startswith("-- found, Sat 21 Nov 2026 ")), None)
             found.append("" if at is None else rows[at + 1].split("the ")[1])
             if play.error:
                 self.assertIn("nothing above contains 'drawer'", play.error)

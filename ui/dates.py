@@ -1,0 +1,62 @@
+"""dates: what a user writes for a day or a time, by the local clock.
+
+A Span is from its first microsecond to the one behind its last: a day from midnight to midnight, a
+week from Monday to Monday.  A time alone is an empty span.  So `--since` takes the begin of a span,
+and `--until` the end: both days that a user names belong to what is shown.
+"""
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from client.letters import EPOCH, MICROSECOND
+
+WRITTEN = ("2026-11-21, 2026-11-21T14:02, today, yesterday, monday, last-week, or 30d for 30 days "
+           "ago")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+DAY = re.compile(r"\d{4}-?\d\d-?\d\d")
+
+
+class Span(NamedTuple):
+    """Microseconds since 1970."""
+    begin: int
+    end: int                # not of it any more
+
+
+def span(text: str, now: datetime | None = None) -> Span | None:
+    """What these words stand for; None: no date.  A weekday is the last one before today."""
+    now = now or datetime.now()
+    words = re.sub(r"[-\s]+", " ", text.strip().lower())
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        if days := _named(words, today):
+            return Span(_moment(days[0]), _moment(days[1]))
+        if found := re.fullmatch(r"(\d{1,5})d", words):
+            return _at(now - timedelta(int(found[1])))
+        begin = datetime.fromisoformat(text.strip())
+        if DAY.fullmatch(text.strip()):
+            return Span(_moment(begin), _moment(begin + timedelta(1)))
+        return _at(begin)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _named(words: str, today: datetime) -> tuple[datetime, datetime] | None:
+    """The midnights between which these days are, if the words name days."""
+    day, monday = timedelta(1), today - timedelta(today.weekday())
+    days = {"today": (today, today + day), "yesterday": (today - day, today),
+            "this week": (monday, monday + 7 * day), "last week": (monday - 7 * day, monday)}
+    for number, weekday in enumerate(WEEKDAYS):
+        if words in (weekday, weekday[:3]):
+            begin = today - day * ((today.weekday() - number - 1) % 7 + 1)
+            return begin, begin + day
+    return days.get(words)
+
+
+def _at(time: datetime) -> Span:
+    return Span(_moment(time), _moment(time))
+
+
+def _moment(time: datetime) -> int:
+    return max(0, (time.astimezone(UTC).replace(tzinfo=None) - EPOCH) // MICROSECOND)

@@ -271,12 +271,12 @@ def tell_me(desk: Desk, rest: str) -> str:
 
 # ---- people ----
 
-def who(desk: Desk, _: str = "") -> str:
-    return desk.talk.requests.list_users()
+def who(desk: Desk, rest: str = "") -> str:
+    return desk.talk.requests.list_users(rest.strip())
 
 
-def log(desk: Desk, _: str = "") -> str:
-    return desk.talk.requests.list_log()
+def log(desk: Desk, rest: str = "") -> str:
+    return desk.talk.requests.list_log(rest.strip())
 
 
 def ignore(desk: Desk, rest: str) -> str:
@@ -441,8 +441,8 @@ def _names(desk: Desk, word: str, end: str) -> list[str]:
 
 COMMANDS: dict[str, Command] = {
     "help": Command("/help", "show this list; /help keys, /help find: a part of it", show_help),
-    "who": Command("/who", "list users: who is here, available or chatting", who),
-    "log": Command("/log", "list every name ever used", log),
+    "who": Command("/who", "list users: who is here, available or chatting; /who bo: some", who),
+    "log": Command("/log", "list every name ever used; /log bo: those with bo in them", log),
     "send": Command("/send bob,erin TEXT", "send a message; @bob TEXT is the same", send),
     "with": Command("/with bob", "talk with bob: lines go to bob, until Esc; M-a: what is new",
                     talk_with),

@@ -28,8 +28,11 @@ class Here:
 
     update() is called after each change of the log."""
 
-    def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None) -> None:
-        """`news`: how many messages are new, by the sender in small letters."""
+    def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None,
+                 heard: Mapping[str, None] | None = None) -> None:
+        """`news`: how many messages are new, by the sender in small letters.  `heard`: to whom the
+        user wrote, or whom they heard, the most recent last."""
+        self.heard = {} if heard is None else heard
         self.me = me.lower()
         self.news = {} if news is None else news
         self._log = log
@@ -68,6 +71,14 @@ class Here:
         """The connected users, this one among them."""
         present = self._log.present
         return [present[name] for name in sorted(present)]
+
+    @property
+    def near(self) -> list[str]:
+        """The names, in small letters, that the user means most likely: those heard last, then the
+        others that are connected."""
+        heard = [name for name in map(str.lower, reversed(self.heard)) if self.spelled(name)]
+        return [name for name in dict.fromkeys([*heard, *sorted(self._log.present)])
+                if name != self.me]
 
     @property
     def available(self) -> list[str]:
@@ -136,9 +147,14 @@ def addressed(names: Sequence[str]) -> str:
     return ", ".join(names[:wire.ADDRESSED_MAX]) + more
 
 
-def nearest(name: str, names: Iterable[str], most: int = 3) -> list[str]:
-    """The names most like this one, the best first; case does not matter."""
+def nearest(name: str, names: Iterable[str], most: int = 3, first: Sequence[str] = ()) -> list[str]:
+    """The names most like this one, the best first; case does not matter.  `first`: names that are
+    meant more likely; one of them, the most like it, comes before all others."""
     wanted = name.lower()
+    if first:
+        holding = [other for other in first if wanted and wanted in other.lower()]
+        likely = difflib.get_close_matches(name, holding, 1, 0) or nearest(name, first, 1)
+        return [*dict.fromkeys([*likely, *nearest(name, names, most)])][:most]
     known = {other.lower(): other for other in names}
     near = [other for other in known
             if wanted and (other.startswith(wanted) or wanted.startswith(other))]
@@ -151,9 +167,11 @@ def _likely(wanted: str, known: Iterable[str]) -> list[str]:
     return sorted(known, key=lambda other: other[:1] != wanted[:1])[:NEAREST_OF]
 
 
-def unknown(names: Sequence[str], known: Iterable[str], where: str) -> str:
-    """The complaint about names that are not among the known ones."""
-    near = list(dict.fromkeys(other for name in names for other in nearest(name, known)))
+def unknown(names: Sequence[str], known: Iterable[str], where: str, first: Sequence[str] = ()
+            ) -> str:
+    """The complaint about names that are not among the known ones; `first`: see nearest()."""
+    near = list(dict.fromkeys(other for name in names
+                              for other in nearest(name, known, first=first)))
     ask = f": did you mean {' or '.join(near)}?" if near else ""
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not {where}{ask}"
 

@@ -22,6 +22,7 @@ from ui.people import People
 from wire import Mail, SendFlag
 
 AGAIN = 100             # entries that a screen shows again at the first login: a high one
+WRITTEN_TO = 5          # of the recipients of one message, those that count as spoken to
 MARKS = {history.UNANSWERED: SENT, history.STORED: STORED, history.DELIVERED: DELIVERED,
          history.REFUSED: REFUSED}
 
@@ -83,8 +84,9 @@ class Past:
         for record in records:
             entry = said(record, self.link.name)
             self.feed.pane.add(entry)
-            if not isinstance(record, Sent):
-                self.people.hear(record.sender)
+            whom = record.to[:WRITTEN_TO] if isinstance(record, Sent) else (record.sender,)
+            for name in whom:
+                self.people.hear(name)
         if records:
             self.feed.pane.begin_session()
 

@@ -33,7 +33,7 @@ class People:
     def here(self) -> Here:
         """The users in the log, and what they are doing."""
         if self._here is None:
-            self._here = Here(self.link.roster, self.link.name, self.news)
+            self._here = Here(self.link.roster, self.link.name, self.news, self.heard)
         return self._here
 
     def is_me(self, name: str) -> bool:
@@ -61,7 +61,8 @@ class People:
         if log.is_cut or not log.is_whole:              # the daemon knows more names
             missing = [name for name in missing if not wire.is_name(name)]
         if missing:
-            return (), unknown(missing, self.here.names, log_of(self.link.hides_host))
+            return (), unknown(missing, self.here.names, log_of(self.link.hides_host),
+                               [*map(self.here.spelled, self.here.near)])
         return tuple(dict.fromkeys(self.here.spelled(name) or name for name in names)), ""
 
     def hear(self, name: str) -> None:

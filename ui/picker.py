@@ -28,6 +28,7 @@ class Choice(NamedTuple):
     label: str          # what the list shows
     note: str           # a word about it
     gives: tuple[str, ...]      # the names it stands for
+    is_near: bool = False       # heard of late, or connected
 
 
 class Taken(NamedTuple):
@@ -150,23 +151,31 @@ class Picker:
 
 
 def _filtered(choices: list[Choice], wanted: str) -> list[Choice]:
-    """The choices that begin with the text, then those that contain it."""
+    """The choices that hold the text: that name itself, then users heard of late or connected, then
+    the others; of each, first those that begin with it."""
     if not wanted:
         return choices
-    begin = [choice for choice in choices if choice.name.lower().startswith(wanted)]
-    hold = [choice for choice in choices if wanted in choice.label.lower()
-            and not choice.name.lower().startswith(wanted)]
-    return begin + hold
+    found = [choice for choice in choices if wanted in choice.label.lower()]
+    return sorted(found, key=lambda choice: (
+        choice.name.lower() != wanted, not choice.is_near,
+        not choice.name.lower().startswith(wanted)))
 
 
 # ---- the lists there are ----
 
 def everybody(here: Here, wanted: str = "") -> list[Choice]:
-    """All names in the log, or of a long log those that begin with a text; the user's own last."""
-    names = here.order if len(here) <= LISTED_MAX else here.beginning(wanted, LISTED_MAX)
-    rows = [Choice(entry.name, display(entry.name), _becomes(entry, here), (entry.name,))
-            for entry in map(here.entry, names) if entry.name.lower() != here.me]
-    if here.news:                       # those who wrote come first
+    """All names in the log, or of a long log those that begin with a text: first the senders of
+    what is new, then users heard of late, then the connected; the user's own last."""
+    near, names = here.near, here.order
+    if len(here) > LISTED_MAX:
+        near = [name for name in near if wanted in name]
+        names = [*map(str.lower, here.beginning(wanted, LISTED_MAX))]
+    ahead = {name for name in near if name not in here.news}
+    rows = [Choice(entry.name, display(entry.name), _becomes(entry, here), (entry.name,),
+                   entry.name.lower() in ahead or entry.name.lower() in here.news)
+            for entry in map(here.entry, dict.fromkeys([*near, *names]))
+            if entry.name.lower() != here.me]
+    if here.news:
         rows.sort(key=lambda row: row.name.lower() not in here.news)
     me = here.spelled(here.me)
     return [*rows, Choice(me, display(me), "yourself: a note", (me,))] if me else rows

@@ -56,13 +56,13 @@ class Requests:
         """Ask for the messages that wait."""
         return self.ask(Asked(Request.CHECK), self.link.ask.check)
 
-    def list_users(self) -> str:
-        """Ask who is connected."""
-        return self.ask(Asked(Request.USERS), self.link.ask.list)
+    def list_users(self, part: str = "") -> str:
+        """Ask who is connected; `part`: of those with this in their names."""
+        return self.ask(Asked(Request.USERS, part), self.link.ask.list)
 
-    def list_log(self) -> str:
-        """Ask for every name ever used."""
-        return self.ask(Asked(Request.LOG), self.link.ask.list)
+    def list_log(self, part: str = "") -> str:
+        """Ask for every name ever used, or for those with this in them."""
+        return self.ask(Asked(Request.LOG, part), self.link.ask.list)
 
     def hold(self, on: bool) -> str:
         """Let new messages wait, or not.  Offline too: the link then answers by itself."""
@@ -100,15 +100,23 @@ class Requests:
         asked = self._asked.get(event.request)
         if asked and event.last:
             del self._asked[event.request]
-            self._show(asked.request is Request.LOG)
+            self._show(asked.request is Request.LOG, asked.name)
 
-    def _show(self, whole: bool) -> None:
+    def _show(self, whole: bool, part: str) -> None:
         here = self.people.here
         names = here.order if whole else [entry.name for entry in here.current]
-        if not whole and not self.people.others(names):
+        if part:
+            names = [name for name in names if part.lower() in name.lower()]
+            if not names:
+                where = "in the log" if whole else "of a current user"
+                self.feed.note(f"no name {where} has {display(part)!r} in it")
+                return
+        elif not whole and not self.people.others(names):
             self.feed.note("No other client.")
             return
         head = counted(len(names), "name" if whole else "current user")
+        head += f" with {display(part)!r} in it" if part and len(names) == 1 else ""
+        head += f" with {display(part)!r} in them" if part and len(names) > 1 else ""
         head += (" in the log" if whole else "") + ("+" if self.link.roster.is_cut else "")
         some = f"; the first {LISTED_MAX}" if len(names) > LISTED_MAX else ""
         self.feed.show(f"{head}{some}:", [

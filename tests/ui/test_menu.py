@@ -307,6 +307,41 @@ class Sending(unittest.TestCase):
             self.play.press("<Esc>", "<Esc>")
         self.assertEqual(self.play.asked, [])
 
+    def test_the_names_that_are_meant_come_first(self) -> None:
+        """5,000 names begin with bobby.*, and the user means trial-bob, who is here."""
+        play = self.play
+        play.roster(**{f"bobby_{n}": AWAY for n in range(40)}, trial_bob=FREE, old_friend=AWAY)
+        play.mail(1, "old.friend", "hello")
+        play.enter("@carol hi")
+        play.press("2", "<Enter>", "1", "<Enter>")
+        picker = play.menu.desk.picker
+        assert picker
+        self.assertEqual([choice.name for choice in picker.shown[:5]],
+                         ["carol", "old.friend", "bob", "erin", "trial.bob"])
+        self.assertEqual(picker.shown[-1].name, "alice")
+        play.type("bob")
+        self.assertEqual([choice.name for choice in picker.shown[:3]],
+                         ["bob", "trial.bob", "bobby.0"])
+        play.press("<C-u>")
+        play.type("bob.", "<Enter>")
+        play.press("<C-u>", "<Esc>", "<Esc>")
+        for typed, meant in (("@trial-bob hi", "trial.bob"), ("@trial hi", "trial.bob"),
+                             ("@bobb hi", "bob or bobby")):
+            play.enter(typed)
+            self.assertIn(f"did you mean {meant}", play.error)
+            play.press("<C-u>")
+
+    def test_a_part_of_the_log(self) -> None:
+        play = self.play
+        for line, head in (("/log AR", "1 name with 'AR' in it in the log:"),
+                           ("/log xyz", "no name in the log has 'xyz' in it"),
+                           ("/who a", "2 current users with 'a' in them:"),
+                           ("/who dave", "no name of a current user has 'dave' in it")):
+            play.asked.clear()
+            play.enter(line)
+            play.listed(play.link._numbers)
+            self.assertIn(head, play.last)
+
     def test_a_name_may_be_in_a_page_of_the_log_that_is_still_to_come(self) -> None:
         play = Play()
         play.link.roster.hear(wire.Roster(0, 0, (wire.Entry("bob", FREE, 0, NOON, 0),)))
@@ -323,9 +358,9 @@ class Sending(unittest.TestCase):
         self.play.press("<Down>", "<Down>")
         picker = self.play.menu.desk.picker
         assert picker
-        self.assertEqual(picker.cursor, "dave")
+        self.assertEqual(picker.cursor, "erin")
         self.play.roster(aaron=FREE)
-        self.assertEqual(picker.cursor, "dave")
+        self.assertEqual(picker.cursor, "erin")
 
     def test_an_empty_text_is_refused(self) -> None:
         self.play.enter("/send bob")

@@ -79,15 +79,15 @@ class TheScreens(InUtc):
         picture = frame(play.menu, 11, 80)
         self.assertEqual(texts(picture)[:7], [
             "= send to several: mark who gets it ============================ 2 of 6 marked =",
-            "  [x] bob      available",
+            "  [x] dave     chatting with frank",
             "  [ ] carol    not connected: kept in the mailbox",
-            "  [ ] dave     chatting with frank",
+            "  [ ] bob      available",
             "> [x] erin     available",
             "  [ ] frank    chatting with dave",
             "  [ ] alice    yourself: a note",
         ])
         self.assertEqual(texts(picture)[7:], [
-            "= alice@lab = send to bob, erin = 5 online, 2 busy = 2 waiting =================",
+            "= alice@lab = send to dave, erin = 5 online, 2 busy = 2 waiting ================",
             "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit",
             "type to filter; Space marks; Enter writes to the marked; Esc back",
             "who>",

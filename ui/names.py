@@ -29,7 +29,7 @@ class Here:
     update() is called after each change of the log."""
 
     def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None,
-                 heard: Mapping[str, None] | None = None) -> None:
+                 heard: dict[str, None] | None = None) -> None:
         """`news`: how many messages are new, by the sender in small letters.  `heard`: to whom the
         user wrote, or whom they heard, the most recent last."""
         self.heard = {} if heard is None else heard

@@ -486,7 +486,8 @@ ACTIONS = {                 # the signals that do not end the program
 
 def paint(chosen: argparse.Namespace) -> int:
     """The client on a screen.  The exit code.  Raises Failure, NoScreen."""
-    link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
+    link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS
+                             | wire.Feature.STATUS)
     terminal = Terminal(not chosen.no_color)
     offered, fault = options.login_name()
     menu = Menu(link, name=chosen.name, offered=offered, again=AGAIN)

@@ -40,6 +40,8 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
     IGNORE request, on, name    -->                            show me nothing of this user's; DONE
     LIST_IGNORED request        -->
                                 <-- IGNORED names
+    SET_STATUS request, text    -->                            tell this to who writes to me; DONE
+                                <-- STATUS name, text          what a user says of being away
                                 <-- WAITING total              CHECK would bring another number now
     LIST request                -->
                                 <-- ROSTER rows                the log of names; also at login, and
@@ -98,7 +100,7 @@ nothing: buffers grow only by the bytes that arrived (net/frames.py).
 """
 from typing import Any, NamedTuple
 
-from net import fields, rooms
+from net import fields, rooms, statuses
 from net.codec import (
     BOTH,
     CLIENT,
@@ -132,10 +134,12 @@ from net.fields import (
 )
 from net.frames import FRAME_MAX, HELLO_MAX, Decoder, ProtocolError
 from net.rooms import *  # noqa: F403    its __all__ is passed on
+from net.statuses import *  # noqa: F403
 from net.texts import (
     ADDRESSED_MAX,
     NAME_MAX,
     ROOM_SIGN,
+    STATUS_MAX,
     TEXT_MAX,
     TOPIC_MAX,
     flaw,
@@ -146,11 +150,11 @@ from net.values import Admission, Direction, Feature, Outcome, Part, Presence, S
 
 # Passed on, so that `import wire` gives the whole protocol.
 __all__ = ["ADDRESSED_MAX", "BOTH", "CLIENT", "CODECS", "DAEMON", "FRAME_MAX", "HELLO_MAX",
-           "MESSAGES", "NAME_MAX", "ROOM_SIGN", "TEXT_MAX", "TOPIC_MAX", "Admission", "Codec",
-           "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Part", "Presence",
-           "ProtocolError", "RoomEntry", "SendFlag", "Why", "decode", "describe", "encode", "flaw",
-           "is_name", "is_room", "label", "name_of"]
-__all__ += rooms.__all__
+           "MESSAGES", "NAME_MAX", "ROOM_SIGN", "STATUS_MAX", "TEXT_MAX", "TOPIC_MAX", "Admission",
+           "Codec", "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Part",
+           "Presence", "ProtocolError", "RoomEntry", "SendFlag", "Why", "decode", "describe",
+           "encode", "flaw", "is_name", "is_room", "label", "name_of"]
+__all__ += rooms.__all__ + statuses.__all__
 
 VERSION = 1
 
@@ -573,17 +577,14 @@ class Mail(NamedTuple):
     to: tuple[str, ...] = ()        # MailsTo.to
 
 
-def _one_sent(said: Send) -> Sends:
-    return Sends(said.id, said.flags, said.to, (said.text,))
-
-
 def _one_mail(said: Mail) -> Mails | MailsTo:
     head, texts = said[:5], (said.text,)
     return MailsTo(*head, said.sender, said.to, texts) if said.to else Mails(*head, said.sender,
                                                                             texts)
 
 
-SEVERAL.update({Send: _one_sent, Mail: _one_mail})
+SEVERAL.update({Send: lambda said: Sends(said.id, said.flags, said.to, (said.text,)),
+                Mail: _one_mail})
 
 
 def each(said: Any) -> list[Any]:

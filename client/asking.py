@@ -83,6 +83,11 @@ class Asking:
         """Ask whom the user ignores; IGNORED answers."""
         return self._ask(wire.ListIgnored)
 
+    def away(self, text: str) -> int:
+        """Have the daemon tell this to who writes to the user; "": nothing.  DONE answers."""
+        self._check_grant(wire.Feature.STATUS)
+        return self._ask(wire.SetStatus, text)
+
     # ---- about chats ----
 
     def invite(self, to: Sequence[str]) -> int:

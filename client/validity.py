@@ -47,7 +47,7 @@ RANGES = {wire.Stored, wire.Outcomes, wire.Delivered, wire.Confirmed}
 
 # Which field of a message is a text, or a line of words.
 TEXTS: dict[type, Callable[[Any], str]] = {
-    wire.Line: attrgetter("text"), wire.Notice: attrgetter("text"),
+    wire.Line: attrgetter("text"), wire.Status: attrgetter("text"), wire.Notice: attrgetter("text"),
     wire.Rejected: attrgetter("reason"), wire.Refused: attrgetter("reason"),
     wire.Failed: attrgetter("reason"),
 }
@@ -62,6 +62,7 @@ NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.Mails: lambda said: (said.sender,),
     wire.MailsTo: lambda said: (said.sender, *[word.removeprefix("#") for word in said.to]),
     wire.Line: lambda said: (said.sender,),
+    wire.Status: lambda said: (said.name,),
     wire.Roster: lambda said: [entry.name for entry in said.entries],
     wire.Outcomes: lambda said: said.to,
     wire.Delivered: lambda said: (said.by,),

@@ -12,6 +12,7 @@ from net.values import Why
 
 TEXT_MAX = 16384        # bytes of UTF-8: a long page; more is a file, and parley moves none
 NAME_MAX = 32           # characters; fits a column of the table
+STATUS_MAX = 200        # bytes of what a user says of being away: two rows of a screen
 ADDRESSED_MAX = 32      # names that a message says it went to: more than a screen has room for
 
 TOPIC_MAX = 255         # bytes of the topic of a room: a line; it has to fit a word

@@ -25,6 +25,7 @@ class Feature:                  # plain numbers: testing a bit of an IntFlag tak
     PERSON = 256        # YOURS and MOVED are understood
     ADDRESSED = 1024    # MAILS_TO: a message says to whom it was addressed
     ROOMS = 2048        # rooms are known: JOIN and the like may be sent, ROOMS is understood
+    STATUS = 4096       # STATUS is understood, and SET_STATUS may be said
     RESUME = 16384      # LIVE is told, and RESUME may be said in place of HELLO
     # What a client asks of this login alone; both only of a daemon that is sure to know the user.
     ERRAND = 1 << 30    # a login beside the session of the same user, without a place in the log

@@ -15,6 +15,7 @@ from rules.retirement import is_retired
 from rules.rooms import Rooms
 from rules.roster import Roster
 from rules.state import Client
+from rules.statuses import Statuses
 from rules.store import Store, is_room
 from store.headings import heading_of, heading_of_names
 from store.user import User
@@ -60,12 +61,13 @@ class Audiences:
     """The audiences of all clients."""
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
-                 accounts: Accounts, rooms: Rooms) -> None:
+                 accounts: Accounts, rooms: Rooms, statuses: Statuses) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
         self.accounts = accounts
         self.rooms = rooms
+        self.statuses = statuses
         self.puts = 0                                           # messages put so far, by anybody
         self.version = 0                                        # of the roster that they are for
         # those that are remembered, by the sender, the flags and the names
@@ -94,6 +96,8 @@ class Audiences:
                 outcomes = outcomes.with_names(Outcome.ABSENT, away)
                 users = [user for user in users if user.number in self.roster.clients]
         audience = self.known[client, flags, to] = self._of(client, flags, users, outcomes)
+        if not flags & SendFlag.EVERYONE:
+            self.statuses.tell(client, users)
         return audience
 
     def _in_room(self, client: Client, flags: int, name: str) -> Audience:

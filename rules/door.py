@@ -45,7 +45,8 @@ from store.user import User
 from wire import Feature, Why
 
 FEATURES = (Feature.ROSTER | Feature.RECEIPTS | Feature.HOLD | Feature.PROVE | Feature.IGNORE
-            | Feature.BIND | Feature.PERSON | Feature.ADDRESSED | Feature.ROOMS | Feature.RESUME)
+            | Feature.BIND | Feature.PERSON | Feature.ADDRESSED | Feature.ROOMS
+            | Feature.STATUS | Feature.RESUME)
 NO_TOKEN = bytes(16)
 DAY = 86_400_000_000    # microseconds
 

@@ -32,6 +32,7 @@ from rules.rooms import Rooms
 from rules.roster import Roster
 from rules.runs import SPREAD, Run, flaw_of
 from rules.state import Client, Now
+from rules.statuses import Statuses
 from rules.store import RefusedBatch, Store
 from rules.usage import OVER, Usages
 from store.mail import EACH, Mail
@@ -49,8 +50,8 @@ class Post:
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
                  promises: Promises, delivery: Delivery, accounts: Accounts, broadcasts: Broadcasts,
-                 ignores: Ignores, usages: Usages, rooms: Rooms, is_silent: bool = False
-                 ) -> None:
+                 ignores: Ignores, usages: Usages, rooms: Rooms, statuses: Statuses,
+                 is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
@@ -62,7 +63,7 @@ class Post:
         self.usages, self.census = usages, mailbox.census
         self.rooms = rooms
         self.is_silent = is_silent      # nobody reads the notes: make none for each message
-        self.audiences = Audiences(mailbox, roster, note, accounts, rooms)
+        self.audiences = Audiences(mailbox, roster, note, accounts, rooms, statuses)
         self.everyone = Everyone(mailbox, roster, note, promises, self.audiences)
 
     # ---- requests ----

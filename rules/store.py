@@ -33,6 +33,7 @@ class Setting:
     OWNER = 1       # the uid that first used the name at a Unix socket, or that of its login
     CLAIM = 2       # what a passphrase is verified with
     IGNORED = 3     # the users that this one does not want to hear
+    STATUS = 24     # what the user says of being away
     RETIRED = 16    # when the operator retired the name
     # of rooms, which are kept like names (rooms.py)
     ROOM = 17       # of a room: who may join, who keeps it, the topic; without it, it is closed

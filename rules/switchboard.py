@@ -3,8 +3,8 @@
 Every message that a client may send ends here, in one row of a table, and is passed to the module
 whose rules it falls under: door (who comes in, and goes), publication (the log of names), post
 (messages sent), delivery (messages received), invitations and sessions (chats), ignore (whom a user
-does not want to hear), claims (whose name is whose), bans and retirement
-(whom the operator keeps out).
+does not want to hear), statuses (who says that they are away), claims (whose name is whose), bans
+and retirement (whom the operator keeps out).
 
 The rules know no socket, no clock and no disk.  Time comes in with each call; what is said to a
 client is put into its `out` list; messages are given to the mailbox (store.py), and what was
@@ -50,7 +50,8 @@ from rules.runs import Run
 from rules.sessions import Sessions
 from rules.slices import Slices
 from rules.state import Client, Errand, Now
-from rules.store import RefusedBatch, Store
+from rules.statuses import Statuses
+from rules.store import RefusedBatch, Setting, Store
 from rules.table import Table
 from rules.usage import Usages
 from wire import Why
@@ -82,8 +83,10 @@ class Switchboard:
         self.rooms = Rooms(mailbox, self.roster, identity.groups, room_lines)
         self.errands = Errands(mailbox, self.roster)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts, self.errands)
+        self.statuses = Statuses(mailbox, self.roster, self.promises, note)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
-                         broadcasts, self.ignores, self.usages, self.rooms, is_silent)
+                         broadcasts, self.ignores, self.usages, self.rooms, self.statuses,
+                         is_silent)
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)
@@ -118,6 +121,7 @@ class Switchboard:
             wire.Say: self.sessions.on_say,
             wire.Ignore: self.on_ignore,
             wire.ListIgnored: self.ignores.on_ignored,
+            wire.SetStatus: self.statuses.on_status,
             wire.Claim: self.claims.on_claim,
             wire.Unclaim: self.claims.on_unclaim,
             wire.Join: self.joining.on_join,
@@ -187,8 +191,10 @@ class Switchboard:
     def refuse(self, batch: RefusedBatch, now: Now) -> list[Client]:
         """The disk refused the batch of this turn: take its promises back.  Returns the newcomers
         that can't stay, because their names could not be stored."""
-        for user, _ in batch.settings:
+        for user, kind in batch.settings:
             self.ignores.load(user)
+            if kind == Setting.STATUS:
+                self.statuses.publish(user)
         if batch.settings:
             self.claims.owners.count()
             self.rooms.load()
@@ -210,6 +216,7 @@ class Switchboard:
             if not client.has_left:
                 self.publication.welcomed(client)
                 self.looking.welcomed(client)
+                self.statuses.welcomed(client)
                 self.delivery.welcomed(client)
 
     def tick(self, now: Now) -> None:

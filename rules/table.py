@@ -11,6 +11,7 @@ from rules.rooms import Rooms
 from rules.roster import Roster
 from rules.sessions import Sessions
 from rules.state import Client
+from rules.statuses import status_of
 from store.user import User
 
 ROOMS_PART = 4          # rooms have this part of the rows, at most
@@ -71,8 +72,15 @@ class Table:
         client = self.roster.clients.get(user.number)
         if client is None:
             state = "retired" if is_retired(user) else "not connected"
-            return Row(user.name, state, user.last_seen, user.waiting, "")
-        return Row(client.name, _state(client), client.since, client.waiting, client.address)
+            return Row(user.name, state + _away(user), user.last_seen, user.waiting, "")
+        return Row(client.name, _state(client) + _away(user), client.since, client.waiting,
+                   client.address)
+
+
+def _away(user: User) -> str:
+    """What a user says of being away."""
+    text = status_of(user)
+    return f", away: {text}" if text else ""
 
 
 def _state(client: Client) -> str:

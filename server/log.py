@@ -87,6 +87,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "checked": ("name messages", "the daemon answered a check for messages"),
     "holding": ("name", "new messages wait until this user checks"),
     "receiving": ("name", "this user is pushed new messages again"),
+    "away": ("name text", "a user says that they are away, or no longer: an empty text"),
     "ignoring": ("name who", "a user ignores another from now on"),
     "not-ignoring": ("name who", "a user no longer ignores another"),
     "kept-away": ("sender to first last",

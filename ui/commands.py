@@ -31,7 +31,7 @@ ELSEWHERE = {           # what other programs call the same
     "msg": "/send", "query": "/with", "tell": "/send", "write": "/send", "wall": "/all",
     "names": "/who", "list": "/who", "users": "/who", "join": "/chat", "invite": "/chat",
     "part": "/quit", "leave": "/quit", "q": "/quit", "search": "/find", "lastlog": "/find",
-    "grep": "/find", "backlog": "/history", "bye": "/exit", "away": "/hold", "inbox": "/check",
+    "grep": "/find", "backlog": "/history", "bye": "/exit", "inbox": "/check",
     "mail": "/check", "block": "/ignore", "register": "/claim"}
 
 
@@ -119,9 +119,17 @@ def send_all(desk: Desk, text: str = "", flags: int = 0) -> str:
 def _send_or_compose(desk: Desk, to: tuple[str, ...], text: str, flags: int) -> str:
     if not text.strip():
         return desk.compose(to, flags)
-    fault = desk.talk.messages.send(to, text, flags)
+    fault = deliver(desk, to, text, flags)
     if not fault and desk.mode is Mode.MENU:
         stay(desk, to)
+    return fault
+
+
+def deliver(desk: Desk, to: Sequence[str], text: str, flags: int = 0) -> str:
+    """Send a text; the user hears which of the readers say that they are away."""
+    fault = desk.talk.messages.send(to, text, flags)
+    if not fault:
+        desk.talk.away.wrote(list(to))
     return fault
 
 
@@ -285,6 +293,11 @@ def ignore(desk: Desk, rest: str) -> str:
     if fault or len(names) > 1:
         return "/ignore takes one name: /ignore bob"
     return desk.talk.requests.ignore(names[0], True) if names else ignored(desk)
+
+
+def away(desk: Desk, rest: str) -> str:
+    """Tell who writes that the user is away; without a text, tell that no longer."""
+    return desk.talk.away.say(rest.strip())
 
 
 def unignore(desk: Desk, rest: str) -> str:
@@ -464,6 +477,7 @@ COMMANDS: dict[str, Command] = {
     "notify": Command("/notify bell|off", "notices while you are elsewhere; also osc9, osc777",
                       notify),
     "tell-me": Command("/tell-me bob", "say when bob comes; /tell-me: whom you wait for", tell_me),
+    "away": Command("/away TEXT", "tell TEXT to who writes to you; /away: no longer", away),
     "ignore": Command("/ignore bob", "hear nothing from bob; /ignore: whom you ignore", ignore),
     "unignore": Command("/unignore bob", "hear from bob again", unignore),
     "ignored": Command("/ignored", "list the users you ignore", ignored),

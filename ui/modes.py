@@ -141,7 +141,7 @@ def send(desk: Desk) -> str:
     text = desk.line.text
     if commands.is_command(text):
         return commands.run(desk, text)
-    fault = desk.talk.messages.send(desk.draft.to, commands.literal(text), desk.draft.flags)
+    fault = commands.deliver(desk, desk.draft.to, commands.literal(text), desk.draft.flags)
     if fault:
         return fault
     desk.take()
@@ -162,7 +162,7 @@ def talk(desk: Desk) -> str:
             desk.link.connect()
         return ""
     to, fault = desk.talk.people.resolve([desk.talk.conversations.open])
-    return fault or desk.talk.messages.send(to, commands.literal(text)) or _taken(desk)
+    return fault or commands.deliver(desk, to, commands.literal(text)) or _taken(desk)
 
 
 def say(desk: Desk) -> str:

@@ -29,12 +29,15 @@ class Here:
     update() is called after each change of the log."""
 
     def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None,
-                 heard: dict[str, None] | None = None) -> None:
-        """`news`: how many messages are new, by the sender in small letters.  `heard`: to whom the
-        user wrote, or whom they heard, the most recent last."""
+                 heard: dict[str, None] | None = None,
+                 away: Mapping[str, str] | None = None) -> None:
+        """By name in small letters, `news`: how many messages are new, and `away`: what the user
+        says of being away.  `heard`: to whom the user wrote, or whom they heard, the most recent
+        last."""
         self.heard = {} if heard is None else heard
         self.me = me.lower()
         self.news = {} if news is None else news
+        self.away = {} if away is None else away
         self._log = log
         self.spelled, self.entry, self.beginning = log.spelled, log.entry, log.beginning
 
@@ -110,13 +113,19 @@ class Here:
 
     def status(self, entry: wire.Entry) -> str:
         """`Available`, `Chatting with NAME[, NAME]`, or since when the user is not connected."""
+        away = self.says(entry.name)
         if entry.state == Presence.AWAY:
-            return f"not connected since {clock(entry.since, '%-d %b %Y %H:%M')}"
+            return f"not connected since {clock(entry.since, '%-d %b %Y %H:%M')}{away}"
         said = "Available"
         if entry.state == Presence.BUSY:
             said = f"Chatting with {self.partners(entry)}"
         holding = ", holding" if entry.holding else ""
-        return said + holding + (" (you)" if entry.name.lower() == self.me else "")
+        return said + holding + (" (you)" if entry.name.lower() == self.me else "") + away
+
+    def says(self, name: str) -> str:
+        """`; away: TEXT`, if this user says so."""
+        text = self.away.get(name.lower(), "")
+        return f"; away: {text}" if text else ""
 
 
 def listed(names: Sequence[str], most: int = 1000) -> str:

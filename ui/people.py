@@ -26,6 +26,7 @@ class People:
         self.link = link
         self.heard: dict[str, None] = {}        # names, the most recent last
         self.news: dict[str, int] = {}          # new messages, by conversation (conversations.py)
+        self.away: dict[str, str] = {}          # what users say of being away (away.py)
         self._here: Here | None = None
         self.hears: Hears = {Online: self.on_online, wire.Roster: self.on_roster}
 
@@ -33,7 +34,7 @@ class People:
     def here(self) -> Here:
         """The users in the log, and what they are doing."""
         if self._here is None:
-            self._here = Here(self.link.roster, self.link.name, self.news, self.heard)
+            self._here = Here(self.link.roster, self.link.name, self.news, self.heard, self.away)
         return self._here
 
     def is_me(self, name: str) -> bool:

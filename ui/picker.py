@@ -184,8 +184,8 @@ def everybody(here: Here, wanted: str = "") -> list[Choice]:
 def _becomes(entry: wire.Entry, here: Here) -> str:
     """What is new from this user, and what becomes of a message to them."""
     if new := here.news.get(entry.name.lower()):
-        return f"{new} new; {_state(entry, here)}"
-    return _state(entry, here)
+        return f"{new} new; {_state(entry, here)}{here.says(entry.name)}"
+    return _state(entry, here) + here.says(entry.name)
 
 
 def _state(entry: wire.Entry, here: Here) -> str:
@@ -198,7 +198,8 @@ def _state(entry: wire.Entry, here: Here) -> str:
 
 def available(here: Here, wanted: str = "") -> list[Choice]:
     """The users who can be invited."""
-    return [Choice(name, display(name), "available", (name,)) for name in here.available]
+    return [Choice(name, display(name), "available" + here.says(name), (name,))
+            for name in here.available]
 
 
 def groups(here: Here, wanted: str = "") -> list[Choice]:

@@ -64,7 +64,7 @@ def now() -> int:
 
 def converse(options: argparse.Namespace, interactive: bool) -> int:
     """--plain.  The exit code.  Raises Failure."""
-    link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS)
+    link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.STATUS)
     menu = Menu(link, name=options.name, strict=True, stays=interactive)
     try:
         return Plain(link, menu, options, interactive=interactive).run()

@@ -141,6 +141,8 @@ def _bar(menu: Menu, cols: int, ruler: Ruler) -> Row:
         waiting = f"{menu.link.waiting} waiting" if menu.link.waiting else ""
         if menu.link.ask.holding:
             waiting = f"holding, {waiting}" if waiting else "holding"
+        if menu.talk.away.own:
+            waiting = f"away, {waiting}" if waiting else "away"
     news = menu.talk.conversations.summary
     forms = [(house, where, news, online, waiting), (house, where, news, waiting),
              (name, where, news, waiting), (where, news, waiting), (where, news), (where,)]

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from client.events import Offline
 from client.link import Link
+from ui.away import Away
 from ui.chatting import Chatting
 from ui.contact import Contact
 from ui.conversations import Conversations
@@ -49,12 +50,13 @@ class Talk:
         self.chatting = Chatting(link, self.people, self.feed)
         self.invitations = Invitations(link, self.people, self.feed, self.requests,
                                        self.chatting)
+        self.away = Away(link, self.people, self.feed, self.requests)
         self.notices = Notices(link, self.people, self.feed)
         self.links = Links(self.feed)
         self.conversations = Conversations(link, self.people, self.feed, self.notices)
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
         rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.requests,
-                                   self.messages, self.conversations, self.chatting,
+                                   self.away, self.messages, self.conversations, self.chatting,
                                    self.invitations, self.notices)
         for room in rooms:                  # they hear an event in this order
             for event, handler in room.hears.items():

@@ -35,6 +35,8 @@ class Request(Enum):
     IGNORE = "ignore"
     UNIGNORE = "unignore"
     IGNORED = "ignored"
+    AWAY = "away"
+    HERE = "here"
     CLAIM = "claim"
     UNCLAIM = "unclaim"
     INVITE = "invite"
@@ -53,6 +55,9 @@ DONE: dict[Request, str] = {
                     "meanwhile is gone for good; /unignore {name} ends that",
     Request.UNIGNORE: "you no longer ignore {name}: what they send from now on reaches you, unless "
                       "you ignore another name of the same login",
+    Request.AWAY: "who writes to you is told that you are away, also after you leave; /away alone "
+                  "ends that",
+    Request.HERE: "nobody is told any more that you are away",
     Request.CLAIM: "claimed: over the network this name now needs the passphrase; this machine "
                    "remembers its key",
     Request.UNCLAIM: "no longer claimed: the passphrase of this name is gone",
@@ -67,6 +72,8 @@ FAILED: dict[Request, str] = {
     Request.IGNORE: "{name} is not ignored",
     Request.UNIGNORE: "{name} is still ignored",
     Request.IGNORED: "no list of the users you ignore",
+    Request.AWAY: "nobody is told that you are away",
+    Request.HERE: "who writes to you is still told that you are away",
     Request.CLAIM: "no passphrase was set",
     Request.UNCLAIM: "no passphrase was removed",
     Request.INVITE: "no invitation was sent",

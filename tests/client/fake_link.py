@@ -80,6 +80,9 @@ class FakeLink:
     def list(self) -> int:
         return self._ask("list")
 
+    def away(self, text: str) -> int:
+        return self._ask("away", text)
+
     def ignore(self, name: str, on: bool) -> int:
         return self._ask("ignore", name, on)
 

@@ -38,6 +38,7 @@ INSIDE = {
         "logins": "uids",
         "places": "address uids",
         "rooms": "codec fields",
+        "statuses": "codec fields",
         "scram": "",
         "texts": "values",
         "tls": "",
@@ -81,7 +82,7 @@ INSIDE = {
         "writer": "backends disk headings mail segment user",
     },
     "rules": {
-        "audience": "promises quota retirement rooms roster state store",
+        "audience": "promises quota retirement rooms roster state statuses store",
         "bans": "state",
         "buckets": "",
         "chats": "state",
@@ -99,7 +100,8 @@ INSIDE = {
         "looking": "pages rooms roster slices state store",
         "owners": "store",
         "pages": "slices state",
-        "post": "audience delivery everyone ignore promises quota rooms roster runs state store "
+        "post": "audience delivery everyone ignore promises quota rooms roster runs state "
+                "statuses store "
                 "usage",
         "promises": "pages roster slices state store",
         "publication": "pages roster slices state store",
@@ -112,10 +114,11 @@ INSIDE = {
         "slices": "",
         "state": "hosts window",
         "store": "",
+        "statuses": "promises roster state store",
         "switchboard": "bans claims delivery door errands hosts ignore invitations joining looking "
                        "owners post promises publication quota retirement rooms roster runs "
-                       "sessions slices state store table usage",
-        "table": "retirement rooms roster sessions state",
+                       "sessions slices state statuses store table usage",
+        "table": "retirement rooms roster sessions state statuses",
         "usage": "owners roster state store",
         "window": "",
     },
@@ -176,6 +179,7 @@ INSIDE = {
         "waiter": "link",
     },
     "ui": {
+        "away": "feed people requests words",
         "chatting": "entries feed names people requests words",
         "commands": "dates desk help names notices picker words",
         "contact": "entries feed names people",
@@ -209,8 +213,8 @@ INSIDE = {
         "requests": "feed names people words",
         "screen": "entries menu names picker",
         "scrollback": "entries",
-        "talk": "chatting contact conversations feed invitations links messages notices pane past "
-                "people requests",
+        "talk": "away chatting contact conversations feed invitations links messages notices pane "
+                "past people requests",
         "wishes": "",
         "words": "names",
     },

@@ -895,7 +895,7 @@ class Chatting(unittest.TestCase):
 
     def test_words_of_other_programs(self) -> None:
         for line, said in (("/msg bob hi", "/send"), ("/names", "/who"), ("/PART", "/quit"),
-                           ("/away", "/hold")):
+                           ("/query", "/with")):
             self.play.enter(line)
             self.assertIn(f"did you mean {said}?", self.play.error)
             self.play.press("<C-u>")

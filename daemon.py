@@ -115,6 +115,7 @@ class Daemon:
         self.unfinished = Unfinished(mailbox, self.board.owes_much, self.board.usages)
         self.heartbeat = Heartbeat(limits.silence_seconds, self.board.slices)
         self.partings = Partings(self.board, self.heartbeat, self.connection_of)
+        self.lost = self.partings.lost
         self.chores = Chores(mailbox, console.note, clock)
         self.signals = Signals()
         self.signal = 0                                     # the one that ends it

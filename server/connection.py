@@ -16,7 +16,7 @@ from __future__ import annotations
 import select
 import selectors
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import wire
@@ -50,6 +50,10 @@ class Owner(Protocol):
 
     def closed(self, connection: Connection, reason: str) -> None:
         """This connection was closed, from whichever end."""
+
+    @property
+    def lost(self) -> Callable[[Connection], None]:
+        """For a connection that takes nothing more, and is to be closed in a moment."""
 
 
 class Connection:
@@ -167,8 +171,9 @@ class Connection:
                 taken = self.sock.send(data)
             except BlockingIOError:
                 pass
-            except OSError as error:
-                self.close(error.strerror or str(error))
+            except OSError as error:        # thousands may be gone at once
+                self.unsent, self.closing = b"", self.closing or error.strerror or str(error)
+                self._owner.lost(self)
                 return
         if taken < len(data) or self.unsent or self.closing:
             self.unsent = data[taken:]

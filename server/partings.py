@@ -5,6 +5,9 @@
     the end of its stream   the client has shut down its direction of the connection, and still
                             listens.  It leaves as soon as its CHECK, LIST and OUTCOMES are sent,
                             as far as they can be without a word from it; then the same
+    a socket that takes     its peer is gone.  That is mostly seen in what came from it; but others
+    nothing more            may tell it something first, and thousands may be gone at once: these
+                            are closed in slices (rules/slices.py)
     a connection closed     there is nobody to tell anything (connection.py)
 
 So a script may say all that it has to say, shut down its direction, and read the answers.  What
@@ -15,10 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rules.slices import Crowd
 from rules.state import Client, Now
 from rules.switchboard import Switchboard
 from server.connection import Connection
 from server.heartbeat import Heartbeat
+
+CLOSING = 4     # units of work that it is to close a connection and to tell others of it
 
 
 class Partings:
@@ -29,12 +35,22 @@ class Partings:
         self.board = board
         self.heartbeat = heartbeat
         self.connection_of = connection_of
+        self._lost = Crowd(board.slices, self._close)
         self._ended: dict[Connection, None] = {}    # their clients say no more, and have not left
 
     def ended(self, connection: Connection, now: Now) -> None:
         """The stream of a client has ended."""
         self._ended[connection] = None
         self.heartbeat.leave(connection, now)
+
+    def lost(self, connection: Connection) -> None:
+        """Its socket takes nothing more."""
+        self._lost.put(connection)
+
+    @staticmethod
+    def _close(connection: Connection) -> int:
+        connection.close(connection.closing)
+        return CLOSING
 
     def leave(self, now: Now) -> None:
         """Let those leave that say no more and have been answered, before the turn's frames go out:

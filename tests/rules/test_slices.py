@@ -10,9 +10,11 @@ from unittest import mock
 import daemon
 import wire
 from rules import delivery, roster, sessions, slices
+from rules.sessions import without
 from rules.slices import Crowd, Slices
 from rules.state import Client
 from server import pace
+from server.partings import CLOSING
 from tests.harness.process import effort
 from tests.harness.service import Service
 
@@ -330,6 +332,48 @@ class Turns(unittest.TestCase):
         rounds = [answered[at:at + len(people)] for at in (0, len(people))]
         for each in rounds:
             self.assertEqual(sorted(each), list(range(len(people))))
+
+    def test_those_that_are_gone_at_once(self) -> None:
+        """They are closed in slices, though the others would tell them something first."""
+        members, _ = self.group(48)
+        self.service.run()
+        closed: list[int] = []
+        for each in members[1:]:
+            each.sock.close()
+        with (mock.patch.object(pace, "READ_SECONDS", 0), mock.patch.object(pace, "SLICE", 0),
+              mock.patch.object(pace, "SLICE_MAX", 0)):
+            while len(connections := self.service.daemon.connections) > 1:
+                self.service.daemon.turn(0)
+                closed.append(len(connections) - len(self.service.daemon.connections))
+        self.assertLessEqual(max(closed), pace.LOOK_EACH + slices.STEP // CLOSING)
+        left = [said.by for said in members[0].hears_all(wire.Left)]
+        self.assertEqual(len(set(left)), len(members) - 2)
+        self.assertEqual(len(members[0].hears_all(wire.Ended)), 1)
+
+    def test_all_members_of_a_chat_say_something_at_once(self) -> None:
+        """What is copied for them has a bound, and nobody hears their own line."""
+        members, _ = self.group(24)
+        self.service.run()
+        chat = next(iter(self.service.daemon.board.sessions.active))
+        lines = [f"line {number}" for number in range(len(members))]
+        sizes: list[int] = []
+
+        def copied(lines: bytes, spans: Sequence[tuple[int, int]]) -> bytes:
+            sizes.append(len(lines))
+            return without(lines, spans)
+        for each in members:
+            each.listen()
+        for each, line in zip(members, lines, strict=True):
+            each.sock.sendall(wire.encode(wire.Say(1, chat, line)))
+        with (mock.patch.object(sessions, "COPIED", 1000),
+              mock.patch.object(sessions, "without", copied)):
+            self.service.daemon.turn(0)
+        self.assertLess(0, sum(sizes))
+        self.assertLess(sum(sizes), 24 * 24 * 28 // 3)      # each line has 28 bytes
+        self.service.run()
+        for each, line in zip(members, lines, strict=True):
+            heard = [said.text for said in each.hears_all(wire.Line)]
+            self.assertEqual(heard, [other for other in lines if other != line])
 
     def test_a_long_queue_that_is_confirmed_at_once(self) -> None:
         """A turn takes CONFIRM_MOST of it; it is answered when all are taken."""

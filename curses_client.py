@@ -51,7 +51,7 @@ from client.waiter import LEAVE_SECONDS, Waiter
 from terminal import osc, printer
 from terminal.display import Ruler, display, unicode_cells
 from terminal.stderr import Stderr
-from terminal.usage import die, die_of_lack, open_standard
+from terminal.usage import PIPE_CLOSED, die, die_of_lack, open_standard
 from terminal.wheel import Wheel
 from ui import once, options, plain
 from ui.entries import NAME_COLOURS
@@ -550,6 +550,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(options.parse(argv, SUBCOMMANDS))
     except Failure as fault:
+        if fault.code == PIPE_CLOSED:
+            return fault.code
         die(PROGRAM, fault.code, str(fault))
     except ArchiveError as fault:
         die(PROGRAM, os.EX_IOERR, f"{fault}; --no-archive keeps no copies")

@@ -47,6 +47,7 @@ import wire
 from net import scram
 from net.scram import Verifier
 from rules.guesses import Guesses
+from rules.hosts import whose
 from rules.owners import Owners
 from rules.promises import Promises
 from rules.rooms import NO_GROUPS, Groups
@@ -147,7 +148,7 @@ class Claims:
                  ) -> wire.Verified:
         """The answer to a right proof.  Raises Refusal."""
         if seconds := self.guesses.wait(caller.host, now.monotonic):
-            raise Refusal(Why.FULL, "too many wrong passphrases from your address: "
+            raise Refusal(Why.FULL, f"too many wrong passphrases from {whose(caller.host)}: "
                                     f"wait {seconds} s")
         kept, name = question.kept, question.hello.name
         binding = question.binding if question.binds else question.binding.before

@@ -30,7 +30,7 @@ from rules.bans import Bans
 from rules.claims import Claims, Question
 from rules.delivery import Delivery
 from rules.errands import Errands
-from rules.hosts import Hosts
+from rules.hosts import Hosts, whose
 from rules.invitations import Invitations
 from rules.joining import Joining
 from rules.promises import Promises
@@ -181,8 +181,8 @@ class Door:
         user = self.mailbox.find(hello.name)
         other = self.errands.session_of(user) if user and not is_errand else None
         if self.hosts.is_full(host) and not (other and other.host == host):
-            raise Refusal(Why.FULL, f"{self.hosts.clients} clients are connected from your "
-                                    "address, and no more may be")
+            raise Refusal(Why.FULL, f"{self.hosts.clients} clients are connected from "
+                                    f"{whose(host)}, and no more may be")
         if user is None:
             return self._new_user(hello.name, caller, now)
         if other is not None:

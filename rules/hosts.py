@@ -39,6 +39,11 @@ def host_of(where: str) -> str:
     return str(ipaddress.IPv6Network((address, NETWORK), strict=False))
 
 
+def whose(host: str) -> str:
+    """What the users of a host are told that a limit is for."""
+    return "your login" if host.startswith("uid ") else "your address"
+
+
 class Hosts:
     """How many clients each host has, and the names that it may still bring."""
 
@@ -72,7 +77,7 @@ class Hosts:
             return None
         if self._new.level(host, now) < 1:
             seconds = self._new.wait(host, now)
-            return wire.Why.FULL, (f"too many new names from your address: wait {seconds} s, "
-                                   "or use a known name")
+            return wire.Why.FULL, (f"too many new names from {whose(host)}: wait {seconds} "
+                                   "s, or use a known name")
         self._new.take(host, now)
         return None

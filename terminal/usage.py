@@ -15,6 +15,8 @@ from terminal import printer
 # The system has no descriptor or memory left: nobody's fault, and a traceback would not explain it.
 LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
+PIPE_CLOSED = 128 + 13  # the exit code of a program whose reader has enough (SIGPIPE), as `| head`
+
 RELEASE = "0.1"         # of parley: both programs print it with --version
 
 
@@ -70,9 +72,11 @@ def die(program: str, code: int, message: str) -> NoReturn:
 
 
 def say(program: str, text: str) -> None:
-    """Print a line of a report on stdout; exit if nobody can read it."""
+    """Print a line of a report on stdout; exit if nobody can read it, or wants more of it."""
     try:
         printer.line(text)
+    except BrokenPipeError:
+        raise SystemExit(PIPE_CLOSED) from None
     except OSError as error:
         die(program, os.EX_IOERR, f"standard output can't be written: {error.strerror}")
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from terminal.display import display
 from ui.dates import span
 from ui.desk import Desk, Mode, Search
-from ui.help import KEYS, MARKS
+from ui.help import KEYS, MARKS, MORE
 from ui.names import ONE_WORD, addressees, only_names
 from ui.notices import KINDS
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME, TO_TALK
@@ -240,9 +240,17 @@ def hold(desk: Desk, rest: str) -> str:
     wanted = {"on": True, "off": False}.get(rest.strip().lower())
     if wanted is None:
         state = "on" if desk.link.ask.holding else "off"
-        return (f"holding is {state}; /hold on: new messages wait for a check; "
-                "/hold off: they are shown")
+        return _told(desk, rest, f"holding is {state}; /hold on: new messages wait for a check; "
+                                 "/hold off: they are shown")
     return desk.talk.requests.hold(wanted)
+
+
+def _told(desk: Desk, given: str, text: str) -> str:
+    """How something is: as a line for a user who only asked, as a fault for one who asked wrong."""
+    if given.strip():
+        return text
+    desk.talk.feed.note(text)
+    return ""
 
 
 # ---- what else is on the screen ----
@@ -262,7 +270,8 @@ def notify(desk: Desk, rest: str) -> str:
     """How the user hears of what happens while they are elsewhere."""
     notices, kind = desk.talk.notices, rest.strip().lower()
     if kind not in KINDS:
-        return f"notices are {notices.kind}; /notify takes one of {' '.join(KINDS)}"
+        return _told(desk, kind, f"notices are {notices.kind}; /notify takes one of "
+                                 f"{' '.join(KINDS)}")
     notices.kind = kind
     desk.talk.feed.note("no notices" if kind == "off" else f"notices by {kind}, while the terminal "
                         "has not said that you look")
@@ -410,7 +419,7 @@ def show_help(desk: Desk, rest: str = "") -> str:
               "keys": ("keys:", KEYS), "marks": ("marks before your messages:", MARKS)}
     word = rest.strip().lower().removeprefix("/")
     if command := COMMANDS.get(word):
-        desk.talk.feed.show("the command:", [(command.usage, command.about)])
+        desk.talk.feed.show("the command:", [(command.usage, command.about), *MORE.get(word, [])])
     elif word and word not in tables:
         return _unknown(word)
     else:

@@ -30,7 +30,7 @@ LATER = frozenset({Why.FULL, Why.BUSY, Why.GONE, Why.SLOW, Why.TAKEN})      # ti
 
 
 class Failure(Exception):
-    """The end of the program: one line and an exit code."""
+    """The end of the program: one line, or none, and an exit code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)

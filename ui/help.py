@@ -22,6 +22,10 @@ KEYS = [
     ("C-c", "clear the line; in an empty one, twice: leave"),
     ("C-l C-z", "paint again; to the shell, where fg comes back"),
 ]
+WIDER = [
+    ("", "nobody can be added to a chat, or to a group chat, that has begun"),
+    ("", "to have more people in it: /quit, then /group bob,erin,dan invites all of them")]
+MORE = {"chat": WIDER, "group": WIDER}      # what /help WORD adds to the row of a command
 MARKS = [
     (SENT, "sent: the daemon has not answered yet"),
     (STORED, "stored on the daemon's disk"),

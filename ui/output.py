@@ -8,6 +8,7 @@ import os
 
 from terminal import printer
 from terminal.display import width
+from terminal.usage import PIPE_CLOSED
 from ui.failures import PROGRAM, Failure
 
 
@@ -20,6 +21,8 @@ def print_line(text: str, end: str = "\n", used: int = 0) -> None:
     """Print a line on stdout, at once; `used` cells of its row are taken.  Raises Failure."""
     try:
         printer.line(text, 1, end, used)
+    except BrokenPipeError:
+        raise Failure(PIPE_CLOSED, "") from None
     except OSError as fault:
         raise Failure(os.EX_IOERR, f"stdout can't be written: {fault.strerror}") from None
 
@@ -56,6 +59,8 @@ class Output:
         self._used = 0
         try:
             printer.bare(url)
+        except BrokenPipeError:
+            raise Failure(PIPE_CLOSED, "") from None
         except OSError as fault:
             raise Failure(os.EX_IOERR, f"stdout can't be written: {fault.strerror}") from None
 

@@ -222,8 +222,8 @@ TO_TALK = Pick(
 TO_CHAT = Pick(
     "chat: the users who are available", "chat with>", "invites", "chat", available, "available")
 TO_GROUP = Pick(
-    "group chat: all possible groups", "group>", "invites them", "group chat", groups,
-    "one of these groups")
+    "group chat: all possible groups; names do too: bob,erin", "group>", "invites them",
+    "group chat", groups, "one of these groups")
 TO_SOME = Pick(
     "group chat: mark whom to invite", "who>", "invites the marked", "group chat", available,
     "available", least=2, several=True)

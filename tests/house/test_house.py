@@ -86,7 +86,7 @@ INSIDE = {
         "bans": "state",
         "buckets": "",
         "chats": "state",
-        "claims": "guesses owners promises rooms roster state store",
+        "claims": "guesses hosts owners promises rooms roster state store",
         "delivery": "errands promises quota roster runs slices state store usage window",
         "door": "bans claims delivery errands hosts invitations joining promises publication "
                 "retirement roster sessions state store usage",

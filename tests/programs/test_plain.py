@@ -240,7 +240,7 @@ class Piped(Lines):
         for line in ("* connected to", MENU, "* 201 current users:",
                      "  v-0      Chatting with Vera.1",
                      "1. One user 2. Several users 3. All users",
-                     "  bob  not connected: kept in the mailbox", "you > bob .: hello bob",
+                     "  v-102  available", "you > bob .: hello bob",
                      "= you > bob: stored: hello bob",
                      "* bob is not connected: kept in the mailbox", "* No messages available",
                      f"* {lived_in.NAMES + len(lived_in.PEOPLE)} names in the log:"):

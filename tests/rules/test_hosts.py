@@ -87,7 +87,8 @@ class Clients(unittest.TestCase):
                          for n, caller in enumerate(callers[:3])]
                 over = service.client("u3", caller=callers[3])
                 reason = over.hears(wire.Rejected, why=Why.FULL).reason
-                self.assertEqual(reason, "3 clients are connected from your address, "
+                whose = "login" if callers[0].uid else "address"
+                self.assertEqual(reason, f"3 clients are connected from your {whose}, "
                                          "and no more may be")
                 self.assertIsNone(service.mailbox.find("u3"))
                 service.user("other", caller=tcp("198.51.100.1"))
@@ -134,9 +135,14 @@ class NewNames(unittest.TestCase):
             self.assertEqual(reason, "too many new names from your address: "
                                      f"wait {NEW_NAME_SECONDS} s, or use a known name")
             self.assertIsNone(service.mailbox.find("u3"))
+            for number in range(3):
+                service.user(f"eve{number}", caller=Caller("unix:eve", 1003)).hang_up()
+            over = service.client("eve3", caller=Caller("unix:eve", 1003))
+            self.assertIn("too many new names from your login: ",
+                          over.hears(wire.Rejected, why=Why.FULL).reason)
             service.user("u0", caller=tcp("127.0.0.1"))
             service.user("other", caller=tcp("198.51.100.1"))
-            service.user("login", caller=Caller("unix:eve", 1003))
+            service.user("login", caller=Caller("unix:ann", 1004))
             service.forward(NEW_NAME_SECONDS - 1)
             service.client("u3", caller=tcp("127.0.0.1")).hears(wire.Rejected, why=Why.FULL)
             service.forward(1)

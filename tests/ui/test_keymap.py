@@ -136,9 +136,9 @@ class Refused(WithPeople):
         self.play.press("<Home>", "<Delete>", "/")
         self.assertEqual(self.play.text, "/zed hi")
         self.play.press("<C-c>")
-        self.play.enter("/hold")
-        self.play.enter(" on")
-        self.assertEqual(self.play.asked, [("hold", True)])
+        self.play.enter("/unignore")
+        self.play.enter(" bob")
+        self.assertEqual(self.play.asked, [("ignore", "bob", False)])
 
     def test_what_comes_meanwhile_changes_nothing(self) -> None:
         self.play.enter("/nonsense")
@@ -182,6 +182,10 @@ class Help(WithPeople):
                            ("/help find", "the command:"), ("/help /find", "the command:")):
             self.play.enter(line)
             self.assertIn(head, self.play.last)
+        for word in ("chat", "/group"):
+            self.play.enter(f"/help {word}")
+            self.assertIn("nobody can be added to a chat", self.play.last)
+            self.assertIn("/quit, then /group bob,erin,dan invites all of them", self.play.last)
         self.play.enter("/help grep")
         self.assertIn("did you mean /find?", self.play.error)
 

@@ -176,6 +176,10 @@ class Granted(unittest.TestCase):
         self.assertEqual((len(self.face.sent), self.face.bells), (2, 0))
         self.play.enter("/notify by pigeon")
         self.assertIn("notices are off", self.play.error)
+        self.play.press("<C-u>")
+        self.play.enter("/notify")
+        self.assertEqual(self.play.error, "")
+        self.assertIn("notices are off; /notify takes one of bell", self.play.last)
 
     def test_bad_options_are_one_line(self) -> None:
         for given in (("--notify", "pigeon"), ("--open", "it's"), ("--notify-command", "'")):

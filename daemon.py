@@ -450,6 +450,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     console.note("recovered", names=len(store.users), waiting=waiting,
                  seconds=f"{time.monotonic() - started:.3f}")
     startup.load_bans(daemon.operations)
+    startup.browse(console, daemon.board, daemon.selector)
     daemon.signals.catch(daemon.selector)
     mode = int(options.socket_mode, 8) if options.socket_mode else None
     startup.listen(daemon.doors, console, options.places, mode, server, inherited)

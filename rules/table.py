@@ -24,6 +24,7 @@ class Row(NamedTuple):
     since: int          # microseconds since 1970; of a room: when it was made
     waiting: int        # messages that a CHECK would bring; of a room: the lines that it keeps
     address: str        # of a room: the topic
+    number: int = -1    # in the log of names; -1: unknown
 
 
 class Table:
@@ -65,16 +66,18 @@ class Table:
         found = heapq.nlargest(limit // ROOMS_PART, self.rooms.all.values(),
                                key=lambda room: (room.here, len(room.members)))
         return [Row(room.name, f"{room.here} of {len(room.members)} here",
-                    room.user.first_seen, room.user.waiting, room.topic) for room in found]
+                    room.user.first_seen, room.user.waiting, room.topic, room.user.number)
+                for room in found]
 
     def row(self, user: User) -> Row:
         """One of them."""
         client = self.roster.clients.get(user.number)
         if client is None:
             state = "retired" if is_retired(user) else "not connected"
-            return Row(user.name, state + _away(user), user.last_seen, user.waiting, "")
+            return Row(user.name, state + _away(user), user.last_seen, user.waiting, "",
+                       user.number)
         return Row(client.name, _state(client) + _away(user), client.since, client.waiting,
-                   client.address)
+                   client.address, user.number)
 
 
 def _away(user: User) -> str:

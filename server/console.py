@@ -15,12 +15,15 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import inf
 
 from rules.hosts import host_of
 from rules.table import Row
+from server.browser import Browser
+from server.frames import frame, status_lines, table_rows
 from server.gathering import Gathering
+from server.keyboard import Keyboard
 from server.log import (
     FORMS,
     LogStream,
@@ -31,58 +34,12 @@ from server.log import (
     terminal_size,
 )
 from server.refusals import REFUSALS, Refusals
-from terminal.display import clip, display, pad, width
+from terminal.display import display, pad
+from terminal.keys import Key
 
 FRAME_SECONDS = 0.2         # at most 5 frames a second
-STATE_MAX = 46              # columns that the state may take from the address: "chatting with" and
-                            # the longest name
 CAUSES = ("name", "sender", "by", "members")    # fields with the user that caused the event
 LINES_KEPT = 200            # of the event log, for the table: more rows than any terminal shows
-
-
-# ---- pure: frames ----
-
-def clock_of(micros: int, now: int) -> str:
-    """A time as a person at the console reads it: the hour today, else the day."""
-    then, today = time.localtime(micros / 1e6), time.localtime(now / 1e6)
-    if then[:3] == today[:3]:
-        return time.strftime("%H:%M:%S", then)
-    return time.strftime("%d %b" if then[0] == today[0] else "%b %Y", then)
-
-
-def status_lines(rows: Sequence[Row], more: int, columns: int, now: int) -> list[str]:
-    """The live table, clipped to the columns: a heading, one row per name, and how many names are
-    not shown (`more`)."""
-    names = max([8, *(width(row.name) for row in rows)])
-    states = min(STATE_MAX, max([20, *(width(row.state) for row in rows)]))
-
-    def line(name: str, since: str, waiting: object, state: str, address: str) -> str:
-        state += " " * (states - width(state))      # a longer state is whole, the address pays
-        return f"{pad(name, names)}  {since:8}  {waiting:>7}  {state}  {address}"
-
-    lines = [line("username", "since", "waiting", "state", "address")]
-    for row in rows:
-        since = clock_of(row.since, now) if row.since else "never"
-        lines.append(line(display(row.name), since, row.waiting, display(row.state),
-                          display(row.address)))
-    if more:
-        lines.append(f"and {more} more")
-    return [clip(line.rstrip(), columns) for line in lines]
-
-
-def frame(title: str, table: list[str], log: Sequence[str], size: tuple[int, int]) -> list[str]:
-    """A whole screen: the title, the table, a rule, and the newest lines of the log below it."""
-    columns, rows = size
-    top = [title, *table][:rows]
-    room = rows - len(top) - 1
-    lines = [clip(line, columns) for line in list(log)[-room:]] if room > 0 else []
-    rule = ["-" * columns] if room >= 0 else []
-    return [clip(line, columns) for line in top] + rule + lines + [""] * (room - len(lines))
-
-
-def table_rows(rows: int) -> int:
-    """How many names fit: half of the screen, less title, heading and the line "and N more"."""
-    return max(1, rows // 2 - 3)
 
 
 # ---- the console ----
@@ -102,6 +59,8 @@ class Console:
         self.refusals = Refusals()
         # the address of a connected user, by name; "": nobody of this name is connected
         self.address_of: Callable[[str], str] = lambda name: ""
+        self.browser: Browser | None = None     # what an operator with a keyboard looks at
+        self.keyboard: Keyboard | None = None
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)      # below the table
         self._outlet = outlet = Outlet(fd) if mode != "none" else None
         self._form = FORMS[form]                # of a log file
@@ -209,15 +168,30 @@ class Console:
         if self._stream:
             self._stream.flush()
             self._draw_at = monotonic + FRAME_SECONDS
-        if self.mode == "table" and (self.changed or self._frame) and monotonic >= self._draw_at:
+        if self._is_stale and monotonic >= self._draw_at:
             self._draw_at = monotonic + FRAME_SECONDS
+            if self.browser and self.keyboard:
+                self.keyboard.look()
+                self.browser.look()
             self._paint(title, rows)
+
+    @property
+    def _is_stale(self) -> bool:
+        """Whether the table on the screen is not the latest."""
+        return self.mode == "table" and bool(
+            self.changed or self._frame or (self.browser and self.browser.is_news)
+            or (self.keyboard and self.keyboard.is_undecided))
+
+    def press(self, key: Key) -> None:
+        """A key of the operator's: it shows at the next frame."""
+        if self.browser:
+            self.browser.press(key)
+            self.changed = True
 
     def next_draw(self) -> float:
         """When draw() has something to do, on the monotonic clock; inf: never."""
         gathered = self.gathering.until()
-        is_stale = self.mode == "table" and (self.changed or self._frame)
-        if is_stale or (self._stream and self._stream.waits):
+        if self._is_stale or (self._stream and self._stream.waits):
             return min(self._draw_at, gathered)
         return gathered
 
@@ -231,7 +205,10 @@ class Console:
         size = terminal_size(self._outlet.fd)
         fresh = size != self._size
         self._size = size
-        table = status_lines(*rows(table_rows(size[1])), size[0], self.wall())
+        if self.browser:
+            title, table = self.browser.title, self.browser.lines(size, self.wall())
+        else:
+            table = status_lines(*rows(table_rows(size[1])), size[0], self.wall())
         refused = f", {self.refusals.total} refused" if self.refusals.total else ""
         screen = frame(title() + refused, table, self._lines, size)
         old = [] if fresh else self._shown
@@ -249,6 +226,9 @@ class Console:
     def close(self) -> None:
         """Leave the terminal as it was found."""
         self._tell_gathered(inf)
+        if self.keyboard:
+            self.keyboard.close()
+            self.keyboard = None
         if self.mode == "table" and self._outlet:
             self._outlet.write(b"\x1b[?25h\x1b[?1049l")
         for stream in (self._stream, self._file):

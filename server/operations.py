@@ -187,7 +187,8 @@ class Operations:
                           if wanted in user.name.lower() and not is_room(user)]
                 yield
             rows, more = [table.row(user) for user in found[:ROWS_MAX]], len(found[ROWS_MAX:])
-        return {"names": [row._asdict() for row in rows], "more": more}
+        told = [dict(zip(row._fields[:-1], row[:-1], strict=True)) for row in rows]
+        return {"names": told, "more": more}
 
     def _logins(self) -> Order:
         """What each login takes, and what was refused to it."""

@@ -10,7 +10,9 @@ import contextlib
 import errno
 import os
 import resource
+import selectors
 import socket
+import termios
 import time
 from collections.abc import Callable, Sequence
 from socket import AF_UNIX
@@ -28,8 +30,10 @@ from rules.rooms import Groups
 from rules.state import Client
 from rules.switchboard import Switchboard
 from server.banned import BadBans
+from server.browser import Browser
 from server.console import Console
 from server.doors import Doors
+from server.keyboard import Keyboard
 from server.log import NoTerminal
 from server.operations import Operations
 from server.options import PROGRAM, Limits, exposed, may_listen
@@ -209,6 +213,17 @@ def switchboard(mailbox: Mailbox, console: Console, limits: Limits, house: str, 
                         is_silent=console.is_silent)
     console.address_of = board.address_of
     return board
+
+
+def browse(console: Console, board: Switchboard, selector: selectors.BaseSelector) -> None:
+    """Let the operator look around in the live table, if there is a keyboard."""
+    if console.mode != "table":
+        return
+    console.browser = Browser(board.table, board.slices, time.monotonic)
+    with contextlib.suppress(OSError, termios.error):
+        console.keyboard = Keyboard(0, selector, console.press)
+    if console.keyboard is None:
+        console.browser = None
 
 
 def load_bans(operations: Operations) -> None:

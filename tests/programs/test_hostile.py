@@ -14,7 +14,8 @@ import wire
 from client import letters
 from client.events import NameRefused, Offline, Over, Repeated
 from rules.table import Row
-from server.console import Console, frame, status_lines
+from server.console import Console
+from server.frames import frame, status_lines
 from server.log import NOTES, note_line
 from terminal.display import fold, width
 from tests.client.fake_link import NOON, Play

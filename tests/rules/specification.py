@@ -10,7 +10,7 @@ tested under the name of every specification that says it.
 """
 import wire
 from rules.chats import State, state_of
-from server.console import status_lines
+from server.frames import status_lines
 from server.log import note_line
 from tests.harness.service import Client, Service
 from wire import Outcome, SendFlag, Why

@@ -21,7 +21,8 @@ import wire
 from daemon import Daemon
 from mailbox import Mailbox
 from rules.table import Row
-from server.console import FRAME_SECONDS, Console, frame, status_lines, table_rows
+from server.console import FRAME_SECONDS, Console
+from server.frames import frame, status_lines, table_rows
 from server.log import (
     BODIES,
     LEVELS,

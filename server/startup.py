@@ -50,6 +50,7 @@ SECRET_SIZE = 32            # bytes
 QUICK_KEY = ("a key of P-256 takes a tenth of RSA: openssl req -x509 -newkey ec -pkeyopt "
              "ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=NAME -keyout KEY -out CERT; "
              "clients must then forget the old certificate")
+PR_SET_NAME = 15            # what ps(1) and top(1) call a process; its children have their own
 PR_SET_DUMPABLE = 4         # <sys/prctl.h> of Linux
 
 
@@ -70,11 +71,13 @@ def file_limit() -> int:
 
 def hide_memory() -> None:
     """Leave no core dump, and let no other process of the same login read the memory: the mail of
-    all users is in it."""
+    all users is in it.  And be called parleyd, as the children of the store have names, too."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(ImportError, OSError, AttributeError):     # there is no prctl(2)
         import ctypes  # 1.3 ms
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        libc.prctl(PR_SET_NAME, b"parleyd", 0, 0, 0)
 
 
 def open_disk() -> tuple[Disk, str]:

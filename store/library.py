@@ -43,10 +43,13 @@ import resource
 import signal
 import socket
 import struct
+import sys
 from contextlib import suppress
 from typing import Any
 
 from store.disk import SystemCalls
+
+PR_SET_NAME = 15  # <sys/prctl.h> of Linux; 15 bytes at most
 
 REQUEST = struct.Struct("!cIII")
 ANSWER = struct.Struct("!cI")
@@ -271,7 +274,7 @@ def _take(line: socket.socket, size: int) -> bytes:
 def _spawner(line: socket.socket) -> None:
     """The spawner's process; never returns."""
     try:
-        alone(line.fileno())
+        alone(line.fileno(), b"parleyd-dbm")
         while True:
             _, descriptors, _, _ = socket.recv_fds(line, 1, 1)
             if not descriptors:
@@ -288,7 +291,7 @@ def _spawner(line: socket.socket) -> None:
 def _worker(fd: int) -> None:
     """A worker's process; never returns."""
     try:
-        alone(fd)
+        alone(fd, b"parleyd-dbm")
         gc.enable()  # dbm.dumb leaves cycles behind for each key that it reads
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with suppress(EOFError):
@@ -297,11 +300,14 @@ def _worker(fd: int) -> None:
         os._exit(0)
 
 
-def alone(kept: int) -> None:
-    """Make this process a child that works for the daemon alone.
+def alone(kept: int, name: bytes) -> None:
+    """Make this process a child that works for the daemon alone, and is called this in ps(1).
 
     It keeps one descriptor and so holds nobody's terminal or pipe open.  Nothing that a library
     prints can reach a file that was passed.  Signals that mean the daemon do not end it."""
+    if ctypes := sys.modules.get("ctypes"):     # of the daemon, who hides its memory
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_NAME, name, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -158,7 +158,7 @@ class BackgroundDisk(Disk):
 def _serve(line: socket.socket) -> None:
     """The child's process; never returns."""
     try:
-        alone(line.fileno())
+        alone(line.fileno(), b"parleyd-sync")
         disk, held = SystemCalls(), -1
         while True:
             asked, error = line.recv(1), 0

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import wire
 from tests.harness.process import HERE, DaemonProcess, Speaker, say_figures
@@ -62,6 +63,17 @@ class ChildCase(unittest.TestCase):
         self.origin += 1
         client.say(wire.Ping(self.origin))
         self.assertEqual(client.hear(wire.Pong).stamp, self.origin)
+
+
+class Names(ChildCase):
+    def test_an_operator_can_tell_them_apart(self) -> None:
+        """As ps(1) shows them; else all are python3, and one might kill the wrong one."""
+        self.start()
+        self.enter("ann")
+        for pid, name in zip((self.pid, *self.children),
+                             ("parleyd", "parleyd-sync", "parleyd-sync"), strict=True):
+            until(lambda pid=pid, name=name:        # type: ignore[misc]
+                  Path(f"/proc/{pid}/comm").read_text().strip() == name, SECONDS, name)
 
 
 class Killed(ChildCase):

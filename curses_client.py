@@ -70,6 +70,7 @@ gc.enable()
 
 READ_SIZE = 4096            # bytes of keys in one read
 FRAME_SECONDS = 1 / 30      # between two pictures that no key asked for
+WORK_SECONDS = 0.01         # of a turn for a search in the archive
 TERMS = ("xterm-256color", "screen", "xterm", "vt100")      # tried in turn if TERM is not known
 # Bracketed paste, focus, and arrow keys for the wheel (1007), which wheel.py tells from keys.  The
 # last is restored to what it was; a terminal that cannot do so has it on by default.
@@ -352,6 +353,7 @@ class Loop:
             self._press(self._keys.expire())
         if self._paint_at > 0.0:            # else a key was pressed: its picture comes first
             self._hear()
+            self._work()
         self.granting.grant(time.monotonic())
         self._end_if_over()
         if self.code is None and time.monotonic() >= self._paint_at:
@@ -359,6 +361,8 @@ class Loop:
 
     def _patience(self) -> float | None:
         """Seconds until the loop itself has something to do; None: never."""
+        if self.menu.talk.past.is_searching:
+            return 0.0
         due = min(self._paint_at, self._keys_at, self._leave_at, self.granting.due())
         return None if due == math.inf else max(0.0, due - time.monotonic())
 
@@ -396,6 +400,15 @@ class Loop:
             self.menu.hear(event, now())
             if self._paint_at > self._painted + FRAME_SECONDS:
                 self._paint_at = max(time.monotonic(), self._painted + FRAME_SECONDS)
+
+    def _work(self) -> None:
+        """Go on with a search in the archive, between two looks at the keys."""
+        if self.menu.talk.past.is_searching:
+            until = time.monotonic() + WORK_SECONDS
+            while is_searching := self.menu.work():
+                if time.monotonic() >= until:
+                    break
+            self._paint_at = self._paint_at if is_searching else 0.0
 
     def _end_if_over(self) -> None:
         if self.menu.talk.contact.over:

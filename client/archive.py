@@ -46,7 +46,7 @@ from client.contents import Contents
 from client.history import Own, Record, parse_kept
 from client.index import Key
 from client.letters import below, line, lines, lines_backwards, parse
-from client.past import Found, between, find, tail
+from client.past import Found, Steps, T, between, find, finding, tail, tailing
 from client.private import check_private, locked, private_directory, sync, sync_name
 from wire import Mail
 
@@ -127,6 +127,16 @@ class Memory:
         """The last message that holds this text, in any case; `above`: above that place in the
         file.  Raises ArchiveError."""
         return None
+
+    def finding(self, text: str, above: int | None = None) -> Steps[Found | None]:
+        """The same as steps of a task."""
+        yield from ()
+        return None
+
+    def tailing(self, n: int, name: str, end: int) -> Steps[tuple[int, list[Record]]]:
+        """tail() of those above a place in the file, as steps of a task."""
+        yield from ()
+        return end, []
 
     def close(self) -> None:
         """Let go of what is open; harmless at any time."""
@@ -213,6 +223,22 @@ class Archive(Memory):
         with self._one_line("can't read the archive"):
             self._attach()
             return find(self._fd, text, above)
+
+    def finding(self, text: str, above: int | None = None) -> Steps[Found | None]:
+        return (yield from self._held(lambda fd: finding(fd, text, above)))
+
+    def tailing(self, n: int, name: str, end: int) -> Steps[tuple[int, list[Record]]]:
+        return (yield from self._held(lambda fd: tailing(fd, n, name, end)))
+
+    def _held(self, task: Callable[[int], Steps[T]]) -> Steps[T]:
+        """A task with a descriptor of its own: the archive may get another file meanwhile."""
+        with self._one_line("can't read the archive"):
+            self._attach()
+            fd = os.dup(self._fd)
+            try:
+                return (yield from task(fd))
+            finally:
+                os.close(fd)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -192,10 +192,12 @@ def lines_backwards(fd: int, torn: bool = True) -> Iterator[bytes]:
         yield rest
 
 
-def lines_above(fd: int, end: int, wanted: str = "") -> Iterator[tuple[int, bytes]]:
+def lines_above(fd: int, end: int, wanted: str = "", pauses: bool = False
+                ) -> Iterator[tuple[int, bytes]]:
     """The whole lines above an offset, the last one first, and the offset of each.
 
-    `wanted`: only the lines that may hold this text, in any case; the caller looks closer."""
+    `wanted`: only the lines that may hold this text, in any case; the caller looks closer.
+    `pauses`: an empty line after each block, so that the caller can do something else."""
     at, rest = end, b""
     while at:
         begin = max(0, at - BLOCK)
@@ -209,6 +211,8 @@ def lines_above(fd: int, end: int, wanted: str = "") -> Iterator[tuple[int, byte
             yield from _holding(whole, begin + cut, wanted)
         else:
             yield from _upwards(whole, begin + cut)
+        if pauses:
+            yield begin, b""
 
 
 def _upwards(whole: bytes, at: int) -> Iterator[tuple[int, bytes]]:

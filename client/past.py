@@ -2,7 +2,8 @@
 
 Nothing is held in memory but what is asked for.  Reading upwards takes the file block by block; a
 search looks at the bytes first, and takes apart only the lines that may hold the text: to search a
-million entries in vain takes 0.7 s, and 0.1 s where all is ASCII.  The line that says that a
+million entries in vain takes 0.7 s, and 0.1 s where all is ASCII; so it is a task that pauses after
+each block.  The line that says that a
 message was delivered stands below the message, so upwards it is met in time; from the top down,
 ranges of ids are read before (delivered()), which are few, because ids ascend.
 
@@ -14,8 +15,8 @@ import os
 import re
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from collections.abc import Generator, Iterable, Iterator
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 
 from client import history
 from client.history import DELIVERED, STORED, Record, Sent, Shown
@@ -25,6 +26,8 @@ from wire import Mail
 AROUND = 2                  # entries shown on each side of one that was found
 AROUND_BYTES = 64 * 1024    # where they are looked for, and whether the message was delivered
 
+T = TypeVar("T")
+Steps: TypeAlias = Generator[None, None, T]     # a task with pauses, some milliseconds apart
 Ranges: TypeAlias = list[tuple[int, int]]
 
 
@@ -35,15 +38,34 @@ class Found(NamedTuple):
     around: list[Record]    # its neighbours, and it among them
 
 
+def at_once(steps: Steps[T]) -> T:
+    """What a task comes to, without pauses."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return cast(T, done.value)
+
+
 def tail(fd: int, n: int, name: str = "") -> tuple[int, list[Record]]:
     """The last n messages and lines of chats, with this user or with anybody, oldest first; and the
     offset of the first."""
+    return at_once(tailing(fd, n, name))
+
+
+def tailing(fd: int, n: int, name: str = "", end: int | None = None
+            ) -> Steps[tuple[int, list[Record]]]:
+    """The same as steps of a task; `end`: of those above that offset."""
     found: list[Record] = []
     shown: list[Shown] = []
-    above = size = os.fstat(fd).st_size
-    for place, raw in lines_above(fd, size, name):
+    size = os.fstat(fd).st_size
+    above = size if end is None else min(end, size)
+    for place, raw in lines_above(fd, above, name, pauses=True):
         if len(found) == n:
             break
+        if not raw:
+            yield None
+            continue
         record = history.parse(raw)
         if isinstance(record, Shown):
             shown.append(record)
@@ -55,10 +77,18 @@ def tail(fd: int, n: int, name: str = "") -> tuple[int, list[Record]]:
 
 def find(fd: int, text: str, above: int | None = None) -> Found | None:
     """The last entry that holds this text, in any case; `above`: above that offset."""
+    return at_once(finding(fd, text, above))
+
+
+def finding(fd: int, text: str, above: int | None = None) -> Steps[Found | None]:
+    """The same as steps of a task."""
     size = os.fstat(fd).st_size
     wanted, needle = text.casefold(), escape(text).casefold()
-    for place, raw in lines_above(fd, size if above is None else min(above, size), text):
-        if needle not in _text(raw).casefold():         # but beside the text: `flags=`
+    for place, raw in lines_above(fd, size if above is None else min(above, size), text,
+                                  pauses=True):
+        if not raw:
+            yield None
+        if not raw or needle not in _text(raw).casefold():         # but beside the text: `flags=`
             continue
         record = history.parse(raw)
         if isinstance(record, Record) and wanted in record.text.casefold():
@@ -93,7 +123,7 @@ def _few_above(fd: int, place: int) -> Iterator[bytes]:
 def is_with(record: Record, name: str) -> bool:
     """Whether this user is its sender, one of its recipients, or in the chat."""
     if isinstance(record, Mail):
-        names: tuple[str, ...] = (record.sender,)
+        names: tuple[str, ...] = (record.sender, *record.to)
     else:
         names = record.to if isinstance(record, Sent) else record.others
     return any(name.lower() == other.lower() for other in names)

@@ -228,9 +228,16 @@ def find(desk: Desk, rest: str) -> str:
     found = None
     if last.place is None and not desk.strict:
         found = desk.pane.find(text, last.found)
-    place = desk.talk.past.find(text, last.place) if found is None else None
-    desk.search = Search(text, found, place)
-    if found is None and place is None:
+    desk.search = Search(text, found, last.place)
+    if found is not None:
+        return ""
+    return desk.talk.past.find(text, last.place, lambda place: _found(desk, text, place))
+
+
+def _found(desk: Desk, text: str, place: int | None) -> str:
+    """The search in the archive is over."""
+    desk.search = Search(text, None, place)
+    if place is None:
         return f"nothing above contains {display(text)!r}; /find again starts at the newest"
     return ""
 

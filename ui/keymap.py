@@ -62,8 +62,9 @@ def _move(desk: Desk, rows: int) -> str:
 
 
 def row_up(desk: Desk) -> str:
+    fault = desk.talk.past.older() if desk.pane.at_start else ""
     desk.pane.scroll(-1)
-    return ""
+    return fault
 
 
 def row_down(desk: Desk) -> str:
@@ -72,8 +73,9 @@ def row_down(desk: Desk) -> str:
 
 
 def page_up(desk: Desk) -> str:
+    fault = desk.talk.past.older() if desk.pane.at_start else ""
     desk.pane.page(-1)
-    return ""
+    return fault
 
 
 def page_down(desk: Desk) -> str:

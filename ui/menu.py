@@ -72,6 +72,8 @@ class Menu:
     @property
     def hint(self) -> str:
         """The keys that matter here."""
+        if self.talk.past.is_searching:
+            return "searching the archive; Esc stops"
         if not self.pane.at_end:
             return "reading back: PageUp, PageDown; M-> to the newest"
         return modes.hint(self.desk)
@@ -115,6 +117,13 @@ class Menu:
     def leave(self) -> None:
         """Say goodbye, whatever that loses."""
         self.desk.leave()
+
+    def work(self) -> bool:
+        """Go on with a search in the archive for some milliseconds; whether there is more."""
+        past = self.talk.past
+        if past.is_searching:
+            self.error = past.work() or self.error
+        return past.is_searching
 
     def take_error(self) -> str:
         """The error; afterwards there is none."""
@@ -205,6 +214,8 @@ class Menu:
         if isinstance(key, Paste):
             fault = self.desk.insert(key.text)
             return "the paste was too long and was cut" if key.cut else fault
+        if key == "<Esc>" and self.talk.past.stop():
+            return "the search was stopped"
         if action := keymap.action(self.desk, key):
             return action(self.desk)
         return self._edit(key)

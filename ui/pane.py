@@ -137,7 +137,9 @@ class Pane(Scrollback):
 
     def add_above(self, entries: Sequence[Entry]) -> int:
         """Put older entries above all others; the view stays where it is.  Returns how many."""
-        top = next(iter(self._entries), -1)
+        top = self.first
+        if self._entries and self.at_start:
+            self._anchor = top, 0
         done = self.put_above(entries)
         self._rows.hold(self._entries)
         self._rows.drop(top)                    # its day may stand above another entry now
@@ -147,6 +149,9 @@ class Pane(Scrollback):
         """Take away what stands above the entry with this serial number."""
         for above in [each for each in self._entries if each < serial]:
             self._rows.drop(self._drop(above))
+        if top := self._entries.get(self.first):
+            top.day = top.day or day_of(top)
+            self._rows.drop(self.first)
 
     def only(self, wanted: Callable[[Entry], bool] | None) -> None:
         """Show only the entries of which this is true, from their end; None: all."""
@@ -177,6 +182,11 @@ class Pane(Scrollback):
     def at_end(self) -> bool:
         """Whether the view ends with the newest row, and moves on with new ones."""
         return self._anchor is None
+
+    @property
+    def at_start(self) -> bool:
+        """Whether the view begins with the oldest row."""
+        return (self._anchor or self._end()) <= (self.first, 0)
 
     def view(self, width: int, height: int) -> list[Row]:
         """The rows to show, at most `height`."""

@@ -13,6 +13,7 @@ from client.archive import ArchiveError
 from client.events import Online
 from client.history import Chat, Record, Sent
 from client.link import Link
+from client.past import Steps
 from terminal.display import display
 from ui.dates import Span
 from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
@@ -21,6 +22,8 @@ from ui.names import addressed
 from ui.people import People
 from wire import Mail, SendFlag
 
+AT_ONCE = 32            # steps of a task that are done at once, 2 MiB of the archive: 30 ms
+OLDER = 100             # entries that come from the archive when the user scrolls up to them
 AGAIN = 100             # entries that a screen shows again at the first login: a high one
 WRITTEN_TO = 5          # of the recipients of one message, those that count as spoken to
 MARKS = {history.UNANSWERED: SENT, history.STORED: STORED, history.DELIVERED: DELIVERED,
@@ -71,6 +74,9 @@ class Past:
         """`again`: entries that are shown again at the first login."""
         self.link, self.people, self.feed, self.again = link, people, feed, again
         self._above: int | None = None      # what stands above this place is not in the pane
+        self._alone: int | None = None      # the same of the conversation that is shown alone
+        self._floor: int | None = None      # what is above this in the pane is of that alone
+        self._task: Steps[str] | None = None        # a search, or a page, that is not over
         self.hears: Hears = {Online: self.on_online}
 
     def on_online(self, event: Online) -> None:
@@ -105,20 +111,89 @@ class Past:
         self.feed.show(f"the last {what}{whom}:", self._items(records), beside=False)
         return ""
 
-    def find(self, text: str, above: int | None) -> int | None:
+    # ---- what may take a while ----
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether work() has something to do."""
+        return self._task is not None
+
+    def stop(self) -> bool:
+        """Leave what is not over; whether there was anything."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.close()
+        return task is not None
+
+    def _begin(self, task: Steps[str]) -> str:
+        """Do the first steps at once, mostly all, and leave the others to work().  The fault, if it
+        is known by then."""
+        self.stop()
+        self._task, fault = task, ""
+        for _ in range(AT_ONCE):
+            fault = fault or self.work()
+        return fault
+
+    def work(self) -> str:
+        """Do a step of what is not over, some milliseconds.  The fault with which it ended, or
+        ""."""
+        try:
+            if self._task is not None:
+                next(self._task)
+        except StopIteration as done:
+            self._task = None
+            return str(done.value)
+        except ArchiveError as fault:
+            self._task = None
+            return str(fault)
+        return ""
+
+    def find(self, text: str, above: int | None, then: Callable[[int | None], str]) -> str:
         """Show the last message of the archive with this text, above a place in it or above what
-        the pane holds.  Its place; None if there is none."""
+        the pane holds.  `then` is given its place, None if there is none, and returns the fault."""
         if above is None and self.feed.pane.is_whole:
             above = self._above
-        try:
-            found = self.link.archive.find(text, above)
-        except ArchiveError:
-            return None
+        return self._begin(self._finding(text, above, then))
+
+    def _finding(self, text: str, above: int | None, then: Callable[[int | None], str]
+                 ) -> Steps[str]:
+        found = yield from self.link.archive.finding(text, above)
         if found is None:
-            return None
+            return then(None)
         self.feed.show(f"found, {clock(found.record.time, '%a %-d %b %Y')}:",
                        self._items(found.around, found.record), beside=False)
-        return found.place
+        return then(found.place)
+
+    def older(self) -> str:
+        """Bring what stands above the pane into it, from the archive; a fault, or ""."""
+        pane, alone = self.feed.pane, self.feed.place
+        end = self._alone if alone and self._alone is not None else self._above
+        if end is None or self.is_searching:
+            return ""
+        if pane.is_full or not pane.is_whole:
+            return "the screen keeps no more: /history, /find and parley log go further back"
+        return self._begin(self._loading(alone, end))
+
+    def _loading(self, alone: str, end: int) -> Steps[str]:
+        pane = self.feed.pane
+        above, records = yield from self.link.archive.tailing(OLDER, alone, end)
+        if not records:
+            return "this is the beginning of your archive"
+        if alone:
+            self._floor = pane.first if self._floor is None else self._floor
+            self._alone = above
+        else:
+            self._above = above
+        pane.add_above([said(record, self.link.name) for record in records])
+        return ""
+
+    def leave_alone(self) -> None:
+        """A conversation is no longer shown alone: its older entries would stand there without the
+        others."""
+        self.stop()
+        if self._floor is not None:
+            self.feed.pane.drop_above(self._floor)
+        self._alone = self._floor = None
 
     def _items(self, records: list[Record], found: Record | None = None) -> list[tuple[str, str]]:
         """The rows of a table; the record that was found has an arrow."""

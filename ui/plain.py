@@ -170,6 +170,7 @@ class Plain:
             for event in self._waiter.events():
                 self._hear(event)
                 self._show_entries()
+            self.menu.work()
             if readable and not self._input.ended:
                 self._read()
             self._show()
@@ -220,6 +221,8 @@ class Plain:
         """For how many seconds to wait; None: for ever."""
         if self.desk.leaving:
             return LEAVE_SECONDS
+        if self.menu.talk.past.is_searching:
+            return 0.0
         due = min(math.inf if self._until is None else self._until, self._granting.due())
         return None if due == math.inf else max(0.0, due - time.monotonic())
 

@@ -41,6 +41,11 @@ class Scrollback:
         return len(self._entries)
 
     @property
+    def first(self) -> int:
+        """The serial number of the oldest entry."""
+        return next(iter(self._entries), self._next)
+
+    @property
     def is_full(self) -> bool:
         """Whether nothing may be put above the others."""
         return len(self._entries) >= ENTRIES_MAX or self._total > BYTES_MAX
@@ -71,7 +76,7 @@ class Scrollback:
 
     def put_above(self, entries: Sequence[Entry]) -> int:
         """Put older entries above all others.  Returns how many: the last of them that fit."""
-        first = next(iter(self._entries), self._next)
+        first = self.first
         above: dict[int, Entry] = {}
         for entry in reversed(entries):
             if len(self._entries) + len(above) >= ENTRIES_MAX or self._total > BYTES_MAX:

@@ -54,6 +54,7 @@ class Talk:
         self.notices = Notices(link, self.people, self.feed)
         self.links = Links(self.feed)
         self.conversations = Conversations(link, self.people, self.feed, self.notices)
+        self.conversations.left = self.past.leave_alone
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
         rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.requests,
                                    self.away, self.messages, self.conversations, self.chatting,
@@ -65,7 +66,8 @@ class Talk:
     @property
     def is_busy(self) -> bool:
         """Whether the daemon or a user has yet to answer, so that a script should wait."""
-        return self.requests.are_open or self.invitations.awaited is not None
+        return (self.requests.are_open or self.invitations.awaited is not None
+                or self.past.is_searching)
 
     def hear(self, event: Any) -> None:
         """Take in one event of the link."""

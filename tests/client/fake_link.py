@@ -6,7 +6,7 @@ import wire
 from client.archive import ArchiveError
 from client.events import NameRefused, Offline, Online, OtherStore, Over
 from client.known import Known
-from client.past import Found, is_with
+from client.past import Found, Steps, is_with
 from terminal.display import fold
 from ui.desk import Mode
 from ui.menu import Menu
@@ -31,6 +31,8 @@ class FakeLink:
         self.sock: Any = None
         self.asked: list[tuple[Any, ...]] = []
         self._numbers = 0
+        self.pauses = 0             # of a search
+        self.above: list[Any] = []  # what stands above what was shown before
         self.read: Sequence[Any] | None = ()    # what was shown before; None: it can't be read
         self.top: int | None = None     # the place of the first that is shown at the start
 
@@ -56,6 +58,16 @@ class FakeLink:
             if text.casefold() in record.text.casefold():
                 return Found(place, record, [record])
         return None
+
+    def finding(self, text: str, above: int | None = None) -> Steps[Found | None]:
+        for _ in range(self.pauses):
+            yield None
+        return self.find(text, above)
+
+    def tailing(self, n: int, name: str, end: int) -> Steps[tuple[int, list[Any]]]:
+        yield from ()
+        records = [record for record in self.above[:end] if not name or is_with(record, name)][-n:]
+        return (self.above.index(records[0]) if records else 0), records
 
     def accept(self) -> None:
         self.asked.append(("accept",))

@@ -1,10 +1,13 @@
 """What was said before is there again: at the first login, by /history, by /find."""
 import unittest
+from unittest import mock
 
 import wire
+from client.archive import ArchiveError
 from client.history import Chat, Sent
 from tests.client.fake_link import NOON, Offline, Play
 from ui.menu import Menu
+from ui.past import AT_ONCE
 from wire import SendFlag
 
 DAY = 86_400_000_000
@@ -105,6 +108,133 @@ class Find(unittest.TestCase):
         play.link.read = BEFORE
         play.enter("/find bay")
         self.assertRegex(play.last, "found.*\n.*you > bob \\+.*bay 3")
+
+
+class Slices(unittest.TestCase):
+    """A search of a large archive."""
+
+    def setUp(self) -> None:
+        self.play = Play().online("bob")
+        self.play.link.read, self.play.link.pauses = BEFORE, AT_ONCE + 5
+
+    def work(self) -> None:
+        while self.play.menu.work():
+            pass
+
+    def test_keys_go_on_meanwhile(self) -> None:
+        play = self.play
+        play.enter("/find wrench")
+        self.assertEqual((play.error, play.menu.hint), ("", "searching the archive; Esc stops"))
+        self.assertTrue(play.menu.talk.is_busy, "a script waits")
+        play.type("@bob hi")
+        self.work()
+        self.assertEqual((play.text, play.menu.talk.is_busy), ("@bob hi", False))
+        self.assertIn("found, ", play.last)
+        play.press("<C-u>")
+        play.enter("/find")
+        self.work()
+        self.assertIn("nothing above contains 'wrench'", play.error)
+        play.enter("/find")
+        self.work()
+        self.assertIn("> 20 Nov", play.last, "from the newest again")
+
+    def test_esc_stops_it(self) -> None:
+        play = self.play
+        play.enter("/find wrench")
+        play.type("half")
+        play.press("<Esc>")
+        self.assertEqual((play.error, play.text), ("the search was stopped", "half"))
+        self.assertFalse(self.play.menu.work())
+        self.assertNotIn("found", play.last)
+
+    def test_another_takes_its_place(self) -> None:
+        play = self.play
+        play.enter("/find wrench")
+        play.enter("/find drill")
+        self.work()
+        self.assertIn("> 20 Nov", play.last)
+        self.assertIn("drill", play.last)
+
+    def test_a_small_archive_answers_at_once(self) -> None:
+        self.play.link.pauses = 3
+        self.play.enter("/find nowhere")
+        self.assertIn("nothing above contains", self.play.error)
+
+
+class Older(unittest.TestCase):
+    """The archive goes on where the pane ends."""
+
+    def setUp(self) -> None:
+        self.play = Play()
+        self.play.menu = Menu(self.play.link, name="alice", again=10)   # type: ignore[arg-type]
+        self.play.link.read, self.play.link.top = BEFORE, 250
+        self.play.link.above = [wire.Mail(n, NOON - 2 * DAY + n, n, 0, 1, ("carol", "bob")[n % 2],
+                                          f"old {n}") for n in range(250)]
+        self.play.online("bob", "carol")
+
+    def rows(self, height: int = 20) -> list[str]:
+        return ["".join(text for text, _ in row) for row in self.play.menu.pane.view(80, height)]
+
+    def test_page_up_goes_on_into_it(self) -> None:
+        play, seen = self.play, dict[str, None]()
+        for _ in range(60):
+            seen |= dict.fromkeys(row for row in self.rows() if " old " in row)
+            play.press("<PageUp>")
+        self.assertEqual(len(seen), 250)
+        self.assertIn("the beginning of your archive", play.error)
+        self.assertEqual(self.rows()[0][:16], "-- Thu 19 Nov 20")
+        days = [entry.day for entry in play.menu.pane.entries if entry.day]
+        self.assertEqual(days, ["Thu 19 Nov 2026", "Fri 20 Nov 2026", "Sat 21 Nov 2026, now"])
+        play.press("<M->>")
+        self.mail("and now")
+        self.assertIn("and now", self.rows()[-1])
+
+    def mail(self, text: str) -> None:
+        self.play.hear(wire.Mail(999, self.play.now, 999, 0, 1, "bob", text))
+
+    def test_the_view_stays_where_it_was(self) -> None:
+        play = self.play
+        self.rows(6)
+        play.press("<M-<>")
+        before = self.rows(6)
+        play.menu.talk.past.older()
+        self.assertEqual(self.rows(6), before)
+
+    def test_of_one_alone(self) -> None:
+        play = self.play
+        play.enter("/with bob")
+        for _ in range(40):
+            self.rows()
+            play.press("<PageUp>")
+        play.press("<M-<>")
+        self.assertIn("bob > you", self.rows()[1])
+        self.assertEqual(len(play.menu.pane), 11 + 125)
+        play.press("<Esc>", "<Esc>")
+        self.assertEqual(len(play.menu.pane), 11, "the others would be missing between them")
+        play.press("<M-<>")
+        self.assertEqual(self.rows()[0][:9], "-- Fri 20")
+        self.rows()
+        play.press("<PageUp>")
+        self.assertEqual(len(play.menu.pane), 111)
+
+    def test_the_bound(self) -> None:
+        play = self.play
+        with mock.patch("ui.scrollback.ENTRIES_MAX", 60):
+            for _ in range(30):
+                self.rows()
+                play.press("<PageUp>")
+            self.assertEqual(len(play.menu.pane), 60)
+            self.assertIn("keeps no more", play.error)
+            self.mail("new")
+            self.assertEqual((len(play.menu.pane), play.lines[-1]), (60, "bob > you: new"))
+
+    def test_an_archive_that_cannot_be_read(self) -> None:
+        play = self.play
+        with mock.patch.object(play.link, "tailing", side_effect=ArchiveError("can't read")):
+            for _ in range(3):
+                self.rows()
+                play.press("<PageUp>")
+        self.assertEqual(play.error, "can't read")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from client.inbox import CHECK, Inbox
 from client.keyring import RingError
 from client.outbox import Busy, check_names, check_text
 from client.proofs import Proofs
+from client.rooms import AskingRooms
 from wire import Why
 
 NUMBERS = 0xffffffff                # request numbers go from 1 to this, and then around
@@ -43,6 +44,7 @@ class Asking:
         self._events, self._said = events, said
         self._counter = count()
         self._unanswered: dict[int, Callable[[], None]] = {}    # what to do when each is done
+        self.rooms = AskingRooms(self._ask, self._check_grant)
 
     # ---- about mail ----
 

@@ -60,7 +60,7 @@ class Diary:
     def sent(self, ids: Iterable[int], receipts: bool) -> None:
         """These have been added to the pending ones.  `receipts`: the daemon says DELIVERED."""
         for number in ids if receipts else ():
-            if to := self._pending[number].to:
+            if (to := self._pending[number].to) and not wire.is_room(to[0]):
                 self._unseen[number] = Unseen(to, {name.lower() for name in to})
         while len(self._unseen) > UNSEEN_MAX:
             del self._unseen[next(iter(self._unseen))]

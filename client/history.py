@@ -32,7 +32,7 @@ VERSION = b"-- parley archive 2\n"      # the first line of a file that this pro
 UNANSWERED, STORED, DELIVERED, REFUSED = "unanswered", "stored", "delivered", "refused"
 ALL = "all"                             # a reserved word, so nobody's name
 
-NAME = r"[A-Za-z0-9._-]+"
+NAME = r"#?[A-Za-z0-9._-]+"
 NAMES = rf"({NAME}(?:,{NAME})*)"
 # Compiled when they are first met: most starts of a one-shot command never do, and save 2 ms.
 SENT = (rf"{TIME} sent={NUMBER} to={NAMES} flags={NUMBER} "

@@ -48,15 +48,16 @@ from client.keyring import Keyring
 from client.known import Known
 from client.login import NO_TOKEN, Login, TryLater, TurnedAway
 from client.lookup import Lookup
-from client.outbox import Busy, Outbox, Pending, check_names, check_text
+from client.outbox import Busy, Outbox, Pending, check_recipients, check_text
 from client.proofs import Proofs
+from client.rooms import Rooms
 from net.address import Address
 from wire import Feature, ProtocolError, SendFlag, Why
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
 # every link asks for these
-ALWAYS = (Feature.IGNORE | Feature.BIND | Feature.PERSON | Feature.ADDRESSED
+ALWAYS = (Feature.IGNORE | Feature.BIND | Feature.PERSON | Feature.ADDRESSED | Feature.ROOMS
           | Feature.RESUME)
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = (f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter "
@@ -77,6 +78,7 @@ class Link:
         self.name = name
         self.house = ""                             # what the daemon calls itself
         self.roster = Known()
+        self.rooms = Rooms()
         self.waiting = 0                            # messages that a CHECK would bring
         self.pending = Outbox(instance, counter)
         self._features = features & ~(Feature.HOLD | Feature.TAKE) | ALWAYS
@@ -199,7 +201,7 @@ class Link:
         Returns the ids by which it goes, several for many recipients.  Without a connection it is
         kept and goes out after the next login.  Raises ValueError, Busy."""
         check_text(text)
-        check_names(to, everyone=bool(flags & SendFlag.EVERYONE))
+        check_recipients(to, everyone=bool(flags & SendFlag.EVERYONE))
         if self._leaving or self._over:
             raise Busy("the session has ended")
         size, kept = len(text.encode()), int(flags & SEND_FLAGS)
@@ -320,6 +322,7 @@ class Link:
         if self._login.welcomed(said):
             self._inbox.forget()
             self.roster.forget()
+        self.rooms.forget()
         self.name, self.house, self.waiting = said.name, said.house, said.waiting
         self._taking = 0            # not at another login: two clients would take turns for ever
         self.pending.again()        # before anything is said: whatever is said takes sends along
@@ -363,6 +366,21 @@ def _on_roster(link: Link, said: wire.Roster) -> None:
         link.ask.answered(said.request)
 
 
+def _on_rooms(link: Link, said: wire.Rooms) -> None:
+    link.rooms.hear(said)
+    if said.last:
+        link.ask.answered(said.request)
+
+
+def _on_past(link: Link, said: wire.Past) -> None:
+    """What was said in a room: what the archive has is not shown again."""
+    mails = [wire.Mail(0, said.time, said.origin + n, 0, 0, said.sender, text)
+             for n, text in enumerate(said.texts)]
+    texts = tuple([mail.text for mail in mails if not link.archive.has(mail)])
+    if texts:
+        link._events.append(said._replace(texts=texts))
+
+
 def _on_waiting(link: Link, said: wire.Waiting) -> None:
     link.waiting = said.total
 
@@ -403,8 +421,11 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Inviting: _on_answer,
     wire.Done: _on_answer,
     wire.Ignored: _on_answer,
+    wire.Rooms: _on_rooms,
+    wire.Members: _on_answer,
+    wire.Past: _on_past,
     wire.Failed: lambda link, said: link.ask.failed(said.request),
 }
 # For the link alone: Online and the like tell the client of a login; the inbox, of mail.
 SILENT = {wire.Binding, wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails,
-          wire.MailsTo, wire.Mail, wire.Live}
+          wire.MailsTo, wire.Mail, wire.Live, wire.Past}

@@ -127,8 +127,14 @@ def check_text(text: str) -> None:
         raise ValueError(found[1])
 
 
+def check_recipients(names: Sequence[str], everyone: bool) -> None:
+    """Raises ValueError for recipients that no daemon takes: names, or one room."""
+    if everyone or len(names) != 1 or not wire.is_room(names[0]):
+        check_names(names, everyone)
+
+
 def check_names(names: Sequence[str], everyone: bool = False) -> None:
-    """Raises ValueError for recipients that no daemon takes."""
+    """Raises ValueError for names that no daemon takes."""
     if everyone and names:
         raise ValueError("a message to everyone names nobody")
     if not everyone and not names:

@@ -121,7 +121,8 @@ def _few_above(fd: int, place: int) -> Iterator[bytes]:
 
 
 def is_with(record: Record, name: str) -> bool:
-    """Whether this user is its sender, one of its recipients, or in the chat."""
+    """Whether this user is its sender, one of its recipients, or in the chat; or whether it was
+    written in this room."""
     if isinstance(record, Mail):
         names: tuple[str, ...] = (record.sender, *record.to)
     else:

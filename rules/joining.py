@@ -204,6 +204,8 @@ class Joining:
             self.rooms.close(room)
             self.note("room-closed", name=client.name, room=room.name)
             self.looking.tell(room, members)
+            self.roster.tell_all([each for each in members if each is not client],
+                                 wire.Notice(f"{room.name} was closed by {client.name}"))
         self._done(client, said.request, refusal)
 
     def _change(self, client: Client, room: Room) -> None:

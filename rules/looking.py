@@ -41,6 +41,7 @@ class Looking:
         self.rooms = rooms
         self.mailbox = mailbox
         self.roster = roster
+        self._told: dict[tuple[Client, str], None] = {}     # in this turn, of which rooms
         self._answers: dict[Client, Answer] = {}
         self._pages = Pages(roster.slices, self._send_page)
 
@@ -60,13 +61,24 @@ class Looking:
         self._pages.drop(client)
 
     def tell(self, room: Room, clients: Sequence[Client]) -> None:
-        """Tell these clients what a room of theirs is now.  Only its keeper gets other bytes."""
+        """Tell these clients what a room of theirs is now.  Only its keeper gets other bytes.  If
+        the disk refuses this turn, they are told again."""
         knowing = [client for client in clients if client.features & Feature.ROOMS]
+        self._told.update(((client, room.name), None) for client in knowing)
         for keeper in [each for each in knowing if each.user.number == room.keeper]:
             knowing.remove(keeper)
             self.roster.tell(keeper, self._page(keeper, 0, [room], True))
         if knowing:
             self.roster.tell_all(knowing, self._page(knowing[0], 0, [room], True))
+
+    def refused(self) -> None:
+        """The disk refused what was told in this turn: tell what is true."""
+        for client, name in self._told if self._told else ():
+            room = self.rooms.find(name)
+            rows = ((self._entry(client, room),) if room
+                    else (wire.RoomEntry(name, 0, 0, 0, 0, ""),))
+            if not client.has_left:
+                self.roster.tell(client, wire.Rooms(0, 1, rows))
 
     def _entry(self, client: Client, room: Room) -> wire.RoomEntry:
         number = client.user.number
@@ -159,7 +171,8 @@ class Looking:
         return client in self._answers
 
     def wake(self) -> None:
-        """Go on with clients that read again."""
+        """At the end of a turn: go on with clients that read again."""
+        self._told.clear()
         self._pages.wake()
 
     @property

@@ -198,6 +198,7 @@ class Switchboard:
         if batch.settings:
             self.claims.owners.count()
             self.rooms.load()
+            self.looking.refused()
         self.post.refuse(batch)
         self.delivery.recount(batch.mails)
         return self.promises.refuse(batch)

@@ -19,18 +19,19 @@ from ui.names import ONE_WORD, addressees, only_names
 from ui.notices import KINDS
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME, TO_TALK
 from ui.words import BAD_NAME, OFFLINE
-from wire import SendFlag, is_name
+from wire import ROOM_SIGN, Admission, SendFlag, is_name, is_room
 
 OFFERS_MAX = 10_000     # names that Tab looks through
 EVERYONE = "all"        # a reserved word, so nobody's name
+ADMISSIONS = {"open": Admission.OPEN, "names": Admission.NAMES, "group": Admission.GROUP}
 LITERAL = ("//", "@@")  # a text that begins with the second character of one of these
 HISTORY = 20            # messages that /history shows by itself
 HISTORY_MAX = 1000      # and at most: what a user may still scroll through
 WHOM = "for the chat, leave out @all; for everybody in the log, type /all TEXT"     # @all in a chat
 ELSEWHERE = {           # what other programs call the same
     "msg": "/send", "query": "/with", "tell": "/send", "write": "/send", "wall": "/all",
-    "names": "/who", "list": "/who", "users": "/who", "join": "/chat", "invite": "/chat",
-    "part": "/quit", "leave": "/quit", "q": "/quit", "search": "/find", "lastlog": "/find",
+    "names": "/who", "list": "/who", "users": "/who", "invite": "/chat",
+    "part": "/leave", "channels": "/rooms", "q": "/quit", "search": "/find", "lastlog": "/find",
     "grep": "/find", "backlog": "/history", "bye": "/exit", "inbox": "/check",
     "mail": "/check", "block": "/ignore", "register": "/claim"}
 
@@ -194,12 +195,12 @@ def history(desk: Desk, rest: str) -> str:
     if said := _days(desk, rest.split()):
         return said[0]
     *names, number = rest.split() or [str(HISTORY)]
-    if not names and is_name(number) and not number.isdigit():
+    if not names and (is_name(number) or is_room(number)) and not number.isdigit():
         names, number = [number], str(HISTORY)
     is_number = number.isascii() and number.isdigit() and len(number) < 6
     if not is_number or not 1 <= int(number) <= HISTORY_MAX:
         return f"/history needs a number from 1 to {HISTORY_MAX}: /history bob {HISTORY}"
-    if len(names) > 1 or not all(map(is_name, names)):
+    if len(names) > 1 or not all(is_name(name) or is_room(name) for name in names):
         return f"/history takes one name: /history bob {HISTORY}"
     return desk.talk.past.show(int(number), "".join(names))
 
@@ -209,7 +210,7 @@ def _days(desk: Desk, words: list[str]) -> tuple[str] | None:
     for names in ([], words[:1]):
         when = " ".join(words[len(names):])
         days = None if when.isdigit() else span(when)
-        if days and all(map(is_name, names)):
+        if days and all(is_name(name) or is_room(name) for name in names):
             if days.begin == days.end:          # 30d: since then
                 days = days._replace(end=desk.talk.feed.now + 1)
             return (desk.talk.past.show(HISTORY_MAX, "".join(names), days, when),)
@@ -296,7 +297,9 @@ def tell_me(desk: Desk, rest: str) -> str:
 # ---- people ----
 
 def who(desk: Desk, rest: str = "") -> str:
-    return desk.talk.requests.list_users(rest.strip())
+    """Who is connected, with this in the name; with a room: who is in it."""
+    what = rest.strip()
+    return desk.talk.rooms.members(what) if is_room(what) else desk.talk.requests.list_users(what)
 
 
 def log(desk: Desk, rest: str = "") -> str:
@@ -335,6 +338,56 @@ def claim(desk: Desk, _: str = "") -> str:
 
 def unclaim(desk: Desk, _: str = "") -> str:
     return desk.talk.requests.unclaim()
+
+
+# ---- rooms ----
+
+def join(desk: Desk, rest: str) -> str:
+    """Join a room; if there is none of that name, make it."""
+    return _in_room(rest, "/join", desk.talk.rooms.join)
+
+
+def leave_room(desk: Desk, rest: str) -> str:
+    """Leave a room; without a name the one that is open, or the only one."""
+    own = desk.link.rooms.own
+    opened = own.get(desk.talk.conversations.open.lower())
+    if not rest.strip() and (opened or len(own) == 1):
+        rest = (opened or next(iter(own.values()))).name
+    return _in_room(rest, "/leave", desk.talk.rooms.leave)
+
+
+def _in_room(rest: str, word: str, do: Callable[[str], str]) -> str:
+    room = rest.strip()
+    return do(room) if is_room(room) else f"{word} needs the name of a room: {word} #ops"
+
+
+def topic(desk: Desk, rest: str) -> str:
+    """Show or set the topic of a room; `-` removes it."""
+    room, _, text = rest.strip().partition(" ")
+    if not is_room(room):
+        return "/topic needs the name of a room: /topic #ops bay 3, second drawer"
+    if text.strip() == "-":
+        return desk.talk.rooms.remove_topic(room)
+    return desk.talk.rooms.topic(room, text.strip())
+
+
+def room(desk: Desk, rest: str) -> str:
+    """Say who may join a room, or close it."""
+    name, _, what = rest.strip().partition(" ")
+    kind, _, whom = what.strip().partition(" ")
+    to, fault = only_names(whom)
+    usage = "/room #ops open, /room #ops names bob,erin, /room #ops group staff, /room #ops close"
+    if not is_room(name) or kind not in (*ADMISSIONS, "close"):
+        return usage
+    if fault or bool(to) != (kind in ("names", "group")):
+        return fault or usage
+    if kind == "close":
+        return desk.talk.rooms.close(name)
+    return desk.talk.rooms.admit(name, ADMISSIONS[kind], to)
+
+
+def rooms(desk: Desk, _: str = "") -> str:
+    return desk.talk.rooms.list()
 
 
 # ---- chats ----
@@ -462,6 +515,10 @@ def _names(desk: Desk, word: str, end: str) -> list[str]:
     head, begin = word[:at], word[at:].lower()
     people = desk.talk.people
     here = people.here
+    if begin.startswith(ROOM_SIGN):
+        all_rooms = (*desk.link.rooms.own.values(), *desk.link.rooms.listed.values())
+        names = dict.fromkeys([each.name for each in all_rooms])
+        return [head + name + end for name in names if name.lower().startswith(begin)]
     known = [name for name in map(here.spelled, reversed(people.heard)) if name]
     known += people.others([entry.name for entry in here.current]) if begin or head else []
     known += people.others(here.beginning(begin, OFFERS_MAX)) if begin else []
@@ -470,7 +527,7 @@ def _names(desk: Desk, word: str, end: str) -> list[str]:
 
 COMMANDS: dict[str, Command] = {
     "help": Command("/help", "show this list; /help keys, /help find: a part of it", show_help),
-    "who": Command("/who", "list users: who is here, available or chatting; /who bo: some", who),
+    "who": Command("/who", "list users: who is here; /who bo: some; /who #ops: in a room", who),
     "log": Command("/log", "list every name ever used; /log bo: those with bo in them", log),
     "send": Command("/send bob,erin TEXT", "send a message; @bob TEXT is the same", send),
     "with": Command("/with bob", "talk with bob: lines go to bob, until Esc; M-a: what is new",
@@ -479,6 +536,12 @@ COMMANDS: dict[str, Command] = {
     "all": Command("/all TEXT", "send to every name in the log", send_all),
     "now": Command("/now bob TEXT", "send now or never: not kept for users who are away", send_now),
     "check": Command("/check", "show the messages that wait for you", check),
+    "join": Command("/join #ops", "be in a room: @#ops TEXT says something to all in it", join),
+    "leave": Command("/leave #ops", "be in a room no longer", leave_room),
+    "rooms": Command("/rooms", "list the rooms that you may join", rooms),
+    "topic": Command("/topic #ops TEXT", "set the topic of a room; without TEXT: show it", topic),
+    "room": Command("/room #ops open", "who may join; also names bob,erin, group staff; close",
+                    room),
     "chat": Command("/chat bob", "invite to a chat", chat),
     "group": Command("/group bob,erin", "invite to a group chat", group),
     "accept": Command("/accept", "accept an invitation (M-7); /accept bob: bob's", accept),

@@ -178,6 +178,8 @@ class Desk:
             return NOT_YET
         self.go(Mode.PICK)
         self.picker = picker
+        if self.talk.people.here.rooms:
+            self.talk.rooms.refresh()
         return ""
 
     def end_chat(self) -> None:

@@ -7,6 +7,7 @@ texts safe.  Pure.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import wire
@@ -151,5 +152,12 @@ class Messages:
         self.feed.add(said(event, self.link.name), bool(checked))
         self.unshown.append(event)
         self.people.hear(event.sender)
-        if not everyone and not checked:
+        if not everyone and not checked and self._is_for_me(event):
             self.feed.alert("message", event.sender, event.text)
+
+    def _is_for_me(self, mail: wire.Mail) -> bool:
+        """Whether a message is to the user: a line in a room is, if it names the user."""
+        if not mail.to or not wire.is_room(mail.to[0]):
+            return True
+        name = re.escape(self.link.name)
+        return re.search(rf"(?<![\w.-]){name}(?![\w-])", mail.text, re.IGNORECASE) is not None

@@ -379,7 +379,7 @@ def _after_roster(desk: Desk) -> str:
 
 AFTER: dict[type, Action] = {
     Online: _after_online, Locked: _after_locked, NameRefused: _after_name_refused,
-    OtherStore: _after_other_store, wire.Roster: _after_roster,
+    OtherStore: _after_other_store, wire.Roster: _after_roster, wire.Rooms: _after_roster,
 }
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import wire
 from client.known import Known
+from client.rooms import Rooms
 from terminal.display import display
 from ui.entries import clock
 from wire import Presence
@@ -30,12 +31,14 @@ class Here:
 
     def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None,
                  heard: dict[str, None] | None = None,
-                 away: Mapping[str, str] | None = None) -> None:
+                 away: Mapping[str, str] | None = None,
+                 rooms: Rooms | None = None) -> None:
         """By name in small letters, `news`: how many messages are new, and `away`: what the user
         says of being away.  `heard`: to whom the user wrote, or whom they heard, the most recent
         last."""
         self.heard = {} if heard is None else heard
         self.me = me.lower()
+        self._rooms = rooms or Rooms()
         self.news = {} if news is None else news
         self.away = {} if away is None else away
         self._log = log
@@ -45,6 +48,12 @@ class Here:
         """The log has changed."""
         for cached in ("current", "busy", "_chats"):
             vars(self).pop(cached, None)
+
+    @property
+    def rooms(self) -> list[wire.RoomEntry]:
+        """The user's rooms, as they were told last."""
+        listed = self._rooms.listed
+        return [listed.get(key, room) for key, room in sorted(self._rooms.own.items())]
 
     # ---- the log ----
 
@@ -126,6 +135,12 @@ class Here:
         """`; away: TEXT`, if this user says so."""
         text = self.away.get(name.lower(), "")
         return f"; away: {text}" if text else ""
+
+
+def about(room: wire.RoomEntry) -> str:
+    """`3 of 5 here: bay 3`."""
+    topic = f": {display(room.topic)}" if room.topic else ""
+    return f"{room.here} of {room.members} here{topic}"
 
 
 def listed(names: Sequence[str], most: int = 1000) -> str:

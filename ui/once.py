@@ -2,7 +2,7 @@
 
     --send NAMES [TEXT...]      send one message; without TEXT, the text is read from stdin
     --check                     print the messages that wait
-    --who                       print the users who are connected
+    --who [#ROOM]               print the users who are connected, or who is in a room
 
 They are errands: the user's session, if there is one, goes on beside them.  They never take live
 messages; only --check reads the mailbox.  It prints what arrives together, keeps it in the archive,
@@ -27,11 +27,11 @@ from terminal.display import display
 from ui.entries import clock
 from ui.failures import NOT_DELIVERED, Failure, code_of, login_failure
 from ui.names import ONE_WORD, Here, log_of, only_names, unknown
-from ui.options import make_link, own_name
+from ui.options import EVERYBODY, make_link, own_name
 from ui.output import complain, print_line
 from ui.past import said
 from ui.words import TOO_LONG, outcome_of
-from wire import Outcome, SendFlag
+from wire import Outcome, SendFlag, Why
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,7 +44,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.send:
             return send_to(waiter, names, text)
-        return check(waiter) if options.check else who(waiter)
+        if options.check:
+            return check(waiter)
+        return who(waiter) if options.who == EVERYBODY else members(waiter, options.who)
     finally:
         link.close()
 
@@ -176,7 +178,8 @@ def send_to(waiter: Waiter, typed: Sequence[str], text: str) -> int:
     for heard in turns(waiter):
         for event in heard:
             if isinstance(event, wire.Refused):
-                raise Failure(code_of(event), display(event.reason))
+                code = os.EX_NOUSER if event.why == Why.UNKNOWN else code_of(event)
+                raise Failure(code, display(event.reason))
             if isinstance(event, wire.Stored):
                 unstored = {number for number in unstored
                             if not event.first <= number <= event.last}
@@ -191,6 +194,8 @@ def _recipients(here: Here, typed: Sequence[str], link: Link) -> tuple[str, ...]
     """The names as the log spells them.  Raises Failure."""
     if not typed:
         raise Failure(os.EX_NOUSER, "--send needs names: --send bob,erin TEXT")
+    if wire.is_room(typed[0]) and len(typed) == 1:
+        return tuple(typed)             # the daemon knows whether the user is in it
     missing = [display(name) for name in typed
                if not here.spelled(name) and not (link.roster.is_cut and wire.is_name(name))]
     if missing:
@@ -259,3 +264,23 @@ def who(waiter: Waiter) -> int:
         print_line("No other client.")
     leave(waiter)
     return os.EX_OK
+
+
+def members(waiter: Waiter, room: str) -> int:
+    """--who of a room.  The exit code.  Raises Failure."""
+    here, link = log_in(waiter), waiter.link
+    try:
+        request = link.ask.rooms.members(room)
+    except ValueError as fault:
+        raise Failure(os.EX_USAGE, str(fault)) from None
+    for heard in turns(waiter):
+        for event in heard:
+            if isinstance(event, wire.Failed) and event.request == request:
+                raise Failure(os.EX_NOUSER, display(event.reason))
+            if isinstance(event, wire.Members) and event.request == request:
+                for name in event.members:
+                    known = name in link.roster
+                    print_line(f"{name:8} {here.status(here.entry(name)) if known else ''}")
+                leave(waiter)
+                return os.EX_OK
+    return os.EX_TEMPFAIL

@@ -43,6 +43,7 @@ ENVIRONMENT = {"connect": "PARLEY_SERVER", "name": "PARLEY_NAME", "notify": "PAR
                "no-color": "NO_COLOR"}
 WIDTH = 79                  # of the comments of --show-config
 NONE = "none"               # --config none
+EVERYBODY = "all"           # --who without a room
 
 
 class Subcommand(NamedTuple):
@@ -217,8 +218,9 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
                            "a dash or a comma")
     once.add_argument("--check", action="store_true",
                       help="print the messages that wait, and exit")
-    once.add_argument("--who", action="store_true",
-                      help="print the users who are connected, and exit")
+    once.add_argument("--who", nargs="?", const=EVERYBODY, default="", metavar="ROOM",
+                      help="print the users who are connected, or who is in a room (#ops), and "
+                           "exit")
     once.add_argument("--show-config", action="store_true",
                       help="print all options as a configuration file, and where each value came "
                            "from, and exit")

@@ -34,7 +34,8 @@ class People:
     def here(self) -> Here:
         """The users in the log, and what they are doing."""
         if self._here is None:
-            self._here = Here(self.link.roster, self.link.name, self.news, self.heard, self.away)
+            self._here = Here(self.link.roster, self.link.name, self.news, self.heard, self.away,
+                              self.link.rooms)
         return self._here
 
     def is_me(self, name: str) -> bool:
@@ -54,7 +55,9 @@ class People:
         return addressed([self.called(name) for name in names])
 
     def resolve(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
-        """(names as registered, each once; "") or ((), a fault)."""
+        """(names as registered, or one room; "") or ((), a fault)."""
+        if any(name.startswith(wire.ROOM_SIGN) for name in names):
+            return self._resolve_room(names)
         missing = [display(name) for name in names if not self.here.spelled(name)]
         log = self.link.roster
         if missing and not log.is_whole and not len(self.here):
@@ -65,6 +68,14 @@ class People:
             return (), unknown(missing, self.here.names, log_of(self.link.hides_host),
                                [*map(self.here.spelled, self.here.near)])
         return tuple(dict.fromkeys(self.here.spelled(name) or name for name in names)), ""
+
+    def _resolve_room(self, names: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        room = self.link.rooms.own.get(names[0].lower())
+        if len(names) > 1:
+            return (), "a message to a room has no other recipient: @#ops TEXT"
+        if room is None:
+            return (), f"you are not in {display(names[0])}: /join {display(names[0])}"
+        return (room.name,), ""
 
     def hear(self, name: str) -> None:
         """This user spoke, or was spoken to: completion offers the name first."""

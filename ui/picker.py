@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import wire
 from terminal.display import display
-from ui.names import Here, listed, split_names, unknown
+from ui.names import Here, about, listed, split_names, unknown
 from wire import Presence
 
 LISTED_MAX = 10_000     # names listed at once; of a longer log those that fit the text: 15 ms a key
@@ -181,6 +181,12 @@ def everybody(here: Here, wanted: str = "") -> list[Choice]:
     return [*rows, Choice(me, display(me), "yourself: a note", (me,))] if me else rows
 
 
+def everywhere(here: Here, wanted: str = "") -> list[Choice]:
+    """The same, and before them the user's rooms."""
+    rows = [Choice(room.name, display(room.name), about(room), (room.name,)) for room in here.rooms]
+    return rows + everybody(here, wanted)
+
+
 def _becomes(entry: wire.Entry, here: Here) -> str:
     """What is new from this user, and what becomes of a message to them."""
     if new := here.news.get(entry.name.lower()):
@@ -212,12 +218,12 @@ def groups(here: Here, wanted: str = "") -> list[Choice]:
 
 LOG = "in the log"
 TO_ONE = Pick(
-    "send to one: who gets it", "to>", "writes to it", "send", everybody, LOG, invites=False)
+    "send to one: who gets it", "to>", "writes to it", "send", everywhere, LOG, invites=False)
 TO_SEVERAL = Pick(
     "send to several: mark who gets it", "who>", "writes to the marked", "send", everybody, LOG,
     several=True, invites=False)
 TO_TALK = Pick(
-    "with: whom to talk with", "with>", "opens the conversation", "with", everybody, LOG,
+    "with: whom to talk with", "with>", "opens the conversation", "with", everywhere, LOG,
     invites=False, enters=True)
 TO_CHAT = Pick(
     "chat: the users who are available", "chat with>", "invites", "chat", available, "available")

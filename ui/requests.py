@@ -52,6 +52,10 @@ class Requests:
             return str(fault)
         return ""
 
+    def take(self, request: int) -> Asked | None:
+        """What was asked by this number: the answer has come."""
+        return self._asked.pop(request, None)
+
     def check(self) -> str:
         """Ask for the messages that wait."""
         return self.ask(Asked(Request.CHECK), self.link.ask.check)

@@ -29,6 +29,7 @@ from ui.pane import Pane
 from ui.past import Past
 from ui.people import People
 from ui.requests import Requests
+from ui.rooms import Rooms
 
 
 class Room(Protocol):
@@ -46,6 +47,7 @@ class Talk:
         self.past = Past(link, self.people, self.feed, again)
         self.contact = Contact(link, self.people, self.feed)
         self.requests = Requests(link, self.people, self.feed)
+        self.rooms = Rooms(link, self.people, self.feed, self.requests)
         self.messages = Messages(link, self.people, self.feed)
         self.chatting = Chatting(link, self.people, self.feed)
         self.invitations = Invitations(link, self.people, self.feed, self.requests,
@@ -56,9 +58,9 @@ class Talk:
         self.conversations = Conversations(link, self.people, self.feed, self.notices)
         self.conversations.left = self.past.leave_alone
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
-        rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.requests,
-                                   self.away, self.messages, self.conversations, self.chatting,
-                                   self.invitations, self.notices)
+        rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.rooms,
+                                   self.requests, self.away, self.messages, self.conversations,
+                                   self.chatting, self.invitations, self.notices)
         for room in rooms:                  # they hear an event in this order
             for event, handler in room.hears.items():
                 self._hears.setdefault(event, []).append(handler)

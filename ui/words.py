@@ -40,12 +40,19 @@ class Request(Enum):
     CLAIM = "claim"
     UNCLAIM = "unclaim"
     INVITE = "invite"
+    JOIN = "join"
+    LEAVE = "leave"
+    TOPIC = "topic"
+    ROOM = "room"
+    CLOSE = "close"
+    ROOMS = "rooms"
+    MEMBERS = "members"
 
 
 class Asked(NamedTuple):
     """A request that waits for its answer."""
     request: Request
-    name: str = ""          # the user it is about
+    name: str = ""          # the user or room it is about
 
 
 DONE: dict[Request, str] = {
@@ -61,6 +68,10 @@ DONE: dict[Request, str] = {
     Request.CLAIM: "claimed: over the network this name now needs the passphrase; this machine "
                    "remembers its key",
     Request.UNCLAIM: "no longer claimed: the passphrase of this name is gone",
+    Request.JOIN: "you are in {name}; @{name} TEXT says something there, /leave {name} leaves it",
+    Request.LEAVE: "you are not in {name} any more",
+    Request.ROOM: "it is changed who may join {name}",
+    Request.CLOSE: "{name} is closed",
 }
 
 FAILED: dict[Request, str] = {
@@ -77,6 +88,13 @@ FAILED: dict[Request, str] = {
     Request.CLAIM: "no passphrase was set",
     Request.UNCLAIM: "no passphrase was removed",
     Request.INVITE: "no invitation was sent",
+    Request.JOIN: "you did not join {name}",
+    Request.LEAVE: "you did not leave {name}",
+    Request.TOPIC: "the topic of {name} was not set",
+    Request.ROOM: "{name} is what it was",
+    Request.CLOSE: "{name} is not closed",
+    Request.ROOMS: "no list of rooms",
+    Request.MEMBERS: "no list of members",
 }
 
 OUTCOMES: dict[int, tuple[str, str]] = {        # for one recipient, for several

@@ -1,5 +1,5 @@
 """A link that does what a test says: no socket, no daemon; what was asked of it is written down."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import wire
@@ -7,12 +7,21 @@ from client.archive import ArchiveError
 from client.events import NameRefused, Offline, Online, OtherStore, Over
 from client.known import Known
 from client.past import Found, Steps, is_with
+from client.rooms import AskingRooms, Rooms
 from terminal.display import fold
 from ui.desk import Mode
 from ui.menu import Menu
 
 NOON = 1_795_262_400_000_000        # 21 November 2026 12:00 UTC, a Saturday
 AWAY, FREE, BUSY = wire.Presence
+
+
+class FakeRooms(Rooms, AskingRooms):
+    """What a Link knows of rooms, and what it asks about them."""
+
+    def __init__(self, ask: Callable[..., int]) -> None:
+        Rooms.__init__(self)
+        AskingRooms.__init__(self, ask, lambda feature: None)
 
 
 class FakeLink:
@@ -22,10 +31,11 @@ class FakeLink:
         self.name, self.house = name, ""
         self.online = self.holding = self.hides_host = False
         self.roster = Known()
+        self.rooms = FakeRooms(self._ask)
         self.ask = self         # its requests are here as well
         self.archive = self
         self.waiting = 0
-        self.granted = int(wire.Feature.IGNORE)
+        self.granted = wire.Feature.IGNORE | wire.Feature.ROOMS
         self.pending: dict[int, object] = {}
         self.retry_at: float | None = None
         self.sock: Any = None
@@ -163,6 +173,12 @@ class Play:
 
     def enter(self, text: str) -> None:
         self.type(text, "<Enter>")
+
+    def own_rooms(self, *rooms: wire.RoomEntry, request: int = 0) -> None:
+        """What the daemon tells of rooms."""
+        said = wire.Rooms(request, 1, rooms)
+        self.link.rooms.hear(said)
+        self.hear(said)
 
     def mail(self, number: int, sender: str, text: str, flags: int = 0,
              copies: int = 1) -> wire.Mail:

@@ -589,6 +589,8 @@ MUTANTS = [Mutant(*row) for row in (
      "if room and room.generation == generation:", "if room:", "test_rooms"),
     ("rooms: what was refused is not so", "rules/switchboard.py",
      "            self.rooms.load()\n", "", "test_rooms"),
+    ("rooms: what was told of it is told anew", "rules/switchboard.py",
+     "            self.looking.refused()\n", "", "test_rooms"),
     ("rooms: who is in the group no more", "rules/rooms.py",
      "return room.gid not in self.groups.gids(uid)", "return False", "test_rooms"),
     ("fanout: before a later message", "store/fanout.py",

@@ -572,6 +572,9 @@ class Bounds(Scene):
             box._journals.append = refuse
             self.ask(self.ann, said, Why.FULL)
             box._journals.append = append
+            *_, told = self.ann.hears_all(wire.Rooms)
+            self.assertEqual([room.part for room in told.rooms],
+                             [0 if said.room == "#new" else Part.MEMBER | Part.KEEPER], said)
             self.forget(self.ann)
             box.upkeep.regain_at = 0.0
             self.service.forward(1)

@@ -495,7 +495,8 @@ class Words(unittest.TestCase):
 
     def test_every_request_and_mode_has_its_words(self) -> None:
         self.assertEqual(set(FAILED), set(Request))
-        own = {Request.CHECK, Request.USERS, Request.LOG, Request.IGNORED, Request.INVITE}
+        own = {Request.CHECK, Request.USERS, Request.LOG, Request.IGNORED, Request.INVITE,
+               Request.TOPIC, Request.ROOMS, Request.MEMBERS}
         self.assertEqual(set(Request) - set(DONE), own, "these have answers of their own")
         self.assertEqual(set(MODES), set(Mode))
         self.assertEqual(set(BACK), set(Mode))
@@ -894,7 +895,7 @@ class Chatting(unittest.TestCase):
         self.assertEqual((play.asked, play.text), ([("say", 4, "Quit")], ""))
 
     def test_words_of_other_programs(self) -> None:
-        for line, said in (("/msg bob hi", "/send"), ("/names", "/who"), ("/PART", "/quit"),
+        for line, said in (("/msg bob hi", "/send"), ("/names", "/who"), ("/PART", "/leave"),
                            ("/query", "/with")):
             self.play.enter(line)
             self.assertIn(f"did you mean {said}?", self.play.error)

@@ -14,6 +14,8 @@ How it works
     How long a test took, and how much of that was processor time, stands in TIMES, from the last
     run here; in a fresh clone in the committed SEED, which is a copy of such a file.  Both are
     hints: without them the tests only take longer.
+    Temporary files are in memory (SHM), but for those of tests about disks; in `make test-all` all
+    are where TMPDIR says.
     A worker reports through a pipe of its own, one line of JSON for each test, so that the output
     of tests goes where it always went.  When a worker dies, its unit has failed, and another
     worker takes its place.  A worker is also replaced when its tests have left many descriptors
@@ -58,6 +60,8 @@ SPLIT_SECONDS = 4.0                 # a class that takes longer is run test by t
 NEW_SECONDS = 0.2                   # assumed for a test that was never measured
 WAITS = 0.4                         # of its seconds a test may compute and still count as waiting
 SOME_SECONDS = 1.0                  # a unit below this is not worth a worker of its own kind
+SHM, SHM_ROOM = "/dev/shm", 2 << 30  # where temporary files are, if there is so much room
+MEMORY = "PARLEY_TEST_MEMORY"       # environment: the directory there, for the workers
 AGAIN_MAX = 10                      # failures; more are no accident, and would take long
 FLAKY_MAX = 2                       # tests that may fail beside others in a run, and pass alone
 FIXTURES = ("setUpClass (", "tearDownClass (", "setUpModule (", "tearDownModule (")
@@ -179,11 +183,21 @@ def work(orders: int, reports: int, all_units: Sequence[Unit]) -> None:
     """The worker: the number of a unit a line; reports, and `[OPEN]` after each unit."""
     if not FULL:
         warm.install()
+    disk = tempfile.gettempdir()
     with open(orders, encoding="ascii") as wanted, open(reports, "w", encoding="utf-8") as out:
         for line in wanted:
-            unittest.TestSuite(all_units[int(line)].cases).run(Report(out))
+            unit = all_units[int(line)]
+            in_memory = "" if is_about_disks(unit.cases[0]) else os.environ.get(MEMORY)
+            tempfile.tempdir = os.environ["TMPDIR"] = in_memory or disk
+            unittest.TestSuite(unit.cases).run(Report(out))
             gc.collect()
             print(json.dumps([len(os.listdir("/dev/fd"))]), file=out, flush=True)
+
+
+def is_about_disks(case: unittest.TestCase) -> bool:
+    """Whether a test needs its files on a real disk: all of torture, and modules with ON_DISK."""
+    module = type(case).__module__
+    return ".torture." in module or hasattr(sys.modules[module], "ON_DISK")
 
 
 class Worker:
@@ -388,6 +402,18 @@ def again(wanted: Sequence[unittest.TestCase], tally: Tally) -> None:
         tally.forgive(flaky, alone)
 
 
+def directory_in_memory() -> str | None:
+    """A new one for temporary files, if `make test` may have it: no test there waits for a disk."""
+    with contextlib.suppress(OSError):
+        room = os.statvfs(SHM)
+        is_usable = room.f_bavail * room.f_frsize >= SHM_ROOM and not room.f_flag & os.ST_NOEXEC
+        if is_usable and not FULL:
+            made = tempfile.mkdtemp(prefix="pt-", dir=SHM)      # short, for the paths of sockets
+            os.chmod(made, 0o1777)                              # some tests run as nobody
+            return made
+    return None
+
+
 def remembered() -> dict[str, list[float]]:
     """{test: [seconds, processor seconds]} of the last run here, or of the run in SEED."""
     for path in (TIMES, SEED):
@@ -421,15 +447,18 @@ def main() -> int:
     wanted = chosen(options.what)
     tally = Tally(len(wanted), options.verbose)
     run = Run(units(wanted, times), options.jobs, tally)
-    houses = tempfile.mkdtemp(prefix="parley-houses-")
-    os.environ[HOUSES] = houses
+    memory = directory_in_memory()
+    houses = tempfile.mkdtemp(prefix="parley-houses-", dir=memory)
+    os.environ[HOUSES], os.environ[MEMORY] = houses, memory or ""
     gc.freeze()
     try:
         run.run()
         if options.again and tally.failed:
             again(wanted, tally)
     finally:
-        shutil.rmtree(houses, ignore_errors=True)
+        for directory in houses, memory:
+            if directory:
+                shutil.rmtree(directory, ignore_errors=True)
     remember(times | run.times if options.what else run.times)
     return tally.close()
 

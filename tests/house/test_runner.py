@@ -1,6 +1,7 @@
 """The runner's second run: what failed beside others runs again, alone."""
 import contextlib
 import io
+import os
 import tempfile
 import unittest
 from pathlib import Path
@@ -97,6 +98,26 @@ class Again(unittest.TestCase):
             status, said, times = self.ran(Kinds.Sample, one=1, other=1)
         self.assertEqual((status, times["one"]), (1, 1))
         self.assertNotIn("again, alone", said)
+
+
+class InMemory(unittest.TestCase):
+    def test_tests_about_disks_have_a_disk(self) -> None:
+        from tests.programs.test_heartbeat import Heartbeat
+        from tests.torture.test_kills import Kills
+        for case, on_disk in ((Heartbeat("run"), True), (Kills("run"), True), (self, False)):
+            self.assertEqual(runner.is_about_disks(case), on_disk)
+
+    def test_only_where_there_is_room_and_programs_may_run(self) -> None:
+        with tempfile.TemporaryDirectory() as place, mock.patch.object(runner, "SHM", place):
+            for full, room, flags, made in ((False, 1 << 20, 0, True), (False, 1 << 19, 0, False),
+                                            (False, 1 << 20, os.ST_NOEXEC, False),
+                                            (True, 1 << 20, 0, False)):
+                found = mock.Mock(f_bavail=room, f_frsize=2048, f_flag=flags)
+                with (mock.patch.object(runner, "FULL", full),
+                      mock.patch.object(runner.os, "statvfs", lambda _, found=found: found)):
+                    self.assertEqual(bool(runner.directory_in_memory()), made)
+            mode = next(Path(place).iterdir()).stat().st_mode
+            self.assertEqual(mode & 0o7777, 0o1777)
 
 
 if __name__ == "__main__":

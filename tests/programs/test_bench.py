@@ -27,6 +27,8 @@ import report
 import servers
 import works
 
+ON_DISK = "bench measures no store in memory"
+
 
 def result(work: str, label: str, number: int, **figures: float) -> dict[str, Any]:
     return {"work": work, "label": label, "round": number, **figures}

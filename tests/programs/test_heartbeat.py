@@ -26,6 +26,7 @@ from tests.harness.process import (
     say_figures,
 )
 
+ON_DISK = "what fsyncs add to a slice is told"
 SEALS = effort(16, 5)
 IDLE_BEATS = 50
 BEAT = 0.005

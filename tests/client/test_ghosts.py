@@ -210,8 +210,8 @@ class Stopped(Ghost):
             with self.subTest(options):
                 runs = []
                 with self.stopped(self.relay()):
-                    for _ in range(3):
-                        runs += [subprocess.Popen(self.command("--name", "bob", *options),
+                    for command in self.command, self.command, self.patient:
+                        runs += [subprocess.Popen(command("--name", "bob", *options),
                                                   env=self.environment(), stdin=subprocess.DEVNULL,
                                                   stdout=subprocess.DEVNULL,
                                                   stderr=subprocess.PIPE)]

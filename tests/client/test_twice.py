@@ -16,7 +16,7 @@ from store import user
 from tests.client.correspondence import House, Person
 from tests.harness.process import effort
 
-WALKS = effort(40, 15)
+WALKS = effort(40, 10)
 STEPS = 60
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from server import control
 from terminal.usage import RELEASE
-from tests.harness.process import HERE
+from tests.harness.process import HERE, effort
 from tests.harness.terminals import needs
 
 FRONT = {"wire", "mailbox", "daemon", "curses_client"}
@@ -115,10 +115,11 @@ class OneFile(Packages):
         run("make", "-s", "pyz", f"PYTHON={sys.executable}", cwd=tree)
         file = str(shutil.move(f"{tree}/dist/parley.pyz", self.place / "parley.pyz"))
         shutil.rmtree(tree)
-        for flags in ((), ("-I",), ("-P",)):
-            self.assertEqual(run(sys.executable, *flags, file, "--version"), f"parley {RELEASE}\n")
-            self.assertEqual(run(sys.executable, *flags, file, "daemon", "--version"),
-                             f"parleyd {RELEASE}\n")
+        starts = [(flags, *program) for flags in ((), ("-I",), ("-P",))
+                  for program in (("parley",), ("parleyd", "daemon"))]
+        for flags, name, *words in effort(starts, starts[1:5:3]):
+            self.assertEqual(run(sys.executable, *flags, file, *words, "--version"),
+                             f"{name} {RELEASE}\n")
         os.symlink(file, self.place / "parleyd")
         self.assertEqual(run(sys.executable, str(self.place / "parleyd"), "--version"),
                          f"parleyd {RELEASE}\n")

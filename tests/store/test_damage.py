@@ -373,7 +373,7 @@ class TestSalvage(DamageCase):
                     continue
                 with open(os.path.join(self.path, name), "rb") as file:
                     length = len(file.read().rstrip(b"\0"))
-                for place in sorted(dice.sample(range(length), min(length, 40))):
+                for place in sorted(dice.sample(range(length), min(length, effort(40, 15)))):
                     path = os.path.join(self.copy(), name)
                     self.flip(path, place)
                     with self.subTest(backend=backend, name=name, place=place):

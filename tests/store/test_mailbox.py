@@ -192,9 +192,9 @@ class TestMail(StoreCase):
 
     def test_reading_out_of_order(self) -> None:
         """Every range of ten waiting messages, then every other one, wherever they lie."""
-        for sealed in (0, 4, 10):
-            for first in range(10):
-                for last in range(first, 10):
+        for first in range(10):
+            for last in range(first, 10):
+                for sealed in effort((0, 4, 10), ((0, 4, 10)[(first + 2 * last) % 3],)):
                     for length in self.lengths(first, last):
                         with self.subTest(sealed=sealed, first=first, last=last, length=length):
                             self.path = os.path.join(self.home.name,

@@ -37,6 +37,7 @@ from tests.torture.strace import calls, inject, under
 
 STEPS = 38                  # things that are done in a life
 # seconds without a word, now and then and when all is read: the store does its own work
+LIVES = 5
 BREATH = 0.05
 SEAL_AT = 1500              # bytes: a seal after some ten messages
 # messages that a reader may leave in the queue: the others are deleted, segments drop
@@ -231,16 +232,20 @@ def copy_of(store: str, directory: str) -> str:
 
 
 def count_life() -> tuple[list[Point], str]:
-    """The calls of a whole life, and what happened in it."""
-    with Life() as life:
-        status = life.live()
-        faults = life.party.oracle.judge_store(life.store) + life.party.faults()
-        events = life.events()
-        if status or faults or not all(events.values()):
-            raise AssertionError(
-                f"a life that nobody kills ends with {status}, {faults}; in it {events}")
-        said = ", ".join(f"{count} {what}" for what, count in events.items())
-        return life.points(), f"{said}; {life.party.oracle.count()}"
+    """The calls of a whole life, and what happened in it.
+
+    On a busy machine less is deleted in a life than in another: up to LIVES are tried."""
+    for _ in range(LIVES):
+        with Life() as life:
+            status = life.live()
+            faults = life.party.oracle.judge_store(life.store) + life.party.faults()
+            events = life.events()
+            if status or faults:
+                raise AssertionError(f"a life that nobody kills ends with {status}, {faults}")
+            if all(events.values()):
+                said = ", ".join(f"{count} {what}" for what, count in events.items())
+                return life.points(), f"{said}; {life.party.oracle.count()}"
+    raise AssertionError(f"in {LIVES} lives not all happened: {events}")
 
 
 def count_recovery(base: str) -> list[Point]:

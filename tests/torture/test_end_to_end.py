@@ -5,7 +5,7 @@ from tests.harness.process import effort, say_figures
 from tests.torture.end_to_end import end_to_end
 
 # The later ones, where a busy machine did nothing in the first.
-SECONDS = effort(3.0, 1.5), 20.0, 60.0
+SECONDS = effort(3.0, 1.0), 20.0, 60.0
 SEED = 11
 
 

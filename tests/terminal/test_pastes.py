@@ -60,6 +60,7 @@ class OnTheScreen(WithPeople):
             self.assertNotIn("you > bob", ann.screen.text())
             ann.type("\r")
             self.assertEqual(bob.hear(wire.Mail).text, text.replace("\r", "\n")[5:].rstrip("\n"))
+            ann.press(b"\x1b")                      # leaves the conversation
             ann.until("menu>", SECONDS)
             ann.type("/help\r")
             ann.until("commands, wherever", SECONDS)

@@ -10,7 +10,8 @@ can ask for one with some hundred bytes.  So a handshake has the daemon's time o
   - Of that, each host has BURST at once and a hundredth of the clock in the long run.  The host
     that used least of its time lately is first.
   - Of its handshakes, one that has begun is first: the rest of it is little work, and if all began
-    before one ended, none of a crowd would end in time.
+    before one ended, none of a crowd would end in time.  So it is also the last that has to go
+    for a newcomer.
 
 A connection whose time has not come is not read: it is out of the selector, and what its peer sent
 waits in the peer's own socket.  It has LOGIN_SECONDS for all.  While nobody asks for anything, a
@@ -166,7 +167,9 @@ class Handshakes:
         except OSError as error:
             mask, reason = 0, error.strerror or str(error)
         took, now = self.processor() - began, self.clock().monotonic
-        handshake.has_begun = True
+        if not handshake.has_begun:
+            handshake.has_begun = True
+            self.pool.add(handshake)            # last again: it has cost time
         self._next_at = now + REST * took
         if self._time.level(handshake.host, now) > 0:       # while nobody asks there is no debt
             self._time.take(handshake.host, now, 1000 * took)

@@ -443,6 +443,8 @@ MUTANTS = [Mutant(*row) for row in (
      "self._time.take(handshake.host, now, 1000 * took)", "pass", "test_handshakes"),
     ("handshakes: what has begun goes first", "server/handshakes.py",
      "each.has_begun))", "0))", "test_handshakes"),
+    ("handshakes: what has begun goes last", "server/handshakes.py",
+     "            self.pool.add(handshake)            #", "            pass  #", "test_handshakes"),
     ("tls: what came with the end of the handshake", "net/tls.py", "if not self._in.pending:",
      "if True:", "test_handshakes"),
     ("daemon: what was closed in this turn", "daemon.py",

@@ -15,8 +15,8 @@ from terminal.display import display
 from ui.dates import span
 from ui.desk import Desk, Mode, Search
 from ui.help import KEYS, MARKS, MORE
-from ui.names import ONE_WORD, addressees, only_names
-from ui.notices import KINDS
+from ui.names import ONE_WORD, addressees, counted, only_names, recipients
+from ui.notices import BELL, KINDS, OFF
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME, TO_TALK
 from ui.words import BAD_NAME, OFFLINE
 from wire import ROOM_SIGN, Admission, SendFlag, is_name, is_room
@@ -25,6 +25,7 @@ OFFERS_MAX = 10_000     # names that Tab looks through
 EVERYONE = "all"        # a reserved word, so nobody's name
 ADMISSIONS = {"open": Admission.OPEN, "names": Admission.NAMES, "group": Admission.GROUP}
 LITERAL = ("//", "@@")  # a text that begins with the second character of one of these
+LINES = "lines"         # of --plain (several.py)
 HISTORY = 20            # messages that /history shows by itself
 HISTORY_MAX = 1000      # and at most: what a user may still scroll through
 WHOM = "for the chat, leave out @all; for everybody in the log, type /all TEXT"     # @all in a chat
@@ -183,6 +184,11 @@ def send_now(desk: Desk, rest: str) -> str:
     return send(desk, rest, SendFlag.NOW)
 
 
+def lines(desk: Desk, _: str = "") -> str:
+    """In --plain a text of several lines."""
+    return "on the screen, M-Enter begins another row of a text; /lines is for --plain"
+
+
 def check(desk: Desk, _: str = "") -> str:
     return desk.talk.requests.check()
 
@@ -280,7 +286,12 @@ def notify(desk: Desk, rest: str) -> str:
     if kind not in KINDS:
         return _told(desk, kind, f"notices are {notices.kind}; /notify takes one of "
                                  f"{' '.join(KINDS)}")
+    if desk.strict and kind not in (BELL, OFF):
+        return "--plain shows no notifications; /notify off also stops --notify-command"
     notices.kind = kind
+    if desk.strict and kind == BELL:
+        desk.talk.feed.note("notices by --notify-command alone: --plain rings no bell")
+        return ""
     desk.talk.feed.note("no notices" if kind == "off" else f"notices by {kind}, while the terminal "
                         "has not said that you look")
     return ""
@@ -292,6 +303,23 @@ def tell_me(desk: Desk, rest: str) -> str:
     if fault or len(names) > 1:
         return "/tell-me takes one name: /tell-me bob"
     return desk.talk.notices.tell_me(names[0]) if names else desk.talk.notices.list()
+
+
+def status(desk: Desk, _: str = "") -> str:
+    """What the bar says, in a line."""
+    link, talk = desk.link, desk.talk
+    if not link.online:
+        talk.feed.note(f"not connected; {counted(len(link.pending), 'message')} of yours not "
+                       "stored yet")
+        return ""
+    chat = talk.chatting.chat
+    parts = [f"{display(link.name)} at {display(link.house)}", talk.people.here.summary,
+             f"{counted(link.waiting, 'message')} waiting",
+             "away" if talk.away.own else "",
+             "holding new ones" if link.ask.holding else "",
+             f"in a chat with {display(recipients(chat.others))}" if chat else ""]
+    talk.feed.note(", ".join(filter(None, parts)))
+    return ""
 
 
 # ---- people ----
@@ -535,6 +563,8 @@ COMMANDS: dict[str, Command] = {
     "reply": Command("/reply", "answer all who got the last message (M-r)", reply_all),
     "all": Command("/all TEXT", "send to every name in the log", send_all),
     "now": Command("/now bob TEXT", "send now or never: not kept for users who are away", send_now),
+    LINES: Command("/lines @bob", "--plain: the lines up to a . alone are one text for bob",
+                   lines),
     "check": Command("/check", "show the messages that wait for you", check),
     "join": Command("/join #ops", "be in a room: @#ops TEXT says something to all in it", join),
     "leave": Command("/leave #ops", "be in a room no longer", leave_room),
@@ -557,6 +587,7 @@ COMMANDS: dict[str, Command] = {
                       notify),
     "tell-me": Command("/tell-me bob", "say when bob comes; /tell-me: whom you wait for", tell_me),
     "away": Command("/away TEXT", "tell TEXT to who writes to you; /away: no longer", away),
+    "status": Command("/status", "say what the bar shows: who is here, what waits", status),
     "ignore": Command("/ignore bob", "hear nothing from bob; /ignore: whom you ignore", ignore),
     "unignore": Command("/unignore bob", "hear from bob again", unignore),
     "ignored": Command("/ignored", "list the users you ignore", ignored),

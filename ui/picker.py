@@ -120,7 +120,7 @@ class Picker:
                  if (choice := self._find(name))}
         missing = [name for name in typed if name.lower() not in known]
         if exact := self._named(typed):
-            return self._enough([exact])
+            return self._enough([exact], strict)
         if missing and (strict or not self.shown or len(typed) > 1):
             known_names = [choice.name for choice in self.all]
             return Taken(fault=unknown(missing, known_names, self.pick.outside))
@@ -130,7 +130,7 @@ class Picker:
         chosen = [known[name.lower()] for name in (*self.marked, *typed) if name not in missing]
         if missing or not (chosen or self.pick.several or strict):
             chosen = [choice for choice in self.shown if choice.name == self.cursor]
-        return self._enough(chosen)
+        return self._enough(chosen, strict)
 
     def _named(self, typed: list[str]) -> Choice | None:
         """The group of exactly these names, in a list of groups."""
@@ -138,13 +138,15 @@ class Picker:
         return next((choice for choice in self.all if len(choice.gives) > 1
                      and sorted(name.lower() for name in choice.gives) == wanted), None)
 
-    def _enough(self, chosen: list[Choice]) -> Taken:
+    def _enough(self, chosen: list[Choice], strict: bool) -> Taken:
         names = tuple(dict.fromkeys(name for choice in chosen for name in choice.gives))
         if len(chosen) > 1 and not self.pick.several:
             return Taken(fault="one name only: type one from the list")
         if len(names) < self.pick.least:
             if not self.pick.several:
                 return Taken(fault="type a name from the list")
+            if strict:
+                return Taken(fault=f"type at least {self.pick.least}, as in bob,erin")
             need = f"mark at least {self.pick.least}" if names else "nobody is marked yet"
             return Taken(fault=f"{need}: Space marks the name at >")
         return Taken(names)

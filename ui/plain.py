@@ -2,8 +2,10 @@
 
 For screen readers, dumb terminals and pipes.  The menu is the same as on the screen, and reads
 whole lines: each line is what the user would type before Enter.  An empty line is Esc; in a chat it
-is nothing.  Everything that the pane would show is printed once, as it comes, and a message is
-confirmed after it was printed.
+is nothing, at the menu it prints the items, and tries to connect if nobody is there.  Everything
+that the pane would show is printed once, as it comes, and a message is confirmed after it was
+printed.  Nothing is said again that the user has heard: the items when the mode changes, a list of
+names when it is opened, and after a wrong name what is like it.
 
 Without a terminal at stdin the input is a script:
 
@@ -18,8 +20,9 @@ Without a terminal at stdin the input is a script:
       end (failures.py).  That holds for a line that is no command or no text, for a refusal, for a
       step that the end of the input left unfinished, and for lines that no daemon was there for.
 
-At a terminal, lines that come within GAP seconds of each other are a paste.  None of them is done:
-the user is asked whether they are one text.  In a pipe each line is a line.
+At a terminal, lines that come within GAP seconds of each other are a paste, which several.py asks
+about.  In a pipe each line is a line.  What was typed ahead of a question at the login is dropped:
+it was not meant for a name, nor for a passphrase.
 """
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ from typing import Any
 
 import wire
 from client.archive import ArchiveError
-from client.events import Offline, OtherStore
+from client.events import Locked, NameRefused, Offline, Online, OtherStore
 from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import UNICODE, display
@@ -47,6 +50,7 @@ from ui.menu import Menu
 from ui.names import counted
 from ui.options import make_link
 from ui.output import Output, complain
+from ui.several import Several
 
 READ_SIZE = 65536           # bytes of input in one read
 TOLD = 30                   # cells of a message that say which one has a new mark
@@ -104,6 +108,8 @@ class Input:
 
     def _read(self) -> bytes | None:
         """What was read; b"" at the end of the input, None if there is nothing yet."""
+        if self.at_terminal and not self._follows(0):       # drop() may have been quicker
+            return None
         try:
             return os.read(self.fd, READ_SIZE)
         except (BlockingIOError, InterruptedError):
@@ -112,9 +118,17 @@ class Input:
             self.fault = fault.strerror or str(fault)
             return b""
 
-    def _follows(self) -> bool:
+    def _follows(self, seconds: float = GAP) -> bool:
         """Whether more input comes so soon after a line that nobody has typed it."""
-        return bool(select.select([self.fd], [], [], GAP)[0])
+        return bool(select.select([self.fd], [], [], seconds)[0])
+
+    def drop(self) -> bool:
+        """Forget what was typed so far; whether that is known to be something."""
+        had, self.lines, self._rest = bool(self.lines or self._rest), [], b""
+        if self.at_terminal:
+            with contextlib.suppress(termios.error):
+                termios.tcflush(self.fd, termios.TCIFLUSH)
+        return had
 
     def echo(self, on: bool) -> None:
         """Let the terminal show what is typed, or not."""
@@ -141,12 +155,17 @@ class Plain:
         self._input = Input(fd)
         self._output = Output()
         self._granting = Granting(menu, self, options)
-        self._pasted = ""                   # the paste that is asked about
+        self._several = Several(menu, self._output.line)
         self._until: float | None = None    # after the end of the input: when to stop waiting
         self._printed = 0                   # the serial number of the next entry to print
         self._has_printed = False           # entries, since the last prompt
         self._mode: object = None           # the mode last shown
         self._question: tuple[str, ...] = ()        # the question last shown
+        self._owes_prompt = False           # a line was done; it may wait for an answer
+        self._waiting = 0                   # messages that wait, as the user knows
+        self._is_told = False               # of more of them, since the last line
+        self._is_offline = False            # and the user knows how to connect
+        self._is_again = False              # a list is shown once more, for a wrong name
         self._code = os.EX_OK               # how the program will end
 
     def run(self) -> int:
@@ -206,8 +225,8 @@ class Plain:
         """Complain if the input of a script has ended in the middle of something."""
         if self.desk.is_at_login and not self.interactive:
             raise Failure(os.EX_USAGE, "the input ended before a username: --name NAME gives one")
-        if self.desk.mode in UNFINISHED:
-            self._complain(f"the input ended at \"{self.menu.prompt}\": "
+        if self.desk.mode in UNFINISHED or self._several.is_begun:
+            self._complain(f"the input ended at \"{self._several.prompt or self.menu.prompt}\": "
                            "what was begun there is not done", os.EX_DATAERR)
 
     def _is_settled(self) -> bool:
@@ -233,6 +252,26 @@ class Plain:
         if not self.interactive and not self.desk.leaving:
             self._check(event)
         self.menu.hear(event, now())
+        if self.interactive and not self.desk.leaving:
+            self._tell(event)
+
+    def _tell(self, event: Any) -> None:
+        """What the screen says beside the pane: more messages wait, how to connect.  And a question
+        at the login is not answered by what was typed before it."""
+        if isinstance(event, Online):
+            self._waiting, self._is_offline = event.welcome.waiting, False
+        elif isinstance(event, Offline) and not self._is_offline and not self.desk.is_at_login:
+            self._is_offline = True
+            self.menu.note("an empty line at the menu tries to connect now; messages go out once "
+                           "you are connected")
+        elif isinstance(event, wire.Waiting):
+            more, self._waiting = event.total > self._waiting, event.total
+            if more and not self._is_told:
+                self._is_told = True
+                self.menu.note(f"{counted(event.total, 'message')} waiting: /check shows what "
+                               "waits")
+        elif isinstance(event, NameRefused | Locked | OtherStore) and self._input.drop():
+            self._complain("what you typed ahead of this is dropped")
 
     def _check(self, event: Any) -> None:
         """In a script: complain if this event is a failure, or raise Failure if it ends all."""
@@ -269,41 +308,31 @@ class Plain:
         except UnicodeDecodeError:
             self._complain("a line that is not UTF-8 is dropped", os.EX_DATAERR)
             return
-        mode, fault = self.desk.mode, ""
-        if self._pasted or "\n" in line.strip():
-            fault = self._paste(line)
+        fault, self._is_told, self._owes_prompt = "", False, self.interactive
+        if self._several.wants(line):
+            fault = self._several.take(line, now())
         elif line.strip():
             self.menu.enter(line, now())
-        elif self.desk.mode is not Mode.CHAT:
-            self.menu.enter("", now()) if self.desk.is_at_login else self.menu.press("<Esc>", now())
-        self._mode = None if self.interactive or self.desk.mode is not mode else self._mode
+        else:
+            self._enter_nothing()
         if fault := fault or self.menu.take_error():
             self._show_entries()
+            self._is_again = self.interactive and self.desk.picker is not None
             if self.desk.is_at_login and not self.interactive:
                 raise Failure(os.EX_DATAERR, fault)
             self._complain(fault, os.EX_DATAERR)
 
-    def _paste(self, line: str) -> str:
-        """Lines that came at once: ask whether they are one text.  A fault, or "".
-
-        A line that is not an answer is one more line of the text: the terminal holds the last line
-        of a paste back until the user presses Enter."""
-        text, self._pasted = self._pasted, ""
-        answer = line.strip().lower() if text else ""
-        if self.desk.is_secret:
-            return "a passphrase is one line: the paste was dropped"
-        if text and answer in ("", "n", "no"):
-            return "the paste was dropped"
-        if answer in ("y", "yes"):
-            self.menu.enter(text, now())
-            fault = self.menu.take_error()
-            self._pasted = text if fault else ""
-            return fault
-        self._pasted = f"{text}\n{line}" if text else line
-        prompt = self.menu.prompt_of(self._pasted)
-        self._output.line(f"? {self._pasted.count(chr(10)) + 1} lines came at once: y gives them "
-                          f"as one text to `{prompt}`, n drops them")
-        return ""
+    def _enter_nothing(self) -> None:
+        """An empty line: Esc where that goes somewhere."""
+        mode = self.desk.mode
+        if self.desk.is_at_login:
+            self.menu.enter("", now())
+        elif mode is Mode.MENU and not self.link.online:
+            self.link.connect()
+        elif mode is not Mode.CHAT:
+            self.menu.press("<Esc>", now())
+            if self.interactive and self.desk.mode is mode:
+                self._mode = None               # the items once more
 
     # ---- what is shown ----
 
@@ -337,17 +366,20 @@ class Plain:
             printed = True
         self._confirm()
         is_in = self.link.online and self.link.roster.is_whole      # "connected" was printed
-        if (self.desk.mode is not self._mode and not self.desk.leaving
+        is_busy = self.interactive and self.menu.talk.requests.are_open
+        if ((self.desk.mode is not self._mode or self._is_again) and not self.desk.leaving
                 and (is_in or self.desk.is_at_login) and not self.menu.is_joining):
             self._mode = self.desk.mode
             self._show_mode()
-        elif not printed and self.menu.question == self._question:
-            return
+        elif (not printed and self.menu.question == self._question
+              and (is_busy or not self._owes_prompt)):
+            return                              # with a prompt to come behind the answer
         if self.menu.question and self.menu.question != self._question:
             self._output.line(self.menu.question[0])
         self._question = self.menu.question
-        if self.interactive and not self.desk.leaving and not self.menu.is_joining:
-            self._output.prompt("y or n> " if self._pasted else f"{self.menu.prompt} ")
+        self._owes_prompt = is_busy
+        if self.interactive and not self.desk.leaving and not self.menu.is_joining and not is_busy:
+            self._output.prompt(f"{self._several.prompt or self.menu.prompt_of('')} ")
 
     def _confirm(self) -> None:
         """Confirm the messages that were printed."""
@@ -373,15 +405,20 @@ class Plain:
         self._has_printed |= bool(entries or settled)
 
     def _show_mode(self) -> None:
-        """Print what the user can choose now."""
-        picker = self.desk.picker
+        """Print what the user can choose now; after a wrong name what is like it, or of a short
+        list all."""
+        picker, is_again, self._is_again = self.desk.picker, self._is_again, False
         if picker:
-            self._output.line(f"{picker.pick.title}:")
-            for choice in picker.all[:CHOICES_SHOWN]:
+            choices = picker.shown if is_again else picker.all
+            if not choices and len(picker.all) <= CHOICES_SHOWN:
+                choices = picker.all
+            self._output.line(f"{picker.pick.title}:" if choices else
+                              f"{picker.pick.title}: {picker.total}; type a name, or how it begins")
+            for choice in choices[:CHOICES_SHOWN]:
                 self._output.line(f"  {choice.label}  {choice.note}".rstrip())
-            if (more := len(picker.all) - CHOICES_SHOWN) > 0:
+            if (more := len(choices) - CHOICES_SHOWN) > 0:
                 plus = "" if picker.total.isdigit() else "+"
-                self._output.line(f"  and {more}{plus} more: type a name")
+                self._output.line(f"  and {more}{plus} more: type a name, or how it begins")
         elif self.desk.is_at_items:
             self._output.line(" ".join(item.label for item in self.menu.items))
         elif self.desk.mode is Mode.TALK:

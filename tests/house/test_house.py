@@ -213,11 +213,12 @@ INSIDE = {
         "past": "dates entries feed names people",
         "people": "feed names words",
         "picker": "names",
-        "plain": "desk entries failures granting menu names options output",
+        "plain": "desk entries failures granting menu names options output several",
         "requests": "feed names people words",
         "rooms": "entries feed names people requests words",
         "screen": "entries menu names picker",
         "scrollback": "entries",
+        "several": "commands desk menu",
         "talk": "away chatting contact conversations feed invitations links messages notices pane "
                 "past people requests rooms",
         "wishes": "",

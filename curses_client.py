@@ -505,7 +505,7 @@ def paint(chosen: argparse.Namespace) -> int:
     offered, fault = options.login_name()
     menu = Menu(link, name=chosen.name, offered=offered, again=AGAIN)
     if fault and not chosen.name:
-        menu.note(f"{fault}: choose another name", "alert")
+        menu.note(f"{fault}: choose another name", "alert", now())
     loop = Loop(link, menu, terminal, Granting(menu, terminal, chosen))
     loop.catch_signals()
     try:

@@ -36,6 +36,7 @@ TURN_READ = 4 << 20         # bytes read from all connections in a turn, and of 
 LEAST_READ = 4096           # but so many from each
 UNSENT_MAX = 2 << 20        # bytes unsent above which it is closed: more than windows, lists and
                             # chats can leave unread by their own limits
+LEFT = "the line was closed"        # why, if the peer did it
 
 
 def read_size(connections: int) -> int:
@@ -120,7 +121,7 @@ class Connection:
         """The peer will say no more.  A client that only shut down that direction still gets the
         answers that it is owed (partings.py)."""
         if self.client is None or self.is_gone(said_all=False):
-            self.close("the line was closed")
+            self.close(LEFT)
         else:
             self.ended = True
             self.watch()
@@ -217,7 +218,7 @@ class Connection:
         """The peer is gone.  A stranger is closed.  What a client has sent is still worked off; but
         while nothing is waited for, the selector would say so again and again."""
         if self.client is None:
-            self.close("the line was closed")
+            self.close(LEFT)
         elif self.is_open and not self.mask:
             self._selector.unregister(self.sock)
             self._is_watched = False
@@ -226,6 +227,11 @@ class Connection:
         """Send these last bytes, and close the connection as soon as everything was sent."""
         self.closing = self.closing or reason
         self.send(last)
+
+    def was_look(self, reason: str) -> bool:
+        """Whether a login only looked whether a daemon is here: clients do, before they have a
+        name.  `reason`: why the connection is closed."""
+        return reason is LEFT and self.heard == self.opened and self.caller.uid is not None
 
     def close(self, reason: str) -> None:
         """Close it now, and tell its owner.  Harmless when it is closed."""

@@ -110,8 +110,9 @@ class Menu:
         """The link dials again in so many seconds: for the bar."""
         self._retry_in = seconds
 
-    def note(self, text: str, style: str = "notice") -> None:
-        """Show a line in the pane."""
+    def note(self, text: str, style: str = "notice", now: int = 0) -> None:
+        """Show a line in the pane; `now`: the time, if nothing was heard or pressed yet."""
+        self.talk.feed.now = now or self.talk.feed.now
         self.talk.feed.note(text, style)
 
     def leave(self) -> None:

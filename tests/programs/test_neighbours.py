@@ -123,6 +123,7 @@ class Places(Neighbours):
         asks.type("alice")
         asks.says(" as alice: ")
         self.assertEqual(daemon.output.count("connected name=alice"), 1)
+        self.assertNotIn(" closed ", daemon.output, "a look is nothing that an operator reads")
 
     def test_no_tcp_without_being_told(self) -> None:
         daemon = self.host.daemon("alice")
@@ -489,6 +490,7 @@ class OnePerson(Neighbours):
         with Terminal(command, rows=24, cols=100) as screen:
             screen.until("your login root is a reserved word, and no username: choose another",
                          PATIENCE)
+            self.assertNotIn("1970", screen.screen.text())
             screen.type("admiral\r")
             screen.until("as admiral:", PATIENCE)
 

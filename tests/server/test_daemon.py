@@ -212,6 +212,15 @@ class Together(unittest.TestCase):
             self.assertEqual(service.daemon.connections, {})
 
 
+class Looks(unittest.TestCase):
+    def test_a_login_that_looks_is_not_noted(self):
+        """Over TCP it is: that may be somebody who tries all ports."""
+        for uid, notes in ((1003, 0), (None, 1)):
+            with Service() as service:
+                service.connect(Caller("unix:eve" if uid else "192.0.2.1:5", uid)).hang_up()
+                self.assertEqual(len(service.notes.events("closed")), notes)
+
+
 class Deadlines(unittest.TestCase):
     def test_login(self):
         with Service() as service:

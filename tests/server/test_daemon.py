@@ -99,7 +99,7 @@ class Door(unittest.TestCase):
     def test_unknown_features_are_not_granted(self):
         with Service() as service:
             self.assertEqual(service.user("ann", features=2**32 - 1).welcome.features,
-                             71 | 8 | 128 | 256 | 1024 | 2048 | 16384)
+                             71 | 8 | 128 | 256 | 1024 | 2048 | 4096 | 16384)
 
     def test_as_first_registered(self):
         with Service() as service:

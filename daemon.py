@@ -134,11 +134,13 @@ class Daemon:
             self._on_signals()
         for connection in self.unfinished.due(self.now.monotonic):
             self._process(connection)
-        for key, mask in self.pace.ready(ready, self.now.monotonic):
-            if type(key.data) is Connection:
-                self._on_ready(key.data, mask, size)
-            elif self.selector.get_map().get(key.fd) == key:    # nothing has closed it since
-                key.data(key.fileobj, mask)
+        for some in self.pace.ready(ready, self.now.monotonic):
+            for key, mask in some:
+                if type(key.data) is Connection:
+                    self._on_ready(key.data, mask, size)
+                elif (type(key.fileobj) is int          # the disk's; nothing has closed it since
+                        or self.selector.get_map().get(key.fd) == key):
+                    key.data(key.fileobj, mask)
         self._write()
         self.board.push()
         settled = self.mailbox.settled()
@@ -149,8 +151,9 @@ class Daemon:
         if self.mailbox.sync() != settled:      # a disk that does not work in the background
             self.board.settle(self.mailbox.settled())
             self._flush()
-        for _ in self.pace.steps(self.board.slices, self.now.monotonic):
-            self._flush()
+        if self.board.slices.works:
+            for _ in self.pace.steps(self.board.slices, self.now.monotonic):
+                self._flush()
         self.partings.part(self.now)
         self._timers()
         self.console.draw(self.now.monotonic, self.board.table.title, self.board.table.rows)

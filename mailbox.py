@@ -65,7 +65,7 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from net.bodies import body_of, count_of
 from store import manifest as manifests
@@ -94,7 +94,6 @@ from store.mail import (
     WHOLE,
     Mail,
     limited,
-    messages,
     place_of,
     weight,
 )
@@ -296,7 +295,8 @@ class Mailbox:
     def unread(self, user: User, after: int, upto: int, most: int, size: int) -> list[Mail]:
         """The next unread mail with after < id <= upto: `most` messages and `size` bytes of text at
         most, but one message if there is any."""
-        self.fanout.reach(user)
+        if self.fanout.mail is not None:
+            self.fanout.reach(user)
         if user.pages:
             unread = self._shelf.each_unread(user, after, self.progress.last)
             return limited(unread, upto, most, size)
@@ -314,7 +314,8 @@ class Mailbox:
     def read(self, user: User, first: int, last: int) -> list[Mail]:
         """Mark all mail of this user's with first <= id <= last as read.  Returns the mail of it
         that was unread, in order."""
-        self.fanout.reach(user)
+        if self.fanout.mail is not None:
+            self.fanout.reach(user)
         if user.pages:
             self.census.count(user, user.overlapping(first, last))
             parts = self._shelf.take(user, first, last)
@@ -323,19 +324,17 @@ class Mailbox:
             parts = [newly := user.take(first, last)]
         if not newly:
             return newly
-        reads = self._batch.reads
-        if user.number not in reads:
+        if user.number not in self._batch.reads:
             self._batch.reserve_read(user)
-        user.waiting -= messages(newly)
-        self.census.take(newly)
+        user.waiting -= self.census.take(newly)
         for part in parts:
             if part and (above := user.mark_read(part[0].id, part[-1].last, self._shelf.mails_for)):
-                reads[user.number][1].append(above)
+                self._batch.reads[user.number][1].append(above)
         if self.upkeep.seal is not None:
             self.upkeep.seal.read(user, newly[0].id, newly[-1].last)
         return newly
 
-    def kept(self, first: int, last: int) -> Iterator[Range]:
+    def kept(self, first: int, last: int) -> Sequence[Range]:
         """The parts of this range of ids that no power cut has taken: a message with such an id was
         on the disk and, once read, never comes back.  One with another id may have been shown, and
         come again from its sender.  A range with last < first is returned as it is."""

@@ -126,7 +126,9 @@ class Delivery:
             self.counted[client] = self.stirred[client] = None
 
     def on_confirm(self, client: Client, said: wire.Confirm, now: Now) -> None:
-        last = self._confirmable(client, said)
+        last = said.last
+        if last - said.first >= WINDOW and client.user.waiting > WINDOW:
+            last = self._confirmable(client, said)
         mails = self.mailbox.read(client.user, said.first, last)
         if mails:
             self._confirmed(client, mails)
@@ -137,14 +139,13 @@ class Delivery:
         self.stirred[client] = self.counted[client] = None
         if last < said.last:
             raise Doubtful                      # the rest, when it is looked at again
-        parts = list(self.mailbox.kept(said.first, said.last))
-        self.promises.turn.replies += [(client, wire.Confirmed(*part)) for part in parts]
+        parts, replies = self.mailbox.kept(said.first, said.last), self.promises.turn.replies
+        for part in parts:
+            replies.append((client, wire.Confirmed(*part)))
         client.work += len(parts) - bool(parts)     # the request itself pays for one answer
 
     def _confirmable(self, client: Client, said: wire.Confirm) -> int:
-        """Up to which id a confirmation is taken at once: up to its end, if few messages wait."""
-        if said.last - said.first < WINDOW or client.user.waiting <= WINDOW:
-            return said.last
+        """Up to which id a long confirmation is taken at once: up to its end, if that is few."""
         mails = self.mailbox.unread(client.user, said.first - 1, said.last, CONFIRM_MOST,
                                     CONFIRM_BYTES)
         number, size = amount(mails)
@@ -222,7 +223,10 @@ class Delivery:
         if fanout.mail is not None:
             for client in (*self.stirred, *self.counted):
                 fanout.reach(client.user)
-        self._tell_waiting()
+        for client in self.counted:             # where the number has changed
+            if client.waiting != client.told_waiting and client.welcomed:
+                self._tell_number(client)
+        self.counted.clear()
         stirred, self.stirred = self.stirred, {}
         if self.clogged:
             for client in [each for each in self.clogged if not each.backlog]:
@@ -257,12 +261,17 @@ class Delivery:
 
     def _fill(self, client: Client) -> None:
         check = client.window.checking
-        if check is not None and check.upto == EVER:    # it begins, and a crowd may wait before it
+        if check is not None:
+            self._check(client, check)
+        if not client.holding:
+            self._push(client, client.window.live)
+
+    def _check(self, client: Client, check: Stream) -> None:
+        if check.upto == EVER:                  # it begins, and a crowd may wait before it
             if client in self.errands.checks and self.errands.has_to_wait(client):
-                check = None
-            else:
-                self._tell_number(client)
-        if check is not None and self._push(client, check):
+                return
+            self._tell_number(client)
+        if self._push(client, check):
             client.window.checking = None
             self._end(client, check)
             if self.errands.of:
@@ -271,8 +280,6 @@ class Delivery:
             self.note("checked", name=client.name, messages=check.total)
             if unreadable := self.mailbox.unreadable(client.user):
                 self.roster.tell(client, wire.Notice(UNREADABLE.format(unreadable)))
-        if not client.holding:
-            self._push(client, client.window.live)
 
     def _push(self, client: Client, stream: Stream) -> bool:
         """Push the messages of this stream that fit into the client's window.  Returns whether no
@@ -323,14 +330,8 @@ class Delivery:
             self._pushes[mails[0].id, flags] = mails, frames
         return frames
 
-    def _tell_waiting(self) -> None:
-        """Tell clients how many messages a CHECK would bring, where that has changed."""
-        for client in self.counted:
-            if client.welcomed:
-                self._tell_number(client)
-        self.counted.clear()
-
     def _tell_number(self, client: Client) -> None:
+        """Tell a client how many messages a CHECK would bring, if that has changed."""
         if client.waiting != client.told_waiting:
             client.told_waiting = client.waiting
             self.roster.tell(client, wire.Waiting(client.told_waiting))

@@ -56,11 +56,10 @@ class Joining:
         self.rooms.count(client, -1)
 
     def look(self, now: Now) -> None:
-        """At the end of a turn: old lines go, and those that are in a group no more; answers go
-        on."""
+        """At the end of a turn: old lines go, and those that are in a group no more."""
         self.rooms.trim()
         self.rooms.review(now.monotonic, self.put_out)
-        self.looking.wake()
+        self.looking.end_turn()
 
     def put_out(self, user: User, room: Room) -> None:
         """This user is not admitted any more."""

@@ -170,12 +170,6 @@ class Looking:
         """Whether a RECALL or LIST_ROOMS of this client goes on."""
         return client in self._answers
 
-    def wake(self) -> None:
-        """At the end of a turn: go on with clients that read again."""
+    def end_turn(self) -> None:
+        """What was told in this turn is written: it stands."""
         self._told.clear()
-        self._pages.wake()
-
-    @property
-    def is_due(self) -> bool:
-        """Whether wake() has something to do."""
-        return self._pages.is_due

@@ -29,18 +29,18 @@ class Pages(Crowd[Client]):
     def _serve(self, client: Client) -> int:
         if client.backlog < PAUSE_AT:
             return self.page(client)
-        self._deaf[client] = None
+        self._deaf[client] = self.slices.deaf[self] = None
         return 1
 
-    @property
     def is_due(self) -> bool:
         """Whether one of those that did not read reads again."""
-        return bool(self._deaf) and any(client.backlog < PAUSE_AT for client in self._deaf)
+        return any(client.backlog < PAUSE_AT for client in self._deaf)
 
     def wake(self) -> None:
         """Go on with those that read again."""
-        if self._deaf:
-            reading = [client for client in self._deaf if client.backlog < PAUSE_AT]
-            for client in reading:
-                del self._deaf[client]
-            self.add(reading)
+        reading = [client for client in self._deaf if client.backlog < PAUSE_AT]
+        for client in reading:
+            del self._deaf[client]
+        if not self._deaf:
+            del self.slices.deaf[self]
+        self.add(reading)

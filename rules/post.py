@@ -207,8 +207,10 @@ class Post:
                 self._note_messages(client, mail, [audience.room] if audience.room else users)
             if audience.room:
                 self.rooms.said(audience.room)
-            self.delivery.stir(audience.reading)
-            self.delivery.count(audience.holding)
+            if audience.reading:
+                self.delivery.stir(audience.reading)
+            if audience.holding:
+                self.delivery.count(audience.holding)
         else:
             names = wire.some([name for _, page in audience.outcomes.pages for name in page])
             for origin in range(first, last + 1):

@@ -147,11 +147,6 @@ class Promises:
         for (client, _), ranges in answers.outcomes.items():
             owed[client] = owed.get(client, 0) + len(ranges)
 
-    @property
-    def is_due(self) -> bool:
-        """Whether settle() has something to do."""
-        return self._pages.is_due
-
     def is_sending(self, client: Client) -> bool:
         """Whether it takes OUTCOMES of many names now."""
         return client in self._long
@@ -196,7 +191,6 @@ class Promises:
         """Everything up to this seq is on disk: send the answers that waited for it.  Returns the
         newcomers that were sent their WELCOME."""
         welcomed: list[Client] = []
-        self._pages.wake()
         while self._unsettled and self._unsettled[0][0] <= seq:
             _, answers = self._unsettled.popleft()
             self._say(answers)

@@ -81,7 +81,7 @@ class Publication:
     # ---- the turn ----
 
     def publish(self, monotonic: float) -> None:
-        """Begin to send what changed, and go on with clients that read again."""
+        """Begin to send what changed."""
         changes = self.roster.changes
         if changes and monotonic >= self._publish_at:
             self._publish_at = monotonic + PUBLISH_COST * len(self._subscribers)
@@ -92,12 +92,9 @@ class Publication:
                     self._changed[number] = self._point
             changes.clear()
             self._behind.add(self._subscribers)
-        self._behind.wake()
 
     def next_publish(self) -> float:
-        """When publish() has something to do, on the monotonic clock; 0: at once; inf: never."""
-        if self._behind.is_due:
-            return 0.0
+        """When publish() has something to do, on the monotonic clock; inf: never."""
         return self._publish_at if self.roster.changes else inf
 
     def _send_page(self, client: Client) -> int:

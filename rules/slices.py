@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 MANY = 256          # clients that are served at once, without slices: 2 ms of work
 STEP = 32           # units in a step: a third of a millisecond
@@ -31,26 +31,47 @@ END = object()      # in place of a step: the work is done
 T = TypeVar("T")
 
 
+class Waker(Protocol):
+    """What waits for clients that do not read (pages.py)."""
+
+    def is_due(self) -> bool:
+        """Whether one of them reads again."""
+
+    def wake(self) -> None:
+        """Go on with those that do."""
+
+
 class Slices:
-    """The works under way."""
+    """The works under way, and those that wait for clients that do not read."""
 
     def __init__(self) -> None:
-        self._works: deque[Iterator[object]] = deque()
+        self.works: deque[Iterator[object]] = deque()
+        self.deaf: dict[Waker, None] = {}       # what waits for clients that do not read
 
     def __bool__(self) -> bool:
-        return bool(self._works)
+        return bool(self.works)
 
     def begin(self, work: Iterator[object]) -> None:
         """Do this work, from the end of this turn on."""
-        self._works.append(work)
+        self.works.append(work)
+
+    def is_due(self) -> bool:
+        """Whether a step can be done, or wake() has something to do."""
+        return bool(self.works or self.deaf) and (
+            bool(self.works) or any(each.is_due() for each in self.deaf))
+
+    def wake(self) -> None:
+        """Go on with clients that read again."""
+        for each in list(self.deaf):
+            each.wake()
 
     def step(self) -> bool:
         """Do a step of the work that has waited longest.  False: there is none."""
-        if not self._works:
+        if not self.works:
             return False
-        work = self._works.popleft()
+        work = self.works.popleft()
         if next(work, END) is not END:
-            self._works.append(work)
+            self.works.append(work)
         return True
 
 

@@ -17,7 +17,7 @@ disk can refuse it: then the daemon tells the rules what the batch held, as a `R
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from net.texts import ROOM_SIGN
@@ -110,7 +110,7 @@ class Store(Protocol):
         """Take all messages with first <= id <= last out of the user's queue.  Returns those that
         were in it, in the order of their ids."""
 
-    def kept(self, first: int, last: int) -> Iterable[Range]:
+    def kept(self, first: int, last: int) -> Sequence[Range]:
         """The parts of this range of ids that no power cut has taken: whatever had one of these
         ids was on the disk."""
 

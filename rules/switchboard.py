@@ -228,6 +228,8 @@ class Switchboard:
         self.invitations.expire(now.monotonic)
         self.joining.look(now)
         self.publication.publish(now.monotonic)
+        if self.slices.deaf:
+            self.slices.wake()
 
     def speaking(self) -> list[Client]:
         """The clients that were told something since the last call: it is in their `out`."""
@@ -255,8 +257,7 @@ class Switchboard:
     def next_timer(self) -> float:
         """When the rules have something to do that no client asked for, on the monotonic clock; 0:
         at once; inf: never."""
-        if (self.delivery.is_due or self.promises.is_due or self.slices
-                or self.roster.speaking or self.looking.is_due):
+        if self.delivery.is_due or self.roster.speaking or self.slices.is_due():
             return 0.0
         return min(self.invitations.next_expiry(), self.publication.next_publish(),
                    self.rooms.review_at, self.errands.until())

@@ -162,13 +162,14 @@ class Console:
              rows: Callable[[int], tuple[list[Row], int]]) -> None:
         """Write what is due: log lines at once, a frame at most five times a second."""
         self._now = monotonic
-        self._tell_gathered(monotonic)
+        if self.gathering.held:
+            self._tell_gathered(monotonic)
         if self._file:
             self._file.flush()
         if self._stream:
             self._stream.flush()
             self._draw_at = monotonic + FRAME_SECONDS
-        if self._is_stale and monotonic >= self._draw_at:
+        if self.mode == "table" and self._is_stale and monotonic >= self._draw_at:
             self._draw_at = monotonic + FRAME_SECONDS
             if self.browser and self.keyboard:
                 self.keyboard.look()
@@ -178,9 +179,8 @@ class Console:
     @property
     def _is_stale(self) -> bool:
         """Whether the table on the screen is not the latest."""
-        return self.mode == "table" and bool(
-            self.changed or self._frame or (self.browser and self.browser.is_news)
-            or (self.keyboard and self.keyboard.is_undecided))
+        return bool(self.changed or self._frame or (self.browser and self.browser.is_news)
+                    or (self.keyboard and self.keyboard.is_undecided))
 
     def press(self, key: Key) -> None:
         """A key of the operator's: it shows at the next frame."""
@@ -190,8 +190,9 @@ class Console:
 
     def next_draw(self) -> float:
         """When draw() has something to do, on the monotonic clock; inf: never."""
-        gathered = self.gathering.until()
-        if self._is_stale or (self._stream and self._stream.waits):
+        gathered = self.gathering.until() if self.gathering.held else inf
+        is_stale = self.mode == "table" and self._is_stale
+        if is_stale or (self._stream and self._stream.waits):
             return min(self._draw_at, gathered)
         return gathered
 

@@ -25,7 +25,6 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import Any, Protocol
 
 from net import places, scram
@@ -212,7 +211,7 @@ class Doors:
     def open_at(self) -> float:
         """When the next listener opens again, or a handshake goes on, on the monotonic clock; inf:
         none waits for a time."""
-        return min(self.handshakes.due_at, min(self._resting.values(), default=inf))
+        return min((self.handshakes.due_at, *self._resting.values()))
 
     def close(self) -> None:
         """Shut for good, and remove the files of the daemon's own Unix sockets."""

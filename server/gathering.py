@@ -25,13 +25,13 @@ class Gathering:
         self.rate = rate
         self._room = Buckets(rate * BURST_SECONDS, 1 / rate if rate else 0)
         # by login, the oldest first: since when, and how many lines of each event
-        self._held: dict[str, tuple[float, Counter[str]]] = {}
+        self.held: dict[str, tuple[float, Counter[str]]] = {}
 
     def admits(self, login: str, event: str, now: float) -> bool:
         """Whether this line may be written; else it is counted."""
         if not login or not self.rate or self._room.level(login, now) > 0:
             return True
-        self._held.setdefault(login, (now, Counter()))[1][event] += 1
+        self.held.setdefault(login, (now, Counter()))[1][event] += 1
         return False
 
     def wrote(self, login: str, size: int, now: float) -> None:
@@ -41,15 +41,15 @@ class Gathering:
 
     def until(self) -> float:
         """When the next counts are due; inf: there are none."""
-        if not self._held:          # asked in every turn
+        if not self.held:
             return inf
-        return next(iter(self._held.values()))[0] + GATHER_SECONDS
+        return next(iter(self.held.values()))[0] + GATHER_SECONDS
 
     def due(self, now: float) -> list[tuple[str, str, int]]:
         """The counts that are due: login, event, lines.  inf for `now`: all of them."""
         found = []
-        while self._held and now >= self.until():
-            login = next(iter(self._held))
-            _, counts = self._held.pop(login)
+        while self.held and now >= self.until():
+            login = next(iter(self.held))
+            _, counts = self.held.pop(login)
             found += [(login, event, lines) for event, lines in counts.items()]
         return found

@@ -55,7 +55,7 @@ class Partings:
     def leave(self, now: Now) -> None:
         """Let those leave that say no more and have been answered, before the turn's frames go out:
         others are told of it."""
-        for connection in list(self._ended):
+        for connection in list(self._ended) if self._ended else ():
             client = connection.client
             if client is None or client.has_left or not self.board.is_answering(client):
                 del self._ended[connection]

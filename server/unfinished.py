@@ -146,7 +146,7 @@ class Unfinished:
         if self.filling and not self._waits_for_a_seal():
             return 0.0
         held = self._behind_since + HOLD_SECONDS if self.held else inf
-        return min(held, min(self.resting.values(), default=inf))
+        return min((held, *self.resting.values()))
 
     def drop(self, connection: Connection) -> None:
         """It is closed."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from store.census import Census
 from store.fanout import Fanout
 from store.journal import BLANK
-from store.mail import Mail, messages
+from store.mail import Mail
 from store.progress import Progress
 from store.records import read_record, seen_record
 from store.user import Range, User
@@ -98,9 +98,7 @@ class Batch:
         for _, recipients in self.puts:
             for user in recipients:
                 while user.tail and user.tail[-1].id >= self.progress.base:
-                    mail = user.tail.pop()
-                    user.waiting -= messages([mail])
-                    census.take([mail])
+                    user.waiting -= census.take([user.tail.pop()])
         for user, _, settings, set_at in reversed(self.replaced):
             user.settings, user.set_at = settings, set_at
         for user in self.registered:

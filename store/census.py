@@ -54,15 +54,18 @@ class Census:
         for mail in mails:
             self.users[mail.sender].sent += weight(mail)
 
-    def take(self, mails: Sequence[Mail]) -> None:
-        """They do not any more."""
-        users = self.users
+    def take(self, mails: Sequence[Mail]) -> int:
+        """They do not any more.  Returns how many messages they are."""
+        users, taken = self.users, 0
         for mail in mails:
             id, last, _, sender, _, _, recipients, source, skip = mail
+            messages = last - id + 1
             if skip == WHOLE and recipients < SHARED_AT:  # weight(), without a call: nearly all
-                users[sender].sent -= OWN * (last - id + 1) + len(source) - NO_TEXT
+                users[sender].sent -= OWN * messages + len(source) - NO_TEXT
             else:
                 users[sender].sent -= weight(mail)
+            taken += messages
+        return taken
 
     def count(self, user: User, pages: Sequence[Page]) -> None:
         """Count the pages of a user that were not counted yet, before anything is read of them."""

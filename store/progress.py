@@ -23,7 +23,7 @@ roll, and says how long the journals are.  Nothing here touches the disk, and no
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from store.user import BY_END, Range, united
 
@@ -79,19 +79,21 @@ class Progress:
             return min(self.synced, self._late)
         return self.due - 1 if self.synced == self.written else min(self.synced, self.due - 1)
 
-    def kept(self, first: int, last: int) -> Iterator[Range]:
+    def kept(self, first: int, last: int) -> list[Range]:
         """See Mailbox.kept."""
-        if first > last:
-            yield first, last
+        if not self.lost or first > last:
+            return [(first, last)]
+        parts = []
         for place in range(bisect_left(self.lost, first, key=BY_END), len(self.lost)):
             begin, end = self.lost[place]
             if begin > last:
                 break
             if begin > first:
-                yield first, begin - 1
+                parts.append((first, begin - 1))
             first = end + 1
         if first <= last:
-            yield first, last
+            parts.append((first, last))
+        return parts
 
     # A batch
 
@@ -110,10 +112,8 @@ class Progress:
         self.written, self.said, self.is_dirty = self.last, self.synced, True
         self._bytes += size
         self.held += size
-        if self._bytes > UNSYNCED_BYTES or self.held > self.full_at:
-            self.most = self.ask_above = NOTHING
-        elif self.held > self.long_at:
-            self.ask_above = NOTHING
+        if self._bytes > UNSYNCED_BYTES or self.held > self.long_at:
+            self._limit()
 
     def wrote_word(self, size: int) -> None:
         """The journal says in so many bytes that all so far is on the disk."""
@@ -141,7 +141,10 @@ class Progress:
     def reached(self, seq: int) -> None:
         """All up to this seq is on the disk."""
         self.synced = seq
-        self._limit()
+        if self.is_ending or self._bytes > UNSYNCED_BYTES or self.held > self.long_at:
+            self._limit()
+        else:
+            self.most = self.ask_above = seq + UNSYNCED_MAX
 
     def hold(self, size: int) -> None:
         """The journals hold so many bytes now."""

@@ -20,7 +20,7 @@ RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' terminal/usage.py)
 
 .DEFAULT_GOAL = help
 .PHONY: help run client demo test test-all mutants fuzz torture bench bench-growth bench-stalls \
-        bench-client bench-figures lint install uninstall wheel pyz deb dist clean
+        bench-client bench-figures lint install uninstall wheel pyz deb release dist clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\): *[a-z. ]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -112,11 +112,15 @@ pyz:            ## dist/parley.pyz: both programs in one file
 	rm -rf build/pyz && mkdir -p $(ROOMS:%=build/pyz/%) dist
 	@for module in $(MODULES); do cp $$module build/pyz/$$module; done
 	cp packaging/__main__.py build/pyz/
+	[ -z "$(SOURCE_DATE_EPOCH)" ] || find build/pyz -exec touch -d "@$(SOURCE_DATE_EPOCH)" {} +
 	$(PYTHON) -m zipapp -p '/usr/bin/env python3' -o dist/parley.pyz build/pyz
 	chmod 755 dist/parley.pyz
 
 deb:            ## dist/parley_RELEASE_all.deb; needs dpkg-deb
 	RELEASE=$(RELEASE) sh packaging/debian/build.sh
+
+release:        ## dist/: sdist, wheel, pyz, deb, SHA256SUMS, the same bytes each time; packaging/release.sh
+	RELEASE=$(RELEASE) PYTHON="$(PYTHON)" sh packaging/release.sh
 
 dist:           ## the tree of the last commit, as a tar file
 	git archive --prefix=parley-$(RELEASE)/ -o parley-$(RELEASE).tar.gz HEAD

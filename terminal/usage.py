@@ -17,7 +17,7 @@ LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 PIPE_CLOSED = 128 + 13  # the exit code of a program whose reader has enough (SIGPIPE), as `| head`
 
-RELEASE = "0.1"         # of parley: both programs print it with --version
+RELEASE = "0.2.dev0"    # of parley: both programs print it; packaging/release.sh has the rest
 
 
 class Help(argparse.HelpFormatter):

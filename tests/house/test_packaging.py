@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zipfile
 from importlib.metadata import version
@@ -68,7 +69,7 @@ class Wheel(Packages):
         self.assertEqual(wheel.name, f"parley-{RELEASE}-py3-none-any.whl")
         tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
         self.assertEqual({top for top in tops
-                          if not re.match(r"parley-[\d.]+\.(dist-info|data)$", top)}, {"parley"})
+                          if not re.match(r"parley-[\w.]+\.(dist-info|data)$", top)}, {"parley"})
         run(sys.executable, "-m", "venv", "--without-pip", str(self.place / "env"))
         run(sys.executable, "-m", "pip", "--python", str(self.place / "env/bin/python"), "install",
             "-q", "--no-index",
@@ -178,6 +179,33 @@ echo done
 EOF
 chroot "$1/root" /bin/bash /inside "$2"
 """
+
+
+@needs("make", "git", "dpkg-deb", "sha256sum")
+@unittest.skipUnless(can_build() and find_spec("build"), "needs the module build of this Python")
+class Release(Packages):
+    def test_the_same_bytes_each_time(self) -> None:
+        """Of one commit, in two places and at two times; and not of what is no release."""
+        sums = []
+        for place in "one", "two":
+            tree = shutil.copytree(self.tree(), self.place / place / "tree")
+            git = ("git", "-C", str(tree), "-c", "user.name=parley",
+                   "-c", "user.email=parley@localhost")
+            run("git", "-C", str(tree), "init", "-q")
+            run(*git, "add", "-A")
+            when = "2026-11-27T12:00:00Z"
+            run(*git, "commit", "-qm", "a release", GIT_AUTHOR_DATE=when, GIT_COMMITTER_DATE=when)
+            settings = {"HOME": str(self.place), "TMPDIR": str(self.place),
+                        "BUILD_OPTIONS": "--no-isolation"}
+            with self.assertRaisesRegex(AssertionError, "is no release"):
+                run("make", "-s", "release", f"PYTHON={sys.executable}", cwd=str(tree), **settings)
+            run("make", "-s", "release", f"PYTHON={sys.executable}", cwd=str(tree), ANYWAY="1",
+                **settings)
+            sums.append(Path(tree, "dist/SHA256SUMS").read_text())
+            time.sleep(1)
+        self.assertEqual(sums[0], sums[1])
+        self.assertEqual([row.split()[1].rpartition(".")[2] for row in sums[0].splitlines()],
+                         ["whl", "gz", "pyz", "deb"])
 
 
 class Unit(unittest.TestCase):

@@ -19,6 +19,7 @@ from client.keyring import RingError
 from client.outbox import Busy, check_names, check_text
 from client.proofs import Proofs
 from client.rooms import AskingRooms
+from net.logins import is_person
 from wire import Why
 
 NUMBERS = 0xffffffff                # request numbers go from 1 to this, and then around
@@ -139,6 +140,10 @@ class Asking:
             self._events.append(Remark(f"{fault}; the passphrase will be asked for again"))
 
     # ---- from WELCOME to EXIT ----
+
+    def knows(self, name: str) -> bool:
+        """Whether this name is a login of the host, and the daemon takes mail for those."""
+        return bool(self.granted & wire.Feature.LOGINS) and is_person(name)
 
     def begin(self, granted: int) -> None:
         """Logged in, with these features."""

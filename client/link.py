@@ -57,8 +57,8 @@ from wire import Feature, ProtocolError, SendFlag, Why
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
 EXIT_SECONDS = 2                    # for the daemon to hang up after it
 # every link asks for these
-ALWAYS = (Feature.IGNORE | Feature.BIND | Feature.PERSON | Feature.ADDRESSED | Feature.ROOMS
-          | Feature.RESUME)
+ALWAYS = (Feature.IGNORE | Feature.BIND | Feature.PERSON | Feature.LOGINS | Feature.ADDRESSED
+          | Feature.ROOMS | Feature.RESUME)
 SEND_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
 BAD_NAME = (f"a username has 1 to {wire.NAME_MAX} of A-Z a-z 0-9 . _ - and begins with a letter "
             "or digit")

@@ -26,6 +26,7 @@ lists, or systemd may, a name that is not listed may still be somebody's.
 """
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -50,7 +51,9 @@ LISTING = {"files", "systemd"}              # sources that list what they find
 LISTING_SERVICES = {f"io.systemd.{name}" for name in (
     "DropIn", "DynamicUser", "Home", "Multiplexer", "NameServiceSwitch")}
 MADE_UP = {"root", "nobody"}                # systemd finds these by name even if no list has them
-WATCHED = ("/etc/passwd", SOURCES, SERVICES)
+DEFINITIONS, SHELLS = "/etc/login.defs", "/etc/shells"
+UID_MIN = 1000              # if the first of them does not say
+WATCHED = ("/etc/passwd", SOURCES, SERVICES, DEFINITIONS, SHELLS)
 SOL_LOCAL, LOCAL_PEERCRED = 0, 1            # <sys/un.h> of macOS and FreeBSD; Python lacks one
 UCRED, XUCRED = struct.Struct("3i"), struct.Struct("2I")    # pid, uid, gid; version, uid and more
 
@@ -92,6 +95,16 @@ def peer_pid(sock: socket.socket) -> int | None:
     return int(UCRED.unpack(found)[0]) or None      # 0: it has no number here
 
 
+def is_person(name: str) -> bool:
+    """Whether this host has a login of a person of that name, as a client sees it; the daemon looks
+    again."""
+    for spelled in (name, name.lower()):
+        with contextlib.suppress(Exception):    # whatever it is, that is no login (Logins._ask)
+            found = pwd.getpwnam(spelled)
+            return found.pw_uid >= _first_person() and found.pw_shell in _shells()
+    return False
+
+
 def _login(name: str) -> int | None:
     return pwd.getpwnam(name).pw_uid
 
@@ -101,9 +114,25 @@ def _groups(uid: int) -> list[int]:
     return os.getgrouplist(login.pw_name, login.pw_gid)
 
 
-def _listed() -> dict[str, int]:
+def _listed() -> list[tuple[str, int, str]]:
     # Reversed, because a look-up by name finds the first entry of that name.
-    return {entry.pw_name: entry.pw_uid for entry in reversed(pwd.getpwall())}
+    return [(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in reversed(pwd.getpwall())]
+
+
+def _first_person() -> int:
+    """The lowest uid of a person, as useradd(8) gives them."""
+    with contextlib.suppress(OSError, ValueError), open(DEFINITIONS, errors="replace") as file:
+        for words in map(str.split, file):
+            if len(words) > 1 and words[0] == "UID_MIN":
+                return int(words[1], 0)
+    return UID_MIN
+
+
+def _shells() -> set[str]:
+    """The shells that people log in with (shells(5))."""
+    with contextlib.suppress(OSError), open(SHELLS, errors="replace") as file:
+        return {"", *(line.strip() for line in file if line.startswith("/"))}
+    return {"", "/bin/sh", "/bin/csh"}          # as getusershell(3)
 
 
 def lists_all() -> bool:
@@ -138,6 +167,7 @@ class Listing(NamedTuple):
     is_whole: bool                      # there are no logins but these
     versions: list[tuple[int, ...]]     # of the WATCHED files
     again: float | None                 # when the list is read again; None: never
+    people: dict[str, tuple[str, int]]  # of a whole list, by names in small letters
 
 
 class Logins:
@@ -156,19 +186,35 @@ class Logins:
         self._gids: dict[int, tuple[float, list[int]]] = {}
         self._failed: dict[str, float] = {}     # look-ups: until when they are not tried again
         self._subuids = Subuids(self.uid, clock)
-        self._list = Listing({}, {}, False, [], 0.0)
+        self._list = Listing({}, {}, False, [], 0.0, {})
         self._look_at = 0.0                     # when the files are looked at again
 
     def uid(self, name: str) -> int | None:
         """The uid of the login of that name, or None if there is none.
 
         Raises OSError when that can't be told."""
-        now = self.clock()
-        if now >= self._look_at:
-            self._look(now)
+        self._look_again()
         uid = self._list.uids.get(name) if self._list.is_whole else self._by_name(name)
         folded = self._list.folded.get(name.lower())        # for each name: it takes its time
         return folded if uid is None else uid
+
+    @property
+    def are_listed(self) -> bool:
+        """Whether there are no logins but those of the list."""
+        self._look_again()
+        return self._list.is_whole
+
+    def person(self, name: str) -> tuple[str, int] | None:
+        """The login of this name, as it is spelled, and its uid, if it is a person's: not one of
+        the system's (UID_MIN), and with a shell (shells(5)).  Only the list is asked, which is
+        there, and only if it is whole: nobody waits for this."""
+        self._look_again()
+        return self._list.people.get(name.lower())
+
+    def _look_again(self) -> None:
+        now = self.clock()
+        if now >= self._look_at:
+            self._look(now)
 
     def _by_name(self, name: str) -> int | None:
         """What the host says about exactly this name."""
@@ -187,7 +233,7 @@ class Logins:
     def _look(self, now: float) -> None:
         """Read the list of logins again if it is time for that, or if a whole list has changed."""
         self._look_at = now + LOOK_SECONDS
-        _, _, is_whole, versions, again = self._list
+        _, _, is_whole, versions, again, _ = self._list
         if again is not None and (
                 now >= again or (is_whole and versions != list(map(_version, WATCHED)))):
             self.list_all()
@@ -197,17 +243,20 @@ class Logins:
 
         A list that took long is far away; it is long or incomplete, and is not read again."""
         started = self.clock()
-        none: dict[str, int] = {}
+        none: list[tuple[str, int, str]] = []
         # Before the reading: what changes while the list is read shows at the next look.
         versions = list(map(_version, WATCHED))
         answer = self._ask("all logins", _listed, none)
-        uids = answer[1] if answer else self._list.uids
+        uids = {name: uid for name, uid, _ in answer[1]} if answer else self._list.uids
         ended = self.clock()
         again = None if ended - started > SLOW_SECONDS else ended + REMEMBER_SECONDS
         is_whole = (answer is not None and again is not None and uids.keys() >= MADE_UP
                     and self.lists_all())
         folded = {name.lower(): uid for name, uid in uids.items()}
-        self._list = Listing(uids, folded, is_whole, versions, again)
+        first, shells = _first_person(), _shells()
+        people = {name.lower(): (name, uid) for name, uid, shell in (answer or (0.0, none))[1]
+                  if uid >= first and shell in shells} if is_whole else {}
+        self._list = Listing(uids, folded, is_whole, versions, again, people)
 
     def name(self, uid: int) -> str:
         """The login of that uid, or its number if it has none."""

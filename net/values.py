@@ -23,6 +23,7 @@ class Feature:                  # plain numbers: testing a bit of an IntFlag tak
     IGNORE = 64         # IGNORE and LIST_IGNORED are known
     BIND = 128          # BINDING is understood, and a proof is bound to what it says
     PERSON = 256        # YOURS and MOVED are understood
+    LOGINS = 512        # mail to a login of the host that has not been here yet
     ADDRESSED = 1024    # MAILS_TO: a message says to whom it was addressed
     ROOMS = 2048        # rooms are known: JOIN and the like may be sent, ROOMS is understood
     STATUS = 4096       # STATUS is understood, and SET_STATUS may be said
@@ -68,6 +69,7 @@ class Outcome(IntEnum):
     AWAY = 2            # not connected: the message waits in the mailbox for CHECK
     ABSENT = 3          # not connected, and it was now or never: not delivered, nothing stored
     FULL = 4            # the mailbox is full: not delivered, nothing stored
+    NEW = 5             # not here yet, ever: the message waits until they come
 
 
 class Why(IntEnum):

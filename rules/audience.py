@@ -144,13 +144,16 @@ class Audiences:
             room: User | None = None) -> Audience:
         """The audience of messages that are put for these users, and for the room whose members
         they are.  Who of them reads now is not told about a room: it may have a thousand."""
-        readers, away = self.roster.clients, []
+        readers = self.roster.clients
+        away: list[str] = []
+        new: list[str] = []
+        tells_new = client.features & wire.Feature.LOGINS
         reading: dict[Client, None] = {}
         holding: dict[Client, None] = {}
         for user in users:
             reader = readers.get(user.number)
             if reader is None:
-                away.append(user.name)
+                (new if tells_new and not user.last_seen else away).append(user.name)
             elif reader.holding:
                 holding[reader] = None
             else:
@@ -159,7 +162,7 @@ class Audiences:
             return Audience([*users, room], flags, reading, holding, outcomes,
                             self._until(client, users), heading_of((room.name,)), room)
         held = [reader.name for reader in holding]
-        for outcome, names in (Outcome.AWAY, away), (Outcome.HOLDING, held):
+        for outcome, names in (Outcome.AWAY, away), (Outcome.NEW, new), (Outcome.HOLDING, held):
             if names:
                 outcomes = outcomes.with_names(outcome, names)
         heading = b"" if flags & SendFlag.EVERYONE else heading_of_names(

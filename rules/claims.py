@@ -69,6 +69,9 @@ class Identity(NamedTuple):
     login_of: Callable[[int], int] = lambda uid: uid    # the login that limits count a uid for
     groups: Groups = NO_GROUPS                          # of the host
     tcp_claimed: bool = False                           # --tcp-names claimed
+    # the login of a person, as it is spelled, and its uid; None: nobody's, or the list is not whole
+    person_of: Callable[[str], tuple[str, int] | None] = lambda name: None
+    lists_people: Callable[[], bool] = lambda: False
     # where a caller sits, in words: a terminal, or a host; "": not known
     seat_of: Callable[[Caller], str] = lambda caller: ""
 

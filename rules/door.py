@@ -137,7 +137,7 @@ class Door:
                                                                             proven)
         user = self._user(hello, caller, now, proven, is_errand)
         self.mailbox.fanout.reach(user)         # what is on its way to it waits for it
-        features = hello.features & FEATURES
+        features = hello.features & self._granted(caller)
         if is_errand:
             features |= Feature.ERRAND | Feature.HOLD
         client = (Errand if is_errand else Client)(user, caller, host, features, self.token(),
@@ -147,6 +147,8 @@ class Door:
         self.usages.enter(client, caller)
         if isinstance(client, Errand):
             self.errands.enter(client)
+            if not user.last_seen:              # until now there was only mail for it
+                self.mailbox.seen(user, now.wall)
         else:
             self.mailbox.seen(user, now.wall)
             self.roster.enter(client)
@@ -161,6 +163,11 @@ class Door:
         else:
             self.note("connected", name=user.name, address=caller.address, waiting=user.waiting)
         return client
+
+    def _granted(self, caller: Caller) -> int:
+        """The features that this caller may have."""
+        may_list = caller.uid is not None and self.claims.identity.lists_people()
+        return FEATURES | Feature.LOGINS * may_list
 
     def _is_same(self, name: str, caller: Caller, proven: bool) -> bool:
         """Whether this caller is surely the user who has this name, and its session if there is

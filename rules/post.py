@@ -26,6 +26,7 @@ from rules.audience import Audience, Audiences, Unfit
 from rules.delivery import Delivery
 from rules.everyone import Everyone
 from rules.ignore import Ignores
+from rules.newcomers import Newcomers
 from rules.promises import Promises
 from rules.quota import Accounts, Broadcasts
 from rules.rooms import Rooms
@@ -51,6 +52,7 @@ class Post:
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
                  promises: Promises, delivery: Delivery, accounts: Accounts, broadcasts: Broadcasts,
                  ignores: Ignores, usages: Usages, rooms: Rooms, statuses: Statuses,
+                 newcomers: Newcomers,
                  is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.roster = roster
@@ -62,6 +64,7 @@ class Post:
         self.ignores = ignores
         self.usages, self.census = usages, mailbox.census
         self.rooms = rooms
+        self.newcomers = newcomers
         self.is_silent = is_silent      # nobody reads the notes: make none for each message
         self.audiences = Audiences(mailbox, roster, note, accounts, rooms, statuses)
         self.everyone = Everyone(mailbox, roster, note, promises, self.audiences)
@@ -165,6 +168,7 @@ class Post:
         if to_all:              # asked before anything is done for so many recipients
             most = self._within_rate(client, audience, most, now)
         if audience is None:
+            self.newcomers.register(client, flags, to, now)
             audience = audiences.find(client, flags, to)
         sure = audience.until - audiences.puts
         if sure < most:         # others have put so many since it was looked at

@@ -38,6 +38,7 @@ from rules.ignore import Ignores
 from rules.invitations import Invitations
 from rules.joining import Joining
 from rules.looking import Looking
+from rules.newcomers import Newcomers
 from rules.owners import Owners
 from rules.post import Post
 from rules.promises import Promises
@@ -86,7 +87,7 @@ class Switchboard:
         self.statuses = Statuses(mailbox, self.roster, self.promises, note)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          broadcasts, self.ignores, self.usages, self.rooms, self.statuses,
-                         is_silent)
+                         Newcomers(mailbox, self.roster, note, hosts, owners, identity), is_silent)
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)

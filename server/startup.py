@@ -178,7 +178,9 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
         logins.list_all()           # now, and not while a client waits
         _say_untold(untold, console)
     return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold,
-                    logins.counts_for, groups, options.tcp_names == "claimed", seat_of)
+                    logins.counts_for, groups, options.tcp_names == "claimed",
+                    *((logins.person, lambda: logins.are_listed) if telling else
+                      (Identity().person_of, Identity().lists_people)), seat_of)
 
 
 def _say_untold(untold: int | None, console: Console) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import wire
@@ -32,13 +32,15 @@ class Here:
     def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None,
                  heard: dict[str, None] | None = None,
                  away: Mapping[str, str] | None = None,
-                 rooms: Rooms | None = None) -> None:
+                 rooms: Rooms | None = None,
+                 knows: Callable[[str], bool] = lambda name: False) -> None:
         """By name in small letters, `news`: how many messages are new, and `away`: what the user
         says of being away.  `heard`: to whom the user wrote, or whom they heard, the most recent
-        last."""
+        last.  `knows`: whether a name that is not in the log may be written to."""
         self.heard = {} if heard is None else heard
         self.me = me.lower()
         self._rooms = rooms or Rooms()
+        self.knows = knows
         self.news = {} if news is None else news
         self.away = {} if away is None else away
         self._log = log
@@ -124,6 +126,8 @@ class Here:
         """`Available`, `Chatting with NAME[, NAME]`, or since when the user is not connected."""
         away = self.says(entry.name)
         if entry.state == Presence.AWAY:
+            if not entry.since:
+                return "has not been here yet"
             return f"not connected since {clock(entry.since, '%-d %b %Y %H:%M')}{away}"
         said = "Available"
         if entry.state == Presence.BUSY:

@@ -87,7 +87,7 @@ def log_in(waiter: Waiter) -> Here:
         if any(isinstance(event, wire.Roster) and event.last and not event.request
                for event in heard):
             break
-    return Here(link.roster, link.name)
+    return Here(link.roster, link.name, knows=link.ask.knows)
 
 
 def leave(waiter: Waiter, hear: Callable[[Any], object] = lambda event: None) -> None:
@@ -197,7 +197,8 @@ def _recipients(here: Here, typed: Sequence[str], link: Link) -> tuple[str, ...]
     if wire.is_room(typed[0]) and len(typed) == 1:
         return tuple(typed)             # the daemon knows whether the user is in it
     missing = [display(name) for name in typed
-               if not here.spelled(name) and not (link.roster.is_cut and wire.is_name(name))]
+               if not here.spelled(name) and not here.knows(name)
+               and not (link.roster.is_cut and wire.is_name(name))]
     if missing:
         raise Failure(os.EX_NOUSER, unknown(missing, here.names,
                                                log_of(link.hides_host)))

@@ -35,7 +35,7 @@ class People:
         """The users in the log, and what they are doing."""
         if self._here is None:
             self._here = Here(self.link.roster, self.link.name, self.news, self.heard, self.away,
-                              self.link.rooms)
+                              self.link.rooms, self.link.ask.knows)
         return self._here
 
     def is_me(self, name: str) -> bool:
@@ -64,6 +64,7 @@ class People:
             return (), NOT_YET
         if log.is_cut or not log.is_whole:              # the daemon knows more names
             missing = [name for name in missing if not wire.is_name(name)]
+        missing = [name for name in missing if not self.here.knows(name)]
         if missing:
             return (), unknown(missing, self.here.names, log_of(self.link.hides_host),
                                [*map(self.here.spelled, self.here.near)])

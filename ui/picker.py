@@ -83,8 +83,11 @@ class Picker:
 
     def _find(self, name: str) -> Choice | None:
         """The choice of this name."""
-        return next((choice for choice in self._choices(name)
-                     if choice.name.lower() == name.lower()), None)
+        found = next((choice for choice in self._choices(name)
+                      if choice.name.lower() == name.lower()), None)
+        if not found and not self.pick.invites and self._here().knows(name):
+            return Choice(name, name, "has not been here yet", (name,))
+        return found
 
     def narrow(self, text: str) -> None:
         """Filter by a text; the cursor goes to the choice that fits best."""
@@ -97,6 +100,8 @@ class Picker:
 
     def _sift(self) -> None:
         self.shown = _filtered(self.all, self._wanted)
+        if not self.shown and (newcomer := self._find(self._wanted)):
+            self.shown = [newcomer]
         names = [choice.name for choice in self.shown]
         if self.cursor not in names:
             self.cursor = names[0] if names else ""

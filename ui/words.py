@@ -98,14 +98,16 @@ FAILED: dict[Request, str] = {
 }
 
 OUTCOMES: dict[int, tuple[str, str]] = {        # for one recipient, for several
-    Outcome.HOLDING: ("holding messages: kept in the mailbox",
-                      "holding messages: kept in their mailboxes"),
-    Outcome.AWAY: ("not connected: kept in the mailbox",
-                   "not connected: kept in their mailboxes"),
-    Outcome.FULL: ("out of room: the mailbox is full, not delivered",
-                   "out of room: their mailboxes are full, not delivered to them"),
-    Outcome.ABSENT: ("not connected: not delivered",
-                     "not connected: not delivered to them"),
+    Outcome.HOLDING: ("is holding messages: kept in the mailbox",
+                      "are holding messages: kept in their mailboxes"),
+    Outcome.AWAY: ("is not connected: kept in the mailbox",
+                   "are not connected: kept in their mailboxes"),
+    Outcome.NEW: ("has not been here yet: kept until they come",
+                  "have not been here yet: kept until they come"),
+    Outcome.FULL: ("is out of room: the mailbox is full, not delivered",
+                   "are out of room: their mailboxes are full, not delivered to them"),
+    Outcome.ABSENT: ("is not connected: not delivered",
+                     "are not connected: not delivered to them"),
 }
 
 CALLED_OFF: dict[int, str] = {
@@ -133,7 +135,7 @@ def are(names: Sequence[str]) -> str:
 
 def outcome_of(names: Sequence[str], outcome: int) -> str:
     """What became of a message to these recipients.  Raises KeyError for an unknown outcome."""
-    return f"{are(names)} {OUTCOMES[outcome][len(names) > 1]}"
+    return f"{listed(names, NAMED)} {OUTCOMES[outcome][len(names) > 1]}"
 
 
 def called_off(why: int, by: str, invitation: str) -> str:

@@ -36,6 +36,7 @@ class FakeLink:
         self.archive = self
         self.waiting = 0
         self.granted = wire.Feature.IGNORE | wire.Feature.ROOMS
+        self.logins: set[str] = set()           # that the daemon takes mail for
         self.pending: dict[int, object] = {}
         self.retry_at: float | None = None
         self.sock: Any = None
@@ -81,6 +82,9 @@ class FakeLink:
 
     def accept(self) -> None:
         self.asked.append(("accept",))
+
+    def knows(self, name: str) -> bool:
+        return name in self.logins
 
     def connect(self, take: bool = False) -> None:
         self.asked.append(("connect", *["take"] * take))

@@ -20,8 +20,8 @@ INSTANCE = 7
 FIRST = INSTANCE << 32 | 1
 ALL = Feature.ROSTER | Feature.RECEIPTS
 # what every link asks for
-ALWAYS = (Feature.IGNORE | Feature.BIND | Feature.PERSON | Feature.ADDRESSED | Feature.ROOMS
-          | Feature.RESUME)
+ALWAYS = (Feature.IGNORE | Feature.BIND | Feature.PERSON | Feature.LOGINS | Feature.ADDRESSED
+          | Feature.ROOMS | Feature.RESUME)
 
 
 def welcome(name: str = "alice", store: bytes = STORE, features: int = ALL, waiting: int = 0,

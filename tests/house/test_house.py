@@ -98,11 +98,11 @@ INSIDE = {
         "invitations": "buckets chats ignore roster sessions state store",
         "joining": "claims hosts looking promises rooms roster state store",
         "looking": "pages rooms roster slices state store",
+        "newcomers": "audience claims hosts owners roster state store",
         "owners": "store",
         "pages": "slices state",
-        "post": "audience delivery everyone ignore promises quota rooms roster runs state "
-                "statuses store "
-                "usage",
+        "post": "audience delivery everyone ignore newcomers promises quota rooms roster runs "
+                "state statuses store usage",
         "promises": "pages roster slices state store",
         "publication": "pages roster slices state store",
         "quota": "buckets",
@@ -116,8 +116,8 @@ INSIDE = {
         "store": "",
         "statuses": "promises roster state store",
         "switchboard": "bans claims delivery door errands hosts ignore invitations joining looking "
-                       "owners post promises publication quota retirement rooms roster runs "
-                       "sessions slices state statuses store table usage",
+                       "newcomers owners post promises publication quota retirement rooms roster "
+                       "runs sessions slices state statuses store table usage",
         "table": "retirement rooms roster sessions state statuses",
         "usage": "owners roster state store",
         "window": "",

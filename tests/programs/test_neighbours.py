@@ -479,6 +479,34 @@ class OnePerson(Neighbours):
         self.assertEqual((script.returncode, script.stderr), (0, ""))
         second.until("parley: moved to another client of yours at ", PATIENCE)
 
+    def test_mail_to_a_login_that_never_came(self) -> None:
+        """From cron, from the list of names and by a command; it waits until they come."""
+        daemon = self.serve_the_host()
+        self.assertEqual(self.cron("--send", "Mallory", "welcome"),
+                         (0, "mallory has not been here yet: kept until they come\n", ""))
+        for name in "mallorie", "daemon":
+            code, out, err = self.cron("--send", name, "hi")
+            self.assertEqual((code, out), (os.EX_NOUSER, ""))
+            self.assertIn(f"{name} is not ", err)
+        window = self.window("--name", "alice")
+        window.until("as alice:", PATIENCE)
+        window.type("2\r")
+        window.until("send>", PATIENCE)
+        window.type("1\r")
+        window.until("to>", PATIENCE)
+        window.type("bo")
+        window.until("to> bo", PATIENCE)
+        window.type("b")
+        window.until("> bob      has not been here yet", PATIENCE)
+        window.type("\r")
+        window.until("to bob>", PATIENCE)
+        window.type("from the list\r")
+        window.until("bob has not been here yet: kept until they come", PATIENCE)
+        daemon.end()
+        self.serve_the_host()
+        for login, text in ("mallory", "welcome"), ("bob", "from the list"):
+            self.assertIn(f"alice > you: {text}\n", self.host.parley(login, "--check").stdout)
+
     def test_a_login_that_can_be_nobody(self) -> None:
         self.serve_the_host()
         done = self.host.parley("root", "--who")

@@ -1,0 +1,57 @@
+"""newcomers: logins of this host that get mail before they come.
+
+A message to a name that is not in the log, but is the login of a person at this host, registers the
+name: their queue begins with the message.  The name is that login's from the start, and counts as a
+new name of the sender's host (hosts.py); nobody can fill the log with what is no login.  Until its
+user comes, `last_seen` is 0.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import wire
+from rules.audience import Unfit
+from rules.claims import Identity
+from rules.hosts import Hosts
+from rules.owners import Owners
+from rules.roster import Roster
+from rules.state import Client, Now
+from rules.store import Store
+from wire import Feature, SendFlag, Why
+
+NEVER = 0       # last_seen of a user who has not been here yet
+
+
+class Newcomers:
+    """Registers them."""
+
+    def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None], hosts: Hosts,
+                 owners: Owners, identity: Identity) -> None:
+        self.mailbox = mailbox
+        self.roster = roster
+        self.note = note
+        self.hosts = hosts
+        self.owners = owners
+        self.person_of = identity.person_of
+
+    def register(self, client: Client, flags: int, to: Sequence[str], now: Now) -> None:
+        """Register those of these names that are logins and not in the log, if this client may ask
+        for them.  Raises Unfit, and then for a name that is none before any is registered."""
+        if not client.features & Feature.LOGINS or flags & (SendFlag.NOW | SendFlag.EVERYONE):
+            return
+        found = {}
+        for name in to:
+            if self.mailbox.find(name) is None and not wire.is_room(name):
+                person = self.person_of(name)
+                if person is None:
+                    raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log, and no "
+                                             "login of this host is")
+                found[person[0]] = person[1]
+        for name, uid in found.items():
+            known = len(self.mailbox.users)
+            if refusal := self.hosts.admit_name(client.host, known, now.monotonic):
+                raise Unfit(*refusal)
+            user = self.mailbox.register(name, NEVER)
+            self.owners.give(user, uid)
+            self.roster.registered(user)
+            self.note("new-name", name=name, address=client.address)

@@ -12,6 +12,7 @@ from rules.roster import Roster
 from rules.sessions import Sessions
 from rules.state import Client
 from rules.statuses import status_of
+from rules.store import is_room
 from store.user import User
 
 ROOMS_PART = 4          # rooms have this part of the rows, at most
@@ -65,12 +66,15 @@ class Table:
         """The rooms with most members here, in a part of the rows."""
         found = heapq.nlargest(limit // ROOMS_PART, self.rooms.all.values(),
                                key=lambda room: (room.here, len(room.members)))
-        return [Row(room.name, f"{room.here} of {len(room.members)} here",
-                    room.user.first_seen, room.user.waiting, room.topic, room.user.number)
-                for room in found]
+        return [self.row(room.user) for room in found]
 
     def row(self, user: User) -> Row:
         """One of them."""
+        if is_room(user):
+            room = self.rooms.all.get(user.number)
+            state = f"{room.here} of {len(room.members)} here" if room else "closed"
+            return Row(user.name, state, user.first_seen, user.waiting, room.topic if room else "",
+                       user.number)
         client = self.roster.clients.get(user.number)
         if client is None:
             state = "retired" if is_retired(user) else "not connected"

@@ -118,7 +118,7 @@ INSIDE = {
         "switchboard": "bans claims delivery door errands hosts ignore invitations joining looking "
                        "newcomers owners post promises publication quota retirement rooms roster "
                        "runs sessions slices state statuses store table usage",
-        "table": "retirement rooms roster sessions state statuses",
+        "table": "retirement rooms roster sessions state statuses store",
         "usage": "owners roster state store",
         "window": "",
     },

@@ -399,6 +399,10 @@ class Membership(Scene):
         self.assertEqual((rows[-1].state, rows[-1].address), ("1 of 2 here", "bay 3"))
         self.assertIn("1 room, 4 names in the log", table.title())
         self.assertEqual(table.rows(4)[1], 1)
+        user = self.room.user
+        self.assertEqual(table.row(user), rows[-1])
+        self.ask(self.ann, wire.Close(7, "#ops"))
+        self.assertEqual((table.row(user).state, len(table.rows(20)[0])), ("closed", 4))
 
 
 class Keeping(Scene):

@@ -6,8 +6,8 @@
 
 They are errands: the user's session, if there is one, goes on beside them.  They never take live
 messages; only --check reads the mailbox.  It prints what arrives together, keeps it in the archive,
-and then confirms it.  Every failure is one line on stderr; failures.py has
-the exit codes.
+and then confirms it.  At a terminal they ask for the passphrase of a name that takes one.  Every
+failure is one line on stderr; failures.py has the exit codes.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import wire
-from client.events import Offline, Over, Remark
+from client.events import Locked, Offline, Over, Remark
 from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
@@ -71,12 +71,36 @@ def turns(waiter: Waiter) -> Iterator[list[Any]]:
 
 def _check_login(link: Link, event: Any) -> None:
     """Raise Failure if this event says that the client does not get in."""
+    if isinstance(event, Locked) and _unlock(link, event):
+        return
     if failure := login_failure(link.name, event):
         raise failure
     if isinstance(event, Remark):
         complain(event.text)
     if isinstance(event, Offline | Over):
         raise Failure(os.EX_UNAVAILABLE, display(event.reason))
+
+
+def _unlock(link: Link, event: Locked) -> bool:
+    """Ask the user for the passphrase, if there is one at a terminal, and connect with it.  False:
+    there is nobody, or no more of a passphrase.  Raises Failure."""
+    if not (os.isatty(0) and os.isatty(2)):
+        return False
+    import getpass  # most of these commands are typed by nobody
+    if event.again:
+        complain(display(event.reason))
+    try:
+        passphrase = getpass.getpass(f"passphrase of {link.name}: ")
+    except EOFError:
+        return False
+    if not passphrase:
+        return False
+    try:
+        link.unlock(passphrase)
+    except ValueError as fault:
+        raise Failure(os.EX_DATAERR, str(fault)) from None
+    link.connect()
+    return True
 
 
 def log_in(waiter: Waiter) -> Here:

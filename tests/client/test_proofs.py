@@ -411,11 +411,12 @@ class Programs(unittest.TestCase):
                               input=text, text=True, capture_output=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
 
-    def on_terminal(self, state, *steps):
-        """--plain on a terminal: (what to wait for, what to type); all that the terminal showed."""
+    def on_terminal(self, state, *steps, option="--plain"):
+        """The client on a terminal: (what to wait for, what to type); all that the terminal
+        showed."""
         pid, fd = pty.fork()
         if not pid:
-            os.execve(sys.executable, self.command("--plain"), self.environment(state))
+            os.execve(sys.executable, self.command(option), self.environment(state))
         seen, at = "", 0
         try:
             for wanted, typed in steps:
@@ -449,6 +450,13 @@ class Programs(unittest.TestCase):
                                 ("not the passphrase", "torque wrench\r"), ("menu> ", "/exit\r"))
         self.assertNotIn("wrench", seen)
         self.assertEqual(self.run_("--check", state="elsewhere")[:2][0], 0)
+        seen = self.on_terminal("third", ("passphrase of sam: ", "wrong\r"),
+                                ("passphrase of sam: ", "torque wrench\r"), option="--who")
+        self.assertRegex(seen, "(?s)not the passphrase of sam.*(No other client|Available)")
+        self.assertNotIn("wrench", seen)
+        self.assertEqual(self.status, 0)
+        self.on_terminal("fourth", ("passphrase of sam: ", "\r"), option="--check")
+        self.assertEqual(self.status, 77)
         self.assertIn("wrong-proof name=sam", self.daemon.output())
 
 

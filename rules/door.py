@@ -23,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from hmac import compare_digest
+from sys import intern
 
 import wire
 from net.texts import RESERVED, is_reserved
@@ -131,7 +132,7 @@ class Door:
         self.note("rejected", name=hello.name, address=caller.address, reason=str(refusal))
 
     def _admit(self, hello: Greeting, caller: Caller, now: Now, *, proven: bool) -> Client:
-        host = caller.host
+        host = intern(caller.host)              # thousands of clients may have one
         self.claims.check_room(hello.name, caller)
         is_errand = bool(hello.features & Feature.ERRAND) and self._is_same(hello.name, caller,
                                                                             proven)

@@ -85,7 +85,7 @@ class Publication:
         changes = self.roster.changes
         if changes and monotonic >= self._publish_at:
             self._publish_at = monotonic + PUBLISH_COST * len(self._subscribers)
-            for number in changes:
+            for number in changes if self._subscribers else ():     # nobody has a copy
                 if number < len(self.users):    # a name that the disk refused is in the log no more
                     self._point += 1
                     self._changed.pop(number, None)

@@ -84,7 +84,8 @@ class Doors:
         self.clock = clock
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
         self._servers: dict[socket.socket, Server] = {}     # certificates of those that speak TLS
-        self._uid = os.geteuid() if can_tell() else None    # as clients see it, at a Unix socket
+        # what clients at a Unix socket see: one object for all of them
+        self._unix = scram.unix(os.geteuid() if can_tell() else None)
         self._doors: list[UnixDoor] = []                        # the Unix sockets among them
         self._look_at = 0.0                                 # the next look at their files
         self._resting: dict[socket.socket, float] = {}      # until when, monotonic
@@ -261,7 +262,7 @@ class Doors:
         else:
             uid = peer_uid(sock)
             where = "unix" if uid is None else f"unix:{self.logins.shown(uid)}"
-            binding = scram.unix(self._uid)
+            binding = self._unix
         login = None if uid is None else self.logins.counts_for(uid)
         pid, place = None if uid is None else peer_pid(sock), self.listeners[listener]
         caller = Caller(where, uid, binding, login, pid)

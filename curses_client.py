@@ -250,6 +250,15 @@ class Terminal:
         window.noutrefresh()
         curses.doupdate()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether what was painted has gone to the terminal.  curses waits while that takes
+        nothing, and says no word when the line is lost meanwhile."""
+        with contextlib.suppress(termios.error):
+            termios.tcgetattr(1)
+            return True
+        return False
+
     def repaint(self) -> None:
         """Next time paint everything: another program may have written on the screen."""
         self._window.clearok(True)
@@ -436,7 +445,7 @@ class Loop:
         self._painted = time.monotonic()
         self._paint_at = retry - seconds + 1 if retry and seconds > 1 else math.inf
         self.terminal.title(self.menu.title)
-        if mails:
+        if mails and self.terminal.is_there:
             self._confirm(mails)
 
     def _confirm(self, mails: list[wire.Mail]) -> None:

@@ -371,7 +371,7 @@ class TheFloods(unittest.TestCase):
 
 class FakeTerminal:
     """It is painted, and says how often."""
-    size = 24, 80
+    size, is_there = (24, 80), True
 
     def __init__(self) -> None:
         self.painted, self.away = 0, False

@@ -408,6 +408,8 @@ MUTANTS = [Mutant(*row) for row in (
      "                if person is None:\n", "                if False:\n", "test_newcomers"),
     ("logins: who is a person", "net/logins.py", "if uid >= first and shell in shells}",
      "}", "test_newcomers"),
+    ("curses_client: a line that was lost", "curses_client.py",
+     "if mails and self.terminal.is_there:", "if mails:", "test_notice"),
     ("link: one login takes", "client/link.py",
      "        self._taking = 0            # not", "        pass            # not",
      "test_link"),

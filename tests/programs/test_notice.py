@@ -3,12 +3,14 @@ a web address shown bare; and the user's own programs."""
 import base64
 import os
 import shlex
+import subprocess
 import unittest
 
 import wire
 from tests.harness.terminals import needs, until
 from tests.programs.test_client import SECONDS, OnScreen
 
+STALLED = 3.0           # seconds without an answer: the client waits for its terminal
 LONG = "https://example.org/" + "abc/" * 40 + "end?x=1;y=2"
 
 
@@ -47,6 +49,27 @@ class Notice(OnScreen):
             house = ann.screen.title.partition("@")[2].split(" ")[0]
             self.assertEqual(ann.screen.said, [(777, f"notify;ann@{house};a message from bob")])
             self.assertEqual(ann.screen.bells, 0)
+
+    def test_a_terminal_that_nobody_reads_confirms_nothing(self) -> None:
+        """Its line stalls while a message is painted, and then it is gone, as over ssh."""
+        ann = self.person("ann", rows=100, cols=300)
+        with self.daemon.client("bob") as bob:
+            for number in range(1, 200):
+                said = f"{number:03}" * 5000
+                bob.say(wire.Send(self.ids | number, 0, ("ann",), said))
+                bob.hear(wire.Stored)
+                bob.sock.settimeout(STALLED)
+                try:
+                    bob.hear(wire.Delivered)
+                except TimeoutError:
+                    break
+            else:
+                self.fail("the terminal takes everything")
+            ann.hang_up()
+            self.assertNotEqual(ann.process.wait(SECONDS), 0)
+        done = subprocess.run(self.command("--name", "ann", "--check"), capture_output=True,
+                              env=self.environment(), timeout=SECONDS, check=False)
+        self.assertIn(said[:60].encode(), done.stdout)
 
     def test_tell_me(self) -> None:
         ann = self.person("ann")

@@ -179,8 +179,16 @@ def identity(options: argparse.Namespace, console: Console, logins: Logins) -> I
         _say_untold(untold, console)
     return Identity(False, secret, logins.uid if telling else Identity().logins, operators, untold,
                     logins.counts_for, groups, options.tcp_names == "claimed",
-                    *((logins.person, lambda: logins.are_listed) if telling else
+                    *((logins.person, lambda: logins.are_listed)
+                      if telling and _serves_others(options) else
                       (Identity().person_of, Identity().lists_people)), seat_of)
+
+
+def _serves_others(options: argparse.Namespace) -> bool:
+    """Whether other logins may come in at a Unix socket; else mail to them would wait for ever."""
+    modes = [int(options.socket_mode, 8) if options.socket_mode else default_mode(where)
+             for choices in options.places for where in choices if where.path]
+    return any(mode & 0o066 for mode in modes)
 
 
 def _say_untold(untold: int | None, console: Console) -> None:

@@ -1,4 +1,5 @@
 """rooms: who is in one, who may, what is kept, and what is told of it."""
+import random
 import unittest
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from rules.claims import TRUSTING, Identity
 from rules.rooms import MEMBERS_MAX, REVIEW_SECONDS, ROOMS_OF_ONE, SLACK, Groups
 from rules.state import Caller
 from server.options import Limits
+from tests.harness.process import effort
 from tests.harness.service import Service
 from wire import Admission, Feature, Part, SendFlag, Why
 
@@ -528,6 +530,89 @@ class InAGroup(Scene):
         self.bob = self.enter("bob")
         self.assertEqual(self.members(self.ann)[1], ("ann", "bob"))
         self.ask(self.ann, wire.Admit(7, GROUP, "#ops", ("staff",)), Why.FULL)
+
+
+class Walk(unittest.TestCase):
+    """Users join, leave, write, hold, check, come and go, and the daemon is killed, by chance,
+    beside a model of what each is to read: every line of a room while they were in it, once."""
+
+    NAMES, ROOMS = ("ann", "bob", "cat", "dan"), ("#a", "#b")
+
+    def test_by_chance(self):
+        for seed in range(effort(400, 12)):
+            with self.subTest(seed=seed), Service(limits=LIMITS) as service:
+                self.chance, self.service = random.Random(seed), service
+                self.walk()
+
+    def walk(self):
+        self.said = 0                                       # lines so far
+        self.here, self.read = {}, {name: [] for name in self.NAMES}
+        self.due = {name: [] for name in self.NAMES}        # to be read, in this order by room
+        self.members = {room: set() for room in self.ROOMS}
+        self.past = {room: [] for room in self.ROOMS}
+        for _ in range(60):
+            name, room = self.chance.choice(self.NAMES), self.chance.choice(self.ROOMS)
+            step = self.chance.choice(("say",) * 4 + ("join", "join", "leave", "go", "check",
+                                                      "recall", "kill"))
+            if step == "kill":
+                self.hear()
+                self.service.restart()
+                self.here.clear()
+            elif name not in self.here:
+                self.here[name] = self.service.user(name, features=KNOWING)
+                self.here[name]._ids += self.said * 100     # an instance of its own
+            else:
+                getattr(self, step)(name, self.here[name], room)
+            self.hear()
+        for name in self.NAMES:
+            if name not in self.here:
+                self.here[name] = self.service.user(name, features=KNOWING)
+            self.check(name, self.here[name], "")
+        self.hear()
+        for name, read in self.read.items():
+            self.assertEqual(sorted(read), sorted(self.due[name]), name)
+
+    def hear(self):
+        for name, client in self.here.items():
+            for mail in client.hears_all(wire.Mail):
+                self.read[name].append((*mail.to, mail.sender, mail.text))
+                client.confirm(mail)
+
+    def say(self, name, client, room):
+        self.said += 1
+        text = f"{self.said}"
+        client.send(room, text)
+        is_member = name in self.members[room]
+        self.assertEqual(len(client.hears_all(wire.Stored)), is_member)
+        self.assertEqual(len(client.hears_all(wire.Refused)), not is_member)
+        if is_member:
+            self.past[room].append((name, text))
+            for other in self.members[room] - {name}:
+                self.due[other].append((room, name, text))
+
+    def join(self, name, client, room):
+        client.say(wire.Join(7, room))
+        self.assertEqual(len(client.hears_all(wire.Done)), 1)
+        self.members[room].add(name)
+
+    def leave(self, name, client, room):
+        client.say(wire.Leave(7, room))
+        self.assertEqual(len(client.hears_all(wire.Done)), name in self.members[room])
+        self.members[room].discard(name)
+
+    def go(self, name, client, room):
+        client.hang_up()
+        del self.here[name]
+
+    def check(self, name, client, room):
+        client.say(wire.Check(9))
+
+    def recall(self, name, client, room):
+        client.say(wire.Recall(9, room))
+        told = [(said.sender, text) for said in client.hears_all(wire.Past)
+                for text in said.texts]
+        client.hears_all(wire.Done)
+        self.assertEqual(told, self.past[room] if name in self.members[room] else [])
 
 
 class Bounds(Scene):

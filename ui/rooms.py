@@ -135,7 +135,7 @@ class Rooms:
     def _show_rooms(self) -> None:
         rooms = self.link.rooms.listed
         if not rooms:
-            self.feed.note("there are no rooms yet: /join #ops makes one")
+            self.feed.note("there is no room that you may join: /join #ops makes one")
             return
         head = f"{counted(len(rooms), 'room')}{'+' * self.link.rooms.is_cut}:"
         self.feed.show(head, [(display(rooms[key].name), status(rooms[key]))

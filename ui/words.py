@@ -70,7 +70,7 @@ DONE: dict[Request, str] = {
     Request.UNCLAIM: "no longer claimed: the passphrase of this name is gone",
     Request.JOIN: "you are in {name}; @{name} TEXT says something there, /leave {name} leaves it",
     Request.LEAVE: "you are not in {name} any more",
-    Request.ROOM: "it is changed who may join {name}",
+    Request.ROOM: "you changed who may join {name}",
     Request.CLOSE: "{name} is closed",
 }
 

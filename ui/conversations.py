@@ -98,7 +98,8 @@ class Conversations:
 
     def on_mail(self, event: wire.Mail) -> None:
         """A message that is not on the screen, or at which nobody looks, is new."""
-        key = event.to[0] if event.to[:1] and event.to[0].startswith("#") else event.sender.lower()
+        in_room = bool(event.to) and wire.is_room(event.to[0])
+        key = (event.to[0] if in_room else event.sender).lower()
         names = {key, *map(str.lower, event.to)}
         hidden = self.alone and self.alone not in names
         if key == self.link.name.lower() or not (hidden or not self.feed.seen):

@@ -44,12 +44,16 @@ class Here:
         self.news = {} if news is None else news
         self.away = {} if away is None else away
         self._log = log
-        self.spelled, self.entry, self.beginning = log.spelled, log.entry, log.beginning
+        self.entry, self.beginning = log.entry, log.beginning
 
     def update(self) -> None:
         """The log has changed."""
         for cached in ("current", "busy", "_chats"):
             vars(self).pop(cached, None)
+
+    def spelled(self, name: str) -> str:
+        """The name, or room, as it was first written; "" if it is not known."""
+        return self._log.spelled(name) or self._rooms.spelled(name)
 
     @property
     def rooms(self) -> list[wire.RoomEntry]:

@@ -137,6 +137,19 @@ class Writing(Rooms):
         self.assertFalse(any("not in it" in row for row in rows))
 
 
+    def test_what_is_new_in_a_room(self) -> None:
+        """However it is spelled: it is counted by room, and gone when the user has been there."""
+        play = self.play
+        play.own_rooms(OPS, OPS._replace(name="#Lab"))
+        self.enter("/with bob")
+        self.line(7, "carol", "one", "#Lab")
+        self.line(8, "bob", "two", "#Lab")
+        self.assertEqual(play.menu.talk.conversations.summary, "#Lab 2")
+        play.press("<M-a>")
+        self.assertEqual(play.prompt, "to #Lab>")
+        self.assertEqual(play.menu.talk.conversations.summary, "")
+
+
 class Looking(Rooms):
     def test_the_list(self) -> None:
         self.enter("/rooms")

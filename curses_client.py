@@ -57,13 +57,13 @@ from ui import once, options, plain
 from ui.entries import NAME_COLOURS
 from ui.failures import PROGRAM, Failure
 from ui.granting import Granting
-from ui.log import SUBCOMMANDS
 from ui.menu import Menu
 from ui.names import counted
 from ui.output import complain
 from ui.past import AGAIN
 from ui.plain import now
 from ui.screen import Frame, frame
+from ui.shell import SUBCOMMANDS
 
 gc.freeze()
 gc.enable()

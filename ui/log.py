@@ -78,7 +78,7 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
     add("--since", metavar="DATE", type=_span, help=f"only from this time on: {WRITTEN}")
     add("--until", metavar="DATE", type=_span, help="only up to this time, and all of such a day")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_const", dest="form", const=_json,
+    form.add_argument("--json", action="store_const", dest="form", const=as_json,
                       help="one JSON document a line")
     form.add_argument("--mbox", action="store_const", dest="form", const=_mbox,
                       help="a mailbox that mail readers open")
@@ -140,7 +140,7 @@ def _fields(record: Record, name: str) -> dict[str, Any]:
             "text": record.text, "origin": record.origin, "id": record.id, "copies": record.copies}
 
 
-def _json(record: Record, name: str) -> Iterator[str]:
+def as_json(record: Record, name: str) -> Iterator[str]:
     from json import dumps  # not at the start, of which it would be 2 ms
     yield dumps(_fields(record, name)).replace("\x7f", "\\u007f")
 

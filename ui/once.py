@@ -33,6 +33,9 @@ from ui.past import said
 from ui.words import TOO_LONG, outcome_of
 from wire import Outcome, SendFlag, Why
 
+NO_MESSAGES = "No messages available"
+PIPE = 1 << 16          # bytes read from standard input at once
+
 
 def run(options: argparse.Namespace) -> int:
     """Do what --send, --check or --who asks.  The exit code.  Raises Failure, ArchiveError."""
@@ -43,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     waiter = Waiter(link)
     try:
         if options.send:
-            return send_to(waiter, names, text)
+            return send_to(waiter, names, [text])
         if options.check:
             return check(waiter)
         return who(waiter) if options.who == EVERYBODY else members(waiter, options.who)
@@ -62,14 +65,14 @@ def turns(waiter: Waiter) -> Iterator[list[Any]]:
         waiter.wait(until - time.monotonic())
         heard = list(waiter.events())
         for event in heard:
-            _check_login(link, event)
+            check_login(link, event)
         if heard:
             until = time.monotonic() + ANSWER_SECONDS
             yield heard
     raise Failure(os.EX_TEMPFAIL, "the daemon did not answer in time")
 
 
-def _check_login(link: Link, event: Any) -> None:
+def check_login(link: Link, event: Any) -> None:
     """Raise Failure if this event says that the client does not get in."""
     if isinstance(event, Locked) and _unlock(link, event):
         return
@@ -145,7 +148,7 @@ def names_of(words: Sequence[str]) -> list[str]:
 
 def message(words: Sequence[str]) -> str:
     """The text of --send: the words after the names, or else stdin.  Raises Failure."""
-    raw = b"" if words else _read_text(0, wire.TEXT_MAX + 3)
+    raw = b"" if words else read_text(0, wire.TEXT_MAX + 3)
     if len(raw.rstrip(b"\r\n")) > wire.TEXT_MAX:
         raise Failure(os.EX_DATAERR, TOO_LONG)
     try:
@@ -159,7 +162,7 @@ def message(words: Sequence[str]) -> str:
     return text
 
 
-def _read_text(fd: int, most: int) -> bytes:
+def read_text(fd: int, most: int) -> bytes:
     """At most so many bytes, up to the end of the input; the descriptor may be non-blocking.
 
     Raises Failure."""
@@ -169,7 +172,7 @@ def _read_text(fd: int, most: int) -> bytes:
         while len(data) < most:
             readable.poll()
             with contextlib.suppress(BlockingIOError):
-                part = os.read(fd, most - len(data))
+                part = os.read(fd, min(most - len(data), PIPE))
                 if not part:
                     break
                 data += part
@@ -192,26 +195,38 @@ def _joined(words: Sequence[str]) -> str:
     return text
 
 
-def send_to(waiter: Waiter, typed: Sequence[str], text: str) -> int:
-    """--send.  The exit code.  Raises Failure."""
+def send_to(waiter: Waiter, typed: Sequence[str], texts: Sequence[str], flags: int = 0,
+            quiet: bool = False) -> int:
+    """--send.  The exit code.  Raises Failure.
+
+    `flags`: SendFlag.NOW or none; `quiet`: do not say what waits for whom."""
     link, everyone = waiter.link, [name.lower() for name in typed] == ["all"]
     here = log_in(waiter)
     to = () if everyone else _recipients(here, typed, link)
-    unstored = set(link.send(to, text, SendFlag.EVERYONE if everyone else 0))
-    missed = False
+    flags |= SendFlag.EVERYONE if everyone else 0
+    unstored = {number for text in texts for number in link.send(to, text, flags)}
+    missed, told = False, set()         # type: bool, set[tuple[Any, ...]]
     for heard in turns(waiter):
         for event in heard:
             if isinstance(event, wire.Refused):
                 code = os.EX_NOUSER if event.why == Why.UNKNOWN else code_of(event)
                 raise Failure(code, display(event.reason))
-            if isinstance(event, wire.Stored):
-                unstored = {number for number in unstored
-                            if not event.first <= number <= event.last}
-            missed |= _tell_outcome(event, link.name)
+            missed |= _tell_outcome(event, link.name, told, quiet)
+            unstored -= _settled(event, unstored)
         if not unstored:
             break
-    leave(waiter, lambda event: _tell_outcome(event, link.name))
+    leave(waiter, lambda event: _tell_outcome(event, link.name, told, quiet))
     return os.EX_TEMPFAIL if missed else os.EX_OK
+
+
+def _settled(event: Any, unstored: set[int]) -> set[int]:
+    """Those of these messages that an event settles; one that is now or never may be stored for
+    nobody."""
+    if not isinstance(event, wire.Stored | wire.Outcomes):
+        return set()
+    if isinstance(event, wire.Outcomes) and event.outcome not in NOT_DELIVERED:
+        return set()
+    return {number for number in unstored if event.first <= number <= event.last}
 
 
 def _recipients(here: Here, typed: Sequence[str], link: Link) -> tuple[str, ...]:
@@ -229,13 +244,18 @@ def _recipients(here: Here, typed: Sequence[str], link: Link) -> tuple[str, ...]
     return tuple(here.spelled(name) or name for name in typed)
 
 
-def _tell_outcome(event: Any, me: str) -> bool:
+def _tell_outcome(event: Any, me: str, told: set[tuple[Any, ...]], quiet: bool) -> bool:
     """Print what became of a message for recipients who are not reading now: the sender, too, if
     the message is for themselves, because --send does not read.
 
-    For recipients who do not get the message the line goes to stderr, and the result is True."""
+    For recipients who do not get the message the line goes to stderr, and the result is True.
+    What `told` has was said of another part of the text."""
     if not isinstance(event, wire.Outcomes) or event.outcome not in set(Outcome):
         return False
+    is_told = event[2:] in told
+    told.add(event[2:])
+    if is_told or (quiet and event.outcome not in NOT_DELIVERED):
+        return event.outcome in NOT_DELIVERED
     if event.outcome in NOT_DELIVERED:
         complain(outcome_of(event.to, event.outcome))
         return True
@@ -251,7 +271,7 @@ def _tell_outcome(event: Any, me: str) -> bool:
 
 def check(waiter: Waiter) -> int:
     """--check.  The exit code.  Raises Failure, ArchiveError."""
-    link = waiter.link
+    link, found = waiter.link, 0
     log_in(waiter)
     request = link.ask.check()
     for heard in turns(waiter):
@@ -261,22 +281,21 @@ def check(waiter: Waiter) -> int:
                 print_line(f"{clock(mail.time, '%Y-%m-%d')} {line}")
         if mails:
             link.shown(mails)
-        if _is_checked(heard, request):
+        found += len(mails)
+        if is_checked(heard, request):
             break
+    if not found:
+        print_line(NO_MESSAGES)
     leave(waiter)
     return os.EX_OK
 
 
-def _is_checked(heard: list[Any], request: int) -> bool:
+def is_checked(heard: list[Any], request: int) -> bool:
     """Whether these events end the answer to a check.  Raises Failure."""
     for event in heard:
         if isinstance(event, wire.Failed) and event.request == request:
             raise Failure(os.EX_TEMPFAIL, display(event.reason))
-        if isinstance(event, wire.Checked):
-            if not event.total:
-                print_line("No messages available")
-            return True
-    return False
+    return any(isinstance(event, wire.Checked) for event in heard)
 
 
 def who(waiter: Waiter) -> int:

@@ -7,12 +7,20 @@ _parley() {
         --name | --send | --with | --grep | --since | --until | --before) return ;;
     esac
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+        *" send "*) COMPREPLY=($(compgen -W "--help --name --quiet --now --truncate" -- "$word"))
+            return ;;
+        *" check "*) COMPREPLY=($(compgen -W "--help --name --quiet --count --peek --json --format" -- "$word"))
+            return ;;
+        *" recv "*) COMPREPLY=($(compgen -W "--help --name --number --wait --follow --json --format" -- "$word"))
+            return ;;
+        *" who "*) COMPREPLY=($(compgen -W "--help --name --json" -- "$word")); return ;;
         *" log "*) COMPREPLY=($(compgen -W "--help --name --with --grep --since --until --json --mbox" -- "$word"))
             return ;;
         *" forget "*) COMPREPLY=($(compgen -W "--help --name --before" -- "$word")); return ;;
     esac
     COMPREPLY=($(compgen -W "--help --connect --name --take --plain --no-archive --notify --notify-command
-        --open --no-color --config --send --check --who --show-config --version log forget" -- "$word"))
+        --open --no-color --config --send --check --who --show-config --version send check recv
+        who log forget" -- "$word"))
 }
 _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

@@ -17,6 +17,17 @@ complete -c parley -l check -d 'Print the messages that wait, and exit'
 complete -c parley -l who -d 'Print the users who are connected, and exit'
 complete -c parley -s V -l version -d 'Print the version and exit'
 complete -c parley -a 'log forget' -n __fish_use_subcommand -d 'The archive'
+complete -c parley -a 'send check recv who' -n __fish_use_subcommand -d 'An errand to the daemon'
+complete -c parley -n '__fish_seen_subcommand_from send check' -s q -l quiet
+complete -c parley -n '__fish_seen_subcommand_from send' -l now -d 'Only to those who are connected'
+complete -c parley -n '__fish_seen_subcommand_from send' -s t -l truncate
+complete -c parley -n '__fish_seen_subcommand_from check' -s c -l count
+complete -c parley -n '__fish_seen_subcommand_from check' -s p -l peek
+complete -c parley -n '__fish_seen_subcommand_from recv' -s n -l number -x
+complete -c parley -n '__fish_seen_subcommand_from recv' -s W -l wait -x
+complete -c parley -n '__fish_seen_subcommand_from recv' -s f -l follow
+complete -c parley -n '__fish_seen_subcommand_from check recv who' -l json
+complete -c parley -n '__fish_seen_subcommand_from check recv' -l format -x
 complete -c parley -n '__fish_seen_subcommand_from log' -l with -x -d 'Only this user'
 complete -c parley -n '__fish_seen_subcommand_from log' -l grep -x -d 'Only texts with this'
 complete -c parley -n '__fish_seen_subcommand_from log' -l since -x -d 'Only from then on'

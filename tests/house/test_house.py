@@ -185,6 +185,7 @@ INSIDE = {
     "ui": {
         "away": "feed people requests words",
         "chatting": "entries feed names people requests words",
+        "cleaned": "",
         "commands": "dates desk help names notices picker words",
         "contact": "entries feed names people",
         "conversations": "entries feed notices people",
@@ -219,6 +220,7 @@ INSIDE = {
         "screen": "entries menu names picker",
         "scrollback": "entries",
         "several": "commands desk menu",
+        "shell": "cleaned entries failures log once options output past",
         "talk": "away chatting contact conversations feed invitations links messages notices pane "
                 "past people requests rooms",
         "wishes": "",

@@ -16,6 +16,7 @@ from server import control
 from terminal.usage import RELEASE
 from tests.harness.process import HERE, effort
 from tests.harness.terminals import needs
+from ui import shell
 
 FRONT = {"wire", "mailbox", "daemon", "curses_client"}
 SETUPTOOLS = (77, 0)        # the first that reads pyproject.toml as it is written
@@ -228,12 +229,12 @@ class Completions(unittest.TestCase):
 
     def options(self, program: str) -> set[str]:
         """Those of its subcommands too."""
-        words = ("", "log", "forget") if program == "curses_client.py" else ("",)
+        words = ("", *shell.SUBCOMMANDS) if program == "curses_client.py" else ("",)
         more = [] if program == "curses_client.py" else [
             control.parser(word).format_help() for word in control.SUBCOMMANDS]
         told = [run(sys.executable, f"{HERE}/{program}", *word.split(), "--help", COLUMNS="200")
                 for word in words]
-        return set(re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+)", "\n".join(told + more)))
+        return set(re.findall(r"(?m)^  (?:-\w(?: [A-Z]+)?, )?(--[\w-]+)", "\n".join(told + more)))
 
     def test_bash_and_zsh(self) -> None:
         for file in ("parley.bash", "_parley"):

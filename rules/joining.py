@@ -103,7 +103,8 @@ class Joining:
     def _not_admitted(self, client: Client, room: Room) -> Refused:
         """Why this client may not join this room."""
         if not self.rooms.may_join(room, client):
-            return Why.DENIED, f"{room.name} is not for everybody, and its keeper has not let you in"
+            return Why.DENIED, (f"{room.name} is not for everybody, and its keeper has not let you "
+                                "in")
         if len(room.members) >= MEMBERS_MAX:
             return Why.FULL, f"{room.name} has {MEMBERS_MAX} members, and takes no more"
         return None

@@ -178,7 +178,7 @@ def _start_of_host() -> str:
 
 def host_listens() -> bool:
     """Whether the daemon of the host listens, and this user may connect there."""
-    return _listens(SYSTEM_SOCKET) and os.access(SYSTEM_SOCKET, os.W_OK)
+    return os.access(SYSTEM_SOCKET, os.W_OK) and _listens(SYSTEM_SOCKET)
 
 
 def closed(path: str) -> str:

@@ -366,6 +366,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("user: errands push out errands alone", "store/user.py",
      "if (each >= ERRANDS) == (instance >= ERRANDS)]", "]", "test_errands"),
     # to whom mail is given
+    ("startup: mail to logins who can never come", "server/startup.py",
+     "if telling and _serves_others(options) else", "if telling else", "test_neighbours"),
     ("claims: claimed names only, over TCP", "rules/claims.py",
      "if self.identity.tcp_claimed and not is_at_socket(caller):", "if False:", "test_identity"),
     ("ignore: the other names of a login", "rules/ignore.py",

@@ -119,7 +119,7 @@ class Log(unittest.TestCase):
 
     def test_whose_archive(self) -> None:
         for words, more in ((("--name", "ANN", "log"), {}), (("--name=ann", "--plain", "log"), {}),
-                            (("log",), {"PARLEY_NAME": "ann"}), (("log",), {"LOGNAME": "ann"})):
+                            (("log",), {"PARLEY_NAME": "ann", "LOGNAME": "eve"})):
             code, lines, err = self.run_it(*words, "--since", "2026-11-21", "--json", **more)
             self.assertEqual((code, len(lines), err), (0, 5, ""), words)
 

@@ -128,7 +128,8 @@ def weight(mail: Mail) -> float:
     """About how many bytes of the disk a run takes for one of its recipients.  It takes as much
     however it is split."""
     messages, size = mail.amount
-    size += len(mail.heading) * messages
+    if type(mail.source) is Headed:  # no call: most have none
+        size += len(mail.source.heading) * messages
     if mail.recipients < SHARED_AT:
         return EACH * messages + size
     return EACH * messages + size / mail.recipients

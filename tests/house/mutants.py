@@ -257,7 +257,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("records: the heading of a room", "store/records.py",
      "if not is_room(mail.heading):", "if True:", "test_headings"),
     ("headings: what it weighs", "store/mail.py",
-     "    size += len(mail.heading) * messages\n", "", "test_usage"),
+     "        size += len(mail.source.heading) * messages\n", "        pass\n", "test_usage"),
     ("delivery: one form for those who know it", "rules/runs.py",
      "if flags & NAMED and mail.heading:", "if mail.heading:", "test_post test_wire"),
     # a full or failing disk

@@ -459,5 +459,37 @@ class Wrong(OnScreen):
         self.sees(ann, "as ann", "menu>")
 
 
+class Conversing(OnScreen):
+    """With several people at once, on two sizes of screen."""
+
+    def test_a_conversation_is_a_place(self) -> None:
+        for rows, cols in (24, 80), (10, 40):
+            with self.subTest(rows=rows), self.daemon.client("bob") as bob, \
+                    self.daemon.client("cat") as cat:
+                ann = self.person("ann", rows=rows, cols=cols)
+                bob.say(wire.Send(self.ids | rows, 0, ("ann", "cat"), f"lunch? {rows}"))
+                self.sees(ann, "bob > you, cat")
+                ann.type("@bob hi\r")
+                self.assertEqual(bob.hear(wire.Mail).text, "hi")
+                self.sees(ann, "to bob>", "= with bob =")
+                ann.type("2 of us\r")
+                self.assertEqual(bob.hear(wire.Mail).text, "2 of us")
+                ann.type("/with bob\r")
+                ann.until(lambda screen: "as ann" not in screen.text(), SECONDS)
+                cat.say(wire.Send(self.ids | rows, 0, ("ann",), f"minutes {rows}"))
+                self.sees(ann, "= cat 1 ")
+                self.assertNotIn("minutes", ann.screen.text())
+                ann.press(b"\x1ba")
+                self.sees(ann, "to cat>", f"minutes {rows}")
+                ann.press(b"\x1b")
+                self.sees(ann, "menu>", "2 of us")
+                ann.type("/reply\r")            # to the last message of another user
+                self.sees(ann, "to cat>")
+                ann.press(b"3\r")
+                self.sees(ann, "No messages available")
+                ann.type("/exit\r")
+                self.assertEqual(ann.wait(SECONDS), 0)
+
+
 if __name__ == "__main__":
     unittest.main()

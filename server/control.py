@@ -17,7 +17,6 @@ import os
 import pwd
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -153,21 +152,18 @@ def _told(sock: socket.socket, said: wire.Operate) -> dict[str, Any]:
 
 # ---- what there is ----
 
-def _print(lines: Iterator[str] | Sequence[str]) -> None:
-    for line in lines:
-        say(PROGRAM, line)
+def _print(lines: Iterator[str] | Sequence[str], fresh: bool = False) -> None:
+    for number, line in enumerate(lines):
+        say(PROGRAM, line, fresh and number == 0)
 
 
 def status(options: argparse.Namespace) -> int:
     form = (prometheus if options.prometheus else _json if options.json else status_lines)
     while True:
         told = ask(options, "status")
-        if options.watch and sys.stdout.isatty():
-            sys.stdout.write("\x1b[H\x1b[2J")
-        _print(form(told))
+        _print(form(told), fresh=options.watch > 0)
         if not options.watch:
             return os.EX_OK
-        sys.stdout.flush()
         time.sleep(options.watch)
 
 

@@ -27,18 +27,15 @@ from typing import Any
 
 from terminal.display import display, fold
 
+CLEAR = b"\x1b[H\x1b[2J"        # the cursor to the corner, and all of the screen is blank
+
 
 def line(text: str, fd: int = 1, end: str = "\n", used: int = 0) -> None:
     """Print a line, made safe, at once.  A prompt may have taken `used` cells of the first row.
 
     The line bypasses Python's buffer, which would report a failure a second time at exit.  Raises
     OSError."""
-    data = ("\n".join(fold(text, columns(fd), used)) + end).encode(_encoding(fd), "replace")
-    while data:
-        try:
-            data = data[os.write(fd, data):]
-        except BlockingIOError:
-            _wait(fd)
+    _put(fd, ("\n".join(fold(text, columns(fd), used)) + end).encode(_encoding(fd), "replace"))
 
 
 def bare(url: str, fd: int = 1) -> None:
@@ -48,22 +45,29 @@ def bare(url: str, fd: int = 1) -> None:
     else.  Raises OSError; ValueError for any other text."""
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("a web address has no such character")
-    data = f"{url}\n".encode("ascii")
+    _put(fd, f"{url}\n".encode("ascii"))
+
+
+def clear(fd: int = 1) -> None:
+    """Empty the terminal, for a report that is shown again and again; nothing in a pipe or a file.
+
+    Raises OSError."""
+    if os.isatty(fd):
+        _put(fd, CLEAR)
+
+
+def _put(fd: int, data: bytes) -> None:
+    """Write all of it, and wait for room if need be.
+
+    A descriptor may not wait by itself: O_NONBLOCK belongs to the open file, and another program
+    may have set it."""
     while data:
         try:
             data = data[os.write(fd, data):]
         except BlockingIOError:
-            _wait(fd)
-
-
-def _wait(fd: int) -> None:
-    """Wait for room.
-
-    A descriptor may not wait by itself: O_NONBLOCK belongs to the open file, and another program
-    may have set it."""
-    room = select.poll()
-    room.register(fd, select.POLLOUT)
-    room.poll()
+            room = select.poll()
+            room.register(fd, select.POLLOUT)
+            room.poll()
 
 
 def complain(program: str, message: str) -> None:

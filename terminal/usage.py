@@ -71,9 +71,12 @@ def die(program: str, code: int, message: str) -> NoReturn:
     raise SystemExit(code)
 
 
-def say(program: str, text: str) -> None:
-    """Print a line of a report on stdout; exit if nobody can read it, or wants more of it."""
+def say(program: str, text: str, fresh: bool = False) -> None:
+    """Print a line of a report on stdout, a `fresh` one on an empty terminal; exit if nobody can
+    read it, or wants more of it."""
     try:
+        if fresh:
+            printer.clear()
         printer.line(text)
     except BrokenPipeError:
         raise SystemExit(PIPE_CLOSED) from None

@@ -164,11 +164,11 @@ class Leaving(OnScreen):
 class Using(OnScreen):
     def test_asked_for_the_name_until_it_is_free(self) -> None:
         self.person("bob")
-        ann = self.terminal(LOGNAME="bob", USER="bob")
-        ann.until("username> bob")
-        ann.type("\r")
-        self.sees(ann, "bob is already in use: choose another name", "username> bob")
-        ann.type("by\r")
+        ann = self.terminal()
+        ann.until("username>")
+        ann.type("\x15bob\r")
+        self.sees(ann, "bob is in use, by you, since ", "/take moves it here", "username> bob")
+        ann.type("bobby\r")             # typing replaces the name that was refused
         self.sees(ann, "as bobby", "menu>")
 
     def test_send_to_one_and_the_marks(self) -> None:

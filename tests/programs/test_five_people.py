@@ -130,7 +130,7 @@ class FivePeople(unittest.TestCase):
 
     def a_taken_name(self) -> None:
         self.come("ann", shown="bob")
-        self.sees("bob", "ann is already in use", "username> ann")
+        self.sees("bob", "ann is in use, by you", "username> ann")
         self.tmux.send("C-u", name="bob")
         self.types("bob", "bob")
         self.sees("bob", "as bob:")

@@ -24,7 +24,7 @@ CALLS = frozenset({"print", "write", "writelines", "writev", "pwrite", "addstr",
 # And these are all that may, each with the call and why nothing of a stranger's reaches a terminal
 # by it.
 ALLOWED = {
-    ("printer", "line", "os.write"),                    # after display()
+    ("printer", "_put", "os.write"),                    # of line(), bare(), clear()
     ("curses_client", "paint", "window.addstr"),        # after display()
     ("curses_client", "measure", "pad.addstr"),          # a pad that is never shown
     ("curses_client", "enter", "os.write"),             # MODES_ON
@@ -32,7 +32,7 @@ ALLOWED = {
     ("curses_client", "send", "os.write"),              # what osc.py has made
     ("granting", "grant", "self._face.send"), ("granting", "_notify", "self._face.send"),
     ("curses_client", "title", "self.send"),
-    ("printer", "bare", "os.write"),                    # a web address: printable ASCII, no blank
+    ("once", "_unlock", "getpass.getpass"),             # a username: no other character is in it
     ("log", "_kind", "os.write"), ("log", "_kind", "sock.send"), ("log", "_to_pipe", "os.write"),
     # the Outlet: what comes from LogStream._add() and _paint(), both after display(), and sequences
     # of the table's own
@@ -42,13 +42,14 @@ ALLOWED = {
     ("startup", "_secret", "os.pwrite"), ("tls", "sendmsg", "self.send"),
     ("connection", "transmit", "self.sock.send"), ("connection", "finish", "self.send"),
     ("tls", "_flush", "self.sock.send"), ("connection", "flush", "self.sock.send"),
+    ("tls", "say_plainly", "self.sock.send"), ("lookup", "_child", "os.write"),
     ("syncer", "ask", "self.line.send"), ("syncer", "_serve", "line.send"),
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
 ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.",
              "self.mailbox.", "menu.", "self.talk.", "link.", "desk.", "connection.")
 FILES = {"archive", "contents", "forget", "keyring", "disk"}        # these open what they write
-OURS = {("commands", "send")}      # functions of ours with such a name
+OURS = {("commands", "send"), ("control", "write")}     # functions of ours with such a name
 
 
 class Found(ast.NodeVisitor):
@@ -147,7 +148,7 @@ class Arguments(Base):
             code, said = self.runs(program, "--help")
             self.assertEqual(code, 0)
             self.assertGreater(said.count("\n"), 15)
-            self.assertNotIn("|\n", said)
+            self.assertNotRegex(said, r"(?m)^    \|")       # no row was folded
             self.assertEqual(self.runs(program, "--version")[1].count("\n"), 1)
 
     def test_a_report_that_nobody_can_read(self) -> None:
@@ -200,6 +201,16 @@ class Printed(Base):
         for text in (CLASSIC, "a b", "a\nb", "\u6f22", "a\x7f", "a\x9b"):
             with self.assertRaises(ValueError):
                 bare(text, -1)
+
+    def test_only_a_terminal_is_cleared(self) -> None:
+        code = "from terminal import printer\nprinter.clear()\nprinter.line('new')"
+        piped = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True,
+                               timeout=SECONDS)
+        self.assertEqual(piped.stdout, b"new\n")
+        code = "from terminal import printer\nprinter.line('old')\n" + code
+        with Terminal([sys.executable, "-c", code], environment(), cwd=HERE) as terminal:
+            terminal.until("new", SECONDS)
+            self.assertEqual(terminal.screen.text().split(), ["new"])
 
     def test_on_a_terminal_its_own_rows(self) -> None:
         """A text of blanks does not bring what follows it to the beginning of a row."""

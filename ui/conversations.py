@@ -135,5 +135,5 @@ class Conversations:
 def belongs(entry: Entry, key: str) -> bool:
     """Whether an entry is shown while this conversation is open."""
     if isinstance(entry, Said):
-        return any(name.lower() == key for name in entry.others)
+        return entry.place == key or any(name.lower() == key for name in entry.others)
     return entry.place is None or entry.place == key

@@ -75,7 +75,8 @@ class Feed:
         return wishes
 
     def add_own(self, entry: Entry) -> None:
-        """What the user said; the pane goes to its end."""
+        """What the user said; the pane goes to its end.  It is also shown where it was typed."""
+        entry.place = self.place or None
         self.pane.add(entry)
         self.pane.to_end()
 

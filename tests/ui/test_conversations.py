@@ -203,6 +203,14 @@ class Shown(Conversing):
         play.enter("/with carol")
         self.assertEqual(seen(play), ["carol > you minutes", "bob > you, carol to both"])
 
+    def test_what_one_sends_elsewhere_is_seen_where_it_was_typed(self) -> None:
+        play = self.play
+        play.enter("/with bob")
+        play.enter("@carol wait")
+        self.assertEqual(seen(play)[-1], "you > carol . wait")
+        play.enter("/with carol")
+        self.assertEqual(seen(play)[-1], "you > carol . wait")
+
     def test_a_send_alone_hides_nothing(self) -> None:
         self.play.enter("@bob hm")
         self.assertIn("carol > you minutes", seen(self.play))

@@ -38,6 +38,7 @@ import json
 import os
 import selectors
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -223,6 +224,7 @@ class Worker:
                others: Iterable[Worker]) -> None:
         """Never returns, and runs nothing that the runner has registered for its own end."""
         status = 1
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             for worker in (self, *others):          # or their end would not be seen
                 os.close(worker.orders)
@@ -356,6 +358,12 @@ class Run:
             self.selector.register(worker.reports, selectors.EVENT_READ, worker)
         worker.give(number, self.units[number])
 
+    def stop(self) -> None:
+        """End the workers that are left, of a run that was interrupted."""
+        for key in list(self.selector.get_map().values()):
+            os.kill(key.data.pid, signal.SIGTERM)
+            self._end(key.data)
+
     def _end(self, worker: Worker) -> int:
         self.selector.unregister(worker.reports)
         return worker.end()
@@ -442,6 +450,9 @@ def main() -> int:
                         help="run what failed once more, alone; let a flaky test or two pass")
     options = parser.parse_args()
     os.chdir(HOME)
+    runner = os.getpid()
+    signal.signal(signal.SIGTERM, lambda number, frame: (   # the files in memory go with it
+        sys.exit if os.getpid() == runner else os._exit)(128 + number))
     warnings.simplefilter("default", ResourceWarning)
     times = remembered()
     wanted = chosen(options.what)
@@ -456,6 +467,7 @@ def main() -> int:
         if options.again and tally.failed:
             again(wanted, tally)
     finally:
+        run.stop()
         for directory in houses, memory:
             if directory:
                 shutil.rmtree(directory, ignore_errors=True)

@@ -10,8 +10,8 @@ and the worker is a subreaper for that moment (prctl(2)).
 
 Another Python or other options of it, a command around the program, another login, a preexec_fn,
 locale or PYTHON variables that are met for the first time: those are real starts, as are all in
-`make test-all` and in CI.  A test whose subject is the start itself says so by `-X` or a command
-around it.
+`make test-all`.  CI runs that on the distribution's Python, and `make test`, with warm starts, on
+the others.  A test whose subject is the start itself says so by `-X` or a command around it.
 """
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 import contextlib
 import io
 import os
+import signal
 import tempfile
 import unittest
 from pathlib import Path
@@ -101,6 +102,15 @@ class Again(unittest.TestCase):
 
 
 class InMemory(unittest.TestCase):
+    def test_a_run_that_is_stopped_leaves_no_worker(self) -> None:
+        case: Any = type("Long", (unittest.TestCase,), {"test": lambda self: signal.pause()})("test")
+        run = runner.Run(runner.units([case], {}), 1, runner.Tally(1, False))
+        run._next(None, waiting=False)
+        (key,) = run.selector.get_map().values()
+        run.stop()
+        self.assertEqual(len(run.selector.get_map()), 0)
+        self.assertRaises(ChildProcessError, os.waitpid, key.data.pid, 0)
+
     def test_tests_about_disks_have_a_disk(self) -> None:
         from tests.programs.test_heartbeat import Heartbeat
         from tests.torture.test_kills import Kills

@@ -430,6 +430,10 @@ def _main(arguments: Sequence[str] | None) -> int:
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, as by some parents, no child can
                                                         # be waited for
+    if options.check_config:
+        startup.first_certificate(options)
+        say(PROGRAM, "the options, and the configuration file, are right")
+        return os.EX_OK
     if options.check_store:
         return _inspect(lambda disk: check(options.state, disk))
     if options.salvage:

@@ -7,8 +7,9 @@ right.
 import argparse
 import os
 import socket
+import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import wire
@@ -27,7 +28,8 @@ from rules.quota import (
     Quotas,
 )
 from rules.rooms import LINES_MAX, ROOM_LINES
-from terminal.usage import RELEASE, Help, Parser, die, positive
+from terminal import config
+from terminal.usage import RELEASE, Help, Parser, die, positive, say
 
 PROGRAM = "parleyd"
 # Words in place of options, that ask the running daemon (control.py).
@@ -44,6 +46,19 @@ LOGIN_SECONDS = 10          # for HELLO and PROOF
 SILENCE_SECONDS = 120       # without a byte from a client, before the daemon sends PING
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 LOG_EACH = 4 << 10          # bytes a second of one login in the log: 14 MB an hour
+NO_FILE = "none"            # --config none
+WIDTH = 79                  # of the comments of --show-config
+CHECKS: dict[str, config.Check] = {"listen": address.parse}
+# The options that a configuration file may have.
+SECTIONS = {
+    "listen": ("listen", "socket-mode", "tls-cert", "tls-key", "trust-names", "tcp-names",
+               "insecure"),
+    "store": ("state", "backend"),
+    "log": ("console", "log", "log-format", "no-text", "name"),
+    "limits": ("patience", "clients", "clients-each", "strangers", "strangers-each", "handshakes",
+               "handshakes-each", "login-seconds", "silence-seconds", "mailbox-messages",
+               "mailbox-bytes", "sender-messages", "sender-bytes", "login-bytes", "rate", "all",
+               "all-seconds", "log-each", "new-names", "names", "names-each", "room-lines")}
 HOUSE_MAX = 64              # characters of the daemon's own name: host names have no more
 
 
@@ -72,11 +87,69 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options, with `state`, `places` and `house` worked out.  Exits with 64 on wrong use.
 
     `places` is a list of lists: the daemon listens at the first place of each that it can open."""
-    options = _parser().parse_args(arguments)
+    options = configured(sys.argv[1:] if arguments is None else arguments)
     options.state = options.state or _store()
     options.places = _places(options)
     options.house = _house(options.name)
     return options
+
+
+def configured(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of the command line, and those of the configuration file that are not there.
+    Exits with 64 for a wrong command line, with 78 for a wrong file, and with 0 if the operator
+    only wanted to see them."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    path, found = options.config or config_path(), {}       # type: str, dict[str, config.Setting]
+    try:
+        if path != NO_FILE:
+            found = config.read(path, SECTIONS)
+            options = config.take(parser, arguments, found, CHECKS, {})
+    except FileNotFoundError:
+        if options.config:
+            die(PROGRAM, os.EX_CONFIG, f"--config {path}: there is no such file")
+    except config.BadConfig as fault:
+        die(PROGRAM, os.EX_CONFIG, str(fault))
+    if options.show_config:
+        _show(parser, options, path, arguments, found)
+        raise SystemExit(os.EX_OK)
+    return options
+
+
+def config_path() -> str:
+    """Where the configuration file is without --config: the host's daemon has one, and each user's
+    own daemon another."""
+    if places.host_owner() == os.geteuid():
+        return "/etc/parley/parleyd.conf"
+    place = os.environ.get("XDG_CONFIG_HOME", "")
+    return os.path.join(place if os.path.isabs(place) else os.path.expanduser("~/.config"),
+                        "parley/parleyd.conf")
+
+
+def _show(parser: Parser, options: argparse.Namespace, path: str, arguments: Sequence[str],
+          found: Mapping[str, config.Setting]) -> None:
+    """--show-config: a file with all options, in which the defaults are comments."""
+    given = config.of_words(parser, arguments)
+    origin, shown = {}, argparse.Namespace(**vars(options))
+    for action in config.options_of(parser):
+        key = config.name_of(action)
+        origin[key] = ("the command line" if action.dest in given else
+                       found[key].where if key in found else "")
+        if action.type in (amount, names, lines):
+            setattr(shown, action.dest, written(getattr(options, action.dest)))
+    say(PROGRAM, f"# What {PROGRAM} goes by here.  It reads such a file from")
+    say(PROGRAM, f"# {path}")
+    say(PROGRAM, "")
+    for row in config.show(parser, shown, origin, SECTIONS, WIDTH):
+        say(PROGRAM, row)
+
+
+def written(number: int | None) -> str | None:
+    """A limit as the operator writes it: 64K, none."""
+    if not number:
+        return number if number is None else "none"
+    factor = next((sign for sign, factor in reversed(FACTORS.items()) if not number % factor), "")
+    return f"{number // FACTORS.get(factor, 1)}{factor}"
 
 
 def limits(options: argparse.Namespace, room: int) -> Limits:
@@ -103,7 +176,15 @@ def _parser() -> Parser:
                     description="A message service for one host or a small network.  "
                                 f"Its operator asks it by parleyd {', '.join(SUBCOMMANDS)}; "
                                 "parleyd WORD --help has their options.")
-    add = parser.add_argument
+    parser.add_argument("--config", metavar="FILE",
+                        help="read the options that are not given here from this file, or from "
+                             "none; without it, from /etc/parley/parleyd.conf, and of a user's own "
+                             "daemon from ~/.config/parley/parleyd.conf")
+    parser.add_argument("--check-config", action="store_true",
+                        help="say whether the options and the file are right, and exit")
+    parser.add_argument("--show-config", action="store_true",
+                        help="print all options as such a file, the defaults as comments, and exit")
+    add = parser.add_argument_group("where it listens, and for whom").add_argument
     add("--listen", metavar="ADDRESS", action="append",
         help="unix:PATH or HOST:PORT; may be given several times")
     add("--socket-mode", metavar="MODE", choices=("600", "660", "666"),
@@ -115,8 +196,10 @@ def _parser() -> Parser:
         help="the names that come in over TCP: any, or only claimed ones")
     add("--insecure", action="store_true",
         help="allow a TCP address that is not loopback, without TLS")
+    add = parser.add_argument_group("the store").add_argument
     add("--state", metavar="DIR", help="keep the store in this directory")
     add("--backend", metavar="NAME", help="the dbm module for new segments, such as dbm.gnu")
+    add = parser.add_argument_group("what the operator sees").add_argument
     add("--console", metavar="MODE", choices=("auto", "table", "log", "none"), default="auto",
         help="what standard output shows: auto, table, log or none")
     add("--log", metavar="FILE", default="", help="append the event log to a file, without bodies")
@@ -125,6 +208,7 @@ def _parser() -> Parser:
     add("--no-text", action="store_true", help="leave bodies out of the console")
     add("--name", metavar="NAME", default="", help="what the daemon calls itself")
     _limit_options(parser)
+    add = parser.add_argument_group("in place of a daemon").add_argument
     add("--check-store", action="store_true",
         help="verify the whole store, report what it holds, and exit")
     add("--salvage", metavar="DIR",
@@ -134,9 +218,13 @@ def _parser() -> Parser:
 
 
 def _limit_options(parser: Parser) -> None:
+    group = parser.add_argument_group("limits, with their defaults")
+
     def add(option: str, kind: Callable[[str], int], default: int | None, help: str,
             metavar: str = "N") -> None:
-        parser.add_argument(option, metavar=metavar, type=kind, default=default, help=help)
+        known = str(default) if kind is positive else written(default)
+        group.add_argument(option, metavar=metavar, type=kind, default=default,
+                           help=help if default is None else f"{help} ({known})")
 
     add("--patience", positive, PATIENCE, "seconds until an invitation expires", "SECONDS")
     add("--clients", positive, None, "clients and strangers connected at once")
@@ -154,9 +242,9 @@ def _limit_options(parser: Parser) -> None:
     add("--sender-bytes", amount, SENDER_BYTES, "of those bytes, by one sender")
     add("--login-bytes", amount, LOGIN_BYTES, "bytes of one login that may wait in all mailboxes")
     add("--rate", amount, 0, "requests per second from one client")
-    parser.add_argument("--all", metavar="WHO", choices=("everyone", "operators", "nobody"),
-                        default="everyone",
-                        help="who may send to all: everyone, operators or nobody")
+    group.add_argument("--all", metavar="WHO", choices=("everyone", "operators", "nobody"),
+                       default="everyone",
+                       help="who may send to all: everyone, operators or nobody (everyone)")
     add("--all-seconds", amount, ALL_SECONDS, "seconds between two messages to all by one user")
     add("--log-each", amount, LOG_EACH, "bytes of log per second for one host or login", "BYTES")
     add("--new-names", amount, NEW_NAMES, "new names by one host or login at once")

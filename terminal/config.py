@@ -190,6 +190,8 @@ def show(made: argparse.ArgumentParser, chosen: argparse.Namespace, origin: Mapp
     default "".  Defaults are comments."""
     actions = {name_of(action): action for action in options_of(made)}
     for section, keys in sections.items():
+        if section != next(iter(sections)):
+            yield ""
         yield f"[{section}]"
         for key in keys:
             action = actions[key]

@@ -39,6 +39,7 @@ _parleyd() {
             COMPREPLY=($(compgen -W "$asks" -- "$word")); return ;;
     esac
     case $before in
+        --config) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --state | --salvage) COMPREPLY=($(compgen -d -- "$word")); return ;;
         --tls-cert | --tls-key | --log) COMPREPLY=($(compgen -f -- "$word")); return ;;
         --console) COMPREPLY=($(compgen -W "auto table log none" -- "$word")); return ;;
@@ -47,7 +48,7 @@ _parleyd() {
         --backend) COMPREPLY=($(compgen -W "dbm.sqlite3 dbm.gnu dbm.ndbm dbm.dumb" -- "$word")); return ;;
         --all) COMPREPLY=($(compgen -W "everyone operators nobody" -- "$word")); return ;;
     esac
-    COMPREPLY=($(compgen -W "--help --listen --socket-mode --tls-cert --tls-key --trust-names --tcp-names
+    COMPREPLY=($(compgen -W "--help --config --check-config --show-config --listen --socket-mode --tls-cert --tls-key --trust-names --tcp-names
         --insecure --state --backend --console --log --log-format --no-text --name --patience --clients
         --clients-each --strangers --strangers-each --handshakes --handshakes-each
         --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages

@@ -36,7 +36,7 @@ complete -c parley -n '__fish_seen_subcommand_from log' -l json -d 'One document
 complete -c parley -n '__fish_seen_subcommand_from log' -l mbox -d 'A mailbox'
 complete -c parley -n '__fish_seen_subcommand_from forget' -l before -x -d 'What is older goes'
 complete -c parleyd -f
-for flag in help trust-names insecure no-text check-store version
+for flag in help check-config show-config trust-names insecure no-text check-store version
     complete -c parleyd -l $flag
 end
 for option in listen name patience clients clients-each strangers strangers-each handshakes \
@@ -45,7 +45,7 @@ for option in listen name patience clients clients-each strangers strangers-each
         names-each tcp-names room-lines
     complete -c parleyd -l $option -x
 end
-for option in state salvage tls-cert tls-key log
+for option in config state salvage tls-cert tls-key log
     complete -c parleyd -l $option -r -F
 end
 complete -c parleyd -n __fish_use_subcommand -d 'Ask the running daemon' \

@@ -103,8 +103,8 @@ class Again(unittest.TestCase):
 
 class InMemory(unittest.TestCase):
     def test_a_run_that_is_stopped_leaves_no_worker(self) -> None:
-        case: Any = type("Long", (unittest.TestCase,), {"test": lambda self: signal.pause()})("test")
-        run = runner.Run(runner.units([case], {}), 1, runner.Tally(1, False))
+        made: Any = type("Long", (unittest.TestCase,), {"test": lambda self: signal.pause()})
+        run = runner.Run(runner.units([made("test")], {}), 1, runner.Tally(1, False))
         run._next(None, waiting=False)
         (key,) = run.selector.get_map().values()
         run.stop()

@@ -28,7 +28,7 @@ from rules.quota import (
     Quotas,
 )
 from rules.rooms import LINES_MAX, ROOM_LINES
-from terminal import config
+from terminal import config, printer
 from terminal.usage import RELEASE, Help, Parser, die, positive, say
 
 PROGRAM = "parleyd"
@@ -46,6 +46,7 @@ LOGIN_SECONDS = 10          # for HELLO and PROOF
 SILENCE_SECONDS = 120       # without a byte from a client, before the daemon sends PING
 FACTORS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 LOG_EACH = 4 << 10          # bytes a second of one login in the log: 14 MB an hour
+HOST_FILE = "/etc/parley/parleyd.conf"
 NO_FILE = "none"            # --config none
 WIDTH = 79                  # of the comments of --show-config
 CHECKS: dict[str, config.Check] = {"listen": address.parse}
@@ -109,7 +110,10 @@ def configured(arguments: Sequence[str]) -> argparse.Namespace:
         if options.config:
             die(PROGRAM, os.EX_CONFIG, f"--config {path}: there is no such file")
     except config.BadConfig as fault:
-        die(PROGRAM, os.EX_CONFIG, str(fault))
+        if not isinstance(fault, config.Foreign) or options.config or path == HOST_FILE:
+            die(PROGRAM, os.EX_CONFIG, str(fault))
+        if not isinstance(fault, config.Unreadable):
+            printer.complain(PROGRAM, f"{fault}; it is passed over")
     if options.show_config:
         _show(parser, options, path, arguments, found)
         raise SystemExit(os.EX_OK)
@@ -120,7 +124,7 @@ def config_path() -> str:
     """Where the configuration file is without --config: the host's daemon has one, and each user's
     own daemon another."""
     if places.host_owner() == os.geteuid():
-        return "/etc/parley/parleyd.conf"
+        return HOST_FILE
     place = os.environ.get("XDG_CONFIG_HOME", "")
     return os.path.join(place if os.path.isabs(place) else os.path.expanduser("~/.config"),
                         "parley/parleyd.conf")

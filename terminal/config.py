@@ -30,7 +30,11 @@ class BadConfig(Exception):
 
 
 class Foreign(BadConfig):
-    """Somebody else may have written it."""
+    """It may be somebody else's."""
+
+
+class Unreadable(Foreign):
+    """This user may not even read it."""
 
 
 class Setting(NamedTuple):
@@ -88,6 +92,8 @@ def _text(path: str) -> str:
             data = file.read(SIZE_MAX + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(path) from None
+    except PermissionError as fault:            # of another user's home, as after su
+        raise Unreadable(f"{path} can't be read: {fault.strerror}") from None
     except OSError as fault:
         raise BadConfig(f"{path} can't be read: {fault.strerror}") from None
     if len(data) > SIZE_MAX:

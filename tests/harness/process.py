@@ -64,8 +64,9 @@ class DaemonProcess:
         self.directory = self._directory.name
         self.path = self.directory + "/sock"
         self.store = store or self.directory + "/store"
-        self.command = [*under, python, *program, "--state", self.store, "--console", console,
-                        *MANY, *options, "--listen", "unix:" + self.path]   # wait() asks the last
+        self.command = [*under, python, *program, "--config", "none", "--state", self.store,
+                        "--console", console, *MANY, *options,
+                        "--listen", "unix:" + self.path]        # wait() asks the last
         self.process: subprocess.Popen[bytes] | None = None
         self.is_lived_in = not (bare or store)
         self.residents: lived_in.Residents | None = None

@@ -89,6 +89,20 @@ names-each = none
         self.assertEqual(code, os.EX_CONFIG)
         self.assertIn("may be written by others", said[0])
 
+    def test_in_the_home_of_somebody_else(self) -> None:
+        """As after su: it is passed over, with a line; the host's file is not."""
+        Path(self.home, "parley").mkdir()
+        Path(self.home, "parley/parleyd.conf").write_text("[limits]\nnames = 7\n")
+        Path(self.home, "parley/parleyd.conf").chmod(0o666)
+        said: list[str] = []
+        with mock.patch("terminal.printer.complain", lambda who, text: said.append(text)):
+            self.assertEqual(options.parse([]).names, options.wire.LOG_MAX)
+            self.assertIn("it is passed over", said[0])
+            with mock.patch("server.options.HOST_FILE", f"{self.home}/parley/parleyd.conf"), \
+                    self.assertRaises(SystemExit) as end:
+                options.parse([])
+        self.assertEqual(end.exception.code, os.EX_CONFIG)
+
     def test_checked(self) -> None:
         self.path.write_text("[listen]\nlisten = unix:/tmp/a\n")
         self.assertEqual(self.run_("--check-config")[0], 0)

@@ -74,7 +74,7 @@ def screens(home: str) -> tuple[Screen, Screen]:
     alice.until("leave the doors open")
     line(people["bob"], "/chat alice", "invited")
     alice.until("7. Accept")
-    alice.press(b"@bob on my way, but fi")
+    alice.press(b"on my way, but fi")
     alice.until("but fi")
     operator.until("dave")
     for there in people.values():

@@ -21,6 +21,10 @@ class Mutants(unittest.TestCase):
                 for name in mutant.likely.split():
                     self.assertTrue(modules(HOME, [name]))
 
+    def test_a_name_means_one_module_of_tests(self) -> None:
+        """A row has no room; two of a name would leave one of them out."""
+        self.assertEqual(len(modules(HOME)), len(list((HOME / "tests").rglob("test_*.py"))))
+
     def test_a_text_that_is_not_there_is_an_error(self) -> None:
         for text in ("", MUTANTS[0].old * 2):
             self.assertRaises(ValueError, mutated, MUTANTS[0], text)

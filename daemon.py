@@ -117,8 +117,7 @@ class Daemon:
         self.partings = Partings(self.board, self.heartbeat, self.connection_of)
         self.lost = self.partings.lost
         self.chores = Chores(mailbox, console.note, clock)
-        self.signals = Signals()
-        self.signal = 0                                     # the one that ends it
+        self.signals, self.signal = Signals(), 0            # all, and the one that ends it
         self._open = 0                                      # connections
         self._sweep_at = 0.0
         for descriptor, take in mailbox.disk.ready:         # when a sync has ended
@@ -129,12 +128,13 @@ class Daemon:
     def turn(self, wait: float | None = None) -> None:
         """One turn of the loop.  `wait`: seconds at most; None: until there is something to do."""
         ready = self.selector.select(self._timeout(wait))
-        self.now, size = self.clock(), read_size(len(ready) + len(self.unfinished.resting))
+        self.now = now = self.clock()
+        board, size = self.board, read_size(len(ready) + len(self.unfinished.resting))
         if self.signals.came:
             self._on_signals()
-        for connection in self.unfinished.due(self.now.monotonic):
+        for connection in self.unfinished.due(now.monotonic):
             self._process(connection)
-        for some in self.pace.ready(ready, self.now.monotonic):
+        for some in self.pace.ready(ready, now.monotonic):
             for key, mask in some:
                 if type(key.data) is Connection:
                     self._on_ready(key.data, mask, size)
@@ -142,21 +142,21 @@ class Daemon:
                         or self.selector.get_map().get(key.fd) == key):
                     key.data(key.fileobj, mask)
         self._write()
-        self.board.push()
+        board.push()
         settled = self.mailbox.settled()
-        self.board.settle(settled)
-        self.partings.leave(self.now)
-        self.board.tick(self.now)
+        board.settle(settled)
+        self.partings.leave(now)
+        board.tick(now)
         self._flush()
         if self.mailbox.sync() != settled:      # a disk that does not work in the background
-            self.board.settle(self.mailbox.settled())
+            board.settle(self.mailbox.settled())
             self._flush()
-        if self.board.slices.works:
-            for _ in self.pace.steps(self.board.slices, self.now.monotonic):
+        if board.slices.works:
+            for _ in self.pace.steps(board.slices, now.monotonic):
                 self._flush()
-        self.partings.part(self.now)
+        self.partings.part(now)
         self._timers()
-        self.console.draw(self.now.monotonic, self.board.table.title, self.board.table.rows)
+        self.console.draw(now.monotonic, board.table.title, board.table.rows)
 
     def _write(self) -> None:
         """Write what this turn accepted into the journal, or refuse it."""

@@ -47,13 +47,15 @@ class Delivery:
     """The rules of pushing, checking, holding and confirming."""
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
-                 promises: Promises, accounts: Accounts, errands: Errands) -> None:
+                 promises: Promises, accounts: Accounts, errands: Errands,
+                 is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
         self.promises = promises
         self.accounts = accounts
         self.errands = errands
+        self.is_silent = is_silent              # nobody reads the notes (post.py)
         self.stirred: dict[Client, None] = {}   # readers to look at in the next push()
         self.crowd = Crowd(roster.slices, self._serve)      # the same, if they are many
         self.clogged: dict[Client, None] = {}   # readers to look at when their sockets took all
@@ -164,8 +166,9 @@ class Delivery:
             if mails[0].id <= start:
                 reader.checkable -= messages([mail for mail in mails if mail.id <= start])
         self._receipts(client, mails)
-        self.note("delivered", name=client.name, messages=number, first=mails[0].id,
-                  last=mails[-1].last)
+        if not self.is_silent:
+            self.note("delivered", name=client.name, messages=number, first=mails[0].id,
+                      last=mails[-1].last)
 
     def _receipts(self, reader: Client, mails: list[Mail]) -> None:
         """Queue DELIVERED for the connected senders of these messages, until the disk has the turn.
@@ -242,14 +245,12 @@ class Delivery:
 
     def tick(self, now: Now) -> None:
         """Let the CHECKs begin that have waited long enough for another client of their user."""
-        if self.errands.checks:
-            self.stirred |= dict.fromkeys(self.errands.due(now.monotonic))
+        self.stirred |= dict.fromkeys(self.errands.due(now.monotonic))
 
     @property
     def is_due(self) -> bool:
-        """Whether push() has something to do at once."""
-        return bool(self.stirred) or (
-            bool(self.clogged) and any(not client.backlog for client in self.clogged))
+        """Whether push() has something to do for a socket that has taken all."""
+        return any(not client.backlog for client in self.clogged)
 
     def _serve(self, client: Client) -> int:
         """One of a crowd.  What they share is encoded anew after each push()."""

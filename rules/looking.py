@@ -41,7 +41,7 @@ class Looking:
         self.rooms = rooms
         self.mailbox = mailbox
         self.roster = roster
-        self._told: dict[tuple[Client, str], None] = {}     # in this turn, of which rooms
+        self.told: dict[tuple[Client, str], None] = {}     # in this turn, of which rooms
         self._answers: dict[Client, Answer] = {}
         self._pages = Pages(roster.slices, self._send_page)
 
@@ -64,7 +64,7 @@ class Looking:
         """Tell these clients what a room of theirs is now.  Only its keeper gets other bytes.  If
         the disk refuses this turn, they are told again."""
         knowing = [client for client in clients if client.features & Feature.ROOMS]
-        self._told.update(((client, room.name), None) for client in knowing)
+        self.told.update(((client, room.name), None) for client in knowing)
         for keeper in [each for each in knowing if each.user.number == room.keeper]:
             knowing.remove(keeper)
             self.roster.tell(keeper, self._page(keeper, 0, [room], True))
@@ -73,7 +73,7 @@ class Looking:
 
     def refused(self) -> None:
         """The disk refused what was told in this turn: tell what is true."""
-        for client, name in self._told if self._told else ():
+        for client, name in self.told if self.told else ():
             room = self.rooms.find(name)
             rows = ((self._entry(client, room),) if room
                     else (wire.RoomEntry(name, 0, 0, 0, 0, ""),))
@@ -172,4 +172,4 @@ class Looking:
 
     def end_turn(self) -> None:
         """What was told in this turn is written: it stands."""
-        self._told.clear()
+        self.told.clear()

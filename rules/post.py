@@ -94,17 +94,18 @@ class Post:
     def on_run(self, client: Client, run: Run, now: Now) -> None:
         """Messages of a client, whose texts may be sent.  Raises Doubtful before anything is
         done."""
-        client.work += run.messages + len(run.to) // NAMES_READ
-        if len(run.body) >> LONG_SHIFT > run.messages and not self.usages.is_free(
-                client.usage, len(run.body), now.monotonic):
-            client.work += (len(run.body) >> LONG_SHIFT) - run.messages
-        to_many = (run.flags & SendFlag.EVERYONE and self.everyone.are_many
+        first, flags, to, messages, body = run
+        client.work += messages + len(to) // NAMES_READ
+        if len(body) >> LONG_SHIFT > messages and not self.usages.is_free(
+                client.usage, len(body), now.monotonic):
+            client.work += (len(body) >> LONG_SHIFT) - messages
+        to_many = (flags & SendFlag.EVERYONE and self.everyone.are_many
                    and self._may_try(client, run, now))
         if to_many:
-            flags = run.flags & (SendFlag.NOW | SendFlag.EVERYONE)
-            self.everyone.find(client, flags, run.first, lengths_of(run.body)[0])
+            flags &= SendFlag.NOW | SendFlag.EVERYONE
+            self.everyone.find(client, flags, first, lengths_of(body)[0])
         done = 0
-        while done < run.messages:
+        while done < messages:
             done += self._take(client, run, done, now)
         if to_many:
             self.everyone.forget(client, flags)

@@ -96,7 +96,7 @@ class Rooms:
         self.all: dict[int, Room] = {}          # by number
         self.of: dict[int, dict[int, Room]] = {}    # by number of a member: its rooms
         self.numbers: list[int] = []            # of those that were ever made, in this order
-        self._long: dict[User, None] = {}       # in which something was said in this turn
+        self.long: dict[User, None] = {}       # in which something was said in this turn
         self.review_at = inf                    # when members are looked at, on the monotonic clock
         self._is_reviewing = False
         self.load()
@@ -108,7 +108,7 @@ class Rooms:
                     if is_room(user) and Setting.ROOM in user.settings}
         self.numbers = [user.number for user in users if is_room(user)]
         self.of.clear()
-        self._long.clear()
+        self.long.clear()
         for user in users:
             if Setting.ROOMS in user.settings:
                 for room in self._stored(user):
@@ -195,7 +195,7 @@ class Rooms:
         for number in list(room.members):
             self._remove(self.mailbox.users[number], room)
         del self.all[room.user.number]
-        self._long[room.user] = None
+        self.long[room.user] = None
         self.mailbox.set(room.user, Setting.ROOM, b"")
         self.mailbox.set(room.user, Setting.ADMITTED, b"")
 
@@ -243,21 +243,19 @@ class Rooms:
 
     def said(self, user: User) -> None:
         """A line was put into the queue of this room."""
-        self._long[user] = None
+        self.long[user] = None
 
     def trim(self) -> None:
         """Let go of lines that are too old, after the write: should the disk refuse the new ones,
         the old ones are still there."""
-        if not self._long:
-            return
-        for user in self._long:
+        for user in self.long:
             lines = self.lines if user.number in self.all else 0
             excess = user.waiting - lines
             if excess > lines // SLACK:
                 old = self.mailbox.unread(user, 0, self.mailbox.last, excess, EVERYTHING)
                 if old:
                     self.mailbox.read(user, 0, old[-1].last)
-        self._long.clear()
+        self.long.clear()
 
     def review(self, now: float, put_out: Callable[[User, Room], None]) -> None:
         """From time to time look who is not in a group any more; a look-up in a step, for the

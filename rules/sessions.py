@@ -28,7 +28,7 @@ class Sessions:
         self.note = note
         self.ignores = ignores
         self.active: dict[int, Session] = {}        # the record of active sessions, by number
-        self._spoken: dict[Session, None] = {}      # those with lines to pass on
+        self.spoken: dict[Session, None] = {}      # those with lines to pass on
         self._numbers = 0                           # the last that was given
 
     def new_number(self) -> int:
@@ -90,21 +90,21 @@ class Sessions:
         begin = len(session.lines)
         session.lines += wire.encode(wire.Line(session.number, now.wall, client.name, text))
         session.spans.setdefault(client, []).append((begin, len(session.lines)))
-        self._spoken[session] = None
+        self.spoken[session] = None
         size = len(session.lines)
         if size > TOGETHER or size * len(session.spans) > COPIED:
             self._pass_on(session, now)
 
     def pass_on(self, now: Now) -> None:
         """Send what was said to those that hear it."""
-        for session in list(self._spoken):
+        for session in list(self.spoken):
             self._pass_on(session, now)
 
     def _pass_on(self, session: Session, now: Now) -> None:
         """Send each member the lines of the others; in a group, not of users that it ignores."""
-        if session not in self._spoken:
+        if session not in self.spoken:
             return
-        del self._spoken[session]
+        del self.spoken[session]
         lines, session.lines = bytes(session.lines), bytearray()
         spans, session.spans = session.spans, {}
         ignoring = self.ignores.by if session.is_group else {}

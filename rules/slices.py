@@ -6,7 +6,7 @@ a generator, its local variables are the cursor, and it yields after each step. 
 so a short one does not wait for a long one.
 
 The rules know no clock.  The daemon takes steps at the end of each turn, for as long as it can
-spare (Daemon._slices), and sends what each step has queued.  So a step is STEP units, or one thing
+spare (server/pace.py), and sends what each step has queued.  So a step is STEP units, or one thing
 that can't be divided.  A unit is a frame for one client, queued and sent: some 10 us.
 
 What others may see of a work that is half done:
@@ -56,9 +56,8 @@ class Slices:
         self.works.append(work)
 
     def is_due(self) -> bool:
-        """Whether a step can be done, or wake() has something to do."""
-        return bool(self.works or self.deaf) and (
-            bool(self.works) or any(each.is_due() for each in self.deaf))
+        """Whether wake() has something to do."""
+        return any(each.is_due() for each in self.deaf)
 
     def wake(self) -> None:
         """Go on with clients that read again."""

@@ -83,7 +83,8 @@ class Switchboard:
         self.ignores = Ignores(mailbox, self.roster, self.promises, note, owners)
         self.rooms = Rooms(mailbox, self.roster, identity.groups, room_lines)
         self.errands = Errands(mailbox, self.roster)
-        self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts, self.errands)
+        self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts, self.errands,
+                                 is_silent)
         self.statuses = Statuses(mailbox, self.roster, self.promises, note)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          broadcasts, self.ignores, self.usages, self.rooms, self.statuses,
@@ -224,10 +225,14 @@ class Switchboard:
     def tick(self, now: Now) -> None:
         """At the end of a turn: pass on what was said in chats, call off invitations that expired,
         and publish what changed in the log of names."""
-        self.sessions.pass_on(now)
-        self.delivery.tick(now)
-        self.invitations.expire(now.monotonic)
-        self.joining.look(now)
+        if self.sessions.spoken:
+            self.sessions.pass_on(now)
+        if self.errands.checks:
+            self.delivery.tick(now)
+        if self.invitations.pending:
+            self.invitations.expire(now.monotonic)
+        if self.rooms.long or self.looking.told or now.monotonic >= self.rooms.review_at:
+            self.joining.look(now)
         self.publication.publish(now.monotonic)
         if self.slices.deaf:
             self.slices.wake()
@@ -258,7 +263,10 @@ class Switchboard:
     def next_timer(self) -> float:
         """When the rules have something to do that no client asked for, on the monotonic clock; 0:
         at once; inf: never."""
-        if self.delivery.is_due or self.roster.speaking or self.slices.is_due():
+        delivery, slices, until = self.delivery, self.slices, self.rooms.review_at
+        if (delivery.stirred or self.roster.speaking or slices.works
+                or (delivery.clogged and delivery.is_due) or (slices.deaf and slices.is_due())):
             return 0.0
-        return min(self.invitations.next_expiry(), self.publication.next_publish(),
-                   self.rooms.review_at, self.errands.until())
+        if self.errands.checks:
+            until = min(until, self.errands.until())
+        return min(until, self.invitations.next_expiry(), self.publication.next_publish())

@@ -182,6 +182,45 @@ class Changes(unittest.TestCase):
             house.forward(pause)
             self.assertEqual(rows(heard + take_rosters(watchers[0]))[-1].holding, 1)
 
+    def test_without_a_subscriber(self):
+        """Changes are kept for nobody; a subscriber that comes then has the latest state, and is
+        told what changes from there on."""
+        with House(10) as house:
+            publication, bob = house.daemon.board.publication, house.user("bob", features=0)
+            for number in range(50):
+                bob.say(wire.Hold(number, number % 2))
+            house.forward(1)
+            self.assertEqual((publication._changed, house.daemon.board.roster.changes), ({}, {}))
+            ann = house.watch("ann")
+            said = {entry.name: entry.holding for entry in rows(take_rosters(ann))}
+            self.assertEqual((len(said), said["bob"], "ann" in said), (12, 1, True))
+            house.forward(1)
+            take_rosters(ann)
+            bob.say(wire.Hold(51, 0))
+            house.forward(1)
+            self.assertEqual([(entry.name, entry.holding) for entry in rows(take_rosters(ann))],
+                             [("bob", 0)])
+
+    def test_after_the_last_subscriber(self):
+        """The same for one that comes when the last has gone, and changes were dropped since."""
+        with House() as house:
+            ann, bob = house.watch("ann"), house.user("bob", features=0)
+            house.forward(1)
+            bob.say(wire.Hold(1, 1))
+            house.forward(1)
+            ann.say(wire.Exit())
+            house.forward(1)
+            bob.say(wire.Hold(2, 0))
+            house.forward(1)
+            cat = house.watch("cat")
+            house.forward(1)
+            self.assertEqual([entry.holding for entry in rows(take_rosters(cat))
+                              if entry.name == "bob"][-1], 0)
+            bob.say(wire.Hold(3, 1))
+            house.forward(1)
+            self.assertEqual([(entry.name, entry.holding) for entry in rows(take_rosters(cat))],
+                             [("bob", 1)])
+
     def test_quiet_when_nothing_changes(self):
         with House(10) as house:
             ann = house.watch("ann")

@@ -164,6 +164,8 @@ class Rooms:
         if user is None:
             user = self.mailbox.register(name, now)
             self.numbers.append(user.number)
+        elif user.waiting:      # trim() comes later than this, and not at all after a kill -9
+            self.mailbox.read(user, 0, self.mailbox.last)
         # no seq is given twice, so neither is a generation: 4 * 10**9 messages lie between
         setting = HEAD.pack(Admission.OPEN, self.mailbox.last & 0xFFFFFFFF, keeper.number, 0, 0)
         self.mailbox.set(user, Setting.ROOM, setting)
@@ -226,9 +228,12 @@ class Rooms:
             room.here += change
 
     def outsiders(self, client: Client) -> list[Room]:
-        """The rooms of a client whose group its login is not in, as far as the host can tell."""
-        rooms = self.rooms_of(client.user).values()
-        return [room for room in rooms if client.uid is not None and self._is_out(room, client.uid)]
+        """The rooms of a client whose group its login is not in, as far as the host can tell; not
+        those that it keeps.  An operator who uses the name says nothing about its user."""
+        if client.uid is None or client.is_operator:
+            return []
+        return [room for room in self.rooms_of(client.user).values()
+                if not self.may_change(room, client) and self._is_out(room, client.uid)]
 
     def _is_out(self, room: Room, uid: int) -> bool:
         """Whether the host says that this login is not in the group of a room."""

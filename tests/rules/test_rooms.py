@@ -468,6 +468,32 @@ class Keeping(Scene):
             self.cat, self.bob = self.enter("cat"), self.enter("bob")
         self.assertEqual(self.bob.welcome.waiting, 1)
 
+    def test_close_and_make_again_in_one_turn_or_over_a_crash(self):
+        """Before the lines of the first were let go."""
+        for crashes in (False, True):
+            self.join(self.ann)
+            self.ask(self.ann, wire.Admit(7, NAMES, "#ops", ("ann",)))
+            self.say(self.ann, "for nobody else")
+            self.forget(self.ann)
+            self.ann.sock.send(wire.encode(wire.Close(7, "#ops")))
+            if crashes:
+                self.service.daemon.turn(0)
+                self.assertIn(wire.Done(7), self.hears_now(self.ann))
+                self.service.restart()
+                self.enter_all()
+            else:
+                self.cat.sock.send(wire.encode(wire.Join(7, "#ops")))
+                self.service.run()
+            self.join(self.cat)
+            self.forget(self.cat)
+            self.assertEqual(self.past(self.cat), [])
+            self.ask(self.cat, wire.Close(7, "#ops"))
+
+    def hears_now(self, client):
+        """What has come without a further turn."""
+        return [wire.decode(frame, wire.DAEMON)
+                for frame in client._decoder.feed(client.sock.recv(1 << 16))]
+
 
 class InAGroup(Scene):
     """Ann and bob are in the group staff."""
@@ -507,6 +533,18 @@ class InAGroup(Scene):
             self.assertEqual(self.members(self.ann)[1], ("ann",))
             self.forget(self.ann, self.bob)
             InAGroup.gids[UIDS["bob"]] = [STAFF]
+
+    def test_who_stays_in_it_at_login(self):
+        """The keeper, as in a review; and who has a member's name only for a while."""
+        self.join(self.bob)
+        InAGroup.gids = {UIDS["bob"]: [STAFF]}
+        self.ann.hang_up()
+        self.ann = self.enter("ann")
+        self.bob.hang_up()
+        board = self.service.daemon.board
+        board.claims.identity = self.identity._replace(operators=frozenset({0}))
+        self.service.user("bob", caller=Caller("unix:root", 0)).hang_up()
+        self.assertEqual(self.members(self.ann)[1], ("ann", "bob"))
 
     def test_members_of_before(self):
         self.ask(self.ann, wire.Admit(7, OPEN, "#ops", ()))

@@ -86,7 +86,7 @@ SWEEP_SECONDS = 1.0         # between two looks at strangers, silent clients and
 # Requests that may need the disk, and can be refused.
 KEPT = frozenset(wire.CODECS[cls].kind for cls in (
     wire.Sends, wire.Hello, wire.Resume, wire.Proof, wire.Ignore, wire.Claim, wire.Unclaim,
-    wire.Join, wire.Leave, wire.Topic, wire.Admit, wire.Close))
+    wire.SetStatus, wire.Join, wire.Leave, wire.Topic, wire.Admit, wire.Close))
 
 
 def clock() -> Now:

@@ -138,6 +138,7 @@ class Delivery:
                 others = dict.fromkeys(self.errands.beside(client))
                 self.stirred |= others
                 self.counted |= others
+                client.work += len(others)
         self.stirred[client] = self.counted[client] = None
         if last < said.last:
             raise Doubtful                      # the rest, when it is looked at again

@@ -90,7 +90,7 @@ class Joining:
             client.usage.put += self.rooms.join(client.user, room)
             client.work += len(self.rooms.rooms_of(client.user))
             self.note("joined", name=client.name, room=room.name)
-            self.looking.tell(room, [client])
+            self.looking.tell(room, self._clients(client))
         self._done(client, said.request, refusal)
 
     def _full(self, client: Client) -> Refused:
@@ -135,7 +135,7 @@ class Joining:
         if room:
             client.usage.put += self.rooms.leave(client.user, room)
             self.note("left-room", name=client.name, room=room.name)
-            self.looking.tell(room, [client])
+            self.looking.tell(room, self._clients(client))
         self._done(client, said.request, refusal)
 
     def on_topic(self, client: Client, said: wire.Topic, now: Now) -> None:
@@ -214,6 +214,11 @@ class Joining:
         client.usage.put += self.rooms.change(room)
         clients = self.roster.clients
         self.looking.tell(room, [clients[number] for number in room.members if number in clients])
+
+    def _clients(self, client: Client) -> list[Client]:
+        """This client, and the session beside which it is an errand."""
+        session = self.roster.clients.get(client.user.number, client)
+        return [client] if session is client else [client, session]
 
     def _done(self, client: Client, request: int, refusal: Refused) -> None:
         if refusal:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import wire
 from rules.promises import Promises
 from rules.roster import Roster
-from rules.state import Client, Now
+from rules.state import Client, Errand, Now
 from rules.store import Setting, Store
 from store.user import User
 from wire import Feature, Why
@@ -76,7 +76,11 @@ class Statuses:
     def welcomed(self, client: Client) -> None:
         """A client came in: tell it of the others, and them of it."""
         if Setting.STATUS in client.user.settings:
-            self.publish(client.user)
+            if isinstance(client, Errand):      # ten a second cost the others nothing
+                self.roster.tell_all([client] if client.features & Feature.STATUS else [],
+                                     _status(client.user))
+            else:
+                self.publish(client.user)
         if client.features & Feature.STATUS:
             for user in list(self._here.values()):
                 if user.number not in self.roster.clients:

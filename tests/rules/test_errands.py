@@ -12,7 +12,7 @@ from rules.claims import Identity
 from rules.state import Caller
 from server.seats import seat_of, terminal
 from tests.rules.test_identity import ANN, BOB, EVE, IDENTITY, ROOT, House, tcp, unix
-from wire import Feature, Outcome, Why
+from wire import Feature, Outcome, Part, Why
 
 PERSON = Feature.PROVE | Feature.PERSON
 ERRAND = PERSON | Feature.ROSTER | Feature.HOLD | Feature.ERRAND
@@ -154,6 +154,24 @@ class Beside(unittest.TestCase):
         self.house.forward(errands.CHECK_SECONDS)
         errand.hears(wire.Mail, text="one")
         errand.hears(wire.Checked, total=1)
+
+    def test_it_joins_for_its_user(self) -> None:
+        """The session hears of it."""
+        ann, errand = self.session(features=SESSION | Feature.ROOMS), self.errand()
+        for said, part in ((wire.Join(1, "#ops"), Part.MEMBER | Part.KEEPER),
+                           (wire.Leave(2, "#ops"), Part.KEEPER)):
+            errand.say(said)
+            errand.hears(wire.Done, request=said.request)
+            self.assertEqual([room.part for room in ann.hears(wire.Rooms).rooms], [part])
+
+    def test_a_confirmation_is_work_for_all_of_them(self) -> None:
+        bob = self.session("bob", BOB)
+        ten = [self.errand() for _ in range(10)]
+        self.send(bob, "ann", "hi")
+        board, ann = self.house.daemon.board, self.house.mailbox.find("ann")
+        said = wire.Confirm(ann.newest, ann.newest)
+        work = board.receive(next(iter(board.errands.of[ann.number])), said, self.house.clock())
+        self.assertGreaterEqual(work, len(ten))
 
     def test_it_does_nothing_that_takes_a_session(self) -> None:
         errand = self.errand()

@@ -5,6 +5,7 @@ import unittest
 from unittest import mock
 
 import wire
+from rules.state import Caller
 from tests.harness.service import Client, Service
 from wire import Feature, Outcome, Why
 
@@ -83,6 +84,20 @@ class Statuses(unittest.TestCase):
             self.bob.hears_all(wire.Status)
             self.bob.hears(wire.Failed, request=9, why=Why.FULL)
         self.assertEqual([said.text for said in self.ann.hears_all(wire.Status)][-1], "before")
+
+    def test_an_errand_tells_nobody(self) -> None:
+        """It is no news for the others that bob's programs come and go."""
+        self.says(self.bob, "on a train")
+        self.ann.hears(wire.Status, name="bob")
+        caller = Caller("test:1", 1001)
+        self.bob.hang_up()
+        self.service.user("bob", features=KNOWS, caller=caller)
+        self.ann.hears_all(wire.Status)
+        errand = self.service.user("bob", features=KNOWS | Feature.ERRAND | Feature.PERSON,
+                                   caller=caller)
+        self.assertTrue(errand.welcome.features & Feature.ERRAND)
+        errand.hears(wire.Status, name="bob", text="on a train")
+        self.ann.hears_nothing()
 
     def test_in_the_operator_s_table(self) -> None:
         self.says(self.bob, "on a train")

@@ -14,7 +14,7 @@ import wire
 from rules.state import Caller, Client, Refusal
 
 NAME, LOGIN, HOST = KINDS = "name", "login", "host"
-BANS_MAX = 1000         # each host that calls is compared with every banned network: 0.3 ms
+BANS_MAX = 1000         # lines of the file, which the daemon reads in a turn: 5 ms
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -44,12 +44,18 @@ class Bans:
         self.operators = operators
         self.all: list[Ban] = []
         self._who: dict[str, Ban] = {}          # by name in small letters, and by login: "uid 1001"
-        self._networks: list[tuple[Network, Ban]] = []
+        # by version and length of the prefix, and then by the prefix
+        self._networks: dict[tuple[int, int], dict[int, Ban]] = {}
 
     def load(self, bans: Iterable[Ban]) -> None:
         """These are in force, and no others.  Raises ValueError."""
         found = list(bans)[:BANS_MAX]
-        self._networks = [(network_of(ban.whom), ban) for ban in found if ban.kind == HOST]
+        networks: dict[tuple[int, int], dict[int, Ban]] = {}
+        for network, ban in [(network_of(ban.whom), ban) for ban in found if ban.kind == HOST]:
+            length = network.prefixlen
+            prefix = int(network.network_address) >> (network.max_prefixlen - length)
+            networks.setdefault((network.version, length), {}).setdefault(prefix, ban)
+        self._networks = networks
         self._who = {f"uid {ban.whom}" if ban.kind == LOGIN else ban.whom.lower(): ban
                      for ban in found if ban.kind != HOST}
         self.all = found
@@ -65,7 +71,9 @@ class Bans:
         return None if client.is_operator else self._of(client.name, client.host, client.address)
 
     def _of(self, name: str, host: str, address: str) -> Ban | None:
-        ban = self._who.get(name.lower()) or self._who.get(host)
+        ban = self._who.get(name.lower())
+        if ban is None and host.startswith("uid "):     # an address may be somebody's name, too
+            ban = self._who.get(host)
         if ban or not self._networks:
             return ban
         try:
@@ -73,7 +81,10 @@ class Bans:
         except ValueError:                      # at a Unix socket
             return None
         where = getattr(found, "ipv4_mapped", None) or found
-        return next((ban for network, ban in self._networks if where in network), None)
+        number, longest = int(where), where.max_prefixlen
+        return next((ban for (version, length), bans in self._networks.items()
+                     if version == where.version
+                     and (ban := bans.get(number >> (longest - length)))), None)
 
 
 def words(ban: Ban) -> str:

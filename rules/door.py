@@ -104,6 +104,7 @@ class Door:
     def prove(self, question: Question, said: wire.Proof, caller: Caller, now: Now) -> Client:
         """Let a client in that was asked who it is.  Raises Refusal, and Doubtful."""
         try:
+            self._check_operator(question.hello, caller)    # a ban may be newer than the question
             verified = self.claims.verified(question, said, caller, now)
             client = self._admit(question.hello, caller, now, proven=True)
         except Refusal as refusal:

@@ -43,7 +43,7 @@ class Retirement:
 
     def purge(self, user: User) -> Iterator[None]:
         """Take all that waits out of the queue, a step at a time."""
-        while mails := self.waiting(user, 0):
+        while is_retired(user) and (mails := self.waiting(user, 0)):    # it may be reinstated
             mails = self.mailbox.read(user, mails[0].id, mails[-1].last)
             if not self.accounts.is_empty:
                 self.accounts.read(user, mails)

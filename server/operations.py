@@ -15,8 +15,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator, Sequence, Sized
+from contextlib import suppress
 from math import inf
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import wire
 from mailbox import Full, Mailbox
@@ -54,6 +55,12 @@ class Unable(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+class Kept(NamedTuple):
+    """A report of what was stored, and whether it still is when the disk has answered."""
+    report: object
+    is_kept: Callable[[], bool]
 
 
 class House(Protocol):
@@ -113,7 +120,7 @@ class Operations:
                    arguments: Sequence[str]) -> Generator[None, None, None]:
         try:
             report = yield from order(*arguments)
-        except TypeError:
+        except (TypeError, ValueError):
             _answer(connection, os.EX_USAGE, f"wrong arguments: {' '.join(arguments)}")
         except Unable as unable:
             _answer(connection, unable.code, str(unable))
@@ -134,7 +141,7 @@ class Operations:
             self._promised = [each for each in waiting if each[0] > settled]
             for seq, connection, report in waiting:
                 if seq <= settled:
-                    _answer(connection, os.EX_OK, json.dumps(report))
+                    _report(connection, report)
         if self._drained_at and (now.monotonic >= self._drained_at
                                  or not self.board.errands.everybody()):
             self._drained_at = 0.0
@@ -155,10 +162,11 @@ class Operations:
     def _status(self) -> Order:
         """The daemon in numbers."""
         board, mailbox, house = self.board, self.mailbox, self.house
-        waiting, mailboxes, users = 0, 0, mailbox.users
+        waiting, mailboxes, retired, users = 0, 0, 0, mailbox.users
         for first in range(0, len(users), STEP):
             some = [user.waiting for user in users[first:first + STEP]]
             waiting, mailboxes = waiting + sum(some), mailboxes + sum(map(bool, some))
+            retired += sum(map(is_retired, users[first:first + STEP]))
             yield
         disk = os.statvfs(mailbox.directory)
         return {
@@ -168,7 +176,7 @@ class Operations:
             "strangers": len(house.strangers) - 1, "chats": len(board.sessions.active),
             "names": len(users) - len(board.rooms.numbers), "rooms": len(board.rooms.all),
             "names_max": house.limits.names,
-            "retired": sum(map(is_retired, users)), "bans": len(board.bans.all),
+            "retired": retired, "bans": len(board.bans.all),
             "waiting": waiting, "mailboxes": mailboxes, "takes_mail": mailbox.refusal is None,
             "refusal": mailbox.refusal or "", "draining": bool(board.door.draining),
             "store": mailbox.directory, "store_bytes": _size(mailbox.directory),
@@ -181,12 +189,15 @@ class Operations:
         table, wanted = self.board.table, pattern.lower()
         rows, more = table.rows(ROWS_MAX)
         if wanted:
-            found = []
+            found, more = list[User](), 0
             for first in range(0, len(self.mailbox.users), STEP):
-                found += [user for user in self.mailbox.users[first:first + STEP]
-                          if wanted in user.name.lower() and not is_room(user)]
+                some = [user for user in self.mailbox.users[first:first + STEP]
+                        if wanted in user.name.lower() and not is_room(user)]
+                more += len(some)
+                found += some[:ROWS_MAX - len(found)]
                 yield
-            rows, more = [table.row(user) for user in found[:ROWS_MAX]], len(found[ROWS_MAX:])
+            rows, more = [table.row(user) for user in found], more - len(found)
+            yield
         told = [dict(zip(row._fields[:-1], row[:-1], strict=True)) for row in rows]
         return {"names": told, "more": more}
 
@@ -299,7 +310,7 @@ class Operations:
         for client in self.board.errands.clients(user):
             self.board.door.put_out(client, f"{user.name} was retired by the operator",
                                     self.house.now)
-        return {"retired": user.name, "waiting": user.waiting}
+        return Kept({"retired": user.name, "waiting": user.waiting}, lambda: is_retired(user))
 
     def _reinstate(self, name: str) -> Order:
         yield
@@ -307,7 +318,7 @@ class Operations:
         if not is_retired(user):
             raise Unable(os.EX_UNAVAILABLE, f"{user.name} is not retired")
         self.board.retirement.set(user, False, self.house.now)
-        return {"reinstated": user.name}
+        return Kept({"reinstated": user.name}, lambda: not is_retired(user))
 
     def _waiting(self, name: str, after: str) -> Order:
         """The next messages that wait for a retired name, to be exported."""
@@ -331,6 +342,16 @@ class Operations:
         if not is_retired(user):
             raise Unable(os.EX_USAGE, f"{user.name} is not retired")
         return user
+
+
+def _report(connection: Connection, report: object) -> None:
+    """The disk has settled what this report promises: it has it, or has refused it."""
+    if not isinstance(report, Kept):
+        _answer(connection, os.EX_OK, json.dumps(report))
+    elif report.is_kept():
+        _answer(connection, os.EX_OK, json.dumps(report.report))
+    else:
+        _answer(connection, os.EX_TEMPFAIL, "the disk is full: nothing was changed")
 
 
 def _answer(connection: Connection, code: int, text: str) -> None:
@@ -357,9 +378,13 @@ def _memory() -> int:
 
 
 def _size(directory: str) -> int:
-    """Bytes of the disk that the files in a directory take."""
+    """Bytes of the disk that the files in a directory take, but for one that goes meanwhile."""
+    size = 0
     with os.scandir(directory) as found:
-        return sum(each.stat(follow_symlinks=False).st_blocks * 512 for each in found)
+        for each in found:
+            with suppress(FileNotFoundError):
+                size += each.stat(follow_symlinks=False).st_blocks * 512
+    return size
 
 
 STARTED = time.monotonic()

@@ -28,6 +28,7 @@ from net.logins import (
 )
 from net.scram import Binding
 from net.texts import RESERVED
+from rules.bans import Ban
 from rules.claims import Identity
 from rules.guesses import HOST_TRIES, NAME_TRIES, WRONG_MEMORY, WRONG_SECONDS
 from rules.state import Caller, Refusal
@@ -75,6 +76,24 @@ class TcpNames(unittest.TestCase):
                 house.answers(client, challenge, f"pass of {name}")
                 client.hears(wire.Verified)
                 client.hears(wire.Welcome)
+
+
+class WhileItProves(unittest.TestCase):
+    """What the operator says between CHALLENGE and PROOF holds."""
+
+    def test_banned_or_retired(self):
+        with House() as house:
+            house.claims(house.enters("ann", unix(ANN)), "secret")
+            board = house.daemon.board
+            for forbid, reason in (
+                    (lambda: board.bans.load([Ban("name", "ann", "ann", "", "")]), "banned"),
+                    (lambda: board.retirement.set(house.mailbox.find("ann"), True, house.clock()),
+                     "retired")):
+                client, challenge = house.challenged("ann", tcp())
+                forbid()
+                house.answers(client, challenge, "secret")
+                self.assertIn(reason, client.hears(wire.Rejected, why=Why.DENIED).reason)
+                board.bans.load([])
 
 
 def setUpModule():

@@ -1,5 +1,6 @@
 """What an operator asks a daemon to do: who may ask, what is answered when, and what it changes for
 the users."""
+import errno
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from rules.state import Caller
 from server import banned, options, reports, startup
 from server.banned import BadBans, changing, read
 from server.control import SUBCOMMANDS
+from store.user import User
 from tests.harness.process import DaemonProcess
 from tests.harness.service import Service
 from tests.harness.terminals import needs
@@ -75,6 +77,10 @@ class WhoMayAsk(Asked):
         self.assertEqual(self.ask("kick")[0], os.EX_USAGE)
         self.assertEqual(self.ask("kick", "nobody")[0], os.EX_NOUSER)
         self.assertEqual(self.ask("announce", "a\x1b[2J")[0], os.EX_DATAERR)
+        self.assertEqual(self.ask("drain", "²")[0], os.EX_USAGE)
+        self.service.user("eve").hang_up()
+        self.ask("retire", "eve")
+        self.assertEqual(self.ask("waiting", "eve", "first")[0], os.EX_USAGE)
 
     def test_no_client(self) -> None:
         """It has no name, is no stranger when it is answered, and its end is no line of the log."""
@@ -102,6 +108,17 @@ class WhatThereIs(Asked):
         figures = dict(line.split() for line in reports.prometheus(told) if line[0] != "#")
         self.assertEqual(figures["parley_names"], "3")
         self.assertEqual(len(figures), len(reports.FIGURES))
+
+    def test_a_file_that_goes_while_it_is_counted(self) -> None:
+        """Such as bans.tmp, under `parleyd ban`."""
+        scandir = os.scandir
+        with mock.patch("server.operations.os.scandir") as looked:
+            with scandir(self.service.mailbox.directory) as found:
+                entries = list(found)
+            gone = mock.Mock()
+            gone.stat.side_effect = FileNotFoundError
+            looked.return_value.__enter__.return_value = [gone, *entries]
+            self.assertGreater(self.ask("status")["store_bytes"], 0)
 
     def test_names(self) -> None:
         self.service.users("ann", "bob")
@@ -154,6 +171,19 @@ class WhoMayBeHere(Asked):
         self.bans((LOGIN, "1002"))
         self.is_refused("innocent", EVE, "your login is banned")
         self.is_refused("far", Caller("unix:eve/100000", 100000, login=1002), "your login")
+
+    def test_an_address_as_a_name(self) -> None:
+        """Nobody takes a neighbour's address for a name, and has the neighbour banned with it."""
+        self.bans((NAME, "192.0.2.7"))
+        self.is_refused("192.0.2.7", ANN, "the name 192.0.2.7 is banned")
+        self.service.user("far", caller=FAR)
+
+    def test_nets_of_all_sizes(self) -> None:
+        self.bans((HOST, "0.0.0.0/1"), (HOST, "192.0.2.0/24"), (HOST, "192.0.2.128/32"))
+        self.is_refused("far", FAR, "your address is banned")
+        self.is_refused("far", Caller("192.0.2.128:1"), "your address is banned")
+        self.is_refused("far", Caller("127.0.0.1:1"), "your address is banned")
+        self.service.user("far", caller=Caller("192.0.3.7:1"))
 
     def test_ipv6(self) -> None:
         self.bans((HOST, "2001:db8::/32"), (HOST, "192.0.2.7/32"))
@@ -340,6 +370,37 @@ class NamesThatGo(Asked):
             self.assertEqual(asking.heard, [])
         self.service.forward(1)
         asking.hears(wire.Report, code=0)
+
+    def test_a_disk_that_refuses(self) -> None:
+        """Who is told that a name is retired, or is one again, is told what is true."""
+        box = self.service.mailbox
+        for order in ("retire", "reinstate"):
+            with mock.patch.object(box._journals, "append",
+                                   side_effect=OSError(errno.ENOSPC, "No space left")):
+                self.assertEqual(self.ask(order, "eve")[0], os.EX_TEMPFAIL)
+            box.upkeep.regain_at = 0.0
+            self.service.forward(1)
+            self.ask(order, "eve")
+
+    def test_reinstated_while_it_is_purged(self) -> None:
+        """What comes for the user then is not purged."""
+        self.eve.hang_up()
+        for number in range(600):
+            self.ann.send("eve", f"message {number}")
+        self.ask("retire", "eve")
+        retirement, eve = self.service.daemon.board.retirement, box_of(self.service, "eve")
+        purge = retirement.purge(eve)
+        next(purge)
+        retirement.set(eve, False, self.service.clock())
+        self.ann.send("eve", "welcome back")
+        self.assertEqual(list(purge), [])
+        self.assertEqual(eve.waiting, 101)
+
+
+def box_of(service: Service, name: str) -> User:
+    user = service.mailbox.find(name)
+    assert user is not None
+    return user
 
 
 def run(*words: str) -> tuple[int, str]:

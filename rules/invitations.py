@@ -134,12 +134,13 @@ class Invitations:
         invitation = Invitation(self.sessions.new_number(), client, invited,
                                 now.monotonic + self.patience)
         number, names = invitation.number, tuple(member.name for member in invitation.members)
-        self.pending[number] = client.chats.inviting = invitation
+        self.pending[number] = client.own_chats().inviting = invitation
         for other in invited:
+            chats = other.own_chats()
             if self.ignores.holds(other.user, client.user):
-                other.chats.withheld = _with(other.chats.withheld, invitation)
+                chats.withheld = _with(chats.withheld, invitation)
             else:
-                other.chats.invitations = _with(other.chats.invitations, invitation)
+                chats.invitations = _with(chats.invitations, invitation)
         self.roster.tell(client, wire.Inviting(request, number, self.patience, names))
         said = wire.Invitation(number, self.patience, client.name, names)
         self.roster.tell_all([m for m in invitation.told if m is not client], said)

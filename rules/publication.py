@@ -51,6 +51,7 @@ class Publication:
         """The client may be sent the log from now on."""
         if client.features & wire.Feature.ROSTER:
             self._subscribers[client] = None
+            client.own_copy()
             self._behind.put(client)
 
     def leave(self, client: Client) -> None:
@@ -59,7 +60,7 @@ class Publication:
 
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         """Answer a LIST: the whole log, page by page as the client reads them."""
-        copy = client.log_copy
+        copy = client.own_copy()
         if copy.list_request or not said.request:
             reason = "a list is already under way"
             self.roster.tell(client, wire.Failed(said.request, wire.Why.BUSY, reason))

@@ -44,7 +44,7 @@ class Sessions:
         self.active[session.number] = session
         names = tuple(member.name for member in members)
         for member in members:
-            member.chats.session = session
+            member.own_chats().session = session
             self._changed(member, now)
         self.roster.tell_all(members, wire.Started(session.number, invitation, names))
         self.note("chat-started", chat=session.number, members=wire.some(names))

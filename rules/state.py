@@ -5,8 +5,8 @@ when it was last seen are in the mailbox, as a `User`.)  Each module of rules ch
 client that is its own: `log_copy` (publication.py), `window` (delivery.py), `chats` (invitations.py
 and sessions.py).
 
-Most clients are idle.  Fields that an idle client never needs start as a shared empty value: (), or
-NO_INVITATIONS.
+Most clients are idle.  Fields that an idle client never needs start as a shared empty value: (),
+NO_INVITATIONS, NO_CHATS or NO_COPY.
 """
 from __future__ import annotations
 
@@ -124,6 +124,8 @@ class LogCopy:
         self.listed_upto = 0            # and the user number that the answer has come to
 
 
+NO_CHATS, NO_COPY = ChatState(), LogCopy()      # nobody changes them
+
 FREE = 8 << 20      # bytes of long texts by one login at once: a file that somebody pastes
 NEVER = float("-inf")
 
@@ -174,8 +176,7 @@ class Client:
         self.told_waiting = user.waiting        # the number last said in WELCOME or WAITING
         self.window: Window                     # made when it has come in (delivery.py)
         self.usage: Usage                       # its login's, found when it has come in (usage.py)
-        self.log_copy = LogCopy()
-        self.chats = ChatState()
+        self.log_copy, self.chats = NO_COPY, NO_CHATS       # to be read; see own_copy, own_chats
 
     @property
     def name(self) -> str:
@@ -186,6 +187,18 @@ class Client:
     def waiting(self) -> int:
         """How many messages a CHECK would bring."""
         return self.user.waiting if self.holding else self.checkable
+
+    def own_copy(self) -> LogCopy:
+        """Its log_copy, for whoever changes it first."""
+        if self.log_copy is NO_COPY:
+            self.log_copy = LogCopy()
+        return self.log_copy
+
+    def own_chats(self) -> ChatState:
+        """Its chats, for whoever changes them first."""
+        if self.chats is NO_CHATS:
+            self.chats = ChatState()
+        return self.chats
 
 
 class Errand(Client):

@@ -10,6 +10,7 @@ tested under the name of every specification that says it.
 """
 import wire
 from rules.chats import State, state_of
+from rules.state import NO_CHATS
 from server.frames import status_lines
 from server.log import note_line
 from tests.harness.service import Client, Service
@@ -131,6 +132,7 @@ def is_sound(board):
     """Whether invitations, chats and users agree about each other: nothing is held that nothing
     will end."""
     pending, clients = board.invitations.pending, set(board.roster.clients.values())
+    assert NO_CHATS.session is None and not NO_CHATS.open
     for client in clients:
         has = client.chats
         if has.session is not None:

@@ -6,6 +6,7 @@ import unittest
 import wire
 from rules.pages import PAUSE_AT
 from rules.publication import PAGE, PUBLISH_COST
+from rules.state import NO_CHATS, NO_COPY, LogCopy
 from tests.harness.service import Service
 from wire import Presence, Why
 
@@ -220,6 +221,22 @@ class Changes(unittest.TestCase):
             house.forward(1)
             self.assertEqual([(entry.name, entry.holding) for entry in rows(take_rosters(cat))],
                              [("bob", 1)])
+
+    def test_an_idle_client_has_no_copy(self):
+        """Nor a state in chats: all that have none share one, until they ask or are told."""
+        with House() as house:
+            idle = house.inside(house.user("idle", features=0))
+            ann, bob = house.watch("ann"), house.user("bob", features=0)
+            bob.say(wire.List(7))
+            bob.say(wire.Invite(8, ("ann",)))
+            house.forward(1)
+            inside = [house.inside(each) for each in (ann, bob)]
+            own = [*(each.log_copy for each in inside), *(each.chats for each in inside)]
+            self.assertEqual(len({*map(id, own), id(NO_COPY), id(NO_CHATS)}), 6)
+            self.assertIs(idle.log_copy, NO_COPY)
+            self.assertIs(idle.chats, NO_CHATS)
+            self.assertEqual([getattr(NO_COPY, field) for field in LogCopy.__slots__], [0] * 4)
+            self.assertEqual((NO_CHATS.open, NO_CHATS.session), ([], None))
 
     def test_quiet_when_nothing_changes(self):
         with House(10) as house:

@@ -66,6 +66,7 @@ MEMORY = "PARLEY_TEST_MEMORY"       # environment: the directory there, for the 
 AGAIN_MAX = 10                      # failures; more are no accident, and would take long
 FLAKY_MAX = 2                       # tests that may fail beside others in a run, and pass alone
 FIXTURES = ("setUpClass (", "tearDownClass (", "setUpModule (", "tearDownModule (")
+STOP_SECONDS = 10                   # for a test to clean up, in a run that is stopped
 OPEN_MAX = 200                      # descriptors a worker may have open when it is given a unit
 
 
@@ -186,13 +187,37 @@ def work(orders: int, reports: int, all_units: Sequence[Unit]) -> None:
         warm.install()
     disk = tempfile.gettempdir()
     with open(orders, encoding="ascii") as wanted, open(reports, "w", encoding="utf-8") as out:
+        running = list[Report]()
+        end_by_signal(running)
         for line in wanted:
             unit = all_units[int(line)]
             in_memory = "" if is_about_disks(unit.cases[0]) else os.environ.get(MEMORY)
             tempfile.tempdir = os.environ["TMPDIR"] = in_memory or disk
-            unittest.TestSuite(unit.cases).run(Report(out))
+            running[:] = [report := Report(out)]
+            unittest.TestSuite(unit.cases).run(report)
+            if report.shouldStop:
+                return
             gc.collect()
             print(json.dumps([len(os.listdir("/dev/fd"))]), file=out, flush=True)
+
+
+def end_by_signal(running: list[Report]) -> None:
+    """From now on SIGTERM ends this worker: the test that runs has failed, and cleans up.
+
+    One handler for all units: warm.py looks whether the signals are as they were."""
+    worker = os.getpid()
+
+    def end(number: int, frame: object) -> None:
+        if os.getpid() != worker or any(each.shouldStop for each in running):
+            signal.signal(number, signal.SIG_DFL)           # a fork of it, or it is told again
+            os.kill(os.getpid(), number)
+            return
+        for each in running:
+            each.stop()
+        signal.alarm(STOP_SECONDS)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def is_about_disks(case: unittest.TestCase) -> bool:
@@ -224,14 +249,13 @@ class Worker:
                others: Iterable[Worker]) -> None:
         """Never returns, and runs nothing that the runner has registered for its own end."""
         status = 1
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             for worker in (self, *others):          # or their end would not be seen
                 os.close(worker.orders)
                 os.close(worker.reports)
             work(orders, reports, all_units)
             status = 0
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             pass
         except BaseException:
             traceback.print_exc()
@@ -360,9 +384,14 @@ class Run:
 
     def stop(self) -> None:
         """End the workers that are left, of a run that was interrupted."""
-        for key in list(self.selector.get_map().values()):
-            os.kill(key.data.pid, signal.SIGTERM)
-            self._end(key.data)
+        left = [key.data for key in self.selector.get_map().values()]
+        for worker in left:
+            os.kill(worker.pid, signal.SIGTERM)
+        for worker in left:
+            os.set_blocking(worker.reports, True)
+            while worker.hear() is not None:
+                pass
+            self._end(worker)
 
     def _end(self, worker: Worker) -> int:
         self.selector.unregister(worker.reports)

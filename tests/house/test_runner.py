@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from tests import __main__ as runner
+from tests.harness.terminals import until
 
 
 class Kinds:
@@ -102,12 +103,22 @@ class Again(unittest.TestCase):
 
 
 class InMemory(unittest.TestCase):
-    def test_a_run_that_is_stopped_leaves_no_worker(self) -> None:
-        made: Any = type("Long", (unittest.TestCase,), {"test": lambda self: signal.pause()})
-        run = runner.Run(runner.units([made("test")], {}), 1, runner.Tally(1, False))
-        run._next(None, waiting=False)
-        (key,) = run.selector.get_map().values()
-        run.stop()
+    def test_a_test_that_is_stopped_cleans_up(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            here, seen = Path(directory, "here"), Path(directory, "seen")
+
+            def test(case: unittest.TestCase) -> None:
+                case.addCleanup(seen.touch)
+                here.touch()
+                signal.pause()
+
+            made: Any = type("Long", (unittest.TestCase,), {"test": test})
+            run = runner.Run(runner.units([made("test")], {}), 1, runner.Tally(1, False))
+            run._next(None, waiting=False)
+            (key,) = run.selector.get_map().values()
+            until(here.exists, 30, "the test")
+            run.stop()
+            self.assertTrue(seen.exists())
         self.assertEqual(len(run.selector.get_map()), 0)
         self.assertRaises(ChildProcessError, os.waitpid, key.data.pid, 0)
 

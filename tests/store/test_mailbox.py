@@ -33,7 +33,7 @@ from store.disk import WAIT
 from store.journal import RECORD
 from store.mail import WHOLE, Mail
 from store.records import NAME, ORIGINS, Replay, name_record, origins_record, setting_record, split
-from store.reserve import LAST
+from store.reserve import LAST, LOOK, Reserve
 from store.room import USER_BYTES, need
 from store.segment import ENTRY_MAX
 from store.user import INSTANCES, RUNS_MAX, SETTING_MAX
@@ -769,6 +769,19 @@ class TestFullDisk(StoreCase):
         self.assertIsNone(self.open().refusing)
         names = [op.name for op in self.disk.ops if op.file == "reserve"]
         self.assertEqual((names[0], names[-1], set(names[1:-1])), ("create", "sync", {"write"}))
+
+    def test_a_reserve_is_tried_only_with_room_beside_it(self) -> None:
+        """Each try would fill the disk, for others too."""
+        self.open()
+        reserve = Reserve(self.disk, self.path, "reserve.more")
+        self.disk.room = LOOK - 1
+        with self.assertRaises(OSError) as caught:
+            reserve.regain()
+        self.assertEqual(caught.exception.errno, errno.ENOSPC)
+        self.assertNotIn("reserve.more", [op.file for op in self.disk.ops])
+        self.disk.room = LOOK
+        reserve.regain()
+        self.assertTrue(reserve.is_there())
 
     def test_half_a_reserve_is_made_whole(self) -> None:
         """A power cut may leave its name without its bytes."""

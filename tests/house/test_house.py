@@ -114,7 +114,7 @@ INSIDE = {
         "slices": "",
         "state": "hosts window",
         "store": "",
-        "statuses": "promises roster state store",
+        "statuses": "pages promises roster state store",
         "switchboard": "bans claims delivery door errands hosts ignore invitations joining looking "
                        "newcomers owners post promises publication quota retirement rooms roster "
                        "runs sessions slices state statuses store table usage",

@@ -2,10 +2,12 @@
 import errno
 import os
 import unittest
+from random import Random
 from unittest import mock
 
 import wire
 from rules.state import Caller
+from tests.harness.process import effort
 from tests.harness.service import Client, Service
 from wire import Feature, Outcome, Why
 
@@ -98,6 +100,33 @@ class Statuses(unittest.TestCase):
         self.assertTrue(errand.welcome.features & Feature.ERRAND)
         errand.hears(wire.Status, name="bob", text="on a train")
         self.ann.hears_nothing()
+
+    def test_by_chance(self) -> None:
+        """Who comes, goes, and says or clears a text: each client was told of each user here what
+        is true, and of the others nothing but what was true; in pages of three."""
+        random, told = Random(7), dict[Client, dict[str, str]]()
+        texts, here = dict[str, str](), dict[str, Client]()
+        names = [f"user{number}" for number in range(7)]
+        with mock.patch("rules.statuses.PAGE", 3):
+            for step in range(effort(2000, 200)):
+                name = random.choice(names)
+                client = here.get(name)
+                if client is None:
+                    here[name] = client = self.service.user(name, features=KNOWS)
+                    told[client] = {}
+                elif random.random() < 0.4:
+                    del here[name], told[client]
+                    client.hang_up()
+                else:
+                    texts[name] = random.choice(("", f"text {step}"))
+                    client.say(wire.SetStatus(7, texts[name]))
+                if random.random() < 0.5:
+                    continue                    # more happens before anybody listens
+                for each, known in told.items():
+                    known |= {said.name: said.text for said in each.hears_all(wire.Status)}
+                    self.assertEqual({other: known.get(other, "") for other in here},
+                                     {other: texts.get(other, "") for other in here}, step)
+        self.assertLess(len(self.service.daemon.board.statuses._news), 50)
 
     def test_in_the_operator_s_table(self) -> None:
         self.says(self.bob, "on a train")

@@ -84,7 +84,7 @@ install:        ## the programs and manuals, under PREFIX (and DESTDIR)
 	umask 022; $(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"
 	for pair in parleyd:daemon parley:curses_client; do \
 	    program="$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; \
-	    printf '#!/bin/sh\nexec $(PYTHON) "$(HOME_OF)/%s.py" "$$@"\n' "$${pair#*:}" >"$$program"; \
+	    printf '#!/bin/sh\nexec %s "$(HOME_OF)/%s.py" "$$@"\n' "$$(command -v $(PYTHON) || echo $(PYTHON))" "$${pair#*:}" >"$$program"; \
 	    chmod 755 "$$program"; done
 	for page in $(MANUALS); do \
 	    install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done

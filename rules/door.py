@@ -123,7 +123,7 @@ class Door:
     def _check_operator(self, hello: Greeting, caller: Caller) -> None:
         """Raise Refusal if the operator keeps this caller out."""
         self.bans.check(hello.name, caller)
-        if self.draining:
+        if self.draining and not hello.features & Feature.ERRAND:   # those do not stay
             raise Refusal(Why.FULL, self.draining)
         if is_retired(self.mailbox.find(hello.name)):
             raise Refusal(Why.DENIED, f"{hello.name} was retired by the operator of this daemon: "

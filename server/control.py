@@ -35,6 +35,8 @@ from store.disk import Disk, StoreError
 from terminal.usage import Help, Parser, die, positive, say
 
 ANSWER_SECONDS = 30     # for the daemon to answer: a purge of a large mailbox takes some
+LOOK_SECONDS = 1.0      # between two looks of `drain --follow`
+CHECK_SECONDS = 8       # for `check`: monitoring gives up after ten
 WATCH_SECONDS = 2
 WARNING, CRITICAL = 1, 2    # exit codes of `check`, as monitoring has them
 CLOSE_TO = 0.9          # of its limit: `check` warns
@@ -81,14 +83,17 @@ def parser(word: str) -> argparse.ArgumentParser:
 
 # ---- the daemon is asked ----
 
-def ask(options: argparse.Namespace, order: str, *arguments: str) -> dict[str, Any]:
-    """What the daemon reports.  Raises Refused."""
+def ask(options: argparse.Namespace, order: str, *arguments: str, seconds: int = ANSWER_SECONDS
+        ) -> dict[str, Any]:
+    """What the daemon reports, within so long.  Raises Refused."""
     with _connected(options.connect) as sock:
+        sock.settimeout(seconds)
         try:
             return _told(sock, wire.Operate((order, *arguments)))
         except (OSError, wire.ProtocolError) as error:
-            raise Refused(os.EX_UNAVAILABLE,
-                          f"the daemon did not answer: {error}; parley 0.1 can't") from None
+            late = isinstance(error, TimeoutError)
+            why = f"not within {seconds} s" if late else f"{error}; a daemon of 0.1 can't"
+            raise Refused(os.EX_UNAVAILABLE, f"the daemon did not answer: {why}") from None
 
 
 def _connected(wanted: str) -> socket.socket:
@@ -181,12 +186,14 @@ def _json(told: dict[str, Any]) -> Iterator[str]:
 
 
 def names(options: argparse.Namespace) -> int:
-    told = ask(options, "names", *options.pattern)
+    order = ["waiting"] if options.waiting else []
+    told = ask(options, "names", " ".join(options.pattern), *order)
     if options.json:
         _print([json.dumps(row) for row in told["names"]])
         return os.EX_OK
     for row in told["names"]:
-        since = datetime.fromtimestamp(row["since"] / 1e6).strftime("%Y-%m-%d %H:%M")
+        since = "never           " if not row["since"] else datetime.fromtimestamp(
+            row["since"] / 1e6).strftime("%Y-%m-%d %H:%M")
         say(PROGRAM, f"{row['name']:16} {since} {row['waiting']:>7} {row['state']:20} "
                      f"{row['address']}".rstrip())
     if told["more"]:
@@ -196,6 +203,8 @@ def names(options: argparse.Namespace) -> int:
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document a line")
+    parser.add_argument("-w", "--waiting", action="store_true",
+                        help="only names for which messages wait, the most first")
     parser.add_argument("pattern", metavar="PART", nargs="*", help="only names with this in them")
 
 
@@ -226,7 +235,7 @@ def check(options: argparse.Namespace) -> int:
     """One line, and an exit code, for monitoring."""
     began = time.monotonic()
     try:
-        told = ask(options, "status")
+        told = ask(options, "status", seconds=CHECK_SECONDS)
     except Refused as refused:
         say(PROGRAM, f"parley CRITICAL: {refused}")
         return CRITICAL
@@ -343,12 +352,20 @@ def drain(options: argparse.Namespace) -> int:
     told = ask(options, "drain", *([wait] if wait else []))
     say(PROGRAM, f"nobody comes in any more; the daemon ends when "
                  f"{counted(told['clients'], 'user')} left" + f", or in {wait} s" * bool(wait))
+    while options.follow:
+        time.sleep(LOOK_SECONDS)
+        try:
+            ask(options, "status")
+        except Refused:
+            say(PROGRAM, "the daemon has ended")
+            break
     return os.EX_OK
 
 
 def _add_drain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", metavar="SECONDS", type=positive, default=0,
                         help="then end, whoever is still here")
+    parser.add_argument("-f", "--follow", action="store_true", help="wait until it has ended")
     parser.add_argument("--undo", action="store_true", help="let users in again")
 
 

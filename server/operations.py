@@ -164,7 +164,7 @@ class Operations:
         board, mailbox, house = self.board, self.mailbox, self.house
         waiting, mailboxes, retired, users = 0, 0, 0, mailbox.users
         for first in range(0, len(users), STEP):
-            some = [user.waiting for user in users[first:first + STEP]]
+            some = [user.waiting for user in users[first:first + STEP] if not is_room(user)]
             waiting, mailboxes = waiting + sum(some), mailboxes + sum(map(bool, some))
             retired += sum(map(is_retired, users[first:first + STEP]))
             yield
@@ -184,17 +184,22 @@ class Operations:
             "certificate_until": self.expires, "given": mailbox.last, "on_disk": mailbox.settled(),
             "refused": house.console.refusals.total}
 
-    def _names(self, pattern: str = "") -> Order:
-        """Rows of the live table: the connected first; of names with this in them."""
-        table, wanted = self.board.table, pattern.lower()
+    def _names(self, pattern: str = "", order: str = "") -> Order:
+        """Rows of the live table: the connected first; of names with this in them; with the order
+        "waiting" those for which messages wait, the most first."""
+        table, wanted, is_waiting = self.board.table, pattern.lower(), order == "waiting"
         rows, more = table.rows(ROWS_MAX)
-        if wanted:
+        if wanted or is_waiting:
             found, more = list[User](), 0
             for first in range(0, len(self.mailbox.users), STEP):
                 some = [user for user in self.mailbox.users[first:first + STEP]
-                        if wanted in user.name.lower() and not is_room(user)]
+                        if wanted in user.name.lower() and not is_room(user)
+                        and (user.waiting or not is_waiting)]
                 more += len(some)
-                found += some[:ROWS_MAX - len(found)]
+                found += some
+                if is_waiting:
+                    found.sort(key=lambda user: -user.waiting)
+                del found[ROWS_MAX:]
                 yield
             rows, more = [table.row(user) for user in found], more - len(found)
             yield

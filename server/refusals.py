@@ -34,7 +34,7 @@ class Refusals:
             if len(self._counts) > LOGINS_MAX:
                 del self._counts[next(iter(self._counts))]
         # "wait 7 s" and "wait 8 s" are one reason
-        row = event, re.sub("[0-9]+", "N", str(fields.get("reason", "")))
+        row = event, re.sub(r"\b[0-9]+\b", "N", str(fields.get("reason", "")))
         if row not in counts and len(counts) >= REASONS_MAX:
             row = event, OTHERS
         counts[row] += 1

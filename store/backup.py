@@ -42,9 +42,9 @@ def backup(directory: str, target: str, disk: Disk) -> Iterator[str]:
         _move_ids(disk, target, manifest)
         disk.sync_directory(target)
         disk.sync_directory(os.path.dirname(target))
-        _give(directory, target)
         yield f"{target}: {size} bytes copied"
         yield from check(target, disk)
+        _give(directory, target)                # check() takes only a store of its own user
     except BaseException as error:
         _remove(disk, target)
         if isinstance(error, OSError):

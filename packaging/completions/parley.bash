@@ -30,8 +30,9 @@ _parleyd() {
     esac
     case ${COMP_WORDS[1]} in
         status) COMPREPLY=($(compgen -W "$asks --json --prometheus --watch" -- "$word")); return ;;
-        names | logins | bans) COMPREPLY=($(compgen -W "$asks --json" -- "$word")); return ;;
-        drain) COMPREPLY=($(compgen -W "$asks --wait --undo" -- "$word")); return ;;
+        names) COMPREPLY=($(compgen -W "$asks --json --waiting" -- "$word")); return ;;
+        logins | bans) COMPREPLY=($(compgen -W "$asks --json" -- "$word")); return ;;
+        drain) COMPREPLY=($(compgen -W "$asks --wait --follow --undo" -- "$word")); return ;;
         retire) COMPREPLY=($(compgen -W "$asks --export --keep" -- "$word")); return ;;
         backup) COMPREPLY=($(compgen -W "$asks --state" -- "$word") $(compgen -d -- "$word"))
             return ;;

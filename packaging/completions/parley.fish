@@ -57,6 +57,8 @@ complete -c parleyd -n '__fish_seen_subcommand_from status' -l prometheus
 complete -c parleyd -n '__fish_seen_subcommand_from status' -l watch -x
 complete -c parleyd -n '__fish_seen_subcommand_from drain' -l wait -x
 complete -c parleyd -n '__fish_seen_subcommand_from drain' -l undo
+complete -c parleyd -n '__fish_seen_subcommand_from drain' -s f -l follow
+complete -c parleyd -n '__fish_seen_subcommand_from names' -s w -l waiting
 complete -c parleyd -n '__fish_seen_subcommand_from retire' -l export -r -F
 complete -c parleyd -n '__fish_seen_subcommand_from retire' -l keep
 complete -c parleyd -n '__fish_seen_subcommand_from ban unban' -a 'name login host'

@@ -126,6 +126,21 @@ class WhatThereIs(Asked):
         self.assertEqual([row["name"] for row in self.ask("names", "NN")["names"]], ["ann"])
         self.assertEqual(self.ask("names", "x"), {"names": [], "more": 0})
 
+    def test_where_messages_wait(self) -> None:
+        """The most first, and no others: names that never came too."""
+        ann, _ = self.service.users("ann", "bob")
+        for name, number in (("carol", 2), ("dave", 5), ("erin", 0)):
+            self.service.user(name).hang_up()
+            for _ in range(number):
+                ann.send(name, "hi")
+        told = self.ask("names", "", "waiting")["names"]
+        self.assertEqual([(row["name"], row["waiting"]) for row in told],
+                         [("dave", 5), ("carol", 2)])
+
+    def test_refused_names_keep_their_digits(self) -> None:
+        self.service.notes.refusals.count("x", "refused", {"reason": "t2-bob: wait 7 s on pts/3"})
+        self.assertEqual(self.ask("logins")["refused"][0]["reason"], "t2-bob: wait N s on pts/N")
+
     def test_more_than_a_report_takes(self) -> None:
         for number in range(400):
             self.service.mailbox.register(f"somebody-with-a-long-name-{number}", 1)
@@ -234,6 +249,7 @@ class WhoMayBeHere(Asked):
         ann = self.service.user("ann")
         self.ask("drain")
         self.is_refused("bob", FAR, "about to stop")
+        self.service.user("cron", features=wire.Feature.ERRAND).hang_up()
         self.ask("undrain")
         self.service.user("bob").hang_up()
         self.ask("drain")

@@ -130,6 +130,16 @@ class Backup(StoreCase):
             self.back_up()
         self.assertFalse(os.path.exists(self.copy))
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_by_root(self) -> None:
+        """Of a daemon's store that belongs to another login; the copy is that login's too."""
+        self.let_go(self.box)
+        for name in ("", *os.listdir(self.path)):
+            os.chown(os.path.join(self.path, name), 4711, 4711)
+        self.assertIn("the copy is whole", self.back_up()[-1])
+        owners = {os.stat(f"{self.copy}/{name}").st_uid for name in ("", *os.listdir(self.copy))}
+        self.assertEqual(owners, {4711})
+
     def test_what_is_there_stays(self) -> None:
         os.mkdir(self.copy)
         with self.assertRaises(CannotCreate):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import wire
+from net.texts import is_reserved
 from rules.audience import Unfit
 from rules.claims import Identity
 from rules.hosts import Hosts
@@ -42,7 +43,7 @@ class Newcomers:
         found = {}
         for name in to:
             if self.mailbox.find(name) is None and not wire.is_room(name):
-                person = self.person_of(name)
+                person = None if is_reserved(name) else self.person_of(name)
                 if person is None:
                     raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log, and no "
                                              "login of this host is")

@@ -9,7 +9,8 @@ from rules.hosts import Hosts
 from tests.rules.test_identity import ANN, BOB, IDENTITY, House, tcp, unix
 from wire import Feature, Outcome, SendFlag, Why
 
-PEOPLE = {"ann": ("ann", ANN), "bob": ("bob", BOB), "dave": ("Dave", 1004)}
+PEOPLE = {"ann": ("ann", ANN), "bob": ("bob", BOB), "dave": ("Dave", 1004),
+          "admin": ("admin", 1005)}     # a reserved name, and a login of many hosts
 WHOLE = IDENTITY._replace(logins={"ann": ANN, "bob": BOB, "Dave": 1004, "daemon": 1}.get,
                           person_of=lambda name: PEOPLE.get(name.lower()),
                           lists_people=lambda: True)
@@ -52,7 +53,7 @@ class Never(unittest.TestCase):
         self.assertTrue(self.house.mailbox.find("dave").last_seen)
 
     def test_what_is_no_person_is_no_name(self) -> None:
-        for name in "nobody-knows", "daemon", "a b":
+        for name in "nobody-knows", "daemon", "a b", "Admin":
             (told,) = self.says("dave", name)
             self.assertEqual(told.why, Why.UNKNOWN)
             self.assertIn("no login of this host", told.reason)

@@ -31,7 +31,7 @@ class Here:
 
     def __init__(self, log: Known, me: str, news: Mapping[str, int] | None = None,
                  heard: dict[str, None] | None = None,
-                 away: Mapping[str, str] | None = None,
+                 away: dict[str, str] | None = None,
                  rooms: Rooms | None = None,
                  knows: Callable[[str], bool] = lambda name: False) -> None:
         """By name in small letters, `news`: how many messages are new, and `away`: what the user

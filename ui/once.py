@@ -33,6 +33,7 @@ from ui.past import said
 from ui.words import TOO_LONG, outcome_of
 from wire import Outcome, SendFlag, Why
 
+FEATURES = wire.Feature.ROSTER | wire.Feature.HOLD | wire.Feature.ERRAND | wire.Feature.STATUS
 NO_MESSAGES = "No messages available"
 PIPE = 1 << 16          # bytes read from standard input at once
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     options.name = own_name(options)
     names = names_of(options.send) if options.send else []
     text = message([*options.send[1:], *options.text]) if options.send else ""
-    link = make_link(options, wire.Feature.ROSTER | wire.Feature.HOLD | wire.Feature.ERRAND)
+    link = make_link(options, FEATURES)
     waiter = Waiter(link)
     try:
         if options.send:
@@ -108,13 +109,20 @@ def _unlock(link: Link, event: Locked) -> bool:
 
 def log_in(waiter: Waiter) -> Here:
     """Connect and wait for the whole log of names.  Raises Failure."""
-    link = waiter.link
+    link, away = waiter.link, {}        # type: Link, dict[str, str]
     link.connect()
     for heard in turns(waiter):
+        _hear_statuses(heard, away)
         if any(isinstance(event, wire.Roster) and event.last and not event.request
                for event in heard):
             break
-    return Here(link.roster, link.name, knows=link.ask.knows)
+    return Here(link.roster, link.name, knows=link.ask.knows, away=away)
+
+
+def _hear_statuses(heard: Sequence[Any], away: dict[str, str]) -> None:
+    """What users say of being away, by name in small letters."""
+    away.update((event.name.lower(), event.text) for event in heard
+                if isinstance(event, wire.Status))
 
 
 def leave(waiter: Waiter, hear: Callable[[Any], object] = lambda event: None) -> None:
@@ -207,6 +215,7 @@ def send_to(waiter: Waiter, typed: Sequence[str], texts: Sequence[str], flags: i
     unstored = {number for text in texts for number in link.send(to, text, flags)}
     missed, told = False, set()         # type: bool, set[tuple[Any, ...]]
     for heard in turns(waiter):
+        _hear_statuses(heard, here.away)
         for event in heard:
             if isinstance(event, wire.Refused):
                 code = os.EX_NOUSER if event.why == Why.UNKNOWN else code_of(event)
@@ -216,6 +225,9 @@ def send_to(waiter: Waiter, typed: Sequence[str], texts: Sequence[str], flags: i
         if not unstored:
             break
     leave(waiter, lambda event: _tell_outcome(event, link.name, told, quiet))
+    for name in () if quiet else to:
+        if text := here.away.get(name.lower()):
+            print_line(f"{display(name)} is away: {display(text)}")
     return os.EX_TEMPFAIL if missed else os.EX_OK
 
 

@@ -35,12 +35,11 @@ NOTHING = 1             # the exit code where there was no message
 LOOK_SECONDS = 1.0      # between two looks of recv: an errand is not told of what comes
 STDIN_MAX = 1 << 20     # bytes read from standard input: 64 messages; --truncate takes any number
 FIELDS = ("id", "time", "from", "to", "text")       # that --format knows
-FEATURES = wire.Feature.ROSTER | wire.Feature.HOLD | wire.Feature.ERRAND
 
 
 def _errand(options: argparse.Namespace) -> Waiter:
     options.name = own_name(options)
-    return Waiter(make_link(options, FEATURES))
+    return Waiter(make_link(options, once.FEATURES))
 
 
 # ---- send ----

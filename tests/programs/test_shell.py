@@ -125,6 +125,17 @@ class Shell(unittest.TestCase):
             window.say(wire.Ping(1))
             window.hear(wire.Pong)
 
+    def test_who_is_away(self) -> None:
+        """Who writes hears it, and who asks who is here."""
+        with self.daemon.client("bob", wire.Feature.STATUS) as bob:
+            bob.say(wire.SetStatus(1, "at lunch"))
+            bob.hear(wire.Done)
+            self.assertIn("bob is away: at lunch\n", self.run_("send", "bob", "hi"))
+            self.assertEqual(self.run_("send", "-q", "bob", "hi"), "")
+            self.assertRegex(self.run_("who"), "(?m)^bob .*; away: at lunch$")
+            bob.say(wire.SetStatus(2, ""))
+            bob.hear(wire.Done)
+
     def test_who(self) -> None:
         told = [json.loads(line) for line in self.run_("who", "--json").splitlines()]
         self.assertGreaterEqual(len(told), 200)

@@ -93,8 +93,8 @@ class Here:
     @property
     def near(self) -> list[str]:
         """The names, in small letters, that the user means most likely: those heard last, then the
-        others that are connected."""
-        heard = [name for name in map(str.lower, reversed(self.heard)) if self.spelled(name)]
+        others that are connected.  No rooms: the user may have written to one."""
+        heard = [name for name in map(str.lower, reversed(self.heard)) if name in self._log]
         return [name for name in dict.fromkeys([*heard, *sorted(self._log.present)])
                 if name != self.me]
 

@@ -630,6 +630,9 @@ MUTANTS = [Mutant(*row) for row in (
     ("mailbox: what was lost is remembered", "store/recovery.py", "[*found.lost, *passed]",
      "passed", "test_twice"),
     # what the user typed, and for whom
+    ("names: a room is no name in the log", "ui/names.py",
+     "reversed(self.heard)) if name in self._log]",
+     "reversed(self.heard)) if self.spelled(name)]", "test_in_rooms"),
     ("desk: a text that was begun comes back", "ui/desk.py", "self._kept[self._mode] = self.text",
      "self.line.remember(self.text)", "test_menu"),
     ("desk: a passphrase has a line of its own", "ui/desk.py",

@@ -1,9 +1,11 @@
 """Rooms, as the user joins them, writes in them and looks at them."""
 import unittest
 from typing import Any
+from unittest import mock
 
 import wire
-from tests.client.fake_link import Play
+from client.history import Sent
+from tests.client.fake_link import AWAY, FREE, Play
 from ui.desk import Mode
 from ui.rooms import PAST_MAX
 from ui.wishes import Notify
@@ -235,6 +237,63 @@ class Looking(Rooms):
     @property
     def ruler(self) -> Any:
         return self.play.menu.pane.ruler
+
+
+class Written(Rooms):
+    """The lists of names, after the user has written to what the log of names does not have."""
+
+    def lists(self) -> None:
+        """Every list opens, and can be narrowed, on the screen and in --plain; Tab offers names."""
+        play, desk = self.play, self.play.menu.desk
+        for strict in (False, True):
+            desk.strict = strict
+            for keys in (["/with", "<Enter>"], ["2", "<Enter>", "1", "<Enter>"],
+                         ["2", "<Enter>", "2", "<Enter>"], ["/chat", "<Enter>"],
+                         ["/group", "<Enter>"]):
+                play.press("<Esc>", "<Esc>", "<C-u>")
+                play.press(*[key for word in keys for key in ([word] if word[0] == "<" else word)])
+                self.assertEqual((play.mode, play.error), (Mode.PICK, ""), keys)
+                play.press("#", "<Backspace>", "b", "<Tab>")
+                play.roster(carol=FREE)
+                self.assertIn("bob", [name for row in desk.picker.all for name in row.gives])
+        play.press("<Esc>", "<Esc>")
+        play.type("@", "<Tab>", "<Tab>", "<C-u>")
+        play.type("/who", "<Enter>")
+        play.listed(play.link._numbers)
+
+    def test_a_room_that_is_there_or_gone_or_was_left(self) -> None:
+        self.play.own_rooms(OPS)
+        self.enter("@#ops hi")
+        self.lists()
+        self.play.own_rooms(OPS._replace(part=0), request=1)
+        self.lists()                            # left, and it is still there
+        self.play.own_rooms(request=2)
+        self.lists()                            # closed
+
+    def test_in_an_earlier_session(self) -> None:
+        self.play = play = Play()
+        play.menu.talk.past.again = 9
+        play.link.read = [Sent(play.now, number, 0, (room,), "stored", "", "hi")
+                          for number, room in enumerate(("#ops", "#gone"), 1)]
+        play.online("bob", "carol")
+        play.own_rooms(OPS)
+        self.assertEqual([*play.menu.talk.people.heard], ["#ops", "#gone"])
+        self.lists()
+
+    def test_a_login_that_never_came(self) -> None:
+        self.play.link.logins = {"dee"}
+        self.enter("@dee hi")
+        self.lists()
+
+    def test_a_name_that_the_cut_log_passed_over(self) -> None:
+        with mock.patch("client.known.NAMES_BYTES", 1):
+            self.play.roster(erin=FREE)
+            self.enter("@erin hi")
+            self.lists()
+            self.play.roster(erin=AWAY)
+            self.enter("@erin hi")
+            self.lists()
+        self.assertTrue(self.play.link.roster.is_cut)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from rules.state import Now
 
 READ_SECONDS = 0.016        # for what came in: a thousand connections may end at once; with half of
                             # it, fifty senders at full rate cost 3 % more a message
-LOOK_EACH = 8               # connections between two looks at the clock, which take 0.4 us
+LOOK_EACH = 4               # connections between two looks at the clock, which take 0.4 us
 SLICE = 0.001               # seconds for what is too much for one turn: all others wait so much
                             # longer, and one step
 SLICE_MAX = 0.003           # the same at most, where the rest of the turn took as long

@@ -381,7 +381,7 @@ class Daemon:
         """Sync what was accepted and tell the clients; wait for nobody longer than a moment."""
         self.operations.stopping(signal.Signals(self.signal).name if self.signal else "none")
         self.doors.close()
-        self.board.tell_everybody(wire.Notice("the daemon is stopping"))
+        self.board.tell_everybody(wire.Notice(wire.STOPPING))
         deadline = self.clock().monotonic + GOODBYE_SECONDS
         self.turn(0)
         while ((self.board.owes or self.board.slices

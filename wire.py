@@ -140,6 +140,7 @@ from net.texts import (
     NAME_MAX,
     ROOM_SIGN,
     STATUS_MAX,
+    STOPPING,
     TEXT_MAX,
     TOPIC_MAX,
     flaw,
@@ -150,10 +151,10 @@ from net.values import Admission, Direction, Feature, Outcome, Part, Presence, S
 
 # Passed on, so that `import wire` gives the whole protocol.
 __all__ = ["ADDRESSED_MAX", "BOTH", "CLIENT", "CODECS", "DAEMON", "FRAME_MAX", "HELLO_MAX",
-           "MESSAGES", "NAME_MAX", "ROOM_SIGN", "STATUS_MAX", "TEXT_MAX", "TOPIC_MAX", "Admission",
-           "Codec", "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome", "Part",
-           "Presence", "ProtocolError", "RoomEntry", "SendFlag", "Why", "decode", "describe",
-           "encode", "flaw", "is_name", "is_room", "label", "name_of"]
+           "MESSAGES", "NAME_MAX", "ROOM_SIGN", "STATUS_MAX", "STOPPING", "TEXT_MAX", "TOPIC_MAX",
+           "Admission", "Codec", "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome",
+           "Part", "Presence", "ProtocolError", "RoomEntry", "SendFlag", "Why", "decode",
+           "describe", "encode", "flaw", "is_name", "is_room", "label", "name_of"]
 __all__ += rooms.__all__ + statuses.__all__
 
 VERSION = 1

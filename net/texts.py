@@ -15,6 +15,7 @@ NAME_MAX = 32           # characters; fits a column of the table
 STATUS_MAX = 200        # bytes of what a user says of being away: two rows of a screen
 ADDRESSED_MAX = 32      # names that a message says it went to: more than a screen has room for
 
+STOPPING = "the daemon is stopping"     # its last NOTICE; what else it says is about the user
 TOPIC_MAX = 255         # bytes of the topic of a room: a line; it has to fit a word
 ROOM_SIGN = "#"         # begins the name of a room, and no username
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from terminal.display import display
+from ui import joining
 from ui.dates import span
 from ui.desk import Desk, Mode, Search
 from ui.help import KEYS, MARKS, MORE
@@ -19,11 +20,10 @@ from ui.names import ONE_WORD, addressees, counted, only_names, recipients
 from ui.notices import BELL, KINDS, OFF
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME, TO_TALK
 from ui.words import BAD_NAME, OFFLINE
-from wire import ROOM_SIGN, Admission, SendFlag, is_name, is_room
+from wire import ROOM_SIGN, SendFlag, is_name, is_room
 
 OFFERS_MAX = 10_000     # names that Tab looks through
 EVERYONE = "all"        # a reserved word, so nobody's name
-ADMISSIONS = {"open": Admission.OPEN, "names": Admission.NAMES, "group": Admission.GROUP}
 LITERAL = ("//", "@@")  # a text that begins with the second character of one of these
 LINES = "lines"         # of --plain (several.py)
 HISTORY = 20            # messages that /history shows by itself
@@ -99,6 +99,13 @@ def _unknown(word: str) -> str:
 
 # ---- messages ----
 
+def send_to(desk: Desk, rest: str, flags: int = 0) -> str:
+    """/send.  No prompt says before Enter whom it is for, as one does for `@bob, carol hi`: so a
+    comma at the blank is refused, as --send refuses it."""
+    word, *text = rest.split(None, 1)[:2] or [""]
+    return ONE_WORD if text and word.endswith(",") else send(desk, rest, flags)
+
+
 def send(desk: Desk, rest: str, flags: int = 0) -> str:
     """To names: the text that follows them, or one that is asked for."""
     names, text = addressees(rest)
@@ -165,8 +172,10 @@ def next_news(desk: Desk, _: str = "") -> str:
 
 
 def reply_all(desk: Desk, _: str = "") -> str:
-    """Write to all who have part in the last message of another user, as far as that tells them."""
-    last = desk.talk.messages.last_received()
+    """Write to all who have part in the last message of another user, as far as that tells them.
+    In the conversation that is shown alone: in the last one there that had several recipients."""
+    received = desk.talk.messages.last_received
+    last = (desk.talk.conversations.alone and received(several=True)) or received()
     if desk.is_secret or desk.is_at_login:
         return ""
     if last is None:
@@ -174,14 +183,16 @@ def reply_all(desk: Desk, _: str = "") -> str:
     if last.is_vague:
         return f"it does not say who else got it; @{display(last.others[0])} answers its sender"
     if len(last.others) == 1:
-        return desk.converse(last.others[0])
+        if not is_room(other := last.others[0]):
+            desk.talk.feed.note(f"answers {display(other)} alone: no other user got the message")
+        return desk.converse(other)
     to, fault = desk.talk.people.resolve(last.others)
     return fault or desk.compose(to)
 
 
 def send_now(desk: Desk, rest: str) -> str:
     """Now or never."""
-    return send(desk, rest, SendFlag.NOW)
+    return send_to(desk, rest, SendFlag.NOW)
 
 
 def lines(desk: Desk, _: str = "") -> str:
@@ -368,56 +379,6 @@ def unclaim(desk: Desk, _: str = "") -> str:
     return desk.talk.requests.unclaim()
 
 
-# ---- rooms ----
-
-def join(desk: Desk, rest: str) -> str:
-    """Join a room; if there is none of that name, make it."""
-    return _in_room(rest, "/join", desk.talk.rooms.join)
-
-
-def leave_room(desk: Desk, rest: str) -> str:
-    """Leave a room; without a name the one that is open, or the only one."""
-    own = desk.link.rooms.own
-    opened = own.get(desk.talk.conversations.open.lower())
-    if not rest.strip() and (opened or len(own) == 1):
-        rest = (opened or next(iter(own.values()))).name
-    return _in_room(rest, "/leave", desk.talk.rooms.leave)
-
-
-def _in_room(rest: str, word: str, do: Callable[[str], str]) -> str:
-    room = rest.strip()
-    return do(room) if is_room(room) else f"{word} needs the name of a room: {word} #ops"
-
-
-def topic(desk: Desk, rest: str) -> str:
-    """Show or set the topic of a room; `-` removes it."""
-    room, _, text = rest.strip().partition(" ")
-    if not is_room(room):
-        return "/topic needs the name of a room: /topic #ops bay 3, second drawer"
-    if text.strip() == "-":
-        return desk.talk.rooms.remove_topic(room)
-    return desk.talk.rooms.topic(room, text.strip())
-
-
-def room(desk: Desk, rest: str) -> str:
-    """Say who may join a room, or close it."""
-    name, _, what = rest.strip().partition(" ")
-    kind, _, whom = what.strip().partition(" ")
-    to, fault = only_names(whom)
-    usage = "/room #ops open, /room #ops names bob,erin, /room #ops group staff, /room #ops close"
-    if not is_room(name) or kind not in (*ADMISSIONS, "close"):
-        return usage
-    if fault or bool(to) != (kind in ("names", "group")):
-        return fault or usage
-    if kind == "close":
-        return desk.talk.rooms.close(name)
-    return desk.talk.rooms.admit(name, ADMISSIONS[kind], to)
-
-
-def rooms(desk: Desk, _: str = "") -> str:
-    return desk.talk.rooms.list()
-
-
 # ---- chats ----
 
 def chat(desk: Desk, rest: str = "") -> str:
@@ -557,7 +518,7 @@ COMMANDS: dict[str, Command] = {
     "help": Command("/help", "show this list; /help keys, /help find: a part of it", show_help),
     "who": Command("/who", "list users: who is here; /who bo: some; /who #ops: in a room", who),
     "log": Command("/log", "list every name ever used; /log bo: those with bo in them", log),
-    "send": Command("/send bob,erin TEXT", "send a message; @bob TEXT is the same", send),
+    "send": Command("/send bob,erin TEXT", "send a message; @bob TEXT is the same", send_to),
     "with": Command("/with bob", "talk with bob: lines go to bob, until Esc; M-a: what is new",
                     talk_with),
     "reply": Command("/reply", "answer all who got the last message (M-r)", reply_all),
@@ -566,12 +527,14 @@ COMMANDS: dict[str, Command] = {
     LINES: Command("/lines @bob", "--plain: the lines up to a . alone are one text for bob",
                    lines),
     "check": Command("/check", "show the messages that wait for you", check),
-    "join": Command("/join #ops", "be in a room: @#ops TEXT says something to all in it", join),
-    "leave": Command("/leave #ops", "be in a room no longer", leave_room),
-    "rooms": Command("/rooms", "list the rooms that you may join", rooms),
-    "topic": Command("/topic #ops TEXT", "set the topic of a room; without TEXT: show it", topic),
+    "join": Command("/join #ops", "be in a room: @#ops TEXT says something to all in it",
+                    joining.join),
+    "leave": Command("/leave #ops", "be in a room no longer", joining.leave),
+    "rooms": Command("/rooms", "list the rooms that you may join", joining.rooms),
+    "topic": Command("/topic #ops TEXT", "set the topic of a room; without TEXT: show it",
+                     joining.topic),
     "room": Command("/room #ops open", "who may join; also names bob,erin, group staff; close",
-                    room),
+                    joining.room),
     "chat": Command("/chat bob", "invite to a chat", chat),
     "group": Command("/group bob,erin", "invite to a group chat", group),
     "accept": Command("/accept", "accept an invitation (M-7); /accept bob: bob's", accept),

@@ -3,7 +3,7 @@
 The link reports connections that opened, were lost or were refused.  Contact puts that into words,
 once for each reason, and keeps what the bar and the menu show of it.  A daemon that stops and comes
 back is one row: what it said last is the reason for the loss, and becomes the word that it is back.
-Pure; nothing raises.
+Whatever else it said, as why it disconnected this user, stays.  Pure; nothing raises.
 """
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Contact:
         self.turned_away = ""                   # why the daemon itself hung up, in short
         self._lost = ""                         # the reason last shown for being offline
         self._parting: Note | None = None       # what the daemon said last, or that it is lost
+        self._stays = False                     # it is a word to the user, and stays
         self._was_online = False
         self._greeting: str | None = None       # waits for the whole roster
         self._is_open = False                   # say that the name is anybody's
@@ -81,7 +82,8 @@ class Contact:
         other = "; the host has another: parley --connect host" if self.link.hides_host else ""
         said = f"{self._greeting}: {self.people.here.summary}, {waiting} waiting{other}"
         parting, self._parting, self._greeting = self._parting, None, None
-        if parting is None or not self._is_last(parting) or not self.feed.revise(parting, said):
+        if (parting is None or self._stays or not self._is_last(parting)
+                or not self.feed.revise(parting, said)):
             self.feed.note(said)
         if self._is_open:
             self._is_open = False
@@ -116,6 +118,7 @@ class Contact:
         if (not said or self.feed.now - said.time > PARTING or not self._is_last(said)
                 or not self.feed.revise(said, f"connection lost: {said.text}")):
             self._parting = self.feed.note(f"connection lost: {reason}", "alert")
+            self._stays = False
 
     def _still_absent(self, parting: Note, reason: str) -> None:
         """Nobody is there.  That is news, once, if the daemon did not say that it stops."""
@@ -154,3 +157,4 @@ class Contact:
     def on_notice(self, event: wire.Notice) -> None:
         house = display(self.link.house or "the daemon")
         self._parting = self.feed.note(f"{house}: {display(event.text)}")
+        self._stays = event.text != wire.STOPPING

@@ -141,10 +141,12 @@ class Messages:
 
     # ---- of others ----
 
-    def last_received(self) -> Said | None:
-        """The last message of another user that is in view, or above."""
-        found = self.feed.pane.newest(lambda entry: isinstance(entry, Said) and bool(entry.others)
-                                      and entry.sender != "you")
+    def last_received(self, several: bool = False) -> Said | None:
+        """The last message of another user that is in view, or above; `several`: that had several
+        recipients."""
+        found = self.feed.pane.newest(
+            lambda entry: isinstance(entry, Said) and bool(entry.others) and entry.sender != "you"
+            and (not several or len(entry.others) > 1 or entry.is_vague))
         return found if isinstance(found, Said) else None
 
     def on_mail(self, event: wire.Mail) -> None:

@@ -38,9 +38,17 @@ class Typed(unittest.TestCase):
 
     def test_a_blank_after_the_comma_ends_the_names(self) -> None:
         text = "carol is leaving us"
-        for line, flags in (("@bob, " + text, 0), ("/send bob, " + text, 0),
-                            ("/now bob, " + text, NOW)):
-            self.assertEqual(self.asked(line), [("send", ("bob",), text, flags)], line)
+        self.assertEqual(self.asked("@bob, " + text), [("send", ("bob",), text, 0)])
+        self.assertEqual(self.asked("/now bob " + text), [("send", ("bob",), text, NOW)])
+
+    def test_where_no_prompt_says_it_a_blank_after_the_comma_is_a_slip(self) -> None:
+        play = self.play()
+        for line in ("/send bob, carol hi", "/now bob, carol hi", "/send bob,carol, hi"):
+            play.enter(line)
+            self.assertEqual((play.asked, play.error, play.text), ([], ONE_WORD, line))
+            play.menu.desk.line.set("")
+        play.enter("/send bob, ")
+        self.assertEqual((play.asked, play.prompt), ([], "to bob>"))
 
     def test_what_follows_looks_like_a_name(self) -> None:
         """Nothing is asked: it is the text."""

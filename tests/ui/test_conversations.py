@@ -300,6 +300,19 @@ class Answering(Conversing):
         self.assertEqual(play.prompt, "to bob, carol>")
         play.press("<Esc>")
         self.assertEqual(play.prompt, "to bob>")
+        self.mail(3, "bob", "you alone", "alice")
+        play.press("<M-r>")
+        self.assertEqual(play.prompt, "to bob, carol>")
+
+    def test_that_one_user_alone_is_answered_is_said(self) -> None:
+        play = self.play
+        self.mail(1, "bob", "lunch?", "alice", "carol")
+        self.mail(2, "dave", "hm", "alice")
+        for begin in "", "/with dave":
+            play.enter(begin)
+            play.press("<M-r>")
+            self.assertEqual(play.prompt, "to dave>")
+            self.assertIn("answers dave alone", play.last)
 
 
 class Presence(Conversing):

@@ -372,8 +372,8 @@ class Sending(unittest.TestCase):
     def test_commands(self) -> None:
         for line, asked in {
             "/send bob,erin TEXT": ("send", ("bob", "erin"), "TEXT", 0),
-            "/send bob, erin  a b": ("send", ("bob",), "erin  a b", 0),
-            "/send  bob,,erin,  a b": ("send", ("bob", "erin"), "a b", 0),
+            "@bob, erin  a b": ("send", ("bob",), "erin  a b", 0),
+            "/send  bob,,erin  a b": ("send", ("bob", "erin"), "a b", 0),
             "@Bob hi": ("send", ("bob",), "hi", 0),
             "@bob,carol hi": ("send", ("bob", "carol"), "hi", 0),
             "@all hi": ("send", (), "hi", EVERYONE),
@@ -663,6 +663,19 @@ class Connection(unittest.TestCase):
         said = [plain.told(change) for change in play.menu.take_settled()]
         self.assertEqual([line.split("* ")[1][:15] for line in said],
                          ["connection lost", "connected again"], "--plain says each word once")
+
+    def test_why_the_operator_disconnected_the_user_stays(self) -> None:
+        for said in "you were disconnected: by the operator: stop it", "the operator announces: hi":
+            play = Play().online("bob")
+            rows = len(play.lines)
+            play.hear(wire.Notice(said), Offline("the daemon closed the connection", 1.0))
+            play.online("bob", again=True)
+            self.assertEqual([line[:40] for line in play.lines[rows:]],
+                             [f"* connection lost: lab: {said}"[:40],
+                              "* connected again to lab as alice: 2 onl"])
+            play.hear(Offline("cut", 1.0))
+            play.online("bob", again=True)
+            self.assertEqual(len(play.lines), rows + 3)
 
     def test_a_daemon_that_went_without_a_word(self) -> None:
         """That nobody listens is news, once; what was typed meanwhile stays below its row."""

@@ -536,8 +536,8 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.run:
         return int(chosen.run(chosen))
     if chosen.text and not chosen.send:
-        raise Failure(os.EX_USAGE, f"{chosen.text[0]!r} is not an option: --send NAMES TEXT sends; "
-                                   "--help lists the options")
+        raise Failure(os.EX_USAGE, f"{chosen.text[0]!r} is no subcommand: these are "
+                                   f"{', '.join(SUBCOMMANDS)}; {PROGRAM} help says more")
     if chosen.send or chosen.check or chosen.who:
         if chosen.take:
             raise Failure(os.EX_USAGE, "--take moves a session; --send, --check and --who are none")

@@ -135,12 +135,12 @@ class Contact:
         self._was_online, self._lost = False, ""
 
     def on_name_refused(self, event: NameRefused) -> None:
-        self.refused = display(event.reason)
+        self.refused, self._lost = display(event.reason), ""     # nobody tries again
         if event.why == Why.YOURS:
             self.refused += f": {TAKE}"
 
     def on_locked(self, event: Locked) -> None:
-        self.refused = display(event.reason)
+        self.refused, self._lost = display(event.reason), ""
         if event.advice:
             self.feed.note(display(event.advice), "alert")
 

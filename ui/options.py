@@ -3,7 +3,7 @@
 All ways to run the client (on a screen, --plain, the one-shot commands) have these options and make
 their link here.  A subcommand is a word behind the options of PLACED, or the first word of all, and
 has options of its own: `parley --name ann log --with bob`.  It is a row of a table that parse() is
-given; --name may stand on both sides of the word.
+given; --name may stand on both sides of the word.  `parley help log` is `parley log --help`.
 
 What the configuration file says is a default of an option (terminal/config.py); FILE has the
 options that it may have.
@@ -60,6 +60,8 @@ def parse(argv: Sequence[str] | None, subcommands: Mapping[str, Subcommand]) -> 
     at = 0
     while at < len(words) and (skip := PLACED.get(words[at]) or _joined(words[at])):
         at += skip
+    if words[at:at + 1] == ["help"]:
+        words[at:] = [*[each for each in words[at + 1:at + 2] if each in subcommands], "--help"]
     word = words[at] if at < len(words) else ""
     if word not in subcommands:
         return _parsed(parser(subcommands), words)

@@ -48,7 +48,7 @@ from ui.failures import Failure, fault_of, login_failure
 from ui.granting import Granting
 from ui.menu import Menu
 from ui.names import counted
-from ui.options import make_link
+from ui.options import login_name, make_link
 from ui.output import Output, complain
 from ui.several import Several
 
@@ -69,7 +69,10 @@ def now() -> int:
 def converse(options: argparse.Namespace, interactive: bool) -> int:
     """--plain.  The exit code.  Raises Failure."""
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.STATUS)
-    menu = Menu(link, name=options.name, strict=True, stays=interactive)
+    offered, fault = login_name() if interactive else ("", "")
+    menu = Menu(link, name=options.name, offered=offered, strict=True, stays=interactive)
+    if fault and not options.name:
+        menu.note(f"{fault}: choose another name", "alert", now())
     try:
         return Plain(link, menu, options, interactive=interactive).run()
     finally:
@@ -322,11 +325,16 @@ class Plain:
                 raise Failure(os.EX_DATAERR, fault)
             self._complain(fault, os.EX_DATAERR)
 
+    @property
+    def _offered(self) -> str:
+        """The name that an empty line takes: the login's, or the one that was refused."""
+        return self.desk.text if self.interactive and self.desk.mode is Mode.LOGIN else ""
+
     def _enter_nothing(self) -> None:
         """An empty line: Esc where that goes somewhere."""
         mode = self.desk.mode
         if self.desk.is_at_login:
-            self.menu.enter("", now())
+            self.menu.enter(self._offered, now())
         elif mode is Mode.MENU and not self.link.online:
             self.link.connect()
         elif mode is not Mode.CHAT:
@@ -419,6 +427,8 @@ class Plain:
             if (more := len(choices) - CHOICES_SHOWN) > 0:
                 plus = "" if picker.total.isdigit() else "+"
                 self._output.line(f"  and {more}{plus} more: type a name, or how it begins")
+        elif self._offered:
+            self._output.line(f"your username; an empty line is {self._offered}")
         elif self.desk.is_at_items:
             self._output.line(" ".join(item.label for item in self.menu.items))
         elif self.desk.mode is Mode.TALK:

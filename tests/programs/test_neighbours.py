@@ -458,6 +458,14 @@ class OnePerson(Neighbours):
         self.assertIn("bob      Available", out)
         self.assertNotIn("in use", window.screen.text())
 
+    def test_plain_offers_the_login_s_name(self) -> None:
+        self.serve_the_host()
+        plain = self.window("--plain")
+        plain.until("an empty line is alice", PATIENCE)
+        plain.until("username>", PATIENCE)
+        plain.type("\r")
+        plain.until("as alice:", PATIENCE)
+
     def test_a_session_that_moves(self) -> None:
         self.serve_the_host()
         first = self.window("--name", "alice")

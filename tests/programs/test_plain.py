@@ -295,7 +295,12 @@ class Piped(Lines):
         out = self.parley("--name", "bob", "--check")[1]
         self.assertEqual([line.rpartition(": ")[2] for line in out.splitlines()],
                          ["-V", "--who", "-x and more", "--"])
-        self.fails(os.EX_USAGE, "'hello' is not an option", "--name", "ann", "hello")
+
+    def test_a_word_that_is_no_subcommand(self) -> None:
+        self.fails(os.EX_USAGE, "'history' is no subcommand: these are send, check, recv, who, log",
+                   "--name", "ann", "history")
+        self.assertEqual(self.parley("help"), self.parley("--help"))
+        self.assertEqual(self.parley("help", "log"), self.parley("log", "--help"))
 
     def test_no_daemon(self) -> None:
         self.daemon.end()

@@ -664,6 +664,13 @@ class Connection(unittest.TestCase):
         self.assertEqual([line.split("* ")[1][:15] for line in said],
                          ["connection lost", "connected again"], "--plain says each word once")
 
+    def test_nobody_tries_again_for_a_name_that_is_banned(self) -> None:
+        play = Play().online("bob")
+        play.link.online = False
+        play.hear(Offline("cut", 1.0), NameRefused(Why.DENIED, "alice is banned: stop it"))
+        self.assertEqual((play.prompt, play.menu.where, play.error),
+                         ("username>", "choose a name", "alice is banned: stop it"))
+
     def test_why_the_operator_disconnected_the_user_stays(self) -> None:
         for said in "you were disconnected: by the operator: stop it", "the operator announces: hi":
             play = Play().online("bob")

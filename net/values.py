@@ -55,6 +55,8 @@ class Admission(IntEnum):
     OPEN = 0            # everybody
     NAMES = 1           # some users, by name
     GROUP = 2           # the logins of a Unix group, at the Unix socket
+    ADD = 3             # in ADMIT alone: of a room for some users, these too
+    DROP = 4            # and these no longer
 
 
 class Part:

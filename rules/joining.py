@@ -10,19 +10,19 @@ that a login may own (owners.py), and the names that the log may hold.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import wire
 from rules.claims import Claims
 from rules.hosts import Hosts
 from rules.looking import Looking
 from rules.promises import Promises
-from rules.rooms import ADMITTED_MAX, MEMBERS_MAX, ROOMS_OF_ONE, Room, Rooms
+from rules.rooms import ADMITTED_MAX, MEMBERS_MAX, ROOMS_OF_ONE, Room, Rooms, closed
 from rules.roster import Roster
 from rules.state import Client, Now, Refusal
 from rules.store import Store
 from store.user import User
-from wire import Admission, Why
+from wire import Admission, Feature, Why
 
 Refused = tuple[Why, str] | None
 
@@ -103,8 +103,7 @@ class Joining:
     def _not_admitted(self, client: Client, room: Room) -> Refused:
         """Why this client may not join this room."""
         if not self.rooms.may_join(room, client):
-            return Why.DENIED, (f"{room.name} is not for everybody, and its keeper has not let you "
-                                "in")
+            return closed(room.name)
         if len(room.members) >= MEMBERS_MAX:
             return Why.FULL, f"{room.name} has {MEMBERS_MAX} members, and takes no more"
         return None
@@ -154,22 +153,66 @@ class Joining:
     def on_admit(self, client: Client, said: wire.Admit, now: Now) -> None:
         """Say who may join.  Members who may not leave."""
         room, refusal = self._kept(client, said.room)
+        before = room.admitted if room else {}
         if room:
             client.work += len(said.to)
             refusal = self._admit(room, said)
         if room and not refusal:
             if room.admission == Admission.NAMES:
                 client.work += len(room.members)
-                for number in [each for each in room.members
-                               if each not in room.admitted and each != room.keeper]:
-                    self.put_out(self.mailbox.users[number], room)
+                self._put_out_others(client, room)
+                self._tell_let_in(client, room, before)
             self._change(client, room)
             self.note("room-for", name=client.name, room=room.name,
                       who=wire.some(said.to) or "everybody")
         self._done(client, said.request, refusal)
 
+    def _put_out_others(self, client: Client, room: Room) -> None:
+        """Members who are not admitted any more leave; this client is told who they are."""
+        others = [self.mailbox.users[number] for number in room.members
+                  if number not in room.admitted and number != room.keeper]
+        for user in others:
+            self.put_out(user, room)
+        if others:
+            whom = [self.mailbox.users[number].name for number in room.admitted]
+            names = wire.some([user.name for user in others], ", ")
+            self.roster.tell(client, wire.Notice(
+                f"{room.name} is for {wire.some(whom, ', ') or 'nobody else'} now; {names} "
+                f"{'is' if len(others) == 1 else 'are'} out"))
+
+    def _tell_let_in(self, client: Client, room: Room, before: Container[int]) -> None:
+        """Who may join now, and could not `before`, is told."""
+        clients = self.roster.clients
+        new = [clients[number] for number in room.admitted
+               if number in clients and number not in before and number not in room.members]
+        self.roster.tell_all(
+            [each for each in new if each is not client and each.features & Feature.ROOMS],
+            wire.Notice(f"{client.name} has let you into {room.name}: /join {room.name}"))
+
+    def _amend(self, room: Room, said: wire.Admit) -> Refused:
+        """Let the room be for these too, or for these no longer; or say why that can't be."""
+        if room.admission != Admission.NAMES:
+            return Why.OTHER, (f"{room.name} is not for some names: /room {room.name} names "
+                               "bob,erin makes it so")
+        found = [self.mailbox.find(name) for name in said.to]
+        drops = said.admission == Admission.DROP
+        for name, user in zip(said.to, found, strict=True):
+            if user is None or not wire.is_name(user.name):
+                return Why.UNKNOWN, f"no user named {name[:64]} is in the log"
+            if drops and user.number not in room.admitted:
+                return Why.UNKNOWN, f"{room.name} is not for {user.name} as it is"
+        named = {user.number: None for user in found if user is not None}
+        admitted = ({number: None for number in room.admitted if number not in named} if drops
+                    else {**room.admitted, **named})
+        if len(admitted) > ADMITTED_MAX:
+            return Why.FULL, f"a room is for {ADMITTED_MAX} names at most"
+        room.admitted = admitted
+        return None
+
     def _admit(self, room: Room, said: wire.Admit) -> Refused:
         """Let the room be for these; or say why that can't be."""
+        if said.admission in (Admission.ADD, Admission.DROP):
+            return self._amend(room, said)
         gid, found = 0, [self.mailbox.find(name) for name in said.to]
         if said.admission == Admission.NAMES:
             missing = [name for name, user in zip(said.to, found, strict=True)
@@ -236,8 +279,10 @@ class Joining:
     def _kept(self, client: Client, name: str) -> tuple[Room | None, Refused]:
         """A room that the client may change; or why not."""
         room = self.rooms.find(name)
-        if room is None or not self.rooms.may_join(room, client):
+        if room is None:
             return None, (Why.UNKNOWN, f"there is no room {name[:64]}")
+        if not self.rooms.may_join(room, client):
+            return None, closed(room.name)
         if not self.rooms.may_change(room, client):
             keeper = self.mailbox.users[room.keeper].name
             return None, (Why.DENIED, f"only {keeper}, the keeper of {room.name}, may do that")

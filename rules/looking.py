@@ -1,8 +1,9 @@
 """looking: what clients are told of rooms: which there are, who is in one, what was said there.
 
 A client with Feature.ROOMS is told its own rooms after WELCOME, and again when one of them changes.
-How many members are here changes all the time; that is only as new as the answer to LIST_ROOMS.  To
-a client that may not join a room, there is no such room.
+How many members are here changes all the time; that is only as new as the answer to LIST_ROOMS.
+That does not list a room that the client may not join; whatever else a client asks about such a
+room, it hears the same sentence (rooms.closed): its name is taken, which JOIN cannot hide.
 
 What was said last in a room is in its own queue.  A member asks for it (RECALL), and is sent it a
 page at a time (pages.py); nothing of it waits, or is confirmed.
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 import wire
 from rules.pages import Pages
-from rules.rooms import Room, Rooms
+from rules.rooms import Room, Rooms, closed
 from rules.roster import Roster
 from rules.slices import STEP
 from rules.state import Client, Now
@@ -100,7 +101,8 @@ class Looking:
         """Tell who is in a room."""
         room = self.rooms.find(said.room)
         if room is None or not self.rooms.may_join(room, client):
-            self._fail(client, said.request, Why.UNKNOWN, f"there is no room {said.room[:64]}")
+            self._fail(client, said.request, *(closed(room.name) if room else (
+                Why.UNKNOWN, f"there is no room {said.room[:64]}")))
             return
         client.work += len(room.members) + len(room.admitted)
         users = self.mailbox.users

@@ -28,7 +28,7 @@ from rules.roster import Roster
 from rules.state import Client
 from rules.store import Setting, Store, is_room
 from store.user import User
-from wire import Admission
+from wire import Admission, Why
 
 ROOM_LINES = 100        # kept for those who join: two screens
 LINES_MAX = 10_000      # that an operator may ask for: 160 MB of a room, of the longest texts
@@ -43,6 +43,11 @@ HEAD = struct.Struct("!BIIIB")      # admission, generation, keeper, gid, bytes 
 MEMBERSHIP = struct.Struct("!II")   # the room's number, and its generation
 NUMBER = struct.Struct("!I")
 EVERYTHING = 1 << 40
+
+
+def closed(name: str) -> tuple[Why, str]:
+    """What a client hears of a room that it may not join, whatever it asks."""
+    return Why.DENIED, f"{name} is not for everybody, and its keeper has not let you in"
 
 
 class Room:

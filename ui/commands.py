@@ -533,7 +533,7 @@ COMMANDS: dict[str, Command] = {
     "rooms": Command("/rooms", "list the rooms that you may join", joining.rooms),
     "topic": Command("/topic #ops TEXT", "set the topic of a room; without TEXT: show it",
                      joining.topic),
-    "room": Command("/room #ops open", "who may join; also names bob,erin, group staff; close",
+    "room": Command("/room #ops open", "who may join: names bob,erin, add, drop, group; close",
                     joining.room),
     "chat": Command("/chat bob", "invite to a chat", chat),
     "group": Command("/group bob,erin", "invite to a group chat", group),

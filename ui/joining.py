@@ -10,7 +10,8 @@ from ui.desk import Desk
 from ui.names import only_names
 from wire import Admission, is_room
 
-ADMISSIONS = {"open": Admission.OPEN, "names": Admission.NAMES, "group": Admission.GROUP}
+ADMISSIONS = {"open": Admission.OPEN, "names": Admission.NAMES, "group": Admission.GROUP,
+              "add": Admission.ADD, "drop": Admission.DROP}
 
 
 def join(desk: Desk, rest: str) -> str:
@@ -47,10 +48,11 @@ def room(desk: Desk, rest: str) -> str:
     name, _, what = rest.strip().partition(" ")
     kind, _, whom = what.strip().partition(" ")
     to, fault = only_names(whom)
-    usage = "/room #ops open, /room #ops names bob,erin, /room #ops group staff, /room #ops close"
+    usage = ("/room #ops open, /room #ops names bob,erin, add bob, drop bob, group staff, or "
+             "close")
     if not is_room(name) or kind not in (*ADMISSIONS, "close"):
         return usage
-    if fault or bool(to) != (kind in ("names", "group")):
+    if fault or bool(to) != (kind not in ("open", "close")):
         return fault or usage
     if kind == "close":
         return desk.talk.rooms.close(name)

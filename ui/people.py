@@ -75,7 +75,8 @@ class People:
         if len(names) > 1:
             return (), "a message to a room has no other recipient: @#ops TEXT"
         if room is None:
-            return (), f"you are not in {display(names[0])}: /join {display(names[0])}"
+            return (), (f"you are not in {display(names[0])}: /join {display(names[0])} if it "
+                        "is for you")
         return (room.name,), ""
 
     def hear(self, name: str) -> None:

@@ -137,7 +137,7 @@ class Rooms:
         if not rooms:
             self.feed.note("there is no room that you may join: /join #ops makes one")
             return
-        head = f"{counted(len(rooms), 'room')}{'+' * self.link.rooms.is_cut}:"
+        head = f"{counted(len(rooms), 'room')}{'+' * self.link.rooms.is_cut} that you may join:"
         self.feed.show(head, [(display(rooms[key].name), status(rooms[key]))
                               for key in sorted(rooms)], beside=False)
 

@@ -2,6 +2,7 @@
 import random
 import unittest
 from typing import ClassVar
+from unittest import mock
 
 import wire
 from rules import rooms
@@ -13,7 +14,7 @@ from tests.harness.process import effort
 from tests.harness.service import Service
 from wire import Admission, Feature, Part, SendFlag, Why
 
-OPEN, NAMES, GROUP = Admission
+OPEN, NAMES, GROUP, ADD, DROP = Admission
 KNOWING = Feature.ROSTER | Feature.RECEIPTS | Feature.ADDRESSED | Feature.ROOMS
 LIMITS = Limits(1000, strangers=1000, strangers_each=1000, everyone_seconds=0, new_names=0)
 STAFF = 50                      # a group
@@ -429,9 +430,10 @@ class Keeping(Scene):
         self.assertEqual((self.texts(self.bob), self.texts(self.cat)), ([("ann", "hi")], []))
         for turn in range(2):
             self.assertEqual(self.rooms(self.cat), {})
-            self.ask(self.cat, wire.Join(7, "#ops"), Why.DENIED)
-            self.cat.say(wire.ListMembers(7, "#ops"))
-            self.one(self.cat, wire.Failed, why=Why.UNKNOWN)
+            said = {self.ask(self.cat, ask, Why.DENIED)
+                    for ask in (wire.Join(7, "#ops"), wire.ListMembers(7, "#ops"),
+                                wire.Close(7, "#ops"), wire.Admit(7, OPEN, "#ops", ()))}
+            self.assertEqual(len(said), 1, "one sentence, whatever is asked")
             self.ask(self.bob, wire.Topic(7, "#ops", "bob's"), Why.DENIED)
             self.assertEqual(self.members(self.bob)[0].to, ("bob", "dan"))
             if turn == 0:
@@ -439,6 +441,41 @@ class Keeping(Scene):
                 self.restart()
         self.ask(self.ann, wire.Admit(7, OPEN, "#ops", ()))
         self.join(self.cat)
+
+    def told(self, *clients):
+        return [[said.text.partition(":")[0] for said in client.hears_all(wire.Notice)]
+                for client in clients]
+
+    def test_some_more_and_some_less(self):
+        """Who is let in or put out is told, and so is the keeper."""
+        ask = self.ask
+        self.join(self.ann, self.bob)
+        ask(self.ann, wire.Admit(7, ADD, "#ops", ("cat",)), Why.OTHER)
+        ask(self.ann, wire.Admit(7, NAMES, "#ops", ("dan",)))
+        self.assertEqual(self.told(self.ann, self.bob),
+                         [["#ops is for dan now; bob is out"], ["you are not in #ops any more"]])
+        ask(self.ann, wire.Admit(7, ADD, "#ops", ("cat", "bob", "dan")))
+        self.assertEqual(self.told(self.ann, self.bob, self.cat, self.dan),
+                         [[], *[["ann has let you into #ops"]] * 2, []])
+        self.join(self.cat)
+        for to in ("nobody",), ("cat", "ann"), ("#ops",):
+            ask(self.ann, wire.Admit(7, DROP, "#ops", to), Why.UNKNOWN)
+        ask(self.ann, wire.Admit(7, ADD, "#ops", ("cat", "nobody")), Why.UNKNOWN)
+        self.assertEqual(self.told(self.ann, self.cat), [[], []])
+        ask(self.ann, wire.Admit(7, DROP, "#ops", ("CAT", "dan")))
+        self.assertEqual(self.told(self.ann, self.cat, self.dan),
+                         [["#ops is for bob now; cat is out"], ["you are not in #ops any more"],
+                          []])
+        for _ in range(2):
+            self.assertEqual(self.members(self.ann)[0].to, ("bob",))
+            self.assertEqual(self.rooms(self.cat), {})
+            self.forget(self.ann, self.bob, self.cat)
+            self.restart()
+        ask(self.ann, wire.Admit(7, DROP, "#ops", ("bob",)))
+        admitted, members = self.members(self.ann)
+        self.assertEqual((admitted.to, members), ((), ("ann",)))
+        with mock.patch("rules.joining.ADMITTED_MAX", 1):
+            ask(self.ann, wire.Admit(7, ADD, "#ops", ("cat", "bob")), Why.FULL)
 
     def test_an_operator_may(self):
         self.join(self.ann, self.bob)

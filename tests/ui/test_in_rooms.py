@@ -192,11 +192,13 @@ class Looking(Rooms):
                 ("/room #ops open", (wire.Admit, 0, "#ops", ())),
                 ("/room #ops names bob,carol", (wire.Admit, 1, "#ops", ("bob", "carol"))),
                 ("/room #ops group staff", (wire.Admit, 2, "#ops", ("staff",))),
+                ("/room #ops add dee", (wire.Admit, 3, "#ops", ("dee",))),
+                ("/room #ops drop bob,dee", (wire.Admit, 4, "#ops", ("bob", "dee"))),
                 ("/room #ops close", (wire.Close, "#ops"))):
             self.enter(text)
             self.assertEqual(self.play.asked, [asked])
         for text in ("/room", "/room #ops", "/room #ops names", "/room #ops open bob",
-                     "/room ops open", "/room #ops secret"):
+                     "/room #ops add", "/room ops open", "/room #ops secret"):
             self.refused(text, "/room #ops open")
 
     def test_in_the_list_of_names(self) -> None:

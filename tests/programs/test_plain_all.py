@@ -1,7 +1,9 @@
 """--plain can do what the screen can, and says nothing twice: with real programs in the house where
 people live."""
+import contextlib
 import os
 import signal
+import threading
 import unittest
 
 import wire
@@ -119,7 +121,8 @@ class AtATerminal(Lines):
 
     def test_what_was_typed_ahead_is_no_name(self) -> None:
         """The daemon takes its time with a name that is taken."""
-        with self.daemon.client("ann"):
+        with self.daemon.client("ann") as ann:
+            threading.Thread(target=self.stay, args=(ann,), daemon=True).start()
             terminal = self.person()
             terminal.until("username>", SECONDS)
             assert self.daemon.process
@@ -137,6 +140,14 @@ class AtATerminal(Lines):
             terminal.type("carol\r")
             terminal.until("as carol", SECONDS)
             self.assertNotIn("as hello", terminal.screen.text())
+
+    @staticmethod
+    def stay(client: Speaker) -> None:
+        """Tell the daemon that the client is alive, however slow this machine is."""
+        with contextlib.suppress(OSError):
+            for said in client.messages():
+                if type(said) is wire.Ping:
+                    client.say(wire.Pong(said.stamp))
 
     @staticmethod
     def sockets(terminal: Terminal) -> int:

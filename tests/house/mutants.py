@@ -633,6 +633,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("names: a room is no name in the log", "ui/names.py",
      "reversed(self.heard)) if name in self._log]",
      "reversed(self.heard)) if self.spelled(name)]", "test_in_rooms"),
+    ("contact: a word to the user stays", "ui/contact.py",
+     "parting is None or self._stays or not", "parting is None or not", "test_menu"),
     ("desk: a text that was begun comes back", "ui/desk.py", "self._kept[self._mode] = self.text",
      "self.line.remember(self.text)", "test_menu"),
     ("desk: a passphrase has a line of its own", "ui/desk.py",

@@ -531,13 +531,20 @@ def paint(chosen: argparse.Namespace) -> int:
     return code
 
 
+def _no_subcommand(word: str) -> str:
+    """Why this word of the command line means nothing there."""
+    if word in SUBCOMMANDS:
+        return f"{word} is not an option: {PROGRAM} {word} begins, then come the options of its own"
+    return (f"{word!r} is no subcommand: these are {', '.join(SUBCOMMANDS)}; "
+            f"{PROGRAM} help says more")
+
+
 def run(chosen: argparse.Namespace) -> int:
     """Do what the options ask.  The exit code.  Raises Failure, ArchiveError."""
     if chosen.run:
         return int(chosen.run(chosen))
     if chosen.text and not chosen.send:
-        raise Failure(os.EX_USAGE, f"{chosen.text[0]!r} is no subcommand: these are "
-                                   f"{', '.join(SUBCOMMANDS)}; {PROGRAM} help says more")
+        raise Failure(os.EX_USAGE, _no_subcommand(chosen.text[0]))
     if chosen.send or chosen.check or chosen.who:
         if chosen.take:
             raise Failure(os.EX_USAGE, "--take moves a session; --send, --check and --who are none")

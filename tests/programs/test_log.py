@@ -132,7 +132,7 @@ class Log(unittest.TestCase):
                 (64, ("log", "--grep", "("), "missing )"),
                 (64, ("log", "--json", "--mbox"), "not allowed with"),
                 (64, ("log", "bob"), "unrecognized"), (64, ("forget",), "--before"),
-                (64, ("--check", "log"), "is no subcommand"),
+                (64, ("--check", "log"), "not an option"),
                 (66, ("forget", "--before", "today", "--name", "zoe"), "no archive")):
             found, lines, err = self.run_it(*words, LOGNAME="ann")
             self.assertEqual((found, lines, err.count("\n")), (code, [], 1), (words, err))

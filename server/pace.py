@@ -12,8 +12,8 @@ from typing import Any
 from rules.slices import Slices
 from rules.state import Now
 
-READ_SECONDS = 0.010        # for what came in: a thousand connections may end at once, and what they
-                            # leave behind is told in the same turn, which has 20 ms in all
+READ_SECONDS = 0.010        # for what came in: a thousand connections may end at once, and what
+                            # they leave behind is told in the same turn, which has 20 ms in all
 LOOK_EACH = 4               # connections between two looks at the clock, which take 0.4 us
 SLICE = 0.001               # seconds for what is too much for one turn: all others wait so much
                             # longer, and one step

@@ -274,6 +274,7 @@ class Delivery:
                 return
             self._tell_number(client)
         if self._push(client, check):
+            self.errands.begins(client)
             client.window.checking = None
             self._end(client, check)
             if self.errands.of:
@@ -299,6 +300,7 @@ class Delivery:
                 room = 1                        # and the next when its socket has taken that
             if is_check:
                 if upto == EVER:                # it begins
+                    self.errands.begins(client)
                     stream.upto = self.errands.end_of_check(client)
                 upto, in_flight = window.overlap(stream)
                 if in_flight and not is_clogged:    # these cost no window space again

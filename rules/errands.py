@@ -76,15 +76,19 @@ class Errands:
 
     def has_to_wait(self, client: Client) -> bool:
         """Whether another client of the user was brought messages by a check, and has not confirmed
-        them yet; if not, the check of this client begins."""
+        them yet; if not, the check of this client may begin."""
         for other in self.beside(client):
             check, user = other.window.checking, client.user
             if (check is not None and check.upto != EVER) or any(
                     self.mailbox.unread(user, old.start, old.at, 1, 1)
                     for old in other.window.past):
                 return True
-        del self.checks[client]
         return False
+
+    def begins(self, client: Client) -> None:
+        """The check of this client begins, or had nothing to bring.  Until its window has room it
+        does not, and another may begin before it."""
+        self.checks.pop(client, None)
 
     def end_of_check(self, client: Client) -> int:
         """The last id that a check which begins now brings: what is live is the session's."""

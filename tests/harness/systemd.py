@@ -33,7 +33,7 @@ mount --bind "$2" tmp/tree
 rm -f etc/machine-id etc/systemd/system/*.wants/* usr/lib/systemd/system/*.wants/*getty*
 : >etc/machine-id
 exec chroot . /usr/bin/env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-    """ + SYSTEMD + r""" --system --log-target=null --show-status=0 --unit=multi-user.target
+    """ + SYSTEMD + r""" --system --log-target=null --show-status=0 --unit=basic.target
 """
 UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", "--uts", "--cgroup")
 
@@ -63,7 +63,8 @@ class Machine:
                                          stderr=subprocess.PIPE, text=True)
         self.first = self._child()
         deadline = time.monotonic() + START_SECONDS
-        while "running" not in (state := self.run("systemctl", "is-system-running", check=False)):
+        while (state := self.run("systemctl", "is-active", "basic.target", check=False).strip()
+               ) != "active":
             if time.monotonic() > deadline:
                 raise AssertionError(f"systemd did not start: {state}")
             time.sleep(0.1)

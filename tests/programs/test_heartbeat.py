@@ -93,7 +93,8 @@ class Heartbeat(unittest.TestCase):
 
 def newest_segment(store: str) -> int:
     """Its number: each seal that is over has written one."""
-    return max((int(path.name.split(".")[1]) for path in Path(store).glob("segment.*")), default=0)
+    return max((int(path.name.split(".")[1].partition("-")[0])      # segment.00000004-wal
+                for path in Path(store).glob("segment.*")), default=0)
 
 
 def middle(sorted_ms: list[float]) -> str:

@@ -69,6 +69,7 @@ class Check:
         self.at = at                # when the daemon read it, monotonic
         self.left: dict[Key, None] | None = None
         self.came = self.gone = self.last = 0
+        self.began = -1.0           # monotonic
 
 
 class Session:
@@ -404,16 +405,23 @@ class Model:
             raise Disagreement(f"{session.name} did not check")
         if check.left is None:
             busy = [other for other in self.clients(session.name) if other is not session
-                    and (other.checked or (other.check and other.check.left is not None))]
+                    and (other.checked or (other.check and other.check.left))
+                    and not self._was_just_let(other.check)]
             if busy and self.now - check.at < self.patience:
                 raise Disagreement(f"{session.name} checks while {busy[0].checked} are on their way"
                                    " by another check")
             self.count("checks beside another", len(busy))
-            check.left = dict.fromkeys(self.waits(session))
+            check.left, check.began = dict.fromkeys(self.waits(session)), self.now
             if session.told != len(check.left):
                 raise Disagreement(f"{session.name} was told {session.told}, and a check brings "
                                    f"{len(check.left)}")
         return check
+
+    def _was_just_let(self, check: Check | None) -> bool:
+        """Whether this check began in this very turn, because it had waited long enough: the one
+        that is asked about may have begun before it."""
+        return (check is not None and check.began == self.now
+                and self.now - check.at >= self.patience)
 
     def waits(self, session: Session) -> list[Key]:
         """What waits for a CHECK of this session."""

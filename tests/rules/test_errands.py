@@ -108,6 +108,25 @@ class Beside(unittest.TestCase):
         ann.hears(wire.Checked, total=0)
         self.assertEqual(ann.waiting, 0)
 
+    def test_a_check_without_room_in_its_window_has_not_begun(self) -> None:
+        """Another begins before it; and it waits for that one when it has room."""
+        bob = self.session("bob", BOB)
+        self.house.away(self.session())
+        self.send(bob, "ann", "waits")
+        with mock.patch("rules.delivery.WINDOW", 2):
+            ann, errand = self.session(), self.errand()
+            self.send(bob, "ann", "live", "live")
+            live = ann.hears_all(wire.Mail)
+            ann.say(wire.Check(1))              # no room
+            errand.say(wire.Check(2))
+            mail = errand.hears(wire.Mail, text="waits")
+            errand.hears(wire.Checked, total=1)
+            ann.say(wire.Confirm(live[0].id, live[-1].id))
+            self.assertEqual(ann.hears_all(wire.Mail), [])
+            errand.say(wire.Confirm(mail.id, mail.id))
+            ann.hears(wire.Confirmed)
+            ann.hears(wire.Checked, total=0)
+
     def test_who_stands_still_keeps_no_mail_from_its_user(self) -> None:
         self.house.away(self.session())
         for ends in (False, True):

@@ -23,6 +23,7 @@ from rules.owners import Owners
 from rules.slices import Slices
 from rules.table import Row, Table
 from server.frames import status_lines, table_rows
+from server.reports import counted
 from store.user import User
 from terminal.display import clip, display
 from terminal.keys import Key, Paste
@@ -182,7 +183,7 @@ class Browser:
         return [("name", display(row.name)), ("state", display(row.state)),
                 ("address", display(row.address) or "-"), ("since", _time(row.since)),
                 ("first seen", _time(user.first_seen)), ("last seen", _time(user.last_seen)),
-                ("waiting", f"{user.waiting} messages"),
+                ("waiting", counted(user.waiting, "message")),
                 ("sent", f"{user.sent:.0f} bytes that others have not read"),
                 ("owner", "nobody" if owner is None else f"uid {owner}")]
 

@@ -119,9 +119,12 @@ class Operations:
     def _carry_out(self, connection: Connection, order: Callable[..., Order],
                    arguments: Sequence[str]) -> Generator[None, None, None]:
         try:
-            report = yield from order(*arguments)
-        except (TypeError, ValueError):
+            work = order(*arguments)            # nothing of it is done yet
+        except TypeError:
             _answer(connection, os.EX_USAGE, f"wrong arguments: {' '.join(arguments)}")
+            return
+        try:
+            report = yield from work
         except Unable as unable:
             _answer(connection, unable.code, str(unable))
         except Full as full:
@@ -292,7 +295,7 @@ class Operations:
     def _drain(self, seconds: str = "") -> Order:
         """Let nobody in any more, and end when all have left, or after so long."""
         yield
-        wait = float(seconds) if seconds.isdigit() and seconds else float("inf")
+        wait = _number(seconds) if seconds else inf
         self.board.door.draining = DRAINING
         self._drained_at = self.house.now.monotonic + wait
         self.board.tell_everybody(wire.Notice(DRAINING + (f"; it stops in {wait:.0f} s"
@@ -328,8 +331,8 @@ class Operations:
     def _waiting(self, name: str, after: str) -> Order:
         """The next messages that wait for a retired name, to be exported."""
         yield
-        mails, users = self.board.retirement.waiting(self._retired(name), int(after)), \
-            self.mailbox.users
+        users = self.mailbox.users
+        mails = self.board.retirement.waiting(self._retired(name), _number(after))
         return {"after": mails[-1].last if mails else 0, "messages": [
             {"id": mail.id + n, "time": mail.time, "from": users[mail.sender].name,
              "text": text.decode()} for mail in mails for n, text in enumerate(mail.texts)]}
@@ -366,6 +369,13 @@ def _answer(connection: Connection, code: int, text: str) -> None:
     parts = [text[at:at + PART] for at in range(0, len(text), PART)] or [""]
     connection.finish(TOLD, b"".join(
         wire.encode(wire.Report(part is parts[-1], code, part)) for part in parts))
+
+
+def _number(text: str) -> int:
+    """A number among the arguments.  Raises Unable."""
+    if not (text.isascii() and text.isdigit()):
+        raise Unable(os.EX_USAGE, f"wrong arguments: {text!r} is no number")
+    return int(text)
 
 
 def _uptime() -> float:

@@ -124,7 +124,7 @@ INSIDE = {
     },
     "server": {
         "banned": "",
-        "browser": "frames",
+        "browser": "frames reports",
         "chores": "",
         "connection": "fairness timers",
         "console": "browser frames gathering keyboard log refusals",

@@ -110,7 +110,7 @@ class Keys(unittest.TestCase):
         self.press("<Enter>")
         told = "\n".join(self.lines())
         self.assertIn("name       n17", told)
-        self.assertIn("waiting    1 messages", told)
+        self.assertIn("waiting    1 message\n", told)
         self.press("<Esc>")
         self.assertEqual(self.names(), ["n17"])
 

@@ -17,6 +17,7 @@ START_SECONDS = 90
 # $1 is a directory for the new root; the tree of parley is seen read-only at its own place.
 BOOT = r"""
 set -e
+umask 022                       # the new root is for all, whatever the caller has
 mount --make-rprivate /
 mount -t tmpfs -o size=400m tmpfs "$1"
 mkdir "$1/up" "$1/work" "$1/new"

@@ -438,12 +438,15 @@ class Loop:
             return
         retry = self.link.retry_at
         seconds = 0 if retry is None else max(0, math.ceil(retry - time.monotonic()))
-        self.menu.retries_in(seconds)
+        silent = self.link.silence.seconds if self.link.online else 0
+        self.menu.waits(seconds, silent)
         mails = self.menu.take_unshown()
         ruler = self.menu.pane.ruler
         self.terminal.paint(frame(self.menu, *self.terminal.size, ruler), ruler)
         self._painted = time.monotonic()
         self._paint_at = retry - seconds + 1 if retry and seconds > 1 else math.inf
+        if silent:
+            self._paint_at = self._painted + 1.0
         self.terminal.title(self.menu.title)
         if mails and self.terminal.is_there:
             self._confirm(mails)

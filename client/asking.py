@@ -141,6 +141,11 @@ class Asking:
 
     # ---- from WELCOME to EXIT ----
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return bool(self._unanswered)
+
     def knows(self, name: str) -> bool:
         """Whether this name is a login of the host, and the daemon takes mail for those."""
         return bool(self.granted & wire.Feature.LOGINS) and is_person(name)
@@ -181,6 +186,7 @@ class Asking:
         if self.is_open:
             if self._connection.is_full:
                 raise Busy("the daemon does not read at the moment: try again")
+            self._connection.silence.asked()
             self._connection.say(said)
 
     def _number(self) -> int:

@@ -30,9 +30,10 @@ from typing import Any
 
 import wire
 from client.dial import Socket
-from client.events import Offline
+from client.events import Event, Offline, Silent
 from client.lookup import Lookup
 from client.route import Route, reason_of
+from client.silence import Silence
 from net import scram
 from net.address import Address
 from net.logins import peer_uid
@@ -42,8 +43,6 @@ from wire import ProtocolError
 
 LOGIN_SECONDS = 10                  # from dialling one address to its WELCOME
 LOOKUP_SECONDS = 15                 # for a host's name: after two silent name servers, the third
-SILENCE_SECONDS = 60                # without a word from the daemon, before we ask
-PING_SECONDS = 20                   # for its answer
 OUT_LOW = 64 * 1024                 # bytes ready to leave; `more` is asked when there are fewer
 OUT_MAX = 1024 * 1024               # more than this unread by the daemon: it is not reading
 READ_SIZE = 64 * 1024
@@ -74,9 +73,8 @@ class Connection:
         self.retry_at: float | None = None
         self._now, self._more = monotonic, more
         self._deadline: float | None = None             # when it has to have come to something
-        self._heard = 0.0                               # when the daemon last spoke
-        self._has_heard = False                         # on this connection
-        self._pinged: float | None = None               # when we asked whether it is there
+        self.silence = Silence(monotonic)
+        self._has_heard = False                         # anything, on this connection
         self._broken = False                            # can't be written to; is read to its end
         self._decoder = wire.Decoder()
         self._unheard: deque[Any] = deque()             # what has arrived: frames, and messages
@@ -169,7 +167,7 @@ class Connection:
                 end.close()
         self.sock, self.lookup, self.mask, self.route.address = None, None, 0, None
         self.online = self.opening = self._broken = self._has_heard = False
-        self.retry_at = self._deadline = self._pinged = None
+        self.retry_at = self._deadline = None
         self._decoder, self._unheard, self._out = wire.Decoder(), deque(), bytearray()
 
     # ---- time ----
@@ -178,33 +176,28 @@ class Connection:
         """The connection has so much time to come to something."""
         self._deadline = self._now() + seconds
 
-    def tick(self) -> list[Offline]:
-        """Do whatever is due by now: dial again, ask, or give up.  Raises Lost."""
+    def tick(self) -> Sequence[Event]:
+        """Do whatever is due by now: dial again, ask, tell the user, or give up.  Raises Lost."""
         now = self._now()
         if self.retry_at is not None and now >= self.retry_at:
             return self.connect()
         if self._deadline is not None and now >= self._deadline:
             who = "name server" if self.lookup else "daemon"
             raise Lost(f"the {who} did not answer in time")
-        if self.online and now >= self._next_doubt():
-            if self._pinged is not None:
+        if self.online and now >= self.silence.due():
+            if self.silence.is_over:
                 raise Lost("the daemon has fallen silent")
-            self._pinged = now
-            self.say(wire.Ping(int(now * 1e6)))
+            if self.silence.asks():
+                self.say(wire.Ping(int(now * 1e6)))
+            return [Silent(self.silence.seconds)] if self.silence.tells() else []
         return []
 
     def timeout(self) -> float | None:
         """Seconds until tick() has something to do; None for never."""
         due = self.retry_at if self._deadline is None else self._deadline
         if due is None and self.online:
-            due = self._next_doubt()
+            due = self.silence.due()
         return None if due is None else max(0.0, due - self._now())
-
-    def _next_doubt(self) -> float:
-        """When the daemon's silence calls for something."""
-        if self._pinged is None:
-            return self._heard + SILENCE_SECONDS
-        return self._pinged + PING_SECONDS
 
     # ---- what the daemon says ----
 
@@ -245,7 +238,8 @@ class Connection:
             raise Lost(reason_of(error)) from None
         if not data:
             raise Lost("the daemon closed the connection" + self._may_be_tls * MAYBE_TLS)
-        self._heard, self._pinged, self._has_heard = self._now(), None, True
+        self._has_heard = True
+        self.silence.heard()
         self._unheard += self._decoder.split(data)
         return len(data) >= READ_SIZE
 

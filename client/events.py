@@ -28,6 +28,11 @@ class Offline(NamedTuple):
     is_absent: bool = False     # nobody listens at any place
 
 
+class Silent(NamedTuple):
+    """The user has waited so long for a word of the daemon; the connection goes on."""
+    seconds: int
+
+
 class Found(NamedTuple):
     """A daemon is there: what look() asked for."""
 

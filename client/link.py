@@ -94,6 +94,8 @@ class Link:
         self._login = Login(self._connection, self._proofs, self._events, token)
         self.ask = Asking(self._connection, self._inbox, self._proofs, self._events,
                           bool(features & Feature.HOLD), self._diary.said)
+        self.silence = self._connection.silence
+        self.silence.awaits = lambda: bool(self.pending) or self.ask.is_waiting
         self._looking = False                       # look() was called, and connect() not since
         self._leaving = False                       # exit() was called
         self._over = False                          # and has come to its end, or no login can
@@ -209,6 +211,7 @@ class Link:
         ids = self.pending.add([Pending(part, text, kept, size + sum(map(len, part)), self._now())
                                 for part in parts])
         self._diary.sent(ids, bool(self._features & Feature.RECEIPTS))
+        self.silence.asked()
         self._connection.flush()
         return ids
 

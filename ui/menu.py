@@ -48,6 +48,7 @@ class Menu:
         self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict, stays)
         self.error = ""                 # until the next key
         self._retry_in = 0              # seconds until the link dials again
+        self._silent_for = 0            # seconds without an answer, if they are too many
         self._focused: bool | None = None           # None: the terminal cannot tell
         self._pressed = 0               # the time of the last key
         if not name:
@@ -67,13 +68,15 @@ class Menu:
     @property
     def where(self) -> str:
         """The mode, for the bar."""
-        return modes.where(self.desk, self._retry_in)
+        return modes.where(self.desk, self._retry_in, self._silent_for)
 
     @property
     def hint(self) -> str:
         """The keys that matter here."""
         if self.talk.past.is_searching:
             return "searching the archive; Esc stops"
+        if self._silent_for:
+            return "what you type and send is kept; it goes out when the daemon answers"
         if not self.pane.at_end:
             return "reading back: PageUp, PageDown; M-> to the newest"
         return modes.hint(self.desk)
@@ -106,9 +109,9 @@ class Menu:
 
     # ---- between the menu and the loop ----
 
-    def retries_in(self, seconds: int) -> None:
-        """The link dials again in so many seconds: for the bar."""
-        self._retry_in = seconds
+    def waits(self, retry_in: int, silent_for: int = 0) -> None:
+        """The link dials again in so many seconds; the user has waited so many for an answer."""
+        self._retry_in, self._silent_for = retry_in, silent_for
 
     def note(self, text: str, style: str = "notice", now: int = 0) -> None:
         """Show a line in the pane; `now`: the time, if nothing was heard or pressed yet."""

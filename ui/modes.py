@@ -325,9 +325,12 @@ def prompt(desk: Desk, text: str) -> str:
     return _row(desk).prompt.format_map(_Filled(desk))
 
 
-def where(desk: Desk, retry_in: int) -> str:
-    """The mode, for the bar; `retry_in`: seconds until the link dials again."""
+def where(desk: Desk, retry_in: int, silent_for: int = 0) -> str:
+    """The mode, for the bar; `retry_in`: seconds until the link dials again; `silent_for`: seconds
+    without an answer, if the user is to know."""
     contact = desk.talk.contact
+    if desk.link.online and silent_for:
+        return f"no answer from the daemon for {silent_for} s"
     asks_name = desk.is_at_login and desk.link.sock is None
     if desk.link.online or desk.mode is Mode.OTHER or (asks_name and not contact.offline):
         return _row(desk).where.format_map(_Filled(desk))

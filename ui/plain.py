@@ -37,7 +37,7 @@ from typing import Any
 
 import wire
 from client.archive import ArchiveError
-from client.events import Locked, NameRefused, Offline, Online, OtherStore
+from client.events import Locked, NameRefused, Offline, Online, OtherStore, Silent
 from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import UNICODE, display
@@ -168,6 +168,7 @@ class Plain:
         self._waiting = 0                   # messages that wait, as the user knows
         self._is_told = False               # of more of them, since the last line
         self._is_offline = False            # and the user knows how to connect
+        self._is_silent = False             # the daemon, as the user knows
         self._is_again = False              # a list is shown once more, for a wrong name
         self._code = os.EX_OK               # how the program will end
 
@@ -261,7 +262,14 @@ class Plain:
     def _tell(self, event: Any) -> None:
         """What the screen says beside the pane: more messages wait, how to connect.  And a question
         at the login is not answered by what was typed before it."""
-        if isinstance(event, Online):
+        if self._is_silent and not isinstance(event, Offline | Silent):
+            self._is_silent = False
+            self.menu.note("the daemon answers again")
+        if isinstance(event, Silent):
+            self._is_silent = True
+            self.menu.note(f"no answer from the daemon for {event.seconds} s; what you send is "
+                           "kept, and goes out when it answers", "alert")
+        elif isinstance(event, Online):
             self._waiting, self._is_offline = event.welcome.waiting, False
         elif isinstance(event, Offline) and not self._is_offline and not self.desk.is_at_login:
             self._is_offline = True

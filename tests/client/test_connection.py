@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 import wire
-from client import connection, dial
+from client import connection, dial, silence
 from client.connection import Connection, Lost
 from client.events import Offline, Online
 from client.link import Link
@@ -298,15 +298,15 @@ class Retries(Linked):
 
     def test_silence(self) -> None:
         self.login()
-        self.assertEqual(self.link.timeout(), connection.SILENCE_SECONDS)
-        self.assertEqual(self.wait(connection.SILENCE_SECONDS), [])
+        self.assertEqual(self.link.timeout(), silence.SILENCE_SECONDS)
+        self.assertEqual(self.wait(silence.SILENCE_SECONDS), [])
         (ping,) = self.house.hear()
         self.assertIsInstance(ping, wire.Ping)
-        self.assertEqual(self.link.timeout(), connection.PING_SECONDS)
+        self.assertEqual(self.link.timeout(), silence.PING_SECONDS)
         self.assertEqual(self.given(wire.Pong(ping.stamp)), [])
-        self.assertEqual(self.link.timeout(), connection.SILENCE_SECONDS)
-        self.wait(connection.SILENCE_SECONDS)
-        self.offline(self.wait(connection.PING_SECONDS), "silent")
+        self.assertEqual(self.link.timeout(), silence.SILENCE_SECONDS)
+        self.wait(silence.SILENCE_SECONDS)
+        self.offline(self.wait(silence.PING_SECONDS), "silent")
 
     def test_a_sleep_of_hours_is_no_silence_of_the_daemon(self) -> None:
         self.login()

@@ -23,9 +23,9 @@ from tests.harness.terminals import Terminal, environment, until
 
 SECONDS = 60.0              # for anything to appear
 # The client as it is, but it waits a tenth of the time for an answer, so that the test need not.
-HASTY = ("import sys; from client import connection, route; sys.argv[0] = 'parley'; "
+HASTY = ("import sys; from client import connection, route, silence; sys.argv[0] = 'parley'; "
          "connection.LOGIN_SECONDS = {login}; "
-         "connection.SILENCE_SECONDS, connection.PING_SECONDS = 2, 1; "
+         "silence.SILENCE_SECONDS, silence.PING_SECONDS = 2, 1; "
          "route.RETRIES = (0.3, 0.6, 1, 2); "
          "import curses_client; sys.exit(curses_client.main())")
 # The client as it is, but it tries again soon.  On a busy machine an answer may take longer than a

@@ -631,7 +631,7 @@ class Connection(unittest.TestCase):
         play.type("half")
         play.link.online = False
         play.hear(Offline("the daemon closed the line", 1.0))
-        play.menu.retries_in(8)
+        play.menu.waits(8)
         self.assertEqual(play.last, "* connection lost: the daemon closed the line")
         self.assertEqual((play.prompt, play.menu.where), ("to bob>", "offline: retry in 8 s"))
         play.enter(" a word")

@@ -138,10 +138,25 @@ class TheScreens(InUtc):
         play = office()
         play.link.online = False
         play.hear(Offline("cut", 8.0))
-        play.menu.retries_in(8)
+        play.menu.waits(8)
         self.assertEqual(texts(frame(play.menu, 24, 80))[-4],
                          "= alice@lab = offline: retry in 8 s, Enter now "
                          "=================================")
+
+    def test_a_daemon_that_does_not_answer(self) -> None:
+        play = office()
+        play.type("@bob and")
+        play.menu.waits(0, 7)
+        for cols, bar, hint in (
+                (80, "= alice@lab = no answer from the daemon for 7 s = ",
+                 "what you type and send is kept; it goes out when the daemon answers"),
+                (40, "= no answer from the daemon for 7 s ====", "what you type and send is kept")):
+            rows = texts(frame(play.menu, 24, cols))
+            self.assertTrue(rows[-1].endswith("> @bob and"), rows)
+            self.assertIn(hint, rows)
+            self.assertTrue(any(row.startswith(bar) for row in rows), rows)
+        play.menu.waits(0)
+        self.assertFalse(any("no answer" in row for row in texts(frame(play.menu, 24, 80))))
 
     def test_reading_back(self) -> None:
         play = office()

@@ -53,7 +53,7 @@ from terminal.display import Ruler, display, unicode_cells
 from terminal.stderr import Stderr
 from terminal.usage import PIPE_CLOSED, die, die_of_lack, open_standard
 from terminal.wheel import Wheel
-from ui import once, options, plain
+from ui import drafts, once, options, plain
 from ui.entries import NAME_COLOURS
 from ui.failures import PROGRAM, Failure
 from ui.granting import Granting
@@ -512,7 +512,7 @@ ACTIONS = {                 # the signals that do not end the program
 def paint(chosen: argparse.Namespace) -> int:
     """The client on a screen.  The exit code.  Raises Failure, NoScreen."""
     link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS
-                             | wire.Feature.STATUS)
+                             | wire.Feature.STATUS, keeps=True)
     terminal = Terminal(not chosen.no_color)
     offered, fault = options.login_name()
     menu = Menu(link, name=chosen.name, offered=offered, again=AGAIN)
@@ -526,11 +526,13 @@ def paint(chosen: argparse.Namespace) -> int:
         code = loop.run()
     finally:
         terminal.leave()
+        drafts.leave(menu.desk)
         link.close()
         loop.close()
     if link.pending and code in (0, 128 + signal.SIGINT):
         unanswered = counted(len(link.pending), "message")
-        raise Failure(os.EX_TEMPFAIL, f"{unanswered} had no answer from the daemon")
+        kept = "; the next session offers to send again" if link.unsent.keeps else ""
+        raise Failure(os.EX_TEMPFAIL, f"{unanswered} had no answer from the daemon{kept}")
     return code
 
 

@@ -71,7 +71,7 @@ class Connection:
         self.opening = False                            # dialled, not known to be connected
         self.online = False                             # let in
         self.retry_at: float | None = None
-        self._now, self._more = monotonic, more
+        self.now, self._more = monotonic, more
         self._deadline: float | None = None             # when it has to have come to something
         self.silence = Silence(monotonic)
         self._has_heard = False                         # anything, on this connection
@@ -157,7 +157,7 @@ class Connection:
         """No connection for now; `answered`: by the daemon's own word."""
         self.close()
         delay = self.route.delay()
-        self.retry_at = self._now() + delay
+        self.retry_at = self.now() + delay
         return [Offline(reason, delay, answered, is_absent)]
 
     def close(self) -> None:
@@ -174,11 +174,11 @@ class Connection:
 
     def allow(self, seconds: float) -> None:
         """The connection has so much time to come to something."""
-        self._deadline = self._now() + seconds
+        self._deadline = self.now() + seconds
 
     def tick(self) -> Sequence[Event]:
         """Do whatever is due by now: dial again, ask, tell the user, or give up.  Raises Lost."""
-        now = self._now()
+        now = self.now()
         if self.retry_at is not None and now >= self.retry_at:
             return self.connect()
         if self._deadline is not None and now >= self._deadline:
@@ -197,7 +197,7 @@ class Connection:
         due = self.retry_at if self._deadline is None else self._deadline
         if due is None and self.online:
             due = self.silence.due()
-        return None if due is None else max(0.0, due - self._now())
+        return None if due is None else max(0.0, due - self.now())
 
     # ---- what the daemon says ----
 
@@ -213,7 +213,7 @@ class Connection:
         Lost, ProtocolError."""
         if mask & EVENT_WRITE:
             self.flush()
-        decoder, until = self._decoder, self._now() + HEAR_SECONDS
+        decoder, until = self._decoder, self.now() + HEAR_SECONDS
         reads = READS if mask & EVENT_READ else 0
         while self._decoder is decoder:                 # else closed meanwhile
             if self._unheard:
@@ -225,7 +225,7 @@ class Connection:
                 reads = reads - 1 if self._read() else 0
             else:
                 return
-            if self._now() >= until:
+            if self.now() >= until:
                 return
 
     def _read(self) -> bool:

@@ -4,6 +4,7 @@ The archive's first duty is to what was received (archive.py).  The user's own s
 no promise: a message is written down once its fate is known, STORED or REFUSED, or at the end of
 the session, and nothing here is synced for its sake, so that no send waits for a disk.  What the
 last half minute before a power cut put in may be lost; the next received message syncs the rest.
+Until then it is in the file of what was not sent (unsent.py), and stays there for the next session.
 
 Delivered is said once for a message, when all its recipients have seen it; for that the diary
 remembers who has not, for the last UNSEEN_MAX messages that name their recipients.
@@ -21,6 +22,7 @@ from client.archive import ArchiveError, Memory
 from client.events import Events, Unnoted
 from client.history import DELIVERED, REFUSED, STORED, UNANSWERED, Chat, Own, Sent, Shown
 from client.outbox import Outbox, Pending
+from client.unsent import Unsent
 from wire import Outcome
 
 UNSEEN_MAX = 10_000     # messages whose delivery is waited for: as many as may wait for an answer
@@ -37,9 +39,10 @@ class Diary:
     """The user's own side of the archive."""
 
     def __init__(self, archive: Memory, pending: Outbox, events: Events,
-                 now: Callable[[], int]) -> None:
+                 now: Callable[[], int], unsent: Unsent) -> None:
         """`now`: microseconds since 1970."""
         self._archive, self._pending, self._events, self._now = archive, pending, events, now
+        self._unsent = unsent
         self._name = ""                             # until the first login
         self._unseen: dict[int, Unseen] = {}        # by id; no message to all
         self._chat = 0                              # the number of the chat
@@ -51,14 +54,26 @@ class Diary:
         self._name, self._others = name, ()
 
     def end(self) -> None:
-        """No answer will come any more."""
-        self._answered(list(self._pending.items()), UNANSWERED)
+        """No answer will come any more: what is kept for the next session is not told yet."""
+        if not self._unsent.keeps:
+            self._answered(list(self._pending.items()), UNANSWERED)
         self._unseen.clear()
 
     # ---- messages ----
 
     def sent(self, ids: Iterable[int], receipts: bool) -> None:
         """These have been added to the pending ones.  `receipts`: the daemon says DELIVERED."""
+        self.unanswered(ids, receipts)
+        sends = [(number, self._pending[number]) for number in ids]
+        self._keep(lambda: self._unsent.sent(_records(sends, UNANSWERED)))
+
+    def dropped(self, sends: Sequence[Sent]) -> None:
+        """These had no answer in a session before, and are not sent again."""
+        self._write(sends)
+        self._keep(lambda: self._unsent.answered([send.id for send in sends]))
+
+    def unanswered(self, ids: Iterable[int], receipts: bool) -> None:
+        """An answer is to come for these."""
         for number in ids if receipts else ():
             if (to := self._pending[number].to) and not wire.is_room(to[0]):
                 self._unseen[number] = Unseen(to, {name.lower() for name in to})
@@ -89,8 +104,8 @@ class Diary:
 
     def _answered(self, sends: Sequence[tuple[int, Pending]], became: str,
                   reason: str = "") -> None:
-        self._write([Sent(send.time, number, send.flags, send.to, became, reason, send.text)
-                     for number, send in sends])
+        self._write(_records(sends, became, reason))
+        self._keep(lambda: self._unsent.answered([number for number, _ in sends]))
         if became != STORED:
             for number, _ in sends:
                 self._unseen.pop(number, None)
@@ -156,3 +171,15 @@ class Diary:
             if not self._is_failing:
                 self._is_failing = True
                 self._events.append(Unnoted(f"{fault}; this is not said again"))
+
+    def _keep(self, act: Callable[[], None]) -> None:
+        """After a fault nothing more is kept for the next session."""
+        try:
+            act()
+        except ArchiveError as fault:
+            self._events.append(Unnoted(str(fault)))
+
+
+def _records(sends: Sequence[tuple[int, Pending]], became: str, reason: str = "") -> list[Sent]:
+    return [Sent(send.time, number, send.flags, send.to, became, reason, send.text)
+            for number, send in sends]

@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 import wire
+from client.history import Sent
+from client.unsent import Draft
 
 Event: TypeAlias = Any              # a wire message, or one of these
 
@@ -66,6 +68,12 @@ class Remark(NamedTuple):
 class Unnoted(NamedTuple):
     """What the user said can't be noted in the archive; no concern of a one-shot command."""
     text: str
+
+
+class Left(NamedTuple):
+    """What earlier sessions did not bring to the daemon (leftovers.py)."""
+    sends: list[Sent]
+    drafts: list[Draft]
 
 
 class Over(NamedTuple):

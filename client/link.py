@@ -46,11 +46,13 @@ from client.events import Event, Events, Found, NameRefused, Over
 from client.inbox import CHECK, Inbox, Kept
 from client.keyring import Keyring
 from client.known import Known
+from client.leftovers import Leftovers
 from client.login import NO_TOKEN, Login, TryLater, TurnedAway
 from client.lookup import Lookup
 from client.outbox import Busy, Outbox, Pending, check_recipients, check_text
 from client.proofs import Proofs
 from client.rooms import Rooms
+from client.unsent import Unsent
 from net.address import Address
 from wire import Feature, ProtocolError, SendFlag, Why
 
@@ -71,10 +73,12 @@ class Link:
                  features: int, monotonic: Callable[[], float], instance: int,
                  jitter: Callable[[], float], dial: Callable[[Address], Socket] = dial,
                  ring: Keyring | None = None, token: bytes = NO_TOKEN,
-                 now: Callable[[], int] = lambda: 0, counter: int = 0) -> None:
+                 now: Callable[[], int] = lambda: 0, counter: int = 0,
+                 unsent: Unsent | None = None) -> None:
         """`instance`: a random number below ERRANDS, of an errand one from there on; `jitter`:
         a random number from 0 to 1; `dial`: returns a socket on its way; `token`: 16 random bytes
-        (login.py); `now`: microseconds since 1970; `counter`: of an errand, 31 random bits."""
+        (login.py); `now`: microseconds since 1970; `counter`: of an errand, 31 random bits;
+        `unsent`: keeps for the next session what this one does not bring to the daemon."""
         self.name = name
         self.house = ""                             # what the daemon calls itself
         self.roster = Known()
@@ -89,13 +93,17 @@ class Link:
         self._now = now
         self.archive = Memory() if archive is None else archive
         self._inbox = Inbox(self.archive)
-        self._diary = Diary(self.archive, self.pending, self._events, now)
+        self.unsent = unsent or Unsent("", 0)
+        self._diary = Diary(self.archive, self.pending, self._events, now, self.unsent)
+        self.left = Leftovers(self.unsent, self.pending, self._diary, self._connection,
+                              self._events)
         self._proofs = Proofs(ring or Keyring(None))
         self._login = Login(self._connection, self._proofs, self._events, token)
         self.ask = Asking(self._connection, self._inbox, self._proofs, self._events,
                           bool(features & Feature.HOLD), self._diary.said)
         self.silence = self._connection.silence
         self.silence.awaits = lambda: bool(self.pending) or self.ask.is_waiting
+        self.unsent.begin(name)
         self._looking = False                       # look() was called, and connect() not since
         self._leaving = False                       # exit() was called
         self._over = False                          # and has come to its end, or no login can
@@ -179,6 +187,7 @@ class Link:
 
     def tick(self) -> list[Event]:
         """Do whatever is due by now.  What has happened."""
+        self.left.tick()
         try:
             self._events += self._connection.tick()
         except Lost as lost:
@@ -188,11 +197,12 @@ class Link:
     def timeout(self) -> float | None:
         """Seconds until tick() has something to do; None for never."""
         is_due = self._events or self._connection.is_behind
-        return 0.0 if is_due else self._connection.timeout()
+        return 0.0 if is_due else _sooner(self._connection.timeout(), self.left.timeout())
 
     def close(self) -> None:
         """Let go of everything, without a word; harmless at any time."""
         self._stop(Over(""))
+        self.unsent.close()
         self._events.clear()
 
     # ---- what the user does ----
@@ -257,6 +267,7 @@ class Link:
                 self._diary.refused(said)
             self._events += refused
         self.name = name
+        self.unsent.begin(name)
         self._login.forget_token()
         self._inbox.end_live()
 
@@ -333,9 +344,15 @@ class Link:
         self.ask.begin(said.features)
         self._inbox.open(said.store, said.name)
         self._diary.begin(said.name)
+        self.left.begin(said.name, said.store)
         for first, last in self._inbox.confirm_again():
             self._connection.say(wire.Confirm(first, last))
         self._connection.flush()
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    """The shorter time; None is for ever."""
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 # ---- what the messages of the daemon mean here ----

@@ -39,8 +39,8 @@ Answered: TypeAlias = list[tuple[int, Pending]]     # sends with their ids
 
 
 class Outbox(dict[int, Pending]):
-    """The sends without an answer, in order of their ids.  An Outbox also knows which of them have
-    not left on this connection."""
+    """The sends without an answer, in the order in which they leave.  An Outbox also knows which of
+    them have not left on this connection."""
 
     def __init__(self, instance: int, counter: int = 0) -> None:
         """`counter`: the first id is the one behind it."""
@@ -51,15 +51,24 @@ class Outbox(dict[int, Pending]):
 
     def add(self, sends: Sequence[Pending]) -> list[int]:
         """Add these sends, all or none.  Returns their ids.  Raises Busy."""
+        self._make_room(sends)
+        ids = [next(self._ids) for _ in sends]
+        self.update(zip(ids, sends, strict=True))
+        self._unsent.extend(ids)
+        return ids
+
+    def restore(self, sends: Answered) -> None:
+        """Add these, which have ids of an earlier session, all or none.  Raises Busy."""
+        self._make_room([send for _, send in sends])
+        self.update(sends)
+        self._unsent.extend([number for number, _ in sends])
+
+    def _make_room(self, sends: Sequence[Pending]) -> None:
         size = sum(send.size for send in sends)
         if len(self) + len(sends) > PENDING_MAX or self._size + size > PENDING_BYTES:
             raise Busy(f"{len(self)} messages wait for the daemon: no more can be sent before it "
                        "answers")
-        ids = [next(self._ids) for _ in sends]
-        self.update(zip(ids, sends, strict=True))
         self._size += size
-        self._unsent.extend(ids)
-        return ids
 
     def again(self) -> None:
         """Another connection: all sends leave once more."""
@@ -109,15 +118,10 @@ class Outbox(dict[int, Pending]):
         return sends
 
     def _between(self, first: int, last: int) -> list[int]:
-        """The ids of the pending sends in a range.  Mostly they are the first ones, so the walk is
-        short."""
-        found = []
-        for number in self:
-            if number > last:
-                break
-            if number >= first:
-                found.append(number)
-        return found
+        """The ids of the pending sends in a range, which is mostly one of few."""
+        if last - first < len(self):
+            return [number for number in range(first, last + 1) if number in self]
+        return [number for number in self if first <= number <= last]
 
 
 def check_text(text: str) -> None:

@@ -74,7 +74,7 @@ def locked(fd: int) -> Iterator[None]:
 
     Raises OSError if another client does not finish within LOCK_SECONDS."""
     until = time.monotonic() + LOCK_SECONDS
-    while not _lock(fd):
+    while not lock(fd):
         if time.monotonic() > until:
             raise OSError(errno.EAGAIN, "another client is writing there")
         time.sleep(LOCK_STEP)
@@ -85,8 +85,9 @@ def locked(fd: int) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-def _lock(fd: int) -> bool:
-    """Lock it, unless another client has.  A file system without locks counts as locked."""
+def lock(fd: int) -> bool:
+    """Lock it until it is closed, unless another client has; whether it is.  A file system without
+    locks counts as locked."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

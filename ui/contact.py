@@ -152,7 +152,8 @@ class Contact:
         if event.at:
             unanswered = len(self.link.pending)
             lost = f"; {counted(unanswered, 'message')} had no answer" if unanswered else ""
-            self.over += f" at {clock(event.at)}{lost}"
+            kept = ", and the next session offers them" if lost and self.link.unsent.keeps else ""
+            self.over += f" at {clock(event.at)}{lost}{kept}"
 
     def on_notice(self, event: wire.Notice) -> None:
         house = display(self.link.house or "the daemon")

@@ -38,7 +38,7 @@ class Conversations:
         self.filters = True                     # the screen can do so
         self.left: Callable[[], None] = lambda: None    # what to do when one is left
         self.news = people.news                 # how many are new, by key, the oldest first
-        self._drafts: dict[str, str] = {}       # unfinished texts, by key
+        self.drafts: dict[str, str] = {}        # unfinished texts, by key
         self._present: set[str] | None = None   # who is connected; None: not known yet
         self.hears: Hears = {
             Online: self.on_online, wire.Mail: self.on_mail, wire.Roster: self.on_roster}
@@ -56,14 +56,18 @@ class Conversations:
             self.alone = self.feed.place = key
             self.feed.pane.only(lambda entry: belongs(entry, key))
         self.news.pop(key, None)
-        return self._drafts.pop(key, "")
+        return self.drafts.pop(key, "")
 
     def keep(self, draft: str) -> None:
         """Keep the text that the user has begun in the open one."""
+        self.begun(self.open, draft)
+
+    def begun(self, name: str, draft: str) -> None:
+        """Keep a text that the user has begun in this one."""
         if draft.strip():
-            self._drafts[self.open.lower()] = draft
-            if len(self._drafts) > DRAFTS_MAX:
-                del self._drafts[next(iter(self._drafts))]
+            self.drafts[name.lower()] = draft
+            if len(self.drafts) > DRAFTS_MAX:
+                del self.drafts[next(iter(self.drafts))]
 
     def leave(self) -> None:
         """Close it."""

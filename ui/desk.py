@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 from client.link import Link
 from terminal.lineedit import InputLine
+from ui.names import counted
 from ui.picker import TO_ONE, TO_SEVERAL, Pick, Picker
 from ui.talk import Talk
 from ui.words import ALONE, NO_ROOM, NOT_YET
@@ -86,8 +87,8 @@ class Desk:
         self.interrupted = False                # and did so by Ctrl-C
         self.asked = False                      # the next Ctrl-C leaves
         self.refused = False                    # typing replaces the line, which was refused
-        self._mode = mode                       # the mode, also below a long paste
-        self._kept: dict[Mode, str] = {}        # unfinished texts
+        self.typing_in = mode                   # the mode, also below a long paste
+        self.kept: dict[Mode, str] = {}         # unfinished texts
         self._aside = self.line                 # the usual line, while `line` is a passphrase's
         self._warned = False                    # the user knows that leaving would lose messages
 
@@ -95,17 +96,17 @@ class Desk:
 
     @property
     def mode(self) -> Mode:
-        return Mode.PASTE if self.paste else self._mode
+        return Mode.PASTE if self.paste else self.typing_in
 
     @property
     def is_secret(self) -> bool:
         """Whether the line is a passphrase, and must not be shown."""
-        return self._mode in SECRET
+        return self.typing_in in SECRET
 
     @property
     def is_at_login(self) -> bool:
         """Whether the line is a name, or its passphrase."""
-        return self._mode in (Mode.LOGIN, Mode.PASSPHRASE)
+        return self.typing_in in (Mode.LOGIN, Mode.PASSPHRASE)
 
     @property
     def is_at_items(self) -> bool:
@@ -117,8 +118,8 @@ class Desk:
         self._leave_mode()
         if mode in (Mode.MENU, Mode.CHAT):
             self.talk.conversations.leave()
-        self._mode, self.selected, self.paste = mode, 0, ""
-        self.line.set(self._kept.pop(mode, "") if mode in KEPT else "")
+        self.typing_in, self.selected, self.paste = mode, 0, ""
+        self.line.set(self.kept.pop(mode, "") if mode in KEPT else "")
         if mode is not Mode.PICK:
             self.picker = None
         if mode is not Mode.AGAIN:
@@ -133,11 +134,11 @@ class Desk:
             return
         if self.paste:
             self.line.remember(self.paste)
-        if self._mode is Mode.TALK:
+        if self.typing_in is Mode.TALK:
             self.talk.conversations.keep(self.text)
-        elif self._mode in KEPT and self.text.strip():
-            self._kept[self._mode] = self.text
-        elif self._mode is not Mode.LOGIN:
+        elif self.typing_in in KEPT and self.text.strip():
+            self.kept[self.typing_in] = self.text
+        elif self.typing_in is not Mode.LOGIN:
             self.line.remember(self.text)
 
     def home(self) -> str:
@@ -184,9 +185,9 @@ class Desk:
 
     def end_chat(self) -> None:
         """The chat is over.  A text kept for it goes into the history; one in the line stays."""
-        self.remember(self._kept.pop(Mode.CHAT, ""))
-        if self._mode is Mode.CHAT:
-            self._mode = Mode.MENU
+        self.remember(self.kept.pop(Mode.CHAT, ""))
+        if self.typing_in is Mode.CHAT:
+            self.typing_in = Mode.MENU
 
     # ---- the line ----
 
@@ -241,12 +242,10 @@ class Desk:
     # ---- leaving ----
 
     def exit(self) -> str:
-        """Say goodbye.  If that would lose messages, the first call only warns."""
-        unsent = len(self.link.pending)
-        if unsent and not self.link.online and not self._warned:
+        """Say goodbye.  If messages are not stored yet, the first call only warns."""
+        if self.link.pending and not self.link.online and not self._warned:
             self._warned = True
-            what = "1 message" if unsent == 1 else f"{unsent} messages"
-            return f"{what} not stored yet (.) would be lost: Exit again leaves anyway"
+            return f"{_unsent(self.link)}: Exit again leaves"
         return self.leave()
 
     def interrupt(self) -> str:
@@ -260,15 +259,20 @@ class Desk:
             self.clear()
             return ""
         self.asked = True
-        unsent = len(self.link.pending)
-        lost = f"; messages not stored yet (.) may be lost: {unsent}" if unsent else ""
-        return f"Ctrl-C again leaves parley{lost}"
+        return f"Ctrl-C again leaves parley{f'; {_unsent(self.link)}' if self.link.pending else ''}"
 
     def leave(self) -> str:
         """Say goodbye, whatever that loses."""
         self.leaving = True
         self.link.exit()
         return ""
+
+
+def _unsent(link: Link) -> str:
+    """What leaving means for the messages that have no answer."""
+    what = counted(len(link.pending), "message")
+    return (f"{what} not stored yet (.), offered at the next start" if link.unsent.keeps
+            else f"{what} not stored yet (.) would be lost")
 
 
 Action: TypeAlias = Callable[[Desk], str]         # a step of the user's; returns a fault, or ""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 import wire
+from client.history import Sent
 from client.link import Link
 from terminal.display import display
 from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, Settled, name_style
@@ -77,6 +78,13 @@ class Messages:
         for name in reversed(names):
             self.people.hear(name)
         return ""
+
+    def on_the_way(self, send: Sent) -> None:
+        """A message of an earlier session leaves again."""
+        entry = said(send._replace(time=self.feed.now), self.link.name)
+        self.feed.add_own(entry)
+        unseen = {name.lower() for name in send.to} if send.to else self._everyone()
+        self._remember([send.id], OwnMessage(entry, {send.id}, unseen))
 
     def _everyone(self) -> set[str]:
         """Those who are to see a message to everyone; of a long log all will never have seen it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import wire
-from client.events import Locked, NameRefused, Online, OtherStore
+from client.events import Left, Locked, NameRefused, Online, OtherStore
 from terminal.display import display
 from ui import commands, items
 from ui.desk import Action, Desk, Mode, redial
@@ -374,15 +374,23 @@ def _after_other_store(desk: Desk) -> str:
     return "another daemon, or a new store; type yes to use it; Esc tries for the old one"
 
 
+def _after_left(desk: Desk) -> str:
+    """What earlier sessions had begun to type."""
+    for text in reversed(desk.talk.earlier.take_texts()):
+        desk.remember(text)
+    return ""
+
+
 def _after_roster(desk: Desk) -> str:
     if desk.picker:
         desk.picker.renew()
-    return ""
+    return _after_left(desk)
 
 
 AFTER: dict[type, Action] = {
     Online: _after_online, Locked: _after_locked, NameRefused: _after_name_refused,
     OtherStore: _after_other_store, wire.Roster: _after_roster, wire.Rooms: _after_roster,
+    Left: _after_left,
 }
 
 

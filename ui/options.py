@@ -23,6 +23,7 @@ import wire
 from client.archive import Archive
 from client.keyring import Keyring
 from client.link import BAD_NAME, Link
+from client.unsent import Unsent
 from net import address, places
 from net.texts import is_reserved
 from net.values import ERRANDS
@@ -231,8 +232,9 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
     return made
 
 
-def make_link(options: argparse.Namespace, features: int) -> Link:
-    """The client's end of the wire, not connected yet.  Raises Failure."""
+def make_link(options: argparse.Namespace, features: int, keeps: bool = False) -> Link:
+    """The client's end of the wire, not connected yet.  `keeps`: what has no answer at the end is
+    for the next session.  Raises Failure."""
     if options.name and not wire.is_name(options.name):
         raise Failure(os.EX_USAGE, f"--name {options.name!r}: {BAD_NAME}")
     state, chance = _state_directory(), random.SystemRandom()
@@ -246,7 +248,8 @@ def make_link(options: argparse.Namespace, features: int) -> Link:
                 features=features | wire.Feature.PROVE, monotonic=time.monotonic,
                 instance=instance, jitter=random.random, ring=Keyring(state), token=os.urandom(16),
                 now=lambda: time.time_ns() // 1000,
-                counter=chance.getrandbits(31) if is_errand else 0)
+                counter=chance.getrandbits(31) if is_errand else 0,
+                unsent=Unsent(state, instance) if keeps and archive else None)
 
 
 def _addresses(given: str | None) -> list[address.Address]:

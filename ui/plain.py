@@ -42,6 +42,7 @@ from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import UNICODE, display
 from terminal.keys import GAP, PASTE_MAX
+from ui import drafts
 from ui.desk import Mode
 from ui.entries import REFUSED, Note, Settled, Spoken, clock
 from ui.failures import Failure, fault_of, login_failure
@@ -68,7 +69,8 @@ def now() -> int:
 
 def converse(options: argparse.Namespace, interactive: bool) -> int:
     """--plain.  The exit code.  Raises Failure."""
-    link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.STATUS)
+    link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.STATUS,
+                     keeps=interactive)
     offered, fault = login_name() if interactive else ("", "")
     menu = Menu(link, name=options.name, offered=offered, strict=True, stays=interactive)
     if fault and not options.name:
@@ -76,6 +78,7 @@ def converse(options: argparse.Namespace, interactive: bool) -> int:
     try:
         return Plain(link, menu, options, interactive=interactive).run()
     finally:
+        drafts.leave(menu.desk)
         link.close()
 
 

@@ -20,6 +20,7 @@ from ui.away import Away
 from ui.chatting import Chatting
 from ui.contact import Contact
 from ui.conversations import Conversations
+from ui.earlier import Earlier
 from ui.feed import Feed, Hears
 from ui.invitations import Invitations
 from ui.links import Links
@@ -56,11 +57,12 @@ class Talk:
         self.notices = Notices(link, self.people, self.feed)
         self.links = Links(self.feed)
         self.conversations = Conversations(link, self.people, self.feed, self.notices)
+        self.earlier = Earlier(link, self.people, self.feed, self.messages, self.conversations)
         self.conversations.left = self.past.leave_alone
         self._hears: dict[type, list[Callable[[Any], None]]] = {}
         rooms: tuple[Room, ...] = (self.people, self.past, self.contact, self.rooms,
                                    self.requests, self.away, self.messages, self.conversations,
-                                   self.chatting, self.invitations, self.notices)
+                                   self.chatting, self.invitations, self.notices, self.earlier)
         for room in rooms:                  # they hear an event in this order
             for event, handler in room.hears.items():
                 self._hears.setdefault(event, []).append(handler)

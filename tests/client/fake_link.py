@@ -5,9 +5,11 @@ from typing import Any
 import wire
 from client.archive import ArchiveError
 from client.events import NameRefused, Offline, Online, OtherStore, Over
+from client.history import Sent
 from client.known import Known
 from client.past import Found, Steps, is_with
 from client.rooms import AskingRooms, Rooms
+from client.unsent import Unsent
 from terminal.display import fold
 from ui.desk import Mode
 from ui.menu import Menu
@@ -34,6 +36,9 @@ class FakeLink:
         self.rooms = FakeRooms(self._ask)
         self.ask = self         # its requests are here as well
         self.archive = self
+        self.unsent = Unsent("", 0)
+        self.left: Any = self
+        self.sends: list[Sent] = []         # left by an earlier session
         self.waiting = 0
         self.granted = wire.Feature.IGNORE | wire.Feature.ROOMS
         self.logins: set[str] = set()           # that the daemon takes mail for
@@ -96,6 +101,15 @@ class FakeLink:
         number = self._ask("send", tuple(to), text, int(flags))
         self.pending[number] = text
         return [number]
+
+    def again(self) -> list[Sent]:
+        taken, self.sends = self.sends, []
+        self.pending.update((send.id, send.text) for send in taken)
+        return taken
+
+    def drop(self) -> list[Sent]:
+        taken, self.sends = self.sends, []
+        return taken
 
     def check(self) -> int:
         return self._ask("check")

@@ -312,7 +312,7 @@ class Slices(Linked):
         def clock() -> float:
             self.now += step
             return self.now
-        self.link._connection._now = clock
+        self.link._connection.now = clock
         heard = [self.link.ready(EVENT_READ)]
         while self.link.timeout() == 0.0:
             heard.append(self.link.tick())
@@ -321,7 +321,7 @@ class Slices(Linked):
     def test_nothing_is_read_while_something_is_unheard(self) -> None:
         self.login()
         self.house.say(*[wire.Notice("one")] * 9)
-        self.link._connection._now = iter(range(1000)).__next__
+        self.link._connection.now = iter(range(1000)).__next__
         self.link.ready(EVENT_READ)
         self.house.say(wire.Notice("two"))
         self.assertTrue(self.link._connection.is_behind)
@@ -332,7 +332,7 @@ class Slices(Linked):
     def test_what_is_unheard_goes_with_its_connection(self) -> None:
         self.login()
         self.house.say(*[wire.Notice("one")] * 9)
-        self.link._connection._now = iter(range(1000)).__next__
+        self.link._connection.now = iter(range(1000)).__next__
         self.link.ready(EVENT_READ)
         self.link.close()
         self.assertEqual((self.link.timeout(), self.link.tick()), (None, []))
@@ -342,7 +342,7 @@ class Slices(Linked):
         self.link.connect()
         self.pump()
         self.house.say(*[wire.Notice("wait")] * 99)
-        self.link._connection._now = iter(range(60, 100000, 1)).__next__
+        self.link._connection.now = iter(range(60, 100000, 1)).__next__
         self.link.ready(EVENT_READ)
         self.assertTrue(self.link._connection.is_behind)
         heard: list[Any] = []

@@ -156,7 +156,7 @@ class Leaving(OnScreen):
         ann.type("@bob hello\r")
         self.sees(ann, "you > bob         . hello")
         ann.type("/exit\r")
-        self.sees(ann, "would be lost")
+        self.sees(ann, "offered at the next start")
         ann.type("\r")
         self.leaves(ann, os.EX_TEMPFAIL, "1 message had no answer from the daemon")
 

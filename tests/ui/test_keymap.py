@@ -59,7 +59,7 @@ class ControlC(WithPeople):
         self.play.link.online = False
         self.play.enter("@bob hi")
         self.play.press("<C-c>")
-        self.assertIn("not stored yet (.) may be lost: 1", self.play.error)
+        self.assertIn("1 message not stored yet (.) would be lost", self.play.error)
 
     def test_drops_a_long_paste_and_keeps_the_line(self) -> None:
         self.play.type("@bob ")

@@ -107,7 +107,7 @@ class Messages(Files):
         self.login()
         self.link.send(["bob"], "hi")
         self.link.close()
-        (left,) = self.follow()
+        self.assertEqual(len(self.follow()), 1)
         self.assertEqual(self.kept(), [])
         self.link.left.drop()
         self.assertEqual([(sent.id, sent.became) for sent in self.kept()], [(FIRST, UNANSWERED)])

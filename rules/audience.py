@@ -33,6 +33,14 @@ class Unfit(Exception):
         self.reason = reason
 
 
+def check_reader(user: User) -> None:
+    """Raise Unfit if no message can name this user, or not beside others."""
+    if is_retired(user):
+        raise Unfit(Why.UNKNOWN, f"{user.name} was retired: nobody reads it any more")
+    if is_room(user):
+        raise Unfit(Why.OTHER, "a message to a room has no other recipient")
+
+
 class Audience:
     """The recipients of a client's messages to some names."""
     __slots__ = ("flags", "heading", "holding", "is_plain", "outcomes", "reading", "room", "until",
@@ -131,10 +139,7 @@ class Audiences:
             user = self.mailbox.find(name)
             if user is None:
                 raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log")
-            if is_retired(user):
-                raise Unfit(Why.UNKNOWN, f"{user.name} was retired: nobody reads it any more")
-            if is_room(user):
-                raise Unfit(Why.OTHER, "a message to a room has no other recipient")
+            check_reader(user)
             found[user.number] = user
         if not found:
             raise Unfit(Why.EMPTY, "a message needs a recipient")

@@ -46,11 +46,11 @@ from typing import NamedTuple
 import wire
 from net import scram
 from net.scram import Verifier
+from rules.groups import NO_GROUPS, Groups
 from rules.guesses import Guesses
 from rules.hosts import whose
 from rules.owners import Owners
 from rules.promises import Promises
-from rules.rooms import NO_GROUPS, Groups
 from rules.roster import Roster
 from rules.state import Caller, Client, Greeting, Now, Refusal
 from rules.store import Setting, Store

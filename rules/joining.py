@@ -17,9 +17,10 @@ from rules.claims import Claims
 from rules.hosts import Hosts
 from rules.looking import Looking
 from rules.promises import Promises
-from rules.rooms import ADMITTED_MAX, MEMBERS_MAX, ROOMS_OF_ONE, Room, Rooms, closed
+from rules.room import Room, closed
+from rules.rooms import ADMITTED_MAX, MEMBERS_MAX, ROOMS_OF_ONE, Rooms
 from rules.roster import Roster
-from rules.state import Client, Now, Refusal
+from rules.state import Client, Doubtful, Now, Refusal
 from rules.store import Store
 from store.user import User
 from wire import Admission, Feature, Why
@@ -57,8 +58,8 @@ class Joining:
 
     def look(self, now: Now) -> None:
         """At the end of a turn: old lines go, and those that are in a group no more."""
-        self.rooms.trim()
-        self.rooms.review(now.monotonic, self.put_out)
+        self.rooms.end_turn()
+        self.rooms.groups.review(now.monotonic, self.put_out)
         self.looking.end_turn()
 
     def put_out(self, user: User, room: Room) -> None:
@@ -77,7 +78,7 @@ class Joining:
     # ---- requests that change something ----
 
     def on_join(self, client: Client, said: wire.Join, now: Now) -> None:
-        """Join a room, or make it."""
+        """Join a room, or make it.  Raises Doubtful."""
         room = self.rooms.find(said.room)
         if room and client.user.number in room.members:
             self._done(client, said.request, None)
@@ -112,8 +113,10 @@ class Joining:
         """Why this client may not make a room of this name."""
         if not wire.is_room(name):
             return Why.BAD_NAME, "a room is # and what may be a username: /join #ops"
-        if self.mailbox.find(name) is not None:
-            return None                         # the name of one that was closed
+        if before := self.mailbox.find(name):   # of one that was closed
+            if self.rooms.lines.is_emptied(before):
+                raise Doubtful
+            return None
         try:
             self.claims.check_more(client.uid)
         except Refusal as refusal:
@@ -223,7 +226,7 @@ class Joining:
                 return Why.FULL, f"a room is for {ADMITTED_MAX} names at most"
         elif said.admission == Admission.GROUP and len(said.to) == 1:
             try:
-                known = self.rooms.groups.gid(said.to[0])
+                known = self.rooms.groups.host.gid(said.to[0])
             except OSError:
                 return Why.FULL, "the host's list of groups does not answer: try again"
             if known is None or len(said.to[0].encode()) > 255:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import wire
 from rules.pages import Pages
-from rules.rooms import Room, Rooms, closed
+from rules.room import Room, closed
+from rules.rooms import Rooms
 from rules.roster import Roster
 from rules.slices import STEP
 from rules.state import Client, Now

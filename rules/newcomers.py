@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import wire
 from net.texts import is_reserved
-from rules.audience import Unfit
+from rules.audience import Unfit, check_reader
 from rules.claims import Identity
 from rules.hosts import Hosts
 from rules.owners import Owners
@@ -37,12 +37,15 @@ class Newcomers:
 
     def register(self, client: Client, flags: int, to: Sequence[str], now: Now) -> None:
         """Register those of these names that are logins and not in the log, if this client may ask
-        for them.  Raises Unfit, and then for a name that is none before any is registered."""
-        if not client.features & Feature.LOGINS or flags & (SendFlag.NOW | SendFlag.EVERYONE):
+        for them.  Raises Unfit; if that is for one of the names, none was registered."""
+        if (not client.features & Feature.LOGINS or flags & (SendFlag.NOW | SendFlag.EVERYONE)
+                or (len(to) == 1 and wire.is_room(to[0]))):
             return
         found = {}
         for name in to:
-            if self.mailbox.find(name) is None and not wire.is_room(name):
+            if user := self.mailbox.find(name):
+                check_reader(user)
+            else:
                 person = None if is_reserved(name) else self.person_of(name)
                 if person is None:
                     raise Unfit(Why.UNKNOWN, f"no user named {name[:64]} is in the log, and no "

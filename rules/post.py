@@ -211,7 +211,7 @@ class Post:
             if not self.is_silent:
                 self._note_messages(client, mail, [audience.room] if audience.room else users)
             if audience.room:
-                self.rooms.said(audience.room)
+                self.rooms.lines.said(audience.room)
             if audience.reading:
                 self.delivery.stir(audience.reading)
             if audience.holding:

@@ -199,7 +199,7 @@ class Switchboard:
                 self.statuses.publish(user)
         if batch.settings:
             self.claims.owners.count()
-            self.rooms.load()
+            self.rooms.refused(dict.fromkeys(user for user, _ in batch.settings))
             self.looking.refused()
         self.post.refuse(batch)
         self.delivery.recount(batch.mails)
@@ -231,7 +231,8 @@ class Switchboard:
             self.delivery.tick(now)
         if self.invitations.pending:
             self.invitations.expire(now.monotonic)
-        if self.rooms.long or self.looking.told or now.monotonic >= self.rooms.review_at:
+        if (self.rooms.lines.long or self.looking.told
+                or now.monotonic >= self.rooms.groups.review_at):
             self.joining.look(now)
         self.publication.publish(now.monotonic)
         if self.slices.deaf:
@@ -263,7 +264,7 @@ class Switchboard:
     def next_timer(self) -> float:
         """When the rules have something to do that no client asked for, on the monotonic clock; 0:
         at once; inf: never."""
-        delivery, slices, until = self.delivery, self.slices, self.rooms.review_at
+        delivery, slices, until = self.delivery, self.slices, self.rooms.groups.review_at
         if (delivery.stirred or self.roster.speaking or slices.works
                 or (delivery.clogged and delivery.is_due) or (slices.deaf and slices.is_due())):
             return 0.0

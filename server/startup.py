@@ -24,9 +24,9 @@ from net.logins import Logins, can_tell
 from net.places import SYSTEM_SOCKET
 from net.tls import BadCertificate, Server
 from rules.claims import TRUSTING, Identity
+from rules.groups import Groups
 from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts
-from rules.rooms import Groups
 from rules.state import Client
 from rules.switchboard import Switchboard
 from server.banned import BadBans

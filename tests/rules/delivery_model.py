@@ -23,6 +23,8 @@ its sender and the sender's id.  Messages of a session's queue either wait for C
 An errand is a session that holds, beside the one of its user or without one; what is live is not
 its.  A check begins while no other client of the user has messages of one that it has not
 confirmed, or after `patience` seconds.
+
+What concerns rooms, and being away, is in room_model.py.
 """
 from __future__ import annotations
 
@@ -31,31 +33,43 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import wire
+from tests.rules.room_model import Disagreement, Key, Recall, Room, Rooms
 from wire import Feature, Outcome, SendFlag, Why
 
-Key = tuple[str, int]               # sender, and the sender's id
 ALL_FLAGS = SendFlag.NOW | SendFlag.EVERYONE
-
-
-class Disagreement(AssertionError):
-    """The daemon did what the model does not know."""
+__all__ = ["Disagreement", "Key", "Model", "Session"]
 
 
 class Message(NamedTuple):
-    """A message that was stored; `copies`: its number of recipients."""
+    """A message that was stored; `copies`: its number of recipients; `to`: what MAILS_TO says."""
     text: str
     flags: int
     copies: int
     place: int
+    to: tuple[str, ...]
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it was said in a room."""
+        return self.to[:1] != () and wire.is_room(self.to[0])
+
+    def said_to(self, features: int) -> tuple[str, tuple[str, ...]]:
+        """Text and `to`, as a client with these features is sent them."""
+        if features & Feature.ADDRESSED:
+            return self.text, self.to
+        labelled = f"[{self.to[0]}] {self.text}" if self.is_line else self.text
+        return labelled if len(labelled.encode()) <= wire.TEXT_MAX else self.text, ()
 
 
 class Answer:
     """What the sender of one message must still be told."""
 
-    def __init__(self, stored: bool, outcomes: dict[int, set[str]], why: Why | None = None) -> None:
+    def __init__(self, stored: bool, outcomes: dict[int, set[str]], why: Why | None = None,
+                 texts: dict[str, str] | None = None) -> None:
         self.stored = stored        # STORED, before the outcomes
         self.outcomes = outcomes
         self.why = why              # REFUSED, and nothing else
+        self.texts = texts or {}    # what those say who are away: STATUS, before the outcomes
 
     def is_complete(self) -> bool:
         return not self.stored and not any(self.outcomes.values()) and self.why is None
@@ -75,10 +89,12 @@ class Check:
 class Session:
     """One client, from its HELLO to its end."""
 
-    def __init__(self, name: str, features: int, last: int, is_errand: bool = False) -> None:
+    def __init__(self, name: str, features: int, last: int, is_errand: bool, uid: int,
+                 is_operator: bool) -> None:
         self.name = name
         self.features = features
         self.is_errand = is_errand
+        self.uid, self.is_operator = uid, is_operator
         self.checked: set[Key] = set()              # of those in flight: sent by a check
         self.holding = bool(features & Feature.HOLD)
         self.since = last                           # messages behind this place are live
@@ -89,16 +105,34 @@ class Session:
         self.told: int | None = None                # by WELCOME and WAITING; None: not welcomed yet
         self.begins: list[int] = []                 # LIVE is due: the places behind which mail is
         self.answers: dict[int, list[Answer]] = {}  # due, by the sender's id
-        self.requests: dict[int, type] = {}         # DONE or FAILED is due
+        # DONE, or FAILED with this reason, or another answer is due
+        self.requests: dict[int, tuple[type, Why | None]] = {}
         self.confirming: set[int] = set()           # ids of which CONFIRMED is due
         self.receipts: set[tuple[str, int]] = set()  # reader and id of which DELIVERED is due
+        self.is_moved = False                       # MOVED is due
+        # what it was told of the rooms of its user, and of others; and what it waits for
+        self.rooms: dict[str, wire.RoomEntry] = {}
+        self.listed: dict[str, wire.RoomEntry] = {}
+        self.listing = 0
+        self.recall: Recall | None = None
+        self.members: list[tuple[wire.Admitted, set[str]]] = []
+        self.statuses: dict[str, str] = {}          # who says what of being away, as last told
+        self.texts: set[tuple[str, str]] = set()    # and ever
+
+    def expects(self, request: int, kind: type, why: Why | None = None) -> None:
+        """This answer is due."""
+        self.requests[request] = kind, why
 
 
 class Model:
     """All sessions and all queues.  `window`: messages, and bytes, sent ahead of CONFIRM; `quota`:
-    messages in one mailbox; 0: no limit."""
+    messages in one mailbox; 0: no limit; `kept`: lines that a room keeps; `people`: logins of the
+    host."""
 
-    def __init__(self, window: int, window_bytes: int, quota: int, patience: float = 0) -> None:
+    def __init__(self, window: int, window_bytes: int, quota: int, patience: float, kept: int,
+                 people: Iterable[str]) -> None:
+        self.rooms, self.people = Rooms(self, kept), frozenset(people)
+        self.never: set[str] = set()                        # got mail, and did not come yet
         self.window, self.window_bytes, self.quota = window, window_bytes, quota
         self.patience = patience
         self.now = 0.0                                      # monotonic
@@ -125,13 +159,22 @@ class Model:
 
     # ---- coming and going ----
 
-    def enters(self, name: str, features: int, is_errand: bool = False) -> Session:
+    def may_undo(self, undo: Callable[[], None]) -> None:
+        """Do this if the disk refuses what this turn has brought."""
+        self._undo.append(undo)
+
+    def _register(self, name: str) -> None:
+        self.queues[name], self.seen[name], self.asked[name] = {}, set(), {}
+        self.sent[name] = []
+        self.delivered[name], self.ignoring[name] = set(), set()
+        self._undo.append(lambda: self._unregister(name))
+
+    def enters(self, name: str, features: int, uid: int, is_errand: bool = False,
+               is_operator: bool = False) -> Session:
         if name not in self.queues:
-            self.queues[name], self.seen[name], self.asked[name] = {}, set(), {}
-            self.sent[name] = []
-            self.delivered[name], self.ignoring[name] = set(), set()
-            self._undo.append(lambda: self._unregister(name))
-        session = Session(name, features, self.last, is_errand)
+            self._register(name)
+        self.never.discard(name)
+        session = Session(name, features, self.last, is_errand, uid, is_operator)
         if is_errand:
             self.count("errands")
             self.errands.setdefault(name, []).append(session)
@@ -139,15 +182,17 @@ class Model:
             self.here[name] = session
         return session
 
-    def resumes(self, name: str, features: int, above: int) -> Session:
+    def resumes(self, name: str, features: int, uid: int, above: int, is_operator: bool = False
+                ) -> Session:
         """The same by RESUME: what stands behind this place is live."""
-        session = self.enters(name, features)
+        session = self.enters(name, features, uid, is_operator=is_operator)
         if not session.holding:
             session.since = self.places[above]
             session.live = {key: None for key, place in self.queues[name].items()
                             if place > session.since}
             self.count("resumed", len(session.live))
         return session
+
     def clients(self, name: str) -> list[Session]:
         """The session of a user and its errands."""
         here = self.here.get(name)
@@ -157,9 +202,11 @@ class Model:
         for table in (self.queues, self.seen, self.sent, self.asked, self.delivered,
                       self.ignoring, self.here, self.errands):
             table.pop(name, None)
+        self.never.discard(name)
 
     def leaves(self, session: Session) -> None:
         """It is not among the users any more; answers may still come."""
+        session.recall, session.listing = None, 0
         if self.here.get(session.name) is session:
             del self.here[session.name]
         if session in self.errands.get(session.name, ()):
@@ -180,35 +227,73 @@ class Model:
             if self.messages[key].place > self._written:
                 self._undo.append(lambda: self._refuse(session, origin))
             return
+        why = next((why for why, is_so in (
+            (Why.EMPTY, not text.strip()), (Why.FULL, refusal)) if is_so), None)
         everyone = [name for name in self.queues if name != session.name]
         names = everyone if flags & SendFlag.EVERYONE else list(dict.fromkeys(to))
-        why = next((why for why, is_so in (
-            (Why.EMPTY, not text.strip()), (Why.FULL, refusal),
-            (Why.EMPTY, not names),
-            (Why.UNKNOWN, any(name not in self.queues for name in names))) if is_so), None)
+        room = self.rooms.find(to[0]) if len(to) == 1 and not flags & SendFlag.EVERYONE else None
+        why = self._unfit(session, flags, to, names, room) if why is None else why
         if why is not None:
             due.append(Answer(False, {}, why))
             return
+        if room:
+            names = [name for name in room.members if name != session.name]
+        for name in names:
+            if name not in self.queues:
+                self._register(name)
+                self.never.add(name)
         put = [name for name in names if name in self.here] if flags & SendFlag.NOW else names
         absent = set(names) - set(put)
         full = {name for name in put if 0 < self.quota <= len(self.queues[name])}
         put = [name for name in put if name not in full]
-        if not put and not absent:
+        if not put and not absent and not room:
             due.append(Answer(False, {}, Why.FULL))
             return
         self.count("full mailboxes", len(full))
-        due.append(Answer(bool(put), {
-            Outcome.ABSENT: absent, Outcome.FULL: full,
-            Outcome.AWAY: {name for name in put if name not in self.here},
-            Outcome.HOLDING: {name for name in put
-                              if name in self.here and self.here[name].holding}}))
-        if put:
-            self._put(key, put, flags, text)
-            self._undo.append(lambda: self._take_back(session, key, put))
+        due.append(Answer(True, {Outcome.FULL: full}) if room
+                   else self._answer_for(session, flags, put, absent, full))
+        if put or room:
+            self._put(key, put, flags, text, room)
+            self._undo.append(lambda: self._take_back(session, key, put, room and room.name))
 
-    def _put(self, key: Key, names: Sequence[str], flags: int, text: str) -> None:
+    def _answer_for(self, session: Session, flags: int, put: Sequence[str], absent: set[str],
+                    full: set[str]) -> Answer:
+        away = {name for name in put if name not in self.here}
+        new = away & self.never if session.features & Feature.LOGINS else set()
+        self.count("new", len(new))
+        texts = {} if flags & SendFlag.EVERYONE or not session.features & Feature.STATUS else {
+            name: text for name in away if (text := self.rooms.status.get(name))}
+        return Answer(bool(put), {
+            Outcome.ABSENT: absent, Outcome.FULL: full, Outcome.NEW: new, Outcome.AWAY: away - new,
+            Outcome.HOLDING: {name for name in put
+                              if name in self.here and self.here[name].holding}}, None, texts)
+
+    def _unfit(self, session: Session, flags: int, to: Sequence[str], names: Sequence[str],
+               room: Room | None) -> Why | None:
+        """Why a message to these is refused, whatever their mailboxes hold."""
+        if not names:
+            return Why.EMPTY
+        if flags & SendFlag.EVERYONE:
+            return None
+        if len(to) == 1 and wire.is_room(to[0]):
+            return (Why.UNKNOWN if room is None or session.name not in room.members else
+                    Why.OTHER if flags & SendFlag.NOW else None)
+        may_be_new = self.people if (session.features & Feature.LOGINS
+                                     and not flags & SendFlag.NOW) else frozenset()
+        reasons = [Why.OTHER if name.lower() in self.rooms.names else
+                   None if name in self.queues or name in may_be_new else Why.UNKNOWN
+                   for name in names]
+        return next((why for why in reasons if why is not None), None)
+
+    def _put(self, key: Key, names: Sequence[str], flags: int, text: str, room: Room | None
+             ) -> None:
         self.last += 1
-        self.messages[key] = Message(text, flags, len(names), self.last)
+        to = (room.name,) if room else tuple(names) if (
+            1 < len(names) <= wire.ADDRESSED_MAX and not flags & SendFlag.EVERYONE) else ()
+        self.messages[key] = Message(text, flags, len(names) + bool(room), self.last, to)
+        if room:
+            room.lines.append(key)
+            self.count("lines")
         for name in names:
             if key[0] in self.ignoring[name]:
                 continue
@@ -222,9 +307,12 @@ class Model:
         answer = next(each for each in session.answers[origin] if each.stored)
         answer.stored, answer.outcomes, answer.why = False, {}, Why.FULL
 
-    def _take_back(self, session: Session, key: Key, names: Sequence[str]) -> None:
+    def _take_back(self, session: Session, key: Key, names: Sequence[str], room: str | None
+                   ) -> None:
         self._refuse(session, key[1])
         del self.messages[key]
+        if room:
+            self.rooms.open[room.lower()].lines.remove(key)
         for name in names:
             self.queues.get(name, {}).pop(key, None)
             if name in self.here:
@@ -232,9 +320,9 @@ class Model:
 
     def holds(self, session: Session, said: wire.Hold) -> None:
         if session.is_errand:
-            session.requests[said.request] = wire.Failed
+            session.expects(said.request, wire.Failed)
             return
-        session.requests[said.request] = wire.Done
+        session.expects(said.request, wire.Done)
         if said.on:
             session.live.clear()
         elif session.holding:
@@ -250,7 +338,7 @@ class Model:
 
     def checks(self, session: Session, said: wire.Check) -> None:
         if session.check:
-            session.requests[said.request] = wire.Failed
+            session.expects(said.request, wire.Failed, Why.BUSY)
         else:
             session.check = Check(said.request, self.now)
 
@@ -277,21 +365,23 @@ class Model:
             if check and check.left is not None and check.left.pop(key, self) is None:
                 check.gone += 1
         sender = self.here.get(key[0])
+        if self.messages[key].is_line:
+            return
         if sender and sender.features & Feature.RECEIPTS:
             sender.receipts.add((name, key[1]))
 
     def ignores(self, session: Session, said: wire.Ignore, refusal: bool) -> None:
         name, ignoring = session.name, self.ignoring[session.name]
         if said.name not in self.queues or said.name == name or refusal:
-            session.requests[said.request] = wire.Failed
+            session.expects(said.request, wire.Failed)
             return
-        session.requests[said.request] = wire.Done
+        session.expects(said.request, wire.Done)
         before = set(ignoring)
         (ignoring.add if said.on else ignoring.discard)(said.name)
 
         def undo() -> None:
             self.ignoring[name] = before
-            session.requests[said.request] = wire.Failed
+            session.expects(said.request, wire.Failed, Why.FULL)
         self._undo.append(undo)
 
     # ---- the disk ----
@@ -304,16 +394,27 @@ class Model:
     def refused(self) -> None:
         """The disk took nothing of it."""
         self.count("refused batches")
+        self._undo_all()
+
+    def _undo_all(self) -> None:
         for undo in reversed(self._undo):
             undo()
         self._undo.clear()
 
-    def restarts(self, found: dict[str, list[tuple[int, Key]]]) -> None:
-        """The daemon was killed.  `found`: what waits for each user, as the next one finds it."""
+    def restarts(self, found: dict[str, list[tuple[int, Key]]], never: Iterable[str],
+                 is_killed: bool) -> None:
+        """The daemon was killed, or has stopped.  `found`: what waits for each user and each room,
+        as the next one finds it; `never`: who has not been here, as far as it knows: a coming is
+        not worth a write."""
         self.count("kills")
+        if is_killed:
+            self._undo_all()
+        self._undo.clear()
         self.here.clear()
         self.errands.clear()
-        self._undo.clear()
+        self.never |= set(never)
+        rooms = {name: found.pop(name) for name in list(found) if name[0] == "#"}
+        self.rooms.restarts({name: [key for _, key in mails] for name, mails in rooms.items()})
         if set(found) != set(self.queues):
             raise Disagreement(f"names: {sorted(found)}, not {sorted(self.queues)}")
         for name, mails in found.items():
@@ -363,7 +464,8 @@ class Model:
         if message is None or key not in self.queues[name]:
             raise Disagreement(f"{name} was sent {mail}, which does not wait")
         flags = message.flags | mail.flags & SendFlag.CHECK
-        if (mail.text, mail.flags, mail.copies) != (message.text, flags, message.copies):
+        if (mail.text, mail.to, mail.flags, mail.copies) != (
+                *message.said_to(session.features), flags, message.copies):
             raise Disagreement(f"{name} was sent {mail}, and it was {message}")
         if (self.ids.setdefault(mail.id, key) != key
                 or self.id_of.setdefault(key, mail.id) != mail.id):
@@ -375,7 +477,7 @@ class Model:
             if (len(session.in_flight) >= self.window
                     or sum(session.in_flight.values()) >= self.window_bytes):
                 raise Disagreement(f"{name} was sent {mail} beyond its window")
-            session.in_flight[key] = len(mail.text.encode())
+            session.in_flight[key] = len(message.text.encode())
         (self._checked_mail if mail.flags & SendFlag.CHECK else self._live_mail)(session, key, mail)
 
     def _live_mail(self, session: Session, key: Key, mail: wire.Mail) -> None:
@@ -449,6 +551,10 @@ class Model:
                 session, origin, lambda answer: not answer.stored and
                 set(said.to) <= answer.outcomes.get(Outcome(said.outcome), set()), said)
             answer.outcomes[said.outcome] -= set(said.to)
+            untold = [name for name in said.to if name in answer.texts
+                      and (name, answer.texts[name]) not in session.texts]
+            if untold:
+                raise Disagreement(f"{session.name} was told {said} before STATUS of {untold}")
             self._answered(session, origin)
 
     def on_refused(self, session: Session, said: wire.Refused) -> None:
@@ -488,8 +594,16 @@ class Model:
             session.receipts.discard((said.by, origin))
 
     def on_request(self, session: Session, said: Any) -> None:
-        if session.requests.pop(said.request, None) is not type(said):
+        if type(said) is wire.Done and self.rooms.on_done(session, said):
+            return
+        kind, why = session.requests.pop(said.request, (None, None))
+        if kind is not type(said) or (why is not None and said.why != why):
+            raise Disagreement(f"{session.name} was told {said}, not {kind} {why}")
+
+    def on_moved(self, session: Session, said: wire.Moved) -> None:
+        if not session.is_moved:
             raise Disagreement(f"{session.name} was told {said}")
+        session.is_moved = False
 
     # ---- a client ----
 
@@ -498,16 +612,20 @@ class Model:
 
     # ---- at any time, and when nothing is under way ----
 
-    def compare(self, waiting: dict[str, int]) -> None:
-        """`waiting`: how many messages wait for each user, by the store."""
+    def compare(self, waiting: dict[str, int], is_quiet: bool = False) -> None:
+        """`waiting`: how many messages wait for each user and each room, by the store."""
         for name, queue in self.queues.items():
             if waiting[name] != len(queue):
                 raise Disagreement(f"{waiting[name]} wait for {name}, not {len(queue)}")
+        self.rooms.compare({name: number for name, number in waiting.items() if name[0] == "#"},
+                           is_quiet)
 
     def is_quiet(self) -> None:
         """All requests were read, all answers sent, and the disk has everything."""
         self.count("quiet moments")
-        for session in [each for name in self.queues for each in self.clients(name)]:
+        sessions = [each for name in self.queues for each in self.clients(name)]
+        self.rooms.is_quiet(sessions)
+        for session in sessions:
             due = (session.answers, session.requests, session.confirming, session.receipts,
                    session.begins)
             if any(due):
@@ -527,4 +645,9 @@ SAID: dict[type, Callable[[Model, Session, Any], None]] = {
     wire.Checked: Model.on_checked, wire.Stored: Model.on_stored,
     wire.Outcomes: Model.on_outcomes, wire.Refused: Model.on_refused,
     wire.Confirmed: Model.on_confirmed, wire.Delivered: Model.on_delivered,
-    wire.Live: Model.on_live, wire.Done: Model.on_request, wire.Failed: Model.on_request}
+    wire.Live: Model.on_live, wire.Done: Model.on_request, wire.Failed: Model.on_request,
+    wire.MailsTo: Model.on_mails, wire.Moved: Model.on_moved,
+    **{kind: lambda model, session, said, hears=hears: hears(model.rooms, session, said)
+       for kind, hears in ((wire.Past, Rooms.on_past), (wire.Rooms, Rooms.on_rooms),
+                           (wire.Admitted, Rooms.on_admitted), (wire.Members, Rooms.on_members),
+                           (wire.Status, Rooms.on_status))}}

@@ -3,7 +3,8 @@
 A House is the daemon's turn over a real Switchboard and a real Mailbox, on a disk that is slow,
 full or killed when chance says so.  An Actor is a client that parley-wire(7) would call right: it
 confirms only what the page lets it confirm.  What one side says reaches the other some turns later,
-so requests and answers cross.  The model hears of everything (delivery_model.py).
+so requests and answers cross.  The model hears of everything (delivery_model.py).  What clients do
+about rooms is in room_walk.py.
 """
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import itertools
 import os
 import random
 import shutil
+import struct
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -22,20 +24,27 @@ from unittest.mock import patch
 import wire
 from mailbox import Full, Mailbox
 from net.values import ERRANDS
-from rules import delivery, errands, roster, runs, slices
+from rules import delivery, errands, groups, looking, roster, runs, slices
+from rules.claims import Identity
+from rules.groups import Groups
 from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts, Quotas
-from rules.state import Caller, Client, Errand, Now, Refusal
+from rules.state import Caller, Client, Doubtful, Errand, Now, Refusal
 from rules.switchboard import Switchboard
 from store.disk import WAIT, Disk
 from tests.harness.waiting import singles
+from tests.rules import room_walk
 from tests.rules.delivery_model import Disagreement, Model, Session
+from tests.rules.room_walk import ROOM_NAMES, STAFF
 from wire import Feature, SendFlag
 
 NAMES = tuple(f"u{number}" for number in range(7))
-ON_ERRANDS = 3               # of them go on errands too, two at once
+LATE = ("w0", "w1")         # logins that get mail before they come
+UIDS = {name: 1001 + number for number, name in enumerate((*NAMES, *LATE))}
+OPERATOR = UIDS[NAMES[-1]]
+ON_ERRANDS = 3              # of them go on errands too, two at once
 QUIET_TURNS = 3000          # until all has come to rest; far more than it takes
-CALLER = Caller("unix:1001", 1001)
+REVIEW_SECONDS = 2.0        # between two looks at who is in a group: 20 turns
 SHM = "/dev/shm"
 
 
@@ -160,7 +169,7 @@ class Actor:
                     self._resume()
                 case wire.Live():
                     self.above.append(said.above)
-                case wire.Mails():
+                case wire.Mails() | wire.MailsTo():
                     self._show(wire.each(said))
                 case wire.Checked():
                     self.checking = False
@@ -193,12 +202,15 @@ class Actor:
             self.say(said)
 
     def send(self) -> None:
-        names = [*NAMES, "nobody"] if self.chance.random() < 0.02 else NAMES
+        names = (*NAMES, *LATE, *ROOM_NAMES, "nobody") if self.chance.random() < 0.05 else NAMES
         flags = self.chance.choice((0, 0, 0, 0, 0, SendFlag.NOW))
         to: tuple[str, ...] = ()
         number = 1
         if self.chance.random() < 0.15:
             flags |= SendFlag.EVERYONE
+        elif self.chance.random() < 0.3:
+            to = (self.chance.choice(ROOM_NAMES),)
+            number = self.chance.choice((1, 1, 1, 2, 5))
         else:
             to = tuple(self.chance.choices(names, k=self.chance.choice((1, 1, 1, 2, 4))))
             number = self.chance.choice((1, 1, 1, 2, 5, 10))
@@ -226,7 +238,7 @@ class Actor:
             text = self.chance.choice((said.texts[at], "another", " "))
             self.say(wire.Send(said.first + at, said.flags, said.to, text))
 
-    def _request(self) -> int:
+    def request(self) -> int:
         self.requests += 1
         return self.requests
 
@@ -235,14 +247,14 @@ class Actor:
             if not self.checking:
                 self.cut(SendFlag.CHECK)
             self.checking = True
-            self.say(wire.Check(self._request()))
+            self.say(wire.Check(self.request()))
 
     def hold(self) -> None:
         self.cut(0)
-        self.say(wire.Hold(self._request(), self.chance.getrandbits(1)))
+        self.say(wire.Hold(self.request(), self.chance.getrandbits(1)))
 
     def ignore(self) -> None:
-        self.say(wire.Ignore(self._request(), self.chance.getrandbits(1),
+        self.say(wire.Ignore(self.request(), self.chance.getrandbits(1),
                              self.chance.choice(NAMES)))
 
     def confirm(self) -> None:
@@ -272,16 +284,19 @@ class Actor:
 class Walk:
     """The House, its clients, and one step after the other."""
 
-    def __init__(self, seed: int, window: int, window_bytes: int, quota: int) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, seed: int, window: int, window_bytes: int, quota: int, room_lines: int
+                 ) -> None:
+        self.chance, self.room_lines = random.Random(seed), room_lines
         self.quotas = Quotas(quota, 0, 0, 0, 0)
         self.directory = tempfile.mkdtemp(prefix="parley-walk-",
                                           dir=SHM if os.path.isdir(SHM) else None)
-        self.model = Model(window, window_bytes, quota, errands.CHECK_SECONDS)
-        self.actors = [Actor(self, name) for name in NAMES]
+        self.model = Model(window, window_bytes, quota, errands.CHECK_SECONDS, room_lines, UIDS)
+        self.actors = [Actor(self, name) for name in (*NAMES, *LATE)]
         self.errands = [Actor(self, name, True) for name in NAMES[:ON_ERRANDS] for _ in range(2)]
         self.now = Now(1, 1.0)
         self.turns = 0
+        self._is_receiving = False
+        self.groups = self.model.rooms.groups
         self._start()
 
     def _start(self) -> None:
@@ -289,11 +304,23 @@ class Walk:
         self.mailbox = Mailbox(self.directory + "/store", self.disk, "dbm.dumb", seal_at=6000,
                                small=3000)
         self.board = Switchboard(
-            self.mailbox, lambda event, **fields: None, house="walk",
+            self.mailbox, self._note, house="walk",
             token=lambda: self.chance.randbytes(16), patience=60, accounts=Accounts(self.quotas),
-            broadcasts=Broadcasts("everyone", 0), hosts=Hosts(0, 0, 1000), is_silent=True)
+            broadcasts=Broadcasts("everyone", 0), hosts=Hosts(0, 0, 1000), is_silent=True,
+            room_lines=self.room_lines, identity=Identity(
+                secret=b"x" * 32, logins=UIDS.get, operators=frozenset({OPERATOR}),
+                groups=Groups({"staff": STAFF}.get, self._gids), lists_people=lambda: True,
+                person_of=lambda name: (name, UIDS[name]) if name in UIDS else None))
         self.sessions: dict[Client, tuple[Session, Actor]] = {}
         self._begun = self._generation()
+
+    def _gids(self, uid: int) -> list[int]:
+        return [STAFF] if self.groups.get(uid) else []
+
+    def _note(self, event: str, **fields: Any) -> None:
+        """A member that has left a group is put out without having asked for anything."""
+        if event == "left-room" and not self._is_receiving:
+            self.model.rooms.puts_out(fields["name"], fields["room"], UIDS[fields["name"]])
 
     def _generation(self) -> int:
         """How many manifests there were: one for each roll, seal, drop and start."""
@@ -323,7 +350,7 @@ class Walk:
         self.model.now = self.now.monotonic
         for actor in self.chance.sample(self.everybody, len(self.everybody)):
             if actor.client is None:
-                if not quiet and self.chance.random() < 0.15:
+                if not quiet and self.chance.random() < (0.02 if actor.name in LATE else 0.15):
                     self._enter(actor, self.chance.random() < 0.7)
             elif quiet or self.chance.random() < 0.6:
                 most = len(actor.outbox) if quiet else self.chance.choice((1, 3, 100))
@@ -345,7 +372,10 @@ class Walk:
         for _ in range(self.chance.choice((0, 1, 5))):
             self.mailbox.work(0, lambda: self.now.monotonic)
         self.mailbox.notes.clear()
-        self.model.compare({user.name: user.waiting for user in self.mailbox.users})
+        self._compare()
+
+    def _compare(self, is_quiet: bool = False) -> None:
+        self.model.compare({user.name: user.waiting for user in self.mailbox.users}, is_quiet)
 
     @property
     def everybody(self) -> list[Actor]:
@@ -353,54 +383,73 @@ class Walk:
 
     def _enter(self, actor: Actor, is_known: bool) -> None:
         if actor.is_errand:
-            if actor.name in self.model.here:       # else it would be the session
-                self._go_on_an_errand(actor)
+            self._go_on_an_errand(actor)
             return
-        features = self.chance.choice((0, Feature.HOLD)) | Feature.IGNORE
-        features |= self.chance.choice((0, Feature.RECEIPTS)) | self.chance.choice(
-            (0, Feature.RESUME))
-        if actor.token == bytes(16):
-            actor.token = self.chance.randbytes(16)
-        hello: wire.Hello | wire.Resume = wire.Hello(wire.VERSION, features, actor.token,
+        features, take = self._features(), 0
+        if actor.token == bytes(16) or (actor.name in self.model.here and not is_known):
+            actor.token, take = self.chance.randbytes(16), Feature.TAKE
+        hello: wire.Hello | wire.Resume = wire.Hello(wire.VERSION, features | take, actor.token,
                                                      actor.name)
         if features & Feature.RESUME and actor.above and self.chance.random() < 0.8:
-            hello = wire.Resume(wire.VERSION, features, actor.token,
+            hello = wire.Resume(wire.VERSION, features | take, actor.token,
                                 self.chance.choice(actor.above[-3:]), actor.name)
         before = self.model.here.get(actor.name)
+        if before:
+            before.is_moved = bool(take and before.features & Feature.PERSON)
+        client = self._come(actor, hello)
+        if client is None:
+            return                                          # a new name, and the disk is full
+        if before:
+            self.model.leaves(before)
+            self.model.count("taken", int(bool(take)))
+        actor.lost()
+        actor.client, uid = client, UIDS[actor.name]
+        actor.session = (
+            self.model.resumes(actor.name, features, uid, hello.above, uid == OPERATOR)
+            if isinstance(hello, wire.Resume)
+            else self.model.enters(actor.name, features, uid, is_operator=uid == OPERATOR))
+        self.sessions[client] = actor.session, actor
+
+    def _features(self) -> int:
+        """What a client asks for, by chance."""
+        features = Feature.IGNORE
+        for feature in (Feature.HOLD, Feature.RECEIPTS, Feature.RESUME, Feature.ADDRESSED,
+                        Feature.ROOMS, Feature.STATUS, Feature.LOGINS, Feature.PERSON):
+            features |= self.chance.choice((0, feature))
+        return features
+
+    def _come(self, actor: Actor, hello: wire.Hello | wire.Resume) -> Client | None:
+        """Let it in; None: the disk is full, and the name is new."""
+        uid = UIDS[actor.name]
         try:
-            client = self.board.door.enter(hello, CALLER, self.now)
+            client = self.board.door.enter(hello, Caller(f"unix:{uid}", uid), self.now)
         except Refusal:
             if actor.name in self.model.queues:
                 raise
-            return                                          # a new name, and the disk is full
+            return None
         assert isinstance(client, Client)
-        if before:
-            self.model.leaves(before)
-        actor.lost()
-        actor.client = client
-        if isinstance(hello, wire.Resume):
-            actor.session = self.model.resumes(actor.name, features, hello.above)
-        else:
-            actor.session = self.model.enters(actor.name, features)
-        self.sessions[client] = actor.session, actor
+        return client
 
     def _go_on_an_errand(self, actor: Actor) -> None:
         actor._new_program()
-        features = Feature.IGNORE | Feature.ERRAND
-        hello = wire.Hello(wire.VERSION, features, bytes(16), actor.name)
-        client = self.board.door.enter(hello, CALLER, self.now)
+        features = (self._features() | Feature.ERRAND) & ~(Feature.RECEIPTS | Feature.RESUME)
+        client = self._come(actor, wire.Hello(wire.VERSION, features, bytes(16), actor.name))
+        if client is None:
+            return
         assert isinstance(client, Errand)
         actor.lost()
         actor.unanswered.clear()
         actor.sent.clear()
+        uid = UIDS[actor.name]
         actor.client, actor.session = client, self.model.enters(
-            actor.name, features | Feature.HOLD, is_errand=True)
+            actor.name, features | Feature.HOLD, uid, True, uid == OPERATOR)
         self.sessions[client] = actor.session, actor
 
     def take_over(self, actor: Actor) -> None:
-        """A second connection of the same program, while the first one stands."""
+        """A second connection of the same program, while the first one stands; or of another
+        program of the same user, which takes the session."""
         if actor.client is not None and not actor.exiting:
-            self._enter(actor, True)
+            self._enter(actor, self.chance.random() < 0.5)
 
     def _requests(self, actor: Actor, most: int) -> None:
         """The daemon reads these, as Daemon._frames does."""
@@ -414,18 +463,31 @@ class Walk:
             if type(said) is wire.Sends:
                 run = runs.run_of_sends(frames, at, 10_000, len(self.mailbox.users))
             taken = run[1] if run else 1
+            refusal = bool(self.mailbox.refusal)
+            try:
+                self._receive(client, run[0] if run else said)
+            except Doubtful:                                # look at it again
+                actor.outbox.extendleft(FRAME.pack(len(frame)) + frame
+                                        for frame in reversed(frames[at:]))
+                return
             for frame in frames[at:at + taken]:
-                self._model_hears(session, wire.decode(frame, wire.CLIENT))
-            if run:
-                self.board.receive_run(client, run[0], self.now)
-            else:
-                self.board.receive(client, said, self.now)
+                self._model_hears(session, wire.decode(frame, wire.CLIENT), refusal)
             at += taken
             if type(said) is wire.Exit:
                 self.model.leaves(session)
 
-    def _model_hears(self, session: Session, said: Any) -> None:
-        model, refusal = self.model, bool(self.mailbox.refusal)
+    def _receive(self, client: Client, said: Any) -> None:
+        self._is_receiving = True
+        try:
+            if isinstance(said, runs.Run):
+                self.board.receive_run(client, said, self.now)
+            else:
+                self.board.receive(client, said, self.now)
+        finally:
+            self._is_receiving = False
+
+    def _model_hears(self, session: Session, said: Any, refusal: bool) -> None:
+        model = self.model
         match said:
             case wire.Sends():
                 model.sends(session, said, refusal)
@@ -437,6 +499,8 @@ class Walk:
                 model.holds(session, said)
             case wire.Ignore():
                 model.ignores(session, said, refusal)
+            case _:
+                room_walk.model_hears(model.rooms, session, said, refusal)
 
     def _write(self) -> None:
         for _ in range(2):
@@ -494,6 +558,9 @@ class Walk:
             self.disk.lag = self.chance.choice((0, 0, 1, 3, 10))
         if self.chance.random() < 0.01:
             self.disk.full = self.chance.choice((1, 1, 2, 5, 20))
+        if self.chance.random() < 0.02:
+            uid = self.chance.choice(list(UIDS.values()))
+            self.groups[uid] = {"staff"} - self.groups.get(uid, set())
         if self.chance.random() < 0.004:
             self.kill()
         self.turn()
@@ -507,7 +574,7 @@ class Walk:
 
     def kill(self) -> None:
         """Or a stop in good order: what is confirmed and not CONFIRMED may come back, or not."""
-        if self.chance.random() < 0.3 and not self.disk.full:
+        if stops := self.chance.random() < 0.3 and not self.disk.full:
             self.disk.lag = 0
             self.mailbox.close()
         self._end()
@@ -518,7 +585,7 @@ class Walk:
         self.model.restarts({user.name: [
             (mail.id, (users[mail.sender].name, mail.origin))
             for mail in singles(self.mailbox.unread(user, 0, self.mailbox.last, 1 << 32, 1 << 40))]
-            for user in users})
+            for user in users}, [user.name for user in users if not user.last_seen], not stops)
 
     # ---- quiet moments ----
 
@@ -536,14 +603,25 @@ class Walk:
         else:
             raise Disagreement("it does not come to rest")
         self.model.is_quiet()
+        self._compare(is_quiet=True)
 
     def check_all(self) -> None:
         """Each connected user checks, while nothing else happens: what it was told comes."""
+        asked: list[tuple[Actor, Session]] = []
         for actor in self.actors:
-            if actor.online and not actor.checking and not actor.exiting:
+            if actor.online and not actor.checking and not actor.exiting and actor.session:
                 actor.read(1 << 30)
                 actor.check()
+                if self.chance.random() < 0.5:
+                    actor.say(wire.ListRooms(actor.request()))
+                    asked.append((actor, actor.session))
+                else:
+                    room_walk.recall(actor)
+        before = self.model.rooms.changes
         self.rest()
+        for actor, session in asked:
+            if actor.session is session and self.model.rooms.changes == before:
+                self.model.rooms.is_listed(session)
 
     def finish(self) -> None:
         """Everybody comes, and reads and confirms all; the errands are over."""
@@ -551,6 +629,10 @@ class Walk:
             if errand.client is not None:
                 self._hang_up(errand)
         self.errands.clear()
+        self.rest()
+        for _ in range(int(REVIEW_SECONDS * 20)):
+            self.turn(quiet=True)
+        self.model.rooms.is_reviewed(UIDS)
         for actor in self.actors:
             while actor.client is None or actor.exiting:
                 if actor.client is None:
@@ -572,10 +654,11 @@ class Walk:
         raise Disagreement("the queues do not become empty")
 
 
+FRAME = struct.Struct("!I")
 ACTS = (Actor.send, Actor.repeat, Actor.check, Actor.hold, Actor.ignore, Actor.confirm,
-        Actor.confirm_late, Actor.exit, lambda actor: None)
-WEIGHTS = (20, 2, 8, 4, 1, 40, 3, 0.3, 20)
-ERRAND_WEIGHTS = (10, 2, 20, 1, 1, 40, 3, 4, 20)
+        Actor.confirm_late, Actor.exit, lambda actor: None, *room_walk.ACTS)
+WEIGHTS = (20, 2, 8, 4, 1, 40, 3, 0.3, 20, *room_walk.WEIGHTS)
+ERRAND_WEIGHTS = (10, 2, 20, 1, 1, 40, 3, 4, 20, *room_walk.WEIGHTS)
 
 
 def walk(seed: int, steps: int) -> dict[str, int]:
@@ -584,12 +667,14 @@ def walk(seed: int, steps: int) -> dict[str, int]:
     window, window_bytes = chance.choice(((3, 500), (8, 900), (30, 3000),
                                           (delivery.WINDOW, delivery.WINDOW_BYTES)))
     many, quota = chance.choice((slices.MANY, 2, 0)), chance.choice((0, 0, 10, 60))
+    lines = chance.choice((100, 8, 1))
     with contextlib.ExitStack() as stack:
         for module, name, value in (
                 (delivery, "WINDOW", window), (delivery, "WINDOW_BYTES", window_bytes),
-                (delivery, "MANY", many), (roster, "MANY", many), (slices, "STEP", 1)):
+                (delivery, "MANY", many), (roster, "MANY", many), (slices, "STEP", 1),
+                (looking, "PAST_MOST", 2), (groups, "REVIEW_SECONDS", REVIEW_SECONDS)):
             stack.enter_context(patch.object(module, name, value))
-        going = stack.enter_context(Walk(seed, window, window_bytes, quota))
+        going = stack.enter_context(Walk(seed, window, window_bytes, quota, lines))
         try:
             for _ in range(steps):
                 going.step()

@@ -59,6 +59,17 @@ class Never(unittest.TestCase):
             self.assertIn("no login of this host", told.reason)
         self.assertIsNone(self.house.mailbox.find("dave"))      # nor is one beside it registered
 
+    def test_beside_a_room_or_a_name_that_was_retired(self) -> None:
+        """Nobody gets such a message, so nobody is registered for it."""
+        self.ann.say(wire.Join(7, "#ops"))
+        self.house.enters("bob", unix(BOB))
+        bob, board = self.house.mailbox.find("bob"), self.house.daemon.board
+        board.retirement.set(bob, True, self.house.clock())
+        for other, why in ("#ops", Why.OTHER), ("bob", Why.UNKNOWN), ("#none", Why.UNKNOWN):
+            (told,) = self.says("dave", other)
+            self.assertEqual(told.why, why)
+        self.assertIsNone(self.house.mailbox.find("dave"))
+
     def test_now_or_never_registers_nobody(self) -> None:
         (told,) = self.says("dave", flags=SendFlag.NOW)
         self.assertEqual(told.why, Why.UNKNOWN)

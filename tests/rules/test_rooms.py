@@ -1,5 +1,4 @@
 """rooms: who is in one, who may, what is kept, and what is told of it."""
-import random
 import unittest
 from typing import ClassVar
 from unittest import mock
@@ -7,10 +6,11 @@ from unittest import mock
 import wire
 from rules import rooms
 from rules.claims import TRUSTING, Identity
-from rules.rooms import MEMBERS_MAX, REVIEW_SECONDS, ROOMS_OF_ONE, SLACK, Groups
+from rules.groups import REVIEW_SECONDS, Groups
+from rules.lines import SLACK
+from rules.rooms import MEMBERS_MAX, ROOMS_OF_ONE
 from rules.state import Caller
 from server.options import Limits
-from tests.harness.process import effort
 from tests.harness.service import Service
 from wire import Admission, Feature, Part, SendFlag, Why
 
@@ -275,6 +275,23 @@ class Past(Scene):
             self.ann.say(wire.Sends(self.ann.id(), 0, ("#ops",), tuple(map(str, range(20)))))
             self.assertEqual([text for _, text in self.past(self.bob)],
                              [str(number) for number in range(12, 20)])
+
+    def test_at_a_start_it_keeps_what_the_operator_asks_for_then(self):
+        """Of a room that was closed before a kill -9, nothing."""
+        self.join(self.ann, self.bob)
+        self.join(self.ann, room="#dev")
+        for number in range(30):
+            self.say(self.ann, str(number))
+            self.say(self.ann, str(number), room="#dev")
+        self.forget(self.ann)
+        self.ann.sock.send(wire.encode(wire.Close(7, "#dev")))
+        self.service.daemon.turn(0)
+        self.service.limits = LIMITS._replace(room_lines=8)
+        self.restart()
+        self.service.forward(1)
+        self.assertEqual([text for _, text in self.past(self.bob)],
+                         [str(number) for number in range(22, 30)])
+        self.assertEqual(self.service.mailbox.find("#dev").waiting, 0)
 
     def test_long_lines_come_in_pages(self):
         self.join(self.ann, self.bob)
@@ -598,96 +615,13 @@ class InAGroup(Scene):
         def fail(uid):
             raise OSError("no answer")
         board = self.service.daemon.board
-        board.rooms.groups = Groups(fail, fail)
+        board.rooms.groups.host = Groups(fail, fail)
         self.ask(self.cat, wire.Join(7, "#ops"), Why.DENIED)
         self.service.forward(REVIEW_SECONDS + 1)
         self.bob.hang_up()
         self.bob = self.enter("bob")
         self.assertEqual(self.members(self.ann)[1], ("ann", "bob"))
         self.ask(self.ann, wire.Admit(7, GROUP, "#ops", ("staff",)), Why.FULL)
-
-
-class Walk(unittest.TestCase):
-    """Users join, leave, write, hold, check, come and go, and the daemon is killed, by chance,
-    beside a model of what each is to read: every line of a room while they were in it, once."""
-
-    NAMES, ROOMS = ("ann", "bob", "cat", "dan"), ("#a", "#b")
-
-    def test_by_chance(self):
-        for seed in range(effort(400, 12)):
-            with self.subTest(seed=seed), Service(limits=LIMITS) as service:
-                self.chance, self.service = random.Random(seed), service
-                self.walk()
-
-    def walk(self):
-        self.said = 0                                       # lines so far
-        self.here, self.read = {}, {name: [] for name in self.NAMES}
-        self.due = {name: [] for name in self.NAMES}        # to be read, in this order by room
-        self.members = {room: set() for room in self.ROOMS}
-        self.past = {room: [] for room in self.ROOMS}
-        for _ in range(60):
-            name, room = self.chance.choice(self.NAMES), self.chance.choice(self.ROOMS)
-            step = self.chance.choice(("say",) * 4 + ("join", "join", "leave", "go", "check",
-                                                      "recall", "kill"))
-            if step == "kill":
-                self.hear()
-                self.service.restart()
-                self.here.clear()
-            elif name not in self.here:
-                self.here[name] = self.service.user(name, features=KNOWING)
-                self.here[name]._ids += self.said * 100     # an instance of its own
-            else:
-                getattr(self, step)(name, self.here[name], room)
-            self.hear()
-        for name in self.NAMES:
-            if name not in self.here:
-                self.here[name] = self.service.user(name, features=KNOWING)
-            self.check(name, self.here[name], "")
-        self.hear()
-        for name, read in self.read.items():
-            self.assertEqual(sorted(read), sorted(self.due[name]), name)
-
-    def hear(self):
-        for name, client in self.here.items():
-            for mail in client.hears_all(wire.Mail):
-                self.read[name].append((*mail.to, mail.sender, mail.text))
-                client.confirm(mail)
-
-    def say(self, name, client, room):
-        self.said += 1
-        text = f"{self.said}"
-        client.send(room, text)
-        is_member = name in self.members[room]
-        self.assertEqual(len(client.hears_all(wire.Stored)), is_member)
-        self.assertEqual(len(client.hears_all(wire.Refused)), not is_member)
-        if is_member:
-            self.past[room].append((name, text))
-            for other in self.members[room] - {name}:
-                self.due[other].append((room, name, text))
-
-    def join(self, name, client, room):
-        client.say(wire.Join(7, room))
-        self.assertEqual(len(client.hears_all(wire.Done)), 1)
-        self.members[room].add(name)
-
-    def leave(self, name, client, room):
-        client.say(wire.Leave(7, room))
-        self.assertEqual(len(client.hears_all(wire.Done)), name in self.members[room])
-        self.members[room].discard(name)
-
-    def go(self, name, client, room):
-        client.hang_up()
-        del self.here[name]
-
-    def check(self, name, client, room):
-        client.say(wire.Check(9))
-
-    def recall(self, name, client, room):
-        client.say(wire.Recall(9, room))
-        told = [(said.sender, text) for said in client.hears_all(wire.Past)
-                for text in said.texts]
-        client.hears_all(wire.Done)
-        self.assertEqual(told, self.past[room] if name in self.members[room] else [])
 
 
 class Bounds(Scene):
@@ -745,6 +679,24 @@ class Bounds(Scene):
             self.assertEqual(self.rooms(self.ann),
                              {"#ops": ("#ops", OPEN, Part.MEMBER | Part.KEEPER, 1, 1, "")}, said)
         self.join(self.ann, room="#new")
+
+    def test_a_disk_that_refuses_a_close_and_the_room_after_it(self):
+        """In one turn: who was in it is in it, and what was said there is there."""
+        self.join(self.ann, self.bob)
+        self.say(self.ann, "one")
+        box = self.service.mailbox
+        append, box._journals.append = box._journals.append, refuse
+        self.forget(self.ann)
+        self.ann.sock.send(b"".join(map(wire.encode, (wire.Close(7, "#ops"),
+                                                      wire.Join(8, "#ops")))))
+        self.service.daemon.turn(0)
+        box._journals.append = append
+        box.upkeep.regain_at = 0.0
+        self.service.forward(1)
+        self.assertIn(wire.Failed, map(type, self.ann.heard + self.ann.hears_all(wire.Failed)))
+        self.assertEqual(self.past(self.bob), [("ann", "one")])
+        self.assertEqual(self.members(self.bob)[1], ("ann", "bob"))
+        self.assertEqual((self.room.here, self.room.keeper), (2, 0))
 
     def test_over_full(self):
         """While the disk is full."""

@@ -46,7 +46,17 @@ from client.contents import Contents
 from client.history import Own, Record, parse_kept
 from client.index import Key
 from client.letters import below, line, lines, lines_backwards, parse
-from client.past import Found, Steps, T, between, find, finding, tail, tailing
+from client.past import (
+    Found,
+    Steps,
+    T,
+    between,
+    find,
+    finding,
+    sent_lately,
+    tail,
+    tailing,
+)
 from client.private import check_private, locked, private_directory, sync, sync_name
 from wire import Mail
 
@@ -91,10 +101,22 @@ class Memory:
     def keep(self, mails: Sequence[Mail]) -> None:
         """Remember that these were shown.  Raises ArchiveError, and then keeps none of them."""
         self._await(mails)
+        self._remember(mails)
+
+    def _remember(self, mails: Sequence[Mail]) -> None:
         for mail in mails:
             self._shown[_hash(mail)] = None
         while len(self._shown) > SHOWN_MAX:
             del self._shown[next(iter(self._shown))]
+
+    def recall(self, mails: Sequence[Mail]) -> None:
+        """The user saw these lines of a room, which are no messages: the daemon forgets nothing.
+        Raises ArchiveError."""
+        self._remember(mails)
+
+    def has_sent(self, number: int) -> bool:
+        """Whether the archive has this message of the user's own, as far as it is not long ago."""
+        return False
 
     def _await(self, mails: Sequence[Mail]) -> None:
         """They are kept, and the daemon is to forget them."""
@@ -162,6 +184,8 @@ class Archive(Memory):
         self._is_doubtful = False       # a failed write could not be undone: nothing more is kept
         self._unmarked = 0              # received messages below the last mark
         self._noted = 0                 # and other lines below it, since the file was opened
+        self._sent: set[int] = set()    # ids of the user's own messages, in the last of it
+        self._sent_upto = 0             # the size that it had then
 
     @property
     def path(self) -> str | None:
@@ -183,14 +207,34 @@ class Archive(Memory):
 
     def keep(self, mails: Sequence[Mail]) -> None:
         with self._one_line("can't keep messages", "; they stay in the mailbox"), self._writing():
-            self._contents.read_on()
-            fresh = [mail for mail in mails if not self.has(mail)]
-            if fresh:
-                written = [line(mail).encode() + b"\n" for mail in fresh]
-                self._contents.add(fresh, written, self._append(b"".join(written)))
+            self._unmarked += self._add(mails)
         self._await(mails)
-        self._unmarked += len(fresh)
         self._contents.fold_if_due()
+
+    def recall(self, mails: Sequence[Mail]) -> None:
+        """Not synced, like note()."""
+        if self._lack:
+            return
+        with self._one_line("can't keep what was said before"), self._writing():
+            self._noted += self._add(mails, durable=False)
+        self._contents.fold_if_due()
+
+    def _add(self, mails: Sequence[Mail], durable: bool = True) -> int:
+        """Append those that are not here; how many they are."""
+        self._contents.read_on()
+        fresh = [mail for mail in mails if not self.has(mail)]
+        if fresh:
+            written = [line(mail).encode() + b"\n" for mail in fresh]
+            self._contents.add(fresh, written, self._append(b"".join(written), durable))
+        return len(fresh)
+
+    def has_sent(self, number: int) -> bool:
+        with contextlib.suppress(OSError):
+            self._attach()
+            size = os.fstat(self._fd).st_size
+            if size != self._sent_upto:
+                self._sent, self._sent_upto = sent_lately(self._fd), size
+        return number in self._sent
 
     def note(self, records: Sequence[Own]) -> None:
         """Not synced: the next keep() does that, or the system, within a minute.  Without a place
@@ -305,7 +349,7 @@ class Archive(Memory):
         _begin(fd)
         end_line(fd)
         below_mark = lines(fd, below(fd, MARK, UNCONFIRMED_BYTES))
-        for record in [found for found in map(parse_kept, below_mark) if found]:
+        for record in [found for found in map(parse_kept, below_mark) if found and found.id]:
             self.unconfirmed.setdefault((record.sender, record.origin), record.id)
             self._unmarked += 1
         if self._unmarked:

@@ -393,12 +393,17 @@ def _on_rooms(link: Link, said: wire.Rooms) -> None:
 
 
 def _on_past(link: Link, said: wire.Past) -> None:
-    """What was said in a room: what the archive has is not shown again."""
-    mails = [wire.Mail(0, said.time, said.origin + n, 0, 0, said.sender, text)
-             for n, text in enumerate(said.texts)]
-    texts = tuple([mail.text for mail in mails if not link.archive.has(mail)])
-    if texts:
-        link._events.append(said._replace(texts=texts))
+    """What was said in a room: what the archive has is not shown again.  The rest as it came, in
+    runs of consecutive ids."""
+    run: list[str] = []
+    is_own = said.sender.lower() == link.name.lower()
+    for number, text in enumerate((*said.texts, ""), said.origin):
+        mail = wire.Mail(0, said.time, number, 0, 0, said.sender, text)
+        if text and not link.archive.has(mail) and not (is_own and link.archive.has_sent(number)):
+            run.append(text)
+        elif run:
+            link._events.append(said._replace(origin=number - len(run), texts=tuple(run)))
+            run = []
 
 
 def _on_waiting(link: Link, said: wire.Waiting) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import wire
+from client.archive import ArchiveError
 from client.events import Offline, Online
 from client.link import Link
 from terminal.display import display
@@ -30,14 +31,18 @@ class Recalled:
     def __init__(self, room: str) -> None:
         self.room = room
         self.rows: list[tuple[str, str]] = []
+        self.mails: list[wire.Mail] = []        # the same for the archive: they have no id
         self.size = 0
 
     def take(self, said: wire.Past, sender: str) -> None:
-        for text in said.texts:
+        for number, text in enumerate(said.texts, said.origin):
             self.rows.append((f"{clock(said.time, '%-d %b %H:%M')} {sender}", text))
+            self.mails.append(wire.Mail(0, said.time, number, 0, 1, said.sender, text,
+                                        (self.room,)))
             self.size += len(text)
         while len(self.rows) > PAST_MAX or self.size > PAST_BYTES:
             self.size -= len(self.rows.pop(0)[1])
+            del self.mails[0]
 
 
 class Rooms:
@@ -170,6 +175,10 @@ class Rooms:
                 return
         elif (recalled := self._recalls.pop(event.request, None)) and recalled.rows:
             self.feed.show(f"said in {display(recalled.room)} before:", recalled.rows, beside=False)
+            try:
+                self.link.archive.recall(recalled.mails)
+            except ArchiveError as fault:
+                self.feed.note(str(fault), "alert")
 
     def on_failed(self, event: wire.Failed) -> None:
         self._joining.pop(event.request, None)

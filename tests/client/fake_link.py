@@ -38,6 +38,7 @@ class FakeLink:
         self.archive = self
         self.unsent = Unsent("", 0)
         self.left: Any = self
+        self.recalled: list[wire.Mail] = []     # lines of rooms that the archive was given
         self.sends: list[Sent] = []         # left by an earlier session
         self.waiting = 0
         self.granted = wire.Feature.IGNORE | wire.Feature.ROOMS
@@ -106,6 +107,9 @@ class FakeLink:
         taken, self.sends = self.sends, []
         self.pending.update((send.id, send.text) for send in taken)
         return taken
+
+    def recall(self, mails: Sequence[wire.Mail]) -> None:
+        self.recalled = list(mails)
 
     def drop(self) -> list[Sent]:
         taken, self.sends = self.sends, []

@@ -111,7 +111,7 @@ class TestLine(unittest.TestCase):
 
 class TestFile(Base):
     def test_round_trip(self) -> None:
-        letters = [record(n, hostile(n)) for n in range(300)]
+        letters = [record(n, hostile(n)) for n in range(1, 301)]
         self.opened().keep(letters)
         self.assertEqual(self.kept(), letters)
         self.assertEqual(self.opened().unconfirmed, {("bob", r.origin): r.id for r in letters})

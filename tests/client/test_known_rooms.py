@@ -1,8 +1,12 @@
 """Rooms at the client's end of the wire: which there are, what was said there, and the bounds."""
+import tempfile
 import unittest
+from typing import Any
 
 import wire
 from client import history, letters
+from client.archive import Archive
+from client.events import Repeated
 from client.history import Sent
 from client.past import is_with
 from client.rooms import LISTED_MAX, OWN_MAX, Rooms
@@ -41,7 +45,8 @@ class OfALink(Linked):
         self.link.shown([had])
         events = self.given(wire.Past(1, 1, 76, had.sender, ("before", "had", "after")),
                             wire.Past(1, 1, 77, had.sender, ("had",)))
-        self.assertEqual(events, [wire.Past(1, 1, 76, had.sender, ("before", "after"))])
+        self.assertEqual(events, [wire.Past(1, 1, 76, had.sender, ("before",)),
+                                  wire.Past(1, 1, 78, had.sender, ("after",))])
 
     def test_what_cant_be(self) -> None:
         for said in (wire.Rooms(0, 1, (room("ops"),)), wire.Rooms(0, 1, (room("##"),)),
@@ -65,6 +70,52 @@ class InAnArchive(unittest.TestCase):
         self.assertEqual([is_with(record, name) for record in (sent, had)
                           for name in ("#OPS", "bob", "#o", "ops")],
                          [True, False, False, False, True, True, False, False])
+
+
+class Recalled(Linked):
+    """What /join shows is in the archive afterwards, once."""
+
+    def setUp(self) -> None:
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        super().setUp()
+        self.follow()
+
+    def follow(self) -> None:
+        self.link.close()
+        self.link = self.make(Archive(self.directory, fsync=lambda fd: None))
+        self.login(welcome(features=ALL | ALWAYS))
+
+    def joined(self) -> list[Any]:
+        """What comes of it, when the room is joined and what came was shown."""
+        events = self.given(wire.Past(1, 5, 76, "bob", ("which drawer?", "the\nsecond")),
+                            wire.Past(1, 6, 90, "alice", ("thanks", "bye")))
+        self.link.archive.recall([
+            wire.Mail(0, said.time, number, 0, 1, said.sender, text, ("#ops",))
+            for said in events for number, text in enumerate(said.texts, said.origin)])
+        return events
+
+    def test_kept_once_and_confirmed_never(self) -> None:
+        self.assertEqual(len(self.joined()), 2)
+        self.assertEqual(self.joined(), [])
+        self.follow()
+        self.assertEqual(self.house.hear(), [])
+        self.assertEqual(self.joined(), [])
+        self.assertEqual([(mail.sender, mail.text) for mail in self.link.archive.last(9, "#ops")],
+                         [("bob", "which drawer?"), ("bob", "the\nsecond"), ("alice", "thanks"),
+                          ("alice", "bye")])
+
+    def test_what_the_user_said_there_is_in_the_archive_already(self) -> None:
+        (number,) = self.link.send(["#ops"], "mine")
+        self.given(wire.Stored(number, number))
+        self.assertEqual(self.given(wire.Past(1, 6, number, "alice", ("mine", "of elsewhere"))),
+                         [wire.Past(1, 6, number + 1, "alice", ("of elsewhere",))])
+
+    def test_a_line_that_also_comes_as_a_message_is_confirmed_and_not_shown(self) -> None:
+        self.joined()
+        self.house.hear()
+        (event,) = self.given(mail(8, origin=76, text="which drawer?"))
+        self.assertIsInstance(event, Repeated)
+        self.assertEqual(self.house.hear(), [wire.Confirm(8, 8)])
 
 
 class Bounds(unittest.TestCase):

@@ -53,6 +53,11 @@ class Joining(Rooms):
                          [["bob", "which", "drawer?"], ["bob", "hello"], ["you", "the", "second"]])
         self.assertEqual(play.menu.pane.unseen, unseen)
         self.assertEqual(play.menu.take_unshown(), [])
+        self.assertEqual([(mail.id, mail.origin, mail.sender, mail.to, mail.text)
+                          for mail in play.link.recalled],
+                         [(0, 5, "bob", ("#ops",), "which drawer?"),
+                          (0, 6, "bob", ("#ops",), "hello"),
+                          (0, 9, "alice", ("#ops",), "the second")])
 
     def test_nothing_was_said(self) -> None:
         self.enter("/join #ops")
@@ -92,6 +97,7 @@ class Joining(Rooms):
             self.play.hear(wire.Past(2, 1, number * 100, "bob", tuple(map(str, range(100)))))
         self.play.hear(wire.Past(99, 1, 1, "bob", ("nobody asked",)), wire.Done(2))
         self.assertEqual(len(self.play.menu.pane.entries[-1].lines()), PAST_MAX + 1)
+        self.assertEqual(len(self.play.link.recalled), PAST_MAX)
 
 
 class Writing(Rooms):

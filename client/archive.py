@@ -141,8 +141,10 @@ class Memory:
         """The same without the place."""
         return self.tail(n, name)[1]
 
-    def between(self, begin: int, end: int, n: int, name: str = "") -> list[Record]:
-        """The last n of those said from `begin` on and before `end`.  Raises ArchiveError."""
+    def between(self, begin: int, end: int, n: int, name: str = "") -> Steps[list[Record]]:
+        """The last n of those said from `begin` on and before `end`, as steps of a task.  Raises
+        ArchiveError."""
+        yield from ()
         return []
 
     def find(self, text: str, above: int | None = None) -> Found | None:
@@ -155,10 +157,11 @@ class Memory:
         yield from ()
         return None
 
-    def tailing(self, n: int, name: str, end: int) -> Steps[tuple[int, list[Record]]]:
-        """tail() of those above a place in the file, as steps of a task."""
+    def tailing(self, n: int, name: str, end: int | None = None
+                ) -> Steps[tuple[int, list[Record]]]:
+        """tail(), as steps of a task; `end`: of those above that place in the file."""
         yield from ()
-        return end, []
+        return end or 0, []
 
     def close(self) -> None:
         """Let go of what is open; harmless at any time."""
@@ -258,10 +261,8 @@ class Archive(Memory):
             self._attach()
             return tail(self._fd, n, name)
 
-    def between(self, begin: int, end: int, n: int, name: str = "") -> list[Record]:
-        with self._one_line("can't read the archive"):
-            self._attach()
-            return between(self._fd, begin, end, n, name)
+    def between(self, begin: int, end: int, n: int, name: str = "") -> Steps[list[Record]]:
+        return (yield from self._held(lambda fd: between(fd, begin, end, n, name)))
 
     def find(self, text: str, above: int | None = None) -> Found | None:
         with self._one_line("can't read the archive"):
@@ -271,7 +272,8 @@ class Archive(Memory):
     def finding(self, text: str, above: int | None = None) -> Steps[Found | None]:
         return (yield from self._held(lambda fd: finding(fd, text, above)))
 
-    def tailing(self, n: int, name: str, end: int) -> Steps[tuple[int, list[Record]]]:
+    def tailing(self, n: int, name: str, end: int | None = None
+                ) -> Steps[tuple[int, list[Record]]]:
         return (yield from self._held(lambda fd: tailing(fd, n, name, end)))
 
     def _held(self, task: Callable[[int], Steps[T]]) -> Steps[T]:

@@ -151,6 +151,7 @@ def _delivered(record: Sent) -> Sent:
 
 # ---- from the top down ----
 
+PAUSE = 100                 # lines between two pauses: a millisecond, if all are taken apart
 NEVER = b"@"                # above all times that a calendar has
 
 
@@ -164,10 +165,30 @@ class Wanted(NamedTuple):
 
 def select(fd: int, wanted: Wanted) -> Iterator[Record]:
     """These entries, the oldest first."""
-    ranges = delivered(fd)
+    return filter(None, _selected(fd, wanted, delivered(fd)))
+
+
+def between(fd: int, begin: int, end: int, n: int, name: str = "") -> Steps[list[Record]]:
+    """The last n entries from `begin` on and before `end`, with this user or with anybody, as steps
+    of a task."""
+    wanted = Wanted(name, None, stamp(begin).encode(), stamp(end).encode())
+    ranges = yield from _delivering(fd)
+    kept = deque[Record](maxlen=n)
+    for record in _selected(fd, wanted, ranges):
+        if record is None:
+            yield None
+        else:
+            kept.append(record)
+    return [*kept]
+
+
+def _selected(fd: int, wanted: Wanted, ranges: Ranges) -> Iterator[Record | None]:
+    """The entries, and None for a pause after each PAUSE lines."""
     name = wanted.name.lower().encode()
     for _, data in pieces(fd, 0):
-        for raw in data.split(b"\n"):
+        for number, raw in enumerate(data.split(b"\n")):
+            if number % PAUSE == 0:
+                yield None
             if raw[:1].isdigit() and not wanted.since <= raw < wanted.until:
                 continue
             if name and name not in raw.lower():
@@ -181,12 +202,6 @@ def select(fd: int, wanted: Wanted) -> Iterator[Record]:
                 yield record
 
 
-def between(fd: int, begin: int, end: int, n: int, name: str = "") -> list[Record]:
-    """The last n entries from `begin` on and before `end`, with this user or with anybody."""
-    wanted = Wanted(name, None, stamp(begin).encode(), stamp(end).encode())
-    return [*deque(select(fd, wanted), n)]
-
-
 def _matches(raw: bytes, pattern: re.Pattern[str]) -> bool:
     """Whether the text of a line has this; most lines are not taken apart for it."""
     try:
@@ -197,12 +212,17 @@ def _matches(raw: bytes, pattern: re.Pattern[str]) -> bool:
 
 def delivered(fd: int) -> Ranges:
     """The ids of all messages that were shown to all their recipients: ranges in order."""
+    return at_once(_delivering(fd))
+
+
+def _delivering(fd: int) -> Steps[Ranges]:
+    """The same as steps of a task."""
     ranges: Ranges = [(-2, -2)]
     for _, data in pieces(fd, 0):
-        at = 0
-        while (at := data.find(b" delivered=", at)) >= 0:
-            line, at = data.rfind(b"\n", 0, at) + 1, data.index(b"\n", at)
-            record = history.parse(data[line:at])
+        for number, line in enumerate(_holding_delivered(data)):
+            if number % PAUSE == 0:
+                yield None
+            record = history.parse(line)
             if isinstance(record, Shown):
                 first, last = ranges[-1]
                 if record.first == last + 1:
@@ -210,6 +230,15 @@ def delivered(fd: int) -> Ranges:
                 else:
                     ranges.append((record.first, record.last))
     return sorted(ranges)
+
+
+def _holding_delivered(data: bytes) -> Iterator[bytes]:
+    """The lines that may tell of a delivery, and an empty one before them."""
+    yield b""
+    at = 0
+    while (at := data.find(b" delivered=", at)) >= 0:
+        line, at = data.rfind(b"\n", 0, at) + 1, data.index(b"\n", at)
+        yield data[line:at]
 
 
 def _is_shown(ranges: Ranges, number: int) -> bool:

@@ -189,28 +189,30 @@ class Settled(NamedTuple):
 
 class Listing(Note):
     """A note with rows of two columns below it; if the rows are many and there is room, several
-    of them stand beside each other."""
-    __slots__ = ("beside", "items")
+    of them stand beside each other.  A further part of a table has no note."""
+    __slots__ = ("beside", "items", "widest")
 
     def __init__(self, time: int, text: str, items: list[tuple[str, str]],
-                 beside: bool = True) -> None:
+                 beside: bool = True, whole: list[tuple[str, str]] | None = None) -> None:
+        """`whole`: the table that these rows are a part of."""
         super().__init__(time, text)
         self.items = items
+        self.widest = whole or items        # whose columns it has
         self.beside = beside        # rows may stand beside each other
 
     def measure(self) -> int:
         return super().measure() + sum(ITEM_SIZE + getsizeof(word) for _, word in self.items)
 
     def rows(self, width: int, ruler: Ruler) -> list[Row]:
-        rows = super().rows(width, ruler)
+        rows = super().rows(width, ruler) if self.text else []
         indent = min(8, width // 5)
-        first = max(8, max((ruler.width(item) for item, _ in self.items), default=0)) + 1
+        first = max(8, max((ruler.width(item) for item, _ in self.widest), default=0)) + 1
         if first > width // 3:          # no room for columns
             return rows + [row for item, word in self.items
                            for row in hang((("  ", ""),), f"{item}  {word}", "", indent, width,
                                            ruler)]
-        cell = first + max((ruler.width(word) for _, word in self.items), default=0) + 3
-        several = self.beside and len(self.items) > TABLE_LONG
+        cell = first + max((ruler.width(word) for _, word in self.widest), default=0) + 3
+        several = self.beside and len(self.widest) > TABLE_LONG
         across = max(1, (width - indent) // cell) if several else 1
         for at in range(0, len(self.items), across):
             row: list[Run] = [(" " * indent, "")]
@@ -224,7 +226,8 @@ class Listing(Note):
                                             for item, word in self.items)
 
     def lines(self) -> list[str]:
-        return [*super().lines(), *(f"  {item:8} {word}" for item, word in self.items)]
+        head = super().lines() if self.text else []
+        return head + [f"  {item:8} {word}" for item, word in self.items]
 
 
 # ---- rows ----

@@ -18,6 +18,7 @@ Hears: TypeAlias = dict[type, Callable[[Any], None]]    # by the type of an even
 
 # Changes that --plain has yet to print: two of each message in the pane.  A screen takes none.
 SETTLED_MAX = 20_000
+PART = 100              # rows of a table that are wrapped at once: 10 ms
 
 
 class Feed:
@@ -99,7 +100,10 @@ class Feed:
 
     def show_tables(self, tables: Sequence[tuple[str, list[tuple[str, str]]]],
                     beside: bool = True) -> None:
-        """Several, from the first row of the first one on."""
-        for head, items in tables:
-            self._add(Listing(self.now, head, items=items, beside=beside))
-        self.pane.to_last(len(tables))
+        """Several, from the first row of the first one on.  A long one is in parts, for a part has
+        rows only when it comes into view."""
+        parts = [(head * (at == 0), items[at:at + PART], items)
+                 for head, items in tables for at in range(0, len(items) or 1, PART)]
+        for head, items, whole in parts:
+            self._add(Listing(self.now, head, items, beside, whole))
+        self.pane.to_last(len(parts))

@@ -24,7 +24,8 @@ KEYS = [
 ]
 WIDER = [
     ("", "nobody can be added to a chat, or to a group chat, that has begun"),
-    ("", "to have more people in it: /quit, then /group bob,erin,dan invites all of them")]
+    ("", "to have more people in it: /quit, then /group bob,erin,dan invites all of them"),
+    ("", "a room is open to who comes later: /join #ops, and the others do the same")]
 MORE = {"chat": WIDER, "group": WIDER}      # what /help WORD adds to the row of a command
 MARKS = [
     (SENT, "sent: the daemon has not answered yet"),

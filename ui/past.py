@@ -98,18 +98,8 @@ class Past:
 
     def show(self, number: int, name: str = "", days: Span | None = None, when: str = "") -> str:
         """Show the last messages, with this user or with anybody, of these days or of any time; a
-        fault, or ""."""
-        archive = self.link.archive
-        try:
-            records = archive.between(*days, number, name) if days else archive.last(number, name)
-        except ArchiveError as fault:
-            return str(fault)
-        whom = (f" with {display(name)}" if name else "") + (f" of {when}" if when else "")
-        if not records:
-            return f"there are no messages{whom} in your archive"
-        what = "message" if len(records) == 1 else f"{len(records)} messages"
-        self.feed.show(f"the last {what}{whom}:", self._items(records), beside=False)
-        return ""
+        fault, if it is known by then, or ""."""
+        return self._begin(self._showing(number, name, days, when))
 
     # ---- what may take a while ----
 
@@ -146,6 +136,19 @@ class Past:
         except ArchiveError as fault:
             self._task = None
             return str(fault)
+        return ""
+
+    def _showing(self, number: int, name: str, days: Span | None, when: str) -> Steps[str]:
+        archive = self.link.archive
+        if days:
+            records = yield from archive.between(*days, number, name)
+        else:
+            _, records = yield from archive.tailing(number, name)
+        whom = (f" with {display(name)}" if name else "") + (f" of {when}" if when else "")
+        if not records:
+            return f"there are no messages{whom} in your archive"
+        what = "message" if len(records) == 1 else f"{len(records)} messages"
+        self.feed.show(f"the last {what}{whom}:", self._items(records), beside=False)
         return ""
 
     def find(self, text: str, above: int | None, then: Callable[[int | None], str]) -> str:

@@ -66,7 +66,9 @@ class FakeLink:
     def last(self, n: int, name: str = "") -> list[Any]:
         return self.tail(n, name)[1]
 
-    def between(self, begin: int, end: int, n: int, name: str = "") -> list[Any]:
+    def between(self, begin: int, end: int, n: int, name: str = "") -> Steps[list[Any]]:
+        for _ in range(self.pauses):
+            yield None
         return [record for record in self.last(n, name) if begin <= record.time < end]
 
     def find(self, text: str, above: int | None = None) -> Found | None:
@@ -81,8 +83,12 @@ class FakeLink:
             yield None
         return self.find(text, above)
 
-    def tailing(self, n: int, name: str, end: int) -> Steps[tuple[int, list[Any]]]:
-        yield from ()
+    def tailing(self, n: int, name: str, end: int | None = None
+                ) -> Steps[tuple[int | None, list[Any]]]:
+        for _ in range(self.pauses):
+            yield None
+        if end is None:
+            return self.tail(n, name)
         records = [record for record in self.above[:end] if not name or is_with(record, name)][-n:]
         return (self.above.index(records[0]) if records else 0), records
 

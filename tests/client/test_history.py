@@ -160,8 +160,11 @@ class Kept(unittest.TestCase):
         self.assertEqual([r.id for r in past.select(fd, Wanted(since=since))], list(range(90, 100)))
         for begin, end, n, ids in ((90, 95, 9, [90, 91, 92, 93, 94]), (90, 95, 2, [93, 94]),
                                    (0, 2, 9, [0, 1, 0, 1]), (95, 90, 9, [])):
-            told = found.between(TIME + begin, TIME + end, n, "bob")
+            told = past.at_once(found.between(TIME + begin, TIME + end, n, "bob"))
             self.assertEqual([r.id for r in told if isinstance(r, (wire.Mail, Sent))], ids)
+        with mock.patch.object(past, "PAUSE", 10):
+            steps = sum(1 for _ in found.between(TIME, TIME + 10_000, 9))
+        self.assertGreater(steps, 11, "nobody waits for all of it")
         self.assertEqual(len(list(past.select(fd, Wanted(name="Bob")))), 110)
         self.assertEqual(len(list(past.select(fd, Wanted(name="ob")))), 0)
 

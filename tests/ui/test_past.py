@@ -6,8 +6,11 @@ import wire
 from client.archive import ArchiveError
 from client.history import Chat, Sent
 from tests.client.fake_link import NOON, Offline, Play
+from ui.entries import Listing
+from ui.feed import PART
 from ui.menu import Menu
 from ui.past import AT_ONCE
+from ui.screen import frame
 from wire import SendFlag
 
 DAY = 86_400_000_000
@@ -154,6 +157,32 @@ class Slices(unittest.TestCase):
         self.work()
         self.assertIn("> 20 Nov", play.last)
         self.assertIn("drill", play.last)
+
+    def test_history_goes_on_between_keys_too(self) -> None:
+        for asked in ("/history bob 5", "/history 2026-11-20", "/history bob 2026-11-20"):
+            self.play = Play().online("bob")
+            self.play.link.read, self.play.link.pauses = BEFORE, AT_ONCE + 5
+            self.play.enter(asked)
+            self.assertTrue(self.play.menu.talk.past.is_searching, asked)
+            self.play.type("half")
+            self.work()
+            self.assertIn("the last ", self.play.last)
+            self.assertEqual(self.play.text, "half")
+
+    def test_of_a_long_table_only_what_is_in_view_is_wrapped(self) -> None:
+        play = Play().online("bob")
+        play.link.read = [Chat(NOON + n, ("bob",), "bob", f"{n}") for n in range(1000)]
+        frame(play.menu, 24, 80)
+        with mock.patch.object(Listing, "rows", autospec=True, side_effect=Listing.rows) as wrapped:
+            play.enter("/history bob 1000")
+            frame(play.menu, 24, 80)
+            self.assertLessEqual(wrapped.call_count, 3)
+        parts = [entry.lines() for entry in play.menu.pane.entries if isinstance(entry, Listing)]
+        self.assertEqual((sum(map(len, parts)), max(map(len, parts))), (1001, PART + 1))
+        for _ in range(80):
+            play.press("<PageDown>")
+            rows = frame(play.menu, 24, 80).rows
+        self.assertTrue(any("999" in text for row in rows for text, _ in row))
 
     def test_a_small_archive_answers_at_once(self) -> None:
         self.play.link.pauses = 3

@@ -30,6 +30,8 @@ in UTF-8.  `texts` are a u16 count, the length of each text as a u16, then the t
                                 <-- OUTCOMES first..last, outcome, names   they are not reading now
                                 <-- DELIVERED first..last, by  this recipient has been shown them
                                     or REFUSED id, why         nothing was stored
+    TRACE request, range, names -->                            for whom of these does it wait?
+                                <-- TRACED request, names
                                 <-- MAILS first, sender, texts live, or the answer to CHECK;
                                     or MAILS_TO                if it had several recipients
     CONFIRM first..last         -->                            shown and kept: you may forget them
@@ -100,7 +102,7 @@ nothing: buffers grow only by the bytes that arrived (net/frames.py).
 """
 from typing import Any, NamedTuple
 
-from net import fields, rooms, statuses
+from net import fields, receipts, rooms, statuses
 from net.codec import (
     BOTH,
     CLIENT,
@@ -133,7 +135,8 @@ from net.fields import (
     Words,
 )
 from net.frames import FRAME_MAX, HELLO_MAX, Decoder, ProtocolError
-from net.rooms import *  # noqa: F403    its __all__ is passed on
+from net.receipts import *  # noqa: F403    its __all__ is passed on
+from net.rooms import *  # noqa: F403
 from net.statuses import *  # noqa: F403
 from net.texts import (
     ADDRESSED_MAX,
@@ -155,7 +158,7 @@ __all__ = ["ADDRESSED_MAX", "BOTH", "CLIENT", "CODECS", "DAEMON", "FRAME_MAX", "
            "Admission", "Codec", "Decoder", "Direction", "Entry", "Feature", "Message", "Outcome",
            "Part", "Presence", "ProtocolError", "RoomEntry", "SendFlag", "Why", "decode",
            "describe", "encode", "flaw", "is_name", "is_room", "label", "name_of"]
-__all__ += rooms.__all__ + statuses.__all__
+__all__ += receipts.__all__ + rooms.__all__ + statuses.__all__
 
 VERSION = 1
 
@@ -357,15 +360,6 @@ class Refused(NamedTuple):
     id: U64
     why: U8
     reason: Text
-
-
-@message(37, DAEMON)
-class Delivered(NamedTuple):
-    """This recipient was shown all your messages with these ids; ids of another instance belong to
-    another program."""
-    first: U64
-    last: U64
-    by: Word
 
 
 @message(38, DAEMON)

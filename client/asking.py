@@ -71,6 +71,12 @@ class Asking:
         self.holding = on
         self._inbox.end_live()
 
+    def trace(self, first: int, last: int, to: Sequence[str]) -> int:
+        """Ask for whom of these the user's own messages with these ids wait; TRACED answers an
+        errand."""
+        self._check_grant(wire.Feature.ERRAND)
+        return self._ask(wire.Trace, first, last, tuple(to))
+
     # ---- about users ----
 
     def list(self) -> int:
@@ -155,13 +161,11 @@ class Asking:
         self.is_open, self.granted = True, granted
         self.holding = bool(granted & wire.Feature.HOLD)
 
-    def answered(self, request: int) -> None:
-        """The daemon has done what was asked."""
-        self._unanswered.pop(request, _nothing)()
-
-    def failed(self, request: int) -> None:
-        """The daemon said FAILED."""
-        self._unanswered.pop(request, None)
+    def answered(self, request: int, is_done: bool = True) -> None:
+        """The daemon has done what was asked; or it said FAILED."""
+        done = self._unanswered.pop(request, _nothing)
+        if is_done:
+            done()
 
     def lost(self) -> None:
         """The connection is gone: the requests that have no answer get none."""

@@ -362,7 +362,8 @@ def _on_mails(link: Link, said: wire.Mails | wire.MailsTo) -> None:
 
 
 def _on_mail(link: Link, said: wire.Mail) -> None:
-    link._events += link._inbox.take(said)
+    is_copy = said.flags & SendFlag.COPY and link.ask.granted & Feature.ERRAND
+    link._events += [said] if is_copy else link._inbox.take(said)
 
 
 def _on_rejected(link: Link, said: wire.Rejected) -> None:
@@ -448,8 +449,9 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Ignored: _on_answer,
     wire.Rooms: _on_rooms,
     wire.Members: _on_answer,
+    wire.Traced: _on_answer,
     wire.Past: _on_past,
-    wire.Failed: lambda link, said: link.ask.failed(said.request),
+    wire.Failed: lambda link, said: link.ask.answered(said.request, is_done=False),
 }
 # For the link alone: Online and the like tell the client of a login; the inbox, of mail.
 SILENT = {wire.Binding, wire.Challenge, wire.Verified, wire.Welcome, wire.Rejected, wire.Mails,

@@ -66,6 +66,7 @@ NAMES: dict[type, Callable[[Any], Iterable[str]]] = {
     wire.Roster: lambda said: [entry.name for entry in said.entries],
     wire.Outcomes: lambda said: said.to,
     wire.Delivered: lambda said: (said.by,),
+    wire.Traced: lambda said: said.to,
     wire.Invitation: lambda said: (said.sender, *said.members),
     wire.Inviting: lambda said: said.members,
     wire.Answered: lambda said: (said.by,),

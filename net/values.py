@@ -37,10 +37,12 @@ ERRANDS = 0xFF000000    # the instances of errands begin here (store/user.py)
 
 
 class SendFlag:
-    """Bits.  In SENDS, what the sender asks for; in MAILS, what the sender asked for, and CHECK."""
+    """Bits.  In SENDS, what the sender asks for; in MAILS, what the sender asked for, and how the
+    message comes."""
     NOW = 1             # now or never: nothing is stored for users who are not connected
     EVERYONE = 2        # to every name in the log but the sender's own; `to` is empty
     CHECK = 4           # in MAILS alone: the message answers a CHECK; without it, it is live
+    COPY = 8            # in MAILS alone, to an errand: the session has it, and confirms it
 
 
 class Presence(IntEnum):

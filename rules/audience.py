@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import wire
+from rules.errands import Errands
 from rules.promises import OutcomePages
 from rules.quota import Accounts
 from rules.retirement import is_retired
@@ -69,13 +70,14 @@ class Audiences:
     """The audiences of all clients."""
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
-                 accounts: Accounts, rooms: Rooms, statuses: Statuses) -> None:
+                 accounts: Accounts, rooms: Rooms, statuses: Statuses, errands: Errands) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
         self.accounts = accounts
         self.rooms = rooms
         self.statuses = statuses
+        self.errands = errands
         self.puts = 0                                           # messages put so far, by anybody
         self.version = 0                                        # of the roster that they are for
         # those that are remembered, by the sender, the flags and the names
@@ -153,7 +155,7 @@ class Audiences:
         away: list[str] = []
         new: list[str] = []
         tells_new = client.features & wire.Feature.LOGINS
-        reading: dict[Client, None] = {}
+        reading = self.listening(users)
         holding: dict[Client, None] = {}
         for user in users:
             reader = readers.get(user.number)
@@ -174,6 +176,13 @@ class Audiences:
             [user.name for user in users])
         return Audience(users, flags, reading, holding, outcomes, self._until(client, users),
                         heading)
+
+    def listening(self, users: list[User]) -> dict[Client, None]:
+        """The errands that are pushed the messages of these: before the session, which confirms
+        them."""
+        if not self.errands.of:
+            return {}
+        return dict.fromkeys([each for user in users for each in self.errands.listeners(user)])
 
     def _until(self, client: Client, users: list[User]) -> int:
         return self.puts + self.accounts.room(users, client.user)

@@ -21,8 +21,9 @@ from collections.abc import Callable, Sequence
 
 import wire
 from rules.errands import Errands
-from rules.promises import Promises, Ranges, add_range
+from rules.promises import Promises
 from rules.quota import Accounts
+from rules.receipts import Receipts
 from rules.roster import Roster
 from rules.runs import mail_frames
 from rules.slices import MANY, Crowd
@@ -30,8 +31,7 @@ from rules.state import Client, Doubtful, Greeting, Now
 from rules.store import Store
 from rules.usage import LOGIN_UNSENT
 from rules.window import EVER, WINDOW, WINDOW_BYTES, Stream, Window
-from store.headings import is_room
-from store.mail import WHOLE, Mail, amount, messages
+from store.mail import Mail, amount, messages
 from wire import Why
 
 PUSH_BYTES = 16 << 20   # of text, in one push(): the others are pushed theirs in the next
@@ -48,13 +48,14 @@ class Delivery:
 
     def __init__(self, mailbox: Store, roster: Roster, note: Callable[..., None],
                  promises: Promises, accounts: Accounts, errands: Errands,
-                 is_silent: bool = False) -> None:
+                 receipts: Receipts, is_silent: bool = False) -> None:
         self.mailbox = mailbox
         self.roster = roster
         self.note = note
         self.promises = promises
         self.accounts = accounts
         self.errands = errands
+        self.receipts = receipts
         self.is_silent = is_silent              # nobody reads the notes (post.py)
         self.stirred: dict[Client, None] = {}   # readers to look at in the next push()
         self.crowd = Crowd(roster.slices, self._serve)      # the same, if they are many
@@ -75,6 +76,7 @@ class Delivery:
             start = min(start, hello.above)
             client.checkable -= client.user.waiting_above(start, self.mailbox.unread)
         client.window = Window(start, client.features)
+        self.errands.meet(client.user)
 
     def welcomed(self, client: Client) -> None:
         """A client was told WELCOME: it may be pushed what is live."""
@@ -89,6 +91,7 @@ class Delivery:
     def leave(self, client: Client) -> None:
         """A client went: messages that it did not confirm are still in the queue."""
         self.stirred |= dict.fromkeys(self.errands.leave(client))
+        self.receipts.leave(client)
         self.stirred.pop(client, None)
         self.crowd.drop(client)
         self.clogged.pop(client, None)
@@ -166,24 +169,10 @@ class Delivery:
             start = reader.window.live.start
             if mails[0].id <= start:
                 reader.checkable -= messages([mail for mail in mails if mail.id <= start])
-        self._receipts(client, mails)
+        self.receipts.confirmed(client, mails)
         if not self.is_silent:
             self.note("delivered", name=client.name, messages=number, first=mails[0].id,
                       last=mails[-1].last)
-
-    def _receipts(self, reader: Client, mails: list[Mail]) -> None:
-        """Queue DELIVERED for the connected senders of these messages, until the disk has the turn.
-        A line in a room has none: each of a thousand members would send one."""
-        shown: dict[Client, Ranges] = {}
-        for mail in mails:
-            sender = self.roster.clients.get(mail.sender)
-            if (sender and sender.features & wire.Feature.RECEIPTS
-                    and (mail.skip == WHOLE or not is_room(mail.heading))):
-                ranges = shown.setdefault(sender, [])
-                add_range(ranges, mail.origin, mail.origin + mail.messages - 1)
-        for sender, ranges in shown.items():
-            self.promises.turn.replies += [(sender, wire.Delivered(first, last, reader.name))
-                                           for first, last in ranges]
 
     def _end(self, client: Client, stream: Stream) -> None:
         """End a stream.  If the window keeps many ended streams, drop those with nothing in flight
@@ -200,7 +189,7 @@ class Delivery:
     def recount(self, refused: Sequence[Mail]) -> None:
         """The disk refused these messages: count again what waits for clients that came, or stopped
         holding, in this turn."""
-        for client in self.roster.clients.values():
+        for client in self.errands.everybody():
             if refused and client.window.live.start >= refused[0].id:
                 client.checkable = client.user.waiting
                 self.counted[client] = None

@@ -48,6 +48,7 @@ from wire import Feature, Why
 FEATURES = (Feature.ROSTER | Feature.RECEIPTS | Feature.HOLD | Feature.PROVE | Feature.IGNORE
             | Feature.BIND | Feature.PERSON | Feature.ADDRESSED | Feature.ROOMS
             | Feature.STATUS | Feature.RESUME)
+BRIEF = Feature.ERRAND | Feature.HOLD      # an errand that does not listen
 NO_TOKEN = bytes(16)
 DAY = 86_400_000_000    # microseconds
 
@@ -123,7 +124,7 @@ class Door:
     def _check_operator(self, hello: Greeting, caller: Caller) -> None:
         """Raise Refusal if the operator keeps this caller out."""
         self.bans.check(hello.name, caller)
-        if self.draining and not hello.features & Feature.ERRAND:   # those do not stay
+        if self.draining and hello.features & BRIEF != BRIEF:       # those do not stay
             raise Refusal(Why.FULL, self.draining)
         if is_retired(self.mailbox.find(hello.name)):
             raise Refusal(Why.DENIED, f"{hello.name} was retired by the operator of this daemon: "
@@ -141,7 +142,7 @@ class Door:
         self.mailbox.fanout.reach(user)         # what is on its way to it waits for it
         features = hello.features & self._granted(caller)
         if is_errand:
-            features |= Feature.ERRAND | Feature.HOLD
+            features |= Feature.ERRAND
         client = (Errand if is_errand else Client)(user, caller, host, features, self.token(),
                                                    hello.token, now.wall)
         self.hosts.enter(host)

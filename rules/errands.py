@@ -2,9 +2,13 @@
 
 A user has one session: the client that stands in the log of names, is pushed live messages, chats
 and gets receipts.  An errand is a client that does one thing for the same user and goes: it sends,
-checks, lists.  It has no place in the log, is pushed nothing live, takes no part in chats, and is
-never in the way, so that ten of them at once are as good as one.  Who may come in on one is the
-business of the door (door.py).
+checks, lists.  It has no place in the log, takes no part in chats, and is never in the way, so that
+ten of them at once are as good as one.  Who may come in on one is the business of the door
+(door.py).
+
+An errand that does not hold listens.  While its user has no session it is pushed what comes, as a
+session is, and confirms it.  Beside a session it is pushed copies (SendFlag.COPY): the session's
+user sees them, and the errand confirms none.
 
 What waits for CHECK belongs to whoever checks first.  A CHECK begins when no other client of the
 user has messages of a check that it has not confirmed; then each message is brought once.  It
@@ -19,6 +23,7 @@ from rules.state import Client, Errand
 from rules.store import Store
 from rules.window import EVER
 from store.user import User
+from wire import SendFlag
 
 CHECK_SECONDS = 2.0     # that a CHECK waits for another client of the user; clients wait 10 s
 
@@ -39,6 +44,17 @@ class Errands:
     def enter(self, errand: Errand) -> None:
         errand.session_of = self.session_of
         self.of.setdefault(errand.user.number, {})[errand] = None
+        self.roster.version += not errand.holding   # it belongs to audiences
+
+    def meet(self, user: User) -> None:
+        """A client of this user came: beside a session, what errands are pushed are copies."""
+        if user.number in self.of and self.session_of(user):
+            for errand in self.of[user.number]:
+                errand.window.live.flags |= SendFlag.COPY
+
+    def listeners(self, user: User) -> list[Client]:
+        """The errands of this user that are pushed what comes."""
+        return [errand for errand in self.of.get(user.number, ()) if not errand.holding]
 
     def leave(self, client: Client) -> list[Client]:
         """A client goes, an errand or a session.  Returns the others of its user."""
@@ -50,6 +66,9 @@ class Errands:
             if not errands:
                 del self.of[client.user.number]
             self.roster.version += 1            # its audiences are of no more use
+        else:
+            for errand in others:               # which are the readers now
+                errand.window.live.flags &= ~SendFlag.COPY
         return others
 
     def beside(self, client: Client) -> list[Client]:
@@ -92,10 +111,9 @@ class Errands:
 
     def end_of_check(self, client: Client) -> int:
         """The last id that a check which begins now brings: what is live is the session's."""
-        session = self.session_of(client.user) if client.holding else client
-        if session is None or session.holding:
-            return self.mailbox.last
-        return session.window.live.start
+        session = self.session_of(client.user)
+        starts = [each.window.live.start for each in (session, client) if each and not each.holding]
+        return min(starts, default=self.mailbox.last)
 
     def due(self, now: float) -> list[Client]:
         """The clients whose CHECK has waited long enough."""

@@ -144,7 +144,8 @@ class Everyone:
         readers = [each for each in clients.values()
                    if each is not client and each.name not in full]
         holding = {each: None for each in readers if each.holding}
-        reading = {each: None for each in readers if not each.holding}
+        reading = self.audiences.listening(gathered.users) | {
+            each: None for each in readers if not each.holding}
         for outcome, names in ((Outcome.ABSENT, [user.name for user in gathered.absent.values()]),
                                (Outcome.FULL, gathered.full),
                                (Outcome.AWAY, list(gathered.away.values())),

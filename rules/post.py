@@ -66,7 +66,8 @@ class Post:
         self.rooms = rooms
         self.newcomers = newcomers
         self.is_silent = is_silent      # nobody reads the notes: make none for each message
-        self.audiences = Audiences(mailbox, roster, note, accounts, rooms, statuses)
+        self.audiences = Audiences(mailbox, roster, note, accounts, rooms, statuses,
+                                   delivery.errands)
         self.everyone = Everyone(mailbox, roster, note, promises, self.audiences)
 
     # ---- requests ----

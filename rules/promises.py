@@ -115,6 +115,7 @@ class Promises:
         self.awaiting: dict[Client, None] = {}
         self._long: dict[Client, deque[wire.Message]] = {}  # OUTCOMES of many names, being sent
         self._pages = Pages(roster.slices, self._send_page)
+        self._settled = 0                       # the seq up to which all is on disk
         self._owed: dict[Client, int] = {}      # answers that wait, of each client; only above LATE
 
     # ---- what waits ----
@@ -187,9 +188,19 @@ class Promises:
                 self._count(self.turn)
             self.turn = Answers()
 
+    def after_all(self, client: Client, said: wire.Message, seq: int) -> None:
+        """Say this when all that is written is on disk, up to this seq."""
+        answers = Answers()
+        answers.replies.append((client, said))
+        if seq <= self._settled:
+            self._say(answers)
+        else:
+            self._unsettled.append((seq, answers))
+
     def settle(self, seq: int) -> list[Client]:
         """Everything up to this seq is on disk: send the answers that waited for it.  Returns the
         newcomers that were sent their WELCOME."""
+        self._settled = seq
         welcomed: list[Client] = []
         while self._unsettled and self._unsettled[0][0] <= seq:
             _, answers = self._unsettled.popleft()

@@ -37,6 +37,7 @@ READ_WORDS = READERS["words"]
 SEND_KIND, MAIL_KIND = CODECS[wire.Sends].kind, CODECS[wire.Mails].kind
 NAMED_KIND = CODECS[wire.MailsTo].kind
 MAIL_FIXED = MAIL_HEAD.size - HEAD.size # what the length of a MAILS counts besides name and texts
+OF_STREAMS = SendFlag.CHECK | SendFlag.COPY     # flags of a stream that its messages carry
 
 
 class Run(NamedTuple):
@@ -150,7 +151,7 @@ def _labelled(mail: Mail) -> Mail:
 def mail_frames(mails: Iterable[Mail], flags: int, name_of: Callable[[int], bytes]) -> list[bytes]:
     """The frames of MAILS, or of MAILS_TO, that carry these runs to a stream with these flags;
     `name_of` a sender, by number."""
-    frames, pack, fixed, flag = [], MAIL_HEAD.pack, MAIL_FIXED, flags & SendFlag.CHECK
+    frames, pack, fixed, flag = [], MAIL_HEAD.pack, MAIL_FIXED, flags & OF_STREAMS
     for mail in mails:
         id, _, time, sender, origin, asked, recipients, body, skip = mail
         name = name_of(sender)

@@ -202,12 +202,13 @@ class Client:
 
 
 class Errand(Client):
-    """A client beside the session of its user (errands.py).  It holds, always."""
+    """A client beside the session of its user (errands.py).  It does not stop or begin to hold."""
     __slots__ = ("session_of",)
     session_of: Callable[[User], Client | None]     # set when it has come in
 
     @property
     def waiting(self) -> int:
-        """How many messages a CHECK would bring: those that the session was not pushed live."""
-        session = self.session_of(self.user)
-        return session.waiting if session else self.user.waiting
+        """How many messages a CHECK would bring: those that neither the session was pushed live nor
+        this one."""
+        session, own = self.session_of(self.user), super().waiting
+        return min(session.waiting, own) if session else own

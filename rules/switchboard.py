@@ -44,6 +44,7 @@ from rules.post import Post
 from rules.promises import Promises
 from rules.publication import Publication
 from rules.quota import Accounts, Broadcasts
+from rules.receipts import Receipts
 from rules.retirement import Retirement
 from rules.rooms import ROOM_LINES, Rooms
 from rules.roster import Roster
@@ -60,7 +61,7 @@ from wire import Why
 NOTED = frozenset({     # requests that are noted as they arrive; the others have notes of their own
     wire.Check, wire.Hold, wire.List, wire.Invite, wire.Answer, wire.Withdraw, wire.ListIgnored,
     wire.Claim, wire.Unclaim, wire.Exit, wire.Join, wire.Leave, wire.Admit, wire.Close,
-    wire.ListRooms, wire.ListMembers, wire.Recall})
+    wire.ListRooms, wire.ListMembers, wire.Recall, wire.Trace})
 NO_ERRAND = "an errand does not do this: log in as a session"
 
 
@@ -83,8 +84,9 @@ class Switchboard:
         self.ignores = Ignores(mailbox, self.roster, self.promises, note, owners)
         self.rooms = Rooms(mailbox, self.roster, identity.groups, room_lines)
         self.errands = Errands(mailbox, self.roster)
+        self.receipts = Receipts(mailbox, self.roster, self.promises, self.errands, self.ignores)
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts, self.errands,
-                                 is_silent)
+                                 self.receipts, is_silent)
         self.statuses = Statuses(mailbox, self.roster, self.promises, note)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          broadcasts, self.ignores, self.usages, self.rooms, self.statuses,
@@ -115,6 +117,7 @@ class Switchboard:
             wire.Sends: self.post.on_send,
             wire.Confirm: self.delivery.on_confirm,
             wire.Check: self.delivery.on_check,
+            wire.Trace: self.receipts.on_trace,
             wire.Hold: self._of_sessions(self.delivery.on_hold),
             wire.List: self.publication.on_list,
             wire.Invite: self._of_sessions(self.invitations.on_invite),
@@ -254,7 +257,8 @@ class Switchboard:
             not client.welcomed or client in self.delivery.stirred or client in self.errands.checks
             or client in self.delivery.clogged)
         return (is_checking or client.log_copy.list_request > 0
-                or self.promises.is_sending(client) or self.looking.is_answering(client))
+                or self.promises.is_sending(client) or self.looking.is_answering(client)
+                or self.receipts.is_answering(client))
 
     @property
     def owes(self) -> bool:

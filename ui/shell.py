@@ -15,43 +15,54 @@ import argparse
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import inf
+from typing import Any
 
 import wire
-from client.waiter import Waiter
+from client.events import Online
+from client.waiter import ANSWER_SECONDS, Waiter
 from terminal.display import display
 from terminal.usage import positive
 from ui import cleaned, log, once
 from ui.entries import clock
+from ui.errand import FEATURES, NAMES, connect, leave, log_in, turns
 from ui.failures import Failure
 from ui.options import EVERYBODY, Subcommand, make_link, own_name
 from ui.output import complain, print_line
 from ui.past import said
-from wire import SendFlag
+from ui.sending import DELIVERED, STORED, Requirement, Sending, message, names_of, read_text
+from wire import Feature, SendFlag
 
 NOTHING = 1             # the exit code where there was no message
-LOOK_SECONDS = 1.0      # between two looks of recv: an errand is not told of what comes
+PRINTED_MAX = 10_000    # messages that recv remembers: what it prints comes again after a lost
+                        # connection, if a window of the user's has not confirmed it
 STDIN_MAX = 1 << 20     # bytes read from standard input: 64 messages; --truncate takes any number
+AS_A_SESSION = ("this daemon takes recv for your session: others see you connected, and no window "
+                "of yours can connect meanwhile")
 FIELDS = ("id", "time", "from", "to", "text")       # that --format knows
 
 
-def _errand(options: argparse.Namespace) -> Waiter:
+def _errand(options: argparse.Namespace, features: int = FEATURES) -> Waiter:
     options.name = own_name(options)
-    return Waiter(make_link(options, once.FEATURES))
+    return Waiter(make_link(options, features))
 
 
 # ---- send ----
 
 def send(options: argparse.Namespace) -> int:
     """The exit code.  Raises Failure."""
-    names = once.names_of([options.names, *options.text])
+    names = names_of([options.names, *options.text])
+    what = options.require or (STORED if options.wait else "")
+    required = Requirement(what, options.wait or ANSWER_SECONDS)
+    if names:
+        required.check(names)
     texts = _texts(options)
-    waiter = _errand(options)
+    waiter = _errand(options, NAMES | (Feature.RECEIPTS if what == DELIVERED else 0))
     try:
         flags = SendFlag.NOW if options.now else 0
-        return once.send_to(waiter, names, texts, flags=flags, quiet=options.quiet)
+        return Sending(waiter, required, options.quiet).send(names, texts, flags)
     finally:
         waiter.link.close()
 
@@ -59,8 +70,8 @@ def send(options: argparse.Namespace) -> int:
 def _texts(options: argparse.Namespace) -> list[str]:
     """What to send: the words, or standard input, cleaned.  Raises Failure."""
     if options.text and options.text != ["-"]:
-        return [once.message(options.text)]
-    raw = once.read_text(0, (1 << 60) if options.truncate else STDIN_MAX + 1)
+        return [message(options.text)]
+    raw = read_text(0, (1 << 60) if options.truncate else STDIN_MAX + 1)
     text, remark = cleaned.decoded(raw)
     if remark:
         complain(remark)
@@ -83,6 +94,11 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
     add("-t", "--truncate", action="store_true",
         help="of a text that is too long for one message send the beginning; else it is sent in "
              "parts")
+    add("--require", metavar="WHAT", choices=(STORED, DELIVERED), default="",
+        help="stored or delivered: end with 0 only if each recipient has it, on the daemon's disk "
+             "or shown to them; while the time lasts, a daemon that is away is waited for")
+    add("-W", "--wait", metavar="SECONDS", type=positive, default=0,
+        help=f"for how long; without it, {ANSWER_SECONDS:.0f} seconds")
     add("names", metavar="NAMES", help="bob, bob,erin, #ops or all")
     add("text", metavar="TEXT", nargs="*", help="the message; - or nothing: standard input")
 
@@ -132,62 +148,99 @@ def check(options: argparse.Namespace) -> int:
     printer = _printer(options)
     waiter = _errand(options)
     try:
+        connect(waiter)
         if options.count:
-            once.log_in(waiter)
             number = waiter.link.waiting
             print_line(str(number))
-            once.leave(waiter)
+            leave(waiter)
             return os.EX_OK if number else NOTHING
-        found = _take(waiter, printer, options, once.log_in)
+        found = _check(waiter, printer, peek=options.peek)
         if not found and not options.quiet and printer is _as_text:
             print_line(once.NO_MESSAGES)
-        once.leave(waiter)
+        leave(waiter)
         return os.EX_OK if found else NOTHING
     finally:
         waiter.link.close()
 
 
-def _take(waiter: Waiter, printer: Printer, options: argparse.Namespace,
-          begin: Callable[[Waiter], object] = lambda waiter: None) -> int:
-    """Print what waits, and confirm it unless --peek.  How many messages.  Raises Failure."""
-    begin(waiter)
+def _check(waiter: Waiter, printer: Printer, peek: bool) -> int:
+    """Print what waits, and confirm it unless `peek`.  How many messages.  Raises Failure."""
     link, found = waiter.link, 0
     request = link.ask.check()
-    for heard in once.turns(waiter):
+    for heard in turns(waiter):
         mails = [event for event in heard if isinstance(event, wire.Mail)]
-        for mail in mails:
-            for line in printer(mail, link.name):
-                print_line(line)
+        _print(mails, printer, link.name)
         found += len(mails)
-        if mails and not options.peek:
+        if mails and not peek:
             link.shown(mails)
         if once.is_checked(heard, request):
             break
     return found
 
 
+def _print(mails: Sequence[wire.Mail], printer: Printer, me: str) -> None:
+    for mail in mails:
+        for line in printer(mail, me):
+            print_line(line)
+
+
+# ---- recv ----
+
 def recv(options: argparse.Namespace) -> int:
     """Wait for messages.  The exit code.  Raises Failure, ArchiveError."""
-    printer, waiter = _printer(options), _errand(options)
-    link, found = waiter.link, 0
-    until = time.monotonic() + options.wait if options.wait else inf
+    printer, waiter = _printer(options), _errand(options, Feature.ERRAND)
     try:
-        once.log_in(waiter)
-        while True:
-            found += _take(waiter, printer, options)
-            if not options.follow and found >= options.number:
-                break
-            looks_at = min(until, time.monotonic() + LOOK_SECONDS)
-            while (left := looks_at - time.monotonic()) > 0:
-                waiter.wait(left)
-                for event in waiter.events():
-                    once.check_login(link, event)
-            if time.monotonic() >= until:
-                break
-        once.leave(waiter)
+        connect(waiter)
+        if not waiter.link.ask.granted & Feature.ERRAND:
+            complain(AS_A_SESSION)
+        found = _Receiving(waiter, printer).run(
+            inf if options.follow else options.number,
+            time.monotonic() + options.wait if options.wait else inf)
+        leave(waiter)
         return os.EX_OK if found else NOTHING
     finally:
-        link.close()
+        waiter.link.close()
+
+
+class _Receiving:
+    """What waits, and then what comes, each once."""
+
+    def __init__(self, waiter: Waiter, printer: Printer) -> None:
+        self.waiter, self.link, self.printer = waiter, waiter.link, printer
+        self._request = 0                               # the check under way; 0: none
+        self._printed: dict[tuple[str, int], None] = {} # the last PRINTED_MAX, by their origin
+
+    def run(self, number: float, until: float) -> int:
+        """Until so many came, or that time (monotonic).  How many.  Raises Failure."""
+        found, self._request = 0, self.link.ask.check()
+        for heard in turns(self.waiter, until):
+            found += self._take([event for event in heard if isinstance(event, wire.Mail)])
+            for event in heard:
+                self._hear(event)
+            if found >= number and not self._request:
+                break
+        return found
+
+    def _take(self, mails: list[wire.Mail]) -> int:
+        """Print these, and confirm those that are no copies."""
+        new = [mail for mail in mails if (mail.sender, mail.origin) not in self._printed]
+        _print(new, self.printer, self.link.name)
+        self._printed.update(((mail.sender, mail.origin), None) for mail in new)
+        while len(self._printed) > PRINTED_MAX:
+            del self._printed[next(iter(self._printed))]
+        if mails:
+            self.link.shown(mails)
+        return len(new)
+
+    def _hear(self, event: Any) -> None:
+        """Raises Failure."""
+        if isinstance(event, wire.Checked):
+            self._request = 0
+        elif isinstance(event, Online):                 # again
+            self._request = self.link.ask.check()
+        elif (isinstance(event, wire.Failed) and event.request == self._request
+                and event.why != wire.Why.GONE):
+            raise Failure(os.EX_TEMPFAIL, display(event.reason))
 
 
 def _add_printing(parser: argparse.ArgumentParser) -> None:
@@ -213,7 +266,6 @@ def _add_recv(parser: argparse.ArgumentParser) -> None:
     add("-W", "--wait", metavar="SECONDS", type=positive, default=0,
         help="end then, however many came")
     add("-f", "--follow", action="store_true", help="do not end")
-    parser.set_defaults(peek=False)
     _add_printing(parser)
 
 
@@ -221,7 +273,7 @@ def _add_recv(parser: argparse.ArgumentParser) -> None:
 
 def who(options: argparse.Namespace) -> int:
     """The exit code.  Raises Failure."""
-    waiter = _errand(options)
+    waiter = _errand(options, NAMES)
     try:
         if options.json:
             return _who_as_json(waiter)
@@ -233,12 +285,12 @@ def who(options: argparse.Namespace) -> int:
 
 def _who_as_json(waiter: Waiter) -> int:
     from json import dumps  # not at the start, of which it would be 2 ms
-    here = once.log_in(waiter)
+    here = log_in(waiter)
     for entry in here.current:
         print_line(dumps({"name": entry.name, "status": here.status(entry),
                           "since": clock(entry.since, "%Y-%m-%dT%H:%M:%S"),
                           "me": entry.name.lower() == here.me}))
-    once.leave(waiter)
+    leave(waiter)
     return os.EX_OK
 
 

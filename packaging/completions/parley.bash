@@ -4,10 +4,11 @@ _parley() {
     case $before in
         --connect) COMPREPLY=($(compgen -W "own host unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
         --config) COMPREPLY=($(compgen -W none -- "$word") $(compgen -f -- "$word")); return ;;
+        --require) COMPREPLY=($(compgen -W "stored delivered" -- "$word")); return ;;
         --name | --send | --with | --grep | --since | --until | --before) return ;;
     esac
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
-        *" send "*) COMPREPLY=($(compgen -W "--help --name --quiet --now --truncate" -- "$word"))
+        *" send "*) COMPREPLY=($(compgen -W "--help --name --quiet --now --truncate --require --wait" -- "$word"))
             return ;;
         *" check "*) COMPREPLY=($(compgen -W "--help --name --quiet --count --peek --json --format" -- "$word"))
             return ;;

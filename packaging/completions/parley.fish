@@ -21,10 +21,11 @@ complete -c parley -a 'send check recv who' -n __fish_use_subcommand -d 'An erra
 complete -c parley -n '__fish_seen_subcommand_from send check' -s q -l quiet
 complete -c parley -n '__fish_seen_subcommand_from send' -l now -d 'Only to those who are connected'
 complete -c parley -n '__fish_seen_subcommand_from send' -s t -l truncate
+complete -c parley -n '__fish_seen_subcommand_from send' -l require -x -a 'stored delivered'
 complete -c parley -n '__fish_seen_subcommand_from check' -s c -l count
 complete -c parley -n '__fish_seen_subcommand_from check' -s p -l peek
 complete -c parley -n '__fish_seen_subcommand_from recv' -s n -l number -x
-complete -c parley -n '__fish_seen_subcommand_from recv' -s W -l wait -x
+complete -c parley -n '__fish_seen_subcommand_from send recv' -s W -l wait -x
 complete -c parley -n '__fish_seen_subcommand_from recv' -s f -l follow
 complete -c parley -n '__fish_seen_subcommand_from check recv who' -l json
 complete -c parley -n '__fish_seen_subcommand_from check recv' -l format -x

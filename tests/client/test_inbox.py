@@ -541,5 +541,28 @@ class Model(Linked):
                 self.walk(seed, False)
 
 
+class Copies(Linked):
+    """What a session has, and an errand is told."""
+
+    def test_it_is_told_and_not_kept(self) -> None:
+        self.login(welcome(features=Feature.ERRAND))
+        copy = mail(5, flags=SendFlag.COPY)
+        for _ in range(3):              # nothing piles up, either
+            self.house.say(wire.Mails(*copy[:5], copy.sender, (copy.text,)))
+            self.assertEqual(self.pump(), [copy])
+            self.link.shown([copy])
+        self.assertEqual(self.house.hear(), [])
+        self.assertFalse(self.link.archive.has(copy))
+
+    def test_to_a_session_it_is_a_message(self) -> None:
+        self.login()
+        mails = [mail(number, flags=SendFlag.COPY) for number in (5, 6)]
+        for each in mails:
+            self.house.say(wire.Mails(*each[:5], each.sender, (each.text,)))
+        self.assertEqual(self.pump(), mails)
+        self.link.shown(mails)
+        self.assertEqual(self.house.hear(), [wire.Confirm(5, 6)])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -37,6 +37,7 @@ INSIDE = {
         "frames": "",
         "logins": "uids",
         "places": "address uids",
+        "receipts": "codec fields",
         "rooms": "codec fields",
         "statuses": "codec fields",
         "scram": "",
@@ -82,12 +83,12 @@ INSIDE = {
         "writer": "backends disk headings mail segment user",
     },
     "rules": {
-        "audience": "promises quota retirement rooms roster state statuses store",
+        "audience": "errands promises quota retirement rooms roster state statuses store",
         "bans": "state",
         "buckets": "",
         "chats": "state",
         "claims": "groups guesses hosts owners promises roster state store",
-        "delivery": "errands promises quota roster runs slices state store usage window",
+        "delivery": "errands promises quota receipts roster runs slices state store usage window",
         "door": "bans claims delivery errands hosts invitations joining promises publication "
                 "retirement roster sessions state store usage",
         "errands": "roster state store window",
@@ -108,6 +109,7 @@ INSIDE = {
         "promises": "pages roster slices state store",
         "publication": "pages roster slices state store",
         "quota": "buckets",
+        "receipts": "errands ignore pages promises retirement roster slices state store",
         "retirement": "quota roster state store",
         "room": "store",
         "rooms": "groups lines room roster state store",
@@ -119,8 +121,8 @@ INSIDE = {
         "store": "",
         "statuses": "pages promises roster state store",
         "switchboard": "bans claims delivery door errands hosts ignore invitations joining looking "
-                       "newcomers owners post promises publication quota retirement rooms roster "
-                       "runs sessions slices state statuses store table usage",
+                       "newcomers owners post promises publication quota receipts retirement "
+                       "rooms roster runs sessions slices state statuses store table usage",
         "table": "retirement rooms roster sessions state statuses store",
         "usage": "owners roster state store",
         "window": "",
@@ -200,6 +202,7 @@ INSIDE = {
         "drafts": "desk",
         "earlier": "conversations entries feed messages names people requests",
         "entries": "",
+        "errand": "failures names output",
         "failures": "words",
         "feed": "entries pane wishes",
         "granting": "failures hooks menu notices wishes",
@@ -216,7 +219,7 @@ INSIDE = {
         "modes": "commands desk items names words",
         "names": "entries",
         "notices": "feed people wishes words",
-        "once": "entries failures names options output past words",
+        "once": "entries errand failures options output past sending",
         "options": "failures hooks notices output",
         "output": "failures",
         "pane": "entries scrollback",
@@ -229,7 +232,8 @@ INSIDE = {
         "screen": "entries menu names picker",
         "scrollback": "entries",
         "several": "commands desk menu",
-        "shell": "cleaned entries failures log once options output past",
+        "sending": "errand failures names output words",
+        "shell": "cleaned entries errand failures log once options output past sending",
         "talk": "away chatting contact conversations earlier feed invitations links messages "
                 "notices pane past people requests rooms",
         "wishes": "",

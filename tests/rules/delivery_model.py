@@ -20,9 +20,10 @@ its sender and the sender's id.  Messages of a session's queue either wait for C
     else                    those that were stored since it came, or stopped holding, are live;
                             if it resumed, all behind the message that it named
 
-An errand is a session that holds, beside the one of its user or without one; what is live is not
-its.  A check begins while no other client of the user has messages of one that it has not
-confirmed, or after `patience` seconds.
+An errand is a session beside the one of its user or without one; what is live there is not its.  If
+it does not hold, it is sent what comes, too, as a copy while its user has a session.  A check
+begins while no other client of the user has messages of one that it has not confirmed, or after
+`patience` seconds.
 
 What concerns rooms, and being away, is in room_model.py.
 """
@@ -33,6 +34,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import wire
+from net.values import ERRANDS
 from tests.rules.room_model import Disagreement, Key, Recall, Room, Rooms
 from wire import Feature, Outcome, SendFlag, Why
 
@@ -102,6 +104,7 @@ class Session:
         self.live_id = 0                            # of the last that was sent live
         self.in_flight: dict[Key, int] = {}         # sent and not confirmed: bytes of text
         self.check: Check | None = None
+        self.began = -1.0                           # when the last check began, monotonic
         self.told: int | None = None                # by WELCOME and WAITING; None: not welcomed yet
         self.begins: list[int] = []                 # LIVE is due: the places behind which mail is
         self.answers: dict[int, list[Answer]] = {}  # due, by the sender's id
@@ -298,9 +301,9 @@ class Model:
             if key[0] in self.ignoring[name]:
                 continue
             self.queues[name][key] = self.last
-            session = self.here.get(name)
-            if session and not session.holding:
-                session.live[key] = None
+            for client in self.clients(name):
+                if not client.holding:
+                    client.live[key] = None
 
     def _refuse(self, session: Session, origin: int) -> None:
         """A message that this session was to be told STORED for is refused instead."""
@@ -315,8 +318,8 @@ class Model:
             self.rooms.open[room.lower()].lines.remove(key)
         for name in names:
             self.queues.get(name, {}).pop(key, None)
-            if name in self.here:
-                self.here[name].live.pop(key, None)
+            for client in self.clients(name):
+                client.live.pop(key, None)
 
     def holds(self, session: Session, said: wire.Hold) -> None:
         if session.is_errand:
@@ -364,11 +367,12 @@ class Model:
             check = client.check
             if check and check.left is not None and check.left.pop(key, self) is None:
                 check.gone += 1
-        sender = self.here.get(key[0])
         if self.messages[key].is_line:
             return
-        if sender and sender.features & Feature.RECEIPTS:
-            sender.receipts.add((name, key[1]))
+        for sender in self.clients(key[0]):
+            if sender.features & Feature.RECEIPTS and (not sender.is_errand
+                                                       or key[1] >> 32 >= ERRANDS):
+                sender.receipts.add((name, key[1]))
 
     def ignores(self, session: Session, said: wire.Ignore, refusal: bool) -> None:
         name, ignoring = session.name, self.ignoring[session.name]
@@ -464,6 +468,9 @@ class Model:
         if message is None or key not in self.queues[name]:
             raise Disagreement(f"{name} was sent {mail}, which does not wait")
         flags = message.flags | mail.flags & SendFlag.CHECK
+        if session.is_errand and name in self.here and not mail.flags & SendFlag.CHECK:
+            self.count("copies")
+            flags |= SendFlag.COPY
         if (mail.text, mail.to, mail.flags, mail.copies) != (
                 *message.said_to(session.features), flags, message.copies):
             raise Disagreement(f"{name} was sent {mail}, and it was {message}")
@@ -508,12 +515,14 @@ class Model:
         if check.left is None:
             busy = [other for other in self.clients(session.name) if other is not session
                     and (other.checked or (other.check and other.check.left))
-                    and not self._was_just_let(other.check)]
+                    and not self._was_just_let(other.check)
+                    and not self._was_before(session, other)]
             if busy and self.now - check.at < self.patience:
                 raise Disagreement(f"{session.name} checks while {busy[0].checked} are on their way"
                                    " by another check")
             self.count("checks beside another", len(busy))
             check.left, check.began = dict.fromkeys(self.waits(session)), self.now
+            session.began = self.now
             if session.told != len(check.left):
                 raise Disagreement(f"{session.name} was told {session.told}, and a check brings "
                                    f"{len(check.left)}")
@@ -525,11 +534,17 @@ class Model:
         return (check is not None and check.began == self.now
                 and self.now - check.at >= self.patience)
 
+    def _was_before(self, session: Session, other: Session) -> bool:
+        """Whether a check of this session, which brings nothing, may have ended before that of the
+        other began: in the same turn.  An errand that listens has less to check than others."""
+        return other.began == self.now and not self.waits(session)
+
     def waits(self, session: Session) -> list[Key]:
         """What waits for a CHECK of this session."""
-        reader = self.here.get(session.name) if session.is_errand else session
+        reader = self.here.get(session.name)
         return [key for key, place in self.queues[session.name].items()
-                if reader is None or reader.holding or place <= reader.since]
+                if all(client.holding or place <= client.since for client in (reader, session)
+                       if client)]
 
     def on_checked(self, session: Session, said: wire.Checked) -> None:
         check = self._begun(session)

@@ -432,7 +432,7 @@ class Walk:
 
     def _go_on_an_errand(self, actor: Actor) -> None:
         actor._new_program()
-        features = (self._features() | Feature.ERRAND) & ~(Feature.RECEIPTS | Feature.RESUME)
+        features = (self._features() | Feature.ERRAND) & ~Feature.RESUME
         client = self._come(actor, wire.Hello(wire.VERSION, features, bytes(16), actor.name))
         if client is None:
             return
@@ -442,7 +442,7 @@ class Walk:
         actor.sent.clear()
         uid = UIDS[actor.name]
         actor.client, actor.session = client, self.model.enters(
-            actor.name, features | Feature.HOLD, uid, True, uid == OPERATOR)
+            actor.name, features, uid, True, uid == OPERATOR)
         self.sessions[client] = actor.session, actor
 
     def take_over(self, actor: Actor) -> None:

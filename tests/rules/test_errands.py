@@ -26,7 +26,9 @@ def setUpModule() -> None:
     unittest.enterModuleContext(mock.patch("net.scram.ITERATIONS", 4096))
 
 
-class Beside(unittest.TestCase):
+class OfErrands(unittest.TestCase):
+    """A house in which ann and bob have sessions and errands."""
+
     def setUp(self) -> None:
         self.house = House(ON_PTS)
         self.enterContext(self.house)
@@ -37,8 +39,8 @@ class Beside(unittest.TestCase):
         client._ids = next(self.instances) << 32
         return client
 
-    def errand(self, name="ann", uid=ANN):
-        client = self.house.enters(name, unix(uid), features=ERRAND)
+    def errand(self, name="ann", uid=ANN, features=ERRAND):
+        client = self.house.enters(name, unix(uid), features=features)
         self.assertTrue(client.welcome.features & Feature.ERRAND)
         client._ids = (ERRANDS | next(self.instances)) << 32
         return client
@@ -49,6 +51,8 @@ class Beside(unittest.TestCase):
             client.say(wire.Send(client.id(), 0, (to,), text))
         client.hears_all(wire.Stored)
 
+
+class Beside(OfErrands):
     def test_ten_at_once_beside_a_session_and_without_one(self) -> None:
         bob = self.session("bob", BOB)
         for beside in (False, True):

@@ -150,6 +150,7 @@ FLOODS: dict[str, Callable[[int, str], bytes]] = {
                                    *(wire.Confirmed(1, i + 1) for i in range(100))),
     "statuses": lambda n, me: frames(*(wire.Status(name(n * 1000 + i), "\u4e00" * 66)
                                        for i in range(1000))),
+    "traced": lambda n, me: frames(wire.Traced(n, tuple(map(name, range(1900))))),
     "waiting": lambda n, me: frames(*map(wire.Waiting, range(2000))),
     "report": lambda n, me: frames(*[wire.Report(0, 0, "x" * 1000)] * 60),
     "live": lambda n, me: frames(*map(wire.Live, range(2000))),

@@ -515,7 +515,8 @@ def paint(chosen: argparse.Namespace) -> int:
                              | wire.Feature.STATUS, keeps=True)
     terminal = Terminal(not chosen.no_color)
     offered, fault = options.login_name()
-    menu = Menu(link, name=chosen.name, offered=offered, again=AGAIN)
+    menu = Menu(link, name=chosen.name, offered=offered, again=AGAIN,
+                opening=chosen.opening)
     if fault and not chosen.name:
         menu.note(f"{fault}: choose another name", "alert", now())
     loop = Loop(link, menu, terminal, Granting(menu, terminal, chosen))
@@ -546,8 +547,8 @@ def _no_subcommand(word: str) -> str:
 
 def run(chosen: argparse.Namespace) -> int:
     """Do what the options ask.  The exit code.  Raises Failure, ArchiveError."""
-    if chosen.run:
-        return int(chosen.run(chosen))
+    if chosen.run and (code := chosen.run(chosen)) is not None:
+        return int(code)
     if chosen.text and not chosen.send:
         raise Failure(os.EX_USAGE, _no_subcommand(chosen.text[0]))
     if chosen.send or chosen.check or chosen.who:

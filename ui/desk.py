@@ -69,13 +69,14 @@ class Desk:
     """The mode, the line, and what belongs to them."""
 
     def __init__(self, link: Link, talk: Talk, mode: Mode, strict: bool = False,
-                 stays: bool = True) -> None:
+                 stays: bool = True, opening: Action | None = None) -> None:
         """`strict`: the user cannot see the cursor of a list, and must type its names in full.
-        `stays`: after a message to one user the prompt stays with that user."""
+        `stays`: after a message to one user the prompt stays with that user.  `opening`: to be done
+        once the log of names is there."""
         self.link = link
         self.talk = talk
         self.pane = talk.feed.pane
-        self.strict, self.stays = strict, stays
+        self.strict, self.stays, self.opening = strict, stays, opening
         self.line = InputLine()
         self.selected = 0                       # the item that the line echoes; 0: none
         self.picker: Picker | None = None       # the list of names that is open

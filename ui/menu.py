@@ -21,7 +21,7 @@ from client.link import Link
 from terminal.display import UNICODE, Ruler
 from terminal.keys import Key, Paste
 from ui import items, keymap, modes
-from ui.desk import Desk, Mode
+from ui.desk import Action, Desk, Mode
 from ui.entries import Settled
 from ui.items import ANSWERS, Item
 from ui.notices import login
@@ -37,15 +37,17 @@ class Menu:
     """The user's side of the screen."""
 
     def __init__(self, link: Link, *, name: str = "", offered: str = "", strict: bool = False,
-                 ruler: Ruler = UNICODE, again: int = 0, stays: bool = True) -> None:
+                 ruler: Ruler = UNICODE, again: int = 0, stays: bool = True,
+                 opening: Action | None = None) -> None:
         """`name`: to log in with; without it the menu asks, and `offered` stands in the line.
         `strict`: the names of a list must be typed whole; the user cannot see its cursor.
-        `again`: entries of earlier sessions to begin with.  `stays`: see Desk."""
+        `again`: entries of earlier sessions to begin with.  `stays`, `opening`: see Desk."""
         self.link = link
         self.pane = Pane(ruler)
         self.talk = Talk(link, self.pane, again)
         self.talk.conversations.filters = not strict
-        self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict, stays)
+        self.desk = Desk(link, self.talk, Mode.MENU if name else Mode.LOGIN, strict, stays,
+                         opening)
         self.error = ""                 # until the next key
         self._retry_in = 0              # seconds until the link dials again
         self._silent_for = 0            # seconds without an answer, if they are too many

@@ -153,8 +153,8 @@ def talk(desk: Desk) -> str:
     """Send the line to the conversation that is open; run the item that is selected."""
     text = desk.line.text
     number = text.strip()
-    if desk.selected or (len(number) == 1 and items.named(desk, number)):
-        return choose(desk)
+    if desk.selected or (desk.stays and len(number) == 1 and items.named(desk, number)):
+        return choose(desk)             # in a script every line is a message
     if commands.is_command(text):
         return commands.run(desk, text)
     if not text.strip():
@@ -384,6 +384,10 @@ def _after_left(desk: Desk) -> str:
 def _after_roster(desk: Desk) -> str:
     if desk.picker:
         desk.picker.renew()
+    opening = desk.opening
+    if opening and desk.link.online and desk.link.roster.is_whole:
+        desk.opening = None
+        return _after_left(desk) or opening(desk)
     return _after_left(desk)
 
 

@@ -51,7 +51,8 @@ class Subcommand(NamedTuple):
     """What a word of the command line stands for."""
     about: str
     add: Callable[[argparse.ArgumentParser], None]      # adds its own options
-    run: Callable[[argparse.Namespace], int]            # does it; the exit code
+    run: Callable[[argparse.Namespace], int | None]     # does it; the exit code, or None: the
+                                                        # client goes on to its screen
 
 
 def parse(argv: Sequence[str] | None, subcommands: Mapping[str, Subcommand]) -> argparse.Namespace:
@@ -229,6 +230,7 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
                            "from, and exit")
     add("-V", "--version", action="version", version=f"{PROGRAM} {RELEASE}")
     add("text", nargs="*", metavar="-- TEXT", help="the TEXT of --send")
+    made.set_defaults(opening=None)
     return made
 
 

@@ -10,6 +10,7 @@ names when it is opened, and after a wrong name what is like it.
 Without a terminal at stdin the input is a script:
 
     - There are no prompts.
+    - In a conversation every line is a message, also a digit; an empty line is nothing.
     - A line waits until the requests and the invitations before it are answered.  Messages do not
       wait for each other: they go out in their order, and the answers come while later lines are
       done.
@@ -72,7 +73,8 @@ def converse(options: argparse.Namespace, interactive: bool) -> int:
     link = make_link(options, wire.Feature.ROSTER | wire.Feature.RECEIPTS | wire.Feature.STATUS,
                      keeps=interactive)
     offered, fault = login_name() if interactive else ("", "")
-    menu = Menu(link, name=options.name, offered=offered, strict=True, stays=interactive)
+    menu = Menu(link, name=options.name, offered=offered, strict=True, stays=interactive,
+                opening=options.opening)
     if fault and not options.name:
         menu.note(f"{fault}: choose another name", "alert", now())
     try:
@@ -348,7 +350,7 @@ class Plain:
             self.menu.enter(self._offered, now())
         elif mode is Mode.MENU and not self.link.online:
             self.link.connect()
-        elif mode is not Mode.CHAT:
+        elif mode is not Mode.CHAT and (self.interactive or mode is not Mode.TALK):
             self.menu.press("<Esc>", now())
             if self.interactive and self.desk.mode is mode:
                 self._mode = None               # the items once more
@@ -443,8 +445,9 @@ class Plain:
         elif self.desk.is_at_items:
             self._output.line(" ".join(item.label for item in self.menu.items))
         elif self.desk.mode is Mode.TALK:
+            back = "; an empty line goes back to the menu" * self.interactive
             self._output.line(f"with {display(self.menu.talk.conversations.open)}: each line is a "
-                              "message; an empty line goes back to the menu")
+                              f"message{back}")
 
 
 def told(change: Settled) -> str:

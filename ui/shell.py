@@ -25,7 +25,7 @@ from client.events import Online
 from client.waiter import ANSWER_SECONDS, Waiter
 from terminal.display import display
 from terminal.usage import positive
-from ui import cleaned, log, once
+from ui import cleaned, log, once, opening
 from ui.entries import clock
 from ui.errand import FEATURES, NAMES, connect, leave, log_in, turns
 from ui.failures import Failure
@@ -307,4 +307,4 @@ SHELL: Mapping[str, Subcommand] = {
     "recv": Subcommand("wait for messages, and print them", _add_recv, recv),
     "who": Subcommand("print who is connected, or in a room", _add_who, who),
 }
-SUBCOMMANDS: Mapping[str, Subcommand] = {**SHELL, **log.SUBCOMMANDS}
+SUBCOMMANDS: Mapping[str, Subcommand] = {**SHELL, **opening.SUBCOMMANDS, **log.SUBCOMMANDS}

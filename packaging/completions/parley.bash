@@ -15,13 +15,14 @@ _parley() {
         *" recv "*) COMPREPLY=($(compgen -W "--help --name --number --wait --follow --json --format" -- "$word"))
             return ;;
         *" who "*) COMPREPLY=($(compgen -W "--help --name --json" -- "$word")); return ;;
+        *" chat "* | *" join "*) COMPREPLY=($(compgen -W "--help --name --plain" -- "$word")); return ;;
         *" log "*) COMPREPLY=($(compgen -W "--help --name --with --grep --since --until --json --mbox" -- "$word"))
             return ;;
         *" forget "*) COMPREPLY=($(compgen -W "--help --name --before" -- "$word")); return ;;
     esac
     COMPREPLY=($(compgen -W "--help --connect --name --take --plain --no-archive --notify --notify-command
         --open --no-color --config --send --check --who --show-config --version send check recv
-        who log forget" -- "$word"))
+        who chat join log forget" -- "$word"))
 }
 _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

@@ -17,6 +17,7 @@ complete -c parley -l check -d 'Print the messages that wait, and exit'
 complete -c parley -l who -d 'Print the users who are connected, and exit'
 complete -c parley -s V -l version -d 'Print the version and exit'
 complete -c parley -a 'log forget' -n __fish_use_subcommand -d 'The archive'
+complete -c parley -a 'chat join' -n __fish_use_subcommand -d 'Talk'
 complete -c parley -a 'send check recv who' -n __fish_use_subcommand -d 'An errand to the daemon'
 complete -c parley -n '__fish_seen_subcommand_from send check' -s q -l quiet
 complete -c parley -n '__fish_seen_subcommand_from send' -l now -d 'Only to those who are connected'

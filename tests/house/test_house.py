@@ -220,6 +220,7 @@ INSIDE = {
         "names": "entries",
         "notices": "feed people wishes words",
         "once": "entries errand failures options output past sending",
+        "opening": "desk failures options",
         "options": "failures hooks notices output",
         "output": "failures",
         "pane": "entries scrollback",
@@ -233,7 +234,8 @@ INSIDE = {
         "scrollback": "entries",
         "several": "commands desk menu",
         "sending": "errand failures names output words",
-        "shell": "cleaned entries errand failures log once options output past sending",
+        "shell": "cleaned entries errand failures log once opening options output past "
+                 "sending",
         "talk": "away chatting contact conversations earlier feed invitations links messages "
                 "notices pane past people requests rooms",
         "wishes": "",

@@ -1,0 +1,62 @@
+"""parley chat NAME and parley join ROOM: on a screen, and in a pipe."""
+import subprocess
+import unittest
+
+import wire
+from tests.programs import test_client, test_plain
+from tests.programs.test_client import SECONDS
+
+
+class OnAScreen(test_client.OnScreen):
+    def test_straight_into_a_chat_and_a_room(self) -> None:
+        with self.daemon.client("bob", wire.Feature.RECEIPTS) as bob:
+            ann = self.terminal("--name", "ann", "chat", "bob")
+            self.sees(ann, "to bob>", "waiting for bob to answer")
+            invitation = bob.hear(wire.Invitation)
+            ann.type("are you there?\r")
+            self.assertEqual(bob.hear(wire.Mail).text, "are you there?")
+            bob.say(wire.Answer(invitation.invitation, 1))
+            self.sees(ann, "chat with bob")
+            ann.type("now it is a chat\r")
+            self.assertEqual(bob.hear(wire.Line).text, "now it is a chat")
+            ann.type("Quit\r")
+            self.sees(ann, "the chat", "menu>")
+            ann.type("/exit\r")
+            ann.wait(SECONDS)
+        ann = self.terminal("--name", "ann", "join", "ops")
+        self.sees(ann, "to #ops>", "you are in #ops")
+
+
+class InAPipe(test_plain.Lines):
+    def test_lines_wait_for_the_answer(self) -> None:
+        """And then they are lines of the chat."""
+        with self.daemon.client("bob", wire.Feature.RECEIPTS) as bob:
+            ann = subprocess.Popen(self.command("--name", "ann", "chat", "bob"),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env=self.env)
+            self.addCleanup(ann.kill)
+            assert ann.stdin
+            ann.stdin.write(b"3\n\nand this\n")
+            ann.stdin.close()
+            bob.say(wire.Answer(bob.hear(wire.Invitation).invitation, 1))
+            self.assertEqual([bob.hear(wire.Line).text for _ in range(2)], ["3", "and this"])
+            self.assertEqual(ann.wait(SECONDS), 0)
+            for pipe in ann.stdout, ann.stderr:
+                pipe.close()
+
+    def test_nobody_of_that_name(self) -> None:
+        self.known("bob")
+        code, out, err = self.parley("--name", "ann", "--plain", "chat", "bobb",
+                                     stdin="hello\n/all no\n")
+        self.assertEqual((code, err.count("\n")), (67, 1), err)
+        self.assertIn("did you mean bob", err)
+
+    def test_a_room(self) -> None:
+        for word, code in (("ops", 0), ("#ops", 0), ("#", 64), ("a b", 64)):
+            with self.subTest(word):
+                found, _, err = self.parley("--name", "ann", "--plain", "join", word, stdin="hi\n")
+                self.assertEqual(found, code, err)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -185,8 +185,8 @@ class FullDisk(RecordingDisk):
         self.space = 1 << 40
 
     def used(self) -> int:
-        return sum(os.path.getsize(os.path.join(self.directory, name))
-                   for name in os.listdir(self.directory))
+        with os.scandir(self.directory) as files:
+            return sum([file.stat().st_size for file in files])
 
     def free(self, path: str) -> int:
         return max(0, self.space - self.used())
@@ -196,8 +196,8 @@ class FullDisk(RecordingDisk):
 
     def write(self, fd: int, data: bytes | bytearray | memoryview, offset: int) -> int:
         grows = max(0, offset + len(data) - os.fstat(fd).st_size)
-        if grows > self.free(""):
-            keep = len(data) - grows + self.free("")
+        if grows and grows > (free := self.free("")):
+            keep = len(data) - grows + free
             if keep <= 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             data = data[:keep]

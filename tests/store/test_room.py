@@ -20,7 +20,7 @@ from store.records import EVERYONE
 from store.room import need, size_of_tails
 from tests.harness.process import effort, say_figures
 from tests.harness.waiting import texts
-from tests.store.faulty_disk import FullDisk
+from tests.store.faulty_disk import FullDisk, Op
 from tests.store.test_segment import BACKENDS
 from tests.torture import full_disk
 
@@ -36,6 +36,11 @@ STEPS = 2000                # of upkeep between two looks: more than there are
 CREEP = 0.8                 # of what the first rounds took, the last ones must take
 
 
+class Unrecorded(FullDisk):
+    def _note(self, op: Op) -> None:
+        pass
+
+
 class Life:
     """A store on a full disk, and what must wait in it."""
 
@@ -43,7 +48,7 @@ class Life:
                  users: int = USERS) -> None:
         self.path = os.path.join(directory, "store")
         self.backend, self.dice = backend, Random(backend)
-        self.disk, self.now, self.count = FullDisk(self.path), 0.0, 0
+        self.disk, self.now, self.count = Unrecorded(self.path), 0.0, 0
         self.disk.space = space
         self.box = self.open()
         for n in range(users):

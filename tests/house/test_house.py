@@ -1,13 +1,15 @@
 """The house: which room may know which, which module inside a room, what only one of them may
 touch, and what the papers say of the tree."""
 import ast
+import functools
 import os
 import re
 import subprocess
 import sys
 import unittest
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -296,49 +298,66 @@ def room_of(path: Path) -> str:
     return path.stem if path.parent == HOME else path.parent.name
 
 
-def imports(path: Path, types: bool = False) -> Iterator[str]:
-    """The modules that a file imports, as room.module where they are ours, also inside functions.
+class Facts(NamedTuple):
+    """What a module says of itself."""
+    manual: str                             # its docstring
+    imports: frozenset[str]                 # also inside functions; room.module where it is ours
+    for_types: frozenset[str]               # those that only a type checker sees
+    words: frozenset[str]                   # names and attributes that it uses
+    functions: tuple[tuple[str, int], ...]  # all, with their lines
+    classes: tuple[tuple[str, int, int], ...]       # with their lines and the number of methods
+    defined: frozenset[str]                 # functions, classes, their methods, and names
 
-    With `types` those that only a type checker sees, too."""
-    def visit(node: ast.AST) -> Iterator[str]:
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not types:
-            return
+
+@functools.cache
+def facts(path: Path) -> Facts:
+    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(tree))
+    checks = [node for node in nodes
+              if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    for_types = set(imports([each for node in checks for each in ast.walk(node)]))
+    typed = {id(each) for node in checks for each in ast.walk(node)}
+    return Facts(
+        ast.get_docstring(tree) or "",
+        frozenset(imports([node for node in nodes if id(node) not in typed])),
+        frozenset(for_types),
+        frozenset(node.id if isinstance(node, ast.Name) else node.attr for node in nodes
+                  if isinstance(node, ast.Name | ast.Attribute)),
+        tuple((node.name, lines(node)) for node in nodes if isinstance(node, ast.FunctionDef)),
+        tuple((node.name, lines(node), sum(isinstance(each, ast.FunctionDef) for each in node.body))
+              for node in tree.body if isinstance(node, ast.ClassDef)),
+        frozenset(defined(tree.body)))
+
+
+def lines(node: ast.FunctionDef | ast.ClassDef) -> int:
+    return (node.end_lineno or 0) - node.lineno + 1
+
+
+def imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom):
             module = node.module or ""
             yield from ([f"{module}.{alias.name}" for alias in node.names] if module in INSIDE
                         else [module])
-        for child in ast.iter_child_nodes(node):
-            yield from visit(child)
-    yield from visit(ast.parse(path.read_text()))
 
 
-def tops(path: Path, types: bool = False) -> set[str]:
-    """The first names of what it imports: rooms, front doors, modules of the standard library."""
-    return {name.partition(".")[0] for name in imports(path, types)}
-
-
-def words(path: Path) -> set[str]:
-    """The names and attributes that a file uses."""
-    tree = ast.parse(path.read_text())
-    return ({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-            | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)})
-
-
-def defined(path: Path) -> set[str]:
-    """What a module defines: functions, classes, their methods, and names."""
-    found = set()
-    for node in ast.parse(path.read_text()).body:
+def defined(body: Iterable[ast.stmt]) -> Iterator[str]:
+    for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
+            yield node.name
         if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}.{each.name}"
-                      for each in node.body if isinstance(each, ast.FunctionDef)}
+            yield from (f"{node.name}.{each.name}"
+                        for each in node.body if isinstance(each, ast.FunctionDef))
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found |= {each.id for each in targets if isinstance(each, ast.Name)}
-    return found
+            yield from (each.id for each in targets if isinstance(each, ast.Name))
+
+
+def tops(names: Iterable[str]) -> set[str]:
+    """The first parts of imported names: rooms, front doors, modules of the standard library."""
+    return {name.partition(".")[0] for name in names}
 
 
 def unordered(arrows: Mapping[str, str]) -> set[str]:
@@ -354,7 +373,8 @@ class House(unittest.TestCase):
     def test_rooms_know_what_is_below_them(self) -> None:
         for path in modules():
             room = room_of(path)
-            ours = tops(path, types=True) & set(ROOMS) - {room}
+            known = facts(path).imports | facts(path).for_types
+            ours = tops(known) & set(ROOMS) - {room}
             where = str(path.relative_to(HOME))
             self.assertLessEqual(ours, set(ROOMS[room].split()), f"{where}: a room it may not know")
 
@@ -364,7 +384,8 @@ class House(unittest.TestCase):
             self.assertEqual({path.stem for path in paths}, set(table),
                              f"INSIDE[{room!r}] is not what is there")
             for path in paths:
-                beside = {name.removeprefix(room + ".") for name in imports(path, types=True)
+                beside = {name.removeprefix(room + ".")
+                          for name in facts(path).imports | facts(path).for_types
                           if name.startswith(room + ".")}
                 self.assertLessEqual(beside, set(table[path.stem].split()), f"{room}/{path.name}")
 
@@ -379,21 +400,21 @@ class House(unittest.TestCase):
         """`from store.journal import Journal`, never `import store.journal`: store is a good name
         for a variable."""
         for path in modules():
-            self.assertEqual({name for name in imports(path) if name in INSIDE}, set(), path.name)
+            self.assertEqual(facts(path).imports & set(INSIDE), set(), path.name)
 
     def test_nothing_but_the_standard_library_and_ours(self) -> None:
         for path in modules():
-            self.assertEqual(tops(path) - set(ROOMS) - set(sys.stdlib_module_names), set(),
-                             path.name)
+            self.assertEqual(tops(facts(path).imports) - set(ROOMS) - set(sys.stdlib_module_names),
+                             set(), path.name)
 
     def test_each_room_opens_with_its_law(self) -> None:
         for room in INSIDE:
-            law = ast.get_docstring(ast.parse((HOME / room / "__init__.py").read_text())) or ""
+            law = facts(HOME / room / "__init__.py").manual
             self.assertTrue(law.startswith(f"{room}: "), room)
 
     def test_sockets_curses_dbm_and_fsync_have_their_places(self) -> None:
         for path in modules():
-            touched = tops(path) | words(path)
+            touched = tops(facts(path).imports) | facts(path).words
             for what, places in ONLY.items():
                 if path.stem not in places:
                     self.assertNotIn(what, touched & {what}, f"{path.name} touches {what}")
@@ -419,27 +440,23 @@ class House(unittest.TestCase):
     def test_the_benchmark_needs_nothing_but_the_standard_library_and_itself(self) -> None:
         ours = {path.stem for path in bench_modules()}
         for path in bench_modules():
-            self.assertEqual(tops(path) - ours - set(sys.stdlib_module_names), set(), path.name)
+            self.assertEqual(tops(facts(path).imports) - ours - set(sys.stdlib_module_names), set(),
+                             path.name)
 
     def test_every_module_opens_with_its_manual(self) -> None:
         for path in [*modules(), *bench_modules()]:
-            self.assertTrue(ast.get_docstring(ast.parse(path.read_text())), path.name)
+            self.assertTrue(facts(path).manual, path.name)
 
     def test_functions_are_small(self) -> None:
         for path in [*modules(), *bench_modules()]:
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.FunctionDef):
-                    lines = (node.end_lineno or 0) - node.lineno + 1
-                    self.assertLessEqual(lines, 60, f"{path.name}: {node.name}")
+            for name, length in facts(path).functions:
+                self.assertLessEqual(length, 60, f"{path.name}: {name}")
 
     def test_classes_fit_in_the_head(self) -> None:
         for path in modules():
-            for node in ast.parse(path.read_text()).body:
-                if isinstance(node, ast.ClassDef):
-                    lines = (node.end_lineno or 0) - node.lineno + 1
-                    methods = sum(isinstance(each, ast.FunctionDef) for each in node.body)
-                    self.assertLessEqual(lines, 300, f"{path.name}: {node.name}")
-                    self.assertLessEqual(methods, 25, f"{path.name}: {node.name}")
+            for name, length, methods in facts(path).classes:
+                self.assertLessEqual(length, 300, f"{path.name}: {name}")
+                self.assertLessEqual(methods, 25, f"{path.name}: {name}")
 
     def test_files_can_be_read_at_a_sitting(self) -> None:
         for path in modules():
@@ -451,7 +468,7 @@ class House(unittest.TestCase):
         steps = re.findall(r"(?m)^    (\S+\.py) +([\w.]+)(?:  |$)", walks)
         self.assertGreater(len(steps), 30)
         for path, name in steps:
-            self.assertIn(name, defined(HOME / path), path)
+            self.assertIn(name, facts(HOME / path).defined, path)
 
     def test_tests_stand_in_rooms(self) -> None:
         self.assertEqual({path.name for path in (HOME / "tests").glob("*.py")},

@@ -14,6 +14,7 @@ from client.events import Repeated
 from client.inbox import CHECK, Inbox
 from client.link import Link
 from tests.client.linked import INSTANCE, OTHER, STORE, Linked, mail, welcome
+from tests.harness.process import effort
 from wire import Feature, SendFlag, Why
 
 
@@ -531,12 +532,12 @@ class Model(Linked):
         self.link.close()
 
     def test_with_an_archive(self) -> None:
-        for seed in range(150):
+        for seed in range(effort(150, 50)):
             with self.subTest(seed):
                 self.walk(seed, True)
 
     def test_without(self) -> None:
-        for seed in range(150):
+        for seed in range(effort(150, 50)):
             with self.subTest(seed):
                 self.walk(seed, False)
 

@@ -10,6 +10,7 @@ from unittest import mock
 
 from client import index
 from client.index import Index, Unusable
+from tests.harness.process import effort
 
 
 class Files(unittest.TestCase):
@@ -91,7 +92,7 @@ class Files(unittest.TestCase):
         used = 50 * index.SIZE + index.CRC.size
         # the unused part of the last block
         idle = range(index.START + index.BLOCK + used, index.START + 2 * index.BLOCK)
-        for at in range(0, len(data), 7):
+        for at in range(0, len(data), effort(7, 29)):
             broken = bytearray(data)
             broken[at] ^= 1
             try:

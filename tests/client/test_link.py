@@ -12,6 +12,7 @@ from client import link, outbox, validity
 from client.events import Found, NameRefused, Offline, Online, OtherStore, Over, Repeated
 from client.outbox import Busy
 from tests.client.linked import ALL, ALWAYS, FIRST, HERE, OTHER, Linked, entry, mail, welcome
+from tests.harness.process import effort
 from wire import Feature, Outcome, Presence, SendFlag, Why
 
 
@@ -647,7 +648,7 @@ class TestHostile(Linked):
         after."""
         chance = random.Random(1)
         known = (wire.Mail, wire.Failed, Repeated, Offline, NameRefused, Over, Online)
-        for _ in range(3000):
+        for _ in range(effort(3000, 800)):
             self.link = self.make()
             if chance.random() < 0.9:
                 self.login()

@@ -16,7 +16,7 @@ from store import user
 from tests.client.correspondence import House, Person
 from tests.harness.process import effort
 
-WALKS = effort(40, 10)
+WALKS = effort(40, 6)
 STEPS = 60
 
 

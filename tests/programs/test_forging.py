@@ -107,8 +107,8 @@ class Forging(InUtc):
         def begun(text: str, cols: int) -> list[str]:
             play = office()
             play.mail(3, "eve", text)
-            picture = frame(play.menu, 400 if cols > 20 else 8000, cols)
-            rows = ["".join(run for run, _ in row).rstrip() for row in picture.rows]
+            picture = frame(play.menu, 400 if cols > 20 else 3000, cols)
+            rows = ["".join(run for run, _ in row).rstrip() for row in picture.rows if row]
             return [row for row in rows if row and begins_a_row(row)]
         for cols in WIDTHS:
             harmless = begun("x", cols)

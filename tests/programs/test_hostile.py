@@ -81,7 +81,7 @@ class Screen(Base):
         said = [codec for codec in wire.MESSAGES.values()
                 if codec.direction != wire.CLIENT
                 and codec.cls not in (wire.Welcome, wire.Rejected)]
-        for number, text in enumerate(texts(600)):
+        for number, text in enumerate(texts(effort(600, 200))):
             play = Play().online("bob")
             if number % 3 == 1:
                 play.hear(wire.Started(1, 1, ("alice", text)))
@@ -93,7 +93,7 @@ class Screen(Base):
             self.plain(play)
 
     def test_events_of_the_line(self) -> None:
-        for text in texts(300):
+        for text in texts(effort(300, 100)):
             play = Play().online("bob")
             play.hear(Offline(text, 3.0), Repeated(wire.Mail(1, 1, 1, 0, 1, text, text)))
             self.shown(play)
@@ -131,7 +131,7 @@ class Screen(Base):
             play.menu.desk.back()
 
     def test_the_row_of_an_invitation(self) -> None:
-        for text in texts(300):
+        for text in texts(effort(300, 100)):
             play = Play().online("bob")
             play.hear(wire.Invitation(1, 60, text, (text, "alice", text + "2")))
             self.shown(play, SIZES)

@@ -15,7 +15,7 @@ from typing import Any
 import wire
 from tests.harness.process import DaemonProcess, effort
 
-CROWD = effort(1000, 300)
+CROWD = effort(1000, 120)
 HOLDING = 10                # each tenth
 SECONDS = 120               # for everything: much more than it takes
 

@@ -13,11 +13,12 @@ import wire
 from mailbox import Failed, Full, Mailbox, StoreError
 from net.bodies import body_of
 from store.progress import ID_JUMP, UNSYNCED_MAX
+from tests.harness.process import effort
 from tests.harness.service import Service
 from tests.store.test_mailbox import StoreCase
 from tests.store.test_syncer import SlowDisk, slow
 
-LIVES, STEPS = 60, 120
+LIVES, STEPS = range(0, 60, effort(1, 3)), 120
 FAULTS = ("create", "write", "sync", "rename", "truncate", "sync_directory", "unlink")
 
 
@@ -31,7 +32,7 @@ class TestGiven(StoreCase):
         self.seen: set[str] = set()
 
     def test_over_random_lives(self) -> None:
-        for life in range(LIVES):
+        for life in LIVES:
             with self.subTest(life=life):
                 self.path = f"{self.home.name}/{life}"
                 self.live(random.Random(life))

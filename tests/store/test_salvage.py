@@ -36,7 +36,7 @@ CARVED = tuple(name for name in BEST_FIRST if name in BACKENDS)
 Files = dict[str, bytes]
 Truth = set[tuple[str, bytes]]      # reader and text
 # Every so many of the bytes of a file are changed.
-STEPS = {"manifest": 1, "journal.": effort(3, 29), "segment.": effort(11, 167)}
+STEPS = {"manifest": 1, "journal.": effort(3, 67), "segment.": effort(11, 401)}
 SECTOR = 512
 
 

@@ -12,7 +12,7 @@ from tests.torture import fuzz
 SEED = 20261121
 # A fault that was put in is found after so many.
 BITE = {"decoder": 800, "daemon": 16, "journal": 100, "keys": 240, "display": 600, "link": 120}
-LEAST = {name: times // effort(4, 8) for name, times in BITE.items()}
+LEAST = {name: times // effort(4, 16) for name, times in BITE.items()}
 
 
 class Targets(unittest.TestCase):

@@ -10,8 +10,8 @@ from tests.harness.terminals import needs
 from tests.torture.kills import Life, count_life, count_recovery, kill_in_life, kill_in_recovery
 from tests.torture.strace import calls, inject
 
-POINTS = effort(16, 8)                 # of a life, from its first call to its last
-STARTS = effort(8, 4)
+POINTS = effort(16, 5)                 # of a life, from its first call to its last
+STARTS = effort(8, 3)
 
 
 @needs("strace")
@@ -19,6 +19,9 @@ class Kills(unittest.TestCase):
     def test_some_of_the_calls_of_a_life_and_of_a_recovery(self) -> None:
         points, events = count_life()
         say_figures(f"a life has {len(points)} calls, in it {events}")
+        # a life on a busy machine makes fewer calls of a kind than another
+        most = dict(sorted(points))
+        points = [point for point in points if point.number <= 0.7 * most[point.call] + 1]
         some = points[::len(points) // POINTS]
         with tempfile.TemporaryDirectory(prefix="parley-kills-") as directory:
             middle = some[len(some) // 2]

@@ -23,7 +23,6 @@ import atexit
 import contextlib
 import fcntl
 import functools
-import hashlib
 import os
 import random
 import selectors
@@ -160,13 +159,13 @@ class Founder:
 
 
 @functools.cache
-def founded(names: int, backend: str | None) -> Path:
+def founded(names: int, backend: str | None, house: int) -> Path:
     """The store that is copied; nobody opens it.  All processes under one runner share it."""
     shared = os.environ.get(HOUSES)
     directory = Path(shared or tempfile.mkdtemp(prefix="parley-lived-in-"))
     if not shared:
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    store = directory / f"{backend}-{names}"
+    store = directory / f"{backend}-{names}-{house}"
     with open(f"{store}.lock", "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)        # another process may be making it
         if not store.exists():
@@ -181,13 +180,8 @@ def furnish(store: str | Path, names: int = NAMES, backend: str | None = None,
     """A store at this place, as if people had lived there.
 
     All stores of one `house` have the same number."""
-    shutil.copytree(founded(names, backend), store, copy_function=shutil.copyfile)
+    shutil.copytree(founded(names, backend, house), store, copy_function=shutil.copyfile)
     Path(store).chmod(0o700)
-    if house:
-        path = Path(store, manifest.NAME)
-        found = manifest.decode(path.read_bytes(), str(path))
-        other = hashlib.sha256(found.store + bytes([house])).digest()[:len(found.store)]
-        path.write_bytes(manifest.encode(found._replace(store=other)))
     for file in Path(store).iterdir():
         file.chmod(0o600)
 

@@ -27,6 +27,7 @@ from typing import Any
 from tests.harness.lived_in import furnish
 from tests.harness.process import HERE
 from tests.harness.terminals import find_program, until
+from tests.harness.warm import Login
 
 LOGINS = {"root": 0, "alice": 61001, "bob": 61002, "mallory": 61003, "parley": 61004}
 TREE = "/mnt/parley"
@@ -124,12 +125,9 @@ class Host:
 
     def command(self, login: str, *words: str, **more: str) -> list[str]:
         """What runs this under a login, with this environment and no other."""
-        uid = str(LOGINS[login])
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8",
                        "HOME": f"/mnt/home/{login}", "USER": login, "TERM": "xterm-256color"} | more
-        return ["nsenter", "-t", str(self.holder.pid), "-m", "-n", "setpriv", "--reuid", uid,
-                "--regid", uid, "--clear-groups", "env", "-i", "-C", TREE,
-                *(f"{name}={value}" for name, value in environment.items()), *words]
+        return Login(self.holder.pid, LOGINS[login], TREE, environment, words)
 
     def run(self, login: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end."""

@@ -1,8 +1,8 @@
-"""The process that warm.py forks programs from: `python nursery.py daemon`.
+"""The process that warm.py forks programs from: `python nursery.py daemon TREE`.
 
-It imports one program and serves requests on descriptor 0, until the other end is closed.  In a
-child serve() returns what was asked for, so that the child ends as every Python does: atexit,
-flushed streams, the exit status or traceback of what main() raised.
+It imports one program from that tree and serves requests on descriptor 0, until the other end is
+closed.  In a child serve() returns what was asked for, so that the child ends as every Python does:
+atexit, flushed streams, the exit status or traceback of what main() raised.
 """
 import _socket
 import importlib
@@ -15,6 +15,7 @@ import time
 from typing import Any, NoReturn
 
 SIZE = 1 << 20              # bytes of a request: an environment, mostly
+PR_SET_DUMPABLE = 4
 
 
 def serve() -> tuple[dict[str, Any], list[int]]:
@@ -64,10 +65,12 @@ def become(wanted: dict[str, Any], fds: list[int]) -> None:
         import termios
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.umask(wanted["umask"])
-    os.chdir(wanted["cwd"])
     for limit, *both in wanted["limits"]:
         if resource.getrlimit(limit) != tuple(both):
             resource.setrlimit(limit, both)
+    if wanted["login"]:
+        _log_in(*wanted["login"])
+    os.chdir(wanted["cwd"])
     os.environ.clear()
     os.environ.update(wanted["env"])
     time.tzset()
@@ -75,6 +78,21 @@ def become(wanted: dict[str, Any], fds: list[int]) -> None:
     sys.path[0] = os.path.dirname(sys.argv[0])
     _open_standard_streams()
     signal.pthread_sigmask(signal.SIG_SETMASK, wanted["mask"])
+
+
+def _log_in(host: int, uid: int) -> None:
+    """As `nsenter -t HOST -m -n setpriv --reuid UID --regid UID --clear-groups` does."""
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    for kind in ("mnt", "net"):
+        fd = os.open(f"/proc/{host}/ns/{kind}", os.O_RDONLY)
+        if libc.setns(fd, 0):
+            raise OSError(ctypes.get_errno(), "setns")
+        os.close(fd)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)     # /proc/self is this login's, as after exec
 
 
 def _open_standard_streams() -> None:
@@ -94,8 +112,8 @@ def _open_standard_streams() -> None:
         setattr(sys, f"__{name}__", made)
 
 
-def main(name: str) -> NoReturn:
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+def main(name: str, tree: str) -> NoReturn:
+    sys.path[0] = tree
     program = importlib.import_module(name)
     become(*serve())
     sys.modules["__main__"] = program
@@ -105,4 +123,4 @@ def main(name: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

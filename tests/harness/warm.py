@@ -8,10 +8,14 @@ arguments, environment, directory, descriptors, umask, signal mask and limits th
 had, and calls main().  The child is a child of the worker, as after fork and exec: its parent dies,
 and the worker is a subreaper for that moment (prctl(2)).
 
-Another Python or other options of it, a command around the program, another login, a preexec_fn,
-locale or PYTHON variables that are met for the first time: those are real starts, as are all in
-`make test-all`.  CI runs that on the distribution's Python, and `make test`, with warm starts, on
-the others.  A test whose subject is the start itself says so by `-X` or a command around it.
+A Login is the same for a program under another login, in a host of its own (neighbours.py): its
+nursery has imported the modules of the tree there, and its child enters the host and becomes that
+login as nsenter(1) and setpriv(1) would have made it.
+
+Another Python or other options of it, a command around the program, a preexec_fn, locale or PYTHON
+variables that are met for the first time: those are real starts, as are all in `make test-all`.  CI
+runs that on the distribution's Python, and `make test`, with warm starts, on the others.  A test
+whose subject is the start itself says so by `-X` or a command around it.
 """
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -46,7 +50,27 @@ PLAIN: dict[str, Any] = {"executable": None, "close_fds": True, "pass_fds": (), 
                          "restore_signals": True, "gid": None, "gids": None, "uid": None,
                          "umask": -1, "process_group": -1}
 
-Start = tuple[str, tuple[tuple[str, str], ...]]     # a program, and what its Python starts with
+# A tree, a program, and what its Python starts with.
+Start = tuple[str, str, tuple[tuple[str, str], ...]]
+
+
+class Login(list[str]):
+    """The command that runs `words` on a host under a login, with this environment alone.
+
+    `host` is a process in its namespaces."""
+
+    def __init__(self, host: int, uid: int, cwd: str, environment: Mapping[str, str],
+                 words: Sequence[str]) -> None:
+        super().__init__([*into(host), "setpriv", "--reuid", str(uid), "--regid", str(uid),
+                          "--clear-groups", "env", "-i", "-C", cwd,
+                          *(f"{name}={value}" for name, value in environment.items()), *words])
+        self.host, self.uid, self.cwd = host, uid, cwd
+        self.environment, self.words = environment, words
+
+
+def into(host: int) -> tuple[str, ...]:
+    """What runs the command behind it on a host."""
+    return "nsenter", "-t", str(host), "-m", "-n"
 
 
 def take_terminal() -> None:
@@ -59,13 +83,16 @@ def take_terminal() -> None:
 class Nursery:
     """One process that forks one program, for this process alone."""
 
-    def __init__(self, start: Start) -> None:
-        program, variables = start
+    def __init__(self, start: Start, host: int = 0) -> None:
+        tree, program, variables = start
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.parent, self.signals = os.getpid(), inherited()
         self._lock = threading.Lock()
-        self._process = COLD([sys.executable, NURSERY, program], stdin=theirs, cwd=HERE,
+        code = os.open(NURSERY, os.O_RDONLY)        # the host may not have that file
+        self._process = COLD([*(into(host) if host else ()), sys.executable, f"/dev/fd/{code}",
+                              program, tree], stdin=theirs, cwd="/", pass_fds=[code],
                              env={"PATH": os.environ.get("PATH", os.defpath), **dict(variables)})
+        os.close(code)
         theirs.close()
 
     def fork(self, wanted: dict[str, Any], descriptors: list[int]) -> int:
@@ -104,13 +131,13 @@ def inherited() -> list[Any]:
     return [signal.getsignal(number) for number in INHERITED]
 
 
-def _nursery(program: str, env: Mapping[str, str]) -> Nursery | None:
+def _nursery(tree: str, program: str, env: Mapping[str, str], host: int) -> Nursery | None:
     """The nursery for such a start; None for the first one, which would not pay for it."""
-    start = program, tuple(sorted((name, value) for name, value in env.items()
-                                  if name.startswith(("PYTHON", "LC_", "LANG"))))
+    start = tree, program, tuple(sorted((name, value) for name, value in env.items()
+                                        if name.startswith(("PYTHON", "LC_", "LANG"))))
     ASKED[start] += 1
     if start not in NURSERIES and ASKED[start] >= ENOUGH:
-        NURSERIES[start] = Nursery(start)
+        NURSERIES[start] = Nursery(start, host)
     found = NURSERIES.get(start)
     return found if found and found.can_serve() else None
 
@@ -136,22 +163,34 @@ class Popen(COLD[Any]):
 def _nursery_for(given: Mapping[str, Any]) -> Nursery | None:
     """The nursery that can start what was given to Popen."""
     command = given["args"]
-    if (isinstance(command, (str, bytes, os.PathLike)) or len(command) < 2
-            or command[0] != sys.executable or str(command[1]) not in PROGRAMS
+    if (isinstance(command, (str, bytes, os.PathLike))
             or given["preexec_fn"] not in (None, take_terminal)
             or any(given[name] != value for name, value in PLAIN.items())):
         return None
-    return _nursery(PROGRAMS[str(command[1])], _environment(given))
+    tree, host = (command.cwd, command.host) if isinstance(command, Login) else (HERE, 0)
+    words, environment, _ = _start(given)
+    program = PROGRAMS.get(str(words[1]).replace(tree, HERE, 1)) if len(words) > 1 else None
+    if words[0] != sys.executable or not program:
+        return None
+    return _nursery(tree, program, environment, host)
 
 
-def _environment(given: Mapping[str, Any]) -> Mapping[str, str]:
-    return os.environ if given["env"] is None else given["env"]
+def _start(given: Mapping[str, Any]) -> tuple[Sequence[str], Mapping[str, str], str]:
+    """Words, environment and directory of a program."""
+    command = given["args"]
+    if isinstance(command, Login):
+        return command.words, command.environment, command.cwd
+    return (command, os.environ if given["env"] is None else given["env"],
+            os.fspath(given["cwd"] or os.getcwd()))
 
 
 def _wanted(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the child takes (nursery.py), in types that marshal knows."""
-    return {"argv": [str(word) for word in given["args"][1:]], "env": dict(_environment(given)),
-            "cwd": os.fspath(given["cwd"] or os.getcwd()), "umask": _umask(),
+    words, environment, cwd = _start(given)
+    command = given["args"]
+    return {"argv": [str(word) for word in words[1:]], "env": dict(environment),
+            "cwd": cwd, "umask": _umask(),
+            "login": (command.host, command.uid) if isinstance(command, Login) else None,
             "mask": [int(each) for each in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
             "limits": [(limit, *resource.getrlimit(limit)) for limit in LIMITS],
             "session": given["start_new_session"], "terminal": bool(given["preexec_fn"])}

@@ -46,8 +46,8 @@ class InAPipe(test_plain.Lines):
 
     def test_nobody_of_that_name(self) -> None:
         self.known("bob")
-        code, out, err = self.parley("--name", "ann", "--plain", "chat", "bobb",
-                                     stdin="hello\n/all no\n")
+        code, _, err = self.parley("--name", "ann", "--plain", "chat", "bobb",
+                                   stdin="hello\n/all no\n")
         self.assertEqual((code, err.count("\n")), (67, 1), err)
         self.assertIn("did you mean bob", err)
 

@@ -297,7 +297,7 @@ class Piped(Lines):
                          ["-V", "--who", "-x and more", "--"])
 
     def test_a_word_that_is_no_subcommand(self) -> None:
-        self.fails(os.EX_USAGE, "'history' is no subcommand: these are send, check, recv, who, chat",
+        self.fails(os.EX_USAGE, "'history' is no subcommand: these are send, check, recv, who",
                    "--name", "ann", "history")
         self.assertEqual(self.parley("help"), self.parley("--help"))
         self.assertEqual(self.parley("help", "log"), self.parley("log", "--help"))

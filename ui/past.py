@@ -14,7 +14,7 @@ from client.events import Online
 from client.history import Chat, Record, Sent
 from client.link import Link
 from client.past import Steps
-from terminal.display import display
+from terminal.display import UNICODE, display
 from ui.dates import Span
 from ui.entries import DELIVERED, REFUSED, SENT, STORED, Said, clock, name_style
 from ui.feed import Feed, Hears
@@ -24,6 +24,7 @@ from wire import Mail, SendFlag
 
 AT_ONCE = 32            # steps of a task that are done at once, 2 MiB of the archive: 30 ms
 OLDER = 100             # entries that come from the archive when the user scrolls up to them
+CONTEXT = 60            # cells of a neighbour of what was found
 AGAIN = 100             # entries that a screen shows again at the first login: a high one
 WRITTEN_TO = 5          # of the recipients of one message, those that count as spoken to
 MARKS = {history.UNANSWERED: SENT, history.STORED: STORED, history.DELIVERED: DELIVERED,
@@ -199,15 +200,22 @@ class Past:
         self._alone = self._floor = None
 
     def _items(self, records: list[Record], found: Record | None = None) -> list[tuple[str, str]]:
-        """The rows of a table; the record that was found has an arrow."""
+        """The rows of a table; the record that was found has an arrow, and its neighbours have a
+        row."""
         items = []
         for record in records:
             entry = said(record, self.link.name)
             mark = f" {entry.mark}" if entry.mark else ""
             arrow = "" if found is None else "> " if _is_same(record, found) else "  "
+            text = entry.text if arrow != "  " else _cut(entry.text)
             items.append((f"{arrow}{clock(entry.time, '%-d %b %H:%M')} {entry.sender} > "
-                          f"{entry.to}{mark}", entry.text))
+                          f"{entry.to}{mark}", text))
         return items
+
+
+def _cut(text: str) -> str:
+    """As much of a text as says what it is about."""
+    return UNICODE.shorten(display(" ".join(text.split())), CONTEXT)
 
 
 def _is_same(record: Record, other: Record) -> bool:

@@ -34,25 +34,30 @@ import os
 import select
 import termios
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import wire
 from client.archive import ArchiveError
-from client.events import Locked, NameRefused, Offline, Online, OtherStore, Silent
+from client.events import Locked, NameRefused, Offline, OtherStore
 from client.link import Link
 from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import UNICODE, display
 from terminal.keys import GAP, PASTE_MAX
 from ui import drafts
+from ui.completed import completed
 from ui.desk import Mode
 from ui.entries import REFUSED, Note, Settled, Spoken, clock
 from ui.failures import Failure, fault_of, login_failure
 from ui.granting import Granting
+from ui.interrupts import Interrupts
 from ui.menu import Menu
 from ui.names import counted
 from ui.options import login_name, make_link
 from ui.output import Output, complain
+from ui.picker import Picker
 from ui.several import Several
+from ui.telling import Telling
 
 READ_SIZE = 65536           # bytes of input in one read
 TOLD = 30                   # cells of a message that say which one has a new mark
@@ -170,10 +175,9 @@ class Plain:
         self._mode: object = None           # the mode last shown
         self._question: tuple[str, ...] = ()        # the question last shown
         self._owes_prompt = False           # a line was done; it may wait for an answer
-        self._waiting = 0                   # messages that wait, as the user knows
-        self._is_told = False               # of more of them, since the last line
-        self._is_offline = False            # and the user knows how to connect
-        self._is_silent = False             # the daemon, as the user knows
+        self._telling = Telling(menu)
+        self._interrupts = Interrupts() if interactive and self._input.at_terminal else None
+        self._meant = ""                    # the line that an empty one stands for
         self._is_again = False              # a list is shown once more, for a wrong name
         self._code = os.EX_OK               # how the program will end
 
@@ -185,9 +189,13 @@ class Plain:
             if not self._input.echoes:
                 self._output.end_row()
             self._input.echo(True)
+            if self._interrupts:
+                self._interrupts.close()
 
     def _run(self) -> int:
         self._waiter.listen(self._input.fd)
+        if self._interrupts:
+            self._waiter.listen(self._interrupts.fd)
         if not self.desk.is_at_login:
             self.link.connect()
         elif self.interactive:
@@ -199,7 +207,9 @@ class Plain:
                 self._hear(event)
                 self._show_entries()
             self.menu.work()
-            if readable and not self._input.ended:
+            if self._interrupts and self._interrupts.take():
+                self._interrupt()
+            if self._input.fd in readable and not self._input.ended:
                 self._read()
             self._show()
             while self._input.lines and self._is_free() and not self.desk.leaving:
@@ -265,28 +275,10 @@ class Plain:
             self._tell(event)
 
     def _tell(self, event: Any) -> None:
-        """What the screen says beside the pane: more messages wait, how to connect.  And a question
-        at the login is not answered by what was typed before it."""
-        if self._is_silent and not isinstance(event, Offline | Silent):
-            self._is_silent = False
-            self.menu.note("the daemon answers again")
-        if isinstance(event, Silent):
-            self._is_silent = True
-            self.menu.note(f"no answer from the daemon for {event.seconds} s; what you send is "
-                           "kept, and goes out when it answers", "alert")
-        elif isinstance(event, Online):
-            self._waiting, self._is_offline = event.welcome.waiting, False
-        elif isinstance(event, Offline) and not self._is_offline and not self.desk.is_at_login:
-            self._is_offline = True
-            self.menu.note("an empty line at the menu tries to connect now; messages go out once "
-                           "you are connected")
-        elif isinstance(event, wire.Waiting):
-            more, self._waiting = event.total > self._waiting, event.total
-            if more and not self._is_told:
-                self._is_told = True
-                self.menu.note(f"{counted(event.total, 'message')} waiting: /check shows what "
-                               "waits")
-        elif isinstance(event, NameRefused | Locked | OtherStore) and self._input.drop():
+        """What the screen says beside the pane.  And a question at the login is not answered by
+        what was typed before it."""
+        self._telling.hear(event)
+        if isinstance(event, NameRefused | Locked | OtherStore) and self._input.drop():
             self._complain("what you typed ahead of this is dropped")
 
     def _check(self, event: Any) -> None:
@@ -324,7 +316,9 @@ class Plain:
         except UnicodeDecodeError:
             self._complain("a line that is not UTF-8 is dropped", os.EX_DATAERR)
             return
-        fault, self._is_told, self._owes_prompt = "", False, self.interactive
+        fault, self._owes_prompt = "", self.interactive
+        self._telling.typed()
+        line, self._meant = line if line.strip() else self._meant, ""
         if self._several.wants(line):
             fault = self._several.take(line, now())
         elif line.strip():
@@ -337,6 +331,27 @@ class Plain:
             if self.desk.is_at_login and not self.interactive:
                 raise Failure(os.EX_DATAERR, fault)
             self._complain(fault, os.EX_DATAERR)
+            self._offer(line)
+
+    def _offer(self, line: str) -> None:
+        """The names that were refused may be the beginnings of others: then an empty line takes
+        those."""
+        self._meant = completed(self.desk, line) if self.interactive else ""
+        if self._meant:
+            self._complain(f"an empty line is {self._meant}")
+
+    def _interrupt(self) -> None:
+        """Ctrl-C: drop what was begun, else ask, and then leave.  Raises KeyboardInterrupt."""
+        self._input.drop()
+        self._output.end_row()
+        self._meant, self._owes_prompt = "", True
+        if self._several.drop():
+            self._complain("the text was dropped")
+            return
+        self.desk.clear()                   # a line that was refused, which nobody sees
+        self.menu.press("<C-c>", now())
+        if self.desk.interrupted:
+            raise KeyboardInterrupt
 
     @property
     def _offered(self) -> str:
@@ -430,16 +445,8 @@ class Plain:
         list all."""
         picker, is_again, self._is_again = self.desk.picker, self._is_again, False
         if picker:
-            choices = picker.shown if is_again else picker.all
-            if not choices and len(picker.all) <= CHOICES_SHOWN:
-                choices = picker.all
-            self._output.line(f"{picker.pick.title}:" if choices else
-                              f"{picker.pick.title}: {picker.total}; type a name, or how it begins")
-            for choice in choices[:CHOICES_SHOWN]:
-                self._output.line(f"  {choice.label}  {choice.note}".rstrip())
-            if (more := len(choices) - CHOICES_SHOWN) > 0:
-                plus = "" if picker.total.isdigit() else "+"
-                self._output.line(f"  and {more}{plus} more: type a name, or how it begins")
+            for line in _choices(picker, is_again):
+                self._output.line(line)
         elif self._offered:
             self._output.line(f"your username; an empty line is {self._offered}")
         elif self.desk.is_at_items:
@@ -448,6 +455,20 @@ class Plain:
             back = "; an empty line goes back to the menu" * self.interactive
             self._output.line(f"with {display(self.menu.talk.conversations.open)}: each line is a "
                               f"message{back}")
+
+
+def _choices(picker: Picker, is_again: bool) -> Iterator[str]:
+    """The lines of a list of names; `is_again`: those like the name that was wrong."""
+    choices = picker.shown if is_again else picker.all
+    if not choices and len(picker.all) <= CHOICES_SHOWN:
+        choices = picker.all
+    yield (f"{picker.pick.title}:" if choices else
+           f"{picker.pick.title}: {picker.total}; type a name, or how it begins")
+    for choice in choices[:CHOICES_SHOWN]:
+        yield f"  {choice.label}  {choice.note}".rstrip()
+    if (more := len(choices) - CHOICES_SHOWN) > 0:
+        plus = "" if picker.total.isdigit() else "+"
+        yield f"  and {more}{plus} more: type a name, or how it begins"
 
 
 def told(change: Settled) -> str:

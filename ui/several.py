@@ -41,6 +41,11 @@ class Several:
         """Whether /lines waits for its dot."""
         return self._lines is not None
 
+    def drop(self) -> bool:
+        """Forget what was gathered, or pasted; whether there was anything."""
+        had, self._lines, self._pasted = bool(self.prompt), None, ""
+        return had
+
     def wants(self, line: str) -> bool:
         """Whether a line belongs here, and not to the menu."""
         return bool(self.prompt or "\n" in line.strip() or _rest(line) is not None)

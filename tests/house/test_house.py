@@ -197,6 +197,7 @@ INSIDE = {
         "chatting": "entries feed names people requests words",
         "cleaned": "",
         "commands": "dates desk help joining names notices picker words",
+        "completed": "commands desk names",
         "contact": "entries feed names people",
         "conversations": "entries feed notices people",
         "dates": "",
@@ -210,6 +211,7 @@ INSIDE = {
         "granting": "failures hooks menu notices wishes",
         "help": "entries",
         "hooks": "",
+        "interrupts": "",
         "invitations": "chatting feed names people requests words",
         "items": "commands desk picker",
         "joining": "desk names",
@@ -229,7 +231,8 @@ INSIDE = {
         "past": "dates entries feed names people",
         "people": "feed names words",
         "picker": "names",
-        "plain": "desk drafts entries failures granting menu names options output several",
+        "plain": "completed desk drafts entries failures granting interrupts menu names options "
+                 "output picker several telling",
         "requests": "feed names people words",
         "rooms": "entries feed names people requests words",
         "screen": "entries menu names picker",
@@ -240,6 +243,7 @@ INSIDE = {
                  "sending",
         "talk": "away chatting contact conversations earlier feed invitations links messages "
                 "notices pane past people requests rooms",
+        "telling": "menu names",
         "wishes": "",
         "words": "names",
     },

@@ -422,6 +422,9 @@ class AtATerminal(Lines):
             ann = self.person("ann", "--plain")
             ann.until("menu>")
             ann.press(end)
+            if end == b"\x03":
+                ann.until("? Ctrl-C again leaves parley")
+                ann.press(end)
             self.assertEqual(ann.wait(), code)
             self.assertNotIn("Traceback", ann.screen.text())
 

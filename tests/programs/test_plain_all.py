@@ -23,14 +23,14 @@ class AtATerminal(Lines):
         ann.until("menu>", SECONDS)
         return ann
 
-    def does(self, person: Terminal, line: str, *shown: str) -> None:
+    def does(self, person: Terminal, line: str, *shown: str, end: str = "\r") -> None:
         """Types a line; this is shown, and a prompt behind it."""
         before = len(person.transcript)
 
         def is_done(_: object) -> bool:
             new = person.transcript[before:].decode(errors="replace")
             return "\n" in new and new.endswith("> ") and all(text in new for text in shown)
-        person.type(line + "\r")
+        person.type(line + end)
         person.until(is_done, SECONDS)
 
     def rows(self, person: Terminal) -> list[str]:
@@ -96,6 +96,24 @@ class AtATerminal(Lines):
         self.does(ann, "bob,v-192", "to bob, v-192>")
         self.does(ann, "hi", "you > bob, v-192")
         self.does(ann, "/log v-19", "in the log", "  v-192 ")
+
+    def test_the_beginning_of_a_name_and_control_c(self) -> None:
+        ann = self.ann()
+        self.does(ann, "@bo hi", "? bo is not in the log", "? an empty line is @bob hi", "menu>")
+        self.does(ann, "", "you > bob", ": hi")
+        self.does(ann, "", "menu>")
+        self.does(ann, "@bo hi", "? an empty line is @bob hi")
+        ann.type("/stat")
+        ann.until("menu> /stat", SECONDS)
+        self.does(ann, "\x03", "? Ctrl-C again leaves parley", end="")
+        self.does(ann, "/status", "ann at ")
+        self.assertNotIn("/stat/status", ann.screen.text(), "the half-typed line is gone")
+        for line in ("/lines @bob one", "two"):
+            self.does(ann, line, "and>")
+        self.does(ann, "\x03", "? the text was dropped", "menu>", end="")
+        self.does(ann, "\x03", "? Ctrl-C again leaves parley", end="")
+        ann.press(b"\x03")
+        self.assertEqual(ann.wait(), 130)
 
     def test_what_waits_is_told_once(self) -> None:
         ann = self.ann()

@@ -377,7 +377,9 @@ class Terminals(unittest.TestCase):
                                 place.environment(row))
             self.addCleanup(terminal.close)
             terminal.until("menu>", SECONDS)
-            terminal.press(b"\x03" if options else b"\x03\x03")
+            terminal.press(b"\x03")
+            terminal.until("Ctrl-C again leaves parley", SECONDS)
+            terminal.press(b"\x03")
             self.assertEqual(terminal.wait(SECONDS), 130)
 
     def test_an_ignored_int_is_not_for_the_daemon(self) -> None:

@@ -113,6 +113,21 @@ class Find(unittest.TestCase):
         self.assertRegex(play.last, "found.*\n.*you > bob \\+.*bay 3")
 
 
+    def test_neighbours_are_cut_and_what_was_found_is_whole(self) -> None:
+        play = Play().online("bob")
+        play.link.read = [Chat(NOON, ("bob",), "bob", "x\n" * 50), Chat(NOON + 1, ("bob",), "bob",
+                                                                      "wrench " + "y" * 300)]
+        found = play.link.find("wrench")
+        assert found
+        with mock.patch.object(play.link, "find",
+                               return_value=found._replace(around=play.link.read)):
+            play.enter("/find wrench")
+        rows = play.menu.pane.entries[-1].lines()
+        self.assertEqual(len(rows), 3)
+        self.assertLess(len(rows[1]), 110)
+        self.assertIn("y" * 300, rows[2])
+
+
 class Slices(unittest.TestCase):
     """A search of a large archive."""
 

@@ -55,6 +55,11 @@ class Table:
         total = len(self.users) - len(self.rooms.numbers) + len(self.rooms.all)
         return rows, total - len(rows)
 
+    def most(self, limit: int) -> int:
+        """How many rows there are for this limit."""
+        rooms = min(len(self.rooms.all), limit // ROOMS_PART)
+        return min(limit, rooms + len(self.roster.clients) + len(self.roster.recent))
+
     def _users(self, limit: int) -> list[Row]:
         users, clients = self.users, self.roster.clients.values()
         here = heapq.nsmallest(limit, clients, key=lambda client: client.name.lower())

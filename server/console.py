@@ -4,12 +4,11 @@ Two things come out of here: a live table of all names above the event log, when
 terminal; or the event log alone, one line per event, when it is a pipe, a file or a journal.  A log
 file (`--log`) can stand beside either.  log.py has the events and the lines.
 
-Nothing here waits.  What the terminal does not take of a frame is written before the next frame;
-no other frame is kept, for the next one shows the latest state.  `--no-text` leaves the bodies of
+Nothing here waits (painter.py).  `--no-text` leaves the bodies of
 messages and lines out; a log file never has them.
 
 A login that causes too many lines has them counted instead (gathering.py).  What was refused to
-whom is counted in any case (refusals.py).
+whom is counted in any case (refusals.py), and so are the clients that were put out (cuts.py).
 """
 import os
 import signal
@@ -21,7 +20,8 @@ from math import inf
 from rules.hosts import host_of
 from rules.table import Row
 from server.browser import Browser
-from server.frames import frame, status_lines, table_rows
+from server.cuts import GOING, Cuts
+from server.frames import counts_of, frame, status_lines, table_rows
 from server.gathering import Gathering
 from server.keyboard import Keyboard
 from server.log import (
@@ -31,14 +31,14 @@ from server.log import (
     form_of,
     open_log,
     stamped,
-    terminal_size,
 )
+from server.painter import Painter
 from server.refusals import REFUSALS, Refusals
-from terminal.display import display, pad
 from terminal.keys import Key
 
 FRAME_SECONDS = 0.2         # at most 5 frames a second
 CAUSES = ("name", "sender", "by", "members")    # fields with the user that caused the event
+COUNTED = REFUSALS | GOING
 LINES_KEPT = 200            # of the event log, for the table: more rows than any terminal shows
 
 
@@ -57,6 +57,7 @@ class Console:
         self.log_path = log
         self.gathering = Gathering(rate)
         self.refusals = Refusals()
+        self.cuts = Cuts()
         # the address of a connected user, by name; "": nobody of this name is connected
         self.address_of: Callable[[str], str] = lambda name: ""
         self.browser: Browser | None = None     # what an operator with a keyboard looks at
@@ -67,16 +68,12 @@ class Console:
         self._stream = LogStream(outlet, with_text, form_of(form, fd, journal)
                                  ) if outlet and mode == "log" else None
         self._file: LogStream | None = None
-        self._shown: list[str] = []             # the rows that are on the screen
-        self._frame = b""                       # what the terminal did not take of the last frame
-        self._size = (0, 0)
+        self._painter = Painter(outlet) if outlet and mode == "table" else None
         self._draw_at = 0.0
         self.changed = True                     # the table may show something else than the screen
         self._times: tuple[int, str] = (0, "")  # the last second, and its stamp
         self._now = 0.0                         # the monotonic clock at the end of the last turn
         self.reopen()
-        if mode == "table" and self._outlet:
-            self._outlet.write(b"\x1b[?1049h\x1b[?25l\x1b[2J")
 
     def reopen(self) -> None:
         """Open the log file (again): after it was moved aside.  Raises OSError."""
@@ -106,13 +103,20 @@ class Console:
     def note(self, event: str, **fields: object) -> None:
         """Something happened: one of NOTES."""
         self.changed = True
-        if event in REFUSALS:
-            self.refusals.count(self._login(fields), event, fields)
+        if event in COUNTED:
+            self.count(event, fields)
         if self.is_silent:
             return
         login = self._login(fields) if self.gathering.rate else ""
         if self.gathering.admits(login, event, self._now):
             self.gathering.wrote(login, self._log(event, **fields), self._now)
+
+    def count(self, event: str, fields: Mapping[str, object]) -> None:
+        """One of COUNTED happened."""
+        if event in REFUSALS:
+            self.refusals.count(self._login(fields), event, fields)
+        else:
+            self.cuts.gone(self.wall(), self._login(fields), fields)
 
     def _login(self, fields: Mapping[str, object]) -> str:
         """The host or login that caused an event, as the log names it: unix:ann, 192.0.2.7."""
@@ -179,7 +183,8 @@ class Console:
     @property
     def _is_stale(self) -> bool:
         """Whether the table on the screen is not the latest."""
-        return bool(self.changed or self._frame or (self.browser and self.browser.is_news)
+        return bool(self.changed or (self._painter and self._painter.unsent)
+                    or (self.browser and self.browser.is_news)
                     or (self.keyboard and self.keyboard.is_undecided))
 
     def press(self, key: Key) -> None:
@@ -198,31 +203,17 @@ class Console:
 
     def _paint(self, title: Callable[[], str],
                rows: Callable[[int], tuple[list[Row], int]]) -> None:
-        assert self._outlet is not None
-        if self._frame:             # the terminal is slow: finish the old frame, skip this one
-            self._frame = self._frame[self._outlet.write(self._frame):]
+        painter = self._painter
+        if painter is None or not painter.begin():
             return
         self.changed = False
-        size = terminal_size(self._outlet.fd)
-        fresh = size != self._size
-        self._size = size
+        size = painter.size
         if self.browser:
             title, table = self.browser.title, self.browser.lines(size, self.wall())
         else:
             table = status_lines(*rows(table_rows(size[1])), size[0], self.wall())
-        refused = f", {self.refusals.total} refused" if self.refusals.total else ""
-        screen = frame(title() + refused, table, self._lines, size)
-        old = [] if fresh else self._shown
-        parts = [b"\x1b[2J"] if fresh else []
-        for number, line in enumerate(screen):
-            if number >= len(old) or old[number] != line:
-                style = b"\x1b[7m" if number == 0 else b"\x1b[1m" if number == 1 else b""
-                shown = display(line)           # the last step
-                body = (pad(shown, size[0]) if number == 0 else shown).encode(errors="replace")
-                parts.append(b"\x1b[%d;1H\x1b[K%s%s\x1b[m" % (number + 1, style, body))
-        self._shown = screen
-        data = b"".join(parts)
-        self._frame = data[self._outlet.write(data):]
+        counts = counts_of(self.refusals.total, self.cuts.total)
+        painter.paint(frame(title() + counts, table, self._lines, size))
 
     def close(self) -> None:
         """Leave the terminal as it was found."""
@@ -230,8 +221,8 @@ class Console:
         if self.keyboard:
             self.keyboard.close()
             self.keyboard = None
-        if self.mode == "table" and self._outlet:
-            self._outlet.write(b"\x1b[?25h\x1b[?1049l")
+        if self._painter:
+            self._painter.close()
         for stream in (self._stream, self._file):
             if stream:
                 stream.flush()

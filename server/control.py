@@ -1,11 +1,11 @@
 """control: the subcommands of parleyd, for the operator of a daemon that runs.
 
-    status names logins check               what there is
+    status top names logins check           what there is
     kick ban unban bans announce drain      who may be here
     retire reinstate                        names that go
     backup                                  a copy of the store
 
-Each asks the daemon at its Unix socket (operations.py), and prints the report.  `ban` writes the
+Each asks the daemon at its Unix socket (orders.py), and prints the report.  `ban` writes the
 file of bans itself (banned.py), and `backup` copies the store without the daemon.  Every failure is
 one line on stderr and an exit code of sysexits(3).
 """
@@ -15,26 +15,22 @@ import argparse
 import json
 import os
 import pwd
-import socket
-import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import wire
-from net import address, places
-from net.address import Address
-from net.logins import peer_uid
 from rules.bans import HOST, LOGIN, NAME, Ban, network_of
+from server import top
 from server.banned import BadBans, changing, read
 from server.options import PROGRAM
+from server.orders import Refused, ask
 from server.reports import counted, login_shown, prometheus, size, status_lines
 from store.backup import backup
 from store.disk import Disk, StoreError
 from terminal.usage import Help, Parser, die, positive, say
 
-ANSWER_SECONDS = 30     # for the daemon to answer: a purge of a large mailbox takes some
 LOOK_SECONDS = 1.0      # between two looks of `drain --follow`
 CHECK_SECONDS = 8       # for `check`: monitoring gives up after ten
 WATCH_SECONDS = 2
@@ -47,14 +43,6 @@ class Subcommand(NamedTuple):
     about: str
     add: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
-
-
-class Refused(Exception):
-    """The daemon did not do it."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -79,80 +67,6 @@ def parser(word: str) -> argparse.ArgumentParser:
                       help="unix:PATH; without it, your own daemon, then that of the host")
     row.add(made)
     return made
-
-
-# ---- the daemon is asked ----
-
-def ask(options: argparse.Namespace, order: str, *arguments: str, seconds: int = ANSWER_SECONDS
-        ) -> dict[str, Any]:
-    """What the daemon reports, within so long.  Raises Refused."""
-    with _connected(options.connect) as sock:
-        sock.settimeout(seconds)
-        try:
-            return _told(sock, wire.Operate((order, *arguments)))
-        except (OSError, wire.ProtocolError) as error:
-            late = isinstance(error, TimeoutError)
-            why = f"not within {seconds} s" if late else f"{error}; a daemon of 0.1 can't"
-            raise Refused(os.EX_UNAVAILABLE, f"the daemon did not answer: {why}") from None
-
-
-def _connected(wanted: str) -> socket.socket:
-    try:
-        choices = [address.parse(wanted)] if wanted else places.for_client()
-    except ValueError as error:
-        raise Refused(os.EX_USAGE, str(error)) from None
-    for where in choices:
-        if not where.path:
-            raise Refused(os.EX_USAGE, f"{where} is no Unix socket: the daemon knows its operator "
-                                       "only there")
-        if sock := _dial(where):
-            return sock
-    raise Refused(os.EX_UNAVAILABLE, "no daemon listens at "
-                                     f"{' or '.join(str(where) for where in choices)}")
-
-
-def _dial(where: Address) -> socket.socket | None:
-    """A connection to the daemon there, if one listens that can be believed."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(ANSWER_SECONDS)
-    try:
-        sock.connect(where.path)
-    except PermissionError:
-        sock.close()
-        raise Refused(os.EX_NOPERM, places.closed(where.path)) from None
-    except OSError:
-        sock.close()
-        return None
-    if where.default and peer_uid(sock) not in places.believed():
-        sock.close()
-        return None
-    return sock
-
-
-def _told(sock: socket.socket, said: wire.Operate) -> dict[str, Any]:
-    """Raises Refused, OSError, ProtocolError."""
-    try:
-        frame = wire.encode(said)
-    except (ValueError, struct.error):
-        frame = bytes(wire.HELLO_MAX + 1)
-    if len(frame) > wire.HELLO_MAX:
-        raise Refused(os.EX_USAGE, "that is too long: the daemon takes some 900 bytes")
-    sock.sendall(frame)
-    decoder, text = wire.Decoder(wire.FRAME_MAX), ""
-    while data := sock.recv(1 << 16):
-        for frame in decoder.feed(data):
-            part = wire.decode(frame, wire.DAEMON)
-            if isinstance(part, wire.Rejected):
-                raise Refused(os.EX_UNAVAILABLE, part.reason)
-            if not isinstance(part, wire.Report):
-                continue
-            text += part.text
-            if part.last and part.code:
-                raise Refused(part.code, text)
-            if part.last:
-                report: dict[str, Any] = json.loads(text)
-                return report
-    raise wire.ProtocolError("the line was closed")
 
 
 # ---- what there is ----
@@ -192,8 +106,7 @@ def names(options: argparse.Namespace) -> int:
         _print([json.dumps(row) for row in told["names"]])
         return os.EX_OK
     for row in told["names"]:
-        since = "never           " if not row["since"] else datetime.fromtimestamp(
-            row["since"] / 1e6).strftime("%Y-%m-%d %H:%M")
+        since = _minute(row["since"]) if row["since"] else "never           "
         say(PROGRAM, f"{row['name']:16} {since} {row['waiting']:>7} {row['state']:20} "
                      f"{row['address']}".rstrip())
     if told["more"]:
@@ -224,7 +137,14 @@ def logins(options: argparse.Namespace) -> int:
     for row in told["refused"]:
         say(PROGRAM, f"refused to {row['login']}: {row['times']:,} times {row['event']}, "
                      f"{row['reason'] or 'without a reason'}")
+    for row in told["cuts"]:
+        say(PROGRAM, f"put out at {_minute(row['time'])}: {row['name']} ({row['login']}), "
+                     f"{row['reason'] or 'without a reason'}")
     return os.EX_OK
+
+
+def _minute(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1e6).strftime("%Y-%m-%d %H:%M")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -451,6 +371,7 @@ def _nothing(parser: argparse.ArgumentParser) -> None:
 
 SUBCOMMANDS = {
     "status": Subcommand("tell how the running daemon is", _add_status, status),
+    "top": Subcommand("show the live table, with its keys", _nothing, top.run),
     "names": Subcommand("list names: the connected, then the last to leave", _add_names, names),
     "logins": Subcommand("list what each login takes, and what was refused to it", _add_json,
                          logins),

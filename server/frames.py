@@ -44,6 +44,11 @@ def status_lines(rows: Sequence[Row], more: int, columns: int, now: int, chosen:
     return [clip(line.rstrip(), columns) for line in lines]
 
 
+def counts_of(refused: int, cut: int) -> str:
+    """What the title says of what went wrong."""
+    return f", {refused} refused" * bool(refused) + f", {cut} put out" * bool(cut)
+
+
 def frame(title: str, table: list[str], log: Sequence[str], size: tuple[int, int]) -> list[str]:
     """A whole screen: the title, the table, a rule, and the newest lines of the log below it."""
     columns, rows = size

@@ -33,6 +33,7 @@ from server.connection import Connection
 from server.console import Console
 from server.doors import Doors
 from server.options import Limits
+from server.overview import Overview, Unable, number_of
 from server.supervisor import Supervisor
 from store.user import User
 from terminal.usage import RELEASE
@@ -41,20 +42,12 @@ PART = 12_000           # characters of JSON in one REPORT: less than TEXT_MAX, 
 STEP = 10_000           # names looked at in a step: a millisecond
 ROWS_MAX = 2000         # of the table that one order is told: 300 KB
 TOLD = "an operator was answered"      # why such a connection is closed: not worth a line
-READ_ONLY = frozenset({"status", "names", "logins", "waiting"})     # nor are these orders
+READ_ONLY = frozenset({"status", "names", "logins", "waiting", "table"})     # nor are these orders
 DAY = 86400.0           # seconds
 EXPIRY_DAYS = 30        # before a certificate ends, the operator is told
 DRAINING = "the operator is about to stop this daemon: nobody comes in any more"
 
 Order: TypeAlias = Generator[None, None, object]
-
-
-class Unable(Exception):
-    """An order that is not carried out: an exit code of sysexits(3), and a line that says why."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 class Kept(NamedTuple):
@@ -95,7 +88,8 @@ class Operations:
             "status": self._status, "names": self._names, "logins": self._logins,
             "kick": self._kick, "bans": self._bans, "announce": self._announce,
             "retire": self._retire, "reinstate": self._reinstate, "waiting": self._waiting,
-            "purge": self._purge, "drain": self._drain, "undrain": self._undrain}
+            "purge": self._purge, "drain": self._drain, "undrain": self._undrain,
+            "table": Overview(self.board.table, house.console).page}
 
     # ---- requests ----
 
@@ -185,7 +179,7 @@ class Operations:
             "store": mailbox.directory, "store_bytes": _size(mailbox.directory),
             "disk_free": disk.f_bavail * disk.f_frsize, "memory": _memory(),
             "certificate_until": self.expires, "given": mailbox.last, "on_disk": mailbox.settled(),
-            "refused": house.console.refusals.total}
+            "refused": house.console.refusals.total, "cut": house.console.cuts.total}
 
     def _names(self, pattern: str = "", order: str = "") -> Order:
         """Rows of the live table: the connected first; of names with this in them; with the order
@@ -214,7 +208,8 @@ class Operations:
         yield
         return {"logins": self.board.usages.rows(),
                 "refused": [dict(zip(("login", "event", "reason", "times"), row, strict=True))
-                            for row in self.house.console.refusals.rows()]}
+                            for row in self.house.console.refusals.rows()],
+                "cuts": [cut._asdict() for cut in self.house.console.cuts.last]}
 
     # ---- who may be here ----
 
@@ -295,7 +290,7 @@ class Operations:
     def _drain(self, seconds: str = "") -> Order:
         """Let nobody in any more, and end when all have left, or after so long."""
         yield
-        wait = _number(seconds) if seconds else inf
+        wait = number_of(seconds) if seconds else inf
         self.board.door.draining = DRAINING
         self._drained_at = self.house.now.monotonic + wait
         self.board.tell_everybody(wire.Notice(DRAINING + (f"; it stops in {wait:.0f} s"
@@ -332,7 +327,7 @@ class Operations:
         """The next messages that wait for a retired name, to be exported."""
         yield
         users = self.mailbox.users
-        mails = self.board.retirement.waiting(self._retired(name), _number(after))
+        mails = self.board.retirement.waiting(self._retired(name), number_of(after))
         return {"after": mails[-1].last if mails else 0, "messages": [
             {"id": mail.id + n, "time": mail.time, "from": users[mail.sender].name,
              "text": text.decode()} for mail in mails for n, text in enumerate(mail.texts)]}
@@ -369,13 +364,6 @@ def _answer(connection: Connection, code: int, text: str) -> None:
     parts = [text[at:at + PART] for at in range(0, len(text), PART)] or [""]
     connection.finish(TOLD, b"".join(
         wire.encode(wire.Report(part is parts[-1], code, part)) for part in parts))
-
-
-def _number(text: str) -> int:
-    """A number among the arguments.  Raises Unable."""
-    if not (text.isascii() and text.isdigit()):
-        raise Unable(os.EX_USAGE, f"wrong arguments: {text!r} is no number")
-    return int(text)
 
 
 def _uptime() -> float:

@@ -35,6 +35,7 @@ FIGURES = [
     Figure("given", "counter", "ids given to messages and settings"),
     Figure("on_disk", "counter", "the id up to which all is on the disk"),
     Figure("refused", "counter", "what was refused, to all logins"),
+    Figure("cut", "counter", "clients that the daemon put out"),
 ]
 
 
@@ -77,6 +78,8 @@ def status_lines(told: dict[str, Any]) -> Iterator[str]:
     yield f"  memory     {size(told['memory'])}"
     yield f"  refused    {told['refused']:,} since the start" + \
         (": parleyd logins tells to whom" if told["refused"] else "")
+    yield f"  put out    {counted(told['cut'], 'client')} since the start" + \
+        (": parleyd logins tells which" if told["cut"] else "")
 
 
 def prometheus(told: dict[str, Any]) -> Iterator[str]:

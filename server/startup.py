@@ -39,6 +39,7 @@ from server.operations import Operations
 from server.options import PROGRAM, Limits, exposed, may_listen
 from server.seats import seat_of
 from server.supervisor import address_of, handed_over
+from server.views import Here
 from store.disk import Disk
 from store.syncer import BackgroundDisk
 from terminal.usage import die
@@ -232,7 +233,7 @@ def browse(console: Console, board: Switchboard, selector: selectors.BaseSelecto
     """Let the operator look around in the live table, if there is a keyboard."""
     if console.mode != "table":
         return
-    console.browser = Browser(board.table, board.slices, time.monotonic)
+    console.browser = Browser(Here(board.table, board.slices, time.monotonic))
     with contextlib.suppress(OSError, termios.error):
         console.keyboard = Keyboard(0, selector, console.press)
     if console.keyboard is None:

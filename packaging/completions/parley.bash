@@ -57,7 +57,7 @@ _parleyd() {
         --login-seconds --silence-seconds --mailbox-messages --mailbox-bytes --sender-messages
         --sender-bytes --login-bytes --rate --all --all-seconds --log-each --new-names --names
         --names-each --room-lines --check-store --salvage --version" -- "$word"))
-    [[ $COMP_CWORD == 1 ]] && COMPREPLY+=($(compgen -W "status names logins check kick ban unban
+    [[ $COMP_CWORD == 1 ]] && COMPREPLY+=($(compgen -W "status top names logins check kick ban unban
         bans announce drain retire reinstate backup" -- "$word"))
 }
 complete -F _parley parley

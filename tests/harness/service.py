@@ -20,7 +20,7 @@ from daemon import Daemon
 from mailbox import Mailbox
 from rules.claims import TRUSTING, Identity
 from rules.state import Caller, Now
-from server.console import Console
+from server.console import COUNTED, Console
 from server.fairness import TICK
 from server.log import NOTES
 from server.options import Limits
@@ -60,6 +60,8 @@ class Notes(Console):
         assert set(fields) == set(NOTES[event][0].split()), \
             f"{event} has other fields in the table: {sorted(fields)}"
         self.told.append((event, fields))
+        if event in COUNTED:
+            self.count(event, fields)
 
     def events(self, event: str) -> list[dict[str, object]]:
         return [fields for told, fields in self.told if told == event]

@@ -6,8 +6,9 @@ import termios
 import unittest
 
 from rules.claims import Identity
-from server.browser import FOUND_MAX, Browser
+from server.browser import Browser
 from server.frames import table_rows
+from server.views import FOUND_MAX, Here
 from store.user import User
 from terminal.display import width
 from tests.harness.process import HERE, DaemonProcess
@@ -29,7 +30,8 @@ class Keys(unittest.TestCase):
         self.ann, self.bob = self.service.users("ann", "bob")
         self.board = self.service.daemon.board
         self.seconds = 1000.0
-        self.browser = Browser(self.board.table, self.board.slices, lambda: self.seconds)
+        self.view = Here(self.board.table, self.board.slices, lambda: self.seconds)
+        self.browser = Browser(self.view)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -105,9 +107,7 @@ class Keys(unittest.TestCase):
 
     def test_all_about_one(self) -> None:
         self.ann.send("n17", "hi")
-        self.press("/", *"n17", "<Enter>", "<Enter>")
-        self.lines()
-        self.press("<Enter>")
+        self.press("/", *"n17", "<Enter>", "<Enter>")     # before the picture that shows it
         told = "\n".join(self.lines())
         self.assertIn("name       n17", told)
         self.assertIn("waiting    1 message\n", told)
@@ -145,7 +145,7 @@ class Keys(unittest.TestCase):
         while self.board.slices.step():
             steps += 1
         self.assertGreater(steps, 15)
-        self.assertEqual(len(self.browser._found), FOUND_MAX)
+        self.assertEqual(len(self.view._found), FOUND_MAX)
 
 
 class OnATerminal(unittest.TestCase):

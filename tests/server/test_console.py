@@ -606,7 +606,7 @@ class Terminal(unittest.TestCase):
                 self.names = number % 5
                 self.table.note("new-name", name="n" * (number % 32 + 1))
                 self.draw()
-                if self.table._frame:
+                if self.table._painter.unsent:
                     return
         raise AssertionError("the terminal takes everything")
 
@@ -649,7 +649,7 @@ class Terminal(unittest.TestCase):
             for number in range(500):
                 self.table.note("new-name", name=f"name{number}")
                 self.draw()
-        self.assertLess(len(self.table._frame), 80 * 24 * 8)
+        self.assertLess(len(self.table._painter.unsent), 80 * 24 * 8)
 
     def test_a_stopped_one_does_not_spin(self):
         """The loop is told a time in the future, also when nothing happens any more."""
@@ -667,7 +667,7 @@ class Terminal(unittest.TestCase):
         for _ in range(10):
             text += self.read()
             self.draw()
-        self.assertEqual(self.table._frame, b"")
+        self.assertEqual(self.table._painter.unsent, b"")
         self.assertIn("the-latest", text)
 
     def test_a_rest_alone_arrives(self):
@@ -677,7 +677,7 @@ class Terminal(unittest.TestCase):
         for _ in range(5):
             self.draw()
             self.read()
-        self.assertEqual(self.table._frame, b"")
+        self.assertEqual(self.table._painter.unsent, b"")
 
     def test_left_as_it_was_found(self):
         flags = fcntl.fcntl(self.slave, fcntl.F_GETFL)

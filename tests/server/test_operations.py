@@ -1,5 +1,6 @@
 """What an operator asks a daemon to do: who may ask, what is answered when, and what it changes for
 the users."""
+import argparse
 import errno
 import json
 import os
@@ -18,10 +19,13 @@ import wire
 from net.tls import Server
 from rules.bans import HOST, LOGIN, NAME, Ban
 from rules.claims import Identity
+from rules.door import BRIEF
 from rules.state import Caller
 from server import banned, options, reports, startup
 from server.banned import BadBans, changing, read
 from server.control import SUBCOMMANDS
+from server.cuts import CUTS_MAX, Cuts
+from server.top import Top
 from store.user import User
 from tests.harness.process import DaemonProcess
 from tests.harness.service import Service
@@ -155,6 +159,79 @@ class WhatThereIs(Asked):
         self.assertGreater(row["waiting"], 1000)
 
 
+class TheTable(Asked):
+    """The pages of `parleyd top`."""
+
+    def test_as_the_daemon_shows_it(self) -> None:
+        self.service.users("ann", "bob", "cyd")[0].send("bob,cyd", "hi")
+        self.service.client("bob").listen()
+        told = self.ask("table", "", "", "0", "2")
+        self.assertEqual([row[0] for row in told["rows"]], ["ann", "bob"])
+        self.assertEqual((told["more"], told["end"]), (1, 3))
+        self.assertIn("3 connected", told["title"])
+        told = self.ask("table", "", "", "2", "2")
+        self.assertEqual(([row[0] for row in told["rows"]], told["more"]), (["cyd"], 0))
+
+    def test_orders_parts_and_all_about_one(self) -> None:
+        ann, bob, _ = self.service.users("ann", "bob", "bea")
+        bob.say(wire.Hold(1, 1))
+        ann.send("bob", "hi")
+        told = self.ask("table", "waiting", "B", "0", "9")
+        self.assertEqual([row[0] for row in told["rows"]], ["bob", "bea"])
+        number = told["rows"][0][-1]
+        about = dict(self.ask("table", "", "", "0", "9", str(number))["about"])
+        self.assertEqual((about["name"], about["waiting"]), ("bob", "1 message"))
+        self.assertEqual(self.ask("table", "", "", "0", "9", "99")["about"], [])
+        for words in (("by colour", "", "0", "9"), ("", "", "x", "9"), ("", "", "0", "-1")):
+            self.assertEqual(self.ask("table", *words)[0], os.EX_USAGE, words)
+
+    def test_through_the_browser(self) -> None:
+        """Keys, and an answer of the daemon for each picture."""
+        self.service.users(*[f"n{number:02}" for number in range(30)])
+        with mock.patch("server.top.ask", lambda _, *words: self.ask(*words)):
+            top = Top(argparse.Namespace(connect=""))
+            self.assertIn("30 connected", top.picture((80, 24))[0])
+            top.press("<End>")
+            rows = top.picture((80, 24))
+            self.assertIn("> n29", "\n".join(rows))
+            for key in ("/", "2", "<Enter>", "<Down>"):
+                top.press(key)
+            self.assertIn("> n12", "\n".join(top.picture((80, 24))))
+            top.press("<Enter>")
+            self.assertIn("name       n12", top.picture((80, 24)))
+            self.ask("kick", "n12", "too loud")
+            self.assertRegex("\n".join(top.picture((80, 40))),
+                             r"1 put out(.|\n)*n12 \(test\) was put out: by the operator: too loud")
+            top.press("?")
+            self.assertIn("Ctrl-C ends this view", top.picture((80, 24)))
+            top.press("q")
+            self.assertTrue(top.is_over)
+
+
+class PutOut(Asked):
+    def test_who_and_why(self) -> None:
+        """By the daemon: not who leaves, hangs up or moves."""
+        ann, bob, cyd, *_ = self.service.users("ann", "bob", "cyd", "dan", "eve")
+        ann.say(wire.Exit())
+        bob.hang_up()
+        cyd.say_bytes(b"\0\0\0\1\xff")
+        self.ask("kick", "dan")
+        self.service.forward(1000)
+        self.service.forward(1000)
+        told = self.ask("logins")["cuts"]
+        self.assertEqual([(cut["name"], cut["reason"]) for cut in told], [
+            ("cyd", "no message of kind 255 is known here"), ("dan", "by the operator"),
+            ("eve", "no answer to PING")])
+        self.assertEqual(self.ask("status")["cut"], 3)
+
+    def test_as_many_as_are_kept(self) -> None:
+        cuts = Cuts()
+        for number in range(CUTS_MAX + 5):
+            cuts.gone(number, "uid 1", {"name": f"n{number}", "reason": "by the operator"})
+        self.assertEqual((cuts.total, len(cuts.last), cuts.last[0].name),
+                         (CUTS_MAX + 5, CUTS_MAX, "n5"))
+
+
 class WhoMayBeHere(Asked):
     def test_kick(self) -> None:
         ann = self.service.user("ann")
@@ -249,7 +326,9 @@ class WhoMayBeHere(Asked):
         ann = self.service.user("ann")
         self.ask("drain")
         self.is_refused("bob", FAR, "about to stop")
-        self.service.user("cron", features=wire.Feature.ERRAND).hang_up()
+        chatting = self.service.client("cron", features=wire.Feature.ERRAND)    # parley chat
+        self.assertIn("about to stop", chatting.hears(wire.Rejected).reason)
+        self.service.user("cron", features=BRIEF).hang_up()
         self.ask("undrain")
         self.service.user("bob").hang_up()
         self.ask("drain")

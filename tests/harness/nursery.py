@@ -1,8 +1,9 @@
-"""The process that warm.py forks programs from: `python nursery.py daemon TREE`.
+"""The process that warm.py forks programs from: `python nursery.py daemon TREE 0`.
 
-It imports one program from that tree and serves requests on descriptor 0, until the other end is
-closed.  In a child serve() returns what was asked for, so that the child ends as every Python does:
-atexit, flushed streams, the exit status or traceback of what main() raised.
+It imports one program from that tree.  Where that was in the namespaces of a host, it goes back
+into those of the process that comes last.  Then it serves requests on descriptor 0, until the other
+end is closed.  In a child serve() returns what was asked for, so that the child ends as every
+Python does: atexit, flushed streams, the exit status or traceback of what main() raised.
 """
 import _socket
 import importlib
@@ -80,8 +81,8 @@ def become(wanted: dict[str, Any], fds: list[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, wanted["mask"])
 
 
-def _log_in(host: int, uid: int) -> None:
-    """As `nsenter -t HOST -m -n setpriv --reuid UID --regid UID --clear-groups` does."""
+def _enter(host: int) -> Any:
+    """Go into the mount and the network namespace of this process; the C library."""
     import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     for kind in ("mnt", "net"):
@@ -89,6 +90,12 @@ def _log_in(host: int, uid: int) -> None:
         if libc.setns(fd, 0):
             raise OSError(ctypes.get_errno(), "setns")
         os.close(fd)
+    return libc
+
+
+def _log_in(host: int, uid: int) -> None:
+    """As `nsenter -t HOST -m -n setpriv --reuid UID --regid UID --clear-groups` does."""
+    libc = _enter(host)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
@@ -112,9 +119,11 @@ def _open_standard_streams() -> None:
         setattr(sys, f"__{name}__", made)
 
 
-def main(name: str, tree: str) -> NoReturn:
+def main(name: str, tree: str, home: str) -> NoReturn:
     sys.path[0] = tree
     program = importlib.import_module(name)
+    if int(home):
+        _enter(int(home))       # a mount that is undone elsewhere would live on in the host's
     become(*serve())
     sys.modules["__main__"] = program
     del sys.modules[name]

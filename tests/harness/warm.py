@@ -90,7 +90,8 @@ class Nursery:
         self._lock = threading.Lock()
         code = os.open(NURSERY, os.O_RDONLY)        # the host may not have that file
         self._process = COLD([*(into(host) if host else ()), sys.executable, f"/dev/fd/{code}",
-                              program, tree], stdin=theirs, cwd="/", pass_fds=[code],
+                              program, tree, str(host and os.getpid())],
+                             stdin=theirs, cwd="/", pass_fds=[code],
                              env={"PATH": os.environ.get("PATH", os.defpath), **dict(variables)})
         os.close(code)
         theirs.close()

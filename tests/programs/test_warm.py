@@ -1,15 +1,18 @@
 """A program that is started warm finds what it finds at a start with exec."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import unittest
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from tests.harness import warm
+from tests.harness.neighbours import TREE, Host, reason_not_to
 from tests.harness.terminals import Terminal, environment
 
 PROBE = warm.HERE + "/tests/harness/start_probe.py"
@@ -26,11 +29,11 @@ class Warm(unittest.TestCase):
         self.enterContext(mock.patch.object(warm, "NURSERIES", self.nurseries))
         self.addCleanup(lambda: [each.close() for each in self.nurseries.values()])
 
-    def both(self, **given: Any) -> None:
+    def both(self, command: list[str] = COMMAND, **given: Any) -> None:
         """The same start, with exec and warm."""
         told = []
         for popen in (warm.COLD, warm.Popen):
-            with popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            with popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, **given) as process:
                 out, err = process.communicate("línea\n".encode())
             self.assertEqual((process.returncode, err), (7, b"and on stderr\n"))
@@ -48,6 +51,19 @@ class Warm(unittest.TestCase):
                       start_new_session=True)
             self.both(env=environment(LC_ALL="C", PYTHONUNBUFFERED="1"))
         self.assertEqual(len(self.nurseries), 3)
+
+    @unittest.skipIf(reason_not_to(), reason_not_to())
+    def test_under_another_login_in_a_host_of_its_own(self) -> None:
+        host = Host()
+        self.addCleanup(host.close)
+        shutil.copy(PROBE, host.path(TREE))
+        host.path(f"{TREE}/{Path(PROBE).name}").chmod(0o644)
+        self.enterContext(mock.patch.dict(warm.PROGRAMS, {
+            f"{warm.HERE}/{Path(PROBE).name}": Path(PROBE).stem}))
+        with mock.patch.object(warm, "ENOUGH", 1):
+            for login in "alice", "root":
+                self.both(host.command(login, sys.executable, f"{TREE}/{Path(PROBE).name}", "x"))
+        self.assertEqual(len(self.nurseries), 1)
 
     def test_on_a_terminal(self) -> None:
         seen = []

@@ -20,7 +20,8 @@ from daemon import Daemon
 from mailbox import Mailbox
 from rules.claims import TRUSTING, Identity
 from rules.state import Caller, Now
-from server.console import COUNTED, Console
+from server.console import Console
+from server.cuts import GOING
 from server.fairness import TICK
 from server.log import NOTES
 from server.options import Limits
@@ -60,7 +61,7 @@ class Notes(Console):
         assert set(fields) == set(NOTES[event][0].split()), \
             f"{event} has other fields in the table: {sorted(fields)}"
         self.told.append((event, fields))
-        if event in COUNTED:
+        if event in GOING:          # who was put out, as the operator is told
             self.count(event, fields)
 
     def events(self, event: str) -> list[dict[str, object]]:

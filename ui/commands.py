@@ -303,8 +303,9 @@ def notify(desk: Desk, rest: str) -> str:
     if desk.strict and kind == BELL:
         desk.talk.feed.note("notices by --notify-command alone: --plain rings no bell")
         return ""
-    desk.talk.feed.note("no notices" if kind == "off" else f"notices by {kind}, while the terminal "
-                        "has not said that you look")
+    how = ("no notices" if kind == OFF else
+           f"notices by {kind}, while the terminal has not said that you look")
+    desk.talk.feed.note(f"{how}; `notify = {kind}` in the configuration file keeps it so")
     return ""
 
 
@@ -471,6 +472,11 @@ def show_help(desk: Desk, rest: str = "") -> str:
         desk.talk.feed.show("the command:", [(command.usage, command.about), *MORE.get(word, [])])
     elif word and word not in tables:
         return _unknown(word)
+    elif not word and desk.pane.is_small:
+        desk.talk.feed.note(f"commands: {' '.join(f'/{name}' for name in COMMANDS)}")
+        desk.talk.feed.note("/help send, or another word: how it is used; /help commands: all of "
+                            "them; /help keys; /help marks")
+        desk.pane.to_last(2)
     else:
         desk.talk.feed.show_tables([tables[word]] if word else [*tables.values()])
     return ""

@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 from client.letters import EPOCH, MICROSECOND
 
-WRITTEN = ("2026-11-21, 2026-11-21T14:02, today, yesterday, monday, last-week, or 30d for 30 days "
-           "ago")
+WRITTEN = ("2026-11-21, '2026-11-21 14:02', 14:02, today, yesterday, monday, last-week, or how "
+           "long ago: 10m, 1h, 30d, 2w, 1y")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY = re.compile(r"\d{4}-?\d\d-?\d\d")
+AGO = re.compile(r"(\d{1,5}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?|y|years?)(?: ago)?")
+CLOCK = re.compile(r"(?:(.+) )?(\d\d?):(\d\d)")
+SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 
 
 class Span(NamedTuple):
@@ -25,15 +28,19 @@ class Span(NamedTuple):
 
 
 def span(text: str, now: datetime | None = None) -> Span | None:
-    """What these words stand for; None: no date.  A weekday is the last one before today."""
+    """What these words stand for; None: no date.  A weekday is the last one before today, and a
+    time alone the last such time."""
     now = now or datetime.now()
     words = re.sub(r"[-\s]+", " ", text.strip().lower())
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         if days := _named(words, today):
             return Span(_moment(days[0]), _moment(days[1]))
-        if found := re.fullmatch(r"(\d{1,5})d", words):
-            return _at(now - timedelta(int(found[1])))
+        if ago := AGO.fullmatch(words):
+            return _at(now - timedelta(seconds=int(ago[1]) * SECONDS[ago[2][0]]))
+        if (time := CLOCK.fullmatch(words)) and (on := _named(time[1] or "today", today)):
+            begin = on[0].replace(hour=int(time[2]), minute=int(time[3]))
+            return _at(begin - timedelta(not time[1] and begin > now))
         begin = datetime.fromisoformat(text.strip())
         if DAY.fullmatch(text.strip()):
             return Span(_moment(begin), _moment(begin + timedelta(1)))

@@ -29,9 +29,9 @@ class Interrupts:
 
     def take(self) -> bool:
         """Whether there was one."""
-        waited, self._waits = self._waits, False
         with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 16)
+        waited, self._waits = self._waits, False
         return waited
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from terminal.display import UNICODE, Ruler
 from ui.entries import Entry, Row, fitted, rule
 from ui.scrollback import Scrollback, day_of
 
+SMALL = 60              # cells of a row: with fewer, most rows of a table need two or three
 ROWS_MAX = 5_000        # rows that are remembered, 2 MB: many screens back and forth
 
 
@@ -221,6 +222,11 @@ class Pane(Scrollback):
     def page(self, pages: int) -> None:
         """Move by so many views; two rows stay in sight."""
         self.scroll(pages * max(1, self._height - 2))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the last view is too small for long tables; --plain has no view."""
+        return 1 < self._rows.width < SMALL
 
     def to_start(self) -> None:
         """Show the oldest entry."""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ui.menu import Menu
 
 HINT_ROWS = 8           # with fewer rows there is no hint; errors and invitations show from 5 on
-MENU_ROWS = 12          # with fewer rows the items take one row at most
+MENU_ROWS = 12          # with fewer rows the items take one row at most, and none beside a list of
+                        # names or while the user reads back
 LIST_KEEPS = 3          # rows of messages beside a list of names, if there are as many
 NAME_COLUMN = 8         # cells for a name in a list, if none is longer
 BELOW_MAX = 99          # rows below the view that are counted: to count a row, it must be wrapped
@@ -66,14 +67,16 @@ def _input(menu: Menu, cols: int, ruler: Ruler) -> tuple[Row, int]:
 
 def _foot(menu: Menu, rows: int, cols: int, ruler: Ruler) -> list[Row]:
     """The bar, the items and the hint: as many of them as there is room for."""
-    items = _items(menu, cols, 2 if rows >= MENU_ROWS else 1, ruler)
+    is_reading = rows < MENU_ROWS and not menu.pane.at_end
+    no_items = is_reading or (rows < MENU_ROWS and menu.desk.picker)
+    items = [] if no_items else _items(menu, cols, 2 if rows >= MENU_ROWS else 1, ruler)
     message = _message(menu, cols, ruler)
     if rows < 3:
         return []
     if rows < 5:
         bar = [_bar(menu, cols, ruler)] if rows == 4 else []
         return [*bar, *(message if _is_urgent(menu) else items[:1])]
-    if rows < HINT_ROWS and not _is_urgent(menu):
+    if (rows < HINT_ROWS or is_reading) and not _is_urgent(menu):
         message = []
     return [_bar(menu, cols, ruler), *items, *message]
 
@@ -108,8 +111,9 @@ def _items(menu: Menu, cols: int, most: int, ruler: Ruler) -> list[Row]:
     full = [(item.label, item.number) for item in items]
     half = (len(full) + 1) // 2
     short = [(f"{item.number} {item.short}", item.number) for item in items]
+    dense = [(f"{item.number}{item.short}", item.number) for item in items]
     tiny = [(f"{item.number}{item.letter}", item.number) for item in items]
-    for form in ([full], [full[:half], full[half:]], [short], [tiny]):
+    for form in ([full], [full[:half], full[half:]], [short], [dense], [tiny]):
         if len(form) <= most and all(_width(row) <= cols for row in form):
             return [_row_of(row, menu.desk.selected) for row in form]
     return []

@@ -437,7 +437,7 @@ class InTmux(OnScreen):
             self.sees(ann, "ann > you           你好, out there")
             tmux.until("you > ann2        + 你好, out there", SECONDS)
             tmux.resize(10, 40)
-            tmux.until("1L 2S 3M 4C 5G 6X", SECONDS)
+            tmux.until("1List 2Send 3Check 4Chat 5Group 6Exit", SECONDS)
 
 
 class Wrong(OnScreen):

@@ -9,6 +9,7 @@ from terminal.keys import Paste
 from tests.client.fake_link import AWAY, BUSY, NOON, Offline, Play
 from tests.harness.process import effort
 from tests.ui.test_pane import InUtc
+from ui.commands import COMMANDS
 from ui.entries import Said
 from ui.screen import Frame, frame
 from wire import Outcome, SendFlag
@@ -78,7 +79,7 @@ class TheScreens(InUtc):
         play.enter("2")
         play.press(" ", *"erin", " ")
         picture = frame(play.menu, 11, 80)
-        self.assertEqual(texts(picture)[:7], [
+        self.assertEqual(texts(picture)[1:8], [
             "= send to several: mark who gets it ============================ 2 of 6 marked =",
             "  [x] dave     chatting with frank",
             "  [ ] carol    not connected: kept in the mailbox",
@@ -87,13 +88,12 @@ class TheScreens(InUtc):
             "  [ ] frank    chatting with dave",
             "  [ ] alice    yourself: a note",
         ])
-        self.assertEqual(texts(picture)[7:], [
+        self.assertEqual(texts(picture)[8:], [
             "= alice@lab = send to dave, erin = 5 online, 2 busy = 2 waiting ================",
-            "1. List users 2. Send 3. Check for messages 4. Chat 5. Group chat 6. Exit",
             "type to filter; Space marks; Enter writes to the marked; Esc back",
             "who>",
         ])
-        self.assertEqual(texts(frame(play.menu, 24, 80))[13], texts(picture)[0])
+        self.assertEqual(texts(frame(play.menu, 24, 80))[13], texts(picture)[1])
 
     def test_chatting(self) -> None:
         play = Play("alice").online("bob", "carol", "dave", waiting=2)
@@ -205,11 +205,36 @@ class Little(InUtc):
             (43, 24, ["1. List users 2. Send 3. Check for messages",
                       "4. Chat 5. Group chat 6. Exit"]),
             (43, 8, ["1 List 2 Send 3 Check 4 Chat 5 Group 6 Exit"]),
-            (42, 24, ["1L 2S 3M 4C 5G 6X"]), (17, 24, ["1L 2S 3M 4C 5G 6X"]), (16, 24, []),
+            (42, 24, ["1List 2Send 3Check 4Chat 5Group 6Exit"]),
+            (38, 24, ["1List 2Send 3Check 4Chat 5Group 6Exit"]),
+            (36, 24, ["1L 2S 3M 4C 5G 6X"]), (17, 24, ["1L 2S 3M 4C 5G 6X"]), (16, 24, []),
         ):
             shown = texts(frame(play.menu, rows, cols))
             bar = next(number for number, row in enumerate(shown) if row.startswith("= "))
             self.assertEqual(shown[bar + 1:-2], menu, (cols, rows))
+
+    def test_who_reads_back_on_a_small_screen_has_most_of_it(self) -> None:
+        play = office()
+        frame(play.menu, 10, 40)
+        play.enter("/help commands")
+        rows = texts(frame(play.menu, 10, 40))
+        self.assertRegex("|".join(rows[-3:]), r"-- \d+ more rows below -*\|= alice@.*\|menu>")
+        self.assertEqual(len([row for row in rows if row.startswith(("  ", "      |"))]), 6)
+        play.press("<M->>")
+        self.assertIn("1List 2Send 3Check 4Chat 5Group 6Exit", texts(frame(play.menu, 10, 40)))
+
+    def test_help_on_a_small_screen_is_the_words_alone(self) -> None:
+        play = office()
+        frame(play.menu, 10, 40)
+        play.enter("/help")
+        shown = " ".join(texts(frame(play.menu, 24, 40)))
+        for word in COMMANDS:
+            self.assertIn(f"/{word}", shown)
+        self.assertIn("/help send, or another word", play.last)
+        play = office()
+        frame(play.menu, 24, 80)
+        play.enter("/help")
+        self.assertIn("marks before your messages", play.lines[-1])
 
     def test_an_error_and_an_invitation_find_room(self) -> None:
         for rows in range(2, 12):

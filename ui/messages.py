@@ -162,6 +162,8 @@ class Messages:
         self.feed.add(said(event, self.link.name), bool(checked))
         self.unshown.append(event)
         self.people.hear(event.sender)
+        if event.to and wire.is_room(event.to[0]):
+            self.people.hear(event.to[0])
         if not everyone and not checked and self._is_for_me(event):
             self.feed.alert("message", event.sender, event.text)
 

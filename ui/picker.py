@@ -189,16 +189,25 @@ def everybody(here: Here, wanted: str = "") -> list[Choice]:
 
 
 def everywhere(here: Here, wanted: str = "") -> list[Choice]:
-    """The same, and before them the user's rooms."""
-    rows = [Choice(room.name, display(room.name), about(room), (room.name,)) for room in here.rooms]
-    return rows + everybody(here, wanted)
+    """The same with the user's rooms: first where something is new, then where the user wrote or
+    heard somebody last, then the other rooms and users."""
+    lately = {name.lower(): number for number, name in enumerate(reversed(here.heard))}
+    rooms = [Choice(room.name, display(room.name), _new(room.name, here) + about(room),
+                    (room.name,), room.name.lower() in {*lately, *here.news})
+             for room in here.rooms]
+    return sorted(rooms + everybody(here, wanted), key=lambda choice: (
+        choice.name.lower() not in here.news, lately.get(choice.name.lower(), len(lately))))
+
+
+def _new(name: str, here: Here) -> str:
+    """`2 new; `, if there is something new."""
+    new = here.news.get(name.lower(), 0)
+    return f"{new} new; " if new else ""
 
 
 def _becomes(entry: wire.Entry, here: Here) -> str:
     """What is new from this user, and what becomes of a message to them."""
-    if new := here.news.get(entry.name.lower()):
-        return f"{new} new; {_state(entry, here)}{here.says(entry.name)}"
-    return _state(entry, here) + here.says(entry.name)
+    return _new(entry.name, here) + _state(entry, here) + here.says(entry.name)
 
 
 def _state(entry: wire.Entry, here: Here) -> str:

@@ -224,6 +224,24 @@ class Looking(Rooms):
         play.enter("hi")
         self.assertEqual(play.asked, [("send", ("#ops",), "hi", 0)])
 
+    def test_the_list_begins_where_something_is_new_and_then_where_was_something_last(self) -> None:
+        play = self.play
+        play.own_rooms(OPS, OPS._replace(name="#lab"), OPS._replace(name="#zoo"))
+        play.enter("@#lab hi")
+        play.enter("/with carol")
+        play.mail(3, "carol", "seen")
+        for number in (4, 5):
+            play.hear(wire.Mail(number, play.now, number, 0, 3, "bob", "x", ("#zoo",)))
+        play.enter("/with")
+        picker: Any = play.menu.desk.picker
+        self.assertEqual([choice.name for choice in picker.shown],
+                         ["#zoo", "bob", "carol", "#lab", "#ops", "alice"])
+        self.assertEqual(picker.shown[0].note, "2 new; 3 of 5 here: bay 3")
+        play.type("#zoo", "<Enter>")
+        play.enter("/with")
+        self.assertEqual(play.menu.desk.picker.shown[0].note,          # type: ignore[union-attr]
+                         "3 of 5 here: bay 3")
+
     def test_tab(self) -> None:
         self.play.own_rooms(OPS)
         self.play.type("@#o", "<Tab>")

@@ -25,7 +25,7 @@ from client.events import Online
 from client.waiter import ANSWER_SECONDS, Waiter
 from terminal.display import display
 from terminal.usage import positive
-from ui import cleaned, log, once, opening
+from ui import cleaned, completion, log, once, opening
 from ui.entries import clock
 from ui.errand import FEATURES, NAMES, connect, leave, log_in, turns
 from ui.failures import Failure
@@ -278,7 +278,9 @@ def who(options: argparse.Namespace) -> int:
         if options.json:
             return _who_as_json(waiter)
         room = options.room or EVERYBODY
-        return once.who(waiter) if room == EVERYBODY else once.members(waiter, room)
+        if room == EVERYBODY:
+            return once.who(waiter)
+        return once.members(waiter, room if wire.is_room(room) else wire.ROOM_SIGN + room)
     finally:
         waiter.link.close()
 
@@ -298,7 +300,7 @@ def _add_who(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true",
                         help="one JSON document a line, for the connected users")
     parser.add_argument("room", metavar="ROOM", nargs="?", default="",
-                        help="who is in this room (#ops)")
+                        help="who is in this room: '#ops', or ops")
 
 
 SHELL: Mapping[str, Subcommand] = {
@@ -307,4 +309,5 @@ SHELL: Mapping[str, Subcommand] = {
     "recv": Subcommand("wait for messages, and print them", _add_recv, recv),
     "who": Subcommand("print who is connected, or in a room", _add_who, who),
 }
-SUBCOMMANDS: Mapping[str, Subcommand] = {**SHELL, **opening.SUBCOMMANDS, **log.SUBCOMMANDS}
+SUBCOMMANDS: Mapping[str, Subcommand] = {**SHELL, **opening.SUBCOMMANDS, **completion.SUBCOMMANDS,
+                                        **log.SUBCOMMANDS}

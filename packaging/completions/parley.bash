@@ -1,28 +1,53 @@
 # bash completion for parley and parleyd.  tests/house/test_packaging.py compares the options.
+_parley_names() {       # COMMAND BEGINNING [#]: names, or rooms, from the daemon; quick, silent without one
+    local word=${2#[\\\'\"]} before= sign= name
+    [[ $2 == \\* ]] && before=\\
+    [[ $word == *,* ]] && before+=${word%,*},
+    [[ $word == \#* ]] || sign=$3
+    while IFS= read -r name; do COMPREPLY+=("$before${name#"$sign"}"); done < <(
+        "$1" "${asked[@]}" names --quick -- "$sign${word##*,}" </dev/null 2>/dev/null)
+}
 _parley() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+    local word before sub= place=0 at words asked=() line=${COMP_LINE:0:COMP_POINT}
+    read -ra words <<<"$line"           # bash itself would cut unix:/path in three
+    [[ $line == *[[:space:]] ]] && words+=("")
+    word=${words[${#words[@]}-1]} before=${words[${#words[@]}-2]}
+    for ((at = 1; at < ${#words[@]} - 1; at++)); do
+        case ${words[at]} in
+            --connect | --name) asked+=("${words[at]}" "${words[++at]}") ;;
+            --config | --notify | --notify-command | --open | --require | --wait | -W | --number | \
+                -n | --format | --with | --grep | --since | --until | --before) ((++at)) ;;
+            -*) ;;
+            *) if [[ $sub ]]; then ((++place)); else sub=${words[at]}; fi ;;
+        esac
+    done
     case $before in
         --connect) COMPREPLY=($(compgen -W "own host unix: tls: 127.0.0.1:6464" -- "$word")); return ;;
         --config) COMPREPLY=($(compgen -W none -- "$word") $(compgen -f -- "$word")); return ;;
         --require) COMPREPLY=($(compgen -W "stored delivered" -- "$word")); return ;;
-        --name | --send | --with | --grep | --since | --until | --before) return ;;
+        --send | --with) _parley_names "$1" "$word"; return ;;
+        --name | --grep | --since | --until | --before | --wait | -W | --number | -n | --format) return ;;
     esac
-    case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
-        *" send "*) COMPREPLY=($(compgen -W "--help --name --quiet --now --truncate --require --wait" -- "$word"))
-            return ;;
-        *" check "*) COMPREPLY=($(compgen -W "--help --name --quiet --count --peek --json --format" -- "$word"))
-            return ;;
-        *" recv "*) COMPREPLY=($(compgen -W "--help --name --number --wait --follow --json --format" -- "$word"))
-            return ;;
-        *" who "*) COMPREPLY=($(compgen -W "--help --name --json" -- "$word")); return ;;
-        *" chat "* | *" join "*) COMPREPLY=($(compgen -W "--help --name --plain" -- "$word")); return ;;
-        *" log "*) COMPREPLY=($(compgen -W "--help --name --with --grep --since --until --json --mbox" -- "$word"))
-            return ;;
-        *" forget "*) COMPREPLY=($(compgen -W "--help --name --before" -- "$word")); return ;;
+    case $sub$place$word in
+        send0-* | check0* | recv0* | who0-* | log* | forget* | chat0-* | join0-* | names0-*) ;;
+        send0* | chat0* | names0*) _parley_names "$1" "$word"; return ;;
+        who0* | join0*) _parley_names "$1" "$word" \#; return ;;
+        [a-z]*[0-9]*) return ;;
     esac
-    COMPREPLY=($(compgen -W "--help --connect --name --take --plain --no-archive --notify --notify-command
-        --open --no-color --config --send --check --who --show-config --version send check recv
-        who chat join log forget" -- "$word"))
+    case $sub in
+        send) set -- --help --name --quiet --now --truncate --require --wait ;;
+        check) set -- --help --name --quiet --count --peek --json --format ;;
+        recv) set -- --help --name --number --wait --follow --json --format ;;
+        who) set -- --help --name --json ;;
+        chat | join) set -- --help --name --plain ;;
+        names) set -- --help --name --quick ;;
+        log) set -- --help --name --with --grep --since --until --json --mbox ;;
+        forget) set -- --help --name --before ;;
+        *) set -- --help --connect --name --take --plain --no-archive --notify --notify-command \
+            --open --no-color --config --send --check --who --show-config --version send check \
+            recv who chat join names log forget ;;
+    esac
+    COMPREPLY=($(compgen -W "$*" -- "$word"))
 }
 _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

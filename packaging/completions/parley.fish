@@ -1,4 +1,27 @@
 # fish completion for parley and parleyd.  tests/house/test_packaging.py compares the options.
+function __parley_names         # [#]: names, or rooms, from the daemon; quick, and silent without one
+    set -l words (commandline -opc)
+    set -l word (string trim -c "'\"\\" -- (commandline -ct))
+    set -l before (string replace -r '[^,]*$' '' -- $word)
+    set -l asked
+    for at in (seq 2 (math (count $words) - 1))
+        if contains -- $words[$at] --connect --name
+            set -a asked $words[$at] $words[(math $at + 1)]
+        end
+    end
+    set -l last (string replace -r '^.*,' '' -- $word)
+    set -l sign
+    if not string match -q '#*' -- $last
+        set sign $argv
+    end
+    for name in ($words[1] $asked names --quick -- (string join '' -- $sign $last) </dev/null 2>/dev/null)
+        echo $before(string replace -r "^$sign" '' -- $name)
+    end
+end
+function __parley_at            # WORDS: whether the word behind one of these is being typed
+    set -l words (string match -v -- '-*' (commandline -opc))
+    contains -- "$words[-1]" $argv
+end
 complete -c parley -f
 complete -c parley -s h -l help -d 'Print the options and exit'
 complete -c parley -l connect -x -a 'own host unix: tls:' -d 'Where the daemon listens'
@@ -12,11 +35,15 @@ complete -c parley -l open -x -d 'What /url N open runs'
 complete -c parley -l no-color -d 'Use no colours'
 complete -c parley -l config -r -F -a none -d 'Options from this file'
 complete -c parley -l show-config -d 'Print all options, and where each came from'
-complete -c parley -l send -x -d 'Send one message and exit'
+complete -c parley -l send -x -a '(__parley_names)' -d 'Send one message and exit'
 complete -c parley -l check -d 'Print the messages that wait, and exit'
 complete -c parley -l who -d 'Print the users who are connected, and exit'
 complete -c parley -s V -l version -d 'Print the version and exit'
 complete -c parley -a 'log forget' -n __fish_use_subcommand -d 'The archive'
+complete -c parley -n '__parley_at send chat names' -a '(__parley_names)'
+complete -c parley -n '__parley_at who join' -a '(__parley_names "#")'
+complete -c parley -a 'names' -n __fish_use_subcommand -d 'The names in the log'
+complete -c parley -n '__fish_seen_subcommand_from names' -s q -l quick
 complete -c parley -a 'chat join' -n __fish_use_subcommand -d 'Talk'
 complete -c parley -a 'send check recv who' -n __fish_use_subcommand -d 'An errand to the daemon'
 complete -c parley -n '__fish_seen_subcommand_from send check' -s q -l quiet
@@ -30,7 +57,7 @@ complete -c parley -n '__fish_seen_subcommand_from send recv' -s W -l wait -x
 complete -c parley -n '__fish_seen_subcommand_from recv' -s f -l follow
 complete -c parley -n '__fish_seen_subcommand_from check recv who' -l json
 complete -c parley -n '__fish_seen_subcommand_from check recv' -l format -x
-complete -c parley -n '__fish_seen_subcommand_from log' -l with -x -d 'Only this user'
+complete -c parley -n '__fish_seen_subcommand_from log' -l with -x -a '(__parley_names)' -d 'Only this user'
 complete -c parley -n '__fish_seen_subcommand_from log' -l grep -x -d 'Only texts with this'
 complete -c parley -n '__fish_seen_subcommand_from log' -l since -x -d 'Only from then on'
 complete -c parley -n '__fish_seen_subcommand_from log' -l until -x -d 'Only up to then'

@@ -205,6 +205,7 @@ INSIDE = {
         "cleaned": "",
         "commands": "dates desk help joining names notices picker words",
         "completed": "commands desk names",
+        "completion": "errand failures options output",
         "contact": "entries feed names people",
         "conversations": "entries feed notices people",
         "dates": "",
@@ -246,7 +247,7 @@ INSIDE = {
         "scrollback": "entries",
         "several": "commands desk menu",
         "sending": "errand failures names output words",
-        "shell": "cleaned entries errand failures log once opening options output past "
+        "shell": "cleaned completion entries errand failures log once opening options output past "
                  "sending",
         "talk": "away chatting contact conversations earlier feed invitations links messages "
                 "notices pane past people requests rooms",

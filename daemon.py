@@ -456,7 +456,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     waiting = sum(user.waiting for user in store.users)
     console.note("recovered", names=len(store.users), waiting=waiting,
                  seconds=f"{time.monotonic() - started:.3f}")
-    startup.load_bans(daemon.operations)
+    startup.load_kept(daemon.operations)
     startup.browse(console, daemon.board, daemon.selector)
     daemon.signals.catch(daemon.selector)
     mode = int(options.socket_mode, 8) if options.socket_mode else None

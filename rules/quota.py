@@ -26,7 +26,7 @@ host or login, so that coming back under other names does not either.  Invitatio
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import wire
@@ -51,6 +51,11 @@ class Quotas(NamedTuple):
     sender_messages: int = SENDER_MESSAGES
     sender_size: int = SENDER_BYTES
     login_size: int = LOGIN_BYTES       # of all senders of a login, in all mailboxes (usage.py)
+
+    @property
+    def low(self) -> int:
+        """An account is closed below this many messages: half of what is free."""
+        return self.free // 2 + self.free % 2
 
     @property
     def free(self) -> int:
@@ -92,22 +97,31 @@ class Accounts:
 
     def __init__(self, quotas: Quotas) -> None:
         self.quotas = quotas
-        self.free = quotas.free
-        # with fewer messages than this in a mailbox there is nothing to ask, and no account
-        self.low = self.free // 2 + self.free % 2
+        self.free, self.low = quotas.free, quotas.low
+        self._own: dict[int, Quotas] = {}               # by number of the user (allowances.py)
         self._open: dict[int, Account] = {}             # by number of the user
+
+    def allow(self, size: int, own: Mapping[int, int]) -> None:
+        """So many bytes may wait in a mailbox from now on; `own`: in those of these users, by
+        number.  0: no limit."""
+        self.quotas = quotas = self.quotas._replace(size=size)
+        self.free, self.low = quotas.free, quotas.low
+        self._own = {number: self.quotas._replace(size=size) for number, size in own.items()}
+        self.forget()
+
+    def _quotas(self, user: User) -> Quotas:
+        return self._own.get(user.number, self.quotas) if self._own else self.quotas
 
     def full(self, recipients: Sequence[User], sender: User, size: int) -> list[User]:
         """The recipients whose mailboxes have no room for a text of this size by this sender."""
         return [user for user in recipients if self._is_full(user, sender.number, size)]
 
     def _is_full(self, user: User, sender: int, size: int) -> bool:
-        account = self._open.get(user.number)
+        account, quotas = self._open.get(user.number), self._quotas(user)
         if account is None:
-            if user.waiting < self.free:
+            if user.waiting < quotas.free:
                 return False
             account = self._open[user.number] = Account(user)
-        quotas = self.quotas
         messages, bytes_ = account.shares.get(sender, (0, 0))
         return (0 < quotas.messages <= user.waiting or 0 < quotas.size < account.size + size
                 or 0 < quotas.sender_messages <= messages
@@ -116,11 +130,14 @@ class Accounts:
     def room(self, users: Sequence[User], sender: User) -> int:
         """How many messages of this sender, of any length, each of these mailboxes surely has room
         for."""
-        room, quotas = NO_LIMIT, self.quotas
+        room, quotas, free = NO_LIMIT, self.quotas, self.free
         for user in users:
             account, waiting = self._open.get(user.number), user.waiting
+            if self._own:
+                quotas = self._quotas(user)
+                free = quotas.free
             if account is None:
-                room = min(room, self.free - waiting)
+                room = min(room, free - waiting)
                 continue
             messages, size = account.shares.get(sender.number, (0, 0))
             room = min(room, (quotas.messages or NO_LIMIT) - waiting,
@@ -139,7 +156,7 @@ class Accounts:
         """These messages have left a mailbox."""
         if account := self._open.get(user.number):
             account.remove(mails)
-            if user.waiting < self.low:
+            if user.waiting < (self._quotas(user).low if self._own else self.low):
                 del self._open[user.number]
 
     def forget(self) -> None:

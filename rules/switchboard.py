@@ -28,6 +28,7 @@ from collections.abc import Callable
 from typing import Any
 
 import wire
+from rules.allowances import Allowances
 from rules.bans import Bans
 from rules.claims import TRUSTING, Claims, Identity
 from rules.delivery import Delivery
@@ -91,6 +92,7 @@ class Switchboard:
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          broadcasts, self.ignores, self.usages, self.rooms, self.statuses,
                          Newcomers(mailbox, self.roster, note, hosts, owners, identity), is_silent)
+        self.allowances = Allowances(mailbox, accounts, self.usages, self.post.audiences)
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
                                        patience)

@@ -25,12 +25,13 @@ what such a name has sent counts for nobody until it comes in again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rules.owners import Owners
 from rules.roster import Roster
 from rules.state import FREE, Caller, Client, Usage
 from rules.store import Store
+from store.census import NO_LIMIT
 from store.user import User
 
 PART = 16               # a login may put this part of long journals before its clients have to wait
@@ -56,7 +57,12 @@ class Usages:
         self._waiting = Counter[str]()          # by login, when it was last added up
         self._added_at = float("-inf")          # on the monotonic clock
         self._seals = 0                         # how often was sealed, at the last look
-        self.census.allow(most)
+        self.allow(most, {})
+
+    def allow(self, most: int, own: Mapping[str, int]) -> None:
+        """So many bytes of a login may wait; `own`: of these logins.  0: no limit."""
+        self._own = {login: size or NO_LIMIT for login, size in own.items()}
+        self.census.allow(most, min(self._own.values(), default=NO_LIMIT))
 
     # ---- coming and going ----
 
@@ -132,7 +138,8 @@ class Usages:
         if now - self._added_at >= ADD_UP_SECONDS or self.census.is_news:
             self._added_at = now
             self._add_up()
-        return client.usage.waiting > self.census.share
+        usage = client.usage
+        return usage.waiting > self.census.share_of(self._own.get(usage.login))
 
     def _add_up(self) -> None:
         """What waits of each login."""
@@ -151,7 +158,8 @@ class Usages:
         clients = {usage.login: usage for usage in self._usages.values()}
         found = sorted({**clients, **self._waiting}, key=lambda login: -self._waiting[login])
         return [{"login": login, "clients": clients[login].clients if login in clients else 0,
-                 "waiting": self._waiting[login], "share": self.census.share,
+                 "waiting": self._waiting[login],
+                 "share": self.census.share_of(self._own.get(login)),
                  "unsent": clients[login].unsent if login in clients else 0}
                 for login in found[:ROWS_MAX]]
 

@@ -2,31 +2,32 @@
 
     status top names logins check           what there is
     kick ban unban bans announce drain      who may be here
+    quota                                   how much may wait (quotas.py)
     retire reinstate                        names that go
     backup                                  a copy of the store
 
 Each asks the daemon at its Unix socket (orders.py), and prints the report.  `ban` writes the
-file of bans itself (banned.py), and `backup` copies the store without the daemon.  Every failure is
-one line on stderr and an exit code of sysexits(3).
+file of bans itself (banned.py), `quota` that of quotas, and `backup` copies the store without the
+daemon.  Every failure is one line on stderr and an exit code of sysexits(3).
 """
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import pwd
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import wire
-from rules.bans import HOST, LOGIN, NAME, Ban, network_of
-from server import top
-from server.banned import BadBans, changing, read
+from rules.bans import HOST, LOGIN, NAME, Ban
+from server import quotas, top
+from server.banned import changing, read
+from server.kept import BadFile
 from server.options import PROGRAM
 from server.orders import Refused, ask
 from server.reports import counted, login_shown, prometheus, size, status_lines
+from server.whom import whom
 from store.backup import backup
 from store.disk import Disk, StoreError
 from terminal.usage import Help, Parser, die, positive, say
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         return SUBCOMMANDS[word].run(options)
     except (Refused, StoreError) as refused:
         die(PROGRAM, refused.code, str(refused))
-    except BadBans as bad:
+    except BadFile as bad:
         die(PROGRAM, os.EX_CONFIG, str(bad))
     except KeyboardInterrupt:
         return 128 + 2
@@ -192,47 +193,29 @@ def _add_kick(parser: argparse.ArgumentParser) -> None:
 def ban(options: argparse.Namespace) -> int:
     """Set a ban, and put out whom it keeps out."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    new = Ban(options.kind, _whom(options), options.whom, now, " ".join(options.reason))
+    new = Ban(options.kind, whom(options.kind, options.whom), options.whom, now,
+              " ".join(options.reason))
     directory = ask(options, "status")["store"]
     with changing(directory) as write:
         write([*[old for old in read(directory) if old[:2] != new[:2]], new])
-    told = ask(options, "bans")
+    told = ask(options, "bans", "ban", new.kind, new.shown, new.reason)
     say(PROGRAM, f"the {new.kind} {new.shown} is banned; "
                  f"{counted(told['put_out'], 'client')} disconnected")
     return os.EX_OK
 
 
 def unban(options: argparse.Namespace) -> int:
-    directory, whom = ask(options, "status")["store"], _whom(options)
+    directory, who = ask(options, "status")["store"], whom(options.kind, options.whom)
     with changing(directory) as write:
         before = read(directory)
-        after = [old for old in before if old[:2] != (options.kind, whom)]
+        after = [old for old in before if old[:2] != (options.kind, who)]
         if len(after) == len(before):
             raise Refused(os.EX_UNAVAILABLE, f"the {options.kind} {options.whom} is not banned; "
                                              "parleyd bans lists who is")
         write(after)
-    ask(options, "bans")
+    ask(options, "bans", "unban", options.kind, options.whom)
     say(PROGRAM, f"the {options.kind} {options.whom} is banned no more")
     return os.EX_OK
-
-
-def _whom(options: argparse.Namespace) -> str:
-    """Whom a ban is of, as the file has it.  Raises Refused."""
-    kind, whom = options.kind, str(options.whom)
-    if kind == NAME and not wire.is_name(whom):
-        raise Refused(os.EX_USAGE, f"{whom!r} is no username")
-    if kind == HOST:
-        try:
-            return str(network_of(whom))
-        except ValueError:
-            raise Refused(os.EX_USAGE, f"{whom!r} is no address and no network: write 192.0.2.7 "
-                                       "or 192.0.2.0/24") from None
-    if kind != LOGIN or whom.isdigit():
-        return whom.lower()
-    try:
-        return str(pwd.getpwnam(whom).pw_uid)
-    except KeyError:
-        raise Refused(os.EX_NOUSER, f"no login {whom} is on this host") from None
 
 
 def _add_whom(parser: argparse.ArgumentParser) -> None:
@@ -383,6 +366,8 @@ SUBCOMMANDS = {
     "bans": Subcommand("list whom bans keep out", _add_json, bans),
     "announce": Subcommand("tell all that are connected", _add_announce, announce),
     "drain": Subcommand("let nobody in any more, and end when all have left", _add_drain, drain),
+    "quota": Subcommand("tell how much may wait of a login or for a name, or set it", quotas.add,
+                        quotas.run),
     "retire": Subcommand("let nobody use a name any more", _add_retire, retire),
     "reinstate": Subcommand("let a retired name be used again", _add_name, reinstate),
     "backup": Subcommand("copy the store of a running daemon", _add_backup, back_up),

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Generator, Sequence, Sized
 from contextlib import suppress
 from math import inf
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 import wire
 from mailbox import Full, Mailbox
@@ -28,12 +28,13 @@ from rules.state import Now
 from rules.store import is_room
 from rules.switchboard import Switchboard
 from server import banned
-from server.banned import BadBans
+from server.allowed import Allowed
 from server.connection import Connection
 from server.console import Console
 from server.doors import Doors
+from server.kept import BadFile
 from server.options import Limits
-from server.overview import Overview, Unable, number_of
+from server.overview import Order, Overview, Unable, number_of
 from server.supervisor import Supervisor
 from store.user import User
 from terminal.usage import RELEASE
@@ -42,13 +43,11 @@ PART = 12_000           # characters of JSON in one REPORT: less than TEXT_MAX, 
 STEP = 10_000           # names looked at in a step: a millisecond
 ROWS_MAX = 2000         # of the table that one order is told: 300 KB
 TOLD = "an operator was answered"      # why such a connection is closed: not worth a line
-READ_ONLY = frozenset({"status", "names", "logins", "waiting", "table"})     # nor are these orders
+# nor are these orders
+READ_ONLY = frozenset({"status", "names", "logins", "waiting", "table", "quota"})
 DAY = 86400.0           # seconds
 EXPIRY_DAYS = 30        # before a certificate ends, the operator is told
 DRAINING = "the operator is about to stop this daemon: nobody comes in any more"
-
-Order: TypeAlias = Generator[None, None, object]
-
 
 class Kept(NamedTuple):
     """A report of what was stored, and whether it still is when the disk has answered."""
@@ -80,6 +79,7 @@ class Operations:
         self.supervisor = Supervisor()          # nobody, until main() knows one
         self.certificate: Callable[[], Server] | None = None    # reads it anew
         self.expires: float | None = None       # the certificate, in seconds since 1970
+        self.allowed = Allowed(house.board, house.mailbox.directory)
         self._said_at = -inf                    # when it was last said, on the monotonic clock
         self._drained_at = 0.0                  # by when the daemon ends; 0: it does not
         # answers, each with the seq that the disk must have
@@ -89,7 +89,8 @@ class Operations:
             "kick": self._kick, "bans": self._bans, "announce": self._announce,
             "retire": self._retire, "reinstate": self._reinstate, "waiting": self._waiting,
             "purge": self._purge, "drain": self._drain, "undrain": self._undrain,
-            "table": Overview(self.board.table, house.console).page}
+            "table": Overview(self.board.table, house.console).page,
+            "quota": self.allowed.quota, "quotas": self.allowed.quotas}
 
     # ---- requests ----
 
@@ -214,15 +215,16 @@ class Operations:
     # ---- who may be here ----
 
     def reload(self) -> None:
-        """HUP came: open the log again, look for the sockets' files, read the bans and the
-        certificate."""
+        """HUP came: open the log again, look for the sockets' files, read the bans, the quotas and
+        the certificate."""
         self.supervisor.reloading()
         self.house.console.reload()
         self.house.doors.look(self.house.now.monotonic, now=True)
-        try:
-            self.reload_bans()
-        except BadBans as error:
-            self.note("not-reloaded", reason=str(error))
+        for read in (self.reload_bans, self.allowed.reload):
+            try:
+                read()
+            except BadFile as error:
+                self.note("not-reloaded", reason=str(error))
         try:
             if self.certificate:
                 self.use(self.certificate())
@@ -263,7 +265,7 @@ class Operations:
 
     def reload_bans(self) -> int:
         """Read the bans again, and put out whom they keep out; how many those are.  Raises
-        BadBans."""
+        BadFile."""
         bans, clients = self.board.bans, self.board.errands.everybody()
         bans.load(banned.read(self.mailbox.directory))
         out = [(client, ban) for client in clients if (ban := bans.of(client))]
@@ -271,11 +273,12 @@ class Operations:
             self.board.door.put_out(client, words(ban), self.house.now)
         return len(out)
 
-    def _bans(self) -> Order:
+    def _bans(self, *_: str) -> Order:
+        """The file was changed, as these words say to the log: read it again."""
         yield
         try:
             return {"put_out": self.reload_bans(), "bans": len(self.board.bans.all)}
-        except BadBans as error:
+        except BadFile as error:
             raise Unable(os.EX_CONFIG, str(error)) from None
 
     def _announce(self, text: str) -> Order:

@@ -29,10 +29,10 @@ from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts
 from rules.state import Client
 from rules.switchboard import Switchboard
-from server.banned import BadBans
 from server.browser import Browser
 from server.console import Console
 from server.doors import Doors
+from server.kept import BadFile
 from server.keyboard import Keyboard
 from server.log import NoTerminal
 from server.operations import Operations
@@ -240,11 +240,12 @@ def browse(console: Console, board: Switchboard, selector: selectors.BaseSelecto
         console.browser = None
 
 
-def load_bans(operations: Operations) -> None:
-    """Whom the operator keeps out."""
+def load_kept(operations: Operations) -> None:
+    """Whom the operator keeps out, and the quotas that the operator has set."""
     try:
         operations.reload_bans()
-    except BadBans as error:
+        operations.allowed.reload()
+    except BadFile as error:
         die(PROGRAM, os.EX_CONFIG, f"{error}; or remove the file")
 
 

@@ -28,7 +28,7 @@ from store.recovery import Recovery
 
 PIECE = 1 << 20  # bytes copied at once
 TRIES = 100  # the manifest changes at each seal: seconds apart, at the worst
-BESIDE = ("secret", "bans")  # files of the daemon that are no part of the store
+BESIDE = ("secret", "bans", "quotas")  # files of the daemon that are no part of the store
 # No original gives so many ids between the copy and the day when the copy takes its place.
 RESTORED_JUMP = 1 << 40
 

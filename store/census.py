@@ -43,6 +43,7 @@ class Census:
             segment.unread for segment in shelf.segments.values())
         self.is_news = self.is_due = False
         self._room = NO_LIMIT  # the share by the disk alone
+        self._least = NO_LIMIT  # the smallest share of a single login by the operator's word
         self._at = 0  # the user whose pages are counted next
         for user in users:
             self.put(user.tail)
@@ -105,10 +106,17 @@ class Census:
         self.is_news = False
         self._limit()
 
-    def allow(self, most: int) -> None:
-        """So many bytes of a login may wait, by the operator's word; 0: no limit."""
-        self.most = most or NO_LIMIT
+    def allow(self, most: int, least: int = NO_LIMIT) -> None:
+        """So many bytes of a login may wait, by the operator's word; 0: no limit.  `least`: the
+        smallest number for a single login."""
+        self.most, self._least = most or NO_LIMIT, least
         self._limit()
+
+    def share_of(self, own: int | None) -> int:
+        """What may wait of a login for which the operator has set this many bytes."""
+        if own is None or own == NO_LIMIT:
+            return self.share if own is None else NO_LIMIT
+        return min(own, self._room)
 
     def look(self, free: int, held: int, needed: int) -> None:
         """So many bytes of the disk are free, the store holds so many, and sealing needs so
@@ -126,3 +134,4 @@ class Census:
             self.ask_above = self.share
         else:
             self.ask_above = 0 if self.is_news else self.share // EARLY
+        self.ask_above = min(self.ask_above, self._least)

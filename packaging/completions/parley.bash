@@ -53,17 +53,18 @@ _parleyd() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     local asks="--help --connect"
     case ${COMP_WORDS[1]}$COMP_CWORD in
+        quota2) COMPREPLY=($(compgen -W "$asks --json name login" -- "$word")); return ;;
         ban2 | unban2) COMPREPLY=($(compgen -W "$asks name login host" -- "$word")); return ;;
     esac
     case ${COMP_WORDS[1]} in
         status) COMPREPLY=($(compgen -W "$asks --json --prometheus --watch" -- "$word")); return ;;
         names) COMPREPLY=($(compgen -W "$asks --json --waiting" -- "$word")); return ;;
-        logins | bans) COMPREPLY=($(compgen -W "$asks --json" -- "$word")); return ;;
+        logins | bans | quota) COMPREPLY=($(compgen -W "$asks --json" -- "$word")); return ;;
         drain) COMPREPLY=($(compgen -W "$asks --wait --follow --undo" -- "$word")); return ;;
         retire) COMPREPLY=($(compgen -W "$asks --export --keep" -- "$word")); return ;;
         backup) COMPREPLY=($(compgen -W "$asks --state" -- "$word") $(compgen -d -- "$word"))
             return ;;
-        check | kick | ban | unban | announce | reinstate)
+        check | top | kick | ban | unban | announce | reinstate)
             COMPREPLY=($(compgen -W "$asks" -- "$word")); return ;;
     esac
     case $before in
@@ -83,7 +84,7 @@ _parleyd() {
         --sender-bytes --login-bytes --rate --all --all-seconds --log-each --new-names --names
         --names-each --room-lines --check-store --salvage --version" -- "$word"))
     [[ $COMP_CWORD == 1 ]] && COMPREPLY+=($(compgen -W "status top names logins check kick ban unban
-        bans announce drain retire reinstate backup" -- "$word"))
+        bans announce drain quota retire reinstate backup" -- "$word"))
 }
 complete -F _parley parley
 complete -o filenames -F _parleyd parleyd

@@ -78,10 +78,10 @@ for option in config state salvage tls-cert tls-key log
     complete -c parleyd -l $option -r -F
 end
 complete -c parleyd -n __fish_use_subcommand -d 'Ask the running daemon' \
-    -a 'status top names logins check kick ban unban bans announce drain retire reinstate backup'
-set -l asks status top names logins check kick ban unban bans announce drain retire reinstate backup
+    -a 'status top names logins check kick ban unban bans announce drain quota retire reinstate backup'
+set -l asks status top names logins check kick ban unban bans announce drain quota retire reinstate backup
 complete -c parleyd -n "__fish_seen_subcommand_from $asks" -l connect -x -a 'unix:'
-complete -c parleyd -n '__fish_seen_subcommand_from status names logins bans' -l json
+complete -c parleyd -n '__fish_seen_subcommand_from status names logins bans quota' -l json
 complete -c parleyd -n '__fish_seen_subcommand_from status' -l prometheus
 complete -c parleyd -n '__fish_seen_subcommand_from status' -l watch -x
 complete -c parleyd -n '__fish_seen_subcommand_from drain' -l wait -x
@@ -91,6 +91,7 @@ complete -c parleyd -n '__fish_seen_subcommand_from names' -s w -l waiting
 complete -c parleyd -n '__fish_seen_subcommand_from retire' -l export -r -F
 complete -c parleyd -n '__fish_seen_subcommand_from retire' -l keep
 complete -c parleyd -n '__fish_seen_subcommand_from ban unban' -a 'name login host'
+complete -c parleyd -n '__fish_seen_subcommand_from quota' -a 'name login'
 complete -c parleyd -l console -x -a 'auto table log none'
 complete -c parleyd -l log-format -x -a 'text json'
 complete -c parleyd -l socket-mode -x -a '600 660 666'

@@ -85,6 +85,7 @@ INSIDE = {
         "writer": "backends disk headings mail segment user",
     },
     "rules": {
+        "allowances": "audience quota store usage",
         "audience": "errands promises quota retirement rooms roster state statuses store",
         "bans": "state",
         "buckets": "",
@@ -122,20 +123,22 @@ INSIDE = {
         "state": "hosts window",
         "store": "",
         "statuses": "pages promises roster state store",
-        "switchboard": "bans claims delivery door errands hosts ignore invitations joining looking "
-                       "newcomers owners post promises publication quota receipts retirement "
-                       "rooms roster runs sessions slices state statuses store table usage",
+        "switchboard": "allowances bans claims delivery door errands hosts ignore invitations "
+                       "joining looking newcomers owners post promises publication quota "
+                       "receipts retirement rooms roster runs sessions slices state statuses "
+                       "store table usage",
         "table": "retirement rooms roster sessions state statuses store",
         "usage": "owners roster state store",
         "window": "",
     },
     "server": {
-        "banned": "",
+        "allowed": "kept overview",
+        "banned": "kept",
         "browser": "frames views",
         "chores": "",
         "connection": "fairness timers",
         "console": "browser cuts frames gathering keyboard log painter refusals",
-        "control": "banned options orders reports top",
+        "control": "banned kept options orders quotas reports top whom",
         "cuts": "connection",
         "doors": "handshakes options sockets",
         "fairness": "",
@@ -144,8 +147,9 @@ INSIDE = {
         "handshakes": "options pool",
         "heartbeat": "connection timers",
         "keyboard": "",
+        "kept": "",
         "log": "",
-        "operations": "banned connection console doors options overview supervisor",
+        "operations": "allowed banned kept connection console doors options overview supervisor",
         "options": "",
         "orders": "",
         "overview": "console views",
@@ -153,12 +157,13 @@ INSIDE = {
         "pace": "",
         "partings": "connection heartbeat",
         "pool": "",
+        "quotas": "allowed options orders reports whom",
         "refusals": "",
         "reports": "",
         "seats": "",
         "signals": "",
         "sockets": "",
-        "startup": "banned browser console doors keyboard log operations options seats supervisor "
+        "startup": "browser console doors kept keyboard log operations options seats supervisor "
                    "views",
         "strangers": "connection operations options pool",
         "supervisor": "",
@@ -166,6 +171,7 @@ INSIDE = {
         "top": "browser frames keyboard log orders painter views",
         "unfinished": "connection",
         "views": "reports",
+        "whom": "orders",
     },
     "client": {
         "archive": "contents history index letters past private",

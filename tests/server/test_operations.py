@@ -17,21 +17,24 @@ from unittest import mock
 import daemon as program
 import wire
 from net.tls import Server
+from rules.allowances import ALLOWANCES_MAX, Allowance
 from rules.bans import HOST, LOGIN, NAME, Ban
 from rules.claims import Identity
 from rules.door import BRIEF
+from rules.quota import LOGIN_BYTES, MAILBOX_BYTES
 from rules.state import Caller
-from server import banned, options, reports, startup
-from server.banned import BadBans, changing, read
+from server import allowed, banned, options, reports, startup
+from server.banned import changing, read
 from server.control import SUBCOMMANDS
 from server.cuts import CUTS_MAX, Cuts
+from server.kept import BadFile
 from server.top import Top
 from store.user import User
 from tests.harness.process import DaemonProcess
-from tests.harness.service import Service
+from tests.harness.service import Client, Service
 from tests.harness.terminals import needs
 from tests.net.certificates import ONE, OTHER
-from wire import SendFlag, Why
+from wire import Outcome, SendFlag, Why
 
 OPERATOR = Caller("unix:root", 0)
 ANN, EVE = Caller("unix:ann", 1001), Caller("unix:eve", 1002)
@@ -208,6 +211,99 @@ class TheTable(Asked):
             self.assertTrue(top.is_over)
 
 
+class HowMuch(Asked):
+    """The quotas that the operator has set."""
+
+    def set(self, *quotas: tuple[str, str, int]) -> None:
+        with allowed.changing(self.service.mailbox.directory) as write:
+            write([Allowance(kind, whom, whom, "2026-11-27T12:00:00Z", str(size))
+                   for kind, whom, size in quotas])
+        self.ask("quotas")
+
+    def outcome(self, sender: Client, to: str, text: str) -> str:
+        """Whether a message was stored: "", or why not."""
+        sender.send(to, text)
+        sender.listen()
+        heard, sender.heard = sender.heard, []
+        return next((said.reason for said in heard if isinstance(said, wire.Refused)),
+                    "full" if any(isinstance(said, wire.Outcomes) and said.outcome == Outcome.FULL
+                                  for said in heard) else "")
+
+    def test_a_name(self) -> None:
+        """So much waits for bob, and for nobody else less; also after a restart."""
+        ann = self.service.user("ann", caller=ANN)
+        for name in ("bob", "cyd"):
+            self.service.client(name).hang_up()
+        self.set(("name", "bob", 40_000))
+        for number in range(4):
+            self.assertEqual(self.outcome(ann, "bob", "x" * 12_000) == "", number < 3, number)
+            self.assertEqual(self.outcome(ann, "cyd", "x" * 12_000), "")
+        self.assertEqual(self.ask("quota")["quotas"][0]["waiting"], 3)
+        self.service.stop()
+        self.service.start()
+        startup.load_kept(self.service.daemon.operations)
+        ann = self.service.user("ann", caller=ANN)
+        ann._ids += 100                                 # no repetition of what was sent before
+        self.assertNotEqual(self.outcome(ann, "bob", "x" * 12_000), "")
+        self.set(("name", "bob", 0))                    # no limit
+        self.assertEqual(self.outcome(ann, "bob", "x" * 12_000), "")
+        self.set(("name", "all", 30_000))
+        self.assertEqual([self.outcome(ann, "cyd", "x" * 12_000) == ""], [False])
+        self.set()
+        self.assertEqual(self.outcome(ann, "cyd", "x" * 12_000), "")
+
+    def test_a_login(self) -> None:
+        """Under all its names, in all mailboxes."""
+        ann, other = self.service.user("ann", caller=ANN), self.service.user("a2", caller=ANN)
+        eve = self.service.user("eve", caller=EVE)
+        for name in ("bob", "cyd"):
+            self.service.client(name).hang_up()
+        self.set(("login", "1001", 30_000))
+        self.assertEqual(self.outcome(ann, "bob", "x" * 16_000), "")
+        self.assertEqual(self.outcome(other, "cyd", "x" * 16_000), "")
+        self.service.forward(2)
+        self.assertIn("of your login", self.outcome(ann, "bob", "x"))
+        self.assertIn("of your login", self.outcome(other, "cyd", "x"))
+        self.assertEqual(self.outcome(eve, "bob", "x" * 16_000), "")
+        row = self.ask("quota", "login", "1001", "ann")["quotas"][0]
+        self.assertEqual(row["size"], 30_000)
+        self.assertGreater(row["waiting"], 30_000)
+        self.set(("login", "1001", 100_000))
+        self.service.forward(2)
+        self.assertEqual(self.outcome(ann, "bob", "x"), "")
+        self.set(("login", "all", 10_000))
+        self.service.forward(2)
+        self.assertIn("of your login", self.outcome(eve, "bob", "x"))
+
+    def test_what_is_told(self) -> None:
+        self.service.client("bob").hang_up()
+        told = self.ask("quota")
+        self.assertEqual(told["defaults"], [
+            {"kind": "login", "size": LOGIN_BYTES, "by_option": True},
+            {"kind": "name", "size": MAILBOX_BYTES, "by_option": True}])
+        self.set(("name", "all", 0))
+        self.assertEqual(self.ask("quota")["defaults"][1],
+                         {"kind": "name", "size": 0, "by_option": False})
+        self.assertEqual(self.ask("quota", "name", "bob", "bob")["quotas"][0]["size"], 0)
+        self.assertEqual(self.ask("quota", "name", "dan", "dan"),
+                         (os.EX_NOUSER, "no user named dan is in the log"))
+
+    def test_a_file_that_can_not_be_read(self) -> None:
+        """Leaves what is in force."""
+        self.set(("name", "all", 30_000))
+        path = Path(self.service.mailbox.directory, allowed.FILE)
+        for line in ("name\tbob\tbob\t\tmuch", "host\tx\tx\t\t1", "name\tbob"):
+            path.write_text(line + "\n")
+            code, reason = self.ask("quotas")
+            self.assertEqual(code, os.EX_CONFIG)
+            self.assertIn("line 1: not a quota", reason)
+        self.assertEqual(self.ask("quota")["defaults"][1]["size"], 30_000)
+
+    def test_too_many(self) -> None:
+        with self.assertRaisesRegex(BadFile, "1000 quotas already"):
+            self.set(*[("name", f"n{number}", 1) for number in range(ALLOWANCES_MAX + 1)])
+
+
 class PutOut(Asked):
     def test_who_and_why(self) -> None:
         """By the daemon: not who leaves, hangs up or moves."""
@@ -286,7 +382,7 @@ class WhoMayBeHere(Asked):
     def test_they_hold_after_a_restart(self) -> None:
         self.bans((NAME, "ann"))
         self.service.restart()
-        startup.load_bans(self.service.daemon.operations)
+        startup.load_kept(self.service.daemon.operations)
         self.is_refused("ann", FAR, "the name ann is banned")
 
     def test_a_file_that_can_not_be_read(self) -> None:
@@ -302,13 +398,13 @@ class WhoMayBeHere(Asked):
             self.assertEqual(len(self.service.notes.events("not-reloaded")), 1)
             self.service.notes.told.clear()
             self.is_refused("ann", FAR, "banned")
-        with self.assertRaises(BadBans):
+        with self.assertRaises(BadFile):
             self.service.daemon.operations.reload_bans()
 
     def test_a_write_that_fails(self) -> None:
         self.bans((NAME, "ann"))
         directory = self.service.mailbox.directory
-        with mock.patch("server.banned.Disk.sync", side_effect=OSError(28, "No space left")), \
+        with mock.patch("server.kept.Disk.sync", side_effect=OSError(28, "No space left")), \
                 self.assertRaises(OSError), changing(directory) as write:
             write([])
         self.assertEqual([ban.whom for ban in read(directory)], ["ann"])

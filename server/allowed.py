@@ -1,0 +1,92 @@
+"""allowed: the quotas of an operator, in a file beside the store (kept.py), and who is near one.
+
+    KIND TAB WHOM TAB SHOWN TAB SINCE TAB SIZE      one quota a line (rules/allowances.py)
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rules.allowances import ALL, ALLOWANCES_MAX, KINDS, LOGIN, Allowance
+from rules.switchboard import Switchboard
+from server import kept
+from server.kept import BadFile
+from server.overview import Order, Unable
+
+FILE = "quotas"
+
+
+def read(directory: str) -> list[Allowance]:
+    """The quotas of the store in this directory.  Raises BadFile."""
+    path = os.path.join(directory, FILE)
+    return [_parse(path, number, fields) for number, fields in kept.rows(path)]
+
+
+def _parse(path: str, number: int, fields: list[str]) -> Allowance:
+    if len(fields) != len(Allowance._fields) or fields[0] not in KINDS or not (
+            fields[-1].isascii() and fields[-1].isdigit()):
+        raise BadFile(f"{path}, line {number}: not a quota: write name or login, three more "
+                      "fields, and the bytes, with tabs between them")
+    return Allowance(*fields)
+
+
+@contextlib.contextmanager
+def changing(directory: str) -> Iterator[Callable[[list[Allowance]], None]]:
+    """Whoever holds this is alone in changing the quotas; gives a function that replaces them,
+    durably.  It raises BadFile and OSError."""
+    with kept.changing(os.path.join(directory, FILE)) as write:
+        def replace(quotas: list[Allowance]) -> None:
+            if len(quotas) > ALLOWANCES_MAX:
+                raise BadFile(f"there are {ALLOWANCES_MAX} quotas already, and no more may be: set "
+                              "one to default")
+            write(quotas)
+        yield replace
+
+
+class Allowed:
+    """The orders about quotas."""
+
+    def __init__(self, board: Switchboard, directory: str) -> None:
+        self.board, self.directory = board, directory
+
+    def reload(self) -> None:
+        """Read the file again.  Raises BadFile."""
+        self.board.allowances.load(read(self.directory))
+
+    def quotas(self, *_: str) -> Order:
+        """The file was changed, as these words say to the log: read it again."""
+        yield
+        try:
+            self.reload()
+        except BadFile as error:
+            raise Unable(os.EX_CONFIG, str(error)) from None
+        return {"quotas": len(self.board.allowances.all)}
+
+    def quota(self, kind: str = "", whom: str = "", shown: str = "") -> Order:
+        """The quotas in force, or that of a single login or name, and what waits."""
+        yield
+        allowances, own = self.board.allowances, self.board.allowances.all
+        if kind:
+            found = [each for each in own if each[:2] == (kind, whom)]
+            own = found or [Allowance(kind, whom, shown, "", str(allowances.default(kind)[0]))]
+        waiting = {row["login"]: row["waiting"] for row in self.board.usages.rows()}
+        report: dict[str, Any] = {"quotas": [self._row(each, waiting) for each in own]}
+        if not kind:
+            report["defaults"] = [dict(zip(("kind", "size", "by_option"), (
+                each, *allowances.default(each)), strict=True)) for each in KINDS]
+        return report
+
+    def _row(self, each: Allowance, waiting: dict[object, object]) -> dict[str, object]:
+        row: dict[str, object] = {**each._asdict(), "size": int(each.size), "waiting": 0}
+        if each.whom == ALL:
+            return row
+        if each.kind == LOGIN:
+            return row | {"waiting": waiting.get(f"uid {each.whom}", 0)}
+        user = self.board.mailbox.find(each.whom)
+        if user is None:
+            raise Unable(os.EX_NOUSER, f"no user named {each.shown} is in the log")
+        return row | {"waiting": user.waiting}
+
+

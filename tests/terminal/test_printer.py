@@ -32,13 +32,15 @@ ALLOWED = {
     ("curses_client", "send", "os.write"),              # what osc.py has made
     ("granting", "grant", "self._face.send"), ("granting", "_notify", "self._face.send"),
     ("curses_client", "title", "self.send"),
-    ("once", "_unlock", "getpass.getpass"),             # a username: no other character is in it
+    ("errand", "_unlock", "getpass.getpass"),           # a username: no other character is in it
     ("log", "_kind", "os.write"), ("log", "_kind", "sock.send"), ("log", "_to_pipe", "os.write"),
-    # the Outlet: what comes from LogStream._add() and _paint(), both after display(), and sequences
-    # of the table's own
-    ("log", "flush", "self.outlet.write"), ("console", "_paint", "self._outlet.write"),
-    ("console", "__init__", "self._outlet.write"), ("console", "close", "self._outlet.write"),
-    # a file of our own, and sockets
+    # the Outlet: what comes from LogStream._add() and Painter.paint(), both after display(), and
+    # sequences of the table's own
+    ("log", "flush", "self.outlet.write"), ("painter", "paint", "self.outlet.write"),
+    ("painter", "__init__", "outlet.write"), ("painter", "begin", "self.outlet.write"),
+    ("painter", "close", "self.outlet.write"),
+    # a file of our own, a pipe to ourselves, and sockets
+    ("interrupts", "_caught", "os.write"),
     ("startup", "_secret", "os.pwrite"), ("tls", "sendmsg", "self.send"),
     ("connection", "transmit", "self.sock.send"), ("connection", "finish", "self.send"),
     ("tls", "_flush", "self.sock.send"), ("connection", "flush", "self.sock.send"),
@@ -46,9 +48,9 @@ ALLOWED = {
     ("syncer", "ask", "self.line.send"), ("syncer", "_serve", "line.send"),
 }
 # No output at all: they hand data to a module of ours, to TLS in memory, to a socket, to a store.
-ELSEWHERE = ("self._in.", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.",
+ELSEWHERE = ("self._in.", "Sending(", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.",
              "self.mailbox.", "menu.", "self.talk.", "link.", "desk.", "connection.")
-FILES = {"archive", "contents", "forget", "keyring", "disk"}        # these open what they write
+FILES = {"archive", "contents", "forget", "keyring", "disk", "unsent"}     # open what they write
 OURS = {("commands", "send"), ("control", "write")}     # functions of ours with such a name
 
 
@@ -66,13 +68,17 @@ class Found(ast.NodeVisitor):
         self.inside.pop()
 
     def visit_Call(self, node: ast.Call) -> None:
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) in CALLS:
+            self.visit_output(node)
+        self.generic_visit(node)
+
+    def visit_output(self, node: ast.Call) -> None:
         name = ast.unparse(node.func)
         known = name.startswith(ELSEWHERE) or (self.module, name) in OURS
         known = known or (self.module in FILES
                           and name in ("os.write", "os.pwrite", "file.writelines"))
-        if name.rpartition(".")[2] in CALLS and not known:
+        if not known:
             self.calls.add((self.module, self.inside[-1], name))
-        self.generic_visit(node)
 
 
 def streams(path: Path) -> Iterator[str]:
@@ -102,7 +108,7 @@ class TheWays(unittest.TestCase):
     def test_what_reaches_them_passes_display(self) -> None:
         """The last step of each way calls it."""
         for module, name in (("display", "fold"), ("printer", "complain"),
-                             ("curses_client", "paint"), ("log", "_add"), ("console", "_paint")):
+                             ("curses_client", "paint"), ("log", "_add"), ("painter", "paint")):
             tree = ast.parse(next(path for path in modules() if path.stem == module).read_text())
             made = [ast.unparse(each) for each in ast.walk(tree)
                     if isinstance(each, ast.FunctionDef) and each.name == name]

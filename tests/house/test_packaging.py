@@ -134,7 +134,7 @@ class Debian(Packages):
         """In a copy of this system that nobody else sees: an overlay over its root, in a mount
         namespace."""
         tree = self.tree()
-        run("make", "-s", "deb", cwd=tree)
+        run("make", "-s", "deb", cwd=tree, DPKG_DEB_COMPRESSOR_LEVEL="0")
         package, = Path(tree, "dist").glob("*.deb")
         copy = f"/var/tmp/parley-package-{os.getpid()}.deb"      # the new root has no /tmp
         shutil.copy(package, copy)

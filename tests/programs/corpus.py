@@ -5,6 +5,7 @@ A script is told by the first word of a character's name (CYRILLIC SMALL LETTER 
 are short words, a long line without spaces, and lines with spaces; all assigned characters that may
 be sent occur, marks and formats too.
 """
+import functools
 import random
 import sys
 import unicodedata
@@ -16,6 +17,7 @@ import wire
 WORD, LINE = 7, 180
 
 
+@functools.cache
 def by_script() -> dict[str, list[str]]:
     """All assigned characters but controls, surrogates and private use, by the first word of their
     names."""

@@ -26,7 +26,7 @@ from ui.failures import login_failure
 from ui.screen import frame as screen_frame
 from wire import Why
 
-STRINGS = 2000
+STRINGS = effort(2000, 800)
 CLASSICS = ("\x1b[2J\x1b[H", "\x1b]0;owned\x07", "\r\x1b[Kroot: send me your password",
             "ann\b\b\bbob", "a\x00b", "\x9b31m", "x\u2029y",
             "\u202eevil", "a" + "\u0301" * 500, "\u200b" * 50, "漢" * 100, "\x1b", "\n" * 30,

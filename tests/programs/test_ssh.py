@@ -11,9 +11,11 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from typing import ClassVar
 
 import wire
-from tests.harness.process import HERE, DaemonProcess, reserved_port
+from tests.harness.process import HERE, reserved_port
+from tests.harness.shared_house import WithDaemon
 from tests.harness.terminals import Terminal, environment, find_program, needs, until
 
 LOGIN_SECONDS = 20
@@ -80,12 +82,14 @@ def has_login() -> bool:
 
 @needs("sshd", "ssh", "ssh-keygen")
 @unittest.skipUnless(has_login(), "needs a login of one's own in the host's list of users, for ssh")
-class OverSsh(unittest.TestCase):
-    def setUp(self) -> None:
-        self.sshd = Sshd()
-        self.addCleanup(self.sshd.close)
-        self.daemon = DaemonProcess()
-        self.addCleanup(self.daemon.close)
+class OverSsh(WithDaemon):
+    sshd: ClassVar[Sshd]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.sshd = Sshd()
+        cls.addClassCleanup(cls.sshd.close)
 
     def terminal(self, name: str, term: str, *variables: str) -> Terminal:
         """A client at the other end of ssh, in a terminal of 80x24."""
@@ -106,7 +110,7 @@ class OverSsh(unittest.TestCase):
             mail = bob.hear(wire.Mail)
             self.assertEqual((mail.sender, mail.text), ("ann", text))
             bob.say(wire.Confirm(mail.id, mail.id),
-                    wire.Send(1 << 32 | 1, 0, ("ann",), f"{text}, too"))
+                    wire.Send(self.ids | 1, 0, ("ann",), f"{text}, too"))
             ann.until(f"{text}, too", LOGIN_SECONDS)
             ann.type("/exit")
             ann.press(b"\r")

@@ -23,7 +23,7 @@ from tests.store.platter import Content, MemoryDisk, Platter, State
 from tests.store.test_segment import BACKENDS
 
 STATES = effort(20_500, 3_000)
-EACH = effort(8, 3)  # drawn at each operation, and as many from the short list
+EACH = effort(8, 2)  # drawn at each operation, and as many from the short list
 HAPPENED = {"rolled", "sealed", "carried", "dropped", "refused", "short", "regained", "killed",
             "killed at the start", "cut", "failed", "said", "sync_parent", "sync_begins",
             "sync_ends", "rested", "stopped", "stopped before it rested"}

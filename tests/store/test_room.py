@@ -190,7 +190,7 @@ class Model(unittest.TestCase):
         for that: the reserve is too small for it, for these segments have megabytes.
 
         In a sample with one backend."""
-        lives = self.each(space=8 * SPACE)
+        lives = self.each(space=effort(8, 4) * SPACE)
         for life in effort(lives, lives[:1]):
             with self.subTest(backend=life.backend):
                 taken = []
@@ -248,7 +248,7 @@ class Model(unittest.TestCase):
 
     def test_names_that_take_more_room_than_the_mail(self) -> None:
         """Mail is refused while there is still room to write their records again."""
-        names, space = effort((100_000, 64 << 20), (30_000, 20 << 20))
+        names, space = effort((100_000, 64 << 20), (15_000, 10 << 20))
         life, = self.each(space=space, users=names)[:1]
         taken = []
         for _ in range(2):

@@ -22,6 +22,7 @@ from terminal.display import (
     width,
     wrap,
 )
+from tests.harness.process import effort
 
 ACUTE, BELOW = "\u0301", "\u0316"
 
@@ -138,7 +139,7 @@ class Display(unittest.TestCase):
                              ascii(text))
 
     def test_hostile(self):
-        for text in hostile(2000):
+        for text in hostile(effort(2000, 700)):
             for multiline in (False, True):
                 shown = display(text, multiline)
                 self.assert_safe(shown, multiline)
@@ -207,7 +208,7 @@ class Width(unittest.TestCase):
                 self.assertEqual(shorten(text, cells), shortened)
 
     def test_hostile(self):
-        for number, text in enumerate(hostile(2000)):
+        for number, text in enumerate(hostile(effort(2000, 700))):
             text = display(text[:8]) if number % 2 else text  # clip keeps its word for any text
             ends = [0, *accumulate(map(len, clusters(text)))]
             for cells in range(-1, width(text) + 2):
@@ -246,7 +247,7 @@ class Wrap(unittest.TestCase):
 
     def test_hostile(self):
         source = random.Random(7)
-        for text in hostile(2000):
+        for text in hostile(effort(2000, 700)):
             shown = display(text, multiline=True)
             for first, rest in ((1, 1), (2, 1), (1, 40),
                                 (source.randint(1, 30), source.randint(8, 30))):

@@ -33,7 +33,6 @@ gc.disable()
 
 import argparse
 import contextlib
-import curses
 import locale
 import math
 import signal
@@ -42,7 +41,7 @@ import termios
 import time
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wire
 from client.archive import ArchiveError
@@ -65,6 +64,9 @@ from ui.plain import now
 from ui.screen import Frame, frame
 from ui.shell import SUBCOMMANDS
 
+if TYPE_CHECKING:
+    import curses  # paint() does, for that takes 2 ms which no script needs
+
 gc.freeze()
 gc.enable()
 
@@ -82,15 +84,14 @@ SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal
 # terminal that takes a colour by its red, green and blue (xterm-direct).
 PALETTE = {161: 0xD7005F, 28: 0x008700, 130: 0xAF5F00, 27: 0x005FFF, 133: 0xAF5FAF, 30: 0x008787}
 # Of 8 colours only these are legible on both, so they are bold or not; -1: the terminal's own.
-BASIC = (curses.COLOR_RED, curses.COLOR_MAGENTA, -1)
+BASIC = (1, 5, -1)          # red, magenta
 assert len(PALETTE) == 2 * len(BASIC) == NAME_COLOURS
 DIRECT = 1 << 24            # colours, where a colour is its red, green and blue
 
 STYLES = {                  # attributes where they are enough; colour is only for names
-    "time": curses.A_DIM, "notice": 0, "alert": curses.A_BOLD, "mark": curses.A_BOLD,
-    "rule": curses.A_DIM, "new": curses.A_BOLD, "bar": curses.A_REVERSE, "menu": 0,
-    "chosen": curses.A_REVERSE, "hint": curses.A_DIM, "question": curses.A_BOLD,
-    "prompt": curses.A_BOLD, "gutter": curses.A_DIM, "": 0,
+    "time": "A_DIM", "notice": "A_NORMAL", "alert": "A_BOLD", "mark": "A_BOLD", "rule": "A_DIM",
+    "new": "A_BOLD", "bar": "A_REVERSE", "menu": "A_NORMAL", "chosen": "A_REVERSE",
+    "hint": "A_DIM", "question": "A_BOLD", "prompt": "A_BOLD", "gutter": "A_DIM", "": "A_NORMAL",
 }
 
 
@@ -169,7 +170,7 @@ class Terminal:
         self._stderr = Stderr()
         self._on = False
         self._window: Any = None
-        self._styles = STYLES
+        self._styles: dict[str, int] = {}
         self.away = False                           # a web address is shown, and not the picture
         self._has_titles = False
         self._title = ""
@@ -186,7 +187,8 @@ class Terminal:
             os.set_blocking(fd, True)
         if self._window is None:
             self._window = curses.initscr()
-            self._styles = STYLES | (name_styles() if self._colour else {})
+            self._styles = {style: getattr(curses, kind) for style, kind in STYLES.items()}
+            self._styles |= name_styles() if self._colour else {}
         curses.noecho()
         curses.cbreak()                             # Ctrl-Z stays a signal
         curses.nonl()
@@ -511,6 +513,8 @@ ACTIONS = {                 # the signals that do not end the program
 
 def paint(chosen: argparse.Namespace) -> int:
     """The client on a screen.  The exit code.  Raises Failure, NoScreen."""
+    global curses
+    import curses
     link = options.make_link(chosen, wire.Feature.ROSTER | wire.Feature.RECEIPTS
                              | wire.Feature.STATUS, keeps=True)
     terminal = Terminal(not chosen.no_color)
@@ -537,20 +541,12 @@ def paint(chosen: argparse.Namespace) -> int:
     return code
 
 
-def _no_subcommand(word: str) -> str:
-    """Why this word of the command line means nothing there."""
-    if word in SUBCOMMANDS:
-        return f"{word} is not an option: {PROGRAM} {word} begins, then come the options of its own"
-    return (f"{word!r} is no subcommand: these are {', '.join(SUBCOMMANDS)}; "
-            f"{PROGRAM} help says more")
-
-
 def run(chosen: argparse.Namespace) -> int:
     """Do what the options ask.  The exit code.  Raises Failure, ArchiveError."""
     if chosen.run and (code := chosen.run(chosen)) is not None:
         return int(code)
     if chosen.text and not chosen.send:
-        raise Failure(os.EX_USAGE, _no_subcommand(chosen.text[0]))
+        raise Failure(os.EX_USAGE, options.no_subcommand(chosen.text[0], SUBCOMMANDS))
     if chosen.send or chosen.check or chosen.who:
         if chosen.take:
             raise Failure(os.EX_USAGE, "--take moves a session; --send, --check and --who are none")

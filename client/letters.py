@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 
 from wire import Mail
 
@@ -33,13 +34,15 @@ LAST_TIME = (datetime.max - EPOCH) // MICROSECOND
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 NUMBER = r"(\d{1,20})"
 TIME = rf"(?:(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{6}})Z|@{NUMBER})"
-LINE = re.compile(
-    rf"{TIME} id={NUMBER} origin={NUMBER} "
+# Compiled when they are first met, as those of history.py.
+_form: Callable[[str], re.Pattern[str]] = cache(re.compile)
+LINE = (
+    rf"(?a){TIME} id={NUMBER} origin={NUMBER} "
     rf"from=(?:([A-Za-z0-9._-]+)|{QUOTED}) flags={NUMBER} copies={NUMBER} "
-    rf"(?:to=([#A-Za-z0-9._,-]+) )?text={QUOTED}", re.ASCII)
-HEAD = re.compile(rb"^\S+ id=\d{1,20} origin=(\d{1,20}) "
-                  rb'from=([A-Za-z0-9._-]+|"(?:[^"\\\n]|\\.)*") (?:flags|check)=', re.M)
-ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
+    rf"(?:to=([#A-Za-z0-9._,-]+) )?text={QUOTED}")
+HEAD = (rb"(?m)^\S+ id=\d{1,20} origin=(\d{1,20}) "
+        rb'from=([A-Za-z0-9._-]+|"(?:[^"\\\n]|\\.)*") (?:flags|check)=')
+ESCAPE = r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))"
 SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 LONG = {escape[1]: char for char, escape in SHORT.items()}
 SHORTER = str.maketrans(SHORT)
@@ -57,7 +60,7 @@ def line(mail: Mail) -> str:
 def parse(raw: bytes) -> Mail | None:
     """The message of a line; None for a mark, and for anything else that line() does not write."""
     try:
-        found = LINE.fullmatch(raw.decode())
+        found = _form(LINE).fullmatch(raw.decode())
         if found is None:
             return None
         iso, number, ident, origin, plain, quoted, flags, copies, to, text = found.groups()
@@ -89,7 +92,7 @@ def unescape(text: str) -> str:
         if short not in LONG:
             raise ValueError(f"no escape: {found[0]!r}")
         return LONG[short]
-    return ESCAPE.sub(char, text) if "\\" in text else text
+    return _form(ESCAPE).sub(char, text) if "\\" in text else text
 
 
 def _code(char: str) -> str:
@@ -132,7 +135,7 @@ def heads(data: bytes) -> Iterator[tuple[str, int, int]]:
 
     The rest of a line is not checked: that would take three times as long."""
     names: dict[bytes, str] = {}
-    for found in HEAD.finditer(data):
+    for found in re.finditer(HEAD, data):
         origin, sender = found.groups()
         name = names.get(sender)
         if name is None:

@@ -39,9 +39,9 @@ VERSION = b"-- parley unsent 1\n"
 FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 SIZE_MAX = 1 << 26          # bytes that are read of a file: four times what may wait for an answer
 REWRITE = 1 << 22           # bytes in a file, of which most is answered: it is written anew
-ANSWERED = re.compile(r"answered=(\d{1,20})")
-STORE = re.compile(r"store=([0-9a-f]{32})")
-DRAFT = re.compile(r'draft(?: to=([#A-Za-z0-9._,-]+))? text="((?:[^"\\]|\\.)*)"')
+ANSWERED = r"answered=(\d{1,20})"
+STORE = r"store=([0-9a-f]{32})"
+DRAFT = r'draft(?: to=([#A-Za-z0-9._,-]+))? text="((?:[^"\\]|\\.)*)"'
 
 
 class Draft(NamedTuple):
@@ -234,11 +234,11 @@ def _read(fd: int) -> tuple[bytes, list[Sent], list[Draft]]:
     store, sends, drafts = b"", dict[int, Sent](), list[Draft]()
     for raw in os.pread(fd, SIZE_MAX, 0).split(b"\n")[1:-1]:
         line = raw.decode(errors="replace")
-        if answered := ANSWERED.fullmatch(line):
+        if answered := re.fullmatch(ANSWERED, line):
             sends.pop(int(answered[1]), None)
-        elif named := STORE.fullmatch(line):
+        elif named := re.fullmatch(STORE, line):
             store = bytes.fromhex(named[1])
-        elif begun := DRAFT.fullmatch(line):
+        elif begun := re.fullmatch(DRAFT, line):
             with contextlib.suppress(ValueError):
                 drafts.append(Draft(begun[1] or "", unescape(begun[2])))
         elif isinstance(record := history.parse(raw), Sent):

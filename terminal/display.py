@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from unicodedata import category, combining, east_asian_width, normalize
 
 MARKS_MAX = 4  # per base: the longest honest stacks (Vietnamese, Hebrew, Thai) need three
@@ -36,26 +36,29 @@ INDENT = 6  # cells of a gutter in lines: as wide as `14:05 `; less where there 
 # characters in each table: all that the longest text can have; a hostile daemon has a million
 CACHE_MAX = 8192
 
+# Most starts meet no such text: a form is compiled when it is first met, and a start saves 1 ms.
+_form: Callable[[str], re.Pattern[str]] = cache(re.compile)
+
 # Joiners, variation selectors, keycaps, tags and skin tones: terminals disagree on the width of the
 # characters that these join.
-_DROPPED = re.compile("[\u200d\ufe00-\ufe0f\u20e3\U000e0000-\U000e007f\U0001f3fb-\U0001f3ff]")
+_DROPPED = "[\u200d\ufe00-\ufe0f\u20e3\U000e0000-\U000e007f\U0001f3fb-\U0001f3ff]"
 # In a text these are no trick but spelling, one at a time: a non-joiner behind a letter of a script
 # whose letters join (Arabic, Syriac, Thaana, N'Ko, Mandaic, the scripts of India, Khmer,
 # Mongolian), a soft hyphen behind a letter ...
-_BELONGS = re.compile(r"(?<=[\u0620-\u08ff\u0900-\u0dff\u1780-\u18aa\ufb50-\ufdff\ufe70-\ufefc])"
-                      r"\u200c|(?<=[^\W\d_])\u00ad")
+_BELONGS = (r"(?<=[\u0620-\u08ff\u0900-\u0dff\u1780-\u18aa\ufb50-\ufdff\ufe70-\ufefc])"
+            r"\u200c|(?<=[^\W\d_])\u00ad")
 # ... and the marks of direction, if there are letters that run from right to left.
-_DIRECTION = re.compile("(?<![\u061c\u200e\u200f])[\u061c\u200e\u200f](?![\u061c\u200e\u200f])")
-_TO_LEFT = re.compile("[\u05d0-\u05f2\u0620-\u064a\u066e-\u06d5\u0700-\u085f\u08a0-\u08c9"
-                      "\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
+_DIRECTION = "(?<![\u061c\u200e\u200f])[\u061c\u200e\u200f](?![\u061c\u200e\u200f])"
+_TO_LEFT = ("[\u05d0-\u05f2\u0620-\u064a\u066e-\u06d5\u0700-\u085f\u08a0-\u08c9"
+            "\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 # Blank or ignorable although their category says letter, mark or symbol: with these a stranger
 # could forge empty or equal names.
-_INVISIBLE = re.compile(
+_INVISIBLE = (
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufffc\U0001d159"
     "\U00013441\U00013442\U000e0100-\U000e01ef]")
 UNSEEN = frozenset("\u00ad\u061c\u200c\u200e\u200f")
 # Vowels and finals that terminals stack on the syllable before them.
-_JAMO = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
+_JAMO = "[\u1160-\u11ff\ud7b0-\ud7ff]"
 # Private use is escaped with the rest: each font decides what such a character looks like, and how
 # wide it is.
 _UNSAFE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
@@ -76,10 +79,10 @@ def display(text: str, multiline: bool = False) -> str:
     if text.isascii():
         return text if text.isprintable() else text.translate(_ASCII_LINES if multiline else _ASCII)
     if multiline:
-        text = _BELONGS.sub("", text)
-        if _TO_LEFT.search(text):
-            text = _DIRECTION.sub("", text)
-    text = normalize("NFC", _capped(_DROPPED.sub("", text), RUN_MAX))
+        text = _form(_BELONGS).sub("", text)
+        if _form(_TO_LEFT).search(text):
+            text = _form(_DIRECTION).sub("", text)
+    text = normalize("NFC", _capped(_form(_DROPPED).sub("", text), RUN_MAX))
     # Once more, because the neighbours of a mark that was left out may compose now.
     return normalize("NFC", _visible(_capped(text, MARKS_MAX), multiline))
 
@@ -93,18 +96,18 @@ def is_unseen(text: str, index: int) -> bool:
     """Whether display() leaves text[index] out of a text because it belongs there unseen."""
     if text[index] not in UNSEEN:
         return False
-    if _BELONGS.match(text, index):
+    if _form(_BELONGS).match(text, index):
         return True
-    return bool(_DIRECTION.match(text, index) and _TO_LEFT.search(text))
+    return bool(_form(_DIRECTION).match(text, index) and _form(_TO_LEFT).search(text))
 
 
 @lru_cache(CACHE_MAX)
 def is_mark(char: str) -> bool:
     """Whether char is painted onto the character before it."""
     kind = category(char)
-    if kind in _UNSAFE or _INVISIBLE.match(char):
+    if kind in _UNSAFE or _form(_INVISIBLE).match(char):
         return False
-    return kind in ("Mn", "Me") or combining(char) != 0 or _JAMO.match(char) is not None
+    return kind in ("Mn", "Me") or combining(char) != 0 or _form(_JAMO).match(char) is not None
 
 
 def is_joined(text: str, index: int) -> bool:
@@ -116,7 +119,7 @@ def is_joined(text: str, index: int) -> bool:
         return False
     if text[index - 1] == "\u200d" and _is_like(text, index):
         return True
-    return is_mark(char) or _DROPPED.match(char) is not None
+    return is_mark(char) or _form(_DROPPED).match(char) is not None
 
 
 def _is_like(text: str, index: int) -> bool:
@@ -166,13 +169,13 @@ def _alone(char: str) -> str:
     kind = category(char)
     if kind == "Zs" or char in "\t\u2800":  # Braille without a dot is as blank
         return " "
-    return escape(char) if kind in _UNSAFE or _INVISIBLE.match(char) else char
+    return escape(char) if kind in _UNSAFE or _form(_INVISIBLE).match(char) else char
 
 
 @lru_cache(CACHE_MAX)
 def unicode_cells(char: str) -> int:
     """The terminal cells of one character: 0, 1 or 2, by the Unicode tables of this Python."""
-    if category(char) in ("Mn", "Me", "Cf") or _JAMO.match(char):
+    if category(char) in ("Mn", "Me", "Cf") or _form(_JAMO).match(char):
         return 0
     return 2 if east_asian_width(char) in "WF" else 1
 

@@ -13,9 +13,9 @@ import wire
 
 # ESC [ ... letter; ESC ] ... BEL or ESC \; and the others (ECMA-48).  None goes on beyond the next
 # ESC or the end of the line.
-SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\n\x07\x1b]*(?:\x07|\x1b\\)"
-                      r"|[ -/]*[0-~])")
-LEFT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+SEQUENCE = (r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\n\x07\x1b]*(?:\x07|\x1b\\)"
+            r"|[ -/]*[0-~])")
+LEFT = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 NOT_UTF_8 = "the text is not UTF-8: it was read as Latin-1"
 CUT = "\n[cut here: {} bytes more]"
 
@@ -30,10 +30,10 @@ def decoded(raw: bytes) -> tuple[str, str]:
 
 def cleaned(text: str) -> str:
     """The text without what only a terminal understands."""
-    text = SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    text = re.sub(SEQUENCE, "", text.replace("\r\n", "\n"))
     if "\r" in text or "\b" in text:
         text = "\n".join([_shown(line) for line in text.split("\n")])
-    return LEFT.sub("", text).rstrip("\n")
+    return re.sub(LEFT, "", text).rstrip("\n")
 
 
 def _shown(line: str) -> str:

@@ -15,9 +15,9 @@ from client.letters import EPOCH, MICROSECOND
 WRITTEN = ("2026-11-21, '2026-11-21 14:02', 14:02, today, yesterday, monday, last-week, or how "
            "long ago: 10m, 1h, 30d, 2w, 1y")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-DAY = re.compile(r"\d{4}-?\d\d-?\d\d")
-AGO = re.compile(r"(\d{1,5}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?|y|years?)(?: ago)?")
-CLOCK = re.compile(r"(?:(.+) )?(\d\d?):(\d\d)")
+DAY = r"\d{4}-?\d\d-?\d\d"
+AGO = r"(\d{1,5}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?|y|years?)(?: ago)?"
+CLOCK = r"(?:(.+) )?(\d\d?):(\d\d)"
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 
 
@@ -36,13 +36,13 @@ def span(text: str, now: datetime | None = None) -> Span | None:
     try:
         if days := _named(words, today):
             return Span(_moment(days[0]), _moment(days[1]))
-        if ago := AGO.fullmatch(words):
+        if ago := re.fullmatch(AGO, words):
             return _at(now - timedelta(seconds=int(ago[1]) * SECONDS[ago[2][0]]))
-        if (time := CLOCK.fullmatch(words)) and (on := _named(time[1] or "today", today)):
+        if (time := re.fullmatch(CLOCK, words)) and (on := _named(time[1] or "today", today)):
             begin = on[0].replace(hour=int(time[2]), minute=int(time[3]))
             return _at(begin - timedelta(not time[1] and begin > now))
         begin = datetime.fromisoformat(text.strip())
-        if DAY.fullmatch(text.strip()):
+        if re.fullmatch(DAY, text.strip()):
             return Span(_moment(begin), _moment(begin + timedelta(1)))
         return _at(begin)
     except (ValueError, OverflowError):

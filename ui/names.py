@@ -7,7 +7,6 @@ never raises, except Here.entry().
 """
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -182,6 +181,8 @@ def addressed(names: Sequence[str]) -> str:
 def nearest(name: str, names: Iterable[str], most: int = 3, first: Sequence[str] = ()) -> list[str]:
     """The names most like this one, the best first; case does not matter.  `first`: names that are
     meant more likely; one of them, the most like it, comes before all others."""
+    import difflib  # half a millisecond of a start, and mostly no name is mistyped
+
     wanted = name.lower()
     if first:
         holding = [other for other in first if wanted and wanted in other.lower()]

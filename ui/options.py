@@ -159,6 +159,14 @@ CHECKS: dict[str, config.Check] = {
     "notify-command": hooks.words, "open": hooks.words}
 
 
+def no_subcommand(word: str, subcommands: Mapping[str, Subcommand]) -> str:
+    """Why this word of the command line means nothing there."""
+    if word in subcommands:
+        return f"{word} is not an option: {PROGRAM} {word} begins, then come the options of its own"
+    return (f"{word!r} is no subcommand: these are {', '.join(subcommands)}; "
+            f"{PROGRAM} help says more")
+
+
 def _joined(word: str) -> int:
     """1 for `--name=ann`."""
     return int(word.partition("=")[0] in PLACED and "=" in word)

@@ -292,9 +292,9 @@ ONLY = {
 
 
 # What a start has no use for: some hundred milliseconds, if they were all imported.
-NOT_AT_START = {"ast", "asyncio", "configparser", "dataclasses", "email", "inspect", "ipaddress",
-                "json", "logging", "pathlib", "shutil", "ssl", "stringprep", "subprocess",
-                "tempfile", "textwrap", "traceback", "urllib", "uuid"}
+NOT_AT_START = {"ast", "asyncio", "configparser", "curses", "dataclasses", "difflib", "email",
+                "inspect", "ipaddress", "json", "logging", "pathlib", "shutil", "ssl", "stringprep",
+                "subprocess", "tempfile", "textwrap", "traceback", "urllib", "uuid"}
 USED_BY_THE_DAEMON = {"ipaddress", "json"}
 # The daemon needs these in a turn, which must not wait for them, nor find them gone.
 BEFORE_A_TURN = {"hashlib", "hmac"}

@@ -60,6 +60,8 @@ class SilentNameServer(unittest.TestCase):
             ann.type("/help marks\r")
             ann.until("shown to all", SECONDS)
             ann.press(b"\x03")
+            ann.until("Ctrl-C again leaves", SECONDS)
+            ann.press(b"\x03")
             self.assertEqual(ann.wait(SECONDS), 130)
 
     def test_who_waits_for_the_output_waits_for_the_client_alone(self) -> None:

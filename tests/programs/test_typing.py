@@ -66,13 +66,14 @@ class Typing(OnScreen):
             self.assertEqual(bob.hear(wire.Mail).text, text)
 
     def test_help(self) -> None:
-        for rows, cols in ((24, 80), (10, 40)):
+        for rows, cols, begin, end in ((24, 80, "commands, wherever", "refused: the reason"),
+                                       (10, 40, "commands: /help", "help marks")):
             ann = self.person(f"ann{rows}", rows=rows, cols=cols)
             for key in (b"?", b"\x1bOP", b"\x1b[[A"):
                 ann.press(key)
-                self.sees(ann, "commands, wherever", "more rows below")
+                self.sees(ann, begin, "more rows below")
                 ann.press(b"\x1b>")
-                self.sees(ann, "refused: the reason")
+                self.sees(ann, end)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ ALLOWED = {
 ELSEWHERE = ("self._in.", "Sending(", "self._tls.", "self.link.", "disk.", "self.disk.", "seal.",
              "self.mailbox.", "menu.", "self.talk.", "link.", "desk.", "connection.")
 FILES = {"archive", "contents", "forget", "keyring", "disk", "unsent"}     # open what they write
-OURS = {("commands", "send"), ("control", "write")}     # functions of ours with such a name
+# Functions of ours with such a name.
+OURS = {("commands", "send"), ("control", "write"), ("banned", "write"), ("quotas", "write"),
+        ("allowed", "write")}
 
 
 class Found(ast.NodeVisitor):

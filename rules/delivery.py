@@ -221,6 +221,8 @@ class Delivery:
                 self._tell_number(client)
         self.counted.clear()
         stirred, self.stirred = self.stirred, {}
+        if len(stirred) > MANY:
+            self._defer_checks(stirred)
         if self.clogged:
             for client in [each for each in self.clogged if not each.backlog]:
                 del self.clogged[client]
@@ -232,6 +234,13 @@ class Delivery:
             elif client.welcomed:
                 self._fill(client)
         self._pushes.clear()
+
+    def _defer_checks(self, stirred: dict[Client, None]) -> None:
+        """Of many that check at once, as scripts do at a full minute, most are served in slices."""
+        checking = [client for client in stirred if client.window.checking is not None]
+        for client in checking[MANY:]:
+            del stirred[client]
+        self.crowd.add(checking[MANY:])
 
     def tick(self, now: Now) -> None:
         """Let the CHECKs begin that have waited long enough for another client of their user."""

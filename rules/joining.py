@@ -10,7 +10,7 @@ that a login may own (owners.py), and the names that the log may hold.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 import wire
 from rules.claims import Claims
@@ -66,10 +66,16 @@ class Joining:
         """This user is not admitted any more."""
         self.rooms.leave(user, room)
         self.note("left-room", name=user.name, room=room.name)
-        if client := self.roster.clients.get(user.number):
-            self.roster.tell(client, wire.Notice(f"you are not in {room.name} any more: it is for "
-                                                 f"{self._whom(room)}"))
-            self.looking.tell(room, [client])
+        self._tell_out([user], room)
+
+    def _tell_out(self, users: Sequence[User], room: Room) -> None:
+        """Tell those of these that are here that they were put out."""
+        clients = self.roster.clients
+        here = [clients[user.number] for user in users if user.number in clients]
+        if here:
+            self.roster.tell_all(here, wire.Notice(f"you are not in {room.name} any more: it is "
+                                                   f"for {self._whom(room)}"))
+            self.looking.tell(room, here)
 
     @staticmethod
     def _whom(room: Room) -> str:
@@ -175,7 +181,9 @@ class Joining:
         others = [self.mailbox.users[number] for number in room.members
                   if number not in room.admitted and number != room.keeper]
         for user in others:
-            self.put_out(user, room)
+            self.rooms.leave(user, room)
+            self.note("left-room", name=user.name, room=room.name)
+        self._tell_out(others, room)
         if others:
             whom = [self.mailbox.users[number].name for number in room.admitted]
             names = wire.some([user.name for user in others], ", ")

@@ -159,7 +159,9 @@ class Rooms:
     def leave(self, user: User, room: Room) -> int:
         """This user is a member no longer."""
         self._remove(user.number, room)
-        return self._store_rooms(user)
+        setting = room.without(user.settings.get(Setting.ROOMS, b""))
+        self.mailbox.set(user, Setting.ROOMS, setting)
+        return len(setting)
 
     def change(self, room: Room) -> int:
         """Store what the fields of a room say.  Members that are not in its group are put out."""

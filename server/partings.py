@@ -17,6 +17,8 @@ that costs is bounded: a client that does not take what it is told within LEAVE_
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
+from typing import TypeVar
 
 from rules.slices import Crowd
 from rules.state import Client, Now
@@ -24,7 +26,11 @@ from rules.switchboard import Switchboard
 from server.connection import Connection
 from server.heartbeat import Heartbeat
 
+T = TypeVar("T")
+
 CLOSING = 4     # units of work that it is to close a connection and to tell others of it
+LEAVING = 2     # and to let a client leave
+FEW = 32        # that leave in one turn at once; the others in slices: a thousand scripts may end
 
 
 class Partings:
@@ -36,6 +42,9 @@ class Partings:
         self.heartbeat = heartbeat
         self.connection_of = connection_of
         self._lost = Crowd(board.slices, self._close)
+        self._gone = Crowd(board.slices, self._finish)  # they left, and were told everything
+        self._leaving = Crowd(board.slices, self._leave)    # they say no more, and were answered
+        self._now = Now(0, 0.0)
         self._ended: dict[Connection, None] = {}    # their clients say no more, and have not left
 
     def ended(self, connection: Connection, now: Now) -> None:
@@ -55,16 +64,36 @@ class Partings:
     def leave(self, now: Now) -> None:
         """Let those leave that say no more and have been answered, before the turn's frames go out:
         others are told of it."""
+        self._now = now
         for connection in list(self._ended) if self._ended else ():
             client = connection.client
             if client is None or client.has_left or not self.board.is_answering(client):
                 del self._ended[connection]
-                if client is not None:
-                    self.board.door.leave(client, "the line was closed", now)
+                if client is not None and not client.has_left:
+                    self._leaving.waiting[client] = None
+        _serve(self._leaving)
+
+    def _leave(self, client: Client) -> int:
+        self.board.door.leave(client, "the line was closed", self._now)
+        return LEAVING
 
     def part(self, now: Now) -> None:
         """Close the connections of those that left and were told everything, once that has gone."""
+        self._now = now
         for client in self.board.door.gone():
             if connection := self.connection_of.get(client):
-                self.heartbeat.leave(connection, now)
-                connection.finish("left")
+                self._gone.waiting[connection] = None
+        _serve(self._gone)
+
+    def _finish(self, connection: Connection) -> int:
+        self.heartbeat.leave(connection, self._now)
+        connection.finish("left")
+        return CLOSING
+
+
+def _serve(crowd: Crowd[T]) -> None:
+    """Serve a few of a crowd now, and the others in slices."""
+    for one in list(islice(crowd.waiting, FEW)):
+        if crowd.drop(one):
+            crowd.serve(one)
+    crowd.add(())

@@ -7,14 +7,16 @@ Whoever is banned keeps names and mail: `parleyd retire` is for those.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import wire
+from rules.slices import STEP
 from rules.state import Caller, Client, Refusal
 
 NAME, LOGIN, HOST = KINDS = "name", "login", "host"
-BANS_MAX = 1000         # lines of the file, which the daemon reads in a turn: 5 ms
+BANS_MAX = 1000         # lines of the file
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,12 +51,22 @@ class Bans:
 
     def load(self, bans: Iterable[Ban]) -> None:
         """These are in force, and no others.  Raises ValueError."""
-        found = list(bans)[:BANS_MAX]
+        for _ in self.loading(bans):
+            pass
+
+    def loading(self, bans: Iterable[Ban]) -> Iterator[None]:
+        """The same in steps (slices.py); they are in force after the last one."""
+        found: list[Ban] = []
         networks: dict[tuple[int, int], dict[int, Ban]] = {}
-        for network, ban in [(network_of(ban.whom), ban) for ban in found if ban.kind == HOST]:
-            length = network.prefixlen
-            prefix = int(network.network_address) >> (network.max_prefixlen - length)
-            networks.setdefault((network.version, length), {}).setdefault(prefix, ban)
+        for ban in islice(bans, BANS_MAX):
+            found.append(ban)
+            if ban.kind == HOST:
+                network = network_of(ban.whom)
+                length = network.prefixlen
+                prefix = int(network.network_address) >> (network.max_prefixlen - length)
+                networks.setdefault((network.version, length), {}).setdefault(prefix, ban)
+            if len(found) % STEP == 0:
+                yield
         self._networks = networks
         self._who = {f"uid {ban.whom}" if ban.kind == LOGIN else ban.whom.lower(): ban
                      for ban in found if ban.kind != HOST}

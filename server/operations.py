@@ -40,6 +40,8 @@ from store.user import User
 from terminal.usage import RELEASE
 
 PART = 12_000           # characters of JSON in one REPORT: less than TEXT_MAX, as it is ASCII
+LOOKS = 64              # clients that are compared with the bans in a step, each 4 us
+PUTTING_OUT = 16        # to put one out is as much work as so many looks
 STEP = 10_000           # names looked at in a step: a millisecond
 ROWS_MAX = 2000         # of the table that one order is told: 300 KB
 TOLD = "an operator was answered"      # why such a connection is closed: not worth a line
@@ -81,6 +83,7 @@ class Operations:
         self.expires: float | None = None       # the certificate, in seconds since 1970
         self.allowed = Allowed(house.board, house.mailbox.directory)
         self._said_at = -inf                    # when it was last said, on the monotonic clock
+        self._loading = False                   # the bans are read
         self._drained_at = 0.0                  # by when the daemon ends; 0: it does not
         # answers, each with the seq that the disk must have
         self._promised: list[tuple[int, Connection, object]] = []
@@ -220,15 +223,21 @@ class Operations:
         self.supervisor.reloading()
         self.house.console.reload()
         self.house.doors.look(self.house.now.monotonic, now=True)
-        for read in (self.reload_bans, self.allowed.reload):
-            try:
-                read()
-            except BadFile as error:
-                self.note("not-reloaded", reason=str(error))
+        try:
+            self.allowed.reload()
+        except BadFile as error:
+            self.note("not-reloaded", reason=str(error))
         try:
             if self.certificate:
                 self.use(self.certificate())
         except BadCertificate as error:
+            self.note("not-reloaded", reason=str(error))
+        self.board.slices.begin(self._reload())
+
+    def _reload(self) -> Generator[None, None, None]:
+        try:
+            yield from self._reload_bans()
+        except BadFile as error:
             self.note("not-reloaded", reason=str(error))
         self.note("reloaded")
         self.supervisor.ready()
@@ -263,21 +272,38 @@ class Operations:
                                     self.house.now)
         return {"kicked": user.name}
 
-    def reload_bans(self) -> int:
-        """Read the bans again, and put out whom they keep out; how many those are.  Raises
-        BadFile."""
-        bans, clients = self.board.bans, self.board.errands.everybody()
-        bans.load(banned.read(self.mailbox.directory))
-        out = [(client, ban) for client in clients if (ban := bans.of(client))]
-        for client, ban in out:
-            self.board.door.put_out(client, words(ban), self.house.now)
-        return len(out)
+    def load_bans(self) -> None:
+        """Read the bans, at the start.  Raises BadFile."""
+        self.board.bans.load(banned.read(self.mailbox.directory))
+
+    def _reload_bans(self) -> Generator[None, None, int]:
+        """Read the bans again, and put out whom they keep out; how many those are.  A thousand bans
+        and ten thousand clients are too much for one turn.  Raises BadFile."""
+        bans, out = self.board.bans, 0
+        while self._loading:                    # one after the other: the file may change again
+            yield
+        self._loading = True
+        try:
+            yield from bans.loading(banned.parsed(self.mailbox.directory))
+        finally:
+            self._loading = False
+        spent = 0
+        for client in self.board.errands.everybody():
+            spent += 1
+            if not client.has_left and (ban := bans.of(client)):
+                self.board.door.put_out(client, words(ban), self.house.now)
+                out, spent = out + 1, spent + PUTTING_OUT
+            if spent >= LOOKS:
+                spent = 0
+                yield
+        return out
 
     def _bans(self, *_: str) -> Order:
         """The file was changed, as these words say to the log: read it again."""
         yield
         try:
-            return {"put_out": self.reload_bans(), "bans": len(self.board.bans.all)}
+            put_out = yield from self._reload_bans()
+            return {"put_out": put_out, "bans": len(self.board.bans.all)}
         except BadFile as error:
             raise Unable(os.EX_CONFIG, str(error)) from None
 

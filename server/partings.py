@@ -64,14 +64,14 @@ class Partings:
     def leave(self, now: Now) -> None:
         """Let those leave that say no more and have been answered, before the turn's frames go out:
         others are told of it."""
-        self._now = now
         for connection in list(self._ended) if self._ended else ():
             client = connection.client
             if client is None or client.has_left or not self.board.is_answering(client):
                 del self._ended[connection]
                 if client is not None and not client.has_left:
                     self._leaving.waiting[client] = None
-        _serve(self._leaving)
+        if self._leaving.waiting:
+            self._serve(self._leaving, now)
 
     def _leave(self, client: Client) -> int:
         self.board.door.leave(client, "the line was closed", self._now)
@@ -79,21 +79,21 @@ class Partings:
 
     def part(self, now: Now) -> None:
         """Close the connections of those that left and were told everything, once that has gone."""
-        self._now = now
         for client in self.board.door.gone():
             if connection := self.connection_of.get(client):
                 self._gone.waiting[connection] = None
-        _serve(self._gone)
+        if self._gone.waiting:
+            self._serve(self._gone, now)
 
     def _finish(self, connection: Connection) -> int:
         self.heartbeat.leave(connection, self._now)
         connection.finish("left")
         return CLOSING
 
-
-def _serve(crowd: Crowd[T]) -> None:
-    """Serve a few of a crowd now, and the others in slices."""
-    for one in list(islice(crowd.waiting, FEW)):
-        if crowd.drop(one):
-            crowd.serve(one)
-    crowd.add(())
+    def _serve(self, crowd: Crowd[T], now: Now) -> None:
+        """Serve a few of a crowd now, and the others in slices."""
+        self._now = now
+        for one in list(islice(crowd.waiting, FEW)):
+            if crowd.drop(one):
+                crowd.serve(one)
+        crowd.add(())

@@ -87,7 +87,7 @@ INSIDE = {
     "rules": {
         "allowances": "audience quota store usage",
         "audience": "errands promises quota retirement rooms roster state statuses store",
-        "bans": "state",
+        "bans": "slices state",
         "buckets": "",
         "chats": "state",
         "claims": "groups guesses hosts owners promises roster state store",

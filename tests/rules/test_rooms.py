@@ -1,4 +1,5 @@
 """rooms: who is in one, who may, what is kept, and what is told of it."""
+import struct
 import unittest
 from typing import ClassVar
 from unittest import mock
@@ -8,9 +9,11 @@ from rules import rooms
 from rules.claims import TRUSTING, Identity
 from rules.groups import REVIEW_SECONDS, Groups
 from rules.lines import SLACK
+from rules.room import Room
 from rules.rooms import MEMBERS_MAX, ROOMS_OF_ONE
 from rules.state import Caller
 from server.options import Limits
+from store.user import User
 from tests.harness.service import Service
 from wire import Admission, Feature, Part, SendFlag, Why
 
@@ -423,6 +426,20 @@ class Membership(Scene):
         self.assertEqual(table.row(user), rows[-1])
         self.ask(self.ann, wire.Close(7, "#ops"))
         self.assertEqual((table.row(user).state, len(table.rows(20)[0])), ("closed", 4))
+
+
+class Settings(unittest.TestCase):
+    def test_one_membership_less(self) -> None:
+        """Its row goes, and no bytes that look like it between two others."""
+        rows = [(1, 0), (0, 1 << 24), (256, 7), (1 << 24, 0)]
+        packed = b"".join(struct.pack("!II", *row) for row in rows)
+        for row in rows:
+            room = Room.__new__(Room)
+            room.user, room.generation = User(row[0], "#r", 0), row[1]
+            left = b"".join(struct.pack("!II", *each) for each in rows if each != row)
+            self.assertEqual(room.without(packed), left)
+        room.user, room.generation = User(0, "#r", 0), 0
+        self.assertEqual(room.without(packed), packed)
 
 
 class Keeping(Scene):

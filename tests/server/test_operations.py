@@ -395,11 +395,40 @@ class WhoMayBeHere(Asked):
             self.assertEqual(code, os.EX_CONFIG)
             self.assertIn(f"{path}, line 1: ", reason)
             self.service.daemon.operations.reload()
+            self.service.run()
             self.assertEqual(len(self.service.notes.events("not-reloaded")), 1)
             self.service.notes.told.clear()
             self.is_refused("ann", FAR, "banned")
         with self.assertRaises(BadFile):
-            self.service.daemon.operations.reload_bans()
+            self.service.daemon.operations.load_bans()
+
+    def test_many_bans_and_many_clients(self) -> None:
+        """In steps; all bans are in force at once; one reading waits for the other."""
+        clients = self.service.users(*[f"n{number}" for number in range(20)])
+        self.bans()
+        operations, board = self.service.daemon.operations, self.service.daemon.board
+        with changing(self.service.mailbox.directory) as write:
+            write([Ban(HOST, f"10.{n}.0.0/16", "x", "", "") for n in range(100)]
+                  + [Ban(NAME, f"n{n}", "x", "", "") for n in range(10)])
+        first, second = operations._reload_bans(), operations._reload_bans()
+        steps = 0
+        while not board.bans.all:
+            next(first)
+            next(second)
+            steps += 1
+        self.assertEqual((steps, len(board.bans.all)), (110 // 32 + 1, 110))
+        out = [0, 0]
+        for which, reading in enumerate((first, second)):
+            try:
+                while True:
+                    next(reading)
+                    steps += 1
+            except StopIteration as over:
+                out[which] = over.value
+        self.assertEqual(out, [10, 0])
+        self.assertGreater(steps, 6)
+        self.assertEqual([client.is_disconnected() for client in clients],
+                         [number < 10 for number in range(20)])
 
     def test_a_write_that_fails(self) -> None:
         self.bans((NAME, "ann"))

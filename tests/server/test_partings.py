@@ -8,8 +8,10 @@ from unittest import mock
 
 import wire
 from rules import delivery, pages, promises
+from rules.door import BRIEF
 from rules.state import Caller
 from server.heartbeat import LEAVE_SECONDS, PAUSE_SECONDS
+from server.partings import FEW
 from tests.client.correspondence import House as SlowHouse
 from tests.harness.service import Service
 from tests.server.test_handshakes import Dialler
@@ -29,6 +31,34 @@ def sends(first, number):
 
 def stored(client):
     return sum(said.last - said.first + 1 for said in client.hears_all(wire.Stored))
+
+
+class Many(unittest.TestCase):
+    """What a thousand scripts do at a full minute is no long turn."""
+
+    def test_who_leave_in_a_turn(self):
+        for leave in (lambda client: client.sock.shutdown(socket.SHUT_WR),
+                      lambda client: client.sock.sendall(encoded(wire.Exit()))):
+            with Service() as service:
+                clients = service.users(*[f"n{number}" for number in range(FEW + 20)])
+                for client in clients:
+                    leave(client)
+                with mock.patch.object(service.daemon.pace, "steps", lambda *_: ()):
+                    service.daemon.turn(0)
+                self.assertEqual(len(service.daemon.connection_of), 20)
+                self.assertTrue(all(client.is_disconnected() for client in clients))
+
+    def test_who_check_in_a_turn(self):
+        with Service() as service, mock.patch.object(delivery, "MANY", 5):
+            clients = [service.user(f"n{number}", features=BRIEF) for number in range(8)]
+            for client in clients:
+                client.sock.sendall(encoded(wire.Check(1)))
+            with mock.patch.object(service.daemon.pace, "steps", lambda *_: ()):
+                service.daemon.turn(0)
+            self.assertEqual(sum(each.window.checking is not None
+                                 for each in service.daemon.connection_of), 3)
+            for client in clients:
+                client.hears(wire.Checked, total=0)
 
 
 class HalfClosed(unittest.TestCase):

@@ -23,11 +23,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import wire
+from rules.bans import BANS_MAX, HOST, Ban
+from server.banned import changing
 from tests.harness import lived_in
 from tests.harness.process import HERE, DaemonProcess
 from tests.torture.overload import Process, pin
 
 NAMES, CLIENTS, SUBSCRIBERS, GROUP = 100_000, 10_000, 4500, 1000
+ROOMS = 25                  # of each member
 TURN_MAX = 20.0             # milliseconds
 BEAT = 0.005
 QUIET_SECONDS = 5.0         # without anything else
@@ -398,11 +401,57 @@ def cut(house: House) -> Iterator[Figure]:
     yield house.measure("they come back", house.fill, 2.0)
 
 
+def scripts(house: House) -> Iterator[Figure]:
+    """A thousand errands that CHECK at once, as at a full minute; and end, in each way."""
+    ways: dict[str, Callable[[Member], None]] = {
+        "hang up": lambda each: house.leave(each),
+        "shut down their direction": lambda each: each.sock.shutdown(socket.SHUT_WR),
+        "EXIT": lambda each: each.say(wire.Exit())}
+    for way, end in ways.items():
+        errands = [house.enter(f"e{number}", wire.Feature.ERRAND | wire.Feature.HOLD)
+                   for number in range(GROUP)]
+        house.settle()
+
+        def at_once(act: Callable[[Member], None], errands: list[Member] = errands) -> None:
+            with house.at_once():
+                for each in errands:
+                    act(each)
+        yield house.measure(f"{GROUP} errands CHECK",
+                            lambda at=at_once: at(lambda each: each.say(wire.Check(1))), 2.0)
+        yield house.measure(f"they {way}", lambda at=at_once, end=end: at(end), 2.0)
+        house.settle()
+
+
+def rooms(house: House) -> Iterator[Figure]:
+    """A keeper lets nobody else into a room of GROUP, who are in ROOMS rooms each; and closes
+    another."""
+    members = [house.enter(f"r{number}", wire.Feature.ROOMS) for number in range(GROUP)]
+    for each in members:
+        each.say(*(wire.Join(1 + number, f"#r{number}") for number in range(ROOMS)))
+        house.drain(0.0)
+    house.settle()
+    admit = wire.Admit(99, wire.Admission.NAMES, "#r0", (members[0].name,))
+    yield house.measure(f"ADMIT that puts {GROUP - 1} out", lambda: members[0].say(admit), 2.0)
+    yield house.measure("a room of many is closed",
+                        lambda: members[0].say(wire.Close(100, "#r1")), 2.0)
+    for each in members:
+        house.leave(each)
+    house.settle()
+
+
+def banned(house: House) -> Iterator[Figure]:
+    """HUP with a thousand bans.  All clients are root's here, whom none of them keeps out."""
+    with changing(house.daemon.store) as write:
+        write([Ban(HOST, f"10.{number // 250}.{number % 250}.0/24", "", "", "")
+               for number in range(BANS_MAX)])
+    yield house.measure(f"HUP with {BANS_MAX} bans", lambda: os.kill(house.pid, signal.SIGHUP), 2.0)
+
+
 # Each house: names in the log before the clients came, subscribers, cases.  A subscriber is sent
 # the whole log when it comes; so where there are many, the log is short.
 HOUSES: dict[str, tuple[int, int, tuple[Callable[[House], Iterator[Figure]], ...]]] = {
     "many subscribers": (0, SUBSCRIBERS, (start, called_off, slow, flap, hold, cut)),
-    "many names": (NAMES, 50, (to_all, lists, confirm)),
+    "many names": (NAMES, 50, (to_all, lists, confirm, scripts, rooms, banned)),
 }
 
 
@@ -424,7 +473,7 @@ def run(house: House, cases: Sequence[Callable[[House], Iterator[Figure]]]) -> I
 
 def main(names: list[str]) -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, CLIENTS + 1000), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, CLIENTS + 2 * GROUP), hard))
     missed: list[str] = []
     for title, (log, subscribers, cases) in HOUSES.items():
         chosen = [case for case in cases if case.__name__ in names or not names]

@@ -10,7 +10,7 @@ that a login may own (owners.py), and the names that the log may hold.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 
 import wire
 from rules.claims import Claims
@@ -66,20 +66,7 @@ class Joining:
         """This user is not admitted any more."""
         self.rooms.leave(user, room)
         self.note("left-room", name=user.name, room=room.name)
-        self._tell_out([user], room)
-
-    def _tell_out(self, users: Sequence[User], room: Room) -> None:
-        """Tell those of these that are here that they were put out."""
-        clients = self.roster.clients
-        here = [clients[user.number] for user in users if user.number in clients]
-        if here:
-            self.roster.tell_all(here, wire.Notice(f"you are not in {room.name} any more: it is "
-                                                   f"for {self._whom(room)}"))
-            self.looking.tell(room, here)
-
-    @staticmethod
-    def _whom(room: Room) -> str:
-        return f"the group {room.group}" if room.admission == Admission.GROUP else "others"
+        self.looking.tell_out([user], room)
 
     # ---- requests that change something ----
 
@@ -183,7 +170,7 @@ class Joining:
         for user in others:
             self.rooms.leave(user, room)
             self.note("left-room", name=user.name, room=room.name)
-        self._tell_out(others, room)
+        self.looking.tell_out(others, room)
         if others:
             whom = [self.mailbox.users[number].name for number in room.admitted]
             names = wire.some([user.name for user in others], ", ")

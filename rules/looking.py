@@ -20,7 +20,8 @@ from rules.roster import Roster
 from rules.slices import STEP
 from rules.state import Client, Now
 from rules.store import Store
-from wire import Feature, Part, Why
+from store.user import User
+from wire import Admission, Feature, Part, Why
 
 PAGE = 150              # rooms in a frame: the longest names and topics take 45 KB
 ROWS_MAX = 500          # rooms looked at for a page: 0.5 ms, if most may not be joined
@@ -72,6 +73,16 @@ class Looking:
             self.roster.tell(keeper, self._page(keeper, 0, [room], True))
         if knowing:
             self.roster.tell_all(knowing, self._page(knowing[0], 0, [room], True))
+
+    def tell_out(self, users: Sequence[User], room: Room) -> None:
+        """Tell those of these that are here that they were put out of a room."""
+        clients = self.roster.clients
+        here = [clients[user.number] for user in users if user.number in clients]
+        if here:
+            whom = f"the group {room.group}" if room.admission == Admission.GROUP else "others"
+            self.roster.tell_all(here, wire.Notice(f"you are not in {room.name} any more: it is "
+                                                   f"for {whom}"))
+            self.tell(room, here)
 
     def refused(self) -> None:
         """The disk refused what was told in this turn: tell what is true."""

@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
-from rules.bans import BANS_MAX, HOST, KINDS, Ban, network_of
+from rules.bans import BANS_MAX, HOST, KINDS, Ban, network_of, words
+from rules.state import Now
+from rules.switchboard import Switchboard
 from server import kept
 from server.kept import BadFile
 
 NAME = "bans"
+LOOKS = 64              # clients that are compared with the bans in a step, each 4 us
+PUTTING_OUT = 16        # to put one out is as much work as so many looks
 
 
 def read(directory: str) -> list[Ban]:
@@ -50,3 +54,36 @@ def changing(directory: str) -> Iterator[Callable[[list[Ban]], None]]:
                               "unban` one, or ban a network")
             write(bans)
         yield replace
+
+
+class Banned:
+    """The bans of a running daemon."""
+
+    def __init__(self, board: Switchboard, directory: str) -> None:
+        self.board, self.directory = board, directory
+        self._loading = False                   # the file is read
+
+    def load(self) -> None:
+        """Read the bans, at the start.  Raises BadFile."""
+        self.board.bans.load(read(self.directory))
+
+    def reload(self, now: Callable[[], Now]) -> Generator[None, None, int]:
+        """Read the bans again, and put out whom they keep out; how many those are.  A thousand bans
+        and ten thousand clients are too much for one turn.  Raises BadFile."""
+        while self._loading:                    # one after the other: the file may change again
+            yield
+        self._loading = True
+        try:
+            yield from self.board.bans.loading(parsed(self.directory))
+        finally:
+            self._loading = False
+        out = spent = 0
+        for client in self.board.errands.everybody():
+            spent += 1
+            if not client.has_left and (ban := self.board.bans.of(client)):
+                self.board.door.put_out(client, words(ban), now())
+                out, spent = out + 1, spent + PUTTING_OUT
+            if spent >= LOOKS:
+                spent = 0
+                yield
+        return out

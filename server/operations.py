@@ -22,13 +22,12 @@ from typing import NamedTuple, Protocol
 import wire
 from mailbox import Full, Mailbox
 from net.tls import BadCertificate, Server
-from rules.bans import words
 from rules.retirement import is_retired
 from rules.state import Now
 from rules.store import is_room
 from rules.switchboard import Switchboard
-from server import banned
 from server.allowed import Allowed
+from server.banned import Banned
 from server.connection import Connection
 from server.console import Console
 from server.doors import Doors
@@ -40,8 +39,6 @@ from store.user import User
 from terminal.usage import RELEASE
 
 PART = 12_000           # characters of JSON in one REPORT: less than TEXT_MAX, as it is ASCII
-LOOKS = 64              # clients that are compared with the bans in a step, each 4 us
-PUTTING_OUT = 16        # to put one out is as much work as so many looks
 STEP = 10_000           # names looked at in a step: a millisecond
 ROWS_MAX = 2000         # of the table that one order is told: 300 KB
 TOLD = "an operator was answered"      # why such a connection is closed: not worth a line
@@ -82,8 +79,8 @@ class Operations:
         self.certificate: Callable[[], Server] | None = None    # reads it anew
         self.expires: float | None = None       # the certificate, in seconds since 1970
         self.allowed = Allowed(house.board, house.mailbox.directory)
+        self.banned = Banned(house.board, house.mailbox.directory)
         self._said_at = -inf                    # when it was last said, on the monotonic clock
-        self._loading = False                   # the bans are read
         self._drained_at = 0.0                  # by when the daemon ends; 0: it does not
         # answers, each with the seq that the disk must have
         self._promised: list[tuple[int, Connection, object]] = []
@@ -236,7 +233,7 @@ class Operations:
 
     def _reload(self) -> Generator[None, None, None]:
         try:
-            yield from self._reload_bans()
+            yield from self.banned.reload(lambda: self.house.now)
         except BadFile as error:
             self.note("not-reloaded", reason=str(error))
         self.note("reloaded")
@@ -272,37 +269,11 @@ class Operations:
                                     self.house.now)
         return {"kicked": user.name}
 
-    def load_bans(self) -> None:
-        """Read the bans, at the start.  Raises BadFile."""
-        self.board.bans.load(banned.read(self.mailbox.directory))
-
-    def _reload_bans(self) -> Generator[None, None, int]:
-        """Read the bans again, and put out whom they keep out; how many those are.  A thousand bans
-        and ten thousand clients are too much for one turn.  Raises BadFile."""
-        bans, out = self.board.bans, 0
-        while self._loading:                    # one after the other: the file may change again
-            yield
-        self._loading = True
-        try:
-            yield from bans.loading(banned.parsed(self.mailbox.directory))
-        finally:
-            self._loading = False
-        spent = 0
-        for client in self.board.errands.everybody():
-            spent += 1
-            if not client.has_left and (ban := bans.of(client)):
-                self.board.door.put_out(client, words(ban), self.house.now)
-                out, spent = out + 1, spent + PUTTING_OUT
-            if spent >= LOOKS:
-                spent = 0
-                yield
-        return out
-
     def _bans(self, *_: str) -> Order:
         """The file was changed, as these words say to the log: read it again."""
         yield
         try:
-            put_out = yield from self._reload_bans()
+            put_out = yield from self.banned.reload(lambda: self.house.now)
             return {"put_out": put_out, "bans": len(self.board.bans.all)}
         except BadFile as error:
             raise Unable(os.EX_CONFIG, str(error)) from None

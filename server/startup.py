@@ -243,7 +243,7 @@ def browse(console: Console, board: Switchboard, selector: selectors.BaseSelecto
 def load_kept(operations: Operations) -> None:
     """Whom the operator keeps out, and the quotas that the operator has set."""
     try:
-        operations.load_bans()
+        operations.banned.load()
         operations.allowed.reload()
     except BadFile as error:
         die(PROGRAM, os.EX_CONFIG, f"{error}; or remove the file")

@@ -400,7 +400,7 @@ class WhoMayBeHere(Asked):
             self.service.notes.told.clear()
             self.is_refused("ann", FAR, "banned")
         with self.assertRaises(BadFile):
-            self.service.daemon.operations.load_bans()
+            self.service.daemon.operations.banned.load()
 
     def test_many_bans_and_many_clients(self) -> None:
         """In steps; all bans are in force at once; one reading waits for the other."""
@@ -410,7 +410,7 @@ class WhoMayBeHere(Asked):
         with changing(self.service.mailbox.directory) as write:
             write([Ban(HOST, f"10.{n}.0.0/16", "x", "", "") for n in range(100)]
                   + [Ban(NAME, f"n{n}", "x", "", "") for n in range(10)])
-        first, second = operations._reload_bans(), operations._reload_bans()
+        first, second = (operations.banned.reload(self.service.clock) for _ in range(2))
         steps = 0
         while not board.bans.all:
             next(first)

@@ -290,7 +290,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="kills")
     parser.add_argument("--every", type=int, default=1,
                         help="kill at every N-th of the points only")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    # they mostly wait: for the disk, for strace, for each other
+    parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1))
     options = parser.parse_args(arguments)
     if not find_program("strace"):
         print("kills: skipped, needs strace")

@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import wire
-from tests.harness.process import HERE, DaemonProcess, Speaker, effort, say_figures
+from tests.harness.process import HERE, DaemonProcess, Speaker, say_figures
 from tests.harness.terminals import Terminal, environment, needs
 from tests.torture.disk_errors import (
     AGAIN_SECONDS,
@@ -29,8 +29,8 @@ from tests.torture.disk_errors import (
 )
 from tests.torture.strace import Call, calls, inject, under
 
-SAMPLE = effort(8, 32)         # every so many of the writes
-EVERY = effort(1, 8)          # every so many of the syncs
+# Every so many of the writes, and of the syncs; all of them: `make torture`.
+SAMPLE, EVERY = 32, 8
 SIZE = 10_000               # bytes of a message that fills it
 TMPFS = 2 << 20             # bytes
 ORIGIN = 3 << 32

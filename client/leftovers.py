@@ -44,6 +44,8 @@ class Leftovers:
             self._events.append(Unnoted(str(fault)))
             return
         self.sends += found.sends
+        if found.fault:
+            self._events.append(Unnoted(found.fault))
         if found.sends or found.drafts:
             self._events.append(Left(found.sends, found.drafts))
         if found.is_busy and self._looks < len(LOOKS):

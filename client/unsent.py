@@ -17,9 +17,11 @@ an answer, the store that all this is for, or a draft:
     store=6f0c...
     draft to=bob text="and the wr"
 
-Promises: what was given to sent() survives the death of the program.  It is not synced: a power cut
-may take what is younger than half a minute.  Failure: ArchiveError, one line, once; then nothing is
-kept, and `keeps` says so.  A damaged line is passed over.
+Promises: what was given to sent() survives the death of the program.  It is synced only when
+another session takes it over, so a power cut may take what is younger than half a minute.
+
+Failure: ArchiveError, one line, once; then nothing is kept, and `keeps` says so.  A file of another
+session that can't be read is told of, and stays; a damaged line is passed over.
 """
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ from client import history
 from client.archive import ArchiveError
 from client.history import Sent
 from client.letters import escape, unescape
-from client.private import check_private, lock, private_directory
+from client.private import check_private, lock, private_directory, sync
 
 VERSION = b"-- parley unsent 1\n"
 FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -55,6 +57,7 @@ class Adopted(NamedTuple):
     sends: list[Sent]
     drafts: list[Draft]
     is_busy: bool       # a session that has not ended yet may leave more
+    fault: str          # why a file could not be read, or ""
 
 
 class Unsent:
@@ -95,10 +98,10 @@ class Unsent:
         """These need not be kept any more.  Raises ArchiveError."""
         gone = [number for number in ids if self.sends.pop(number, None)]
         if gone and self.keeps and self._fd >= 0:
-            if not self.sends:
-                self._empty()
-            else:
+            if self.sends or self._drafts:
                 self._write([f"answered={number}" for number in gone])
+            else:
+                self._empty()
 
     def draft(self, drafts: Sequence[Draft]) -> None:
         """The session ends with these unfinished texts.  Raises ArchiveError."""
@@ -154,18 +157,16 @@ class Unsent:
         fd = self._make(new)
         self._size = _write_all(fd, self._head() + _bytes(map(history.line, self.sends.values()))
                                 + _bytes(map(_line, self._drafts)))
+        sync(fd)
         os.rename(os.path.join(self._directory, new), os.path.join(self._directory, self._file))
         self._let_go()
         self._fd = fd
 
     def _empty(self) -> None:
-        """Nothing has no answer; mostly that is all."""
+        """All has its answer."""
         with self._one_line():
-            if self._drafts:
-                self._renew()
-            else:
-                os.ftruncate(self._fd, 0)
-                self._size = _write_all(self._fd, self._head())
+            os.ftruncate(self._fd, 0)
+            self._size = _write_all(self._fd, self._head())
 
     def _remove(self) -> None:
         if self._fd >= 0:
@@ -193,15 +194,18 @@ class Unsent:
 
     def adopt(self) -> Adopted:
         """Take over what other sessions left for this name at this store.  Raises ArchiveError."""
-        found = Adopted([], [], False)
-        if not self.keeps or not self._name:
-            return found
-        with self._one_line():
-            form = re.compile(rf"{re.escape(self._name)}\.[0-9a-f]{{8}}\.unsent(?:\.new)?")
-            with contextlib.suppress(FileNotFoundError):
-                for name in sorted(os.listdir(self._directory)):
-                    if form.fullmatch(name) and name != self._file:
-                        found = self._take(os.path.join(self._directory, name), found)
+        found, names = Adopted([], [], False, ""), list[str]()
+        form = re.compile(rf"{re.escape(self._name)}\.[0-9a-f]{{8}}\.unsent(?:\.new)?")
+        if self.keeps and self._name:
+            with contextlib.suppress(OSError):          # there is no such directory yet
+                names = sorted(filter(form.fullmatch, os.listdir(self._directory)))
+        for name in names:
+            if name != self._file:
+                try:
+                    found = self._take(os.path.join(self._directory, name), found)
+                except OSError as error:
+                    found = found._replace(fault=f"{name} can't be read: {error.strerror}; what an "
+                                                 "earlier session left there is not offered")
         return found
 
     def _take(self, path: str, found: Adopted) -> Adopted:
@@ -223,8 +227,9 @@ class Unsent:
                 self._drafts += tuple(drafts)
                 self.sends.update((send.id, send) for send in new)
                 self._write([*map(history.line, new), *map(_line, drafts)])
+                sync(self._fd)
             os.unlink(path)
-            return Adopted(found.sends + new, found.drafts + drafts, found.is_busy)
+            return found._replace(sends=found.sends + new, drafts=found.drafts + drafts)
         finally:
             os.close(fd)
 

@@ -237,9 +237,40 @@ class Faults(Files):
         (left,) = self.follow()
         self.assertEqual(([send.text for send in left.sends], left.drafts), (["one"], []))
 
-    def test_a_file_that_is_not_the_user_s_own_is_told(self) -> None:
-        name = f"alice.{INSTANCE:08x}.unsent"
-        os.symlink("/etc/passwd", os.path.join(self.directory, name))
+    def test_a_file_that_cannot_be_read_is_told_and_the_others_are_taken(self) -> None:
+        self.login()
+        self.link.send(["bob"], "one")
+        self.die()
+        os.symlink("/etc/passwd", os.path.join(self.directory, "alice.00000000.unsent"))
         self.link = self.make(instance=NEXT)
         events = self.login()
-        self.assertTrue(any(isinstance(event, Unnoted) for event in events), events)
+        (told,) = [event.text for event in events if isinstance(event, Unnoted)]
+        self.assertRegex(told, r"^alice\.00000000\.unsent can't be read: .*; what an earlier")
+        self.assertEqual([send.text for send in self.link.left.sends], ["one"])
+        self.link.send(["bob"], "two")
+        self.assertEqual(len(self.link.unsent.sends), 2)
+
+    def test_what_another_session_left_is_on_the_disk_before_its_file_goes(self) -> None:
+        self.login()
+        self.link.send(["bob"], "one")
+        self.die()
+        done: list[str] = []
+        with mock.patch.object(unsent, "sync", lambda fd: done.append("sync")), \
+                mock.patch("os.unlink", lambda path, **_: done.append("unlink")):
+            self.follow()
+        self.assertEqual(done[:2], ["sync", "unlink"])
+
+    def test_with_drafts_of_before_a_send_makes_no_new_file(self) -> None:
+        self.login()
+        self.link.unsent.draft([Draft("bob", "half")])
+        self.link.close()
+        self.follow()
+        (file,) = self.files()
+        inode = file.stat().st_ino
+        for number in range(1, 4):
+            self.link.send(["bob"], "x")
+            self.given(wire.Stored(NEXT << 32 | number, NEXT << 32 | number))
+        self.assertEqual((file.stat().st_ino, self.link.unsent.sends), (inode, {}))
+        self.die()
+        (left,) = self.follow(NEXT + 1)
+        self.assertEqual((left.sends, left.drafts), ([], [Draft("bob", "half")]))

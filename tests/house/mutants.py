@@ -584,6 +584,8 @@ MUTANTS = [Mutant(*row) for row in (
     ("unsent: a send is in the file before it leaves", "client/diary.py",
      "        self._keep(lambda: self._unsent.sent(_records(sends, UNANSWERED)))\n", "",
      "test_unsent"),
+    ("unsent: taken over before the file goes", "client/unsent.py",
+     "                sync(self._fd)\n", "", "test_unsent"),
     ("drafts: no passphrase", "ui/drafts.py",
      "if desk.typing_in in whom and _is_text(desk):", "if _is_text(desk):", "test_earlier"),
     ("archive: what /join has shown is not confirmed", "client/archive.py",

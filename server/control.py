@@ -253,8 +253,10 @@ def drain(options: argparse.Namespace) -> int:
         return os.EX_OK
     wait = str(options.wait) if options.wait else ""
     told = ask(options, "drain", *([wait] if wait else []))
-    say(PROGRAM, f"nobody comes in any more; the daemon ends when "
-                 f"{counted(told['clients'], 'user')} left" + f", or in {wait} s" * bool(wait))
+    have = "has" if told["clients"] == 1 else "have"
+    say(PROGRAM, "nobody comes in any more; the daemon ends when "
+                 f"{counted(told['clients'], 'user')} {have} left"
+                 + f", or in {wait} s" * bool(wait))
     while options.follow:
         time.sleep(LOOK_SECONDS)
         try:

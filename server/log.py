@@ -55,6 +55,7 @@ NOTES: dict[str, tuple[str, str]] = {
                      "certificate"),
     "operation": ("address order arguments",
                   "an operator asked for something (parleyd status, kick, ban and others)"),
+    "no-operator": ("address order", "a login that is none asked for what only operators may"),
     "not-reloaded": ("reason", "HUP came, and this could not be read again: what was read before "
                                "stays in force"),
     "certificate-expires": ("days", "the certificate ends in so many days, or has ended: put a new "
@@ -120,7 +121,7 @@ NOTES: dict[str, tuple[str, str]] = {
 LEVELS = {"disk-full": 3, "slow-key": 4, "untold": 4, "unprotected": 4, "slow-login": 4,
           "not-reloaded": 4, "certificate-expires": 4, "socket-lost": 4, "socket-gone": 4,
           "shut-directory": 4, "no-descriptors": 4, "relayed-proof": 4, "log-lost": 4,
-          "violation": 5, "wrong-proof": 5, "operator": 5, "operation": 5}
+          "violation": 5, "wrong-proof": 5, "operator": 5, "operation": 5, "no-operator": 5}
 INFO = 6
 BODIES = frozenset({"text"})        # the fields that hold the body of a message or a line
 

@@ -97,13 +97,14 @@ class Operations:
     def take(self, connection: Connection, said: wire.Operate) -> None:
         """An OPERATE came.  Raises ProtocolError."""
         if connection.caller.uid not in self.board.claims.identity.operators:
+            self.note("no-operator", address=connection.caller.address, order=said.words[0])
             _answer(connection, os.EX_NOPERM, "only root and the login of the daemon may do that, "
                                               "at its Unix socket")
             return
         word, *arguments = said.words
         if word not in READ_ONLY:
             self.note("operation", address=connection.caller.address, order=word,
-                      arguments=" ".join(arguments))
+                      arguments=" ".join(filter(None, arguments)))
         order = self._orders.get(word)
         if order is None:
             _answer(connection, os.EX_PROTOCOL, f"this daemon, parley {RELEASE}, does not know the "
@@ -299,6 +300,8 @@ class Operations:
 
     def _undrain(self) -> Order:
         yield
+        if self.board.door.draining:
+            self.board.tell_everybody(wire.Notice("users may come in again: this daemon goes on"))
         self.board.door.draining, self._drained_at = "", 0.0
         return {"clients": len(self.board.roster.clients)}
 

@@ -78,6 +78,8 @@ class WhoMayAsk(Asked):
             code, reason = self.ask("kick", "ann", caller=caller)
             self.assertEqual(code, os.EX_NOPERM, reason)
         self.assertFalse(ann.is_disconnected())
+        self.assertEqual([(each["address"], each["order"]) for each in self.service.notes.events(
+            "no-operator")], [("unix:ann", "kick"), ("192.0.2.7:4711", "kick")])
 
     def test_what_is_wrong(self) -> None:
         self.assertEqual(self.ask("dance")[0], os.EX_PROTOCOL)
@@ -455,6 +457,10 @@ class WhoMayBeHere(Asked):
         self.assertIn("about to stop", chatting.hears(wire.Rejected).reason)
         self.service.user("cron", features=BRIEF).hang_up()
         self.ask("undrain")
+        self.assertIn("about to stop", ann.hears(wire.Notice).text)
+        self.assertIn("may come in again", ann.hears(wire.Notice).text)
+        self.ask("undrain")
+        ann.hears_nothing()
         self.service.user("bob").hang_up()
         self.ask("drain")
         self.assertEqual(self.service.daemon.signal, 0)

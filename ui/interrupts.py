@@ -16,7 +16,8 @@ class Interrupts:
     """`fd` can be read when there was one."""
 
     def __init__(self) -> None:
-        self.fd, self._to = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd, self._to = os.pipe()
+        os.set_blocking(self.fd, False)
         self._waits = False
         self._before = signal.signal(signal.SIGINT, self._caught)
 

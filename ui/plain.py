@@ -350,7 +350,7 @@ class Plain:
             return
         self.desk.clear()                   # a line that was refused, which nobody sees
         self.menu.press("<C-c>", now())
-        if self.desk.interrupted:
+        if self.desk.leaving:
             raise KeyboardInterrupt
 
     @property

@@ -8,9 +8,9 @@ it (tests.store.test_mailbox.TestNames).  Without one, all tests run.
 How it works
     The runner loads all tests, then forks the workers; a worker runs one unit of work after the
     other.  A unit is a TestCase class, or a single test of a class that takes longer than
-    SPLIT_SECONDS.  The longest units begin.  JOBS workers run the units that compute, by default
-    half as many again as there are processors, for these wait a little too; as many more, unless
-    JOBS is 1, run only units that mostly wait, which need hardly a processor.
+    SPLIT_SECONDS and has no fixture.  The longest units begin.  JOBS workers run the units that
+    compute, by default half as many again as there are processors, for these wait a little too; as
+    many more, unless JOBS is 1, run only units that mostly wait, which need hardly a processor.
     How long a test took, and how much of that was processor time, stands in TIMES, from the last
     run here; in a fresh clone in the committed SEED, which is a copy of such a file.  Both are
     hints: without them the tests only take longer.
@@ -118,7 +118,8 @@ def units(wanted: Iterable[unittest.TestCase], times: dict[str, list[float]]) ->
     found = []
     for name, its in classes.items():
         whole = unit(name, its, times)
-        has_fixture = type(its[0]).setUpClass.__func__ is not unittest.TestCase.setUpClass.__func__
+        has_fixture = (type(its[0]).setUpClass.__func__ is not unittest.TestCase.setUpClass.__func__
+                       or hasattr(sys.modules[type(its[0]).__module__], "setUpModule"))
         is_split = whole.seconds > SPLIT_SECONDS and not has_fixture
         found += [unit(case.id(), [case], times) for case in its] if is_split else [whole]
     return sorted(found, key=lambda each: each.seconds)

@@ -64,6 +64,8 @@ class Login(list[str]):
         super().__init__([*into(host), "setpriv", "--reuid", str(uid), "--regid", str(uid),
                           "--clear-groups", "env", "-i", "-C", cwd,
                           *(f"{name}={value}" for name, value in environment.items()), *words])
+        if tuple(words[:2]) == ("env", "-i"):
+            environment, words = {}, words[2:]
         self.host, self.uid, self.cwd = host, uid, cwd
         self.environment, self.words = environment, words
 

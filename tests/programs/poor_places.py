@@ -228,6 +228,8 @@ class Place:
     def command(self, row: Row, program: str, *options: str) -> list[str]:
         python = [sys.executable] if row.clock is None else [sys.executable, "-c",
                                                              CLOCK.format(at=row.clock)]
+        if row is ROWS[0]:
+            return [*python, program, *options]     # nothing before it: may start warm
         under = [] if row.under == ("nobody-knows-me",) else row.under
         user = AS_STRANGER if row.user and ROOT else ()
         # Mounts and names of hosts are root's; the program is the user's.

@@ -23,7 +23,7 @@ from unittest import mock
 import wire
 from server import startup
 from store.disk import Disk
-from tests.harness.process import FULL, DaemonProcess, Speaker
+from tests.harness.process import FULL, DaemonProcess, Speaker, effort
 from tests.harness.terminals import Terminal, until
 from tests.programs.poor_places import CLIENT, DAEMON, HERE, ROOT, ROWS, STRANGER, Place, Row, lack
 
@@ -60,7 +60,7 @@ def started(row: Row, command: list[str], stdin: str = "") -> Outcome:
 
 
 SAMPLE = 2              # every so many of the rows, in `make test`
-PARTS = 6               # classes that the rows are dealt to
+PARTS = effort(6, 2)    # classes that the rows are dealt to; each has a house of its own
 
 
 class Cells(unittest.TestCase):

@@ -31,8 +31,11 @@ class Leftovers:
 
     def begin(self, name: str, store: bytes) -> None:
         """Logged in under this name at this store."""
-        self._unsent.begin(name, store)
         self._looks = 0
+        try:
+            self._unsent.begin(name, store)
+        except ArchiveError as fault:
+            self._events.append(Unnoted(str(fault)))
         self.look()
 
     def look(self) -> None:

@@ -26,6 +26,7 @@ session that can't be read is told of, and stays; a damaged line is passed over.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,8 @@ from client.private import check_private, lock, private_directory, sync
 VERSION = b"-- parley unsent 1\n"
 FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 SIZE_MAX = 1 << 26          # bytes that are read of a file: four times what may wait for an answer
-REWRITE = 1 << 22           # bytes in a file, of which most is answered: it is written anew
+REWRITE = 1 << 22           # bytes in a file that is written anew, or twice what it holds
+TRIES = 100                 # to make a file while another session takes it for one that was left
 ANSWERED = r"answered=(\d{1,20})"
 STORE = r"store=([0-9a-f]{32})"
 DRAFT = r'draft(?: to=([#A-Za-z0-9._,-]+))? text="((?:[^"\\]|\\.)*)"'
@@ -72,6 +74,7 @@ class Unsent:
         self._store = b""
         self._fd = -1
         self._size = 0                  # of the file
+        self._renew_at = REWRITE        # the size at which it is written anew
         self._drafts: tuple[Draft, ...] = ()        # of sessions before, or of this one's end
         self.keeps = bool(self._directory)
 
@@ -129,7 +132,7 @@ class Unsent:
             if self._fd < 0:
                 self._fd = self._make(self._file)
                 self._size = _write_all(self._fd, self._head() + data)
-            elif self._size + len(data) <= REWRITE:
+            elif self._size + len(data) <= self._renew_at:
                 self._size += _write_all(self._fd, data)
             else:
                 self._renew()
@@ -142,12 +145,13 @@ class Unsent:
         one that was left."""
         directory = private_directory(self._directory)
         try:
-            while True:
+            for _ in range(TRIES):
                 fd = os.open(file, FLAGS | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600,
                              dir_fd=directory)
                 if lock(fd) and os.fstat(fd).st_nlink:
                     return fd
                 os.close(fd)
+            raise OSError(errno.EAGAIN, f"another session has {file}")
         finally:
             os.close(directory)
 
@@ -160,7 +164,7 @@ class Unsent:
         sync(fd)
         os.rename(os.path.join(self._directory, new), os.path.join(self._directory, self._file))
         self._let_go()
-        self._fd = fd
+        self._fd, self._renew_at = fd, max(REWRITE, 2 * self._size)
 
     def _empty(self) -> None:
         """All has its answer."""

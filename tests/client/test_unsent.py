@@ -11,6 +11,7 @@ from client.archive import Archive
 from client.events import Left, Unnoted
 from client.history import STORED, UNANSWERED, Sent
 from client.link import Link
+from client.private import lock
 from client.unsent import Draft, Unsent
 from tests.client.linked import FIRST, INSTANCE, STORE, Linked, welcome
 
@@ -165,6 +166,7 @@ class Messages(Files):
     def test_a_long_file_is_written_anew(self) -> None:
         self.login()
         with mock.patch.object(unsent, "REWRITE", 2000):
+            self.link.unsent._renew_at = 2000
             for number in range(40):
                 self.link.send(["bob"], f"{number} {'x' * 50}")
                 self.given(wire.Stored(FIRST + number, FIRST + number)) if number % 9 else None
@@ -225,6 +227,35 @@ class Faults(Files):
         self.assertEqual(len(told), 1, told)
         self.assertIn("read-only", told[0])
         self.assertEqual([said.text for said in self.house.hear()], ["one", "two"])
+
+    def test_a_disk_that_is_full_at_the_login(self) -> None:
+        self.link.send(["bob"], "one")
+        with mock.patch("os.write", side_effect=OSError(28, "No space left on device")):
+            events = self.login()
+        (told,) = [event.text for event in events if isinstance(event, Unnoted)]
+        self.assertIn("No space left", told)
+        self.assertFalse(self.link.unsent.keeps)
+        self.assertEqual([said.text for said in self.house.hear()], ["one"])
+
+    def test_a_file_of_what_has_no_answer_is_not_written_anew_for_each(self) -> None:
+        self.login()
+        with (mock.patch.object(unsent, "REWRITE", 1000),
+              mock.patch.object(unsent, "sync") as synced):
+            self.link.unsent._renew_at = 1000
+            for number in range(100):
+                self.link.send(["bob"], f"{number}")
+        self.assertLess(synced.call_count, 6)
+        self.die()
+        self.assertEqual(len(self.follow()[0].sends), 100)
+
+    def test_a_name_that_another_process_has_locked(self) -> None:
+        self.login()
+        name = os.path.join(self.directory, f"alice.{INSTANCE:08x}.unsent")
+        with open(name, "wb") as other:
+            self.assertTrue(lock(other.fileno()))
+            self.link.send(["bob"], "one")
+        (told,) = [event.text for event in self.pump() if isinstance(event, Unnoted)]
+        self.assertIn("another session has", told)
 
     def test_damaged_lines_are_passed_over(self) -> None:
         self.login()

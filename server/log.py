@@ -51,8 +51,8 @@ NOTES: dict[str, tuple[str, str]] = {
     "store": ("says", "the store reports something about its recovery or its work"),
     "stopping": ("signal",
                  "TERM or INT came: the daemon syncs what it accepted and tells its clients"),
-    "reloaded": ("", "HUP came: the daemon opened its log file again, and read the bans and the "
-                     "certificate"),
+    "reloaded": ("", "HUP came: the daemon opened its log file again, and read the bans, quotas "
+                     "and certificate"),
     "operation": ("address order arguments",
                   "an operator asked for something (parleyd status, kick, ban and others)"),
     "no-operator": ("address order", "a login that is none asked for what only operators may"),

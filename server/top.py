@@ -1,8 +1,8 @@
 """top: `parleyd top`, the live table of a daemon that has no terminal.
 
 The same table as at the daemon's own (browser.py, frames.py), with the same keys.  Each picture
-asks the daemon for one page (overview.py), twice a second or after a key.  Ctrl-C ends this program
-and not the daemon.
+asks the daemon for one page (overview.py), once a second or after a key.  Ctrl-C ends this program
+and not the daemon; a daemon that is started anew comes back by itself.
 """
 from __future__ import annotations
 
@@ -31,30 +31,43 @@ LOOK_SECONDS = 1.0      # from picture to picture; another order makes the daemo
 KEY_SECONDS = 0.05      # for the keys that follow the first: one picture for all
 
 
+NOTHING: dict[str, Any] = {"title": "parleyd", "refused": 0, "cut": 0, "events": [], "rows": [],
+                           "more": 0, "end": 0, "about": []}
+
+
 class There:
     """The pages of a daemon elsewhere."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.is_news = False
-        self.told: dict[str, Any] = {"title": "parleyd", "refused": 0, "cut": 0, "events": []}
+        self.told: dict[str, Any] = NOTHING
+        self.lost = ""                          # why there is no answer now
 
     def title(self) -> str:
-        return display(self.told["title"]) + counts_of(self.told["refused"], self.told["cut"])
+        return self.lost or (display(self.told["title"])
+                             + counts_of(self.told["refused"], self.told["cut"]))
 
     def look(self, wanted: Wanted) -> None:
         """There is no search before the page is asked for."""
 
     def page(self, wanted: Wanted, first: int, most: int) -> Page:
-        """Raises Refused."""
-        self.told = ask(self.options, "table", wanted.order, wanted.part, str(first), str(most))
+        self._ask(wanted.order, wanted.part, str(first), str(most))
         rows = [Row(*row) for row in self.told["rows"]]
         return Page(rows, self.told["more"], self.told["end"])
 
     def about(self, number: int) -> list[tuple[str, str]]:
-        """Raises Refused."""
-        self.told = ask(self.options, "table", "", "", "0", "0", str(number))
+        self._ask("", "", "0", "0", str(number))
         return [(what, said) for what, said in self.told["about"]]
+
+    def _ask(self, *words: str) -> None:
+        """A daemon that is started anew is away for a moment.  Raises Refused."""
+        try:
+            self.told, self.lost = NOTHING | ask(self.options, "table", *words), ""
+        except Refused as refused:
+            if refused.code != os.EX_UNAVAILABLE:
+                raise
+            self.told, self.lost = NOTHING, display(str(refused))
 
     def log(self, now: int) -> list[str]:
         """What went wrong, one a line."""

@@ -150,30 +150,43 @@ class Keys(unittest.TestCase):
 
 class OnATerminal(unittest.TestCase):
     def test_of_a_real_daemon(self) -> None:
-        """Nothing that is typed is echoed, a name is found, and the terminal is left as it was."""
+        """At its own terminal, and at that of `parleyd top`, which outlives it."""
+        command = [sys.executable, HERE + "/daemon.py"]
         with DaemonProcess() as other:
-            other.end(signal.SIGTERM)
-            command = [sys.executable, HERE + "/daemon.py", "--console", "table", "--state",
-                       other.store, "--listen", "unix:" + other.path]
-            with Terminal(command, rows=24, cols=80, env=environment()) as terminal:
-                before = terminal.termios()
-                terminal.until("names in the log")
-                terminal.until("username")
-                for key in "/walt22":
-                    terminal.press(key.encode())
-                terminal.until("/walt22_")
-                terminal.until(lambda screen: "walt224" in screen.text())
-                terminal.press(b"\r")
-                terminal.press(b"\x1b[B")
-                terminal.until(lambda screen: "\n> walt22" in screen.text())
-                terminal.press(b"\r")
-                terminal.until("first seen")
-                terminal.press(b"\x1b")
-                terminal.until(lambda screen: "first seen" not in screen.text())
-                self.assertFalse(terminal.termios()[3] & termios.ECHO)
+            with Terminal([*command, "top", "--connect", "unix:" + other.path], rows=24, cols=80,
+                          env=environment()) as terminal:
+                self.look_around(terminal)
+                other.end(signal.SIGTERM)
+                terminal.until("no daemon listens at")
+                terminal.press(b"q")
+                self.is_left(terminal)
+            with Terminal([*command, "--console", "table", "--state", other.store, "--listen",
+                           "unix:" + other.path], rows=24, cols=80, env=environment()) as terminal:
+                self.look_around(terminal)
                 terminal.signal(signal.SIGTERM)
-                self.assertEqual(terminal.wait(), 0)
-                self.assertEqual(terminal.initial_termios[3], before[3])
+                self.is_left(terminal)
+
+    def look_around(self, terminal: Terminal) -> None:
+        """Nothing that is typed is echoed, and a name is found."""
+        terminal.until("names in the log")
+        terminal.until("username")
+        for key in "/walt22":
+            terminal.press(key.encode())
+        terminal.until("/walt22_")
+        terminal.until(lambda screen: "walt224" in screen.text())
+        terminal.press(b"\r")
+        terminal.press(b"\x1b[B")
+        terminal.until(lambda screen: "\n> walt22" in screen.text())
+        terminal.press(b"\r")
+        terminal.until("first seen")
+        terminal.press(b"\x1b")
+        terminal.until(lambda screen: "first seen" not in screen.text())
+        self.assertFalse(terminal.termios()[3] & termios.ECHO)
+
+    def is_left(self, terminal: Terminal) -> None:
+        """As it was."""
+        self.assertEqual(terminal.wait(), 0)
+        self.assertEqual(terminal.termios(), terminal.initial_termios)
 
 
 if __name__ == "__main__":

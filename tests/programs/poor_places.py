@@ -198,7 +198,8 @@ class Place:
         self.directory = tempfile.mkdtemp(prefix="parley-poor-")
         os.chmod(self.directory, 0o755)
         for name in ("home", "alice", "stranger", "cwd", "foreign", "copy"):
-            os.mkdir(self.path(name), 0o755)
+            os.mkdir(self.path(name))
+            os.chmod(self.path(name), 0o755)        # whatever the umask
         if ROOT:
             os.chown(self.path("alice"), ALICE, ALICE)
             os.chown(self.path("stranger"), STRANGER, STRANGER)

@@ -35,6 +35,7 @@ import socket
 import sys
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import wire
@@ -663,11 +664,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args(arguments)
     faults = []
-    for part, *sizes in ((on_the_rules, options.walks, options.steps),
-                         (over_sockets, options.users, options.messages)):
-        report, wrong = part(options.seed, *sizes)
-        print(report, *wrong[:10], sep="\n", flush=True)
-        faults += wrong
+    with ProcessPoolExecutor(2) as pool:
+        parts = [pool.submit(part, options.seed, *sizes) for part, *sizes in (
+            (on_the_rules, options.walks, options.steps),
+            (over_sockets, options.users, options.messages))]
+        for part in parts:
+            report, wrong = part.result()
+            print(report, *wrong[:10], sep="\n", flush=True)
+            faults += wrong
     print(f"random clients: {len(faults)} faults")
     return int(bool(faults))
 

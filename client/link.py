@@ -394,17 +394,22 @@ def _on_rooms(link: Link, said: wire.Rooms) -> None:
 
 
 def _on_past(link: Link, said: wire.Past) -> None:
-    """What was said in a room: what the archive has is not shown again.  The rest as it came, in
-    runs of consecutive ids."""
+    """What was said in a room: what the archive has is not shown again, and has no text.  The rest
+    as it came, in runs of consecutive ids."""
     run: list[str] = []
+    had = False
     is_own = said.sender.lower() == link.name.lower()
     for number, text in enumerate((*said.texts, ""), said.origin):
         mail = wire.Mail(0, said.time, number, 0, 0, said.sender, text)
         if text and not link.archive.has(mail) and not (is_own and link.archive.has_sent(number)):
             run.append(text)
-        elif run:
+            continue
+        had |= bool(text)
+        if run:
             link._events.append(said._replace(origin=number - len(run), texts=tuple(run)))
             run = []
+    if had:
+        link._events.append(said._replace(texts=()))
 
 
 def _on_waiting(link: Link, said: wire.Waiting) -> None:

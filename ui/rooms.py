@@ -33,8 +33,10 @@ class Recalled:
         self.rows: list[tuple[str, str]] = []
         self.mails: list[wire.Mail] = []        # the same for the archive: they have no id
         self.size = 0
+        self.is_rest = False                    # the archive has others
 
     def take(self, said: wire.Past, sender: str) -> None:
+        self.is_rest |= not said.texts
         for number, text in enumerate(said.texts, said.origin):
             self.rows.append((f"{clock(said.time, '%-d %b %H:%M')} {sender}", text))
             self.mails.append(wire.Mail(0, said.time, number, 0, 1, said.sender, text,
@@ -173,12 +175,19 @@ class Rooms:
                 self._recalls[self.link.ask.rooms.recall(room)] = Recalled(room)
             except REFUSALS:
                 return
-        elif (recalled := self._recalls.pop(event.request, None)) and recalled.rows:
-            self.feed.show(f"said in {display(recalled.room)} before:", recalled.rows, beside=False)
+        elif recalled := self._recalls.pop(event.request, None):
+            self._show_past(recalled)
+
+    def _show_past(self, recalled: Recalled) -> None:
+        room = display(recalled.room)
+        if recalled.rows:
+            self.feed.show(f"said in {room} before:", recalled.rows, beside=False)
             try:
                 self.link.archive.recall(recalled.mails)
             except ArchiveError as fault:
                 self.feed.note(str(fault), "alert")
+        if recalled.is_rest:
+            self.feed.note(f"/history {room} shows what else your archive has of it", "hint")
 
     def on_failed(self, event: wire.Failed) -> None:
         self._joining.pop(event.request, None)

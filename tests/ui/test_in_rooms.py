@@ -66,6 +66,17 @@ class Joining(Rooms):
         self.play.hear(wire.Done(2))
         self.assertEqual(len(self.play.lines), before)
 
+    def test_what_the_archive_has_is_named_and_not_shown(self) -> None:
+        play = self.play
+        self.enter("/join #ops")
+        play.hear(wire.Done(1), wire.Past(2, play.now, 5, "bob", ()))
+        play.hear(wire.Past(2, play.now, 9, "alice", ("the second",)), wire.Done(2))
+        self.assertIn("you the second", play.lines[-2])
+        self.assertEqual(play.last, "* /history #ops shows what else your archive has of it")
+        self.enter("/join #ops")
+        play.hear(wire.Done(3), wire.Past(4, play.now, 5, "bob", ()), wire.Done(4))
+        self.assertIn("/history #ops", play.last)
+
     def test_refused(self) -> None:
         self.enter("/join #ops")
         self.play.hear(wire.Failed(1, Why.DENIED, "you may not"))

@@ -151,7 +151,8 @@ def check(options: argparse.Namespace) -> int:
         connect(waiter)
         if options.count:
             number = waiter.link.waiting
-            print_line(str(number))
+            if number or not options.quiet:
+                print_line(str(number))
             leave(waiter)
             return os.EX_OK if number else NOTHING
         found = _check(waiter, printer, peek=options.peek)
@@ -254,7 +255,8 @@ def _add_printing(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-q", "--quiet", action="store_true", help="print nothing if there are no messages")
-    add("-c", "--count", action="store_true", help="print only how many wait; none is confirmed")
+    add("-c", "--count", action="store_true",
+        help="print only how many wait, or with -q nothing if none does; none is confirmed")
     add("-p", "--peek", action="store_true", help="print them, and leave them in the mailbox")
     _add_printing(parser)
 

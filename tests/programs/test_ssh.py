@@ -22,9 +22,10 @@ LOGIN_SECONDS = 20
 
 
 class Sshd:
-    """A sshd that lets its own user in, with a key made for it."""
+    """A sshd that lets its own user in, with a key made for it; `settings`: lines of its
+    configuration."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="parley-ssh-")
         self.home = Path(self._directory.name)
         for key in ("host", "user"):
@@ -38,7 +39,7 @@ class Sshd:
             f"{self.home}/pid\n"
             f"AuthorizedKeysFile {self.home}/authorized\nStrictModes no\nUsePAM "
             "no\nPermitRootLogin yes\n"
-            "PasswordAuthentication no\n")
+            f"PasswordAuthentication no\n{settings}")
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         program = find_program("sshd")

@@ -18,7 +18,8 @@ made once and never again: today's programs could not.
                         [connection, "c" or "d", hex], in the order in which they passed
 
 This file is two programs: the maker, and with `record` as its first word the recorder, which runs
-with 0.1's modules in place of ours.
+with 0.1's modules in place of ours.  With a sixth word, the path of another daemon.py, the clients
+of 0.1 have that conversation with that daemon (test_programs_0_1.py).
 """
 from __future__ import annotations
 
@@ -129,8 +130,8 @@ class Recorded(socket.socket):
 class House:
     """The daemon of 0.1, and its clients."""
 
-    def __init__(self, program: str, place: str, *options: str) -> None:
-        self.program, self.place, self.options = program, place, options
+    def __init__(self, program: str, place: str, *options: str, daemon: str = "") -> None:
+        self.program, self.place, self.options = daemon or program + "/daemon.py", place, options
         self.path, self.store = place + "/sock", place + "/store"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -141,7 +142,7 @@ class House:
 
     def start(self) -> None:
         self.daemon = subprocess.Popen([
-            sys.executable, self.program + "/daemon.py", "--listen", "unix:" + self.path,
+            sys.executable, self.program, "--listen", "unix:" + self.path,
             "--listen", f"127.0.0.1:{self.port}", "--state", self.store, "--console", "none",
             "--name", "old", *self.options], stdin=subprocess.DEVNULL)
         atexit.register(self.daemon.kill)
@@ -326,13 +327,13 @@ def record_store(program: str, place: str, backend: str) -> None:
          "ignores": {"dan": ["bob"]}}))
 
 
-def record_conversation(program: str, place: str, _: str) -> None:
+def record_conversation(program: str, place: str, _: str, daemon: str = "") -> None:
     """Each request of a client of 0.1, and each answer of the daemon of 0.1."""
     from link import NameRefused
 
     import wire
     house = House(program, place, "--silence-seconds", "2", "--patience", "3",
-                  "--mailbox-messages", "30")
+                  "--mailbox-messages", "30", daemon=daemon)
     ann, bob, cyd = (house.enter(name) for name in ("ann", "bob", "cyd"))
     house.send("ann", "bob", "hello", "and again")
     house.confirm("bob", 2)
@@ -419,15 +420,15 @@ def record_conversation(program: str, place: str, _: str) -> None:
     house.wait("bob", wire.Notice)
     house.daemon.wait()
     told = {int(frame[8:10], 16) for _, _, frame in FRAMES}
-    assert told == set(wire.MESSAGES), set(wire.MESSAGES) - told
+    assert told == set(wire.MESSAGES), {wire.MESSAGES[each] for each in set(wire.MESSAGES) - told}
     Path(place, "conversation.json").write_text(json.dumps(FRAMES))
 
 
 def main() -> None:
     if sys.argv[1:2] == ["record"]:
-        what, program, place, backend = sys.argv[2:6]
+        what, program = sys.argv[2:4]
         sys.path[0] = program
-        {"store": record_store, "conversation": record_conversation}[what](program, place, backend)
+        {"store": record_store, "conversation": record_conversation}[what](*sys.argv[3:])
     else:
         make(*sys.argv[1:])
 

@@ -7,6 +7,7 @@ import json
 import lzma
 import sys
 import tarfile
+import tempfile
 import types
 import unittest
 from collections import Counter
@@ -19,7 +20,8 @@ from rules.state import Caller
 from server.options import Limits
 from store.backup import backup
 from store.check import check
-from store.disk import Disk
+from store.disk import Disk, StoreError
+from store.salvage import salvage
 from tests.harness.service import Service
 from tests.releases.make_0_1 import HERE, NAMES, PASSPHRASE, unpack
 
@@ -117,6 +119,19 @@ class Stores(unittest.TestCase):
         for backend in backends():
             with self.subTest(backend):
                 self.open(backend)
+
+    def test_a_store_of_0_1_is_salvaged(self):
+        """All that waits is copied; half a batch at its end may be a whole one that was damaged."""
+        with tempfile.TemporaryDirectory() as place:
+            unpack(lzma.decompress((HERE / "store-dumb.tar.xz").read_bytes()), Path(place))
+            expected = json.loads(Path(place, "expected.json").read_text())
+            lines = []
+            with self.assertRaisesRegex(StoreError, "not all of .* could be copied"):
+                lines += salvage(place + "/store", place + "/fresh", Disk(), "dbm.dumb")
+            self.assertIn("torn, or damaged", "\n".join(lines))
+            waiting = sum(map(len, expected["waiting"].values()))
+            *_, last = check(place + "/fresh")
+            self.assertIn(f"5 names, {waiting} messages waiting", last)
 
     def open(self, backend):
         with Inherited(backend) as house:

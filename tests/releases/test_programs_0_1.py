@@ -15,8 +15,9 @@ import time
 import unittest
 from pathlib import Path
 
-from tests.harness.process import FULL, HERE, START_SECONDS, DaemonProcess
-from tests.harness.terminals import environment
+from tests.harness.process import FULL, HERE, START_SECONDS, DaemonProcess, reserved_port
+from tests.harness.terminals import Terminal, environment
+from tests.releases import make_0_1
 from tests.releases.make_0_1 import HERE as FIXTURES
 from tests.releases.make_0_1 import NAMES, PASSPHRASE, unpack
 
@@ -27,11 +28,15 @@ TODAY = Path(HERE)
 class OldDaemon(DaemonProcess):
     """The daemon of 0.1."""
 
+    def __init__(self, *options, **more):
+        self.options = options
+        super().__init__(*options, **more)
+
     def launch(self):
         assert Programs.old is not None
         self.command = [sys.executable, str(Programs.old / "daemon.py"), "--state", self.store,
                         "--console", "none", "--all-seconds", "none", "--new-names", "none",
-                        "--listen", "unix:" + self.path]
+                        *self.options, "--listen", "unix:" + self.path]
         super().launch()
 
 
@@ -178,6 +183,41 @@ class Clients(Programs):
         ann.say("Quit")
         for client in (ann, bob, cyd):
             self.assertEqual(client.close(), 0)
+
+    def test_each_request_of_0_1(self):
+        """By its own link.py, with a proof over TCP; it asserts what it is answered."""
+        with tempfile.TemporaryDirectory() as place:
+            done = subprocess.run(
+                [sys.executable, make_0_1.__file__, "record", "conversation", str(self.old), place,
+                 "", HERE + "/daemon.py"], capture_output=True, text=True, timeout=4 * SECONDS,
+                env=environment(HOME=place, PYTHONPATH=str(self.old)))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertGreater(len(json.loads(Path(place, "conversation.json").read_text())), 150)
+
+    def test_a_name_that_was_claimed_then(self):
+        """Its owner proves that over TCP, and gets the mail of then."""
+        for kind, tree in ((DaemonProcess, self.old), (OldDaemon, TODAY)):
+            with self.subTest(kind.__name__), tempfile.TemporaryDirectory() as place:
+                unpack(lzma.decompress((FIXTURES / "store-dumb.tar.xz").read_bytes()), Path(place))
+                texts = [row[-1] for row in json.loads(
+                    Path(place, "expected.json").read_text())["waiting"]["eve"]]
+                where = f"127.0.0.1:{reserved_port()}"
+                command = [sys.executable, str(tree / "curses_client.py"), "--connect", where,
+                           "--plain", "--name", "eve"]
+                env = environment(XDG_STATE_HOME=place + "/state")
+                with kind("--listen", where, store=place + "/store"), \
+                        Terminal(command, env=env, rows=40) as terminal:
+                    terminal.until("passphrase of eve>")
+                    terminal.press(b"not it\r")
+                    terminal.until("not the passphrase")
+                    terminal.press(PASSPHRASE.encode() + b"\r")
+                    terminal.until("connected to")
+                    terminal.press(b"/check\r")
+                    for text in texts:
+                        terminal.until(text)
+                    self.assertNotIn("horse", terminal.screen.text())
+                    terminal.press(b"/exit\r")
+                    self.assertEqual(terminal.wait(), 0)
 
     def test_a_room(self):
         """A client of 0.1 gets a line as a message; a daemon of 0.1 has none, in one clear line."""

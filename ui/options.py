@@ -196,7 +196,7 @@ def parser(subcommands: Mapping[str, Subcommand]) -> argparse.ArgumentParser:
     made = Parser(prog=PROGRAM, formatter_class=Help,
                   description=f"Chat and mail with the users of one host.  Also {also}; "
                               f"{PROGRAM} WORD --help has their options.",
-                  epilog="Exit codes: 0 done, 1 no entry matches, 64 wrong use, 65 text or name "
+                  epilog="Exit codes: 0 done, 1 no message or entry, 64 wrong use, 65 text or name "
                          "refused, 66 no archive, 67 recipient not in the log, 69 no daemon, 71 "
                          "too few descriptors, 74 input or output broke, 75 try later, 77 a "
                          "passphrase is needed, 78 a fault in the configuration file.")

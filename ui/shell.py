@@ -194,6 +194,9 @@ def recv(options: argparse.Namespace) -> int:
         connect(waiter)
         if not waiter.link.ask.granted & Feature.ERRAND:
             complain(AS_A_SESSION)
+        elif waiter.link.ask.holding:       # a daemon from before this release
+            raise Failure(os.EX_UNAVAILABLE, "this daemon tells recv nothing: restart it with the "
+                                             "release of this program")
         found = _Receiving(waiter, printer).run(
             inf if options.follow else options.number,
             time.monotonic() + options.wait if options.wait else inf)

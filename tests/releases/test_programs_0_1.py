@@ -113,6 +113,52 @@ class Programs(unittest.TestCase):
         return client
 
 
+class InTheShell(Programs):
+    """What a shell asks of a daemon of 0.1: it is done, or one line says why not."""
+
+    def setUp(self):
+        self.house(OldDaemon)
+
+    def reads_in_the_end(self, name):
+        """A user who checks until there is something."""
+        end = time.monotonic() + SECONDS
+        while "No messages" in self.parley(self.old, "--name", name, "--check")[1]:
+            self.assertLess(time.monotonic(), end)
+
+    def test_send_that_requires(self):
+        self.assertEqual(self.parley(TODAY, "--name", "ann", "send", "-q", "--require", "stored",
+                                     "bob", "hi"), (0, ""))
+        self.reads_in_the_end("bob")
+        code, told = self.parley(TODAY, "--name", "ann", "send", "-q", "--require", "delivered",
+                                 "-W", "1", "bob", "hi")
+        self.assertEqual((code, told.count("\n")), (75, 1), told)
+        self.assertIn("not known to be delivered to bob", told)
+        self.reads_in_the_end("bob")
+        sender = subprocess.Popen(self.command(TODAY, "--name", "ann", "send", "-q", "--require",
+                                               "delivered", "-W", "60", "bob", "and now?"),
+                                  env=self.env)
+        self.reads_in_the_end("bob")
+        self.assertEqual(sender.wait(SECONDS), 0)
+
+    def test_recv(self):
+        """It is the session there, and says so."""
+        self.parley(self.old, "--name", "bob", "--send", "ann", "hello")
+        code, told = self.parley(TODAY, "--name", "ann", "recv", "-W", "60", "--format", "{text}")
+        self.assertEqual((code, told.count("\n")), (0, 2), told)
+        self.assertIn("takes recv for your session", told)
+        self.assertIn("hello", told)
+
+    def test_rooms_and_names(self):
+        for words, code, told in ((("join", "ops"), 67, "this daemon has no rooms"),
+                                  (("who", "ops"), 64, "this daemon can't do that"),
+                                  (("names", "-q", "#"), 0, ""), (("names", "bo"), 0, "bob")):
+            with self.subTest(words):
+                found, said = self.parley(TODAY, "--name", "ann", "--plain", *words)
+                self.assertEqual((found, said), (code, said))
+                self.assertIn(told, said)
+                self.assertLessEqual(said.count("\n"), 1)
+
+
 class Clients(Programs):
     """Each scene with a client of 0.1 at a daemon of today, and the reverse."""
 

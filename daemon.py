@@ -58,19 +58,21 @@ from rules import runs
 from rules.claims import TRUSTING, Identity
 from rules.state import Caller, Client, Doubtful, Now
 from server import startup
+from server.answers import TOLD
 from server.chores import Chores
 from server.connection import Connection, read_size
 from server.console import Console
 from server.doors import Doors
 from server.fairness import BUDGET, FREE, Fairness
 from server.heartbeat import Heartbeat
-from server.operations import TOLD, Operations
+from server.operations import Operations
 from server.options import PROGRAM, SUBCOMMANDS, Limits, limits, parse
 from server.pace import Pace
 from server.partings import Partings
 from server.signals import Signals, end_at_next
 from server.strangers import Strangers
 from server.supervisor import Supervisor
+from server.takeover import take_over
 from server.unfinished import Unfinished
 from store.check import check
 from store.disk import Disk
@@ -106,7 +108,7 @@ class Daemon:
         self.clock = clock
         self.now = clock()
         self.board = startup.switchboard(mailbox, console, limits, house, identity, self._is_alive)
-        self.selector = selectors.DefaultSelector()
+        self.selector: selectors.BaseSelector = selectors.DefaultSelector()
         self.connection_of: dict[Client, Connection] = {}
         self.operations = Operations(self)
         self.strangers = Strangers(self.board.door, limits, self.operations)
@@ -118,21 +120,23 @@ class Daemon:
         self.lost = self.partings.lost
         self.chores = Chores(mailbox, console.note, clock)
         self.signals, self.signal = Signals(), 0            # all, and the one that ends it
-        self._open = 0                                      # connections
         self._sweep_at = 0.0
         for descriptor, take in mailbox.disk.ready:         # when a sync has ended
             self.selector.register(descriptor, selectors.EVENT_READ, lambda *_, take=take: take())
 
     # ---- the turn ----
 
-    def turn(self, wait: float | None = None) -> None:
-        """One turn of the loop.  `wait`: seconds at most; None: until there is something to do."""
+    def turn(self, wait: float | None = None, *, reads: bool = True) -> None:
+        """One turn of the loop.  `wait`: seconds at most; None: until there is something to do.
+        Without `reads` nobody is read or comes in."""
         ready = self.selector.select(self._timeout(wait))
         self.now = now = self.clock()
+        if not reads:
+            ready = _unread(ready)
         board, size = self.board, read_size(len(ready) + len(self.unfinished.resting))
         if self.signals.came:
             self._on_signals()
-        for connection in self.unfinished.due(now.monotonic):
+        for connection in self.unfinished.due(now.monotonic) if reads else ():
             self._process(connection)
         for some in self.pace.ready(ready, now.monotonic):
             for key, mask in some:
@@ -203,13 +207,13 @@ class Daemon:
 
     def has_room(self) -> bool:
         """Whether one more may come in."""
-        return self._open + len(self.doors.handshakes) < self.limits.clients
+        here = len(self.strangers) + len(self.connection_of) + len(self.doors.handshakes)
+        return here < self.limits.clients
 
     def adopt(self, sock: socket.socket | Secured, place: str, caller: Caller) -> None:
         """Serve a connected stream socket that came in at this listener, from this caller."""
         connection = Connection(sock, place, caller, self.now.monotonic, self.limits.rate,
                                 self.selector, self)
-        self._open += 1
         if connection.receive(self.now.monotonic):      # its HELLO is mostly there already: then it
             self._process(connection)                   # is no stranger
         if connection.client is None and connection.is_open:
@@ -218,8 +222,7 @@ class Daemon:
     @property
     def connections(self) -> dict[int, Connection]:
         """All of them, by descriptor."""
-        return {each.sock.fileno(): each
-                for each in (*self.strangers, *self.connection_of.values())}
+        return {one.sock.fileno(): one for one in (*self.strangers, *self.connection_of.values())}
 
     # ---- they are read ----
 
@@ -345,7 +348,6 @@ class Daemon:
 
     def closed(self, connection: Connection, reason: str) -> None:
         """A connection was closed, from whichever end."""
-        self._open -= 1
         self.heartbeat.end(connection)
         self.unfinished.drop(connection)
         client = connection.client
@@ -363,18 +365,18 @@ class Daemon:
         for number in self.signals.take():
             if number == signal.SIGHUP and self.console.hung_up():
                 self.signal = number            # the console's terminal has gone away
-            elif number == signal.SIGHUP:
-                self.operations.reload()
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self.signal = number
                 end_at_next(number)
             else:
-                self.console.on_signal(number)
+                self.operations.on_signal(number)
 
     def run(self) -> None:
         """Serve until a signal says to stop."""
         while not self.signal:
             self.turn()
+            if self.operations.upgrade.is_due:
+                self.operations.upgrade.go()
         self.stop()
 
     def stop(self) -> None:
@@ -394,6 +396,14 @@ class Daemon:
         self.chores.rest(self.turn)
         self.mailbox.close()
         self.signals.close()
+
+
+def _unread(ready: Sequence[tuple[selectors.SelectorKey, int]]
+            ) -> list[tuple[selectors.SelectorKey, int]]:
+    """Of what is ready the disk's, and the peers that take what they were told."""
+    return [(key, selectors.EVENT_WRITE if type(key.data) is Connection else mask)
+            for key, mask in ready if type(key.fileobj) is int
+            or (type(key.data) is Connection and mask & selectors.EVENT_WRITE)]
 
 
 # ---- the program ----
@@ -426,13 +436,12 @@ def _main(arguments: Sequence[str] | None) -> int:
         from server import control  # 3 ms, for a program that ends at once
         return control.run(words)
     options, supervisor = parse(words), Supervisor.take(os.environ)
-    inherited = startup.inherited(options)
+    inherited, handed = startup.inherited(options), startup.handover()
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, as by some parents, no child can
                                                         # be waited for
     if options.check_config:
-        startup.first_certificate(options)
-        say(PROGRAM, "the options, and the configuration file, are right")
+        startup.check_config(options, handed)
         return os.EX_OK
     if options.check_store:
         return _inspect(lambda disk: check(options.state, disk))
@@ -460,12 +469,16 @@ def _main(arguments: Sequence[str] | None) -> int:
     startup.browse(console, daemon.board, daemon.selector)
     daemon.signals.catch(daemon.selector)
     mode = int(options.socket_mode, 8) if options.socket_mode else None
-    startup.listen(daemon.doors, console, options.places, mode, server, inherited)
+    startup.listen(daemon.doors, console, options.places, mode, server, inherited,
+                   handed.listeners() if handed else ())
     if server:
         daemon.operations.certificate = lambda: startup.certificate(options)
         daemon.operations.use(server)
         startup.judge_key(server, console)
     daemon.operations.supervisor = supervisor
+    if handed:
+        daemon.operations.upgrade.ended(handed, take_over(daemon, handed))
+        handed.bury()
     supervisor.ready()
     return _serve(daemon)
 

@@ -382,12 +382,9 @@ class Mailbox:
         return self._journals.sync(wait)
 
     def settle(self) -> bool:
-        """Write into the journal that all before is on the disk, so that damage to that can't pass
-        for a tear; any other batch says the same, so it is for a quiet moment.  False: it is not
-        on the disk yet."""
+        """Write into the journal, in a quiet moment, that all before is on the disk: then damage to
+        that can't pass for a tear.  False: it is not on the disk yet."""
         return self._journals.settle()
-
-    # Background work
 
     def work(self, seconds: float, now_fn: Callable[[], float] = time.monotonic) -> bool:
         """Do background work for about this long, one step at least.  Returns whether there is more
@@ -409,24 +406,27 @@ class Mailbox:
             self._write()
         self.upkeep.resting = True
 
-    def close(self) -> None:
-        """Write the batch, say in the journal that all is on the disk, and let go of the store."""
-        journals = self._journals
-        try:
-            if journals.failed is None:
-                self.upkeep.end_roll()
-                journals.is_rolling = False
-                if self._batch.is_due:
-                    self._write()
+    def finish(self) -> None:
+        """Write the batch, and say in the journal that all is on the disk; waits for the disk."""
+        if self._journals.failed is None:
+            self.upkeep.end_roll()
+            self._journals.is_rolling = False
+            if self._batch.is_due:
+                self._write()
+            self.sync(wait=True)
+            if self._journals.current.offset > HEADER_SIZE:
+                self.settle()
                 self.sync(wait=True)
-                if journals.current.offset > HEADER_SIZE:
-                    self.settle()
-                    self.sync(wait=True)
+
+    def close(self) -> None:
+        """Finish, and let go of the store."""
+        try:
+            self.finish()
         except OSError as error:
             raise StoreError(f"{self.directory}: {error}") from error
         finally:
             self.upkeep.close()
             self._shelf.close()
-            journals.current.close()
+            self._journals.current.close()
             self.disk.close(self._lock)
             self.disk.end()

@@ -82,6 +82,11 @@ class Decoder:
             raise ProtocolError(self.fault)
 
     @property
+    def rest(self) -> bytes:
+        """The bytes that arrived, and of which no frame was made yet."""
+        return bytes(self._rest)
+
+    @property
     def held(self) -> int:
         """How many bytes of an unfinished frame are held."""
         return len(self._rest)

@@ -5,8 +5,9 @@ and then one each INVITING_SECONDS, whoever is invited, and for operators too.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from typing import Any
 
 import wire
 from rules.buckets import Buckets
@@ -100,6 +101,34 @@ class Invitations:
                 client.chats.withheld = _with(client.chats.withheld, withheld)
                 called_off = wire.CalledOff(number, Why.OTHER, invitation.inviter.name)
                 self.roster.tell(client, called_off)
+
+    def saved(self) -> list[dict[str, Any]]:
+        """The open invitations, for resume()."""
+        return [{"number": each.number, "inviter": each.inviter.name,
+                 "invited": [other.name for other in each.invited],
+                 "accepted": [other.name for other in each.accepted],
+                 "withheld": [other.name for other in each.invited if other not in each.told],
+                 "expires": each.expires} for each in self.pending.values()]
+
+    def resume(self, saved: Sequence[Mapping[str, Any]], find: Callable[[str], Client | None]
+               ) -> None:
+        """These are open; `find` knows the clients by name (handover.py)."""
+        for each in saved:
+            inviter, invited = find(each["inviter"]), [find(name) for name in each["invited"]]
+            if inviter is None or None in invited:
+                continue                        # cannot be: who leaves calls them off
+            others = [other for other in invited if other]
+            invitation = Invitation(each["number"], inviter, others, each["expires"])
+            self.pending[invitation.number] = inviter.own_chats().inviting = invitation
+            for other in others:
+                chats = other.own_chats()
+                if other.name in each["accepted"]:
+                    invitation.accepted.add(other)
+                    chats.pledged = invitation
+                elif other.name in each["withheld"]:
+                    chats.withheld = _with(chats.withheld, invitation)
+                else:
+                    chats.invitations = _with(chats.invitations, invitation)
 
     # ---- asking ----
 

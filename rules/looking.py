@@ -11,6 +11,7 @@ page at a time (pages.py); nothing of it waits, or is confirmed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import wire
 from rules.pages import Pages
@@ -183,6 +184,22 @@ class Looking:
     def is_answering(self, client: Client) -> bool:
         """Whether a RECALL or LIST_ROOMS of this client goes on."""
         return client in self._answers
+
+    def saved(self, client: Client) -> list[Any] | None:
+        """The answer that a client is being told, for resume()."""
+        answer = self._answers.get(client)
+        return None if answer is None else [
+            answer.request, answer.room.name if answer.room else "", answer.upto, answer.at]
+
+    def resume(self, client: Client, saved: Sequence[Any]) -> None:
+        """Go on with this answer (handover.py)."""
+        request, name, upto, at = saved
+        room = self.rooms.find(name) if name else None
+        if name and room is None:               # it was closed meanwhile
+            self.roster.tell(client, wire.Done(request))
+            return
+        self._begin(client, Answer(request, room, upto))
+        self._answers[client].at = at
 
     def end_turn(self) -> None:
         """What was told in this turn is written: it stands."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import wire
 from rules.pages import Pages
@@ -113,7 +114,7 @@ class Promises:
         self._unsettled: deque[tuple[int, Answers]] = deque()
         # clients with a request under way that takes several turns
         self.awaiting: dict[Client, None] = {}
-        self._long: dict[Client, deque[wire.Message]] = {}  # OUTCOMES of many names, being sent
+        self._long: dict[Client, deque[wire.Outcomes]] = {}  # OUTCOMES of many names, being sent
         self._pages = Pages(roster.slices, self._send_page)
         self._settled = 0                       # the seq up to which all is on disk
         self._owed: dict[Client, int] = {}      # answers that wait, of each client; only above LATE
@@ -156,6 +157,16 @@ class Promises:
         """Its connection is gone, or ends: what it did not take yet is not sent any more."""
         self._long.pop(client, None)
         self._pages.drop(client)
+
+    def saved(self, client: Client) -> list[list[Any]]:
+        """The OUTCOMES of many names that a client is to be sent yet, for resume()."""
+        return [[*page[:-1], list(page.to)] for page in self._long.get(client, ())]
+
+    def resume(self, client: Client, saved: Sequence[Sequence[Any]]) -> None:
+        """Go on with these (handover.py)."""
+        self._long[client] = deque([wire.Outcomes(first, last, outcome, tuple(to))
+                                     for first, last, outcome, to in saved])
+        self._pages.put(client)
 
     def _send_page(self, client: Client) -> int:
         pages = self._long[client]

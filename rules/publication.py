@@ -58,6 +58,29 @@ class Publication:
         self._subscribers.pop(client, None)
         self._behind.drop(client)
 
+    def saved(self, client: Client) -> list[int]:
+        """What a client has of the log, for resume(): up to which number, and of a LIST under way
+        the request and the number.  A copy that lacks changes is sent anew."""
+        copy = client.log_copy
+        upto = copy.sent_upto if copy.point == self._point and not self.roster.changes else 0
+        return [upto, copy.list_request, copy.listed_upto]
+
+    def resume(self, client: Client, saved: Sequence[int]) -> None:
+        """This client has so much of the log (handover.py)."""
+        if not any(saved) and not client.features & wire.Feature.ROSTER:
+            return
+        copy = client.own_copy()
+        copy.sent_upto, copy.list_request, copy.listed_upto = saved
+        copy.point = self._point
+        if client.features & wire.Feature.ROSTER:
+            self._subscribers[client] = None
+        if copy.list_request or (client in self._subscribers and not self._is_whole(copy)):
+            self._behind.put(client)
+
+    def hurry(self) -> None:
+        """Publish what changed at the end of this turn."""
+        self._publish_at = 0.0
+
     def on_list(self, client: Client, said: wire.List, now: Now) -> None:
         """Answer a LIST: the whole log, page by page as the client reads them."""
         copy = client.own_copy()

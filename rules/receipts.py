@@ -16,6 +16,7 @@ TRACE of a client at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import wire
 from net.values import ERRANDS
@@ -104,6 +105,17 @@ class Receipts:
     def is_answering(self, client: Client) -> bool:
         """Whether a TRACE of this client goes on."""
         return client in self._tracing
+
+    def saved(self, client: Client) -> list[Any] | None:
+        """The TRACE that is being answered, for resume()."""
+        tracing = self._tracing.get(client)
+        return None if tracing is None else [*tracing.asked[:-1], list(tracing.asked.to)]
+
+    def resume(self, client: Client, saved: Sequence[Any]) -> None:
+        """Answer this TRACE, from the beginning (handover.py)."""
+        request, first, last, to = saved
+        self._tracing[client] = Tracing(wire.Trace(request, first, last, tuple(to)))
+        self._pages.put(client)
 
     def _look(self, client: Client) -> int:
         """Read on in one queue."""

@@ -6,6 +6,7 @@ A member that does not read is put out once LINES_MAX bytes wait for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import wire
 from rules.chats import Event, refusal_of
@@ -66,6 +67,23 @@ class Sessions:
             if silent:
                 self.roster.tell(member, wire.Notice(
                     f"lines of {', '.join(silent)} are not shown to you: /ignored"))
+
+    def saved(self) -> dict[str, Any]:
+        """The chats, for resume().  No line waits to be passed on."""
+        return {"numbers": self._numbers, "active": [
+            {"number": each.number, "is_group": each.is_group,
+             "members": [member.name for member in each.members]}
+            for each in self.active.values()]}
+
+    def resume(self, saved: Mapping[str, Any], find: Callable[[str], Client | None]) -> None:
+        """These chats are under way; `find` knows the clients by name (handover.py)."""
+        self._numbers = saved["numbers"]
+        for each in saved["active"]:
+            session = Session(each["number"], [m for name in each["members"] if (m := find(name))])
+            session.is_group = each["is_group"]
+            self.active[session.number] = session
+            for member in session.members:
+                member.own_chats().session = session
 
     # ---- talking ----
 

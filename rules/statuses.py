@@ -15,7 +15,7 @@ thousands who come in at once, each with a text, make no long turn and fill no m
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import wire
 from rules.pages import Pages
@@ -124,6 +124,23 @@ class Statuses:
                 self.publish(user)
             elif knows and user.number not in self.roster.clients:
                 self.roster.tell(client, _status(user))
+
+    def is_told(self, client: Client) -> bool:
+        """Whether a client has been told all texts that it is to be told."""
+        return self._copies.get(client, (len(self._news), 0))[0] == len(self._news)
+
+    def resume(self, clients: Mapping[Client, bool]) -> None:
+        """These clients are here, and were told all texts or not (handover.py)."""
+        for user in [client.user for client in clients if not isinstance(client, Errand)]:
+            if Setting.STATUS in user.settings:
+                self._place[user.number] = len(self._news)
+                self._news.append(user)
+        whole, end = (len(self._news), 0), len(self._news)
+        for client, is_told in clients.items():
+            if client.features & Feature.STATUS:
+                self._copies[client] = whole if is_told else (0, end)
+                if not is_told:
+                    self._pages.put(client)
 
     def _send_page(self, client: Client) -> int:
         """Tell a client the next texts that it was not told; those that are told the same get the

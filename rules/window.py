@@ -5,7 +5,8 @@ nothing is kept for each message, and a message that was checked twice counts on
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from store.mail import Mail, amount
 from wire import Feature, SendFlag
@@ -15,6 +16,7 @@ WINDOW = 1000
 # Bytes of their text: with the frames around it, a stopped reader costs 256 KiB of memory at most.
 WINDOW_BYTES = 192 * 1024
 EVER = 2**64 - 1            # the end of the live stream
+Saved = list[int]           # of a stream: see Stream.saved
 NAMED = 256                 # beside the flags of a stream: its frames say to whom messages went
 
 
@@ -29,6 +31,18 @@ class Stream:
         self.flags = flags      # a SendFlag, and NAMED
         self.request = request  # of the CHECK that is answered
         self.total = 0          # pushed so far
+
+    def saved(self) -> Saved:
+        """All of it, for resumed()."""
+        return [self.start, self.at, self.upto, self.flags, self.request, self.total]
+
+    @classmethod
+    def resumed(cls, saved: Saved) -> Stream:
+        """The stream that was saved, in this or another process (handover.py)."""
+        start, at, upto, flags, request, total = saved
+        stream = cls(start, upto, flags, request)
+        stream.at, stream.total = at, total
+        return stream
 
 
 class Window:
@@ -94,3 +108,20 @@ class Window:
         if self.messages and stream.at > stream.start:
             self.past = [*(old for old in self.past
                            if old.start < stream.start or old.at > stream.at), stream]
+
+    def saved(self) -> dict[str, Any]:
+        """All of it, for resumed()."""
+        return {"flags": self.flags, "live": self.live.saved(),
+                "checking": self.checking and self.checking.saved(),
+                "past": [each.saved() for each in self.past], "messages": self.messages,
+                "size": self.size}
+
+    @classmethod
+    def resumed(cls, saved: Mapping[str, Any]) -> Window:
+        """The window that was saved, in this or another process (handover.py)."""
+        window = cls(0, 0)
+        window.flags, window.live = saved["flags"], Stream.resumed(saved["live"])
+        window.checking = Stream.resumed(saved["checking"]) if saved["checking"] else None
+        window.past = [Stream.resumed(each) for each in saved["past"]]
+        window.messages, window.size = saved["messages"], saved["size"]
+        return window

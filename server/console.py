@@ -216,13 +216,25 @@ class Console:
         painter.paint(frame(title() + counts, table, self._lines, size))
 
     def close(self) -> None:
-        """Leave the terminal as it was found."""
-        self._tell_gathered(inf)
+        """Leave the terminal as it was found, for good."""
+        self.suspend()
         if self.keyboard:
             self.keyboard.close()
             self.keyboard = None
+
+    def suspend(self) -> None:
+        """Leave the terminal as it was found, until resume()."""
+        self._tell_gathered(inf)
+        if self.keyboard:
+            self.keyboard.leave()
         if self._painter:
             self._painter.close()
         for stream in (self._stream, self._file):
             if stream:
                 stream.flush()
+
+    def resume(self) -> None:
+        """Take the terminal again."""
+        if self._painter:
+            self._painter.open()
+            self.changed = True

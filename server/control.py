@@ -3,6 +3,7 @@
     status top names logins check           what there is
     kick ban unban bans announce drain      who may be here
     quota                                   how much may wait (quotas.py)
+    upgrade                                 a newer program in its place
     retire reinstate                        names that go
     backup                                  a copy of the store
 
@@ -35,6 +36,7 @@ from terminal.usage import Help, Parser, die, positive, say
 LOOK_SECONDS = 1.0      # between two looks of `drain --follow`
 CHECK_SECONDS = 8       # for `check`: monitoring gives up after ten
 WATCH_SECONDS = 2
+UPGRADE_SECONDS = 60    # for `upgrade`: a seal may be under way
 WARNING, CRITICAL = 1, 2    # exit codes of `check`, as monitoring has them
 CLOSE_TO = 0.9          # of its limit: `check` warns
 
@@ -274,6 +276,16 @@ def _add_drain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--undo", action="store_true", help="let users in again")
 
 
+def upgrade(options: argparse.Namespace) -> int:
+    """Another program takes the daemon's place."""
+    told = ask(options, "upgrade", seconds=UPGRADE_SECONDS)
+    again = f", {counted(told['told'], 'client')} over TLS had to come again" * bool(told["told"])
+    say(PROGRAM, f"parley {told['before']} is now {told['release']}: "
+                 f"{counted(told['clients'], 'client')} went on{again}; nobody was served for "
+                 f"{told['milliseconds']} ms")
+    return os.EX_OK
+
+
 # ---- names that go ----
 
 def retire(options: argparse.Namespace) -> int:
@@ -370,6 +382,8 @@ SUBCOMMANDS = {
     "drain": Subcommand("let nobody in any more, and end when all have left", _add_drain, drain),
     "quota": Subcommand("tell how much may wait of a login or for a name, or set it", quotas.add,
                         quotas.run),
+    "upgrade": Subcommand("start the program anew, as it is now, without dropping anyone", _nothing,
+                          upgrade),
     "retire": Subcommand("let nobody use a name any more", _add_retire, retire),
     "reinstate": Subcommand("let a retired name be used again", _add_name, reinstate),
     "backup": Subcommand("copy the store of a running daemon", _add_backup, back_up),

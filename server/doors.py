@@ -33,6 +33,7 @@ from net.logins import Logins, can_tell, peer_pid, peer_uid
 from net.tls import Secured, Server
 from rules.buckets import Buckets
 from rules.state import Caller, Now
+from server.handover import Inherited
 from server.handshakes import Handshakes
 from server.options import Limits
 from server.sockets import file_at, open_listener, remove, shut_directory
@@ -83,10 +84,12 @@ class Doors:
         self.logins = logins
         self.clock = clock
         self.listeners: dict[socket.socket, str] = {}       # and the address of each
+        self._own: set[socket.socket] = set()               # those that the daemon bound
         self._servers: dict[socket.socket, Server] = {}     # certificates of those that speak TLS
         # what clients at a Unix socket see: one object for all of them
         self._unix = scram.unix(os.geteuid() if can_tell() else None)
         self._doors: list[UnixDoor] = []                        # the Unix sockets among them
+        self.kept: list[Inherited] = []     # of the program before, not taken up yet (upgrade.py)
         self._look_at = 0.0                                 # the next look at their files
         self._resting: dict[socket.socket, float] = {}      # until when, monotonic
         # how long they must rest, as soon as the time is known
@@ -116,6 +119,10 @@ class Doors:
 
         A place that another daemon has is not passed over: it may be a second daemon by mistake."""
         for where in choices:
+            if kept := self._take_up(where, mode):
+                self._opened(where, mode, kept, server)
+                return
+        for where in choices:
             if str(where) in self.listeners.values():
                 return
             try:
@@ -129,10 +136,38 @@ class Doors:
             self._opened(where, mode, listener, server)
             return
 
+    def saved(self) -> list[dict[str, Any]]:
+        """The listeners, for a program that takes over (handover.py)."""
+        return [{"fd": each.fileno(), "name": name, "is_own": each in self._own}
+                for each, name in self.listeners.items()]
+
+    def _take_up(self, where: Address, mode: int) -> socket.socket | None:
+        """The listener at this place of the program before, if it had one."""
+        wanted = str(where._replace(tls=False))
+        for each in self.kept:
+            name = each.name.removeprefix("tls:")
+            if name == wanted or (wanted.endswith(":0")
+                                  and name.rpartition(":")[0] == wanted.rpartition(":")[0]):
+                self.kept.remove(each)
+                with contextlib.suppress(OSError):      # look() binds it again
+                    os.chmod(where.path, mode)
+                return each.sock
+        return None
+
+    def give_up(self) -> None:
+        """What nobody listens at any more: shut it, and remove the files."""
+        kept, self.kept = self.kept, []
+        for each in kept:
+            path = each.name.removeprefix("unix:")
+            if path != each.name:
+                remove(path, file_at(path))
+            each.sock.close()
+
     def _opened(self, where: Address, mode: int, listener: socket.socket,
                 server: Server | None = None) -> None:
         if not where.path:                      # port 0 was the kernel's to choose
             where = where._replace(port=listener.getsockname()[1])
+        self._own.add(listener)
         self.listen(listener, str(where), server if where.tls else None)
         if where.path:
             self._doors.append(UnixDoor(where, mode, listener))
@@ -181,6 +216,7 @@ class Doors:
         for table in (self.listeners, self._resting, self._tired):
             table.pop(door.listener, None)
         door.listener.close()
+        self._own.discard(door.listener)
         self._doors.remove(door)
 
     def _say(self, door: UnixDoor, trouble: str) -> None:

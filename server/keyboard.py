@@ -74,10 +74,14 @@ class Keyboard:
         for key in self._keys.feed(data):
             self._press(key)
 
-    def close(self) -> None:
-        """Leave the terminal as it was found."""
+    def leave(self) -> None:
+        """Leave the terminal as it was found, until the next look."""
         if self._is_watched:
             with contextlib.suppress(OSError, termios.error):
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
         self._rest()
+
+    def close(self) -> None:
+        """Leave it for good."""
+        self.leave()
         os.close(self._fd)

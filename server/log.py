@@ -53,6 +53,11 @@ NOTES: dict[str, tuple[str, str]] = {
                  "TERM or INT came: the daemon syncs what it accepted and tells its clients"),
     "reloaded": ("", "HUP came: the daemon opened its log file again, and read the bans, quotas "
                      "and certificate"),
+    "not-upgraded": ("reason", "USR2 came, or an operator asked for it, and no other program could "
+                               "take over: this one serves on"),
+    "upgraded": ("before release clients told milliseconds",
+                 "this program took the place of the one before, with its clients; those that "
+                 "were told come again; so long nobody was served"),
     "operation": ("address order arguments",
                   "an operator asked for something (parleyd status, kick, ban and others)"),
     "no-operator": ("address order", "a login that is none asked for what only operators may"),
@@ -119,9 +124,10 @@ NOTES: dict[str, tuple[str, str]] = {
 }
 # Events that an operator should look at, with their levels (sd-daemon(3)); all others are 6, info.
 LEVELS = {"disk-full": 3, "slow-key": 4, "untold": 4, "unprotected": 4, "slow-login": 4,
-          "not-reloaded": 4, "certificate-expires": 4, "socket-lost": 4, "socket-gone": 4,
-          "shut-directory": 4, "no-descriptors": 4, "relayed-proof": 4, "log-lost": 4,
-          "violation": 5, "wrong-proof": 5, "operator": 5, "operation": 5, "no-operator": 5}
+          "not-reloaded": 4, "not-upgraded": 4, "certificate-expires": 4, "socket-lost": 4,
+          "socket-gone": 4, "shut-directory": 4, "no-descriptors": 4, "relayed-proof": 4,
+          "log-lost": 4, "violation": 5, "wrong-proof": 5, "operator": 5, "operation": 5,
+          "no-operator": 5, "upgraded": 5}
 INFO = 6
 BODIES = frozenset({"text"})        # the fields that hold the body of a message or a line
 

@@ -20,28 +20,26 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 import wire
-from mailbox import Full, Mailbox
+from mailbox import Full
 from net.tls import BadCertificate, Server
 from rules.retirement import is_retired
 from rules.state import Now
 from rules.store import is_room
-from rules.switchboard import Switchboard
+from server import upgrade
 from server.allowed import Allowed
+from server.answers import answer
 from server.banned import Banned
 from server.connection import Connection
-from server.console import Console
-from server.doors import Doors
 from server.kept import BadFile
 from server.options import Limits
 from server.overview import Order, Overview, Unable, number_of
 from server.supervisor import Supervisor
+from server.upgrade import Upgrade
 from store.user import User
 from terminal.usage import RELEASE
 
-PART = 12_000           # characters of JSON in one REPORT: less than TEXT_MAX, as it is ASCII
 STEP = 10_000           # names looked at in a step: a millisecond
 ROWS_MAX = 2000         # of the table that one order is told: 300 KB
-TOLD = "an operator was answered"      # why such a connection is closed: not worth a line
 # nor are these orders
 READ_ONLY = frozenset({"status", "names", "logins", "waiting", "table", "quota"})
 DAY = 86400.0           # seconds
@@ -54,13 +52,9 @@ class Kept(NamedTuple):
     is_kept: Callable[[], bool]
 
 
-class House(Protocol):
+class House(upgrade.House, Protocol):
     """The daemon, as the orders know it."""
-    board: Switchboard
-    mailbox: Mailbox
     limits: Limits
-    console: Console
-    doors: Doors
     now: Now
     signal: int         # set to end the daemon
 
@@ -81,7 +75,8 @@ class Operations:
         self.allowed = Allowed(house.board, house.mailbox.directory)
         self.banned = Banned(house.board, house.mailbox.directory)
         self._said_at = -inf                    # when it was last said, on the monotonic clock
-        self._drained_at = 0.0                  # by when the daemon ends; 0: it does not
+        self.drained_at = 0.0                   # by when the daemon ends; 0: it does not
+        self.upgrade = Upgrade(house, self)
         # answers, each with the seq that the disk must have
         self._promised: list[tuple[int, Connection, object]] = []
         self._orders: dict[str, Callable[..., Order]] = {
@@ -98,16 +93,19 @@ class Operations:
         """An OPERATE came.  Raises ProtocolError."""
         if connection.caller.uid not in self.board.claims.identity.operators:
             self.note("no-operator", address=connection.caller.address, order=said.words[0])
-            _answer(connection, os.EX_NOPERM, "only root and the login of the daemon may do that, "
+            answer(connection, os.EX_NOPERM, "only root and the login of the daemon may do that, "
                                               "at its Unix socket")
             return
         word, *arguments = said.words
         if word not in READ_ONLY:
             self.note("operation", address=connection.caller.address, order=word,
                       arguments=" ".join(filter(None, arguments)))
+        if word == "upgrade" and not arguments:
+            self.upgrade.begin(connection)
+            return
         order = self._orders.get(word)
         if order is None:
-            _answer(connection, os.EX_PROTOCOL, f"this daemon, parley {RELEASE}, does not know the "
+            answer(connection, os.EX_PROTOCOL, f"this daemon, parley {RELEASE}, does not know the "
                                                 f"order {word}")
             return
         self.board.slices.begin(self._carry_out(connection, order, arguments))
@@ -117,14 +115,14 @@ class Operations:
         try:
             work = order(*arguments)            # nothing of it is done yet
         except TypeError:
-            _answer(connection, os.EX_USAGE, f"wrong arguments: {' '.join(arguments)}")
+            answer(connection, os.EX_USAGE, f"wrong arguments: {' '.join(arguments)}")
             return
         try:
             report = yield from work
         except Unable as unable:
-            _answer(connection, unable.code, str(unable))
+            answer(connection, unable.code, str(unable))
         except Full as full:
-            _answer(connection, os.EX_TEMPFAIL, full.reason)
+            answer(connection, os.EX_TEMPFAIL, full.reason)
         else:
             self._promised.append((self.mailbox.last, connection, report))
             self.look(self.house.now)
@@ -133,6 +131,7 @@ class Operations:
         """Once a second: send the answers that the disk has come up to, end a daemon that is
         drained, and tell the service manager that the loop turns."""
         self.supervisor.look(now.monotonic, self.board.table.title())
+        self.upgrade.look(now.monotonic)
         if now.monotonic - self._said_at >= DAY:
             self._say_expiry(now)
         if self._promised:
@@ -141,9 +140,9 @@ class Operations:
             for seq, connection, report in waiting:
                 if seq <= settled:
                     _report(connection, report)
-        if self._drained_at and (now.monotonic >= self._drained_at
+        if self.drained_at and (now.monotonic >= self.drained_at
                                  or not self.board.errands.everybody()):
-            self._drained_at = 0.0
+            self.drained_at = 0.0
             self.house.signal = signal.SIGTERM
 
     def _user(self, name: str) -> User:
@@ -214,6 +213,15 @@ class Operations:
                 "cuts": [cut._asdict() for cut in self.house.console.cuts.last]}
 
     # ---- who may be here ----
+
+    def on_signal(self, number: int) -> None:
+        """HUP and USR2 are orders, too; all others are the console's."""
+        if number == signal.SIGHUP:
+            self.reload()
+        elif number == signal.SIGUSR2:
+            self.upgrade.begin()
+        else:
+            self.house.console.on_signal(number)
 
     def reload(self) -> None:
         """HUP came: open the log again, look for the sockets' files, read the bans, the quotas and
@@ -293,7 +301,7 @@ class Operations:
         yield
         wait = number_of(seconds) if seconds else inf
         self.board.door.draining = DRAINING
-        self._drained_at = self.house.now.monotonic + wait
+        self.drained_at = self.house.now.monotonic + wait
         self.board.tell_everybody(wire.Notice(DRAINING + (f"; it stops in {wait:.0f} s"
                                                           if seconds else "")))
         return {"clients": len(self.board.roster.clients)}
@@ -302,7 +310,7 @@ class Operations:
         yield
         if self.board.door.draining:
             self.board.tell_everybody(wire.Notice("users may come in again: this daemon goes on"))
-        self.board.door.draining, self._drained_at = "", 0.0
+        self.board.door.draining, self.drained_at = "", 0.0
         return {"clients": len(self.board.roster.clients)}
 
     # ---- names that go ----
@@ -353,20 +361,11 @@ class Operations:
 def _report(connection: Connection, report: object) -> None:
     """The disk has settled what this report promises: it has it, or has refused it."""
     if not isinstance(report, Kept):
-        _answer(connection, os.EX_OK, json.dumps(report))
+        answer(connection, os.EX_OK, json.dumps(report))
     elif report.is_kept():
-        _answer(connection, os.EX_OK, json.dumps(report.report))
+        answer(connection, os.EX_OK, json.dumps(report.report))
     else:
-        _answer(connection, os.EX_TEMPFAIL, "the disk is full: nothing was changed")
-
-
-def _answer(connection: Connection, code: int, text: str) -> None:
-    """Tell the report, in parts, and close."""
-    if not connection.is_open:
-        return
-    parts = [text[at:at + PART] for at in range(0, len(text), PART)] or [""]
-    connection.finish(TOLD, b"".join(
-        wire.encode(wire.Report(part is parts[-1], code, part)) for part in parts))
+        answer(connection, os.EX_TEMPFAIL, "the disk is full: nothing was changed")
 
 
 def _uptime() -> float:

@@ -34,7 +34,7 @@ from terminal.usage import RELEASE, Help, Parser, die, positive, say
 PROGRAM = "parleyd"
 # Words in place of options, that ask the running daemon (control.py).
 SUBCOMMANDS = ("status", "top", "names", "logins", "check", "kick", "ban", "unban", "bans",
-               "announce", "drain", "quota", "retire", "reinstate", "backup")
+               "announce", "drain", "quota", "upgrade", "retire", "reinstate", "backup")
 
 STRANGERS = 64              # connections without a name, for each listener
 STRANGERS_EACH = 8          # and from one address

@@ -21,8 +21,12 @@ class Painter:
         self.outlet = outlet
         self.unsent = b""                       # what the terminal did not take yet
         self.size = (0, 0)                      # columns and rows
+        self.open()
+
+    def open(self) -> None:
+        """Take the terminal, whose screen is empty then."""
         self._shown: Sequence[str] = ()         # the rows that are on the screen
-        outlet.write(OPEN)
+        self.outlet.write(OPEN)
 
     def begin(self) -> bool:
         """Whether the next picture can be painted; `size` is the terminal's then."""

@@ -8,7 +8,8 @@ import selectors
 import signal
 import socket
 
-KNOWN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1)
+KNOWN = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1,
+         signal.SIGUSR2)
 
 
 class Signals:

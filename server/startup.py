@@ -29,9 +29,11 @@ from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts
 from rules.state import Client
 from rules.switchboard import Switchboard
+from server import allowed, banned
 from server.browser import Browser
 from server.console import Console
 from server.doors import Doors
+from server.handover import BadHandover, Handover, Inherited, take
 from server.kept import BadFile
 from server.keyboard import Keyboard
 from server.log import NoTerminal
@@ -39,10 +41,11 @@ from server.operations import Operations
 from server.options import PROGRAM, Limits, exposed, may_listen
 from server.seats import seat_of
 from server.supervisor import address_of, handed_over
+from server.upgrade import READY
 from server.views import Here
 from store.disk import Disk
 from store.syncer import BackgroundDisk
-from terminal.usage import die
+from terminal.usage import die, say
 
 SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
 SLOW_KEY = 0.002            # seconds of a TLS handshake, above which the operator is warned
@@ -117,6 +120,25 @@ def inherited(options: argparse.Namespace) -> list[socket.socket]:
         return listeners
     except ValueError as error:
         die(PROGRAM, os.EX_USAGE, str(error))
+
+
+def handover() -> Handover | None:
+    """What another program has left to this one, if it takes its place."""
+    try:
+        return take(os.environ, os.getpid())
+    except BadHandover as error:
+        die(PROGRAM, os.EX_UNAVAILABLE, str(error))
+
+
+def check_config(options: argparse.Namespace, handed: Handover | None) -> None:
+    """Look whether a daemon would start, as far as that can be seen while another runs."""
+    first_certificate(options)
+    try:
+        banned.read(options.state)
+        allowed.read(options.state)
+    except BadFile as error:
+        die(PROGRAM, os.EX_CONFIG, f"{error}; or remove the file")
+    say(PROGRAM, READY if handed else "the options, and the configuration file, are right")
 
 
 def judge_key(server: Server, console: Console) -> None:
@@ -250,25 +272,29 @@ def load_kept(operations: Operations) -> None:
 
 
 def listen(doors: Doors, console: Console, wanted: Sequence[Sequence[Address]], mode: int | None,
-           server: Server | None, inherited: Sequence[socket.socket] = ()) -> None:
+           server: Server | None, inherited: Sequence[socket.socket] = (),
+           kept: Sequence[Inherited] = ()) -> None:
     """Listen at the first place of each list that can be opened.  Without --listen one place is
-    enough, and none is needed beside the sockets that were handed over."""
+    enough, and none is needed beside the sockets that a service manager handed over.  `kept`: the
+    listeners of the program before, whose places are taken up; with one of them a place that can't
+    be opened is passed over."""
+    inherited = [*inherited, *(each.sock for each in kept if not each.is_own)]
+    doors.kept = [each for each in kept if each.is_own]
     for listener in inherited:
         is_tcp = listener.family != AF_UNIX
         doors.listen(listener, address_of(listener), server if is_tcp else None)
-    if inherited and wanted[0][0].default:
-        return
-    for choices in wanted:
+    for choices in wanted if not inherited or not wanted[0][0].default else ():
         try:
             doors.open(choices, default_mode(choices[0]) if mode is None else mode, server)
         except OSError as error:
-            if doors.listeners and choices[0].default:
+            if kept or (doors.listeners and choices[0].default):
                 console.note("passed-over", address=error.filename,
                              reason=error.strerror or str(error))
                 continue
             console.close()
             doors.close()
             die(PROGRAM, *_cannot_listen(error, choices[0].default))
+    doors.give_up()
 
 
 def _cannot_listen(error: OSError, is_default: bool) -> tuple[int, str]:

@@ -39,6 +39,14 @@ class Supervisor:
         is_ours = pid in ("", str(os.getpid())) and microseconds.isdigit()
         return cls(address, int(microseconds) / 1e6 if is_ours else 0.0)
 
+    def environment(self) -> dict[str, str]:
+        """The variables that name it, for a program that takes the place of this one."""
+        found = {"NOTIFY_SOCKET": self._address.replace("\0", "@", 1)} if self._address else {}
+        if self.watchdog:
+            found |= {"WATCHDOG_USEC": str(round(self.watchdog * 1e6)),
+                      "WATCHDOG_PID": str(os.getpid())}
+        return found
+
     def tell(self, *lines: str) -> None:
         """Tell it this, if it listens now."""
         if not self._address:

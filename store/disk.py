@@ -321,6 +321,9 @@ class Disk(SystemCalls):
     ready: Sequence[tuple[int, Callable[[], None]]] = ()
     """Descriptors that are readable when a sync has ended, and what the loop must call then."""
 
+    children: Sequence[int] = ()
+    """The pids of the processes that work for this disk, and end with this one."""
+
     def begin_datasync(self, key: int, fd: int) -> bool:
         """Begin a datasync; whether it has ended already.  `key` tells one file from the next."""
         self.datasync(fd)

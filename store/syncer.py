@@ -116,6 +116,7 @@ class BackgroundDisk(Disk):
             self._library = Library()
             made.pop_all()
         self._key = -1  # of the journal whose descriptor the child has
+        self.children = self._journal.pid, self._tasks.pid, self._library.pid
         self.ready = [(child.line.fileno(), child.take) for child in (self._journal, self._tasks)]
 
     def begin_datasync(self, key: int, fd: int) -> bool:

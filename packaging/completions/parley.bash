@@ -84,7 +84,7 @@ _parleyd() {
         --sender-bytes --login-bytes --rate --all --all-seconds --log-each --new-names --names
         --names-each --room-lines --check-store --salvage --version" -- "$word"))
     [[ $COMP_CWORD == 1 ]] && COMPREPLY+=($(compgen -W "status top names logins check kick ban unban
-        bans announce drain quota retire reinstate backup" -- "$word"))
+        bans announce drain quota upgrade retire reinstate backup" -- "$word"))
 }
 complete -F _parley parley
 complete -o filenames -F _parleyd parleyd

@@ -78,8 +78,8 @@ for option in config state salvage tls-cert tls-key log
     complete -c parleyd -l $option -r -F
 end
 complete -c parleyd -n __fish_use_subcommand -d 'Ask the running daemon' \
-    -a 'status top names logins check kick ban unban bans announce drain quota retire reinstate backup'
-set -l asks status top names logins check kick ban unban bans announce drain quota retire reinstate backup
+    -a 'status top names logins check kick ban unban bans announce drain quota upgrade retire reinstate backup'
+set -l asks status top names logins check kick ban unban bans announce drain quota upgrade retire reinstate backup
 complete -c parleyd -n "__fish_seen_subcommand_from $asks" -l connect -x -a 'unix:'
 complete -c parleyd -n '__fish_seen_subcommand_from status names logins bans quota' -l json
 complete -c parleyd -n '__fish_seen_subcommand_from status' -l prometheus

@@ -9,10 +9,13 @@ real time.
 Each `say` and `hears` turns the daemon's loop by hand until nothing is ready, so a test never
 waits: what has not come then never comes.
 """
+import json
+import os
 import shutil
 import socket
 import tempfile
 from typing import Any, TypeVar
+from unittest import mock
 
 import daemon as daemon_module
 import wire
@@ -23,8 +26,10 @@ from rules.state import Caller, Now
 from server.console import Console
 from server.cuts import GOING
 from server.fairness import TICK
+from server.handover import Handover, read_connection
 from server.log import NOTES
 from server.options import Limits
+from server.takeover import take_over
 from store.disk import Disk
 
 M = TypeVar("M")
@@ -104,6 +109,26 @@ class Service:
     def restart(self) -> None:
         self.crash()
         self.start()
+
+    def upgrade(self) -> None:
+        """As on USR2, but for exec(2): another daemon goes on with the descriptors and with what
+        this one says of them."""
+        self.run()
+        before, documents = self.daemon, list[Any]()
+        upgrade = before.operations.upgrade
+        with mock.patch.object(upgrade, "become", documents.append), \
+                mock.patch("server.upgrade.LOOK_SECONDS", 0.0):
+            upgrade.go()
+        handed = json.loads(json.dumps(documents[0]))
+        for connection in handed["connections"]:
+            connection["fd"] = os.dup(connection["fd"])
+        told = self.notes.told
+        self.crash()
+        before.selector.close()
+        self.start()
+        self.notes.told = told                  # one log
+        handover = Handover(handed, read_connection)
+        self.daemon.operations.upgrade.ended(handover, take_over(self.daemon, handover))
 
     def __enter__(self) -> "Service":
         return self

@@ -107,6 +107,13 @@ class Machine:
                                      + self.run("journalctl", "-n", "30", check=False))
             time.sleep(0.05)
 
+    def until_logged(self, unit: str, wanted: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while wanted not in (told := self.run("journalctl", "-u", unit, "-o", "cat")):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{unit} did not log {wanted!r}: {told}")
+            time.sleep(0.05)
+
     def close(self) -> None:
         self._process.send_signal(signal.SIGKILL)       # and with it all processes in there
         self._process.communicate()

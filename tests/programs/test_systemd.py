@@ -73,12 +73,34 @@ class Service(unittest.TestCase):
         return found
 
     def test_reload(self) -> None:
+        """It is an upgrade: another release, and a changed configuration, in the same process."""
         self.host.run("systemctl", "start", "parleyd")
         before = self.host.shows("parleyd", "MainPID")
+        usage = "/usr/lib/parley/terminal/usage.py"
+        self.host.run("sed", "-i", 's/^RELEASE = .*/RELEASE = "0.9"/', usage)
+        self.addCleanup(self.host.run, "rm", "-rf", "/etc/parley")
+        self.configure("patience = 61")
         self.host.run("systemctl", "reload", "parleyd")
-        self.host.until("parleyd", "ActiveState", "active")
+        self.assertEqual(self.host.shows("parleyd", "ActiveState"), "active")
         self.assertEqual(self.host.shows("parleyd", "MainPID"), before)
-        self.assertIn("reloaded", self.host.run("journalctl", "-u", "parleyd", "-o", "cat"))
+        told = self.host.run("journalctl", "-u", "parleyd", "-o", "cat")
+        self.assertRegex(told, "upgraded before=.* release=0.9 clients=0 told=0")
+        self.assertIn("parley 0.9", self.host.run("parleyd", "status", "--connect", SOCKET))
+        self.send("after it")
+        self.assertIn("after it", self.check())
+        self.configure("patience = soon")
+        done = self.host.run("systemctl", "reload", "parleyd", check=False)
+        self.assertIn("failed", done)
+        told = self.host.run("journalctl", "-u", "parleyd", "-o", "cat")
+        self.assertRegex(told, "not-upgraded reason=.*patience")
+        self.assertEqual(self.host.shows("parleyd", "MainPID"), before)
+        self.assertIn("parley OK", self.host.run("parleyd", "check", "--connect", SOCKET))
+        self.host.run("systemctl", "kill", "--signal=HUP", "parleyd")
+        self.host.until_logged("parleyd", "reloaded")
+
+    def configure(self, line: str) -> None:
+        self.host.run("sh", "-c", f"mkdir -p /etc/parley && printf '[limits]\n{line}\n' "
+                                  ">/etc/parley/parleyd.conf")
 
     def test_the_journal(self) -> None:
         """It has the levels, and the time only once."""

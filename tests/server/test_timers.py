@@ -90,7 +90,7 @@ class InTheDaemon(unittest.TestCase):
             for number in range(20):
                 service.user(f"u{number}").sock.close()
                 service.run()
-            self.assertEqual((service.daemon.connections, service.daemon._open), ({}, 0))
+            self.assertEqual((service.daemon.connections, len(service.daemon.strangers)), ({}, 0))
             service.forward(1)
             self.assertEqual(service.daemon.heartbeat.timers._seconds, {})
 

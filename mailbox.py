@@ -248,7 +248,7 @@ class Mailbox:
     def put(self, sender: User, origin: int, now: int, recipients: Sequence[User], flags: int,
             text: bytes) -> Mail:
         """Queue one message for each recipient, no one twice; they must not change before `write`.
-        With EVERYONE it was written to all but the sender.  Durable once settled."""
+        With EVERYONE, to all but the sender, they are in order.  Durable once settled."""
         heading = b"" if flags & EVERYONE else heading_of_names([user.name for user in recipients])
         return self.put_run(sender, origin, now, recipients, flags, body_of([text]), False, heading)
 

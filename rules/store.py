@@ -97,7 +97,8 @@ class Store(Protocol):
         With `spread` the recipients must be in the order of their numbers, and
         their queues have it when `fanout.step` has been called until it was False; until then no
         other may be put so, and `fanout.reach` comes before a look at a user's own fields.
-        wire.SendFlag.EVERYONE does not say that the recipients are all."""
+        wire.SendFlag.EVERYONE does not say that the recipients are all, but they are in the order
+        of their numbers."""
 
     def unread(self, user: User, after: int, upto: int, most: int, size: int, /) -> list[Mail]:
         """The next unread messages with after < id <= upto: `most` messages and `size` bytes at

@@ -7,6 +7,9 @@
               a run of messages (bodies.py), whose seqs are their ids; `origin` is that of the
               first; with the flag EVERYONE there is no list of recipients: they are all users
               numbered below `named` but the sender; with LISTED in its place there is one
+    EXCEPT    time u64 | sender u32 | origin u64 | flags u8 | named u32 |
+              omitted u32 | numbers u32 * omitted | body
+              a PUT to all users numbered below `named` but the sender and these, such as rooms
     ADDRESSED a PUT of messages to a room; behind the body stands their heading (headings.py)
     READ      user u32 | watermark u64 | ranges u32 | ranges * (first u64 | last u64)
               what a user has read
@@ -27,6 +30,7 @@ slices while it serves, so some of them hold effects of journals that are replay
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from net.bodies import count_of, is_whole
@@ -36,7 +40,7 @@ from store.journal import RECORD
 from store.mail import WHOLE, Mail, messages
 from store.user import NO_MAIL, NUMBER, RUNS_MAX, SETTING_MAX, Range, User
 
-NAME, PUT, READ, SEEN, ORIGINS, SETTING, ADDRESSED = 1, 2, 3, 4, 5, 6, 7
+NAME, PUT, READ, SEEN, ORIGINS, SETTING, ADDRESSED, EXCEPT = 1, 2, 3, 4, 5, 6, 7, 8
 # A flag of a mail, as on the wire: it was written to every name but its sender's.  In a PUT: all of
 # them got it.
 EVERYONE = 2
@@ -44,6 +48,7 @@ LISTED = 8  # in a PUT, in place of EVERYONE: it went to some of them, who are l
 ALL_OR_SOME = EVERYONE | LISTED
 
 NAME_HEAD = struct.Struct("!IQ")
+EXCEPT_HEAD = struct.Struct("!I")
 PUT_HEAD = struct.Struct("!QIQBI")
 READ_HEAD = struct.Struct("!IQI")
 RANGE = struct.Struct("!QQ")
@@ -70,8 +75,11 @@ def name_record(user: User) -> bytes:
 
 def put_record(time: int, sender: int, origin: int, flags: int, to: Sequence[User],
                everyone: int, body: bytes) -> tuple[bytes, bytes, bytes]:
-    """The parts of a PUT.  `everyone` is the number of users that there are; EVERYONE needs it."""
+    """The parts of a PUT.  `everyone` is the number of users that there are; EVERYONE needs it, and
+    recipients in the order of their numbers."""
     if flags & EVERYONE and len(to) < everyone - 1:
+        if 2 * len(to) > everyone:
+            return _except_record(time, sender, origin, flags, to, everyone, body)
         flags ^= ALL_OR_SOME
     if flags & EVERYONE:
         named, numbers = everyone, b""
@@ -81,6 +89,30 @@ def put_record(time: int, sender: int, origin: int, flags: int, to: Sequence[Use
     size = PUT_HEAD.size + len(numbers) + len(body)
     head = PUT_WHOLE.pack(size, PUT, count_of(body), time, sender, origin, flags, named)
     return head, numbers, body
+
+
+def _except_record(time: int, sender: int, origin: int, flags: int, to: Sequence[User],
+                   everyone: int, body: bytes) -> tuple[bytes, bytes, bytes]:
+    """The parts of an EXCEPT: a list of all but a few would have 400 KB for 100,000 names."""
+    omitted = [number for number in missing_from(to, everyone) if number != sender]
+    numbers = struct.pack(f"!{1 + len(omitted)}I", len(omitted), *omitted)
+    size = PUT_HEAD.size + len(numbers) + len(body)
+    head = PUT_WHOLE.pack(size, EXCEPT, count_of(body), time, sender, origin, flags, everyone)
+    return head, numbers, body
+
+
+def missing_from(users: Sequence[User], everyone: int) -> list[int]:
+    """The numbers below `everyone` of whoever is not among these users, which are in order.  It
+    looks at few of them, if few are missing."""
+    found, at, number = list[int](), 0, 0
+    while number < everyone:
+        stop = users[at].number if at < len(users) else everyone
+        found += range(number, stop)
+        # from here on they follow each other, up to the next that is missing
+        end = bisect_right(range(len(users)), stop - at, lo=at,
+                           key=lambda place: users[place].number - place)
+        at, number = end, stop + end - at
+    return found
 
 
 def addressed_record(mail: Mail, to: Sequence[User]) -> tuple[bytes, bytes, bytes]:
@@ -146,7 +178,8 @@ class Replay:
         self._ranges: dict[int, list[Range]] = {}
         self._rows: dict[int, Callable[[int, bytes], None]] = {
             NAME: self._name, PUT: self._put_one, READ: self._read, SEEN: self._seen,
-            ORIGINS: self._origins, SETTING: self._setting, ADDRESSED: self._addressed}
+            ORIGINS: self._origins, SETTING: self._setting, ADDRESSED: self._addressed,
+            EXCEPT: self._except}
         self._headings: dict[bytes, bytes] = {}  # by the recipients' numbers, as in a PUT
 
     def apply(self, entries: Iterable[tuple[int, int, bytes]], file: str) -> None:
@@ -186,6 +219,14 @@ class Replay:
         numbers = struct.unpack_from(f"!{named}I", payload, PUT_HEAD.size)
         body = from_rest(payload[PUT_HEAD.size + 4 * named:])
         self._put_for([self.users[number] for number in numbers], seq, head, body, body.heading)
+
+    def _except(self, seq: int, payload: bytes) -> None:
+        time, sender, origin, flags, named = PUT_HEAD.unpack_from(payload)
+        (count,) = EXCEPT_HEAD.unpack_from(payload, PUT_HEAD.size)
+        start = PUT_HEAD.size + EXCEPT_HEAD.size
+        omitted = {sender, *struct.unpack_from(f"!{count}I", payload, start)}
+        to = [user for user in self.users[:named] if user.number not in omitted]
+        self._put_for(to, seq, (time, sender, origin, flags), payload[start + 4 * count:], b"")
 
     def _put_for(self, to: Sequence[User], seq: int, head: Sequence[int], body: bytes,
                  heading: bytes) -> None:

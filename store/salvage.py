@@ -37,6 +37,7 @@ from store.manifest import Manifest
 from store.records import (
     ADDRESSED,
     EVERYONE,
+    EXCEPT,
     NAME,
     NAME_HEAD,
     PUT,
@@ -184,7 +185,7 @@ def _highest_user(findings: Findings, names: Iterable[int]) -> int:
 def _highest_in(type: int, payload: bytes) -> int:
     """The highest user number in a record."""
     try:
-        if type not in (PUT, ADDRESSED):
+        if type not in (PUT, ADDRESSED, EXCEPT):
             return int.from_bytes(payload[:4], "big")
         _, sender, _, flags, recipients = PUT_HEAD.unpack_from(payload)
         if flags & EVERYONE:

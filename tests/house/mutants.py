@@ -334,6 +334,8 @@ MUTANTS = [Mutant(*row) for row in (
      "        seq += 1\n", POWER),
     ("records: all origins of a run are known", "store/records.py",
      "mark(origin, origin + last - seq)", "mark(origin, origin)", POWER),
+    ("records: who is omitted gets nothing", "store/records.py",
+     "if user.number not in omitted]", "if user.number != sender]", "test_mailbox"),
     ("mailbox: what is left of a run stays", "store/user.py",
      "rest.append(after.part(last + 1, after.last))", "pass", POWER),
     ("mail: a part has its own origins", "store/mail.py", "self.origin and self.origin + start",

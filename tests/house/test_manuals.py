@@ -367,7 +367,7 @@ class StoreTest(unittest.TestCase):
         told = {row[1]: int(row[2]) for row in rows if row}
         self.assertEqual(told, {name: getattr(records, name)
                                 for name in ("NAME", "PUT", "READ", "SEEN", "ORIGINS", "SETTING",
-                                             "ADDRESSED")})
+                                             "ADDRESSED", "EXCEPT")})
 
     def test_kinds_of_settings(self):
         kinds = vars(importlib.import_module("rules.store").Setting).items()

@@ -320,8 +320,8 @@ class Life:
                 names = [user.name for user in dice.sample(users, dice.choice([1, 1, 1, 1, 2, 3]))]
         to: list[User] = [user for user in users if user.name in names]
         self.unanswered.update((origin + n, (names, flags, text)) for n, text in enumerate(texts))
-        if flags and len(to) != len(users) - 1:
-            flags = 0
+        if flags and origin % 3 == 0 and len(to) > 3:
+            del to[1]               # it may be a room
         heading = b"" if flags else heading_of_names([user.name for user in to])
         if not flags and origin % 5 == 0:
             heading = heading_of(["#ops"])  # to a room, of which these are the members

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+import random
 import shutil
 import stat
 import subprocess
@@ -32,7 +33,16 @@ from store import salvage
 from store.disk import WAIT
 from store.journal import RECORD
 from store.mail import WHOLE, Mail
-from store.records import NAME, ORIGINS, Replay, name_record, origins_record, setting_record, split
+from store.records import (
+    NAME,
+    ORIGINS,
+    Replay,
+    missing_from,
+    name_record,
+    origins_record,
+    setting_record,
+    split,
+)
 from store.reserve import LAST, LOOK, Reserve
 from store.room import USER_BYTES, need
 from store.segment import ENTRY_MAX
@@ -375,6 +385,32 @@ class TestMail(StoreCase):
             self.assertEqual([u.waiting for u in box.users], [2, 0, 1, 0])
             self.assertEqual(box.unread(box.users[0], 0, EVER, 9, 999), [mail, some])
             self.seal(box)
+
+    def test_everyone_but_a_few(self) -> None:
+        """Rooms get nothing: the record has them, and not all others."""
+        box = self.open()
+        users = self.names(box, *[f"u{n}" for n in range(50)], "#ops", *"abc", "#dev")
+        to = [user for user in users if user.number not in (0, 7, 8, 50, 54)]
+        self.keep(box)
+        at = box._journals.current.offset
+        mail = box.put(users[7], 9, 1, to, EVERYONE, b"all")
+        self.keep(box)
+        self.assertLess(box._journals.current.offset - at, 120)
+        for again in (self.reopen(box), None):
+            box = again or self.reopen(box)
+            self.assertEqual([user.number for user in box.users if user.waiting],
+                             [user.number for user in to])
+            self.assertEqual(box.unread(box.users[1], 0, EVER, 9, 999), [mail])
+            self.seal(box)
+
+    def test_who_is_missing(self) -> None:
+        dice = random.Random(3)
+        for _ in range(100):
+            number = dice.randrange(40)
+            users = [User(n, f"u{n}", 1) for n in range(number) if dice.random() < 0.8]
+            here = {user.number for user in users}
+            self.assertEqual(missing_from(users, number),
+                             [n for n in range(number) if n not in here])
 
     def test_everyone_alone(self) -> None:
         box = self.open()

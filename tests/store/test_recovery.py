@@ -402,7 +402,8 @@ class Life:
 
     def everyone(self) -> None:
         sender = self.user()
-        self._put([user for user in self.box.users if user is not sender], EVERYONE)
+        omitted = {sender.number, sender.number // 2}
+        self._put([user for user in self.box.users if user.number not in omitted], EVERYONE)
 
     def read(self) -> None:
         user = self.user()

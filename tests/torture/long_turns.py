@@ -132,7 +132,7 @@ class House:
         store = directory + "/store"
         if names:
             lived_in.furnish(store, names=names)
-        self.daemon = DaemonProcess(*LIMITS, store=store, console="log",
+        self.daemon = DaemonProcess(*LIMITS, "--room-lines", "10000", store=store, console="log",
                                     program=(HERE + "/tests/torture/timed_turns.py",
                                              self.watch_path))
         assert self.daemon.process is not None
@@ -439,6 +439,38 @@ def rooms(house: House) -> Iterator[Figure]:
     house.settle()
 
 
+def kept(house: House) -> Iterator[Figure]:
+    """A room that keeps 10,000 lines becomes too long by a quarter, most of them at rest; then it
+    is closed and made again.  Before, the disk refuses a change of it."""
+    member, origin = house.enter("k1", wire.Feature.ROOMS), int(time.monotonic()) << 32
+    member.say(wire.Join(1, "#kept"))
+    house.settle()
+
+    def refuse() -> None:
+        limits = resource.prlimit(house.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(house.pid, resource.RLIMIT_FSIZE, (0, limits[1]))
+        member.say(wire.Topic(2, "#kept", "refused"))
+        house.hears(member, wire.Failed)
+        resource.prlimit(house.pid, resource.RLIMIT_FSIZE, limits)
+
+    def write(lines: int) -> None:
+        nonlocal origin
+        for _ in range(lines // 20):
+            member.say(wire.Sends(origin + 1, 0, ("#kept",), tuple(["x" * 1000] * 20)))
+            origin += 20
+            house.drain(0.005)
+    member.heard = []
+    yield house.measure("a topic that the disk refuses", refuse, 3.0)
+    member.heard = None
+    write(12_400)
+    house.settle()
+    yield house.measure("a room is cut to 10,000 lines", lambda: write(200), 3.0)
+    yield house.measure("it is closed and made again", lambda: member.say(
+        wire.Close(3, "#kept"), wire.Join(4, "#kept")), 3.0)
+    house.leave(member)
+    house.settle()
+
+
 def banned(house: House) -> Iterator[Figure]:
     """HUP with a thousand bans.  All clients are root's here, whom none of them keeps out."""
     with changing(house.daemon.store) as write:
@@ -451,7 +483,7 @@ def banned(house: House) -> Iterator[Figure]:
 # the whole log when it comes; so where there are many, the log is short.
 HOUSES: dict[str, tuple[int, int, tuple[Callable[[House], Iterator[Figure]], ...]]] = {
     "many subscribers": (0, SUBSCRIBERS, (start, called_off, slow, flap, hold, cut)),
-    "many names": (NAMES, 50, (to_all, lists, confirm, scripts, rooms, banned)),
+    "many names": (NAMES, 50, (to_all, lists, confirm, scripts, rooms, kept, banned)),
 }
 
 

@@ -767,6 +767,8 @@ MUTANTS = [Mutant(*row) for row in (
      "test_operations"),
     ("bans: the file is synced before it counts", "server/kept.py", "        disk.sync(fd)\n", "",
      "test_operations"),
+    ("delivery: checks of many", "rules/delivery.py", "            self._defer_checks(stirred)\n",
+     "            pass\n", "test_partings"),
     ("partings: few in a turn", "server/partings.py", "list(islice(crowd.waiting, FEW))",
      "list(crowd.waiting)", "test_partings"),
     ("quotas: of one login", "rules/usage.py", "self.census.share_of(self._own.get(usage.login))",

@@ -253,7 +253,7 @@ class Plain:
         if self.desk.is_at_login:
             return not self.menu.is_joining
         return (self.link.online and self.link.roster.is_whole
-                and not (self.menu.talk.is_busy or self.link.pending))
+                and not (self.desk.opening or self.menu.talk.is_busy or self.link.pending))
 
     def _patience(self) -> float | None:
         """For how many seconds to wait; None: for ever."""
@@ -307,7 +307,8 @@ class Plain:
             return not self.menu.is_joining
         if self.interactive:
             return True
-        return self.link.online and self.link.roster.is_whole and not self.menu.talk.is_busy
+        return (self.link.online and self.link.roster.is_whole
+                and not (self.desk.opening or self.menu.talk.is_busy))
 
     def _obey(self, raw: bytes) -> None:
         """Do what a line asks."""

@@ -3,6 +3,7 @@ import subprocess
 import unittest
 
 import wire
+from tests.harness.process import HERE
 from tests.programs import test_client, test_plain
 from tests.programs.test_client import SECONDS
 
@@ -50,6 +51,19 @@ class InAPipe(test_plain.Lines):
                                    stdin="hello\n/all no\n")
         self.assertEqual((code, err.count("\n")), (67, 1), err)
         self.assertIn("did you mean bob", err)
+
+    def test_no_line_is_done_before_that(self) -> None:
+        """Nor is the end of the input, though the program hears one event at a time."""
+        slow = ("import sys; sys.path.insert(0, sys.argv.pop(1)); import curses_client; "
+                "from client import waiter; waiter.HEAR_SECONDS = 0; "
+                "sys.exit(curses_client.main())")
+        command = self.command("--name", "ann", "join", "ops")
+        command[1:2] = ["-c", slow, HERE]
+        for lines in "2\n/exit\n", "1\n", "3":
+            done = subprocess.run(command, input=lines.encode(), capture_output=True, env=self.env,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(b"stored: " + lines[:1].encode(), done.stdout)
 
     def test_a_room(self) -> None:
         for word, code in (("ops", 0), ("#ops", 0), ("#", 64), ("a b", 64)):

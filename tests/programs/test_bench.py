@@ -191,7 +191,7 @@ class Honesty(unittest.TestCase):
             self.skipTest("needs a temporary directory on a disk")
         bench = Path(self.directory, "tree/bench")
         ran = subprocess.run([sys.executable, bench / "run.py", "--works", "W1,W2q,W2", "--rounds",
-                              "1", "--seconds", "0.05", "--only"], capture_output=True, text=True,
+                              "1", "--seconds", "0.2", "--only"], capture_output=True, text=True,
                              env=os.environ | {"BENCH_PLACE": place})
         self.assertEqual(ran.returncode, 0, ran.stderr)
         found = [json.loads(line)

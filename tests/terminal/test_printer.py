@@ -37,9 +37,10 @@ ALLOWED = {
     # the Outlet: what comes from LogStream._add() and Painter.paint(), both after display(), and
     # sequences of the table's own
     ("log", "flush", "self.outlet.write"), ("painter", "paint", "self.outlet.write"),
-    ("painter", "__init__", "outlet.write"), ("painter", "begin", "self.outlet.write"),
+    ("painter", "open", "self.outlet.write"), ("painter", "begin", "self.outlet.write"),
     ("painter", "close", "self.outlet.write"),
-    # a file of our own, a pipe to ourselves, and sockets
+    # a file of our own, a pipe to ourselves, memory for the next program, and sockets
+    ("handover", "written", "file.write"),
     ("interrupts", "_caught", "os.write"),
     ("startup", "_secret", "os.pwrite"), ("tls", "sendmsg", "self.send"),
     ("connection", "transmit", "self.sock.send"), ("connection", "finish", "self.send"),

@@ -94,7 +94,7 @@ class Full(unittest.TestCase):
         if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
             self.skipTest("needs root, and leave to mount a tmpfs")
         self.addCleanup(subprocess.run, ["umount", self.root], check=True)
-        self.daemon = DaemonProcess(store=self.root + "/store")
+        self.daemon = DaemonProcess("--login-bytes", "none", store=self.root + "/store")
         self.addCleanup(self.daemon.close)
         self.origin = ORIGIN
 

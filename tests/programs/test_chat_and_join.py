@@ -4,11 +4,21 @@ import unittest
 
 import wire
 from tests.harness.process import HERE
-from tests.programs import test_client, test_plain
+from tests.programs import test_client
 from tests.programs.test_client import SECONDS
 
 
-class OnAScreen(test_client.OnScreen):
+class Begins(test_client.OnScreen):
+    def setUp(self) -> None:
+        super().setUp()
+        self.env = self.environment()
+
+    def piped(self, *options: str, lines: str = "") -> tuple[int, str]:
+        """The exit code, and what it complains of besides the missing terminal."""
+        done = subprocess.run(self.command("--name", "ann", "--plain", *options), timeout=60,
+                              input=lines.encode(), capture_output=True, env=self.env)
+        return done.returncode, done.stderr.decode()
+
     def test_straight_into_a_chat_and_a_room(self) -> None:
         with self.daemon.client("bob", wire.Feature.RECEIPTS) as bob:
             ann = self.terminal("--name", "ann", "chat", "bob")
@@ -27,8 +37,6 @@ class OnAScreen(test_client.OnScreen):
         ann = self.terminal("--name", "ann", "join", "ops")
         self.sees(ann, "to #ops>", "you are in #ops")
 
-
-class InAPipe(test_plain.Lines):
     def test_lines_wait_for_the_answer(self) -> None:
         """And then they are lines of the chat."""
         with self.daemon.client("bob", wire.Feature.RECEIPTS) as bob:
@@ -46,9 +54,8 @@ class InAPipe(test_plain.Lines):
                 pipe.close()
 
     def test_nobody_of_that_name(self) -> None:
-        self.known("bob")
-        code, _, err = self.parley("--name", "ann", "--plain", "chat", "bobb",
-                                   stdin="hello\n/all no\n")
+        self.daemon.client("bob").close()
+        code, err = self.piped("chat", "bobb", lines="hello\n/all no\n")
         self.assertEqual((code, err.count("\n")), (67, 1), err)
         self.assertIn("did you mean bob", err)
 
@@ -68,7 +75,7 @@ class InAPipe(test_plain.Lines):
     def test_a_room(self) -> None:
         for word, code in (("ops", 0), ("#ops", 0), ("#", 64), ("a b", 64)):
             with self.subTest(word):
-                found, _, err = self.parley("--name", "ann", "--plain", "join", word, stdin="hi\n")
+                found, err = self.piped("join", word, lines="hi\n")
                 self.assertEqual(found, code, err)
 
 

@@ -18,7 +18,7 @@ from tests.harness.terminals import environment, find_program, needs
 from tests.programs.test_ssh import Sshd, has_login
 
 SECONDS = 60.0
-LONG = unittest.skipUnless(effort(1, 0), "`make test-all` has it: a real sshd, or cron")
+LONG = unittest.skipUnless(effort(1, 0), "`make test-all` has it: a recipe")
 
 
 def recipes() -> dict[str, str]:
@@ -86,6 +86,7 @@ class InAShell(Recipes):
         self.assertEqual(self.sh(profile), "parley: 1 waiting\n")
         self.assertEqual(self.sh("PARLEY_SERVER=unix:/nonexistent/sock\n" + profile, 69), "")
 
+    @LONG
     def test_a_command_has_ended(self) -> None:
         Path(self.home, "Makefile").write_text("all:\n\t@echo made $(CODE)\n\t@exit $(CODE)\n")
         first, second = RECIPES["When a command has ended"].splitlines()
@@ -95,12 +96,14 @@ class InAShell(Recipes):
         self.sh("export CODE=1\n" + first, 2)
         self.assertEqual(self.waits("ann"), [])
 
+    @LONG
     def test_if_nobody_sees_it(self) -> None:
         recipe = RECIPES["If nobody sees it"]
         self.assertIn("-W 600", recipe)
         self.sh(recipe.replace("-W 600", "-W 1"))
         self.assertEqual([len(self.waits(name)) for name in ("ann", "bob", "erin")], [1, 1, 1])
 
+    @LONG
     def test_waiting_for_an_answer(self) -> None:
         waiting = subprocess.Popen(["sh", "-c", RECIPES["Waiting for an answer"]], text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=self.env)

@@ -233,7 +233,7 @@ class Door:
             raise Refusal(*refusal)
         self.note("new-name", name=name, address=caller.address)
         user = self.mailbox.register(name, now.wall)
-        self.roster.registered(user)            # an errand has no row, but the name has
+        self.roster.add_absent(user)          # an errand has no row, but the name has
         return user
 
     # ---- going ----

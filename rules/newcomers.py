@@ -57,5 +57,5 @@ class Newcomers:
                 raise Unfit(*refusal)
             user = self.mailbox.register(name, NEVER)
             self.owners.give(user, uid)
-            self.roster.registered(user)
+            self.roster.add_absent(user)
             self.note("new-name", name=name, address=client.address)

@@ -97,16 +97,17 @@ class Roster:
             self.speaking.append(client)        # it is told all before its connection is closed
         if self.clients.get(client.user.number) is client:
             del self.clients[client.user.number]
-            self.recent[client.user.number] = None
-            if len(self.recent) > RECENT_MAX:
-                del self.recent[next(iter(self.recent))]
-            self.changed(client)
+            self.add_absent(client.user)
 
     def changed(self, client: Client) -> None:
         """This client's row in the log of names is not what it was."""
-        self.registered(client.user)
+        self.version += 1
+        self.changes[client.user.number] = None
 
-    def registered(self, user: User) -> None:
-        """This user's row is new, or not what it was."""
+    def add_absent(self, user: User) -> None:
+        """This user is away: since now, or since ever."""
         self.version += 1
         self.changes[user.number] = None
+        self.recent[user.number] = None
+        if len(self.recent) > RECENT_MAX:
+            del self.recent[next(iter(self.recent))]

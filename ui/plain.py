@@ -425,7 +425,7 @@ class Plain:
             try:
                 self.link.shown(mails)
             except ArchiveError as fault:
-                self._complain(f"{fault}; the messages stay in the mailbox", os.EX_IOERR)
+                self._complain(str(fault), os.EX_IOERR)
 
     def _show_entries(self) -> None:
         """Print the new entries of the pane and the marks that changed."""

@@ -53,6 +53,11 @@ class OfErrands(unittest.TestCase):
 
 
 class Beside(OfErrands):
+    def test_a_name_that_only_ever_came_on_errands_has_a_row_in_the_table(self) -> None:
+        self.errand("cron", EVE).hang_up()
+        rows, more = self.house.daemon.board.table.rows(9)
+        self.assertEqual(([row.name for row in rows], more), (["cron"], 0))
+
     def test_ten_at_once_beside_a_session_and_without_one(self) -> None:
         bob = self.session("bob", BOB)
         for beside in (False, True):

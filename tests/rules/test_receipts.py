@@ -158,6 +158,16 @@ class Listening(test_errands.OfErrands):
         window, = self.house.daemon.board.errands.of.values()
         self.assertEqual([each.window.messages for each in window], [0])
 
+    def test_two_of_them(self) -> None:
+        """Both are pushed it, and either may confirm it."""
+        both = [self.listener() for _ in range(2)]
+        self.send(self.bob, "ann", "one")
+        mails = [each.hears(wire.Mail, text="one", flags=0) for each in both]
+        for each, mail in zip(both, mails, strict=True):
+            each.say(wire.Confirm(mail.id, mail.id))
+            self.assertEqual(len(each.hears_all(wire.Confirmed)), 1)
+        self.assertEqual(self.house.mailbox.find("ann").waiting, 0)
+
     def test_what_it_is_pushed_changes_with_the_session(self) -> None:
         recv = self.listener()
         for comes, flags in ((False, 0), (True, SendFlag.COPY), (False, 0), (True, SendFlag.COPY)):

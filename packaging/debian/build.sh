@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 command -v dpkg-deb >/dev/null || { echo "make deb needs dpkg-deb" >&2; exit 69; }
 place=build/deb
-rm -rf "$place" && mkdir -p "$place/DEBIAN" dist
 umask 022
+rm -rf "$place" && mkdir -p "$place/DEBIAN" dist
 make -s install PREFIX=/usr DESTDIR="$place" PYTHON=/usr/bin/python3 >/dev/null
 find "$place" -name __pycache__ -prune -exec rm -rf {} +            # postinst compiles, for the Python that is there
 gzip -9n "$place"/usr/share/man/man*/*

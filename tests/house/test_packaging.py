@@ -148,6 +148,7 @@ class Debian(Packages):
 
 # What is done with the package, which is $2; $1 is an empty directory.
 SCRIPT = r"""
+umask 022                       # the new root is for all
 mount -t tmpfs none "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" none "$1/root"

@@ -85,7 +85,6 @@ class Check:
         self.at = at                # when the daemon read it, monotonic
         self.left: dict[Key, None] | None = None
         self.came = self.gone = self.last = 0
-        self.began = -1.0           # monotonic
 
 
 class Session:
@@ -105,6 +104,7 @@ class Session:
         self.in_flight: dict[Key, int] = {}         # sent and not confirmed: bytes of text
         self.check: Check | None = None
         self.began = -1.0                           # when the last check began, monotonic
+        self.let_at = -1.0                          # and the last that had waited long enough
         self.told: int | None = None                # by WELCOME and WAITING; None: not welcomed yet
         self.begins: list[int] = []                 # LIVE is due: the places behind which mail is
         self.answers: dict[int, list[Answer]] = {}  # due, by the sender's id
@@ -515,24 +515,20 @@ class Model:
         if check.left is None:
             busy = [other for other in self.clients(session.name) if other is not session
                     and (other.checked or (other.check and other.check.left))
-                    and not self._was_just_let(other.check)
+                    and other.let_at != self.now    # it may have begun before that one
                     and not self._was_before(session, other)]
             if busy and self.now - check.at < self.patience:
                 raise Disagreement(f"{session.name} checks while {busy[0].checked} are on their way"
                                    " by another check")
             self.count("checks beside another", len(busy))
-            check.left, check.began = dict.fromkeys(self.waits(session)), self.now
+            check.left = dict.fromkeys(self.waits(session))
             session.began = self.now
+            if self.now - check.at >= self.patience:
+                session.let_at = self.now
             if session.told != len(check.left):
                 raise Disagreement(f"{session.name} was told {session.told}, and a check brings "
                                    f"{len(check.left)}")
         return check
-
-    def _was_just_let(self, check: Check | None) -> bool:
-        """Whether this check began in this very turn, because it had waited long enough: the one
-        that is asked about may have begun before it."""
-        return (check is not None and check.began == self.now
-                and self.now - check.at >= self.patience)
 
     def _was_before(self, session: Session, other: Session) -> bool:
         """Whether a check of this session, which brings nothing, may have ended before that of the

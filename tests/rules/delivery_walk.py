@@ -292,7 +292,8 @@ class Walk:
                                           dir=SHM if os.path.isdir(SHM) else None)
         self.model = Model(window, window_bytes, quota, errands.CHECK_SECONDS, room_lines, UIDS)
         self.actors = [Actor(self, name) for name in (*NAMES, *LATE)]
-        self.errands = [Actor(self, name, True) for name in NAMES[:ON_ERRANDS] for _ in range(2)]
+        self.errands = [Actor(self, name, True) for name in (*NAMES[:ON_ERRANDS], LATE[0])
+                        for _ in range(2)]
         self.now = Now(1, 1.0)
         self.turns = 0
         self._is_receiving = False

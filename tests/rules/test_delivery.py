@@ -18,8 +18,8 @@ from tests.rules.test_store import House
 from wire import Feature
 
 EVER = 2**64 - 1
-WALKS, STEPS = effort(140, 5), effort(400, 150)
-FIRST = 5                       # a seed: the five from here see all that a walk can
+WALKS, STEPS = effort(100, 5), effort(400, 150)
+FIRST = 11                      # a seed: the five from here see all that a walk can
 # Of what a walk of the sample must have seen, each at least so often.
 SEEN = {"live": 500, "checked": 1000, "checks": 50, "quiet moments": 20, "kills": 1,
         "refused batches": 10, "manifests": 20, "full mailboxes": 20, "slices": 20, "resumed": 50,

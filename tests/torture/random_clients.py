@@ -659,7 +659,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="random_clients")
     parser.add_argument("--users", type=int, default=120)
     parser.add_argument("--messages", type=int, default=40_000)
-    parser.add_argument("--walks", type=int, default=140)
+    parser.add_argument("--walks", type=int, default=110)
     parser.add_argument("--steps", type=int, default=WALK_STEPS)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args(arguments)

@@ -28,7 +28,7 @@ mount --rbind /dev dev
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs run
-for place in tmp var/tmp; do mount -t tmpfs tmpfs $place; done
+for place in tmp var/tmp usr/local; do mount -t tmpfs tmpfs $place; done
 mkdir tmp/tree
 mount --bind "$2" tmp/tree
 rm -f etc/machine-id etc/systemd/system/*.wants/* usr/lib/systemd/system/*.wants/*getty*

@@ -2,6 +2,7 @@
 reloaded and started anew."""
 import os
 import re
+import shutil
 import socket
 import tempfile
 import time
@@ -175,6 +176,34 @@ class Service(unittest.TestCase):
         self.assertIn("parleyd stopped", self.host.run(rc, "stop"))
         self.assertIn("does not run", self.host.run(rc, "status", check=False))
         self.host.run("rm", "-rf", "/run/parley")
+
+
+@unittest.skipIf(WHY_NOT, WHY_NOT)
+@unittest.skipUnless(shutil.which("dpkg-deb"), "needs dpkg")
+class Package(unittest.TestCase):
+    def test_a_newer_one_drops_nobody(self) -> None:
+        """dpkg installs it over the one whose daemon runs, which becomes the new one."""
+        with Machine() as host:
+            host.run("cp", "-r", "/tmp/tree", "/tmp/copy")
+
+            def install(release: str) -> None:
+                host.run("sed", "-i", f's/^RELEASE = .*/RELEASE = "{release}"/',
+                         "/tmp/copy/terminal/usage.py")
+                host.run("make", "-s", "-C", "/tmp/copy", "deb")
+                host.run("dpkg", "-i", "--force-depends",
+                         f"/tmp/copy/dist/parley_{release}_all.deb")
+
+            install("0.8")
+            host.run("systemctl", "start", "parleyd")
+            before = host.shows("parleyd", "MainPID")
+            host.run("parley", "--name", "cron", "--send", "cron", "before")
+            install("0.9")
+            self.assertEqual(host.shows("parleyd", "MainPID"), before)
+            self.assertIn("parley 0.9", host.run("parleyd", "status", "--connect", SOCKET))
+            host.until_logged("parleyd", "upgraded before=0.8 release=0.9")
+            self.assertIn("before", host.run("parley", "--name", "cron", "--check"))
+            host.run("dpkg", "-r", "parley")
+            self.assertEqual(host.shows("parleyd", "ActiveState"), "inactive")
 
 
 class Told(unittest.TestCase):

@@ -353,7 +353,7 @@ class Daemon:
         client = connection.client
         if client is None:
             self.strangers.remove(connection)
-            if connection.closing is not TOLD and not connection.was_look(reason):
+            if connection.closing != TOLD and not connection.was_look(reason):
                 self.console.note("closed", address=connection.caller.address, reason=reason)
         else:
             del self.connection_of[client]

@@ -376,9 +376,8 @@ class Mailbox:
         return self._journals.settled(wait)
 
     def sync(self, wait: bool = False) -> int:
-        """Begin a sync of what was written, unless a sync is under way.  Returns what is settled
-        then.  It does not wait for a disk that works in the background: call again when
-        `disk.ready` was readable and `disk.take` was called.  Raises Failed."""
+        """Begin a sync of what was written, unless one is under way.  Returns what is settled then.
+        A disk that works in the background: call again after `disk.take`.  Raises Failed."""
         return self._journals.sync(wait)
 
     def settle(self) -> bool:
@@ -406,17 +405,18 @@ class Mailbox:
             self._write()
         self.upkeep.resting = True
 
-    def finish(self) -> None:
-        """Write the batch, and say in the journal that all is on the disk; waits for the disk."""
+    def finish(self, wait: bool = True) -> bool:
+        """Write the batch, and say in the journal that all is on the disk.  Is it?"""
         if self._journals.failed is None:
             self.upkeep.end_roll()
             self._journals.is_rolling = False
             if self._batch.is_due:
                 self._write()
-            self.sync(wait=True)
+            self.sync(wait)
             if self._journals.current.offset > HEADER_SIZE:
                 self.settle()
-                self.sync(wait=True)
+                self.sync(wait)
+        return self.progress.syncing is None and not self.progress.is_dirty
 
     def close(self) -> None:
         """Finish, and let go of the store."""

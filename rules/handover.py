@@ -10,7 +10,7 @@ mailbox, or empty.  Rates and counts (buckets, quotas, usages) begin anew, as at
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rules.errands import Errands
@@ -40,7 +40,7 @@ def client_saved(board: Switchboard, client: Client) -> dict[str, Any]:
             "told_waiting": client.told_waiting, "window": client.window.saved(),
             "log": board.publication.saved(client), "looking": board.looking.saved(client),
             "outcomes": board.promises.saved(client),
-            "trace": board.receipts.saved(client), "is_told": board.statuses.is_told(client)}
+            "trace": board.receipts.saved(client), "statuses": board.statuses.saved(client)}
 
 
 def read_client(saved: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ def read_client(saved: Mapping[str, Any]) -> None:
     for each in ("token", "brought"):
         bytes.fromhex(saved[each])
     for each in ("name", "is_errand", "features", "since", "holding", "checkable", "told_waiting",
-                 "log", "looking", "outcomes", "trace", "is_told"):
+                 "log", "looking", "outcomes", "trace", "statuses"):
         saved[each]
 
 
@@ -58,7 +58,8 @@ class Resumption:
 
     def __init__(self, board: Switchboard) -> None:
         self.board = board
-        self._clients: dict[Client, bool] = {}      # and whether each was told all statuses
+        # and whose statuses each is to be told yet
+        self._clients: dict[Client, Sequence[str]] = {}
 
     def enter(self, saved: Mapping[str, Any], caller: Caller, monotonic: float) -> Client | None:
         """A client that was here before; None: its name is in the log no more."""
@@ -89,7 +90,7 @@ class Resumption:
             board.promises.resume(client, saved["outcomes"])
         _look_again(board.errands, client, monotonic)
         board.delivery.stirred[client] = None
-        self._clients[client] = saved["is_told"]
+        self._clients[client] = saved["statuses"]
         return client
 
     def end(self, chats: Mapping[str, Any]) -> None:

@@ -125,21 +125,25 @@ class Statuses:
             elif knows and user.number not in self.roster.clients:
                 self.roster.tell(client, _status(user))
 
-    def is_told(self, client: Client) -> bool:
-        """Whether a client has been told all texts that it is to be told."""
-        return self._copies.get(client, (len(self._news), 0))[0] == len(self._news)
+    def saved(self, client: Client) -> list[str]:
+        """The users whose texts a client is to be told yet, for resume()."""
+        at, came = self._copies.get(client, (len(self._news), 0))
+        return [user.name for place, user in enumerate(self._news[at:], at)
+                if self._place[user.number] == place and (place >= came or self._is_here(user))]
 
-    def resume(self, clients: Mapping[Client, bool]) -> None:
-        """These clients are here, and were told all texts or not (handover.py)."""
-        for user in [client.user for client in clients if not isinstance(client, Errand)]:
-            if Setting.STATUS in user.settings:
-                self._place[user.number] = len(self._news)
-                self._news.append(user)
-        whole, end = (len(self._news), 0), len(self._news)
-        for client, is_told in clients.items():
+    def resume(self, clients: Mapping[Client, Sequence[str]]) -> None:
+        """These clients are here, and are to be told the texts of these users yet (handover.py);
+        also those that were cleared.  One that is behind is told all, some of them again."""
+        news = [client.user for client in clients if not isinstance(client, Errand)
+                and Setting.STATUS in client.user.settings]
+        behind = dict.fromkeys(name for names in clients.values() for name in names)
+        news += [user for name in behind if (user := self.mailbox.find(name))]
+        self._news = list(dict.fromkeys(news))
+        self._place = {user.number: place for place, user in enumerate(self._news)}
+        for client, names in clients.items():
             if client.features & Feature.STATUS:
-                self._copies[client] = whole if is_told else (0, end)
-                if not is_told:
+                self._copies[client] = 0 if names else len(self._news), 0
+                if names:
                     self._pages.put(client)
 
     def _send_page(self, client: Client) -> int:

@@ -7,7 +7,8 @@ document in memory, behind one more descriptor, whose number is in the environme
 
     listeners       each with its address, and whether its file is the daemon's own
     connections     each with its peer, the bytes that were not worked off and not sent yet, and its
-                    client, or what a stranger was asked
+                    client, or what a stranger was asked; or, of one that ends, what it is still
+                    told
     chats           chats and invitations (rules/handover.py)
 
 Times are of the monotonic clock, which goes on.  A program that reads another FORMAT says so before
@@ -34,6 +35,7 @@ from rules.claims import Question
 from rules.handover import client_saved, read_client
 from rules.state import Caller
 from rules.switchboard import Switchboard
+from server.answers import TOLD
 from server.connection import Connection
 
 FORMAT = 1
@@ -65,8 +67,11 @@ def caller_of(saved: Mapping[str, Any]) -> Caller:
 
 
 def connection_saved(connection: Connection, board: Switchboard) -> dict[str, Any]:
-    """A connection, with its client."""
-    client, question = connection.client, connection.question
+    """A connection, with its client.  One that ends has none any more."""
+    client, question, closing = connection.client, connection.question, connection.closing
+    if closing or (client and client.has_left):
+        closing = TOLD if client else closing
+        client = question = None
     frames = connection.frames[connection.next:]
     unread = b"".join([HEAD.pack(len(frame)) + frame for frame in frames]) + connection.decoder.rest
     return {"fd": connection.sock.fileno(), "place": connection.place,
@@ -74,7 +79,7 @@ def connection_saved(connection: Connection, board: Switchboard) -> dict[str, An
             "heard": connection.heard, "pinged": connection.pinged, "ended": connection.ended,
             "unread": _text(unread), "unsent": _text(connection.unsent),
             "client": client and client_saved(board, client),
-            "question": question and question_saved(question)}
+            "question": question and question_saved(question), "closing": closing}
 
 
 def question_saved(question: Question) -> dict[str, Any]:
@@ -178,6 +183,10 @@ def take(environ: MutableMapping[str, str], pid: int) -> Handover | None:
 
 def read_connection(saved: Mapping[str, Any]) -> None:
     """Read one connection, to see whether it can be read."""
+    for each in ("fd", "place", "opened", "heard", "pinged", "ended", "closing", ASKED):
+        saved[each]
+    for each in ("unread", "unsent"):
+        bytes_of(saved[each])
     caller = caller_of(saved["caller"])
     if saved["question"]:
         question_of(saved["question"], caller)

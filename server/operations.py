@@ -55,8 +55,6 @@ class Kept(NamedTuple):
 class House(upgrade.House, Protocol):
     """The daemon, as the orders know it."""
     limits: Limits
-    now: Now
-    signal: int         # set to end the daemon
 
     @property
     def strangers(self) -> Sized: ...

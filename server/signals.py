@@ -4,6 +4,7 @@ A signal sets a flag and wakes the loop by a socket; what it means stands in dae
 may have blocked these signals: they are let through.  A parent that has ignored INT runs the daemon
 in the background of a script, whose Ctrl-C is not for the daemon: INT stays ignored.
 """
+import os
 import selectors
 import signal
 import socket
@@ -38,6 +39,13 @@ class Signals:
         """Those that came since the last look, in order."""
         came, self.came = self.came, []
         return came
+
+    def leave(self) -> None:
+        """Hold all back, for another program in the place of this one; those that came and that
+        the loop did not see, too."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, KNOWN)
+        for number in self.take():
+            os.kill(os.getpid(), number)
 
     def close(self) -> None:
         """Wake the loop no more."""

@@ -48,7 +48,7 @@ class Strangers:
 
     def keep_waiting(self, connection: Connection) -> None:
         """Count a newcomer that has no name yet; if it is one too many, another has to go."""
-        has_spoken = connection.paused or connection.question
+        has_spoken = connection.paused or connection.question or connection.frames
         self._put(connection, self.known if has_spoken else self.silent)
 
     def remove(self, connection: Connection) -> None:

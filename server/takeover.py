@@ -48,7 +48,12 @@ def take_over(house: House, handed: Handover) -> Connection | None:
             _resume(house, connection, client)
         elif saved["question"]:
             connection.question = question_of(saved["question"], connection.caller)
-        _go_on(house, connection, saved)
+        if saved["closing"]:
+            _part(house, connection, saved["closing"])
+        else:
+            _go_on(house, connection, saved)
+        connection.unsent = bytes_of(saved["unsent"])
+        connection.watch()
         if saved[ASKED]:
             asker = connection
     resumption.end(handed.chats)
@@ -70,8 +75,14 @@ def _resume(house: House, connection: Connection, client: Client) -> None:
     house.heartbeat.begin(connection)
 
 
+def _part(house: House, connection: Connection, reason: str) -> None:
+    """Close it when it has taken what it is still told; it has as long for that as a stranger."""
+    connection.opened, connection.closing = house.now.monotonic, reason
+    house.strangers.keep_waiting(connection)
+
+
 def _go_on(house: House, connection: Connection, saved: Mapping[str, Any]) -> None:
-    """Send what is unsent, and work off what is unread."""
+    """Work off what is unread."""
     connection.frames = connection.decoder.split(bytes_of(saved["unread"]))
     if connection.frames or connection.decoder.fault:
         house.unfinished.next_turn[connection] = None
@@ -80,5 +91,3 @@ def _go_on(house: House, connection: Connection, saved: Mapping[str, Any]) -> No
     elif saved["ended"]:
         connection.ended = True
         house.partings.ended(connection, house.now)
-    connection.unsent = bytes_of(saved["unsent"])
-    connection.watch()

@@ -31,7 +31,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import wire
-from mailbox import Mailbox
+from mailbox import Full, Mailbox
 from net.tls import Secured
 from rules.handover import chats_saved, is_quiet
 from rules.state import Now
@@ -41,7 +41,7 @@ from server.connection import Connection
 from server.console import Console
 from server.doors import Doors
 from server.handover import ASKED, VARIABLE, Handover, connection_saved, named, written
-from server.signals import KNOWN
+from server.signals import KNOWN, Signals
 from server.supervisor import Supervisor
 from terminal.display import clip, display
 from terminal.usage import RELEASE
@@ -67,7 +67,10 @@ class House(Protocol):
     console: Console
     doors: Doors
     selector: selectors.BaseSelector
+    signals: Signals
     clock: Callable[[], Now]
+    now: Now
+    signal: int         # set to end the daemon
 
     @property
     def connections(self) -> Mapping[int, Connection]: ...
@@ -80,6 +83,8 @@ class Orders(Protocol):
     supervisor: Supervisor
     drained_at: float   # by when the daemon ends, monotonic; 0: it does not
 
+    def look(self, now: Now) -> None: ...
+
 
 class Upgrade:
     """The upgrade that is under way, if one is."""
@@ -90,6 +95,7 @@ class Upgrade:
         self.is_due = False                     # the program was tried: go()
         self._asker: Connection | None = None
         self._tried = 0                         # the pid of the program that is tried
+        self._ending: list[int] = []            # those that were tried, and are to be waited for
         self._told = b""                        # what it says
         self._line = -1                         # on which it says it
         self._until = 0.0                       # monotonic
@@ -132,13 +138,16 @@ class Upgrade:
         self.house.selector.register(line, selectors.EVENT_READ, lambda *_: self._listen())
 
     def _listen(self) -> None:
+        """It says something: a part of it in each turn, for it may say more than anybody reads."""
         with suppress(BlockingIOError):
-            while data := os.read(self._line, TOLD_MAX):
-                self._told = (self._told + data)[-TOLD_MAX:]
-            self._end_trial()
+            data = os.read(self._line, TOLD_MAX)
+            self._told = (self._told + data)[-TOLD_MAX:]
+            if not data:
+                self._end_trial()
 
     def look(self, monotonic: float) -> None:
         """Once a second: whether the program takes too long to answer."""
+        self._ending = [pid for pid in self._ending if not _is_buried(pid)]
         if self._tried and monotonic >= self._until:
             self._told += b"\nthe new program did not answer in time"
             self._end_trial()
@@ -149,8 +158,7 @@ class Upgrade:
         os.close(self._line)
         with suppress(OSError):
             os.kill(self._tried, signal.SIGKILL)
-        with suppress(OSError):
-            os.waitpid(self._tried, 0)
+        self._ending.append(self._tried)        # a disk that stands still may keep it for long
         self._tried = 0
         lines = [line for line in self._told.decode(errors="replace").splitlines() if line.strip()]
         if READY in lines:
@@ -173,11 +181,11 @@ class Upgrade:
             return                              # a seal: all are served meanwhile
         began = house.clock().monotonic
         try:
+            self._fall_quiet(began)             # if that can't be, nobody over TLS has to go
             told = self._tell_tls()
             self._fall_quiet(began)
-            house.mailbox.finish()
             self.become(self._document() | {"began": began, "told": told})
-        except NotUpgraded as error:
+        except (NotUpgraded, Full) as error:
             self._failed(str(error))
 
     def _tell_tls(self) -> int:
@@ -195,12 +203,18 @@ class Upgrade:
     def _fall_quiet(self, began: float) -> None:
         """Raises NotUpgraded."""
         house, board = self.house, self.house.board
-        board.publication.hurry()
         wait = 0.0
         while True:
+            board.publication.hurry()
             house.turn(wait, reads=False)
             wait = LOOK_SECONDS
-            if is_quiet(board) and not house.mailbox.upkeep.is_working:
+            is_at_rest = (is_quiet(board) and not house.mailbox.upkeep.is_working
+                          and house.mailbox.finish(wait=False))
+            if is_at_rest:
+                self.orders.look(house.now)     # answers that waited for the disk
+            if house.signal:
+                raise NotUpgraded("the daemon was told to end")
+            if is_at_rest:
                 return
             if house.clock().monotonic - began >= QUIET_SECONDS:
                 raise NotUpgraded(house.mailbox.refusing or "the disk is too slow now: try again")
@@ -209,11 +223,10 @@ class Upgrade:
         """What the next program has to know; of so many connections."""
         house, board = self.house, self.house.board
         kept = [each for each in list(house.connections.values())[:most]
-                if not isinstance(each.sock, Secured) and not each.closing
-                and not (each.client and each.client.has_left)]
+                if not isinstance(each.sock, Secured)]
         return {
             "release": RELEASE, "began": 0.0, "told": 0,
-            "children": house.mailbox.disk.children,
+            "children": [*house.mailbox.disk.children, *self._ending],
             "draining": board.door.draining, "drained_at": self.orders.drained_at,
             "listeners": house.doors.saved(),
             "connections": [connection_saved(each, board) | {ASKED: each is self._asker}
@@ -229,7 +242,7 @@ class Upgrade:
                        VARIABLE: named(fd, os.getpid())}
         self.orders.supervisor.reloading()
         house.console.suspend()
-        signal.pthread_sigmask(signal.SIG_BLOCK, KNOWN)     # they wait for the program
+        house.signals.leave()                   # they wait for the program
         for each in inherited:
             os.set_inheritable(each, True)
         try:
@@ -256,6 +269,14 @@ class Upgrade:
             answer(asker, os.EX_OK, json.dumps({
                 "before": handed.release, "release": RELEASE, "clients": clients,
                 "told": handed.told, "milliseconds": milliseconds}))
+
+
+def _is_buried(pid: int) -> bool:
+    """Whether this child has ended, or is none."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except OSError:
+        return True
 
 
 def _tried(document: int, output: int) -> int:

@@ -146,7 +146,7 @@ INSIDE = {
         "fairness": "",
         "frames": "",
         "gathering": "",
-        "handover": "connection",
+        "handover": "answers connection",
         "handshakes": "options pool",
         "heartbeat": "connection timers",
         "keyboard": "",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import os
 import random
 import shutil
@@ -24,9 +25,10 @@ from unittest.mock import patch
 import wire
 from mailbox import Full, Mailbox
 from net.values import ERRANDS
-from rules import delivery, errands, groups, looking, roster, runs, slices
+from rules import delivery, errands, groups, looking, pages, roster, runs, slices
 from rules.claims import Identity
 from rules.groups import Groups
+from rules.handover import Resumption, chats_saved, client_saved, is_quiet
 from rules.hosts import Hosts
 from rules.quota import Accounts, Broadcasts, Quotas
 from rules.state import Caller, Client, Doubtful, Errand, Now, Refusal
@@ -44,6 +46,7 @@ UIDS = {name: 1001 + number for number, name in enumerate((*NAMES, *LATE))}
 OPERATOR = UIDS[NAMES[-1]]
 ON_ERRANDS = 3              # of them go on errands too, two at once
 QUIET_TURNS = 3000          # until all has come to rest; far more than it takes
+UNREAD = 12                 # messages that a client leaves unread, and is sent further pages
 REVIEW_SECONDS = 2.0        # between two looks at who is in a group: 20 turns
 SHM = "/dev/shm"
 
@@ -163,6 +166,7 @@ class Actor:
     def read(self, most: int) -> None:
         for _ in range(min(most, len(self.inbox))):
             said = self.inbox.popleft()
+            self.clog()
             match said:
                 case wire.Welcome():
                     self.online, self.token = True, said.token
@@ -181,6 +185,12 @@ class Actor:
                         self.unanswered.pop(origin, None)
                 case wire.Refused():
                     self.unanswered.pop(said.id, None)
+
+    def clog(self) -> None:
+        """One that reads too slowly is sent no further pages."""
+        if self.client is not None:
+            is_slow = len(self.inbox) > UNREAD and not self.walk.is_resting
+            self.client.backlog = pages.PAUSE_AT if is_slow else 0
 
     def _show(self, mails: list[wire.Mail]) -> None:
         self.walk.model.shown(self.name, mails)
@@ -296,7 +306,7 @@ class Walk:
                         for _ in range(2)]
         self.now = Now(1, 1.0)
         self.turns = 0
-        self._is_receiving = False
+        self._is_receiving = self.is_resting = False
         self.groups = self.model.rooms.groups
         self._start()
 
@@ -345,11 +355,11 @@ class Walk:
 
     # ---- the daemon's turn ----
 
-    def turn(self, quiet: bool = False) -> None:
+    def turn(self, quiet: bool = False, *, reads: bool = True) -> None:
         self.turns += 1
         self.now = Now(self.now.wall + 1, self.now.monotonic + 0.1)
         self.model.now = self.now.monotonic
-        for actor in self.chance.sample(self.everybody, len(self.everybody)):
+        for actor in self.chance.sample(self.everybody, len(self.everybody)) if reads else ():
             if actor.client is None:
                 if not quiet and self.chance.random() < (0.02 if actor.name in LATE else 0.15):
                     self._enter(actor, self.chance.random() < 0.7)
@@ -531,6 +541,7 @@ class Walk:
                 self.model.says(session, said)
                 if actor.client is client:
                     actor.inbox.append(said)
+                    actor.clog()
 
     def _goodbye(self) -> None:
         for client in self.board.door.gone():
@@ -564,6 +575,8 @@ class Walk:
             self.groups[uid] = {"staff"} - self.groups.get(uid, set())
         if self.chance.random() < 0.004:
             self.kill()
+        elif self.chance.random() < 0.02:
+            self.upgrade()
         self.turn()
 
     def _hang_up(self, actor: Actor) -> None:
@@ -588,11 +601,42 @@ class Walk:
             for mail in singles(self.mailbox.unread(user, 0, self.mailbox.last, 1 << 32, 1 << 40))]
             for user in users}, [user.name for user in users if not user.last_seen], not stops)
 
+    def upgrade(self) -> None:
+        """Another program goes on with all clients, as server/upgrade.py has it: the model must not
+        notice, but that the day's rates and remembered audiences begin anew."""
+        for _ in range(QUIET_TURNS):
+            self.board.publication.hurry()
+            self.turn(reads=False)
+            if is_quiet(self.board) and not self.mailbox.upkeep.is_working:
+                break
+        if self.mailbox.refusal or not is_quiet(self.board):
+            return                              # the old one serves on
+        self.mailbox.finish()
+        clients = [(client, client.caller, client_saved(self.board, client))
+                   for client in self.sessions]
+        saved = json.loads(json.dumps([chats_saved(self.board), [each for _, _, each in clients]]))
+        before = self.sessions
+        self._end()
+        self._start()
+        resumption = Resumption(self.board)
+        for (old, caller, _), each in zip(clients, saved[1], strict=True):
+            client = resumption.enter(each, caller, self.now.monotonic)
+            assert client is not None
+            self.sessions[client] = _, actor = before[old]
+            client.backlog = old.backlog
+            if actor.client is old:
+                actor.client = client
+        resumption.end(saved[0])
+        self.model.count("upgrades")
+
     # ---- quiet moments ----
 
     def rest(self) -> None:
         """Nobody does anything; until all is read, written and answered."""
         self.disk.lag = self.disk.full = 0
+        self.is_resting = True
+        for actor in self.everybody:
+            actor.clog()
         for _ in range(QUIET_TURNS):
             self.turn(quiet=True)
             if not (self.board.owes or self.board.delivery.stirred or self.board.slices
@@ -603,6 +647,7 @@ class Walk:
                 break
         else:
             raise Disagreement("it does not come to rest")
+        self.is_resting = False
         self.model.is_quiet()
         self._compare(is_quiet=True)
 

@@ -478,6 +478,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     daemon.operations.supervisor = supervisor
     if handed:
         daemon.operations.upgrade.ended(handed, take_over(daemon, handed))
+        daemon.board.slices.begin(daemon.operations.banned.put_out(lambda: daemon.now))
         handed.bury()
     supervisor.ready()
     return _serve(daemon)

@@ -77,6 +77,10 @@ class Banned:
             yield from self.board.bans.loading(parsed(self.directory))
         finally:
             self._loading = False
+        return (yield from self.put_out(now))
+
+    def put_out(self, now: Callable[[], Now]) -> Generator[None, None, int]:
+        """Put out whom the bans keep out; how many those are."""
         out = spent = 0
         for client in self.board.errands.everybody():
             spent += 1

@@ -36,7 +36,7 @@ from rules.state import Caller, Now
 from server.handover import Inherited
 from server.handshakes import Handshakes
 from server.options import Limits
-from server.sockets import file_at, open_listener, remove, shut_directory
+from server.sockets import File, file_at, open_listener, remove, set_mode, shut_directory
 
 ACCEPTS = 64                # connections accepted in a turn at each listener, if nobody asks
 ACCEPTS_CALLED = 4          # the same while somebody asks: to turn one away takes up to 150 us
@@ -64,11 +64,12 @@ class Hall(Protocol):
 class UnixDoor:
     """A Unix socket that the daemon listens at."""
 
-    def __init__(self, where: Address, mode: int, listener: socket.socket) -> None:
+    def __init__(self, where: Address, mode: int, listener: socket.socket, file: File | None
+                 ) -> None:
         self.where = where
         self.mode = mode
         self.listener = listener
-        self.file = file_at(where.path)
+        self.file = file
         self.trouble = ""           # why clients can't find it, as it was last noted
 
 
@@ -119,8 +120,9 @@ class Doors:
 
         A place that another daemon has is not passed over: it may be a second daemon by mistake."""
         for where in choices:
-            if kept := self._take_up(where, mode):
-                self._opened(where, mode, kept, server)
+            if kept := self._take_up(where):
+                set_mode(where.path, kept.file, mode)
+                self._opened(where, mode, kept.sock, server, kept.file)
                 return
         for where in choices:
             if str(where) in self.listeners.values():
@@ -138,10 +140,11 @@ class Doors:
 
     def saved(self) -> list[dict[str, Any]]:
         """The listeners, for a program that takes over (handover.py)."""
-        return [{"fd": each.fileno(), "name": name, "is_own": each in self._own}
-                for each, name in self.listeners.items()]
+        files = {door.listener: door.file for door in self._doors}
+        return [{"fd": each.fileno(), "name": name, "is_own": each in self._own,
+                 "file": files.get(each)} for each, name in self.listeners.items()]
 
-    def _take_up(self, where: Address, mode: int) -> socket.socket | None:
+    def _take_up(self, where: Address) -> Inherited | None:
         """The listener at this place of the program before, if it had one."""
         wanted = str(where._replace(tls=False))
         for each in self.kept:
@@ -149,28 +152,24 @@ class Doors:
             if name == wanted or (wanted.endswith(":0")
                                   and name.rpartition(":")[0] == wanted.rpartition(":")[0]):
                 self.kept.remove(each)
-                with contextlib.suppress(OSError):      # look() binds it again
-                    os.chmod(where.path, mode)
-                return each.sock
+                return each
         return None
 
     def give_up(self) -> None:
         """What nobody listens at any more: shut it, and remove the files."""
         kept, self.kept = self.kept, []
         for each in kept:
-            path = each.name.removeprefix("unix:")
-            if path != each.name:
-                remove(path, file_at(path))
+            remove(each.name.removeprefix("unix:"), each.file)
             each.sock.close()
 
     def _opened(self, where: Address, mode: int, listener: socket.socket,
-                server: Server | None = None) -> None:
+                server: Server | None = None, file: File | None = None) -> None:
         if not where.path:                      # port 0 was the kernel's to choose
             where = where._replace(port=listener.getsockname()[1])
         self._own.add(listener)
         self.listen(listener, str(where), server if where.tls else None)
         if where.path:
-            self._doors.append(UnixDoor(where, mode, listener))
+            self._doors.append(UnixDoor(where, mode, listener, file or file_at(where.path)))
             if directory := shut_directory(where, mode):
                 self.note("shut-directory", address=str(where), directory=directory)
 

@@ -5,7 +5,7 @@ document in memory, behind one more descriptor, whose number is in the environme
 
     VARIABLE=FORMAT:DESCRIPTOR:PID
 
-    listeners       each with its address, and whether its file is the daemon's own
+    listeners       each with its address, and the file that the daemon made for it
     connections     each with its peer, the bytes that were not worked off and not sent yet, and its
                     client, or what a stranger was asked; or, of one that ends, what it is still
                     told
@@ -25,7 +25,7 @@ import json
 import os
 import socket
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import wire
@@ -37,6 +37,7 @@ from rules.state import Caller
 from rules.switchboard import Switchboard
 from server.answers import TOLD
 from server.connection import Connection
+from server.sockets import File
 
 FORMAT = 1
 VARIABLE = "PARLEY_HANDOVER"
@@ -52,6 +53,7 @@ class Inherited(NamedTuple):
     sock: socket.socket
     name: str           # its address
     is_own: bool        # the daemon made its file, and removes it; not a service manager
+    file: File | None   # that it made for a Unix socket; another may be in its place now
 
 
 # ---- to leave ----
@@ -129,6 +131,8 @@ class Handover:
         """Raises BadHandover if this is no whole document; `read` reads one connection of it."""
         try:
             self.release: str = document["release"]
+            self.state: str = document["state"]         # the directory of the store
+            self.is_terminal: bool = document["is_terminal"]    # standard output
             self.began: float = document["began"]       # when clients were read last, monotonic
             self.children: list[int] = document["children"]     # of the program before
             self.draining: str = document["draining"]
@@ -136,8 +140,9 @@ class Handover:
             self.chats: Mapping[str, Any] = document["chats"]
             self.told: int = document["told"]           # clients that have to come again
             self.connections: list[Mapping[str, Any]] = document["connections"]
-            self._listeners = [(int(each["fd"]), str(each["name"]), bool(each["is_own"]))
-                               for each in document["listeners"]]
+            self._listeners: list[tuple[int, str, bool, File | None]] = [
+                (int(each["fd"]), str(each["name"]), bool(each["is_own"]), _file(each["file"]))
+                for each in document["listeners"]]
             for each in self.connections:
                 read(each)
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -146,7 +151,8 @@ class Handover:
 
     def listeners(self) -> list[Inherited]:
         """Its listeners, now of this process alone."""
-        return [Inherited(taken(fd), name, is_own) for fd, name, is_own in self._listeners]
+        return [Inherited(taken(fd), name, is_own, file)
+                for fd, name, is_own, file in self._listeners]
 
     def bury(self) -> None:
         """Its children have ended with it: let them go."""
@@ -155,6 +161,10 @@ class Handover:
                 os.waitpid(pid, 0)
             except OSError:             # somebody else's, or gone
                 continue
+
+
+def _file(saved: Sequence[int] | None) -> File | None:
+    return None if saved is None else (saved[0], saved[1])
 
 
 def taken(fd: int) -> socket.socket:

@@ -39,6 +39,8 @@ from store.user import User
 from terminal.usage import RELEASE
 
 STEP = 10_000           # names looked at in a step: a millisecond
+ORDER_SECONDS = 60      # that the connection of an order has beyond --login-seconds: no client
+                        # waits longer
 ROWS_MAX = 2000         # of the table that one order is told: 300 KB
 # nor are these orders
 READ_ONLY = frozenset({"status", "names", "logins", "waiting", "table", "quota"})
@@ -95,6 +97,7 @@ class Operations:
                                               "at its Unix socket")
             return
         word, *arguments = said.words
+        connection.opened = connection.heard = connection.opened + ORDER_SECONDS
         if word not in READ_ONLY:
             self.note("operation", address=connection.caller.address, order=word,
                       arguments=" ".join(filter(None, arguments)))

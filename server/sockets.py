@@ -75,6 +75,18 @@ def remove(path: str, file: File | None) -> None:
             os.unlink(path)
 
 
+def set_mode(path: str, file: File | None, mode: int) -> None:
+    """Give the socket's file this mode if it is still this one, and no link to another."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, getattr(os, "O_PATH", 0) | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd)
+            if (found.st_dev, found.st_ino) == file:
+                os.chmod(f"/proc/self/fd/{fd}", mode)
+        finally:
+            os.close(fd)
+
+
 def _entering(mode: int) -> int:
     """The bits of its directory that the users of a socket of this mode need."""
     return (mode & 0o066) >> 1 & 0o011

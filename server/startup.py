@@ -36,13 +36,14 @@ from server.doors import Doors
 from server.handover import BadHandover, Handover, Inherited, take
 from server.kept import BadFile
 from server.keyboard import Keyboard
-from server.log import NoTerminal
+from server.log import NoTerminal, open_log
 from server.operations import Operations
 from server.options import PROGRAM, Limits, exposed, may_listen
 from server.seats import seat_of
 from server.supervisor import address_of, handed_over
 from server.upgrade import READY
 from server.views import Here
+from store.backends import choose
 from store.disk import Disk
 from store.syncer import BackgroundDisk
 from terminal.usage import die, say
@@ -138,7 +139,28 @@ def check_config(options: argparse.Namespace, handed: Handover | None) -> None:
         allowed.read(options.state)
     except BadFile as error:
         die(PROGRAM, os.EX_CONFIG, f"{error}; or remove the file")
+    if handed:
+        _check_places(options, handed)
     say(PROGRAM, READY if handed else "the options, and the configuration file, are right")
+
+
+def _check_places(options: argparse.Namespace, handed: Handover) -> None:
+    """Whether this program has the store of the one before, and can write it and its log: what
+    fails later drops all clients."""
+    if os.path.realpath(options.state) != handed.state:
+        die(PROGRAM, os.EX_CONFIG, f"the daemon serves {handed.state}, and the options name "
+                                   f"{options.state}: that takes a stop and a start")
+    if options.console == "table" and not handed.is_terminal:
+        die(PROGRAM, os.EX_CONFIG, "--console table needs a terminal: use --console log")
+    try:
+        choose(options.backend)
+        if options.log:
+            os.close(open_log(options.log).outlet.fd)
+    except StoreError as error:
+        die(PROGRAM, error.code, str(error))
+    except OSError as error:
+        die(PROGRAM, os.EX_CANTCREAT,
+            f"the log {options.log} could not be opened: {error.strerror}")
 
 
 def judge_key(server: Server, console: Console) -> None:

@@ -226,6 +226,7 @@ class Upgrade:
                 if not isinstance(each.sock, Secured)]
         return {
             "release": RELEASE, "began": 0.0, "told": 0,
+            "state": os.path.realpath(house.mailbox.directory), "is_terminal": os.isatty(1),
             "children": [*house.mailbox.disk.children, *self._ending],
             "draining": board.door.draining, "drained_at": self.orders.drained_at,
             "listeners": house.doors.saved(),

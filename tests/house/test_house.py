@@ -146,7 +146,7 @@ INSIDE = {
         "fairness": "",
         "frames": "",
         "gathering": "",
-        "handover": "answers connection",
+        "handover": "answers connection sockets",
         "handshakes": "options pool",
         "heartbeat": "connection timers",
         "keyboard": "",

@@ -4,15 +4,23 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
 import wire
+from net.address import parse
 from rules import pages, publication
+from rules.bans import Ban
 from rules.claims import Identity
 from rules.state import Caller
+from server import startup
+from server.handover import Handover, Inherited, read_connection
+from server.options import parse as parse_options
 from server.signals import KNOWN, Signals
-from server.upgrade import QUIET_SECONDS, NotUpgraded
+from server.sockets import file_at, open_listener
+from server.upgrade import QUIET_SECONDS, READY, NotUpgraded
+from store.backends import NoBackend
 from tests.harness.service import Service
 from tests.server.test_daemon import StalledDisk
 from wire import Feature
@@ -76,6 +84,16 @@ class Owed(unittest.TestCase):
         self.service.upgrade()
         self.assertEqual(asking.hears(wire.Report).code, os.EX_OK)
         self.assertTrue(asking.is_disconnected())
+
+    def test_an_order_that_takes_long(self):
+        """As that for an upgrade does, while a seal is under way."""
+        asking = self.service.connect(ROOT)
+        with mock.patch.object(self.service.daemon.operations.upgrade, "_try"):
+            asking.say(wire.Operate(("upgrade",)))
+            self.service.forward(self.service.limits.login_seconds * 3)
+        self.assertFalse(asking.is_disconnected())
+        self.service.upgrade()
+        self.assertEqual(asking.hears(wire.Report).code, os.EX_OK)
 
     def test_a_sync_that_nobody_waits_for(self):
         disk = self.service.mailbox.disk
@@ -184,6 +202,92 @@ class Quiet(unittest.TestCase):
                 mock.patch.object(self.upgrade, "_tell_tls") as tell:
             self.upgrade.go()
         tell.assert_not_called()
+
+
+class Files(unittest.TestCase):
+    """The files of Unix sockets in the next program."""
+
+    def setUp(self):
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.where = parse(f"unix:{self.directory}/s")
+        self.service = self.enterContext(Service())
+        self.doors = self.service.daemon.doors
+        listener = open_listener(self.where)
+        self.kept = Inherited(listener, str(self.where), True, file_at(self.where.path))
+        self.doors.kept = [self.kept]
+
+    def test_the_mode_is_for_the_file_that_the_daemon_made(self):
+        self.doors.open([self.where], 0o666)
+        self.assertEqual(os.stat(self.where.path).st_mode & 0o777, 0o666)
+
+    def test_no_link_in_its_place_is_followed(self):
+        os.unlink(self.where.path)
+        with open(self.directory + "/secret", "w") as file:
+            os.chmod(file.fileno(), 0o600)
+        os.symlink(self.directory + "/secret", self.where.path)
+        self.doors.open([self.where], 0o666)
+        self.assertEqual(os.stat(self.directory + "/secret").st_mode & 0o777, 0o600)
+
+    def test_the_file_of_another_daemon_in_its_place_stays(self):
+        os.unlink(self.where.path)
+        with open_listener(self.where):
+            self.doors.open([self.where], 0o600)
+            self.doors.look(self.service.clock.monotonic, now=True)
+            self.assertIn("another file", self.service.notes.events("socket-lost")[0]["reason"])
+            self.doors.close()
+            self.assertIsNotNone(file_at(self.where.path))
+
+    def test_nor_is_it_removed_with_a_place_that_is_given_up(self):
+        os.unlink(self.where.path)
+        with open_listener(self.where):
+            self.doors.give_up()
+            self.assertIsNotNone(file_at(self.where.path))
+
+
+class Started(unittest.TestCase):
+    """What a program looks at before it takes over: later it would drop everybody."""
+
+    def setUp(self):
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.service = self.enterContext(Service())
+
+    def check(self, *words):
+        """What it says, with these options, in place of this daemon."""
+        document = self.service.daemon.operations.upgrade._document() | {"is_terminal": False}
+        with mock.patch("server.startup.say") as say, \
+                mock.patch("server.startup.die", side_effect=SystemExit) as die, \
+                contextlib.suppress(SystemExit):
+            startup.check_config(parse_options(["--state", self.service.store, *words]),
+                                 Handover(document, read_connection))
+        return str((die if die.called else say).call_args.args[-1])
+
+    def test_it_can(self):
+        self.assertEqual(self.check("--log", self.directory + "/log"), READY)
+        os.symlink(self.service.store, self.directory + "/link")
+        self.assertEqual(self.check("--state", self.directory + "/link"), READY)
+
+    def test_another_store(self):
+        self.assertIn(f"the daemon serves {os.path.realpath(self.service.store)}, and",
+                      self.check("--state", self.directory))
+
+    def test_a_log_that_can_not_be_opened(self):
+        self.assertIn("could not be opened: No such file",
+                      self.check("--log", self.directory + "/not/there"))
+
+    def test_a_table_without_a_terminal(self):
+        self.assertIn("needs a terminal", self.check("--console", "table"))
+
+    def test_a_library_that_is_missing(self):
+        with mock.patch("server.startup.choose", side_effect=NoBackend("it is missing")):
+            self.assertIn("it is missing", self.check())
+
+    def test_bans_that_changed_meanwhile(self):
+        ann, bob = self.service.users("ann", "bob")
+        board = self.service.daemon.board
+        board.bans.load([Ban("name", "bob", "bob", "", "")])
+        board.slices.begin(self.service.daemon.operations.banned.put_out(self.service.clock))
+        self.assertTrue(bob.is_disconnected())
+        self.assertFalse(ann.is_disconnected())
 
 
 class Tried(unittest.TestCase):

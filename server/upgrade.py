@@ -149,7 +149,7 @@ class Upgrade:
         """Once a second: whether the program takes too long to answer."""
         self._ending = [pid for pid in self._ending if not _is_buried(pid)]
         if self._tried and monotonic >= self._until:
-            self._told += b"\nthe new program did not answer in time"
+            self._told = b"the new program did not answer in time"   # READY or not: it hangs
             self._end_trial()
 
     def _end_trial(self) -> None:

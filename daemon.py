@@ -436,7 +436,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         from server import control  # 3 ms, for a program that ends at once
         return control.run(words)
     options, supervisor = parse(words), Supervisor.take(os.environ)
-    inherited, handed = startup.inherited(options), startup.handover()
+    gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for
+                    # them among a million names takes a third of a second
+    inherited, handed = startup.inherited(options), startup.handover(options)
     os.umask(0o077)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, as by some parents, no child can
                                                         # be waited for
@@ -451,8 +453,6 @@ def _main(arguments: Sequence[str] | None) -> int:
     room = startup.file_limit()
     server = startup.first_certificate(options)
     started = time.monotonic()
-    gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for
-                    # them among a million names takes a third of a second
     disk, slow = startup.open_disk()
     store = startup.open_store(options, disk)
     console = startup.open_console(options)

@@ -41,6 +41,7 @@ from server.sockets import File
 
 FORMAT = 1
 VARIABLE = "PARLEY_HANDOVER"
+TRIED = "0"             # in place of a PID: for a program that is tried, whatever its PID will be
 ASKED = "asked"         # the stranger that asked for the upgrade: it is told the end of it
 
 
@@ -116,9 +117,9 @@ def written(document: Mapping[str, Any]) -> int:
     return fd
 
 
-def named(fd: int, pid: int) -> str:
-    """The value of VARIABLE: behind this descriptor, for this process."""
-    return f"{FORMAT}:{fd}:{pid}"
+def named(fd: int, whose: str) -> str:
+    """The value of VARIABLE: behind this descriptor, for this PID, or TRIED."""
+    return f"{FORMAT}:{fd}:{whose}"
 
 
 # ---- to take ----
@@ -173,12 +174,13 @@ def taken(fd: int) -> socket.socket:
     return socket.socket(fileno=fd)
 
 
-def take(environ: MutableMapping[str, str], pid: int) -> Handover | None:
-    """What was left for this process, if anything was.  Raises BadHandover."""
+def take(environ: MutableMapping[str, str], whose: str) -> Handover | None:
+    """What was left for this process, if anything was; `whose`: its PID, or TRIED.  Raises
+    BadHandover."""
     value = environ.pop(VARIABLE, "")
     form, _, rest = value.partition(":")
-    fd, _, whose = rest.partition(":")
-    if not fd.isdigit() or whose not in (str(pid), "0"):
+    fd, _, named_for = rest.partition(":")
+    if not fd.isdigit() or named_for != whose:
         return None
     if form != str(FORMAT):
         raise BadHandover(f"the program before hands over in format {form}, and this one takes "
@@ -188,7 +190,12 @@ def take(environ: MutableMapping[str, str], pid: int) -> Handover | None:
             document = json.loads(file.read())
     except (OSError, ValueError) as error:
         raise BadHandover(f"what the program before left can't be read: {error}") from None
-    return Handover(document, read_connection)
+    # a trial looks at a few of them; after it, nobody can go back, and to look takes time
+    return Handover(document, read_connection if whose == TRIED else _unread)
+
+
+def _unread(_: Mapping[str, Any]) -> None:
+    """It is read when it is taken over."""
 
 
 def read_connection(saved: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from server import allowed, banned
 from server.browser import Browser
 from server.console import Console
 from server.doors import Doors
-from server.handover import BadHandover, Handover, Inherited, take
+from server.handover import TRIED, BadHandover, Handover, Inherited, take
 from server.kept import BadFile
 from server.keyboard import Keyboard
 from server.log import NoTerminal, open_log
@@ -123,10 +123,10 @@ def inherited(options: argparse.Namespace) -> list[socket.socket]:
         die(PROGRAM, os.EX_USAGE, str(error))
 
 
-def handover() -> Handover | None:
-    """What another program has left to this one, if it takes its place."""
+def handover(options: argparse.Namespace) -> Handover | None:
+    """What another program has left to this one, if it takes its place, or is tried for that."""
     try:
-        return take(os.environ, os.getpid())
+        return take(os.environ, TRIED if options.check_config else str(os.getpid()))
     except BadHandover as error:
         die(PROGRAM, os.EX_UNAVAILABLE, str(error))
 

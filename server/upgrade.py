@@ -40,7 +40,7 @@ from server.answers import answer
 from server.connection import Connection
 from server.console import Console
 from server.doors import Doors
-from server.handover import ASKED, VARIABLE, Handover, connection_saved, named, written
+from server.handover import ASKED, TRIED, VARIABLE, Handover, connection_saved, named, written
 from server.signals import KNOWN, Signals
 from server.supervisor import Supervisor
 from terminal.display import clip, display
@@ -240,7 +240,7 @@ class Upgrade:
         inherited = [each["fd"] for each in (*document["connections"], *document["listeners"])]
         fd = written(document)
         environment = {**os.environ, **self.orders.supervisor.environment(),
-                       VARIABLE: named(fd, os.getpid())}
+                       VARIABLE: named(fd, str(os.getpid()))}
         self.orders.supervisor.reloading()
         house.console.suspend()
         house.signals.leave()                   # they wait for the program
@@ -289,6 +289,6 @@ def _tried(document: int, output: int) -> int:
             actions.append((os.POSIX_SPAWN_DUP2, ours, theirs))
         return os.posix_spawn(
             sys.executable, [*sys.orig_argv, "--check-config"],
-            {**os.environ, VARIABLE: named(low, 0)}, file_actions=actions)
+            {**os.environ, VARIABLE: named(low, TRIED)}, file_actions=actions)
     finally:
         os.close(null)

@@ -22,7 +22,16 @@ from rules.receipts import Tracing
 from rules.state import Caller, ChatState, Client, Errand, Invitation, LogCopy, Session
 from rules.window import WINDOW, Stream, Window
 from server.connection import Connection
-from server.handover import FORMAT, VARIABLE, BadHandover, Handover, named, take, written
+from server.handover import (
+    FORMAT,
+    TRIED,
+    VARIABLE,
+    BadHandover,
+    Handover,
+    named,
+    take,
+    written,
+)
 from server.heartbeat import ANSWER_SECONDS
 from server.options import LOGIN_SECONDS, SILENCE_SECONDS, Limits
 from server.upgrade import QUIET_SECONDS, READY, TRY_SECONDS
@@ -443,21 +452,21 @@ class ServesOn(unittest.TestCase):
 class Documents(unittest.TestCase):
     def refused(self, value, reason):
         with self.assertRaisesRegex(BadHandover, reason):
-            take({VARIABLE: value}, 7)
+            take({VARIABLE: value}, "7")
 
     def test_for_another_process(self):
-        self.assertIsNone(take({}, 7))
-        for value in ("", "x", "1:x:7", "1:5:8", "1:5"):
-            self.assertIsNone(take({VARIABLE: value}, 7), value)
+        self.assertIsNone(take({}, "7"))
+        for value in ("", "x", "1:x:7", "1:5:8", "1:5", "1:5:0"):
+            self.assertIsNone(take({VARIABLE: value}, "7"), value)
 
     def test_of_another_time(self):
         self.refused(f"{FORMAT + 1}:5:7", "format 2, and this one takes 1")
         for document, reason in (({}, "KeyError 'release'"), ([], "TypeError")):
-            self.refused(named(written(document), 7), reason)
+            self.refused(named(written(document), "7"), reason)
         fd = written({})
         os.ftruncate(fd, 1)
-        self.refused(named(fd, 0), "can't be read")
-        self.refused(named(987654, 7), "can't be read")
+        self.refused(named(fd, "7"), "can't be read")
+        self.refused(named(987654, "7"), "can't be read")
 
     def test_a_connection_that_is_not_whole(self):
         with Service() as service:
@@ -467,9 +476,11 @@ class Documents(unittest.TestCase):
                 broken = json.loads(json.dumps(document))
                 client = broken["connections"][0]["client"]
                 del client[list(client)[number]]
-                self.refused(named(written(broken), 7), "KeyError")
-            whole = take({VARIABLE: named(written(document), 7)}, 7)
-            self.assertIsInstance(whole, Handover)
+                with self.assertRaisesRegex(BadHandover, "KeyError"):
+                    take({VARIABLE: named(written(broken), TRIED)}, TRIED)
+            for whose in (TRIED, "7"):
+                self.assertIsInstance(take({VARIABLE: named(written(document), whose)}, whose),
+                                      Handover)
 
 
 class Everything(unittest.TestCase):

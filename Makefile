@@ -16,6 +16,9 @@ MANUALS = $(wildcard man/*.[1578])
 SHELLS  = parley.bash:bash-completion/completions/parley \
           parley.bash:bash-completion/completions/parleyd \
           _parley:zsh/site-functions/_parley parley.fish:fish/vendor_completions.d/parley.fish
+# What the installed programs start: looked for once, and only for install.
+CHOSEN  = $(eval CHOSEN := $(shell sh packaging/python.sh /usr/bin/python3 \
+          $(if $(filter file,$(origin PYTHON)),,"$(PYTHON)")))$(CHOSEN)
 RELEASE = $(shell sed -n 's/^RELEASE = "\(.*\)".*/\1/p' terminal/usage.py)
 
 .DEFAULT_GOAL = help
@@ -77,14 +80,15 @@ lint:           ## ruff, mypy and mandoc, wherever they come from
 	mandoc -Tlint -W warning $(MANUALS)
 
 install:        ## the programs and manuals, under PREFIX (and DESTDIR)
+	@[ -n "$(CHOSEN)" ]
 	install -d $(ROOMS:%="$(DESTDIR)$(HOME_OF)/%") "$(DESTDIR)$(PREFIX)/bin"
 	@for module in $(MODULES); do install -m 644 $$module "$(DESTDIR)$(HOME_OF)/$$module"; done
 	find "$(DESTDIR)$(HOME_OF)" -name __pycache__ -exec rm -rf {} +
 	# Users can't write there, so the modules are compiled now.
-	umask 022; $(PYTHON) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"
+	umask 022; $(CHOSEN) -m compileall -q -d "$(HOME_OF)" "$(DESTDIR)$(HOME_OF)"
 	for pair in parleyd:daemon parley:curses_client; do \
 	    program="$(DESTDIR)$(PREFIX)/bin/$${pair%:*}"; \
-	    printf '#!/bin/sh\nexec %s "$(HOME_OF)/%s.py" "$$@"\n' "$$(command -v $(PYTHON) || echo $(PYTHON))" "$${pair#*:}" >"$$program"; \
+	    printf '#!/bin/sh\nexec %s "$(HOME_OF)/%s.py" "$$@"\n' "$(CHOSEN)" "$${pair#*:}" >"$$program"; \
 	    chmod 755 "$$program"; done
 	for page in $(MANUALS); do \
 	    install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/}"; done

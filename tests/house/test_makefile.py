@@ -22,8 +22,44 @@ class Makefile(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.place)
 
     def make(self, *arguments: str) -> None:
-        subprocess.run(["make", "-s", "-C", HERE, f"PYTHON={sys.executable}", *arguments],
-                       check=True)
+        done = subprocess.run(["make", "-s", "-C", HERE, f"PYTHON={sys.executable}", *arguments],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def choice(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What packaging/python.sh chooses where the python3 of PATH is in a directory of one
+        user's own."""
+        private = self.place / "private"
+        if not private.exists():
+            private.mkdir(mode=0o700)
+            (private / "python3").symlink_to(sys.executable)
+        return subprocess.run(["sh", HERE + "/packaging/python.sh", *arguments],
+                              capture_output=True, text=True,
+                              env={**os.environ, "PATH": f"{private}:{os.environ['PATH']}"})
+
+    @unittest.skipIf(os.geteuid(), "needs root: what others install is their own")
+    def test_root_installs_no_program_that_only_root_can_run(self) -> None:
+        own = f"{self.place}/private/python3"
+        refused = self.choice("/nonexistent")
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertEqual(refused.stderr.count("\n"), 1)
+        self.assertIn(f"{own} can be run by root alone, and /nonexistent does not run",
+                      refused.stderr)
+        self.assertIn("PYTHON=PATH", refused.stderr)
+        named = self.choice("/nonexistent", own)
+        self.assertEqual((named.returncode, named.stdout), (0, own + "\n"))
+        self.assertIn("other logins cannot use the programs", named.stderr)
+
+    @unittest.skipUnless(os.access("/usr/bin/python3", os.X_OK), "needs /usr/bin/python3")
+    def test_where_the_own_python_is_private_the_systems_is_installed(self) -> None:
+        chosen = self.choice("/usr/bin/python3")
+        if os.geteuid():
+            self.assertEqual(chosen.stdout, f"{self.place}/private/python3\n")
+        elif chosen.returncode:
+            self.assertIn("/usr/bin/python3 is older than 3.11", chosen.stderr)
+        else:
+            self.assertEqual(chosen.stdout, "/usr/bin/python3\n")
+            self.assertIn("the programs start /usr/bin/python3", chosen.stderr)
 
     def test_install_and_uninstall(self) -> None:
         prefix = self.place / "usr"

@@ -35,7 +35,7 @@ from rules.runs import SPREAD, Run, flaw_of
 from rules.state import Client, Now
 from rules.statuses import Statuses
 from rules.store import RefusedBatch, Store
-from rules.usage import OVER, Usages
+from rules.usage import Usages
 from store.mail import EACH, Mail
 from store.user import User
 from wire import SendFlag, Why
@@ -160,7 +160,7 @@ class Post:
             raise Unfit(Why.FULL, self.mailbox.refusal)
         if client.usage.waiting > self.census.ask_above and self.usages.is_over(
                 client, now.monotonic):
-            raise Unfit(Why.FULL, OVER)
+            raise Unfit(Why.FULL, self.usages.over())
         audiences, to_all = self.audiences, flags & SendFlag.EVERYONE
         if to_all:
             to = ()

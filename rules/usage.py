@@ -41,6 +41,8 @@ ADD_UP_SECONDS = 1.0    # between two times that what waits is added up
 LOGIN_UNSENT = 8 << 20  # bytes unsent to all clients of a login: 32 windows (window.py)
 ROWS_MAX = 500          # logins that an operator is told
 OVER = "too many messages of your login wait to be read: not delivered"
+TIGHT = ("the daemon's disk is nearly full, and messages of your login wait to be read: not "
+         "delivered")
 
 
 class Usages:
@@ -140,6 +142,10 @@ class Usages:
             self._add_up()
         usage = client.usage
         return usage.waiting > self.census.share_of(self._own.get(usage.login))
+
+    def over(self) -> str:
+        """Why a login is over its share."""
+        return TIGHT if self.census.is_tight else OVER
 
     def _add_up(self) -> None:
         """What waits of each login."""

@@ -14,6 +14,7 @@ from rules.switchboard import Switchboard
 from server import kept
 from server.kept import BadFile
 from server.overview import Order, Unable
+from store.census import NO_LIMIT
 
 FILE = "quotas"
 
@@ -45,6 +46,11 @@ def changing(directory: str) -> Iterator[Callable[[list[Allowance]], None]]:
         yield replace
 
 
+def limited(share: int) -> int:
+    """Bytes that may wait, as reports have them; 0: there is no limit."""
+    return share if share < NO_LIMIT else 0
+
+
 class Allowed:
     """The orders about quotas."""
 
@@ -72,10 +78,14 @@ class Allowed:
             found = [each for each in own if each[:2] == (kind, whom)]
             own = found or [Allowance(kind, whom, shown, "", str(allowances.default(kind)[0]))]
         waiting = {row["login"]: row["waiting"] for row in self.board.usages.rows()}
+        census = self.board.mailbox.census
         report: dict[str, Any] = {"quotas": [self._row(each, waiting) for each in own]}
         if not kind:
             report["defaults"] = [dict(zip(("kind", "size", "by_option"), (
                 each, *allowances.default(each)), strict=True)) for each in KINDS]
+        for row in (*report["quotas"], *report.get("defaults", ())):
+            if row["kind"] == LOGIN:        # no quota lets a login have more than the disk does
+                row["in_force"] = limited(census.share_of(row["size"] or NO_LIMIT))
         return report
 
     def _row(self, each: Allowance, waiting: dict[object, object]) -> dict[str, object]:

@@ -171,6 +171,8 @@ def check(options: argparse.Namespace) -> int:
              if told[key] > CLOSE_TO * told[key + "_max"]]
     if told["draining"]:
         tight.append("draining")
+    if told.get("disk_tight"):
+        tight.append(f"the disk of {told['store']} is nearly full, {size(told['disk_free'])} free")
     say(PROGRAM, f"parley {'WARNING' if tight else 'OK'}: {', '.join([*tight, rest])}")
     return WARNING if tight else os.EX_OK
 

@@ -26,7 +26,7 @@ from rules.retirement import is_retired
 from rules.state import Now
 from rules.store import is_room
 from server import upgrade
-from server.allowed import Allowed
+from server.allowed import Allowed, limited
 from server.answers import answer
 from server.banned import Banned
 from server.connection import Connection
@@ -179,7 +179,9 @@ class Operations:
             "waiting": waiting, "mailboxes": mailboxes, "takes_mail": mailbox.refusal is None,
             "refusal": mailbox.refusal or "", "draining": bool(board.door.draining),
             "store": mailbox.directory, "store_bytes": _size(mailbox.directory),
-            "disk_free": disk.f_bavail * disk.f_frsize, "memory": _memory(),
+            "disk_free": disk.f_bavail * disk.f_frsize,
+            "disk_tight": mailbox.census.is_tight,
+            "login_share": limited(mailbox.census.share), "memory": _memory(),
             "certificate_until": self.expires, "given": mailbox.last, "on_disk": mailbox.settled(),
             "refused": house.console.refusals.total, "cut": house.console.cuts.total}
 

@@ -48,18 +48,25 @@ def _tell(options: argparse.Namespace, told: dict[str, Any]) -> int:
         return os.EX_OK
     for row in told.get("defaults", ()):
         where = f"--{OPTION[row['kind']]}" if row["by_option"] else f"quota {row['kind']} all"
-        say(PROGRAM, f"{row['kind']:5} {'each other':20} {_shown(row['size']):>10}, by {where}")
+        say(PROGRAM, f"{row['kind']:5} {'each other':20} {_shown(row['size']):>10}, by {where}"
+            + _now(row))
     for row in told["quotas"]:
         if row["whom"] == ALL and "defaults" in told:
             continue
         waits = size(row["waiting"]) if row["kind"] == LOGIN else counted(row["waiting"], "message")
         say(PROGRAM, f"{row['kind']:5} {row['shown']:20} {_shown(row['size']):>10}"
-            + f", {waits} wait" * (row["whom"] != ALL))
+            + f", {waits} wait" * (row["whom"] != ALL) + _now(row))
     return os.EX_OK
 
 
 def _shown(number: int) -> str:
     return size(number) if number else "no limit"
+
+
+def _now(row: dict[str, Any]) -> str:
+    """The limit in force, where the disk allows less than the quota."""
+    now = row.get("in_force", row["size"])
+    return f"; {size(now)} now: the disk has no room for more" if now != row["size"] else ""
 
 
 def _bytes(text: str) -> int:

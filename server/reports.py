@@ -31,6 +31,8 @@ FIGURES = [
     Figure("draining", "gauge", "1: nobody comes in any more"),
     Figure("store_bytes", "gauge", "bytes that the store takes"),
     Figure("disk_free", "gauge", "bytes free on its disk"),
+    Figure("disk_tight", "gauge", "1: little of it is free, and logins may have less waiting"),
+    Figure("login_share", "gauge", "bytes of one login that may wait; 0: no limit"),
     Figure("memory", "gauge", "bytes of memory that the daemon takes"),
     Figure("given", "counter", "ids given to messages and settings"),
     Figure("on_disk", "counter", "the id up to which all is on the disk"),
@@ -60,6 +62,13 @@ def _duration(seconds: int) -> str:
     return f"{counted(seconds // 86400, 'day')} {hours:02}:{minutes:02}"
 
 
+def tight(told: dict[str, Any]) -> str:
+    """Says that the disk is nearly full; "" if it is not."""
+    share = told.get("login_share")
+    only = f", only {size(share)} of one login may wait" if share else ""
+    return f"THE DISK IS NEARLY FULL{only}" if told.get("disk_tight") else ""
+
+
 def status_lines(told: dict[str, Any]) -> Iterator[str]:
     """The report as people read it."""
     mail = "new mail is taken" if told["takes_mail"] else f"NO MAIL IS TAKEN: {told['refusal']}"
@@ -74,7 +83,7 @@ def status_lines(told: dict[str, Any]) -> Iterator[str]:
     yield (f"  mail       {counted(told['waiting'], 'message')} for "
            f"{counted(told['mailboxes'], 'name')}; {mail}")
     yield (f"  store      {told['store']}: {size(told['store_bytes'])}, "
-           f"{size(told['disk_free'])} free")
+           f"{size(told['disk_free'])} free" + f": {tight(told)}" * bool(tight(told)))
     yield f"  memory     {size(told['memory'])}"
     yield f"  refused    {told['refused']:,} since the start" + \
         (": parleyd logins tells to whom" if told["refused"] else "")

@@ -34,14 +34,15 @@ CHUNK = 64  # pages counted in one task: a seal may be waiting
 
 class Census:
     """What waits of each sender.  `is_whole`: no page is left to be counted; `is_news`: that came
-    to be since the rules added up; `most`: bytes of one login that the operator allows."""
+    to be since the rules added up; `most`: bytes of one login that the operator allows;
+    `is_tight`: little of the disk is free."""
 
     def __init__(self, users: list[User], shelf: Shelf) -> None:
         self.users, self.shelf = users, shelf
         self.most = self.share = self.ask_above = NO_LIMIT
         self.is_whole = not any(
             segment.unread for segment in shelf.segments.values())
-        self.is_news = self.is_due = False
+        self.is_news = self.is_due = self.is_tight = False
         self._room = NO_LIMIT  # the share by the disk alone
         self._least = NO_LIMIT  # the smallest share of a single login by the operator's word
         self._at = 0  # the user whose pages are counted next
@@ -122,8 +123,8 @@ class Census:
         """So many bytes of the disk are free, the store holds so many, and sealing needs so
         many."""
         room = free + held
-        is_tight = free < max(room // LAST, TIGHT * needed)
-        self._room = room // LAST // LITTLE if is_tight else room // PART
+        self.is_tight = free < max(room // LAST, TIGHT * needed)
+        self._room = room // LAST // LITTLE if self.is_tight else room // PART
         self._limit()
 
     def _limit(self) -> None:

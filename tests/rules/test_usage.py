@@ -8,7 +8,7 @@ import wire
 from rules.claims import Identity
 from rules.quota import Quotas
 from rules.state import FREE, Caller
-from rules.usage import FREE_RATE, GONE_MAX, OVER, PART, Usages
+from rules.usage import FREE_RATE, GONE_MAX, OVER, PART, TIGHT, Usages
 from server.connection import LEAST_READ, READ_PAUSE_AT, READ_SIZE, read_size
 from server.options import Limits
 from store.user import User
@@ -206,7 +206,8 @@ class Waiting(unittest.TestCase):
         client.listen()
         stored, refused = client.hears_all(wire.Stored), client.hears_all(wire.Refused)
         self.assertEqual(len(stored) + len(refused), 1)
-        self.assertEqual({said.reason for said in refused} or {OVER}, {OVER})
+        reason = TIGHT if self.census.is_tight else OVER
+        self.assertEqual({said.reason for said in refused} or {reason}, {reason})
         return bool(stored)
 
     def fill(self, client: Client) -> int:
@@ -257,6 +258,7 @@ class Waiting(unittest.TestCase):
             self.assertTrue(self.sent(self.hog, "away0"))
         self.census.look(100_000, 2_000_000, 1)
         self.assertEqual(self.census.share, 2_100_000 // 160)
+        self.assertTrue(self.census.is_tight)
         self.assertFalse(self.sent(self.hog, "away0"))
         self.assertTrue(self.sent(self.other, "away0"))
         self.census.look(1_000_000, 2_000_000, 1)

@@ -118,6 +118,24 @@ class WhatThereIs(Asked):
         self.assertEqual(figures["parley_names"], "3")
         self.assertEqual(len(figures), len(reports.FIGURES))
 
+    def test_a_disk_that_is_nearly_full(self) -> None:
+        """Monitoring warns, and the operator reads what is in force beside what was set."""
+        census = self.service.mailbox.census
+        census.look(10_000, 490_000, 1)
+        with mock.patch.object(census, "look"):
+            told, quota = self.ask("status"), self.ask("quota")
+        self.assertTrue(told["disk_tight"])
+        self.assertEqual(told["login_share"], 3125)
+        self.assertIn("free: THE DISK IS NEARLY FULL, only 3.1 kB of one login may wait",
+                      "\n".join(reports.status_lines(told)))
+        with mock.patch("server.control.ask", return_value=told):
+            code, said = run("check")
+        self.assertEqual(code, 1)
+        self.assertIn(f"parley WARNING: the disk of {told['store']} is nearly full, ", said)
+        self.assertEqual(quota["defaults"][0]["in_force"], 3125)
+        with mock.patch("server.quotas.ask", return_value=quota):
+            self.assertIn("1.1 GB, by --login-bytes; 3.1 kB now", run("quota")[1])
+
     def test_a_file_that_goes_while_it_is_counted(self) -> None:
         """Such as bans.tmp, under `parleyd ban`."""
         scandir = os.scandir
@@ -279,9 +297,12 @@ class HowMuch(Asked):
 
     def test_what_is_told(self) -> None:
         self.service.client("bob").hang_up()
-        told = self.ask("quota")
+        census = self.service.mailbox.census
+        census.look(100 << 30, 0, 1)
+        with mock.patch.object(census, "look"):
+            told = self.ask("quota")
         self.assertEqual(told["defaults"], [
-            {"kind": "login", "size": LOGIN_BYTES, "by_option": True},
+            {"kind": "login", "size": LOGIN_BYTES, "by_option": True, "in_force": LOGIN_BYTES},
             {"kind": "name", "size": MAILBOX_BYTES, "by_option": True}])
         self.set(("name", "all", 0))
         self.assertEqual(self.ask("quota")["defaults"][1],

@@ -186,6 +186,7 @@ class HowMuch(unittest.TestCase):
         for free, needed, is_tight in ((1000, 1, False), (999, 1, True), (1500, 1000, False),
                                        (1499, 1000, True)):
             census.look(free, 10_000 - free, needed)
+            self.assertEqual(census.is_tight, is_tight)
             self.assertEqual(census.share, 10_000 // LAST // LITTLE if is_tight else 10_000 // PART)
         self.assertEqual(TIGHT, 1.5)
 

@@ -225,6 +225,30 @@ class Unit(unittest.TestCase):
         self.assertNotRegex(text, "(?m)^(PrivateUsers|PrivateNetwork)=")
 
 
+@unittest.skipIf(os.geteuid(), "needs root")
+@needs("su")
+class RcScript(unittest.TestCase):
+    """For a host without systemd; test_systemd.py starts and stops a daemon by it."""
+
+    def test_why_the_daemon_does_not_start(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="parley-rc-") as place:
+            config = Path(place, "config")
+            config.write_text("mailbox-byts = 1\n")
+            Path(place, "parleyd").write_text(
+                f'#!/bin/sh\nexec {sys.executable} {HERE}/daemon.py "$@"\n')
+            Path(place, "parleyd").chmod(0o755)
+            script = Path(HERE, "packaging/rc/parleyd").read_text()
+            for name, value in (("PARLEYD", f"{place}/parleyd"), ("PARLEY_USER", "root"),
+                                ("PARLEY_RUN", f"{place}/run"), ("PARLEY_STATE", f"{place}/state"),
+                                ("PARLEY_OPTIONS", f'"--config {config}"')):
+                script = re.sub(f"(?m)^{name}=.*", f"{name}={value}", script)
+            done = subprocess.run(["sh", "-c", script, "parleyd", "start"], text=True,
+                                  capture_output=True)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        self.assertIn(f"parleyd did not start: see {place}/state/log\n", done.stderr)
+        self.assertIn(f"parleyd: {config}:1: a section comes first", done.stderr)
+
+
 class Completions(unittest.TestCase):
     """The completion files know every option, and no other."""
 

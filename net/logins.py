@@ -101,7 +101,7 @@ def is_person(name: str) -> bool:
     for spelled in (name, name.lower()):
         with contextlib.suppress(Exception):    # whatever it is, that is no login (Logins._ask)
             found = pwd.getpwnam(spelled)
-            return found.pw_uid >= _first_person() and found.pw_shell in _shells()
+            return found.pw_uid >= first_person() and found.pw_shell in _shells()
     return False
 
 
@@ -119,7 +119,7 @@ def _listed() -> list[tuple[str, int, str]]:
     return [(entry.pw_name, entry.pw_uid, entry.pw_shell) for entry in reversed(pwd.getpwall())]
 
 
-def _first_person() -> int:
+def first_person() -> int:
     """The lowest uid of a person, as useradd(8) gives them."""
     with contextlib.suppress(OSError, ValueError), open(DEFINITIONS, errors="replace") as file:
         for words in map(str.split, file):
@@ -253,7 +253,7 @@ class Logins:
         is_whole = (answer is not None and again is not None and uids.keys() >= MADE_UP
                     and self.lists_all())
         folded = {name.lower(): uid for name, uid in uids.items()}
-        first, shells = _first_person(), _shells()
+        first, shells = first_person(), _shells()
         people = {name.lower(): (name, uid) for name, uid, shell in (answer or (0.0, none))[1]
                   if uid >= first and shell in shells} if is_whole else {}
         self._list = Listing(uids, folded, is_whole, versions, again, people)

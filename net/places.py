@@ -48,6 +48,8 @@ LISTENING = "00010000"              # in a row's field Flags: listen() was calle
 NEARBY_MAX = 3                      # daemons of other users that one line names at most
 UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
          "/lib/systemd/system")     # where systemd looks for parleyd.service
+SYSTEMD = "/run/systemd/system"     # there if systemd runs: sd_booted(3)
+SCRIPT = "/etc/init.d/parleyd"      # where it does not
 OTHERS = re.compile(r"(/run/user/(\d+)/parley|/tmp/parley-(\d+))/parley\.sock")
 
 
@@ -108,6 +110,16 @@ def host_owner() -> int | None:
         return None
     made_by_root = above.st_uid == 0 and not above.st_mode & 0o022
     return found.st_uid if made_by_root and stat.S_ISDIR(found.st_mode) else None
+
+
+def not_of_host() -> str:
+    """Why a daemon of this user is not the host's, and how it would be."""
+    directory, own, owner = os.path.dirname(SYSTEM_SOCKET), login(os.geteuid()), host_owner()
+    why = f"belongs to {login(owner)}" if owner is not None else "is no directory of root's making"
+    if not os.path.lexists(directory):
+        why = "is missing"
+    return (f"{directory} {why}, so other logins do not find this daemon; "
+            f"`install -d -o {own} {directory}`, by root before the start, mends that")
 
 
 def believed() -> set[int]:
@@ -173,7 +185,9 @@ def _start() -> str:
 def _start_of_host() -> str:
     """What starts the daemon of the host, if it is installed."""
     has_unit = any(os.path.exists(f"{where}/parleyd.service") for where in UNITS)
-    return "systemctl start parleyd" if has_unit else "see parleyd(8)"
+    if has_unit and os.path.isdir(SYSTEMD):
+        return "systemctl start parleyd"
+    return f"{SCRIPT} start" if os.path.exists(SCRIPT) else "see parleyd(8)"
 
 
 def host_listens() -> bool:

@@ -20,8 +20,8 @@ from socket import AF_UNIX
 from mailbox import Mailbox, StoreError
 from net import address, uids
 from net.address import Address
-from net.logins import Logins, can_tell
-from net.places import SYSTEM_SOCKET
+from net.logins import Logins, can_tell, first_person
+from net.places import SYSTEM_SOCKET, not_of_host
 from net.tls import BadCertificate, Server
 from rules.claims import TRUSTING, Identity
 from rules.groups import Groups
@@ -46,6 +46,7 @@ from server.views import Here
 from store.backends import choose
 from store.disk import Disk
 from store.syncer import BackgroundDisk
+from terminal import printer
 from terminal.usage import die, say
 
 SPARE_DESCRIPTORS = 32      # of the file limit, for the store, the log and what we forgot
@@ -305,6 +306,8 @@ def listen(doors: Doors, console: Console, wanted: Sequence[Sequence[Address]], 
     for listener in inherited:
         is_tcp = listener.family != AF_UNIX
         doors.listen(listener, address_of(listener), server if is_tcp else None)
+    if not inherited:
+        _say_unfound(console, wanted[0][0])
     for choices in wanted if not inherited or not wanted[0][0].default else ():
         try:
             doors.open(choices, default_mode(choices[0]) if mode is None else mode, server)
@@ -317,6 +320,15 @@ def listen(doors: Doors, console: Console, wanted: Sequence[Sequence[Address]], 
             doors.close()
             die(PROGRAM, *_cannot_listen(error, choices[0].default))
     doors.give_up()
+
+
+def _say_unfound(console: Console, where: Address) -> None:
+    """Say so if a user of the system's, who as a rule has the host's daemon, starts one of its own:
+    /run is empty after a boot."""
+    if where.default and where.path != SYSTEM_SOCKET and 0 < os.geteuid() < first_person():
+        reason = not_of_host()
+        console.note("passed-over", address=f"unix:{SYSTEM_SOCKET}", reason=reason)
+        printer.complain(PROGRAM, reason)
 
 
 def _cannot_listen(error: OSError, is_default: bool) -> tuple[int, str]:

@@ -114,6 +114,18 @@ class Belief(Placed):
 
 
 class Words(Placed):
+    def test_what_starts_the_daemon_of_the_host(self) -> None:
+        """systemctl only where systemd runs; else the rc script, if it is there."""
+        unit, systemd, script = (self.top / each for each in ("parleyd.service", "systemd", "rc"))
+        with mock.patch.multiple(places, UNITS=(str(self.top),), SYSTEMD=str(systemd),
+                                 SCRIPT=str(script)):
+            unit.touch()
+            self.assertEqual(places._start_of_host(), "see parleyd(8)")
+            script.touch()
+            self.assertEqual(places._start_of_host(), f"{script} start")
+            systemd.mkdir()
+            self.assertEqual(places._start_of_host(), "systemctl start parleyd")
+
     def test_only_who_listens_is_in_the_list(self) -> None:
         self.listener()
         with socket.socket(socket.AF_UNIX) as bound:

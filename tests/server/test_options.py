@@ -7,8 +7,11 @@ from pathlib import Path
 from unittest import mock
 
 import daemon as program
-from server import options
+from net.address import Address
+from net.places import SYSTEM_SOCKET
+from server import options, startup
 from terminal import config
+from tests.harness.process import HERE
 
 
 class File(unittest.TestCase):
@@ -135,6 +138,32 @@ names-each = none
         self.assertEqual(options.config_path(), f"{self.home}/parley/parleyd.conf")
         with mock.patch("net.places.host_owner", os.geteuid):
             self.assertEqual(options.config_path(), "/etc/parley/parleyd.conf")
+
+
+class Unfound(unittest.TestCase):
+    """A daemon of a user of the system, who does not own /run/parley: it may be the host's."""
+
+    def said(self, uid: int, path: str, owner: int | None) -> list[str]:
+        notes, said = mock.Mock(), list[str]()
+        with mock.patch("os.geteuid", return_value=uid), \
+                mock.patch("net.places.host_owner", return_value=owner), \
+                mock.patch("server.startup.first_person", return_value=1000), \
+                mock.patch("terminal.printer.complain", lambda who, text: said.append(text)):
+            startup._say_unfound(notes, Address(path, "", 0, default=True))
+        noted = [call.kwargs["reason"] for call in notes.note.call_args_list]
+        self.assertEqual(noted, said)
+        return said
+
+    def test_it_says_so(self) -> None:
+        with mock.patch("net.places.SYSTEM_SOCKET", "/nonexistent/parley.sock"):
+            for uid in 0, 1000:
+                self.assertEqual(self.said(uid, "/tmp/s", None), [])
+            missing, = self.said(999, "/tmp/s", None)
+        self.assertRegex(missing, "^/nonexistent is missing, .*install -d -o .* /nonexistent`")
+        with mock.patch("net.places.SYSTEM_SOCKET", f"{HERE}/parley.sock"):
+            roots, = self.said(999, "/tmp/s", 0)
+        self.assertIn(" belongs to root, so other logins do not find this daemon", roots)
+        self.assertEqual(self.said(999, SYSTEM_SOCKET, 999), [])
 
 
 if __name__ == "__main__":

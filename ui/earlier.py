@@ -15,7 +15,7 @@ from ui.conversations import Conversations
 from ui.entries import clock
 from ui.feed import Feed, Hears
 from ui.messages import Messages
-from ui.names import counted, listed
+from ui.names import addressees, counted, listed
 from ui.people import People
 from ui.requests import REFUSALS
 from wire import Roster, is_name, is_room
@@ -65,15 +65,17 @@ class Earlier:
             self._offer(self.link.left.sends)
 
     def _tell_drafts(self, drafts: list[Draft]) -> None:
-        names = []
+        places, readers = [], dict[str, None]()
         for draft in drafts:
             if is_name(draft.to) or is_room(draft.to):
                 self.conversations.begun(draft.to, draft.text)
-                names.append(draft.to)
+                places.append(draft.to)
+                readers.update(dict.fromkeys(_readers(draft)))
             else:
                 self._texts.append(draft.text)
-        for_whom = f" to {listed(names, NAMED)} (/with {display(names[0])})" if names else ""
-        up = f"{' and' if names else ''} {counted(len(self._texts), 'text')} (Up)"
+        for_whom = (f" to {listed([*readers], NAMED)} (/with {display(places[0])})" if places
+                    else "")
+        up = f"{' and' if places else ''} {counted(len(self._texts), 'text')} (Up)"
         self.feed.note("what you had begun to type is here again:" + for_whom
                        + up * bool(self._texts))
 
@@ -113,3 +115,10 @@ class Earlier:
         dropped = counted(len(self.link.left.drop()), "message")
         self.feed.note(f"{dropped} dropped; /history has what was not sent, with a .")
         return ""
+
+
+def _readers(draft: Draft) -> list[str]:
+    """To whom a text goes that was begun in a conversation: `@carol hi` to carol."""
+    text = draft.text
+    names = addressees(text[1:])[0] if text.startswith("@") and text[1:2] != "@" else []
+    return names or [draft.to]

@@ -236,6 +236,8 @@ MODES: dict[Mode, Row] = {
 MENU_OFFLINE = MODES[Mode.MENU]._replace(
     prompt="offline>",
     hint="Enter tries to connect now; messages go out once you are connected")
+MENU_BEFORE = MENU_OFFLINE._replace(        # no log of names yet: nobody can be written to
+    hint="Enter tries to connect now; you can write once you are connected")
 MENU_IN_CHAT = MODES[Mode.MENU]._replace(
     where="menu = chat with {partners}",
     hint="Enter runs the selected item; Esc back to {partners}; /help; Quit leaves the chat")
@@ -249,7 +251,7 @@ def _row(desk: Desk) -> Row:
     if desk.mode is Mode.TALK and desk.selected:
         return ITEM_IN_TALK
     if desk.mode is Mode.MENU and not desk.link.online:
-        return MENU_OFFLINE
+        return MENU_OFFLINE if len(desk.talk.people.here) else MENU_BEFORE
     return MENU_IN_CHAT if desk.mode is Mode.MENU and desk.talk.chatting.chat else MODES[desk.mode]
 
 

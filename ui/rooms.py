@@ -1,8 +1,11 @@
 """rooms: the rooms that the user is in, joins, leaves and looks at.
 
 A line in a room is a message like any other (messages.py).  Whoever has joined sees what was said
-last, in a table of its own: it is past, nothing new.  The topic is told when it changes.  Names of
-rooms, topics and texts are foreign.  Pure; nothing raises.
+last, in a table of its own: it is past, nothing new.  The topic is told to who joins, and when it
+changes.  Names of rooms, topics and texts are foreign.  Pure; nothing raises.
+
+The daemon answers one RECALL or LIST_ROOMS of a client at a time, and both are also asked without a
+word of the user's: a script waits for these, too (is_asking).
 """
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ class Rooms:
 
     def __init__(self, link: Link, people: People, feed: Feed, requests: Requests) -> None:
         self.link, self.people, self.feed, self.requests = link, people, feed, requests
-        self._joining: dict[int, str] = {}      # requests to join, and the room of each
+        self._joining: dict[int, tuple[str, bool]] = {}     # by the request: the room, and whether
+                                                            # the user was in it
+        self._refreshing: set[int] = set()      # requests for the list that nobody sees
         self._recalls: dict[int, Recalled] = {}     # by the request
         self._topics: dict[str, str] = {}       # of the user's rooms, as last seen
         self._admitted: wire.Admitted | None = None     # the first half of an answer
@@ -67,7 +72,7 @@ class Rooms:
         """Be a member; a fault, or ""."""
         def ask() -> int:
             number = self.link.ask.rooms.join(room)
-            self._joining[number] = room
+            self._joining[number] = room, room.lower() in self.link.rooms.own
             return number
         return self._ask(Request.JOIN, room, ask)
 
@@ -109,9 +114,14 @@ class Rooms:
         """Ask for the rooms that there are, without a word to the user."""
         if self.link.online and self.link.ask.granted & wire.Feature.ROOMS:
             try:
-                self.link.ask.rooms.list()
+                self._refreshing.add(self.link.ask.rooms.list())
             except REFUSALS:
                 return
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether something is asked without a word of the user's that has no answer yet."""
+        return bool(self._recalls or self._refreshing)
 
     def _ask(self, request: Request, room: str, ask: Callable[[], int]) -> str:
         if self.link.online and not self.link.ask.granted & wire.Feature.ROOMS:
@@ -124,6 +134,7 @@ class Rooms:
         """Another connection: nothing is under way, and the rooms are told anew."""
         self._joining.clear()
         self._recalls.clear()
+        self._refreshing.clear()
         self._topics.clear()
 
     def on_rooms(self, event: wire.Rooms) -> None:
@@ -136,8 +147,10 @@ class Rooms:
             if before is not None and before != room.topic:
                 self.feed.note(f"{display(room.name)}: the topic is now {display(room.topic)}"
                                if room.topic else f"{display(room.name)} has no topic any more")
-        if event.last and self.requests.take(event.request):
-            self._show_rooms()
+        if event.last:
+            self._refreshing.discard(event.request)
+            if self.requests.take(event.request):
+                self._show_rooms()
 
     def _show_rooms(self) -> None:
         rooms = self.link.rooms.listed
@@ -170,7 +183,9 @@ class Rooms:
 
     def on_done(self, event: wire.Done) -> None:
         """The user has joined a room, or has seen what was said there."""
-        if room := self._joining.pop(event.request, ""):
+        if joining := self._joining.pop(event.request, None):
+            room, was_in = joining
+            self.feed.note(joined(room, self.link.rooms.own.get(room.lower()), was_in))
             try:
                 self._recalls[self.link.ask.rooms.recall(room)] = Recalled(room)
             except REFUSALS:
@@ -192,6 +207,7 @@ class Rooms:
     def on_failed(self, event: wire.Failed) -> None:
         self._joining.pop(event.request, None)
         self._recalls.pop(event.request, None)
+        self._refreshing.discard(event.request)
 
 
 def status(room: wire.RoomEntry) -> str:
@@ -201,8 +217,21 @@ def status(room: wire.RoomEntry) -> str:
     return f"{you}{some}{about(room)}"
 
 
+def joined(name: str, room: wire.RoomEntry | None, was_in: bool) -> str:
+    """What the user hears who is in a room now.  A mistyped name makes a room: nobody else is in
+    it, and the user is its keeper.  So it is also when a keeper comes back to an empty room."""
+    shown = display(room.name if room else name)
+    is_made = room and not was_in and room.part & Part.KEEPER and room.members == 1
+    made = ", which is new, or was empty: you keep it" if is_made else ""
+    ends = f"/room {shown} close removes it" if is_made else f"/leave {shown} leaves it"
+    topic = f"; the topic: {display(room.topic)}" if room and room.topic else ""
+    return f"you are in {shown}{made}; @{shown} TEXT says something there, {ends}{topic}"
+
+
 def _whom(admitted: wire.Admitted) -> str:
     """Whom a room is for."""
     if admitted.admission == Admission.GROUP:
         return f", for the group {listed(admitted.to)}"
-    return f", for {listed(admitted.to)}" if admitted.admission == Admission.NAMES else ""
+    if admitted.admission == Admission.NAMES:
+        return f", for {listed(admitted.to) if admitted.to else 'nobody else'}"
+    return ""

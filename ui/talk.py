@@ -70,8 +70,8 @@ class Talk:
     @property
     def is_busy(self) -> bool:
         """Whether the daemon or a user has yet to answer, so that a script should wait."""
-        return (self.requests.are_open or self.invitations.awaited is not None
-                or self.past.is_searching)
+        return (self.requests.are_open or self.rooms.is_asking
+                or self.invitations.awaited is not None or self.past.is_searching)
 
     def hear(self, event: Any) -> None:
         """Take in one event of the link."""

@@ -42,8 +42,10 @@ class Telling:
             self._is_silent = False
             if not (self._is_offline or self._menu.desk.is_at_login):
                 self._is_offline = True
-                self._menu.note("an empty line at the menu tries to connect now; messages go out "
-                                "once you are connected")
+                known = len(self._menu.talk.people.here)    # without names nobody can be written to
+                self._menu.note("an empty line at the menu tries to connect now; "
+                                f"{'messages go out' if known else 'you can write'} once you are "
+                                "connected")
         elif isinstance(event, wire.Waiting):
             more, self._waiting = event.total > self._waiting, event.total
             if more and not self._is_told:

@@ -68,7 +68,6 @@ DONE: dict[Request, str] = {
     Request.CLAIM: "claimed: over the network this name now needs the passphrase; this machine "
                    "remembers its key",
     Request.UNCLAIM: "no longer claimed: the passphrase of this name is gone",
-    Request.JOIN: "you are in {name}; @{name} TEXT says something there, /leave {name} leaves it",
     Request.LEAVE: "you are not in {name} any more",
     Request.ROOM: "you changed who may join {name}",
     Request.CLOSE: "{name} is closed",

@@ -4,6 +4,7 @@ from typing import Any
 from unittest import mock
 
 import wire
+from client.events import Offline
 from client.history import Sent
 from tests.client.fake_link import AWAY, FREE, Play
 from ui.desk import Mode
@@ -58,6 +59,45 @@ class Joining(Rooms):
                          [(0, 5, "bob", ("#ops",), "which drawer?"),
                           (0, 6, "bob", ("#ops",), "hello"),
                           (0, 9, "alice", ("#ops",), "the second")])
+
+    def test_what_the_user_is_told_of_the_room(self) -> None:
+        """A room that a mistyped name has made is told from one that was there."""
+        made = RoomEntry("#opps", Admission.OPEN, Part.MEMBER | Part.KEEPER, 1, 1, "")
+        new = ("* you are in #opps, which is new, or was empty: you keep it; @#opps TEXT says "
+               "something there, /room #opps close removes it")
+        old = "* you are in #opps; @#opps TEXT says something there, /leave #opps leaves it"
+        play, request = self.play, 1
+        for room, said in ((made, new), (made, old), (made._replace(members=2), old),
+                           (made._replace(part=Part.MEMBER), old),
+                           (made._replace(part=0), ""), (made._replace(part=Part.MEMBER), old),
+                           (made._replace(topic="bay \x1b3"), old + "; the topic: bay ^[3")):
+            if not said:
+                play.own_rooms(room)
+                continue
+            self.enter("/join #OPPS" if said == old else "/join #opps")
+            play.own_rooms(room)
+            play.hear(wire.Done(request))
+            self.assertEqual([line for line in play.lines if "you are in" in line][-1], said)
+            play.hear(wire.Done(request + 1))
+            request += 2
+
+    def test_a_script_waits_for_what_was_said_before(self) -> None:
+        """The daemon answers one of these at a time."""
+        play, talk = self.play, self.play.menu.talk
+        for request, end in ((1, wire.Done(2)), (3, wire.Failed(4, Why.BUSY, "try again")),
+                             (5, Offline("lost", 1.0))):
+            self.enter("/join #ops")
+            play.hear(wire.Done(request))
+            self.assertTrue(talk.is_busy)
+            play.hear(end)
+            self.assertFalse(talk.is_busy)
+        play.online("bob")
+        play.own_rooms(OPS)
+        self.enter("/with")
+        self.assertEqual(play.asked[-1], (wire.ListRooms,))
+        self.assertTrue(talk.is_busy)
+        play.own_rooms(OPS, request=7)
+        self.assertFalse(talk.is_busy)
 
     def test_nothing_was_said(self) -> None:
         self.enter("/join #ops")
@@ -188,6 +228,11 @@ class Looking(Rooms):
         rows = self.play.menu.pane.entries[-1].lines()
         self.assertIn("#ops: 3 members, kept by bob, for bob, alice", rows[0])
         self.assertEqual([row.split()[0] for row in rows[1:]], ["alice", "bob", "zed"])
+        self.enter("/who #ops")
+        self.play.hear(wire.Admitted(Admission.NAMES, "#ops", "bob", ()),
+                       wire.Members(2, "#ops", ("bob",)))
+        self.assertIn("#ops: 1 member, kept by bob, for nobody else:",
+                      self.play.menu.pane.entries[-1].lines()[0])
 
     def test_the_topic(self) -> None:
         play = self.play

@@ -22,7 +22,7 @@ from ui import plain
 from ui.desk import BACK, Mode
 from ui.entries import Settled
 from ui.feed import SETTLED_MAX
-from ui.modes import MENU_IN_CHAT, MENU_OFFLINE, MODES
+from ui.modes import MENU_BEFORE, MENU_IN_CHAT, MENU_OFFLINE, MODES
 from ui.picker import TO_SEVERAL
 from ui.screen import frame
 from ui.words import DONE, FAILED, Request
@@ -482,10 +482,19 @@ class Words(unittest.TestCase):
     """A row of the screen has 80 columns."""
 
     def test_hints_fit(self) -> None:
-        for row in (*MODES.values(), MENU_OFFLINE, MENU_IN_CHAT):
+        for row in (*MODES.values(), MENU_OFFLINE, MENU_BEFORE, MENU_IN_CHAT):
             hint = row.hint.format(readers="bob", partners="bob", other="bob", name="alice",
                                    lines="10", mark="Space marks", verb=TO_SEVERAL.verb)
             self.assertLessEqual(len(hint), 80, hint)
+
+    def test_offline_no_message_is_promised_before_there_are_names(self) -> None:
+        play = Play()
+        play.enter("alice")
+        for words in "you can write once you are connected", "messages go out once you are":
+            play.hear(Offline("lost", 1.0))
+            play.link.online = False
+            self.assertIn(words, play.menu.hint)
+            play.online("bob")
 
     def test_help_fits(self) -> None:
         play = Play()
@@ -496,7 +505,7 @@ class Words(unittest.TestCase):
     def test_every_request_and_mode_has_its_words(self) -> None:
         self.assertEqual(set(FAILED), set(Request))
         own = {Request.CHECK, Request.USERS, Request.LOG, Request.IGNORED, Request.INVITE,
-               Request.TOPIC, Request.ROOMS, Request.MEMBERS}
+               Request.JOIN, Request.TOPIC, Request.ROOMS, Request.MEMBERS}
         self.assertEqual(set(Request) - set(DONE), own, "these have answers of their own")
         self.assertEqual(set(MODES), set(Mode))
         self.assertEqual(set(BACK), set(Mode))

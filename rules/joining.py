@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 
 import wire
+from rules.audience import Unfit
 from rules.claims import Claims
 from rules.hosts import Hosts
 from rules.looking import Looking
+from rules.newcomers import Newcomers
 from rules.promises import Promises
 from rules.room import Room, closed
 from rules.rooms import ADMITTED_MAX, MEMBERS_MAX, ROOMS_OF_ONE, Rooms
@@ -32,8 +34,8 @@ class Joining:
     """The requests about rooms."""
 
     def __init__(self, rooms: Rooms, mailbox: Store, roster: Roster, promises: Promises,
-                 note: Callable[..., None], looking: Looking, claims: Claims, hosts: Hosts
-                 ) -> None:
+                 note: Callable[..., None], looking: Looking, claims: Claims, hosts: Hosts,
+                 newcomers: Newcomers) -> None:
         self.rooms = rooms
         self.mailbox = mailbox
         self.roster = roster
@@ -42,6 +44,7 @@ class Joining:
         self.looking = looking
         self.claims = claims
         self.hosts = hosts
+        self.newcomers = newcomers
 
     # ---- coming and going ----
 
@@ -152,7 +155,7 @@ class Joining:
         before = room.admitted if room else {}
         if room:
             client.work += len(said.to)
-            refusal = self._admit(room, said)
+            refusal = self._register(client, room, said, now) or self._admit(room, said)
         if room and not refusal:
             if room.admission == Admission.NAMES:
                 client.work += len(room.members)
@@ -205,6 +208,22 @@ class Joining:
         if len(admitted) > ADMITTED_MAX:
             return Why.FULL, f"a room is for {ADMITTED_MAX} names at most"
         room.admitted = admitted
+        return None
+
+    def _register(self, client: Client, room: Room, said: wire.Admit, now: Now) -> Refused:
+        """A room may be for logins that never came: they are registered, as for a message.  Nobody
+        is for what _admit refuses."""
+        adds = said.admission == Admission.ADD and room.admission == Admission.NAMES
+        most = ADMITTED_MAX - len(room.admitted) * adds
+        if (not adds and said.admission != Admission.NAMES) or len(said.to) > most:
+            return None
+        found = [(name, self.mailbox.find(name)) for name in said.to]
+        if not all(wire.is_name(user.name if user else name) for name, user in found):
+            return None
+        try:
+            self.newcomers.register(client, 0, [name for name, user in found if not user], now)
+        except Unfit as unfit:
+            return unfit.why, unfit.reason
         return None
 
     def _admit(self, room: Room, said: wire.Admit) -> Refused:

@@ -1,9 +1,9 @@
-"""newcomers: logins of this host that get mail before they come.
+"""newcomers: logins of this host that get mail, or are let into a room, before they come.
 
 A message to a name that is not in the log, but is the login of a person at this host, registers the
-name: their queue begins with the message.  The name is that login's from the start, and counts as a
-new name of the sender's host (hosts.py); nobody can fill the log with what is no login.  Until its
-user comes, `last_seen` is 0.
+name: their queue begins with the message.  To let such a name into a room (ADMIT) registers it too.
+The name is that login's from the start, and counts as a new name of the client's host (hosts.py);
+nobody can fill the log with what is no login.  Until its user comes, `last_seen` is 0.
 """
 from __future__ import annotations
 

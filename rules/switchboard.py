@@ -89,9 +89,10 @@ class Switchboard:
         self.delivery = Delivery(mailbox, self.roster, note, self.promises, accounts, self.errands,
                                  self.receipts, is_silent)
         self.statuses = Statuses(mailbox, self.roster, self.promises, note)
+        newcomers = Newcomers(mailbox, self.roster, note, hosts, owners, identity)
         self.post = Post(mailbox, self.roster, note, self.promises, self.delivery, accounts,
                          broadcasts, self.ignores, self.usages, self.rooms, self.statuses,
-                         Newcomers(mailbox, self.roster, note, hosts, owners, identity), is_silent)
+                         newcomers, is_silent)
         self.allowances = Allowances(mailbox, accounts, self.usages, self.post.audiences)
         self.sessions = Sessions(self.roster, note, self.ignores)
         self.invitations = Invitations(mailbox, self.roster, note, self.ignores, self.sessions,
@@ -102,7 +103,7 @@ class Switchboard:
         self.retirement = Retirement(mailbox, self.roster, accounts)
         self.looking = Looking(self.rooms, mailbox, self.roster)
         self.joining = Joining(self.rooms, mailbox, self.roster, self.promises, note,
-                               self.looking, self.claims, hosts)
+                               self.looking, self.claims, hosts, newcomers)
         self.door = Door(mailbox, note, roster=self.roster, publication=self.publication,
                          hosts=hosts, claims=self.claims, promises=self.promises,
                          delivery=self.delivery, sessions=self.sessions,

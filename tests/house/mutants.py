@@ -424,6 +424,11 @@ MUTANTS = [Mutant(*row) for row in (
     ("door: who is the same user", "rules/door.py",
      "return self.claims.is_owner(name, user, caller.uid, takes=other is None)",
      "return self.claims.is_owner(name, user, caller.uid, takes=True)", "test_errands"),
+    ("plain: a line waits for a RECALL", "ui/talk.py", "self.rooms.is_asking", "False",
+     "test_in_rooms"),
+    ("rooms: nobody is registered for what is refused", "rules/joining.py",
+     "        if not all(wire.is_name(user.name if user else name) for name, user in found):\n"
+     "            return None\n", "", "test_newcomers"),
     ("newcomers: all or none", "rules/newcomers.py",
      "                if person is None:\n", "                if False:\n", "test_newcomers"),
     ("logins: who is a person", "net/logins.py", "if uid >= first and shell in shells}",

@@ -102,7 +102,8 @@ INSIDE = {
         "hosts": "buckets",
         "ignore": "owners promises roster state store",
         "invitations": "buckets chats ignore roster sessions state store",
-        "joining": "claims hosts looking promises room rooms roster state store",
+        "joining": "audience claims hosts looking newcomers promises room rooms roster state "
+                   "store",
         "lines": "slices store",
         "looking": "pages room rooms roster slices state store",
         "newcomers": "audience claims hosts owners roster state store",

@@ -6,8 +6,9 @@ import wire
 from net import logins
 from net.logins import Logins, is_person
 from rules.hosts import Hosts
+from rules.rooms import ADMITTED_MAX
 from tests.rules.test_identity import ANN, BOB, IDENTITY, House, tcp, unix
-from wire import Feature, Outcome, SendFlag, Why
+from wire import Admission, Feature, Outcome, SendFlag, Why
 
 PEOPLE = {"ann": ("ann", ANN), "bob": ("bob", BOB), "dave": ("Dave", 1004),
           "admin": ("admin", 1005)}     # a reserved name, and a login of many hosts
@@ -98,6 +99,28 @@ class Never(unittest.TestCase):
         self.assertEqual(told.why, Why.FULL)
         self.assertIn("too many new names", told.reason)
         self.assertIsNone(self.house.mailbox.find("eve"))
+
+    def test_a_room_may_be_for_them(self) -> None:
+        """They are registered as by a message; and nobody is for what is refused."""
+        def admit(kind, *to, client=self.ann):
+            client.say(wire.Admit(8, kind, "#ops", to))
+            return [said for each in (wire.Done, wire.Failed) for said in client.hears_all(each)]
+
+        self.ann.say(wire.Join(7, "#ops"))
+        self.house.enters("bob", unix(BOB))
+        self.ann.hears_all(wire.Done)
+        for kind, *to in ((Admission.ADD, "dave"), (Admission.NAMES, "dave", "nobody-knows"),
+                          (Admission.NAMES, "dave", "#ops"), (Admission.GROUP, "dave"),
+                          (Admission.NAMES, *["dave"] * (ADMITTED_MAX + 1))):
+            (told,) = admit(kind, *to)
+            self.assertIsInstance(told, wire.Failed, to)
+            self.assertIsNone(self.house.mailbox.find("dave"), to)
+        self.assertEqual(admit(Admission.NAMES, "bob"), [wire.Done(8)])
+        self.assertEqual(admit(Admission.ADD, "DAVE"), [wire.Done(8)])
+        self.house.restart()
+        dave = self.house.enters("dave", unix(1004), features=LOGINS | Feature.ROOMS)
+        dave.say(wire.Join(9, "#ops"))
+        self.assertEqual(dave.hears_all(wire.Done), [wire.Done(9)])
 
 
 class People(unittest.TestCase):

@@ -4,7 +4,6 @@ A signal sets a flag and wakes the loop by a socket; what it means stands in dae
 may have blocked these signals: they are let through.  A parent that has ignored INT runs the daemon
 in the background of a script, whose Ctrl-C is not for the daemon: INT stays ignored.
 """
-import os
 import selectors
 import signal
 import socket
@@ -45,7 +44,7 @@ class Signals:
         the loop did not see, too."""
         signal.pthread_sigmask(signal.SIG_BLOCK, KNOWN)
         for number in self.take():
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)         # of this thread, whatever others there are
 
     def close(self) -> None:
         """Wake the loop no more."""

@@ -18,6 +18,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -158,7 +159,7 @@ def check(options: argparse.Namespace) -> int:
     """One line, and an exit code, for monitoring."""
     began = time.monotonic()
     try:
-        told = ask(options, "status", seconds=CHECK_SECONDS)
+        told = ask(options, "status", seconds=CHECK_SECONDS, quiet=True)
     except Refused as refused:
         say(PROGRAM, f"parley CRITICAL: {refused}")
         return CRITICAL
@@ -191,7 +192,7 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
 
 def _add_kick(parser: argparse.ArgumentParser) -> None:
     _add_name(parser)
-    parser.add_argument("reason", metavar="REASON", nargs="*", help="told to the user")
+    parser.add_argument("reason", metavar="REASON", nargs="*", default=[], help="told to the user")
 
 
 def ban(options: argparse.Namespace) -> int:
@@ -230,14 +231,22 @@ def _add_whom(parser: argparse.ArgumentParser) -> None:
 
 def _add_ban(parser: argparse.ArgumentParser) -> None:
     _add_whom(parser)
-    parser.add_argument("reason", metavar="REASON", nargs="*", help="told to who is kept out")
+    parser.add_argument("reason", metavar="REASON", nargs="*", default=[],
+                        help="told to who is kept out")
 
 
 def bans(options: argparse.Namespace) -> int:
     for old in read(ask(options, "status")["store"]):
         say(PROGRAM, json.dumps(old._asdict()) if options.json else
-            f"{old.kind:5} {old.shown:20} {old.since} {old.reason}".rstrip())
+            f"{old.kind:5} {old.shown:20} {_local(old.since)} {old.reason}".rstrip())
     return os.EX_OK
+
+
+def _local(since: str) -> str:
+    """The time in a file that people may edit, as all other reports have it."""
+    with suppress(ValueError, OverflowError):
+        return datetime.fromisoformat(since).astimezone().strftime("%Y-%m-%d %H:%M")
+    return since
 
 
 def announce(options: argparse.Namespace) -> int:

@@ -100,6 +100,9 @@ def configured(arguments: Sequence[str]) -> argparse.Namespace:
     Exits with 64 for a wrong command line, with 78 for a wrong file, and with 0 if the operator
     only wanted to see them."""
     parser = _parser()
+    if arguments and not arguments[0].startswith("-"):
+        die(PROGRAM, os.EX_USAGE, f"{arguments[0]!r} is no subcommand: these are "
+                                  f"{', '.join(SUBCOMMANDS)}; {PROGRAM} --help says more")
     options = parser.parse_args(arguments)
     path, found = options.config or config_path(), {}       # type: str, dict[str, config.Setting]
     try:
@@ -143,6 +146,9 @@ def _show(parser: Parser, options: argparse.Namespace, path: str, arguments: Seq
             setattr(shown, action.dest, written(getattr(options, action.dest)))
     say(PROGRAM, f"# What {PROGRAM} goes by here.  It reads such a file from")
     say(PROGRAM, f"# {path}")
+    if path != HOST_FILE and not options.config:
+        say(PROGRAM, "# The host's daemon, which runs as the owner of /run/parley, reads")
+        say(PROGRAM, f"# {HOST_FILE}")
     say(PROGRAM, "")
     for row in config.show(parser, shown, origin, SECTIONS, WIDTH):
         say(PROGRAM, row)

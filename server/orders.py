@@ -5,6 +5,7 @@ One connection to its Unix socket for each order (operations.py): OPERATE, then 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -15,8 +16,11 @@ import wire
 from net import address, places
 from net.address import Address
 from net.logins import peer_uid
+from server.options import PROGRAM
+from terminal import printer
 
 ANSWER_SECONDS = 30     # for the daemon to answer: a purge of a large mailbox takes some
+SILENT_SECONDS = 3      # then the user is told that it does not answer yet
 
 
 class Refused(Exception):
@@ -27,14 +31,14 @@ class Refused(Exception):
         self.code = code
 
 
-def ask(options: argparse.Namespace, order: str, *arguments: str, seconds: int = ANSWER_SECONDS
-        ) -> dict[str, Any]:
-    """What the daemon reports, within so long.  `options.connect`: an address, or "".  Raises
-    Refused."""
+def ask(options: argparse.Namespace, order: str, *arguments: str, seconds: int = ANSWER_SECONDS,
+        quiet: bool = False) -> dict[str, Any]:
+    """What the daemon reports, within so long; if that is long, stderr says so, unless `quiet`.
+    `options.connect`: an address, or "".  Raises Refused."""
     with _connected(options.connect) as sock:
         sock.settimeout(seconds)
         try:
-            return _told(sock, wire.Operate((order, *arguments)))
+            return _told(sock, wire.Operate((order, *arguments)), 0 if quiet else seconds)
         except (OSError, wire.ProtocolError) as error:
             late = isinstance(error, TimeoutError)
             why = f"not within {seconds} s" if late else f"{error}; a daemon of 0.1 can't"
@@ -74,8 +78,20 @@ def _dial(where: Address) -> socket.socket | None:
     return sock
 
 
-def _told(sock: socket.socket, said: wire.Operate) -> dict[str, Any]:
-    """Raises Refused, OSError, ProtocolError."""
+def _wait(sock: socket.socket, seconds: int) -> None:
+    """Until the daemon answers, or the user has been told that it does not yet."""
+    sock.settimeout(min(SILENT_SECONDS, seconds))
+    with contextlib.suppress(TimeoutError):
+        sock.recv(1, socket.MSG_PEEK)
+        sock.settimeout(seconds)
+        return
+    printer.complain(PROGRAM, f"the daemon does not answer yet: it has {seconds} s")
+    sock.settimeout(max(seconds - SILENT_SECONDS, SILENT_SECONDS))
+
+
+def _told(sock: socket.socket, said: wire.Operate, seconds: int) -> dict[str, Any]:
+    """`seconds`: for the first word; 0: as the socket has it.  Raises Refused, OSError,
+    ProtocolError."""
     try:
         frame = wire.encode(said)
     except (ValueError, struct.error):
@@ -83,6 +99,8 @@ def _told(sock: socket.socket, said: wire.Operate) -> dict[str, Any]:
     if len(frame) > wire.HELLO_MAX:
         raise Refused(os.EX_USAGE, "that is too long: the daemon takes some 900 bytes")
     sock.sendall(frame)
+    if seconds:
+        _wait(sock, seconds)
     decoder, text = wire.Decoder(wire.FRAME_MAX), ""
     while data := sock.recv(1 << 16):
         for frame in decoder.feed(data):

@@ -63,7 +63,7 @@ class There:
     def _ask(self, *words: str) -> None:
         """A daemon that is started anew is away for a moment.  Raises Refused."""
         try:
-            self.told, self.lost = NOTHING | ask(self.options, "table", *words), ""
+            self.told, self.lost = NOTHING | ask(self.options, "table", *words, quiet=True), ""
         except Refused as refused:
             if refused.code != os.EX_UNAVAILABLE:
                 raise

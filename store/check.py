@@ -7,9 +7,10 @@ what was written.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from net.bodies import is_whole
+from net.texts import ROOM_SIGN
 from store import manifest as manifests
 from store.disk import Damaged, Disk
 from store.journal import file_name
@@ -18,6 +19,7 @@ from store.manifest import Manifest
 from store.recovery import Recovery, lock_store
 from store.segment import Segment
 from store.shelf import Shelf
+from store.user import User
 
 
 def check(directory: str, disk: Disk | None = None) -> Iterator[str]:
@@ -45,10 +47,18 @@ def _check(disk: Disk, directory: str, manifest: Manifest) -> Iterator[str]:
             yield (f"{segment.name} ({segment.listed.backend}): {segment.messages} messages in "
                    f"{pages} pages, {segment.unread} waiting")
         yield from recovery.notes
-        waiting = sum([user.waiting for user in recovery.users])
-        yield f"{len(recovery.users)} names, {waiting} messages waiting, ids up to {recovery.last}"
+        yield f"{_counted(recovery.users)}, ids up to {recovery.last}"
     finally:
         recovery.shelf.close()
+
+
+def _counted(users: Sequence[User]) -> str:
+    """How many names, and what waits for them; rooms, which the store keeps like names, apart."""
+    rooms = [user for user in users if user.name[0] == ROOM_SIGN]
+    lines = sum([room.waiting for room in rooms])
+    waiting = sum([user.waiting for user in users]) - lines
+    return (f"{len(users) - len(rooms)} names, {waiting} messages waiting"
+            + f", {len(rooms)} room{'s' * (len(rooms) != 1)} with {lines} lines" * bool(rooms))
 
 
 def _check_segment(segment: Segment, shelf: Shelf) -> Iterator[int]:

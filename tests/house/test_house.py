@@ -58,7 +58,7 @@ INSIDE = {
         "budget": "census journal journals room segment shelf user",
         "census": "mail shelf user",
         "carve": "journal segment",
-        "check": "disk journal mail manifest recovery segment shelf",
+        "check": "disk journal mail manifest recovery segment shelf user",
         "disk": "",
         "findings": "journal mail",
         "journal": "disk",
@@ -156,7 +156,7 @@ INSIDE = {
         "operations": "allowed answers banned connection console kept options overview "
                       "supervisor upgrade",
         "options": "",
-        "orders": "",
+        "orders": "options",
         "overview": "console views",
         "painter": "log",
         "pace": "",

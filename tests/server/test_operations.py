@@ -28,6 +28,7 @@ from server.banned import changing, read
 from server.control import SUBCOMMANDS
 from server.cuts import CUTS_MAX, Cuts
 from server.kept import BadFile
+from server.orders import Refused, ask
 from server.top import Top
 from store.user import User
 from tests.harness.process import DaemonProcess
@@ -211,7 +212,7 @@ class TheTable(Asked):
     def test_through_the_browser(self) -> None:
         """Keys, and an answer of the daemon for each picture."""
         self.service.users(*[f"n{number:02}" for number in range(30)])
-        with mock.patch("server.top.ask", lambda _, *words: self.ask(*words)):
+        with mock.patch("server.top.ask", lambda _, *words, quiet: self.ask(*words)):
             top = Top(argparse.Namespace(connect=""))
             self.assertIn("30 connected", top.picture((80, 24))[0])
             top.press("<End>")
@@ -702,6 +703,38 @@ class Programs(unittest.TestCase):
                                                code=os.EX_UNAVAILABLE))
         self.assertIn("the daemon ends when", ask("drain", "--wait", "1"))
         self.assertEqual(service.process.wait(20), 0)
+
+    def test_bans_are_told_in_local_time(self) -> None:
+        self.addCleanup(time.tzset)
+        with mock.patch.dict(os.environ, TZ="UTC-1"):
+            time.tzset()
+            for since, shown in (("2026-11-27T23:59:00Z", "2026-11-28 00:59"), ("ever", "ever")):
+                ban = Ban(NAME, "eve", "eve", since, "spam")
+                with mock.patch("server.control.ask", return_value={"store": "/"}), \
+                        mock.patch("server.control.read", return_value=[ban]):
+                    self.assertIn(f" {shown} spam", run("bans")[1])
+                    self.assertIn(f'"{since}"', run("bans", "--json")[1])
+
+    def test_a_daemon_that_is_stopped(self) -> None:
+        """Whoever waits hears of it; monitoring and the live table have their own words."""
+        with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as listener, \
+                mock.patch("server.orders.SILENT_SECONDS", 0.01):
+            listener.bind(f"{place}/s")
+            listener.listen()
+            wanted = argparse.Namespace(connect=f"unix:{place}/s")
+            for quiet in False, True:
+                with mock.patch("terminal.printer.complain") as complained, \
+                        self.assertRaisesRegex(Refused, "did not answer: not within 0.02 s"):
+                    ask(wanted, "status", seconds=0.02, quiet=quiet)
+                self.assertEqual(["does not answer yet" in call.args[1]
+                                  for call in complained.call_args_list], [True] * (not quiet))
+
+    def test_wrong_words(self) -> None:
+        """An order that there is not; REASON may be left out."""
+        code, said = run("statsu")
+        self.assertEqual(code, os.EX_USAGE)
+        self.assertIn("'statsu' is no subcommand: these are status, top, ", said)
+        self.assertIn("required: NAME; see", run("kick")[1])
 
     def test_each_has_a_help(self) -> None:
         self.assertEqual(tuple(SUBCOMMANDS), options.SUBCOMMANDS)

@@ -118,6 +118,7 @@ names-each = none
         self.path.write_text("[limits]\nlogin-bytes = 2G\nrate = 5\n"
                              "[listen]\nlisten = unix:/tmp/a\n")
         _, shown = self.run_("--show-config", "--names-each", "none")
+        self.assertNotIn("# /etc/parley/parleyd.conf", shown)
         self.assertIn("login-bytes = 2G", shown)
         self.assertIn("names-each = none", shown)
         self.assertIn("#mailbox-bytes = 512M", shown)
@@ -138,6 +139,17 @@ names-each = none
         self.assertEqual(options.config_path(), f"{self.home}/parley/parleyd.conf")
         with mock.patch("net.places.host_owner", os.geteuid):
             self.assertEqual(options.config_path(), "/etc/parley/parleyd.conf")
+
+    def test_where_the_host_s_is(self) -> None:
+        """Whoever looks at the options as root learns which file the host's daemon reads."""
+        for owner, told in ((os.geteuid() + 1, 1), (os.geteuid(), 0)):
+            said: list[str] = []
+            with mock.patch("net.places.host_owner", return_value=owner), \
+                    mock.patch("terminal.printer.line", said.append), \
+                    self.assertRaises(SystemExit):
+                options.configured(["--show-config"])
+            self.assertEqual(sum(row.startswith("# The host's daemon, ") for row in said), told)
+            self.assertIn("# /etc/parley/parleyd.conf", said[:5])
 
 
 class Unfound(unittest.TestCase):

@@ -16,7 +16,7 @@ from unittest import mock
 from mailbox import EVERYONE, Mailbox
 from store import backends, salvage, segment
 from store import manifest as manifests
-from store.check import check
+from store.check import _counted, check
 from store.disk import Damaged, StoreError
 from store.journal import file_name
 from store.recovery import Recovery
@@ -245,6 +245,13 @@ class TestSalvage(DamageCase):
             after = {name: os.path.getsize(os.path.join(self.path, name)) for name in before}
             self.assertEqual(before, after)
         self.assertRaises(StoreError, list, check(os.path.join(self.home.name, "nothing")))
+
+    def test_check_counts_rooms_apart(self) -> None:
+        """As parleyd status does: the lines of a room wait for nobody."""
+        users = [mock.Mock(waiting=2), mock.Mock(waiting=3), mock.Mock(waiting=0)]
+        for user, name in zip(users, ("ann", "#ops", "bob"), strict=True):
+            user.name = name
+        self.assertEqual(_counted(users), "2 names, 2 messages waiting, 1 room with 3 lines")
 
     def test_all_of_a_good_store(self) -> None:
         for backend in BACKENDS:

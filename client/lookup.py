@@ -8,7 +8,10 @@ needs no name server, and no child.
 
 The child is a fork without exec: it has a name to look up and nothing of ours to do.  It runs none
 of our handlers and no exit of Python's; it lets go of the terminal, and of every descriptor that
-somebody could wait for the end of.  Where no process can be made, the client itself waits.
+somebody could wait for the end of.  C-c, which the terminal sends to both, is the client's: where
+that goes on, so does the child, and where it ends, it ends the child.
+
+Where no process can be made, the client itself waits.
 """
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from net.address import Address
 
 ANSWER_MAX = 16 * 1024      # bytes of an answer: 300 addresses of the longest
 FAULT = "!"                 # the answer is a reason, and no addresses
-ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}     # the child ends with the client
+ENDING = {signal.SIGTERM, signal.SIGHUP}        # the child ends with the client
 ENDED = "the process that looked it up ended without an answer"
 
 
@@ -60,6 +63,7 @@ class Lookup:
         """Raises OSError: no process can be made."""
         self.address = address
         self._answer = b""
+        self._child = 0
         self._fd, writer = os.pipe()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -70,8 +74,16 @@ class Lookup:
             os.close(self._fd)
             raise
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(writer)
+            self._unblock(before)
+
+    def _unblock(self, before: set[int]) -> None:
+        """A C-c of meanwhile comes now, and may end the client: then the child, too."""
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except BaseException:
+            self.close()
+            raise
 
     def fileno(self) -> int:
         return self._fd
@@ -105,6 +117,7 @@ def _child(address: Address, writer: int) -> None:
     """The child: it never returns."""
     try:
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - ENDING)

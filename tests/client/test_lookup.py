@@ -84,8 +84,34 @@ class OneHost(unittest.TestCase):
         def handlers() -> list[str]:
             return [str(int(signal.getsignal(number)))      # type: ignore[arg-type]
                     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-        self.assertEqual({found.host for found in self.result(handlers)},
-                         {str(int(signal.SIG_DFL))})
+        self.assertEqual([found.host for found in self.result(handlers)],
+                         [str(int(signal.SIG_IGN)), *[str(int(signal.SIG_DFL))] * 2])
+
+    def test_a_ctrl_c_that_the_client_outlives(self) -> None:
+        """The terminal sends it to both."""
+        def interrupted() -> list[str]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return ["127.0.0.7"]
+        self.assertEqual(self.result(interrupted), [FIRST])
+
+    def test_a_ctrl_c_that_ends_the_client_ends_the_child(self) -> None:
+        forked: list[int] = []
+
+        def fork() -> int:
+            child = real()
+            if child:
+                forked.append(child)
+                os.kill(os.getpid(), signal.SIGINT)     # blocked, until the child is known
+            return child
+        real, before = os.fork, signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with answering(silent), mock.patch.object(lookup.os, "fork", fork), \
+                    self.assertRaises(KeyboardInterrupt):
+                Lookup(LAB)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        with self.assertRaises(ProcessLookupError):
+            os.kill(forked[0], 0)
 
     def test_numbers_need_no_name_server(self) -> None:
         for address in (HERE, FIRST, Address("", "127.0.0.1", 7), Address("", "::1", 7)):

@@ -66,7 +66,7 @@ from server.doors import Doors
 from server.fairness import BUDGET, FREE, Fairness
 from server.heartbeat import Heartbeat
 from server.operations import Operations
-from server.options import PROGRAM, SUBCOMMANDS, Limits, limits, parse
+from server.options import PROGRAM, Limits, limits, parse, subcommand
 from server.pace import Pace
 from server.partings import Partings
 from server.signals import Signals, end_at_next
@@ -432,9 +432,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     open_standard(PROGRAM, needs_output=False)
     words = sys.argv[1:] if arguments is None else arguments
-    if words and words[0] in SUBCOMMANDS:
+    if asked := subcommand(words):
         from server import control  # 3 ms, for a program that ends at once
-        return control.run(words)
+        return control.run(asked)
     options, supervisor = parse(words), Supervisor.take(os.environ)
     gc.disable()    # nothing leaves cycles behind (tests/server/test_garbage.py), and to look for
                     # them among a million names takes a third of a second

@@ -11,9 +11,10 @@ found() dials what it has found.
 
 Promises.  An open connection is alive: no address has more than LOGIN_SECONDS; a silent daemon is
 asked with PING; a daemon that does not answer, or reads nothing of what it is sent, raises Lost.
-After lost() the next address is dialled.  What is held for a daemon that does not read is bounded
-(OUT_MAX).  A flood from it is heard a slice at a time (READS, HEAR_SECONDS): what has arrived and
-is not heard yet waits, and nothing is read before it is heard.
+After lost() the next address is dialled, unless the operator has put this user out.  What is held
+for a daemon that does not read is bounded (OUT_MAX).  A flood from it is heard a slice at a time
+(READS, HEAR_SECONDS): what has arrived and is not heard yet waits, and nothing is read before it is
+heard.
 
 Failure.  Nothing here ends the program: Lost has the reason in words, ProtocolError what a peer
 must not say.  Whoever catches them calls lost(), close(), or later().  A connection that can't be
@@ -25,6 +26,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
@@ -74,6 +76,7 @@ class Connection:
         self.now, self._more = monotonic, more
         self._deadline: float | None = None             # when it has to have come to something
         self.silence = Silence(monotonic)
+        self.put_out = ""               # by the operator: the daemon's word; nobody dials again
         self._has_heard = False                         # anything, on this connection
         self._broken = False                            # can't be written to; is read to its end
         self._decoder = wire.Decoder()
@@ -146,6 +149,10 @@ class Connection:
 
     def lost(self, reason: str) -> list[Offline]:
         """This connection is over: try another address, or another time."""
+        if self.put_out:
+            reason = self.put_out
+            self.close()
+            return [Offline(reason, inf, answered=True)]
         if self.online:
             return self.later(reason)
         self.route.failed(reason)
@@ -167,7 +174,7 @@ class Connection:
                 end.close()
         self.sock, self.lookup, self.mask, self.route.address = None, None, 0, None
         self.online = self.opening = self._broken = self._has_heard = False
-        self.retry_at = self._deadline = None
+        self.retry_at, self._deadline, self.put_out = None, None, ""
         self._decoder, self._unheard, self._out = wire.Decoder(), deque(), bytearray()
 
     # ---- time ----

@@ -25,7 +25,7 @@ class Online(NamedTuple):
 class Offline(NamedTuple):
     """The connection was lost, or could not be opened; the link will dial again by itself."""
     reason: str
-    retry_in: float         # seconds
+    retry_in: float         # seconds; inf: not before connect(), for the operator put the user out
     answered: bool = False  # the daemon said so itself: it runs
     is_absent: bool = False     # nobody listens at any place
 

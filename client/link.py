@@ -54,6 +54,7 @@ from client.proofs import Proofs
 from client.rooms import Rooms
 from client.unsent import Unsent
 from net.address import Address
+from net.texts import BY_OPERATOR, PUT_OUT
 from wire import Feature, ProtocolError, SendFlag, Why
 
 GOODBYE_SECONDS = 10                # for what is not sent yet to leave before EXIT
@@ -412,6 +413,11 @@ def _on_past(link: Link, said: wire.Past) -> None:
         link._events.append(said._replace(texts=()))
 
 
+def _on_notice(link: Link, said: wire.Notice) -> None:
+    if said.text.startswith(PUT_OUT + BY_OPERATOR):
+        link._connection.put_out = said.text
+
+
 def _on_waiting(link: Link, said: wire.Waiting) -> None:
     link.waiting = said.total
 
@@ -448,6 +454,7 @@ HANDLERS: dict[type, Callable[[Link, Any], None]] = {
     wire.Confirmed: lambda link, said: link._inbox.confirmed(said.first, said.last),
     wire.Checked: _on_checked,
     wire.Waiting: _on_waiting,
+    wire.Notice: _on_notice,
     wire.Roster: _on_roster,
     wire.Inviting: _on_answer,
     wire.Done: _on_answer,

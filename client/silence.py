@@ -60,8 +60,9 @@ class Silence:
         return min(when, since + DOUBT_SECONDS if self._doubted is None else self._tell_at())
 
     def _tell_at(self) -> float:
-        """The daemon gets its time to answer, also if this host has slept."""
-        return (self._doubted or 0.0) + TELL_SECONDS - DOUBT_SECONDS
+        """The daemon gets its time to answer, also if this host has slept, or the PING of an idle
+        connection was out before the user asked."""
+        return max((self._doubted or 0.0) - DOUBT_SECONDS, self._since or 0.0) + TELL_SECONDS
 
     @property
     def is_over(self) -> bool:

@@ -16,6 +16,8 @@ STATUS_MAX = 200        # bytes of what a user says of being away: two rows of a
 ADDRESSED_MAX = 32      # names that a message says it went to: more than a screen has room for
 
 STOPPING = "the daemon is stopping"     # its last NOTICE; what else it says is about the user
+PUT_OUT = "you were disconnected: "     # begins the last NOTICE to a user whom it disconnects
+BY_OPERATOR = "by the operator"         # goes on after it: that client does not dial again
 TOPIC_MAX = 255         # bytes of the topic of a room: a line; it has to fit a word
 ROOM_SIGN = "#"         # begins the name of a room, and no username
 

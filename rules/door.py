@@ -26,7 +26,7 @@ from hmac import compare_digest
 from sys import intern
 
 import wire
-from net.texts import RESERVED, is_reserved
+from net.texts import PUT_OUT, RESERVED, is_reserved
 from rules.bans import Bans
 from rules.claims import Claims, Question
 from rules.delivery import Delivery
@@ -240,7 +240,7 @@ class Door:
 
     def put_out(self, client: Client, reason: str, now: Now) -> None:
         """Disconnect a client, and tell it why."""
-        self.roster.tell(client, wire.Notice(f"you were disconnected: {reason}"))
+        self.roster.tell(client, wire.Notice(f"{PUT_OUT}{reason}"))
         self.leave(client, reason, now)
 
     def leave(self, client: Client, reason: str, now: Now) -> None:

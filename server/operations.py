@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 
 import wire
 from mailbox import Full
+from net.texts import BY_OPERATOR
 from net.tls import BadCertificate, Server
 from rules.retirement import is_retired
 from rules.state import Now
@@ -277,7 +278,7 @@ class Operations:
         if not clients:
             raise Unable(os.EX_UNAVAILABLE, f"{name} is not connected")
         for client in clients:
-            self.board.door.put_out(client, "by the operator" + f": {reason}" * bool(reason),
+            self.board.door.put_out(client, BY_OPERATOR + f": {reason}" * bool(reason),
                                     self.house.now)
         return {"kicked": user.name}
 

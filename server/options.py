@@ -84,6 +84,15 @@ class Limits(NamedTuple):
     room_lines: int = ROOM_LINES    # that a room keeps, for those who join
 
 
+def subcommand(words: Sequence[str]) -> list[str]:
+    """The words of a subcommand, itself the first, though --connect may stand before it; none, if
+    they are for the daemon."""
+    at = 2 if words[:1] == ["--connect"] else int("".join(words[:1]).startswith("--connect="))
+    if at < len(words) and words[at] in SUBCOMMANDS:
+        return [words[at], *words[:at], *words[at + 1:]]
+    return []
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options, with `state`, `places` and `house` worked out.  Exits with 64 on wrong use.
 

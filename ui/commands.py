@@ -16,7 +16,7 @@ from ui import joining
 from ui.dates import span
 from ui.desk import Desk, Mode, Search
 from ui.help import KEYS, MARKS, MORE
-from ui.names import ONE_WORD, addressees, counted, only_names, recipients
+from ui.names import ONE_WORD, addressees, counted, nearest, only_names, recipients
 from ui.notices import BELL, KINDS, OFF
 from ui.picker import FEW, TO_CHAT, TO_GROUP, TO_SOME, TO_TALK
 from ui.words import BAD_NAME, OFFLINE
@@ -90,10 +90,12 @@ def _obey(desk: Desk, text: str) -> str:
 
 
 def _unknown(word: str) -> str:
-    near = [f"/{other}" for other in COMMANDS if word and other.startswith(word[0].lower())]
-    near = [ELSEWHERE[word.lower()]] if word.lower() in ELSEWHERE else near
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return (f"/{display(word)} is not a command; {meant}/help lists the commands; "
+    typed = word.lower()
+    begun = [other for other in COMMANDS if typed and other.startswith(typed)]
+    near = [f"/{other}" for other in begun or nearest(typed, COMMANDS, 1)]
+    near = [ELSEWHERE[typed], *near[:len(begun)]] if typed in ELSEWHERE else near
+    meant = f" (did you mean {' or '.join(dict.fromkeys(near))}?)" if near else ""
+    return (f"/{display(word)} is not a command{meant}; /help lists the commands; "
             "// begins a text with a slash")
 
 

@@ -7,6 +7,8 @@ Whatever else it said, as why it disconnected this user, stays.  Pure; nothing r
 """
 from __future__ import annotations
 
+from math import inf
+
 import wire
 from client.events import (
     Found,
@@ -39,6 +41,7 @@ class Contact:
         self.over = ""                          # why the link has ended for good
         self.refused = ""                       # why the daemon refused the name
         self.turned_away = ""                   # why the daemon itself hung up, in short
+        self.stays_out = False                  # the operator put the user out: nobody dials again
         self._lost = ""                         # the reason last shown for being offline
         self._parting: Note | None = None       # what the daemon said last, or that it is lost
         self._stays = False                     # it is a word to the user, and stays
@@ -59,7 +62,7 @@ class Contact:
         return bool(self._lost) and not self.link.online
 
     def on_online(self, event: Online) -> None:
-        self._was_online, self._lost = True, ""
+        self._was_online, self._lost, self.stays_out = True, "", False
         again = " again" if event.again else ""
         run_by = f", run by {display(event.run_by)}," if event.run_by else ""
         whose = ", your own daemon," if self.link.hides_host else run_by
@@ -110,6 +113,7 @@ class Contact:
             self._parting = None
             self.feed.note(f"not connected: {reason}", "alert")
         self._lost, self._was_online = reason, False
+        self.stays_out = event.retry_in == inf
         self.turned_away = reason.partition(": ")[0] if event.answered else ""
 
     def _part(self, reason: str) -> None:

@@ -17,9 +17,10 @@ from client.waiter import ANSWER_SECONDS, LEAVE_SECONDS, Waiter
 from terminal.display import display
 from ui.failures import Failure, login_failure
 from ui.names import Here
-from ui.output import complain
+from ui.output import complain, print_line
 
 NO_ANSWER = "the daemon did not answer in time"
+OWN = "this is your own daemon; the host has another: parley --connect host"
 FOR_EVER = 1e6          # seconds: poll(2) takes no number for it
 FEATURES = wire.Feature.HOLD | wire.Feature.ERRAND
 NAMES = FEATURES | wire.Feature.ROSTER | wire.Feature.STATUS    # of those that need the log
@@ -105,6 +106,13 @@ def log_in(waiter: Waiter, until: float | None = None) -> Here:
                for event in heard):
             return Here(link.roster, link.name, knows=link.ask.knows, away=away)
     raise Failure(os.EX_TEMPFAIL, NO_ANSWER)
+
+
+def nothing(link: Link, text: str) -> None:
+    """Print that there is nothing.  A user who forgot a daemon of their own may mean the host's."""
+    print_line(text)
+    if link.hides_host:
+        complain(OWN)
 
 
 def hear_statuses(heard: Sequence[Any], away: dict[str, str]) -> None:

@@ -15,10 +15,11 @@ Exit codes (sysexits(3)):
 from __future__ import annotations
 
 import os
+from math import inf
 from typing import Any
 
 import wire
-from client.events import Locked, NameRefused
+from client.events import Locked, NameRefused, Offline
 from terminal.display import display
 from ui.words import outcome_of
 from wire import Outcome, Why
@@ -38,15 +39,18 @@ class Failure(Exception):
 
 
 def login_failure(name: str, event: Any) -> Failure | None:
-    """The failure, if this event says that the daemon does not take the name, or that the name
-    takes a passphrase where nobody can be asked for it."""
+    """The failure, if this event says that the daemon does not take the name, that its operator has
+    put the user out, or that the name takes a passphrase where nobody can be asked for it."""
+    if isinstance(event, Offline) and event.retry_in == inf:
+        return Failure(os.EX_UNAVAILABLE, display(event.reason))
     if isinstance(event, NameRefused) and event.why == Why.TAKEN:
         return Failure(os.EX_TEMPFAIL, f"{name} is already in use: a client is connected under it; "
                                        "use that one, or give another name with --name")
     if isinstance(event, NameRefused) and event.why == Why.YOURS:
         return Failure(os.EX_TEMPFAIL, f"{display(event.reason)}: --take moves it here")
     if isinstance(event, NameRefused):
-        return Failure(os.EX_DATAERR, display(event.reason))
+        code = os.EX_UNAVAILABLE if event.why == Why.DENIED else os.EX_DATAERR
+        return Failure(code, display(event.reason))
     if isinstance(event, Locked):
         advice = f".  {display(event.advice)}" if event.advice else ""
         there = f"--connect {event.place} " if event.place else ""

@@ -338,7 +338,10 @@ def where(desk: Desk, retry_in: int, silent_for: int = 0) -> str:
         return _row(desk).where.format_map(_Filled(desk))
     if not contact.offline or desk.link.sock is not None:
         return "connecting"
-    enter = ", Enter now" if desk.mode in (Mode.MENU, Mode.LOGIN, Mode.TALK) else ""
+    is_free = desk.mode in (Mode.MENU, Mode.LOGIN, Mode.TALK)
+    if contact.stays_out:
+        return "put out" + ": Enter connects again" * is_free
+    enter = ", Enter now" if is_free else ""
     return f"{contact.turned_away or 'offline'}: retry in {retry_in} s{enter}"
 
 

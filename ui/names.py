@@ -202,17 +202,21 @@ def _likely(wanted: str, known: Iterable[str]) -> list[str]:
 
 def unknown(names: Sequence[str], known: Iterable[str], where: str, first: Sequence[str] = ()
             ) -> str:
-    """The complaint about names that are not among the known ones; `first`: see nearest()."""
+    """The complaint about names that are not among the known ones; `where` they are not, or "": in
+    the log.  `first`: see nearest()."""
     near = list(dict.fromkeys(other for name in names
                               for other in nearest(name, known, first=first)))
     ask = f": did you mean {' or '.join(near)}?" if near else ""
+    if not where:
+        return f"nobody named {' or '.join(names)} has ever been here{ask}"
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not {where}{ask}"
 
 
 def log_of(hides_host: bool) -> str:
-    """Where a name is not: `hides_host`, the user may think of the log of another daemon."""
+    """Where a name is not, for unknown(); `hides_host`: the user may think of the log of another
+    daemon."""
     return ("in the log of your own daemon (parley --connect host asks the host's)" if hides_host
-            else "in the log")
+            else "")
 
 
 ONE_WORD = "names are one word, with commas and no blanks between them: bob,erin"

@@ -18,7 +18,7 @@ import wire
 from client.waiter import Waiter
 from terminal.display import display
 from ui.entries import clock
-from ui.errand import FEATURES, NAMES, connect, leave, log_in, turns
+from ui.errand import FEATURES, NAMES, connect, leave, log_in, nothing, turns
 from ui.failures import Failure
 from ui.options import EVERYBODY, make_link, own_name
 from ui.output import print_line
@@ -61,7 +61,7 @@ def check(waiter: Waiter) -> int:
         if is_checked(heard, request):
             break
     if not found:
-        print_line(NO_MESSAGES)
+        nothing(link, NO_MESSAGES)
     leave(waiter)
     return os.EX_OK
 
@@ -81,7 +81,7 @@ def who(waiter: Waiter) -> int:
     for entry in others:
         print_line(f"{entry.name:8} {here.status(entry)}")
     if not others:
-        print_line("No other client.")
+        nothing(waiter.link, "No other client.")
     leave(waiter)
     return os.EX_OK
 

@@ -3,7 +3,8 @@
 All ways to run the client (on a screen, --plain, the one-shot commands) have these options and make
 their link here.  A subcommand is a word behind the options of PLACED, or the first word of all, and
 has options of its own: `parley --name ann log --with bob`.  It is a row of a table that parse() is
-given; --name may stand on both sides of the word.  `parley help log` is `parley log --help`.
+given; --name and --connect may stand on both sides of the word.  `parley help log` is `parley log
+--help`.
 
 What the configuration file says is a default of an option (terminal/config.py); FILE has the
 options that it may have.
@@ -71,6 +72,7 @@ def parse(argv: Sequence[str] | None, subcommands: Mapping[str, Subcommand]) -> 
     own = Parser(prog=f"{PROGRAM} {word}", formatter_class=Help,
                  description=f"{subcommands[word].about.capitalize()}.")
     _add_name(own)
+    own.add_argument("--connect", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     subcommands[word].add(own)
     own.parse_args(words[at + 1:], chosen)
     chosen.run = subcommands[word].run

@@ -232,7 +232,7 @@ def groups(here: Here, wanted: str = "") -> list[Choice]:
             for number, group in enumerate(sets, 1)]
 
 
-LOG = "in the log"
+LOG = ""                # what unknown() takes for the log
 TO_ONE = Pick(
     "send to one: who gets it", "to>", "writes to it", "send", everywhere, LOG, invites=False)
 TO_SEVERAL = Pick(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HINT_ROWS = 8           # with fewer rows there is no hint; errors and invitations show from 5 on
 MENU_ROWS = 12          # with fewer rows the items take one row at most, and none beside a list of
                         # names or while the user reads back
+ERROR_ROWS = 3          # of an error that one row can't hold, where there is room for a hint
 LIST_KEEPS = 3          # rows of messages beside a list of names, if there are as many
 NAME_COLUMN = 8         # cells for a name in a list, if none is longer
 BELOW_MAX = 99          # rows below the view that are counted: to count a row, it must be wrapped
@@ -70,7 +71,7 @@ def _foot(menu: Menu, rows: int, cols: int, ruler: Ruler) -> list[Row]:
     is_reading = rows < MENU_ROWS and not menu.pane.at_end
     no_items = is_reading or (rows < MENU_ROWS and menu.desk.picker)
     items = [] if no_items else _items(menu, cols, 2 if rows >= MENU_ROWS else 1, ruler)
-    message = _message(menu, cols, ruler)
+    message = _message(menu, cols, ruler, ERROR_ROWS if rows >= HINT_ROWS else 1)
     if rows < 3:
         return []
     if rows < 5:
@@ -86,11 +87,12 @@ def _is_urgent(menu: Menu) -> bool:
     return bool(menu.error or menu.question)
 
 
-def _message(menu: Menu, cols: int, ruler: Ruler) -> list[Row]:
-    """The row above the input: an error, an invitation, or the hint."""
+def _message(menu: Menu, cols: int, ruler: Ruler, most: int = 1) -> list[Row]:
+    """The row above the input: an error, which may take `most` rows, an invitation, or the hint."""
     if menu.error:
         text = _clauses(display(menu.error), cols, ruler)
-        return [((ruler.clip(text, cols), "alert"),)]
+        wrapped = ruler.wrap(text, cols, cols)[:most]
+        return [((row, "alert"),) for row in ([ruler.clip(text, cols)] if most == 1 else wrapped)]
     forms = menu.question
     if forms:
         text = next((form for form in forms if ruler.width(form) <= cols), forms[-1])

@@ -49,8 +49,8 @@ class Requirement(NamedTuple):
                                        f"{display(names[0])} is not told")
 
 
-def names_of(words: Sequence[str]) -> list[str]:
-    """The recipients of --send: the first of its words.  Raises Failure.
+def names_of(words: Sequence[str], asked: str = "--send") -> list[str]:
+    """The recipients of `parley send` or --send: the first of its words.  Raises Failure.
 
     At a prompt `bob, zed` is a text for bob, because the prompt says so before Enter.  A shell says
     nothing, so here a comma at the blank is refused."""
@@ -60,7 +60,7 @@ def names_of(words: Sequence[str]) -> list[str]:
     elif len(words) > 1 and words[1].startswith(","):
         fault = f"the text begins with a comma; {ONE_WORD}; put -- before such a text"
     if fault:
-        raise Failure(os.EX_USAGE, f"--send: {fault}")
+        raise Failure(os.EX_USAGE, f"{asked}: {fault}")
     return names
 
 
@@ -272,7 +272,7 @@ def _settled(event: Any, unstored: set[int]) -> set[int]:
 def _recipients(here: Here, typed: Sequence[str], link: Link) -> tuple[str, ...]:
     """The names as the log spells them.  Raises Failure."""
     if not typed:
-        raise Failure(os.EX_NOUSER, "--send needs names: --send bob,erin TEXT")
+        raise Failure(os.EX_NOUSER, "a message needs names: bob,erin TEXT")
     if wire.is_room(typed[0]) and len(typed) == 1:
         return tuple(typed)             # the daemon knows whether the user is in it
     missing = [display(name) for name in typed

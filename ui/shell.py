@@ -27,7 +27,7 @@ from terminal.display import display
 from terminal.usage import positive
 from ui import cleaned, completion, log, once, opening
 from ui.entries import clock
-from ui.errand import FEATURES, NAMES, connect, leave, log_in, turns
+from ui.errand import FEATURES, NAMES, connect, leave, log_in, nothing, turns
 from ui.failures import Failure
 from ui.options import EVERYBODY, Subcommand, make_link, own_name
 from ui.output import complain, print_line
@@ -53,7 +53,7 @@ def _errand(options: argparse.Namespace, features: int = FEATURES) -> Waiter:
 
 def send(options: argparse.Namespace) -> int:
     """The exit code.  Raises Failure."""
-    names = names_of([options.names, *options.text])
+    names = names_of([options.names, *options.text], "send")
     what = options.require or (STORED if options.wait else "")
     required = Requirement(what, options.wait or ANSWER_SECONDS)
     if names:
@@ -157,7 +157,7 @@ def check(options: argparse.Namespace) -> int:
             return os.EX_OK if number else NOTHING
         found = _check(waiter, printer, peek=options.peek)
         if not found and not options.quiet and printer is _as_text:
-            print_line(once.NO_MESSAGES)
+            nothing(waiter.link, once.NO_MESSAGES)
         leave(waiter)
         return os.EX_OK if found else NOTHING
     finally:

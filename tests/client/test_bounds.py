@@ -86,7 +86,7 @@ class TheLog(Linked):
         play.enter(f"@nobody-here,{149:032d} hi")
         self.assertIn(("send", ("nobody-here", f"{149:032d}"), "hi", 0), play.asked)
         play.enter("@no?name hi")
-        self.assertIn("not in the log", play.error)
+        self.assertIn("nobody named no?name has ever been here", play.error)
 
     def test_of_connected_users(self) -> None:
         log = Known()

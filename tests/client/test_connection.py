@@ -1,5 +1,6 @@
 """One connection to a daemon, and the way to the next: by itself, and under a Link."""
 import contextlib
+import math
 import select
 import socket
 import tempfile
@@ -271,6 +272,29 @@ class Retries(Linked):
         self.house.closed.clear()
         self.back()
         self.assertEqual(self.cut()[-1].retry_in, 1)
+
+    def test_who_is_put_out_by_the_operator_stays_out(self) -> None:
+        """As long as the user does not say otherwise; whatever else the daemon says, it comes
+        back, and so after an announcement that reads like it."""
+        for said, waits in (("by the operator: go home", math.inf), ("by the operator", math.inf),
+                            ("too slow", 1)):
+            self.login()
+            said = f"you were disconnected: {said}"
+            self.given(wire.Notice(said))
+            event = self.cut()[-1]
+            self.assertEqual((event.retry_in, event.answered), (waits, waits == math.inf))
+            if waits == math.inf:
+                self.assertEqual((event.reason, self.link.retry_at), (said, None))
+                self.assertEqual(self.wait(100), [])
+                self.link.connect()
+                self.assertTrue(self.link.sock)
+                self.link.close()
+                self.setUp()
+        for said in wire.STOPPING, "the operator announces: you were disconnected: by the operator":
+            self.setUp()
+            self.login()
+            self.given(wire.Notice(said))
+            self.assertEqual(self.cut()[-1].retry_in, 1)
 
     def test_jitter(self) -> None:
         for jitter, delay in ((0.0, 0.75), (1.0, 1.25)):

@@ -68,6 +68,16 @@ class Quiet(Linked):
         self.assertEqual(self.wait(10), [])
         self.assertEqual((self.pings(), self.link.silence.seconds), (1, 0))
 
+    def test_a_message_while_the_ping_of_an_idle_connection_is_out(self) -> None:
+        self.wait(SILENCE_SECONDS)
+        self.assertEqual(self.pings(), 1)
+        self.wait(10)
+        self.link.send(["bob"], "hi")
+        self.assertEqual(self.link.timeout(), TELL_SECONDS)
+        self.assertEqual(self.wait(DOUBT_SECONDS), [])
+        self.assertEqual(self.wait(WHILE_TOLD), [Silent(TELL_SECONDS)])
+        self.assertEqual(self.pings(), 0)
+
     def test_what_arrives_makes_nobody_ask(self) -> None:
         """A CONFIRM and a PONG are no questions of the user's."""
         self.given(wire.Mail(5, 1, 99, 0, 1, "bob", "hi"), wire.Ping(1))

@@ -107,6 +107,12 @@ class Places(Neighbours):
         alice.end()
         for word, house in (("own", "alices"), ("host", "hosts")):
             self.come("alice", "--connect", word).says(f"connected to {house} as alice: ")
+        for words in ("who",), ("check",), ("--check",):
+            found = self.host.parley("alice", "--name", "alice", *words)
+            self.assertEqual(found.stderr, "parley: this is your own daemon; the host has another: "
+                                           "parley --connect host\n", words)
+        for words in ("check", "-q"), ("check", "--json"), ("who", "--connect", "host"):
+            self.assertEqual(self.host.parley("alice", "--name", "alice", *words).stderr, "", words)
         found = self.host.parley("alice", "--name", "al2", "--send", "bob", "hi")
         self.assertEqual(found.returncode, os.EX_NOUSER)
         self.assertIn("bob is not in the log of your own daemon (parley --connect host asks the "
@@ -150,7 +156,7 @@ class Places(Neighbours):
         own = self.directory("/tmp/own", "alice")
         daemon = self.host.daemon("alice", XDG_RUNTIME_DIR=own)
         daemon.says("passed-over")
-        self.assertEqual(self.finds("alice", XDG_RUNTIME_DIR=own), "")
+        self.assertIn("this is your own daemon", self.finds("alice", XDG_RUNTIME_DIR=own))
 
     def test_a_link_to_a_directory_of_ones_own_is_somebody_elses(self) -> None:
         own = self.directory("/tmp/own", "alice")
@@ -213,7 +219,7 @@ class Together(Neighbours):
         bob.says("alice is not connected: kept")
         self.assertIn("on my way", self.host.parley("alice", "--name", "alice", "--check").stdout)
         denied = self.host.parley("mallory", "--name", "bob", "--check")
-        self.assertEqual(denied.returncode, os.EX_DATAERR)
+        self.assertEqual(denied.returncode, os.EX_UNAVAILABLE)
         self.assertIn("belongs to another login", denied.stderr)
 
     def test_a_passphrase_at_the_socket_of_another_login(self) -> None:
@@ -495,7 +501,7 @@ class OnePerson(Neighbours):
         for name in "mallorie", "daemon":
             code, out, err = self.cron("--send", name, "hi")
             self.assertEqual((code, out), (os.EX_NOUSER, ""))
-            self.assertIn(f"{name} is not ", err)
+            self.assertIn(f"nobody named {name} has ever been here", err)
         window = self.window("--name", "alice")
         window.until("as alice:", PATIENCE)
         window.type("2\r")

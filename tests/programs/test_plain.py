@@ -181,8 +181,8 @@ class OneShot(Lines):
         self.fails(os.EX_USAGE, "--bogus", "--bogus")
         self.fails(os.EX_USAGE, "not allowed with", *ann, "--check", "--who")
         self.fails(os.EX_USAGE, "unix:PATH", *ann, "--check", "--connect", "nonsense")
-        self.fails(os.EX_NOUSER, "bobb is not in the log: did you mean bob?", *ann, "--send",
-                   "bobb", "hi")
+        self.fails(os.EX_NOUSER, "nobody named bobb has ever been here: did you mean bob?", *ann,
+                   "--send", "bobb", "hi")
         self.fails(os.EX_DATAERR, "empty", *ann, "--send", "bob", "")
         self.fails(os.EX_DATAERR, "empty", *ann, "--send", "bob")
         self.fails(os.EX_DATAERR, "16384", *ann, "--send", "bob", stdin="x" * 20000)
@@ -280,7 +280,7 @@ class Piped(Lines):
 
     def test_what_could_not_be_done_is_the_exit_code(self) -> None:
         self.known("bob")
-        for line, said in (("@nobody hi", "nobody is not in the log"),
+        for line, said in (("@nobody hi", "nobody named nobody has ever been here"),
                            ("/nonsense", "is not a command"),
                            ("Quit", "you are not in a chat")):
             code, out, err = self.parley("--plain", "--name", "ann",

@@ -57,7 +57,7 @@ class AtATerminal(Lines):
             self.does(ann, "", "menu>")
             for line in ("/lines @nobody", "x"):
                 self.does(ann, line, "and>")
-            self.does(ann, ".", "? nobody is not in the log", "is kept")
+            self.does(ann, ".", "? nobody named nobody has ever been here", "is kept")
             self.does(ann, "/drop", "? the text was dropped", "menu>")
             self.does(ann, "/send bob", "to bob>")
             for line in ("/lines", "one", "two"):
@@ -99,7 +99,8 @@ class AtATerminal(Lines):
 
     def test_the_beginning_of_a_name_and_control_c(self) -> None:
         ann = self.ann()
-        self.does(ann, "@bo hi", "? bo is not in the log", "? an empty line is @bob hi", "menu>")
+        self.does(ann, "@bo hi", "? nobody named bo has ever", "? an empty line is @bob hi",
+                  "menu>")
         self.does(ann, "", "you > bob", ": hi")
         self.does(ann, "", "menu>")
         self.does(ann, "@bo hi", "? an empty line is @bob hi")

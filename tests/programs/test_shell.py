@@ -51,6 +51,10 @@ class Shell(unittest.TestCase):
         self.assertEqual(self.run_("send", "-q", "ann", "quiet"), "")
         self.assertEqual(self.texts(), ["hello you", "quiet"])
 
+    def test_what_is_wrong_is_said_of_the_word_that_was_typed(self) -> None:
+        self.run_("send", "bob,", "erin", "hi", code=os.EX_USAGE)
+        self.assertIn('parley: send: "bob," ends with a comma', self.said)
+
     def test_a_pipe(self) -> None:
         """Colours go, Latin-1 is read, and nothing of a long text is lost."""
         self.run_("send", "-q", "ann", given=b"\x1b[31merror\x1b[m\r\n 1%\r99%\n")

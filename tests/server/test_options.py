@@ -35,6 +35,14 @@ class File(unittest.TestCase):
         self.path.write_text(text)
         return options.parse(["--config", str(self.path), *words])
 
+    def test_the_word_of_a_subcommand_and_what_may_stand_before_it(self) -> None:
+        status = ["status", "--connect", "unix:/s", "--json"]
+        for words, found in ((status, status),
+                             (["--connect", "unix:/s", "status", "--json"], status),
+                             (["--connect=unix:/s", "check"], ["check", "--connect=unix:/s"]),
+                             (["--connect", "status"], []), (["--name", "status"], []), ([], [])):
+            self.assertEqual(options.subcommand(words), found, words)
+
     def test_what_it_says(self) -> None:
         found = self.parse("""
 # a comment

@@ -111,7 +111,7 @@ class AtATerminalWithoutAScreen(WithPeople):
         for times in (1, 2):
             ann.type("y\r")
             ann.until(lambda screen, times=times:
-                      screen.text().count("nobody-here is not in the log") == times
+                      screen.text().count("nobody named nobody-here") == times
                       and screen.text().rstrip().endswith("y or n>"), SECONDS)
         ann.type("n\r")
         ann.until("? the paste was dropped", SECONDS)

@@ -172,7 +172,7 @@ class Staying(Conversing):
         play.enter("/with bob,carol")
         self.assertIn("with one", play.error)
         play.enter("/with nobody")
-        self.assertIn("nobody is not in the log", play.error)
+        self.assertIn("nobody named nobody has ever been here", play.error)
         play.enter("/with")
         self.assertEqual((play.mode, play.prompt), (Mode.PICK, "with>"))
         play.enter("car")

@@ -186,6 +186,10 @@ class Help(WithPeople):
             self.play.enter(f"/help {word}")
             self.assertIn("nobody can be added to a chat", self.play.last)
             self.assertIn("/quit, then /group bob,erin,dan invites all of them", self.play.last)
+        for typed, meant in (("/help tell", "/send or /tell-me"), ("/hist", "/history"),
+                             ("/hlep", "/help")):
+            self.play.enter(typed)
+            self.assertIn(f" (did you mean {meant}?); /help", self.play.error)
         self.play.enter("/help grep")
         self.assertIn("did you mean /find?", self.play.error)
 

@@ -1,6 +1,7 @@
 """What a user can do, and what each event of the daemon means: keys and events in, words and
 requests out."""
 import unittest
+from math import inf
 
 import wire
 from client.history import Sent
@@ -302,7 +303,8 @@ class Sending(unittest.TestCase):
             self.play.enter("2")
             self.play.enter(way)
             self.play.enter("bobb")
-            self.assertEqual(self.play.error, "bobb is not in the log: did you mean bob?")
+            self.assertEqual(self.play.error,
+                             "nobody named bobb has ever been here: did you mean bob?")
             self.assertEqual((self.play.mode, self.play.text), (Mode.PICK, "bobb"))
             self.play.press("<Esc>", "<Esc>")
         self.assertEqual(self.play.asked, [])
@@ -350,7 +352,7 @@ class Sending(unittest.TestCase):
         play.enter("@zoe hi")
         play.enter("@no/name hi")
         self.assertEqual(play.asked, [("send", ("zoe",), "hi", 0)])
-        self.assertIn("no/name is not in the log", play.error)
+        self.assertIn("nobody named no/name has ever been here", play.error)
 
     def test_the_cursor_of_the_list_stays_on_its_name(self) -> None:
         self.play.enter("2")
@@ -679,6 +681,17 @@ class Connection(unittest.TestCase):
         play.hear(Offline("cut", 1.0), NameRefused(Why.DENIED, "alice is banned: stop it"))
         self.assertEqual((play.prompt, play.menu.where, play.error),
                          ("username>", "choose a name", "alice is banned: stop it"))
+
+    def test_who_is_put_out_by_the_operator_is_told_how_to_come_back(self) -> None:
+        play = Play().online("bob")
+        play.link.online = False
+        said = "you were disconnected: by the operator: go home"
+        play.hear(wire.Notice(said), Offline(said, inf, answered=True))
+        self.assertEqual(play.last, f"* connection lost: lab: {said}")
+        self.assertEqual((play.prompt, play.menu.where),
+                         ("offline>", "put out: Enter connects again"))
+        play.online("bob", again=True)
+        self.assertNotIn("put out", play.menu.where)
 
     def test_why_the_operator_disconnected_the_user_stays(self) -> None:
         for said in "you were disconnected: by the operator: stop it", "the operator announces: hi":

@@ -48,7 +48,7 @@ class Openings(unittest.TestCase):
         play.link.roster.forget()
         play.online("alice")
         self.assertEqual(play.mode, Mode.MENU)
-        self.assertIn("bob is not in the log", play.error)
+        self.assertIn("nobody named bob has ever been here", play.error)
 
     def test_who_is_busy(self) -> None:
         play = Play()
@@ -63,7 +63,7 @@ class Openings(unittest.TestCase):
 
     def test_a_script_ends_there(self) -> None:
         """The lines below are no commands for the menu."""
-        with self.assertRaisesRegex(Failure, "zed is not in the log"):
+        with self.assertRaisesRegex(Failure, "nobody named zed has ever been here"):
             self.opened(chat, "zed", is_script=True)
 
     def test_every_line_of_a_script_is_a_message(self) -> None:

@@ -327,6 +327,19 @@ class Everything(InUtc):
             row = texts(frame(play.menu, 24, 80))[-5]
             self.assertTrue(row.startswith("14:06 bob > you  "), row)
 
+    def test_an_error_that_one_row_cannot_hold(self) -> None:
+        """It has two, or three, where there is room for a hint."""
+        play = office()
+        play.menu.error = "trbob is in use, by you, since 21:50 on pts/3: /take moves it here"
+        rows = texts(frame(play.menu, 10, 40))
+        self.assertEqual([row.strip() for row in rows[-3:-1]],
+                         ["trbob is in use, by you, since 21:50 on", "pts/3: /take moves it here"])
+        play.menu.error = "word " * 100
+        self.assertEqual([len(frame(play.menu, height, 40).rows) for height in range(1, 13)],
+                         list(range(1, 13)))
+        self.assertEqual("".join(texts(frame(play.menu, 8, 40))).count("word"), 24)
+        self.assertEqual("".join(texts(frame(play.menu, 7, 40))).count("word"), 8)
+
     def test_a_style_says_nothing_that_the_text_does_not(self) -> None:
         play = office()
         play.menu.pane.add(Said(NOON, "x", "you", "bob", "!", "no room"))

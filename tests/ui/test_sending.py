@@ -1,12 +1,14 @@
 """What parley send says in the end, for all that a daemon may say before it."""
 import os
 import unittest
+from math import inf
 from types import SimpleNamespace
 from unittest import mock
 
 import wire
-from client.events import Offline, Online
+from client.events import NameRefused, Offline, Online
 from ui import sending
+from ui.errand import check_login
 from ui.failures import Failure
 from ui.sending import DELIVERED, STORED, Requirement, Sending
 from wire import Outcome, Why
@@ -87,6 +89,17 @@ class Table(unittest.TestCase):
         self.check("75 bob is not connected: not delivered.*", "", "bob",
                    away("bob", Outcome.ABSENT))
         self.check("67 no user", "", "bob", wire.Refused(1, Why.UNKNOWN, "no user"))
+
+    def test_whom_the_daemon_turns_away(self) -> None:
+        """Whoever waits for a daemon that is away does not wait for the operator's mind."""
+        for event, code in ((Offline("put out", inf, True), os.EX_UNAVAILABLE),
+                            (NameRefused(Why.DENIED, "banned"), os.EX_UNAVAILABLE),
+                            (NameRefused(Why.BAD_NAME, "reserved"), os.EX_DATAERR),
+                            (NameRefused(Why.TAKEN, "in use"), os.EX_TEMPFAIL)):
+            with self.assertRaises(Failure) as caught:
+                check_login(Link(), event, is_patient=True)
+            self.assertEqual(caught.exception.code, code, event)
+        check_login(Link(), LOST, is_patient=True)
 
     def test_stored(self) -> None:
         self.check("0 ", STORED, "bob", KEPT)

@@ -756,7 +756,7 @@ MUTANTS = [Mutant(*row) for row in (
     ("upgrade: answers that wait for the disk", "server/upgrade.py",
      "                self.orders.look(house.now)", "                pass", "test_quiet"),
     ("signals: one that the loop did not see", "server/signals.py",
-     "            os.kill(os.getpid(), number)", "            pass", "test_quiet"),
+     "            signal.raise_signal(number)", "            pass", "test_quiet"),
     ("statuses: one that was cleared", "rules/statuses.py",
      "        news += [user for name in behind if (user := self.mailbox.find(name))]\n", "",
      "test_quiet"),

@@ -5,10 +5,11 @@ last, in a table of its own: it is past, nothing new.  The topic is told to who 
 changes.  Names of rooms, topics and texts are foreign.  Pure; nothing raises.
 
 The daemon answers one RECALL or LIST_ROOMS of a client at a time, and both are also asked without a
-word of the user's: a script waits for these, too (is_asking).
+word of the user's: they wait for each other, and a script for them (is_asking).
 """
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import wire
@@ -58,6 +59,7 @@ class Rooms:
         self._joining: dict[int, tuple[str, bool]] = {}     # by the request: the room, and whether
                                                             # the user was in it
         self._refreshing: set[int] = set()      # requests for the list that nobody sees
+        self._joined: list[str] = []            # rooms whose past is asked for next
         self._recalls: dict[int, Recalled] = {}     # by the request
         self._topics: dict[str, str] = {}       # of the user's rooms, as last seen
         self._admitted: wire.Admitted | None = None     # the first half of an answer
@@ -121,7 +123,7 @@ class Rooms:
     @property
     def is_asking(self) -> bool:
         """Whether something is asked without a word of the user's that has no answer yet."""
-        return bool(self._recalls or self._refreshing)
+        return bool(self._recalls or self._refreshing or self._joined)
 
     def _ask(self, request: Request, room: str, ask: Callable[[], int]) -> str:
         if self.link.online and not self.link.ask.granted & wire.Feature.ROOMS:
@@ -133,6 +135,7 @@ class Rooms:
     def on_online(self, _: Online | Offline) -> None:
         """Another connection: nothing is under way, and the rooms are told anew."""
         self._joining.clear()
+        self._joined.clear()
         self._recalls.clear()
         self._refreshing.clear()
         self._topics.clear()
@@ -151,6 +154,7 @@ class Rooms:
             self._refreshing.discard(event.request)
             if self.requests.take(event.request):
                 self._show_rooms()
+            self._recall()
 
     def _show_rooms(self) -> None:
         rooms = self.link.rooms.listed
@@ -186,12 +190,17 @@ class Rooms:
         if joining := self._joining.pop(event.request, None):
             room, was_in = joining
             self.feed.note(joined(room, self.link.rooms.own.get(room.lower()), was_in))
-            try:
-                self._recalls[self.link.ask.rooms.recall(room)] = Recalled(room)
-            except REFUSALS:
-                return
+            self._joined.append(room)
         elif recalled := self._recalls.pop(event.request, None):
             self._show_past(recalled)
+        self._recall()
+
+    def _recall(self) -> None:
+        """Ask what was said in the next room, unless an answer is under way."""
+        while self._joined and not (self._recalls or self._refreshing):
+            room = self._joined.pop(0)
+            with contextlib.suppress(*REFUSALS):
+                self._recalls[self.link.ask.rooms.recall(room)] = Recalled(room)
 
     def _show_past(self, recalled: Recalled) -> None:
         room = display(recalled.room)
@@ -208,6 +217,7 @@ class Rooms:
         self._joining.pop(event.request, None)
         self._recalls.pop(event.request, None)
         self._refreshing.discard(event.request)
+        self._recall()
 
 
 def status(room: wire.RoomEntry) -> str:

@@ -99,6 +99,21 @@ class Joining(Rooms):
         play.own_rooms(OPS, request=7)
         self.assertFalse(talk.is_busy)
 
+    def test_one_past_is_asked_for_at_a_time(self) -> None:
+        """The daemon refuses a second: the lines of that room would not be shown."""
+        play = self.play
+        for room in "#a", "#b", "#c":
+            self.enter(f"/join {room}")
+        play.hear(wire.Done(1), wire.Done(2), wire.Done(3))
+        self.assertEqual(play.asked[3:], [(wire.Recall, "#a")])
+        play.hear(wire.Past(4, play.now, 5, "bob", ("one",)), wire.Done(4))
+        self.assertEqual(play.asked, [(wire.Recall, "#b")])
+        play.hear(wire.Failed(5, Why.UNKNOWN, "you are not in #b"))
+        self.assertEqual(play.asked, [(wire.Recall, "#c")])
+        play.hear(wire.Past(6, play.now, 5, "bob", ("two",)), wire.Done(6))
+        self.assertEqual(play.asked, [])
+        self.assertIn("said in #c before", play.menu.pane.entries[-1].lines()[0])
+
     def test_nothing_was_said(self) -> None:
         self.enter("/join #ops")
         self.play.hear(wire.Done(1))

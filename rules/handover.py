@@ -20,8 +20,10 @@ from rules.window import EVER, Window
 
 
 def is_quiet(board: Switchboard) -> bool:
-    """Whether nothing is under way.  Where something is, the turns go on with it."""
-    return not (board.promises.owes or not board.promises.turn.is_empty or board.slices.works
+    """Whether nothing is under way.  Where something is, the turns go on with it.  Long answers are
+    sent a page at a time, for as long as their readers like: the next program goes on with them."""
+    return not (board.promises.owes or not board.promises.turn.is_empty
+                or len(board.slices.works) > board.slices.paging or board.publication.is_publishing
                 or board.roster.speaking or board.roster.changes or board.sessions.spoken
                 or board.delivery.stirred or board.delivery.counted)
 

@@ -5,7 +5,7 @@ slices (slices.py): one for each, and then it is the turn of the others.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from rules.slices import Crowd, Slices
 from rules.state import Client
@@ -25,6 +25,11 @@ class Pages(Crowd[Client]):
     def drop(self, one: Client) -> bool:
         self._deaf.pop(one, None)
         return super().drop(one)
+
+    def _work(self) -> Iterator[None]:
+        self.slices.paging += 1
+        yield from super()._work()
+        self.slices.paging -= 1
 
     def _serve(self, client: Client) -> int:
         if client.backlog < PAUSE_AT:

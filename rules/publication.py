@@ -77,6 +77,12 @@ class Publication:
         if copy.list_request or (client in self._subscribers and not self._is_whole(copy)):
             self._behind.put(client)
 
+    @property
+    def is_publishing(self) -> bool:
+        """Whether a client that reads is to be sent rows that changed."""
+        return any(client.log_copy.sent_upto and client.log_copy.point < self._point
+                   for client in self._behind.waiting)
+
     def hurry(self) -> None:
         """Publish what changed at the end of this turn."""
         self._publish_at = 0.0

@@ -47,6 +47,7 @@ class Slices:
     def __init__(self) -> None:
         self.works: deque[Iterator[object]] = deque()
         self.deaf: dict[Waker, None] = {}       # what waits for clients that do not read
+        self.paging = 0                         # works of pages.py, which are handed over as well
 
     def __bool__(self) -> bool:
         return bool(self.works)

@@ -217,7 +217,9 @@ class Upgrade:
             if is_at_rest:
                 return
             if house.clock().monotonic - began >= QUIET_SECONDS:
-                raise NotUpgraded(house.mailbox.refusing or "the disk is too slow now: try again")
+                raise NotUpgraded(house.mailbox.refusing or (
+                    "too much is under way now: try again" if board.slices.works else
+                    "the disk is too slow now: try again"))
 
     def _document(self, most: int | None = None) -> dict[str, Any]:
         """What the next program has to know; of so many connections."""

@@ -1,5 +1,7 @@
 """What a daemon still owes when it falls quiet for an upgrade, and what it is told meanwhile."""
 import contextlib
+import itertools
+import json
 import os
 import signal
 import socket
@@ -10,7 +12,7 @@ from unittest import mock
 
 import wire
 from net.address import parse
-from rules import pages, publication
+from rules import pages, publication, slices
 from rules.bans import Ban
 from rules.claims import Identity
 from rules.state import Caller
@@ -196,6 +198,35 @@ class Quiet(unittest.TestCase):
         with mock.patch("server.pace.SLICE_MAX", 0), mock.patch("server.pace.SLICE", 0):
             self.upgrade.go()
         self.assertEqual((list(steps), len(self.became)), ([], 1))
+
+    def test_work_that_does_not_end(self):
+        self.service.daemon.board.slices.begin(itertools.count())
+        with self.turns(), mock.patch("server.pace.SLICE_MAX", 0), \
+                mock.patch("server.pace.SLICE", 0):
+            self.upgrade.go()
+        self.assertEqual(self.became, [])
+        self.assertIn("too much", self.service.notes.events("not-upgraded")[0]["reason"])
+
+    def test_long_answers_are_not_waited_for(self):
+        """A thousand clients that list ten thousand names could hold an upgrade up for ever."""
+        for n in range(8):
+            self.service.mailbox.register(f"n{n}", 1)
+        self.ann.listen()
+        for number in range(3):
+            self.ann.sock.sendall(wire.encode(wire.List(number + 1)))
+        with mock.patch.object(publication, "PAGE", 1), mock.patch.object(slices, "STEP", 1), \
+                mock.patch("server.pace.SLICE_MAX", 0), mock.patch("server.pace.SLICE", 0):
+            self.service.daemon.turn(0)
+            self.upgrade.go()
+            (document,) = json.loads(json.dumps(self.became))
+            (listing,) = [each["client"]["log"] for each in document["connections"]
+                          if each["client"]["name"] == "ann"]
+            self.assertEqual(listing[1], 1)
+            self.assertLess(listing[2], 9)
+            self.service.upgrade()
+            self.service.run()
+        self.assertEqual([said.request for said in self.ann.hears_all(wire.Roster) if said.last
+                          and said.request], [1])
 
     def test_nobody_goes_for_an_upgrade_that_can_not_be(self):
         with mock.patch.object(self.upgrade, "_fall_quiet", side_effect=NotUpgraded("slow")), \

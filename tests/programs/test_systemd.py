@@ -100,8 +100,8 @@ class Service(unittest.TestCase):
         self.host.until_logged("parleyd", "reloaded")
 
     def configure(self, line: str) -> None:
-        self.host.run("sh", "-c", f"mkdir -p /etc/parley && printf '[limits]\n{line}\n' "
-                                  ">/etc/parley/parleyd.conf")
+        self.host.run("sh", "-c", "umask 022 && mkdir -p /etc/parley && "
+                                  f"printf '[limits]\\n{line}\\n' >/etc/parley/parleyd.conf")
 
     def test_the_journal(self) -> None:
         """It has the levels, and the time only once."""

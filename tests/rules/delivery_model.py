@@ -172,6 +172,11 @@ class Model:
         self.delivered[name], self.ignoring[name] = set(), set()
         self._undo.append(lambda: self._unregister(name))
 
+    def is_new(self, name: str) -> None:
+        """A login that never came has the name from now on."""
+        self._register(name)
+        self.never.add(name)
+
     def enters(self, name: str, features: int, uid: int, is_errand: bool = False,
                is_operator: bool = False) -> Session:
         if name not in self.queues:
@@ -243,8 +248,7 @@ class Model:
             names = [name for name in room.members if name != session.name]
         for name in names:
             if name not in self.queues:
-                self._register(name)
-                self.never.add(name)
+                self.is_new(name)
         put = [name for name in names if name in self.here] if flags & SendFlag.NOW else names
         absent = set(names) - set(put)
         full = {name for name in put if 0 < self.quota <= len(self.queues[name])}

@@ -611,7 +611,10 @@ class Walk:
                 break
         if self.mailbox.refusal or not is_quiet(self.board):
             return                              # the old one serves on
-        self.mailbox.finish()
+        try:
+            self.mailbox.finish()
+        except Full:                            # of READs alone, and of who was here last
+            return
         clients = [(client, client.caller, client_saved(self.board, client))
                    for client in self.sessions]
         saved = json.loads(json.dumps([chats_saved(self.board), [each for _, _, each in clients]]))

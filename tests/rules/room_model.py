@@ -161,9 +161,12 @@ class Rooms:
     def admits(self, session: Session, said: wire.Admit, refusal: bool) -> None:
         why, room = self._kept_by(session, said.room, refusal), self.find(said.room)
         if why is None and room is not None:
-            why = self._unfit(room, said)
+            why = self._unfit(session, room, said)
         if not self._answers(session, said.request, why):
             return
+        for name in said.to if self._is_for_names(room, said) else ():
+            if name not in self.model.queues:
+                self.model.is_new(name)
         self._remember()
         room, to = self.open[said.room.lower()], dict.fromkeys(said.to)
         if said.admission == Admission.ADD:
@@ -177,8 +180,17 @@ class Rooms:
                 self._out(room, name)
                 self.model.count("not admitted any more")
 
-    def _unfit(self, room: Room, said: wire.Admit) -> Why | None:
-        unknown = any(name not in self.model.queues for name in said.to)
+    @staticmethod
+    def _is_for_names(room: Room | None, said: wire.Admit) -> bool:
+        return said.admission == Admission.NAMES or (
+            said.admission == Admission.ADD and room is not None
+            and room.admission == Admission.NAMES)
+
+    def _unfit(self, session: Session, room: Room, said: wire.Admit) -> Why | None:
+        may_be_new = self.model.people if (session.features & wire.Feature.LOGINS
+                                           and self._is_for_names(room, said)) else frozenset()
+        unknown = any(name not in self.model.queues and name not in may_be_new
+                      for name in said.to)
         match said.admission:
             case Admission.ADD | Admission.DROP:
                 drops = said.admission == Admission.DROP

@@ -289,7 +289,7 @@ def _add_drain(parser: argparse.ArgumentParser) -> None:
 
 def upgrade(options: argparse.Namespace) -> int:
     """Another program takes the daemon's place."""
-    told = ask(options, "upgrade", seconds=UPGRADE_SECONDS)
+    told = ask(options, "upgrade", seconds=UPGRADE_SECONDS, quiet=True)
     again = f", {counted(told['told'], 'client')} over TLS had to come again" * bool(told["told"])
     say(PROGRAM, f"parley {told['before']} is now {told['release']}: "
                  f"{counted(told['clients'], 'client')} went on{again}; nobody was served for "

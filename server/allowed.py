@@ -4,9 +4,9 @@
 """
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rules.allowances import ALL, ALLOWANCES_MAX, KINDS, LOGIN, Allowance
@@ -33,17 +33,10 @@ def _parse(path: str, number: int, fields: list[str]) -> Allowance:
     return Allowance(*fields)
 
 
-@contextlib.contextmanager
-def changing(directory: str) -> Iterator[Callable[[list[Allowance]], None]]:
-    """Whoever holds this is alone in changing the quotas; gives a function that replaces them,
-    durably.  It raises BadFile and OSError."""
-    with kept.changing(os.path.join(directory, FILE)) as write:
-        def replace(quotas: list[Allowance]) -> None:
-            if len(quotas) > ALLOWANCES_MAX:
-                raise BadFile(f"there are {ALLOWANCES_MAX} quotas already, and no more may be: set "
-                              "one to default")
-            write(quotas)
-        yield replace
+def changing(directory: str) -> AbstractContextManager[Callable[[list[Allowance]], None]]:
+    """The quotas, to be changed: see kept.changing()."""
+    return kept.changing(os.path.join(directory, FILE), ALLOWANCES_MAX,
+                         "quotas already, and no more may be: set one to default")
 
 
 def limited(share: int) -> int:

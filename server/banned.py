@@ -4,9 +4,9 @@
 """
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 
 from rules.bans import BANS_MAX, HOST, KINDS, Ban, network_of, words
 from rules.state import Now
@@ -43,17 +43,10 @@ def _parse(path: str, number: int, fields: list[str]) -> Ban:
     return ban
 
 
-@contextlib.contextmanager
-def changing(directory: str) -> Iterator[Callable[[list[Ban]], None]]:
-    """Whoever holds this is alone in changing the bans; gives a function that replaces them,
-    durably.  It raises BadFile and OSError."""
-    with kept.changing(os.path.join(directory, NAME)) as write:
-        def replace(bans: list[Ban]) -> None:
-            if len(bans) > BANS_MAX:
-                raise BadFile(f"there are {BANS_MAX} bans already, and no more may be: `parleyd "
-                              "unban` one, or ban a network")
-            write(bans)
-        yield replace
+def changing(directory: str) -> AbstractContextManager[Callable[[list[Ban]], None]]:
+    """The bans, to be changed: see kept.changing()."""
+    return kept.changing(os.path.join(directory, NAME), BANS_MAX,
+                         "bans already, and no more may be: `parleyd unban` one, or ban a network")
 
 
 class Banned:

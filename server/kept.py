@@ -37,14 +37,20 @@ def rows(path: str) -> Iterator[tuple[int, list[str]]]:
 
 
 @contextlib.contextmanager
-def changing(path: str) -> Iterator[Callable[[Rows], None]]:
+def changing(path: str, most: int, full: str) -> Iterator[Callable[[Rows], None]]:
     """Whoever holds this is alone in changing the files of its directory; gives a function that
-    replaces this one, durably.  It raises BadFile and OSError."""
+    replaces this one, durably.  It raises BadFile, with the words `full` for more than `most` rows,
+    and OSError."""
+    def replace(rows: Rows) -> None:
+        if len(rows) > most:
+            raise BadFile(f"there are {most} {full}")
+        _write(directory, path, rows)
+
     directory = os.path.dirname(path)
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lambda rows: _write(directory, path, rows)
+        yield replace
     finally:
         os.close(lock)
 

@@ -205,6 +205,17 @@ class Speaker:
                 return said
         raise AssertionError(f"the line was closed before a {kinds[0].__name__} came; last: {said}")
 
+    def check(self) -> list[wire.Mail]:
+        """What waits, confirmed."""
+        self.say(wire.Check(1))
+        mails = []
+        while isinstance(said := self.hear(wire.Mail, wire.Checked), wire.Mail):
+            mails.append(said)
+        if mails:
+            self.say(wire.Confirm(mails[0].id, mails[-1].id))
+            self.hear(wire.Confirmed)
+        return mails
+
     def close(self) -> None:
         self.sock.close()
 

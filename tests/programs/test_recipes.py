@@ -63,14 +63,7 @@ class Recipes(unittest.TestCase):
     def waits(self, name: str) -> list[tuple[str, str]]:
         """Senders and texts of what waits, taken out of the mailbox."""
         with self.daemon.client(name, wire.Feature.HOLD) as client:
-            client.say(wire.Check(1))
-            mails = []
-            while isinstance(said := client.hear(wire.Mail, wire.Checked), wire.Mail):
-                mails.append(said)
-            if mails:
-                client.say(wire.Confirm(mails[0].id, mails[-1].id))
-                client.hear(wire.Confirmed)
-            return [(mail.sender, mail.text) for mail in mails]
+            return [(mail.sender, mail.text) for mail in client.check()]
 
     def tearDown(self) -> None:
         for name in ("ann", "bob", "erin", "dora"):

@@ -55,17 +55,7 @@ class Programs(unittest.TestCase):
     def reads(self, name: str) -> list[wire.Mail]:
         """A user checks, confirms what waits, and leaves."""
         with self.daemon.client(name, wire.Feature.HOLD) as client:
-            return self.confirms(client)
-
-    def confirms(self, client) -> list[wire.Mail]:
-        client.say(wire.Check(1))
-        mails = []
-        while isinstance(said := client.hear(wire.Mail, wire.Checked), wire.Mail):
-            mails.append(said)
-        if mails:
-            client.say(wire.Confirm(mails[0].id, mails[-1].id))
-            client.hear(wire.Confirmed)
-        return mails
+            return client.check()
 
     def waits_for(self, name: str, number: int = 1) -> None:
         """Until so many messages wait for a user."""

@@ -7,8 +7,9 @@ a new release that was installed over the old one, with the configuration file a
                     what it will be told (handover.py).  It has to answer READY.  If it fails, or
                     takes longer than TRY_SECONDS, the daemon says why and serves on
     2  fall quiet   no client is read any more; the turns go on until nothing is under way: no sync,
-                    no seal, no answer, no work in slices.  If that takes longer than QUIET_SECONDS,
-                    the daemon serves on
+                    no seal, no answer that waits for the disk, and no work in slices but long
+                    answers, which the program goes on with.  If that takes longer than
+                    QUIET_SECONDS, the daemon serves on
     3  hand over    what a start would have lost is written into memory, and this process becomes
                     the program, by exec(2): it has the same pid, and its listeners and connections
                     stay open.  Callers wait in the kernel meanwhile

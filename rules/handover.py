@@ -5,8 +5,9 @@ program goes on with it.  What is said is JSON: numbers, strings, lists and dict
 stand here and in saved() of each module; the version of all of it is server/handover.py's.
 
 It is said when nothing is under way (is_quiet): no answer waits for the disk, no work is in slices
-but long answers, and every line was passed on.  So most of the state of the rules is not needed: it
-is in the mailbox, or empty.  Rates and counts (buckets, quotas, usages) begin anew, as at any start.
+but long answers, and every line was passed on.  So most of the state of the rules is not needed:
+it is in the mailbox, or empty.  Rates and counts (buckets, quotas, usages) begin anew, as at any
+start.
 """
 from __future__ import annotations
 

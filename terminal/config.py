@@ -53,8 +53,9 @@ def read(path: str, sections: Mapping[str, Sequence[str]]) -> dict[str, Setting]
     try:
         parser.read_string(text)
     except configparser.MissingSectionHeaderError as fault:
+        home = _home(str(fault.line).partition("=")[0].strip(), sections)
         raise BadConfig(f"{path}:{fault.lineno}: a section comes first: "
-                        f"[{next(iter(sections))}]") from None
+                        f"[{home or next(iter(sections))}]") from None
     except configparser.DuplicateOptionError as fault:
         raise BadConfig(f"{path}:{fault.lineno}: {fault.option} stands there twice") from None
     except configparser.DuplicateSectionError as fault:
@@ -71,10 +72,17 @@ def read(path: str, sections: Mapping[str, Sequence[str]]) -> dict[str, Setting]
         for key, value in parser.items(section):
             where = f"{path}:{_line(text, section, key)}"
             if key not in sections[section]:
+                if home := _home(key, sections):
+                    raise BadConfig(f"{where}: {key} stands in [{home}], not in [{section}]")
                 raise BadConfig(f"{where}: no option {key} is known in [{section}]: "
                                 f"{', '.join(sections[section])}")
             found[key] = Setting(value, where)
     return found
+
+
+def _home(key: str, sections: Mapping[str, Sequence[str]]) -> str:
+    """The section of an option; "": there is no such option."""
+    return next((section for section, keys in sections.items() if key in keys), "")
 
 
 def _text(path: str) -> str:

@@ -100,6 +100,9 @@ def choose(desk: Desk) -> str:
         return item.run(desk)
     if text.casefold() == "quit":
         return commands.quit_chat(desk) or _taken(desk)
+    if not desk.link.online:                    # as the hint says, whatever stands in the line
+        desk.link.connect()
+        return f"{display(text)!r} is not an item, and stays here; connecting"
     last = len(items.items(desk))
     return (f"{display(text)!r} is not an item; 1-{last} select one; /help; "
             "\"@bob hi\" sends at once")

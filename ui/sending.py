@@ -279,6 +279,6 @@ def _recipients(here: Here, typed: Sequence[str], link: Link) -> tuple[str, ...]
                if not here.spelled(name) and not here.knows(name)
                and not (link.roster.is_cut and wire.is_name(name))]
     if missing:
-        raise Failure(os.EX_NOUSER, unknown(missing, here.names,
-                                               log_of(link.hides_host)))
+        others = [name for name in here.names if name != link.name]
+        raise Failure(os.EX_NOUSER, unknown(missing, others, log_of(link.hides_host)))
     return tuple(here.spelled(name) or name for name in typed)

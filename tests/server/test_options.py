@@ -74,10 +74,11 @@ names-each = none
                 ("[limits]\n\nnames = many\n", 3, "names: 'many' is neither a number"),
                 ("[limits]\nmailbox = 7\n", 2, "no option mailbox is known in [limits]"),
                 ("[quota]\nnames = 7\n", 1, "no section [quota] is known"),
-                ("names = 7\n", 1, "a section comes first: [listen]"),
+                ("names = 7\n", 1, "a section comes first: [limits]"),
+                ("nothing = 7\n", 1, "a section comes first: [listen]"),
                 ("[listen]\nlisten = nowhere\n", 2, "'nowhere' is not an address"),
                 ("[log]\nno-text = maybe\n", 2, "'maybe' is neither yes nor no"),
-                ("[limits]\nlisten = unix:/x\n", 2, "no option listen is known in [limits]")):
+                ("[limits]\nlisten = unix:/x\n", 2, "listen stands in [listen], not in [limits]")):
             with self.subTest(text):
                 self.path.write_text(text)
                 for words in ((), ("--check-config",)):

@@ -690,6 +690,10 @@ class Connection(unittest.TestCase):
         self.assertEqual(play.last, f"* connection lost: lab: {said}")
         self.assertEqual((play.prompt, play.menu.where),
                          ("offline>", "put out: Enter connects again"))
+        play.asked.clear()
+        play.enter("half a sentence")
+        self.assertEqual((play.asked, play.menu.desk.line.text),
+                         ([("connect",)], "half a sentence"))
         play.online("bob", again=True)
         self.assertNotIn("put out", play.menu.where)
 
